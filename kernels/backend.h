@@ -1,0 +1,143 @@
+// What a device can do: the one interface between the engine and a device.
+//
+// Few fat operations instead of many thin ones, since every operation is a pass over memory. Rules for all of them:
+// - Work is enqueued on one stream in program order; nothing but download() and synchronize() waits for it.
+// - No operation allocates. Those that need scratch memory say how much (`*_scratch_bytes`, a pure function of the
+//   geometry) and get it as their last argument; scratch holds nothing between calls.
+// - Every pointer is device memory, 64-byte aligned, dense, and overlaps no other argument unless said otherwise.
+// - Outputs are overwritten unless a GradMode says otherwise. Inputs are never written.
+// - Same arguments, same bits: reductions have a fixed order. `round` is half-to-even.
+// - What changes from step to step is read from `StepInputs` in device memory, so that a captured step can be replayed.
+// ALGORITHM section numbers below refer to the method's definition in README.md, "The method".
+#pragma once
+
+#include "kernels/types.h"
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+/// A recorded sequence of operations.
+class CapturedWork {
+ public:
+  virtual ~CapturedWork() = default;
+  virtual void replay() = 0;
+};
+
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual ~Backend() = default;
+
+  /// "cpu", "reference" or "cuda".
+  virtual std::string name() const = 0;
+  /// One line for logs: device, instruction set or compute capability, threads, library versions.
+  virtual std::string describe() const = 0;
+  /// Whether convolutions can run in `dtype` here; on false `why` says what is missing.
+  virtual bool supports(DType dtype, std::string& why) const = 0;
+
+  // ---- memory -------------------------------------------------------------------------------------------------
+  /// Throws Error(device) naming what was wanted and what is free.
+  virtual void* allocate(std::size_t size_bytes) = 0;
+  virtual void release(void* data) noexcept = 0;
+  virtual void upload(void* device, const void* host, std::size_t size_bytes) = 0;
+  /// Waits for the work enqueued so far.
+  virtual void download(void* host, const void* device, std::size_t size_bytes) = 0;
+  virtual void fill_zero(void* device, std::size_t size_bytes) = 0;
+  virtual void synchronize() = 0;
+  /// Records what `enqueue` enqueues. Pointers and host arguments are frozen; memory contents are not.
+  virtual std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) = 0;
+
+  // ---- input --------------------------------------------------------------------------------------------------
+  /// Gathers samples order[first_sample + i], i < batch: output [batch, H, W, C] of `dtype`, labels [batch].
+  /// Crop and flip are keyed by (rule.seed, rule.stream, epoch, sample index), see draw_crop_flip in random.h.
+  virtual void augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
+                       TensorView output, std::int32_t* labels) = 0;
+
+  // ---- convolution, NHWC x OHWI -> NHWC -------------------------------------------------------------------------
+  virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
+  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+                              void* scratch) = 0;
+  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+                                    void* d_input, GradMode mode, void* scratch) = 0;
+  /// d_weight float32 [O, K, K, I], overwritten.
+  virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
+                                      float* d_weight, void* scratch) = 0;
+
+  // ---- batch norm + shortcut + activation + quantizer (ALGORITHM 6) -----------------------------------------------
+  virtual std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) = 0;
+  /// z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or clamp(z, 0, clip).
+  /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
+  /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype. y may be x only where nothing will run backward.
+  virtual void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x,
+                                const void* shortcut, const NormParameters& parameters, const NormSaved& saved,
+                                void* y, void* scratch) = 0;
+  /// Straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip]; d_shortcut = dz;
+  /// d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
+  /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
+  /// d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says how it is written.
+  virtual void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
+                                 const void* x, const void* shortcut, const NormParameters& parameters,
+                                 const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
+                                 const NormGradients& gradients, void* scratch) = 0;
+
+  // ---- head -----------------------------------------------------------------------------------------------------
+  /// output [N, C] float32 = mean over pixels of input [N, pixels, C].
+  virtual void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) = 0;
+  /// d_input [N, pixels, C] = d_output / pixels.
+  virtual void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) = 0;
+  /// output [N, O] = input [N, I] weight[O, I]^T + bias [O].
+  virtual void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
+                              const float* bias, float* output) = 0;
+  /// d_input = d_output weight; d_weight = d_output^T input; d_bias = column sums of d_output.
+  virtual void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
+                               const float* weight, float* d_input, float* d_weight, float* d_bias) = 0;
+  /// Mean cross entropy over the batch: d_logits = (softmax(logits) - onehot) / batch; null in evaluation.
+  /// Overwrites loss_sum, top1, top5 and samples of metrics[metrics_slot]. A label counts as top-k where fewer than k
+  /// logits are larger, or equal and earlier; a row with a NaN never counts.
+  virtual void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
+                                     float* d_logits, const StepInputs* inputs, StepMetrics* metrics) = 0;
+
+  // ---- bit planes, all tensors in one call (ALGORITHM 1 to 3) --------------------------------------------------------
+  /// weights = s q, q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(sum_b c_b (p_b - n_b), -1, 1),
+  /// c_b = 2^(n-1-b) / (2^n - 1). On the way plane_norms[first_plane + b] = sqrt(1e-8 + sum(p_b^2 + n_b^2)) and
+  /// metrics[metrics_slot].penalty = sum over tensors of penalty_weight * sum_b norm_b (metrics may be null).
+  /// scales: [tensors]. Reads every plane once.
+  virtual void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
+                                   float* weights, float* plane_norms, const StepInputs* inputs,
+                                   StepMetrics* metrics) = 0;
+  /// One SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`, then
+  /// clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Reads and writes planes and momentum once.
+  virtual void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
+                           const StepInputs* inputs, const float* d_weights, const float* plane_norms, float* planes,
+                           float* plane_momentum, float* scales, float* scale_momentum) = 0;
+
+  // ---- fixed-point weights, all tensors in one call (ALGORITHM 5) ------------------------------------------------
+  /// weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 where bits = 0.
+  virtual void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
+                                  float* weights) = 0;
+  /// g_u = s dW, g_s = sum(q dW), then `rule`; u is clamped to [-1, 1] afterwards. Nothing moves where bits = 0.
+  virtual void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
+                          const float* d_weights, float* u, float* u_momentum, float* scales,
+                          float* scale_momentum) = 0;
+
+  // ---- plain parameters --------------------------------------------------------------------------------------------
+  virtual void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
+                        float* parameter, float* momentum) = 0;
+};
+
+/// What make_backend needs to know. `threads` = 0 means all cores the process may use.
+struct BackendOptions {
+  int threads = 0;
+};
+
+/// "cpu" or "reference" ("auto" is resolved by the caller). Throws Error(device) for a device that is not built in.
+std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options);
+
+}  // namespace bsq
