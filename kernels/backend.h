@@ -110,13 +110,15 @@ class Backend {
   /// metrics[metrics_slot].penalty = sum over tensors of penalty_weight * sum_b norm_b (metrics may be null).
   /// scales: [tensors]. Reads every plane once.
   virtual void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
-                                   float* weights, float* plane_norms, const StepInputs* inputs,
-                                   StepMetrics* metrics) = 0;
+                                   float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
+                                   void* scratch) = 0;
   /// One SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`, then
   /// clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Reads and writes planes and momentum once.
   virtual void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
                            const StepInputs* inputs, const float* d_weights, const float* plane_norms, float* planes,
-                           float* plane_momentum, float* scales, float* scale_momentum) = 0;
+                           float* plane_momentum, float* scales, float* scale_momentum, void* scratch) = 0;
+  /// Of weights_from_planes and planes_step, for the partial sums of a fixed-order reduction.
+  virtual std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) = 0;
 
   // ---- fixed-point weights, all tensors in one call (ALGORITHM 5) ------------------------------------------------
   /// weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 where bits = 0.
@@ -125,7 +127,8 @@ class Backend {
   /// g_u = s dW, g_s = sum(q dW), then `rule`; u is clamped to [-1, 1] afterwards. Nothing moves where bits = 0.
   virtual void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
                           const float* d_weights, float* u, float* u_momentum, float* scales,
-                          float* scale_momentum) = 0;
+                          float* scale_momentum, void* scratch) = 0;
+  virtual std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) = 0;
 
   // ---- plain parameters --------------------------------------------------------------------------------------------
   virtual void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
