@@ -139,6 +139,7 @@ TEST_CASE("a file or a forbidden place as run directory is refused") {
   CHECK_THAT(error_of(ErrorKind::usage, [&] { RunDirectory::create(options); }),
              Catch::Contains("cannot create the run directory: Not a directory; check the path"));
   options = options_in(folder);
+  fs::permissions(folder.path(), fs::perms(0555));
   BSQ_DROP_PRIVILEGES();
   CHECK_THAT(error_of(ErrorKind::usage, [&] { RunDirectory::create(options); }),
              Catch::Contains("cannot create the run directory: Permission denied"));

@@ -28,7 +28,7 @@ std::string file_text(const std::string& header, std::size_t data_bytes) {
 
 std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
                   const std::string& offsets) {
-  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+  return fmt::format(R"("{}":{{"dtype":"{}","shape":{},"data_offsets":{}}})", name, dtype, shape, offsets);
 }
 
 /// The message a file with these bytes is refused with, after the path.
@@ -206,7 +206,7 @@ TEST_CASE("headers that are not the JSON of the format are refused") {
 
 TEST_CASE("keys given twice are refused at every level") {
   const std::string a = entry("a", "U8", "[1]", "[0,1]");
-  CHECK(refusal(file_text("{" + a + "," + a + "}", 1)) == "header has 'a' twice; the file is corrupt");
+  CHECK(refusal(file_text(fmt::format("{{{},{}}}", a, a), 1)) == "header has 'a' twice; the file is corrupt");
   CHECK(refusal(file_text(R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1)) ==
         "header has 'dtype' twice; the file is corrupt");
   CHECK(refusal(file_text(R"({"__metadata__":{"k":"1","k":"2"}})", 0)) == "header has 'k' twice; the file is corrupt");
@@ -228,14 +228,14 @@ TEST_CASE("entries with wrong fields are refused by the name of the tensor") {
 
 TEST_CASE("element types bsq does not hold are refused by name") {
   for (const std::string dtype : {"F16", "BOOL", "F8_E4M3", "f32", ""}) {
-    CHECK(refusal(file_text("{" + entry("conv1.weight", dtype, "[1]", "[0,1]") + "}", 1)) ==
+    CHECK(refusal(file_text(fmt::format("{{{}}}", entry("conv1.weight", dtype, "[1]", "[0,1]")), 1)) ==
           "tensor 'conv1.weight': dtype " + dtype + " is not supported; convert it to F32, BF16, F64, U8, I32 or I64");
   }
 }
 
 TEST_CASE("shapes that are no shapes are refused before memory is taken") {
   const auto shape_refusal = [](const std::string& shape) {
-    return refusal(file_text("{" + entry("a", "F32", shape, "[0,4]") + "}", 4));
+    return refusal(file_text(fmt::format("{{{}}}", entry("a", "F32", shape, "[0,4]")), 4));
   };
   for (const std::string shape : {"[-1]", "[1.0]", "[\"1\"]", "[true]", "[null]", "[9223372036854775808]",
                                   "[4611686018427387904]", "[4294967296,4294967296]", "[65536,65536,65536,65536,16]"}) {
@@ -250,14 +250,15 @@ TEST_CASE("shapes that are no shapes are refused before memory is taken") {
 
 TEST_CASE("offsets that are no range are refused") {
   for (const std::string offsets : {"[4,0]", "[-4,0]", "[0]", "[0,4,8]", "[0,4.0]", "4", "[0,18446744073709551615]"}) {
-    CHECK(refusal(file_text("{" + entry("a", "F32", "[1]", offsets) + "}", 4)) ==
+    CHECK(refusal(file_text(fmt::format("{{{}}}", entry("a", "F32", "[1]", offsets)), 4)) ==
           "tensor 'a': data_offsets " + offsets + " are no range; the file is corrupt");
   }
 }
 
 TEST_CASE("data that overlaps, has gaps, or does not fill the file is refused") {
   const auto two = [](const std::string& a, const std::string& b, std::size_t data_bytes) {
-    return refusal(file_text("{" + entry("a", "F32", "[1]", a) + "," + entry("b", "F32", "[1]", b) + "}", data_bytes));
+    return refusal(
+        file_text(fmt::format("{{{},{}}}", entry("a", "F32", "[1]", a), entry("b", "F32", "[1]", b)), data_bytes));
   };
   CHECK(two("[0,4]", "[0,4]", 4) ==
         "tensor 'b' starts at byte 0 of the data, inside the tensor before it, which ends at 4; the file is corrupt");

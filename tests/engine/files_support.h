@@ -33,6 +33,7 @@ class TemporaryFolder {
   }
   ~TemporaryFolder() {
     std::error_code ignored;
+    fs::permissions(path_, fs::perms(0755), ignored);  // a test of permissions may have taken them
     fs::remove_all(path_, ignored);
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
