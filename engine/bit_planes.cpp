@@ -185,6 +185,7 @@ void adjust_precision(BitPlanes& planes, double threshold_percent) {
   const int bits_before = planes.bits;
   drop_most_significant(planes, threshold_percent);
   drop_least_significant(planes, threshold_percent);
+  if (planes.bits == bits_before) return;
   planes.scale = rescaled(planes.scale, max_level(planes.bits), max_level(bits_before));
 }
 
