@@ -65,7 +65,7 @@ struct NormActCase {
   int pixels = 1;
   int channels = 1;
   bool shortcut = false;
-  NormActRule rule;
+  NormActRule rule = {};
 
   NormActGeometry geometry(DType dtype) const { return {std::int64_t{batch} * pixels, channels, dtype}; }
 };
@@ -213,7 +213,7 @@ struct PlaneCase {
   std::vector<std::int32_t> bits;
   std::int64_t alignment = 1;
   float alpha = 5e-3F;
-  SgdRule rule;
+  SgdRule rule = {};
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<PlaneTensor> tensors() const {
@@ -263,7 +263,7 @@ struct FixedCase {
   std::vector<std::int64_t> numels;
   std::vector<std::int32_t> bits;
   std::int64_t alignment = 1;
-  SgdRule rule;
+  SgdRule rule = {};
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<FixedTensor> tensors() const {
@@ -294,11 +294,11 @@ struct SgdCase {
   std::string name;
   int layers = 0;
   std::int64_t numel = 0;
-  SgdRule rule;
+  SgdRule rule = {};
 };
 
 inline std::vector<SgdCase> sgd_cases() {
-  return {{"ResNet-20", 1, 270896, {}},
+  return {{"ResNet-20", 1, 272474, {}},
           {"1", 0, 1, {}},
           {"15", 0, 15, {}},
           {"16", 0, 16, {}},
