@@ -59,8 +59,7 @@ NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometr
                        const NormActInputs& inputs, const void* x) {
   NormActArguments arguments{};
   arguments.x = x;
-  arguments.shortcut =
-      inputs.shortcut.empty() ? nullptr : memory.input("shortcut", geometry.dtype, inputs.shortcut);
+  arguments.shortcut = inputs.shortcut.empty() ? nullptr : memory.input("shortcut", geometry.dtype, inputs.shortcut);
   arguments.parameters.gamma = memory.input("gamma", inputs.gamma);
   arguments.parameters.beta = memory.input("beta", inputs.beta);
   arguments.parameters.running_mean = memory.in_out("running_mean", inputs.running_mean);
@@ -132,8 +131,7 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
                            memory.output("y", geometry.dtype, count), arguments.scratch);
 
   const bool in_place = where == Place::in_place;
-  void* d_x =
-      in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : memory.output("d_x", geometry.dtype, count);
+  void* d_x = in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : memory.output("d_x", geometry.dtype, count);
   const void* d_y = in_place ? d_x : memory.input("d_y", geometry.dtype, inputs.d_y);
   void* d_shortcut = nullptr;
   if (arguments.shortcut != nullptr) {

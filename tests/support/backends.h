@@ -9,7 +9,11 @@
 
 namespace bsq::test {
 
-inline std::vector<std::unique_ptr<Backend>> other_backends() { return {}; }
+inline std::vector<std::unique_ptr<Backend>> other_backends() {
+  std::vector<std::unique_ptr<Backend>> backends;
+  backends.push_back(make_backend("cpu", {}));
+  return backends;
+}
 
 inline std::vector<std::unique_ptr<Backend>> all_backends() {
   std::vector<std::unique_ptr<Backend>> backends = other_backends();

@@ -30,8 +30,9 @@ struct Comparison {
   bool ok() const { return same_size && mismatches == 0; }
   std::string report() const {
     if (!same_size) return "sizes differ";
-    return fmt::format("{} of {} differ too much; max abs {:.3g}, max rel {:.3g}; worst at [{}]: {:.9g}, expected {:.9g}",
-                       mismatches, count, max_absolute, max_relative, worst_index, worst_actual, worst_expected);
+    return fmt::format(
+        "{} of {} differ too much; max abs {:.3g}, max rel {:.3g}; worst at [{}]: {:.9g}, expected {:.9g}", mismatches,
+        count, max_absolute, max_relative, worst_index, worst_actual, worst_expected);
   }
 };
 

@@ -18,12 +18,14 @@ class RandomTensors {
   }
 
   std::vector<float> uniform(std::int64_t count, float low, float high) {
-    return make<float>(count, [&](const PhiloxCounter& bits) { return low + (high - low) * uniform_from_bits(bits[0]); });
+    return make<float>(count,
+                       [&](const PhiloxCounter& bits) { return low + (high - low) * uniform_from_bits(bits[0]); });
   }
   std::vector<float> normal(std::int64_t count, float mean, float deviation) {
     return make<float>(count, [&](const PhiloxCounter& bits) {  // Box-Muller
       const double radius = std::sqrt(-2 * std::log(1.0 - uniform_from_bits(bits[0])));
-      return static_cast<float>(mean + deviation * radius * std::cos(2 * std::numbers::pi * uniform_from_bits(bits[1])));
+      return static_cast<float>(mean +
+                                deviation * radius * std::cos(2 * std::numbers::pi * uniform_from_bits(bits[1])));
     });
   }
   /// 0 .. bound-1.
