@@ -57,7 +57,8 @@ AugmentInputs make_inputs(const cases::AugmentCase& c);
 Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepInputs step, DType dtype,
                     const AugmentInputs& inputs);
 
-/// plane_norms are those of `planes`.
+/// plane_norms are those of `planes`. d_weights is 0 where a weight sits at a rounding boundary: there a backend may
+/// rightly round either way, and sum(q dW) would differ.
 struct PlaneInputs {
   std::vector<float> planes, momentum, scales, scale_momentum, d_weights, plane_norms;
   float learning_rate = 0.1F;
@@ -66,6 +67,7 @@ PlaneInputs make_inputs(const cases::PlaneCase& c);
 Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
 Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
 
+/// d_weights as in PlaneInputs.
 struct FixedInputs {
   std::vector<float> u, momentum, scales, scale_momentum, d_weights;
   float learning_rate = 0.1F;

@@ -2,6 +2,7 @@
 #include "tests/kernels/op_runs.h"
 
 #include "tests/support/random_tensors.h"
+#include "tests/support/tolerances.h"
 
 #include <cmath>
 
@@ -29,6 +30,33 @@ void copy_range(const std::vector<float>& from, std::int64_t offset, std::int64_
   }
 }
 
+/// Whether a value, in levels, is so close to a rounding boundary that a backend may rightly take either side.
+bool at_boundary(double levels) {
+  const double magnitude = std::fabs(levels);
+  return std::fabs(magnitude - std::floor(magnitude) - 0.5) < boundary_margin_levels;
+}
+
+/// sum over b of (2^n - 1) c_b (p_b - n_b), the weight in levels before it is rounded.
+double plane_levels(const PlaneTensor& tensor, const std::vector<float>& planes, std::int64_t i) {
+  double levels = 0;
+  for (int b = 0; b < tensor.bits; ++b) {
+    const auto p = static_cast<std::size_t>(tensor.plane_offset + b * tensor.numel + i);
+    const auto n = p + static_cast<std::size_t>(tensor.bits * tensor.numel);
+    levels += (1 << (tensor.bits - 1 - b)) * (double{planes[p]} - planes[n]);
+  }
+  return levels;
+}
+
+double plane_norm(const PlaneTensor& tensor, const std::vector<float>& planes, int b) {
+  double square_sum = 0;
+  for (std::int64_t i = 0; i < tensor.numel; ++i) {
+    const auto p = static_cast<std::size_t>(tensor.plane_offset + b * tensor.numel + i);
+    const auto n = p + static_cast<std::size_t>(tensor.bits * tensor.numel);
+    square_sum += double{planes[p]} * planes[p] + double{planes[n]} * planes[n];
+  }
+  return std::sqrt(1e-8 + square_sum);
+}
+
 }  // namespace
 
 // ---- bit planes ---------------------------------------------------------------------------------------------------
@@ -52,13 +80,12 @@ PlaneInputs make_inputs(const cases::PlaneCase& c) {
     copy_range(momentum, tensor.plane_offset, 2 * tensor.bits * tensor.numel, inputs.momentum);
     copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
     for (int b = 0; b < tensor.bits; ++b) {
-      double square_sum = 0;
-      for (std::int64_t i = 0; i < tensor.numel; ++i) {
-        const std::int64_t p = tensor.plane_offset + b * tensor.numel + i;
-        square_sum += std::pow(double{planes[static_cast<std::size_t>(p)]}, 2) +
-                      std::pow(double{planes[static_cast<std::size_t>(p + tensor.bits * tensor.numel)]}, 2);
+      inputs.plane_norms.push_back(static_cast<float>(plane_norm(tensor, planes, b)));
+    }
+    for (std::int64_t i = 0; i < tensor.numel; ++i) {
+      if (at_boundary(plane_levels(tensor, planes, i))) {
+        inputs.d_weights[static_cast<std::size_t>(tensor.weight_offset + i)] = 0;
       }
-      inputs.plane_norms.push_back(static_cast<float>(std::sqrt(1e-8 + square_sum)));
     }
   }
   inputs.scales = random.uniform(tensor_count, 0.2F, 1.0F);
@@ -113,6 +140,10 @@ FixedInputs make_inputs(const cases::FixedCase& c) {
     copy_range(u, tensor.weight_offset, tensor.numel, inputs.u);
     copy_range(momentum, tensor.weight_offset, tensor.numel, inputs.momentum);
     copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
+    for (auto i = static_cast<std::size_t>(tensor.weight_offset);
+         i < static_cast<std::size_t>(tensor.weight_offset + tensor.numel); ++i) {
+      if (at_boundary(double{u[i]} * ((1 << tensor.bits) - 1))) inputs.d_weights[i] = 0;
+    }
   }
   inputs.scales = random.uniform(tensor_count, 0.2F, 1.0F);
   inputs.scale_momentum = random.normal(tensor_count, 0.0F, 0.1F);

@@ -3,6 +3,8 @@
 
 #include "kernels/reference.h"
 
+#include <catch2/catch.hpp>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +21,15 @@ inline std::vector<std::unique_ptr<Backend>> all_backends() {
   std::vector<std::unique_ptr<Backend>> backends = other_backends();
   backends.insert(backends.begin(), make_reference_backend());
   return backends;
+}
+
+/// Calls `check(backend)` for every backend, its name in the report of a failure.
+template <typename Check>
+void for_each_backend(Check&& check) {
+  for (const auto& backend : all_backends()) {
+    INFO("backend " << backend->name());
+    check(*backend);
+  }
 }
 
 /// f32, and bf16 where the backend has it.

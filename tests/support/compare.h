@@ -76,10 +76,11 @@ inline Comparison compare_exactly(const std::vector<double>& actual, const std::
   return compare(actual, expected, {});
 }
 
-/// `relative` of the element, and as much of the root mean square of the tensor.
+/// `relative` of the element, and as much of the root mean square of the tensor; of `scale` where that is larger: where
+/// the result is a difference of terms that cancel, their size.
 inline Comparison compare_scaled(const std::vector<double>& actual, const std::vector<double>& expected,
-                                 double relative) {
-  return compare(actual, expected, {relative, relative * root_mean_square(expected)});
+                                 double relative, double scale = 0) {
+  return compare(actual, expected, {relative, relative * std::max(scale, root_mean_square(expected))});
 }
 
 /// ||actual - expected|| / ||expected||.
