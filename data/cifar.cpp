@@ -31,7 +31,8 @@ struct Layout {
   std::int64_t test_records;
   int label_bytes;  // the last one is the label used
   int classes;
-  const char* expected;  // the version in words, for messages
+  const char* expected;  // the files in words
+  const char* hint;      // where they come from
 };
 
 constexpr int kCoarseClasses = 20;
@@ -48,7 +49,8 @@ Layout layout_of(CifarVersion version) {
             10000,
             1,
             10,
-            "6 files, 30,730,000 bytes each"};
+            "6 files, 30,730,000 bytes each",
+            ", see tools/get_cifar10.sh"};
   }
   return {"CIFAR-100",
           "cifar-100-binary",
@@ -60,7 +62,8 @@ Layout layout_of(CifarVersion version) {
           10000,
           2,
           100,
-          "train.bin with 153,700,000 bytes, test.bin with 30,740,000 bytes"};
+          "train.bin with 153,700,000 bytes, test.bin with 30,740,000 bytes",
+          ""};
 }
 
 /// The folder that holds the files; complains about the first file that is missing there.
@@ -74,8 +77,8 @@ fs::path find_folder(const Layout& layout, const fs::path& root) {
   for (const std::string& file : files) {
     if (fs::exists(folder / file, ignored)) continue;
     const bool is_python = fs::exists(folder / layout.python_file, ignored);
-    fail(ErrorKind::data, "data.root '{}': {} not found; expected the {} binary version ({}){}", folder.string(), file,
-         layout.title, layout.expected, is_python ? ", this folder holds the Python version" : "");
+    fail(ErrorKind::data, "data.root '{}': {} not found; expected the {} binary version ({}){}{}", folder.string(),
+         file, layout.title, layout.expected, layout.hint, is_python ? "; this folder holds the Python version" : "");
   }
   return folder;
 }

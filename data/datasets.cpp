@@ -22,7 +22,7 @@ void check_options(const DataOptions& options) {
     at_least("data.synthetic_train", options.synthetic_train, 1);
     at_least("data.synthetic_test", options.synthetic_test, 1);
   } else if (options.root.empty()) {
-    fail(ErrorKind::usage, "data.root is not set; kind '{}' needs the folder of its files", options.kind);
+    fail(ErrorKind::usage, "data.root is not set; data.kind '{}' needs the folder of its files", options.kind);
   }
 }
 

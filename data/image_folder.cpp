@@ -20,6 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kPattern = "<class>/*.{jpg,jpeg,png}";
+
 /// One split by name only.
 struct Listing {
   fs::path folder;
@@ -72,20 +74,22 @@ Listing list_split(const fs::path& folder, int per_class) {
     std::error_code ignored;
     if (fs::is_directory(folder / name, ignored)) list_class(listing, name, per_class);
   }
-  if (listing.class_names.size() < 2) {
-    fail(ErrorKind::data, "{}: {} class folder(s), at least two are needed; expected {}/<class>/*.{{jpg,jpeg,png}}",
-         folder.string(), listing.class_names.size(), folder.filename().string());
+  const std::size_t classes = listing.class_names.size();
+  if (classes < 2) {
+    fail(ErrorKind::data, "{}: {} class folder{}, at least two are needed; expected {}/{}", folder.string(), classes,
+         classes == 1 ? "" : "s", folder.filename().string(), kPattern);
   }
   return listing;
 }
 
-fs::path find_split(const fs::path& root, std::initializer_list<const char*> names) {
+/// The first of `names` that is a folder.
+fs::path find_split(const fs::path& root, const std::vector<std::string>& names) {
   std::error_code ignored;
-  for (const char* name : names) {
+  for (const std::string& name : names) {
     if (fs::is_directory(root / name, ignored)) return root / name;
   }
-  fail(ErrorKind::data, "data.root '{}': no folder '{}'; expected {}/<class>/*.{{jpg,jpeg,png}} in it", root.string(),
-       *names.begin(), *names.begin());
+  fail(ErrorKind::data, "data.root '{}': no folder '{}'; expected {}/{} in it", root.string(),
+       fmt::join(names, "' or '"), names.front(), kPattern);
 }
 
 void check_same_classes(const Listing& train, const Listing& test) {

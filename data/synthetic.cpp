@@ -69,18 +69,17 @@ Color mix(const Color& from, const Color& to, float t) {
           from.blue + t * (to.blue - from.blue)};
 }
 
-Color random_color(Draws& draws) {
-  const float red = draws.uniform(0.05F, 0.95F);
-  const float green = draws.uniform(0.05F, 0.95F);
-  return {red, green, draws.uniform(0.05F, 0.95F)};
+Color random_color(Draws& draws, float low, float high) {
+  const float red = draws.uniform(low, high);
+  const float green = draws.uniform(low, high);
+  return {red, green, draws.uniform(low, high)};
 }
 
-/// A colour that differs from `base` by about `contrast` in every channel, lighter or darker where there is room.
-Color contrasting_color(Draws& draws, const Color& base, float contrast) {
-  const bool lighter = draws.chance(0.5F);
+/// A colour that differs from `base` by up to `contrast` in every channel: lighter (or darker) where there is room.
+Color contrasting_color(Draws& draws, const Color& base, float contrast, bool lighter) {
   const auto shift = [&](float value) {
     const float step = contrast * draws.uniform(0.4F, 1.0F);
-    const bool up = (lighter ? value + step <= 1 : value - step < 0);
+    const bool up = lighter ? value + step <= 1 : value - step < 0;
     return std::clamp(up ? value + step : value - step, 0.0F, 1.0F);
   };
   const float red = shift(base.red);
@@ -206,7 +205,7 @@ float draw_detail(Draws& draws, Figure figure, float radius) {
 // ---- the scene ----------------------------------------------------------------------------------------------------
 
 void paint_background(Canvas& canvas, Draws& draws, const Color& color) {
-  const Color other = mix(color, random_color(draws), draws.uniform(0, 0.45F));
+  const Color other = mix(color, random_color(draws, 0.05F, 0.95F), draws.uniform(0, 0.45F));
   const Point slope = direction(draws.uniform(0, 2 * kPi));
   for (int pixel = 0; pixel < kPixels; ++pixel) {
     const float t = 0.5F + dot(pixel_center(pixel), slope) / kSide;
@@ -215,18 +214,18 @@ void paint_background(Canvas& canvas, Draws& draws, const Color& color) {
 }
 
 void paint_clutter(Canvas& canvas, Draws& draws, const Color& background) {
-  for (int strokes = draws.below(6); strokes > 0; --strokes) {
+  for (int strokes = draws.below(5); strokes > 0; --strokes) {
     const Point from{draws.uniform(-16, 16), draws.uniform(-16, 16)};
     const Point along = direction(draws.uniform(0, 2 * kPi));
     const float reach = draws.chance(0.5F) ? 0 : draws.uniform(2, 9);
-    const Color color = contrasting_color(draws, background, draws.uniform(0.1F, 0.5F));
-    paint_stroke(canvas, color, from, {from.x + reach * along.x, from.y + reach * along.y}, draws.uniform(0.5F, 1.6F));
+    const Color color = contrasting_color(draws, background, draws.uniform(0.1F, 0.5F), draws.chance(0.5F));
+    paint_stroke(canvas, color, from, {from.x + reach * along.x, from.y + reach * along.y}, draws.uniform(0.5F, 1.4F));
   }
 }
 
 Pose draw_pose(Draws& draws, Figure figure, bool hard) {
   Pose pose;
-  pose.radius = hard ? draws.uniform(5.0F, 6.5F) : draws.uniform(6.5F, 12.0F);
+  pose.radius = hard ? draws.uniform(5.5F, 7.5F) : draws.uniform(7.5F, 12.0F);
   const float room = 14 - pose.radius;
   pose.center = {draws.uniform(-room, room), draws.uniform(-room, room)};
   pose.angle = draws.uniform(0, 2 * kPi);
@@ -253,7 +252,7 @@ void paint_bar(Canvas& canvas, Draws& draws, const Pose& pose) {
   const Point along = direction(draws.uniform(0, kPi));
   const float aside = draws.uniform(-0.8F, 0.8F) * pose.radius;
   const Point middle{pose.center.x - aside * along.y, pose.center.y + aside * along.x};
-  const Color color = random_color(draws);
+  const Color color = random_color(draws, 0.05F, 0.95F);
   paint_stroke(canvas, color, {middle.x - 64 * along.x, middle.y - 64 * along.y},
                {middle.x + 64 * along.x, middle.y + 64 * along.y}, draws.uniform(0.7F, 1.5F));
 }
@@ -279,15 +278,16 @@ void develop(const Canvas& canvas, const Draws& draws, float sigma, std::uint8_t
 void paint_picture(Draws draws, Figure figure, std::uint8_t* pixels) {
   Canvas canvas;
   const bool hard = draws.chance(0.06F);
-  const Color background = random_color(draws);
+  const Color background = random_color(draws, 0.05F, 0.8F);
   paint_background(canvas, draws, background);
   paint_clutter(canvas, draws, background);
 
   const Pose pose = draw_pose(draws, figure, hard);
-  const float contrast = hard ? draws.uniform(0.15F, 0.3F) : draws.uniform(0.3F, 0.8F);
-  paint_figure(canvas, contrasting_color(draws, background, contrast), figure, pose);
-  if (draws.chance(0.25F)) paint_bar(canvas, draws, pose);
-  develop(canvas, draws, hard ? draws.uniform(0.05F, 0.1F) : draws.uniform(0.01F, 0.06F), pixels);
+  const float contrast = hard ? draws.uniform(0.15F, 0.3F) : draws.uniform(0.4F, 0.9F);
+  const bool lighter = draws.chance(0.85F);
+  paint_figure(canvas, contrasting_color(draws, background, contrast, lighter), figure, pose);
+  if (draws.chance(0.2F)) paint_bar(canvas, draws, pose);
+  develop(canvas, draws, hard ? draws.uniform(0.05F, 0.1F) : draws.uniform(0.01F, 0.045F), pixels);
 }
 
 }  // namespace

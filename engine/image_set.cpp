@@ -10,9 +10,7 @@ void validate(const ImageSet& set, const std::string& where) {
   if (set.size() == 0) fail(ErrorKind::data, "{}: no images", where);
   if (set.height < 1 || set.width < 1)
     fail(ErrorKind::data, "{}: images of {}x{} pixels", where, set.width, set.height);
-  if (set.num_classes() < 2) {
-    fail(ErrorKind::data, "{}: {} class(es); a classifier needs at least two", where, set.num_classes());
-  }
+  if (set.num_classes() < 2) fail(ErrorKind::data, "{}: fewer than two classes", where);
   const std::size_t wanted_bytes = set.labels.size() * set.image_bytes();
   if (set.pixels.size() != wanted_bytes) {
     fail(ErrorKind::data, "{}: {} bytes of pixels, expected {} for {} images of {}x{}", where, set.pixels.size(),
