@@ -1,0 +1,59 @@
+// Runs a network: plans where every tensor lives before the first step, then walks the list of nodes.
+//
+// Where a tensor feeds several nodes its gradient is overwritten by the first visitor of the backward walk and accumulated by the
+// others; that is decided here, once. Nothing is allocated after construction. Batches may be smaller than planned.
+#pragma once
+
+#include "engine/memory_planner.h"
+#include "engine/network.h"
+
+namespace bsq {
+
+enum class ExecutionMode { training, inference };
+
+/// The plan alone: sizes without memory, for dry runs and reports.
+struct ExecutionPlan {
+  std::vector<PlannedBuffer> buffers;  // activations, gradients and saved state of every node
+  std::size_t arena_bytes = 0;         // what they need together
+  std::size_t scratch_bytes = 0;       // the largest scratch of any operation
+};
+
+class Executor {
+ public:
+  /// `parameters` must outlive the executor; its pointers are read at every call.
+  Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch, DType dtype,
+           ExecutionMode mode);
+
+  void forward(int batch);
+  /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient.
+  void backward(int batch);
+
+  TensorView images(int batch) const { return tensor(0, batch); }
+  TensorView logits(int batch) const { return tensor(static_cast<TensorId>(network_.nodes().size()), batch); }
+  TensorView d_logits(int batch) const;
+  /// Any tensor of the list; in inference only until its last reader has run.
+  TensorView tensor(TensorId id, int batch) const;
+  int max_batch() const { return max_batch_; }
+  const ExecutionPlan& plan() const { return plan_; }
+
+ private:
+  void plan_tensors(Backend& backend);
+  void plan_gradients();
+  TensorView view(const TensorSpec& spec, int buffer, int batch) const;
+
+  const Network& network_;
+  const ParameterMemory& parameters_;
+  Backend& backend_;
+  int max_batch_;
+  ExecutionMode mode_;
+  std::vector<TensorSpec> tensors_;
+  std::vector<int> tensor_buffer_;              // index into plan_.buffers
+  std::vector<int> gradient_buffer_;            // likewise; -1: no gradient (the images, and everything in inference)
+  std::vector<int> saved_buffer_;               // by node; -1: nothing saved
+  std::vector<std::vector<GradMode>> modes_;    // by node and input
+  ExecutionPlan plan_;
+  Buffer arena_;
+  Buffer scratch_;
+};
+
+}  // namespace bsq

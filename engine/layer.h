@@ -1,0 +1,68 @@
+// What a layer is: shapes, memory, an explicit forward and an explicit backward. It holds no tensors and no per-batch state.
+//
+// A layer never knows how its weights are stored: it reads effective float32 weights and writes their dense gradient.
+#pragma once
+
+#include "engine/parameters.h"
+#include "kernels/backend.h"
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace bsq {
+
+struct TensorSpec {
+  Shape shape;  // outermost axis = batch
+  DType dtype = DType::f32;
+};
+
+/// Where the parameters and running statistics of a network lie, by id.
+struct ParameterMemory {
+  std::vector<float*> values;
+  std::vector<float*> gradients;
+  std::vector<float*> states;
+};
+
+struct LayerMemory {
+  std::size_t saved_bytes = 0;    // forward leaves it for backward
+  std::size_t scratch_bytes = 0;  // holds nothing between calls
+};
+
+struct ForwardPass {
+  Backend& backend;
+  const ParameterMemory& parameters;
+  std::span<const TensorView> inputs;
+  TensorView output;
+  void* saved = nullptr;
+  void* scratch = nullptr;
+  bool training = true;
+};
+
+struct BackwardPass {
+  Backend& backend;
+  const ParameterMemory& parameters;
+  std::span<const TensorView> inputs;
+  TensorView d_output;
+  std::span<const TensorView> d_inputs;  // data is null where nobody needs the gradient
+  std::span<const GradMode> modes;       // one for each of d_inputs
+  void* saved = nullptr;
+  void* scratch = nullptr;
+};
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  virtual std::string_view kind() const = 0;
+  /// Shape and type of the output; throws Error(internal) where the inputs do not fit.
+  virtual TensorSpec output(std::span<const TensorSpec> inputs) const = 0;
+  virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const = 0;
+  /// Whether backward reads the inputs of forward, so that they must live until then.
+  virtual bool backward_reads_inputs() const { return true; }
+  /// Multiply-adds of one forward pass count two; elementwise work counts nothing.
+  virtual double flops(std::span<const TensorSpec>) const { return 0; }
+  virtual void forward(const ForwardPass& pass) const = 0;
+  virtual void backward(const BackwardPass& pass) const = 0;
+};
+
+}  // namespace bsq

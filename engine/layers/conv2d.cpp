@@ -1,0 +1,49 @@
+#include "engine/layers/conv2d.h"
+
+#include "kernels/error.h"
+
+namespace bsq {
+
+ConvGeometry Conv2d::geometry(const Shape& input, DType dtype) const {
+  require(input.rank == 4 && input[3] == options_.in_channels, "conv2d: wants [N, H, W, {}]", options_.in_channels);
+  return {.batch = static_cast<int>(input[0]),
+          .height = static_cast<int>(input[1]),
+          .width = static_cast<int>(input[2]),
+          .in_channels = options_.in_channels,
+          .out_channels = options_.out_channels,
+          .kernel = options_.kernel,
+          .stride = options_.stride,
+          .padding = options_.padding,
+          .dtype = dtype};
+}
+
+TensorSpec Conv2d::output(std::span<const TensorSpec> inputs) const {
+  require(inputs.size() == 1, "conv2d takes one input");
+  return {geometry(inputs[0].shape, inputs[0].dtype).output_shape(), inputs[0].dtype};
+}
+
+LayerMemory Conv2d::plan(Backend& backend, std::span<const TensorSpec> inputs) const {
+  return {.scratch_bytes = backend.conv2d_scratch_bytes(geometry(inputs[0].shape, inputs[0].dtype))};
+}
+
+double Conv2d::flops(std::span<const TensorSpec> inputs) const {
+  return geometry(inputs[0].shape, inputs[0].dtype).flops();
+}
+
+void Conv2d::forward(const ForwardPass& pass) const {
+  const TensorView& x = pass.inputs[0];
+  pass.backend.conv2d_forward(geometry(x.shape, x.dtype), x.data, pass.parameters.values[weight_], pass.output.data,
+                              pass.scratch);
+}
+
+void Conv2d::backward(const BackwardPass& pass) const {
+  const TensorView& x = pass.inputs[0];
+  const ConvGeometry shape = geometry(x.shape, x.dtype);
+  pass.backend.conv2d_backward_weight(shape, x.data, pass.d_output.data, pass.parameters.gradients[weight_],
+                                      pass.scratch);
+  if (pass.d_inputs[0].data == nullptr) return;
+  pass.backend.conv2d_backward_data(shape, pass.d_output.data, pass.parameters.values[weight_], pass.d_inputs[0].data,
+                                    pass.modes[0], pass.scratch);
+}
+
+}  // namespace bsq

@@ -1,0 +1,48 @@
+// Batch norm + optional shortcut + activation + activation quantizer in one operation (ALGORITHM 6).
+//
+// inputs[0] x [N, H, W, C], inputs[1] (optional) shortcut of the same shape; output the same. Saves mean, 1/std and max|y|.
+// z = gamma xhat + beta + shortcut;  y = quantize(act(z));  dz = dy act'(z) (straight through the quantizer);
+// d_shortcut = dz;  d_beta = sum dz;  d_gamma = sum dz xhat;  dx = gamma / std (dz - mean(dz) - xhat mean(dz xhat)).
+#pragma once
+
+#include "engine/layer.h"
+
+namespace bsq {
+
+struct NormActOptions {
+  int channels = 0;
+  Activation activation = Activation::relu;
+  int act_bits = 0;
+};
+
+struct NormActParameters {
+  ParameterId gamma = -1;
+  ParameterId beta = -1;
+  ParameterId clip = -1;  // PACT only
+  StateId running_mean = -1;
+  StateId running_var = -1;
+};
+
+class NormAct final : public Layer {
+ public:
+  NormAct(const NormActOptions& options, const NormActParameters& ids) : options_(options), ids_(ids) {}
+
+  std::string_view kind() const override { return "norm_act"; }
+  TensorSpec output(std::span<const TensorSpec> inputs) const override;
+  LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const override;
+  void forward(const ForwardPass& pass) const override;
+  void backward(const BackwardPass& pass) const override;
+
+  const NormActOptions& options() const { return options_; }
+
+ private:
+  NormActGeometry geometry(const Shape& input, DType dtype) const;
+  NormActRule rule(bool batch_statistics) const;
+  NormParameters parameters(const ParameterMemory& memory) const;
+  NormSaved saved(void* memory) const;
+
+  NormActOptions options_;
+  NormActParameters ids_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,73 @@
+// The folder of one run, `runs/<name>/<YYYYmmdd-HHMMSS>-<hash6>/` (UTC; the hash is the configuration's) or an explicit
+// one:
+//
+//     config.yaml    resolved configuration, runs alone         status.json    {state, stage, epoch, exit_code}
+//     command.txt    one line a start or resume                 train.log      engine/console.h
+//     overrides.txt  one a line                                 metrics.jsonl, metrics.csv, precision.jsonl
+//     engine/run_log.h env.json       machine and build                          checkpoints/ engine/checkpoint_dir.h;
+//     report/
+//
+// Beside a generated folder lies a link `latest`. A lock, held as long as the object lives, keeps a second process out.
+#pragma once
+
+#include "engine/posix_file.h"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bsq {
+
+struct RunDirectoryOptions {
+  std::string name;                     // folder of the runs of one experiment
+  std::filesystem::path root = "runs";  // where such folders lie
+  std::filesystem::path explicit_path;  // --run-dir; empty: generated from root, name, time and configuration
+  bool force = false;                   // --force: clear an existing run of what bsq wrote
+  std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
+
+  std::string config_yaml;
+  std::string command;
+  std::vector<std::string> overrides;
+  nlohmann::ordered_json env;
+};
+
+enum class RunState { running, done, failed, interrupted };
+
+struct RunStatus {
+  RunState state = RunState::running;
+  std::string stage;
+  int epoch = 0;
+  int exit_code = 0;
+};
+
+class RunDirectory {
+ public:
+  /// Makes the folder, locks it and writes the files that describe the run. Throws Error(usage) where the folder is not
+  /// empty (with force: is not a run), is being written by another process, or cannot be made.
+  static RunDirectory create(const RunDirectoryOptions& options);
+  /// Locks an existing run and notes the command. Throws Error(usage) where there is none or it is being written.
+  static RunDirectory resume(const std::filesystem::path& path, std::string_view command);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path config_file() const { return path_ / "config.yaml"; }
+  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path report() const { return path_ / "report"; }
+  std::filesystem::path train_log() const { return path_ / "train.log"; }
+
+  /// Atomic, so that a watching script never reads half a status.
+  void write_status(const RunStatus& status) const;
+  /// Throws Error(checkpoint) where the file is missing or damaged.
+  RunStatus read_status() const;
+
+ private:
+  RunDirectory(std::filesystem::path path, PosixFile lock);
+
+  std::filesystem::path path_;
+  PosixFile lock_;
+};
+
+}  // namespace bsq

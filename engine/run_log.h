@@ -1,0 +1,92 @@
+// The machine-readable logs of a run, append-only, each line written at once:
+//
+//     metrics.jsonl    one JSON object an event: {["schema":1,] "event":..., fields..., "t":"2026-01-31T12:00:00.000Z"}
+//     metrics.csv      one row an epoch, columns as in EpochRow
+//     precision.jsonl  one JSON object a layer and re-quantization, fields as in PrecisionRow
+//
+// NaN and infinity are the strings "NaN", "Infinity", "-Infinity" in JSON. Everything measured with a clock stands last
+// in its line, so that two runs compare by what comes before. A checkpoint stores position(); resuming cuts the files
+// back to it, since a killed run may have written on beyond its last checkpoint.
+#pragma once
+
+#include "engine/posix_file.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bsq {
+
+struct LogPosition {
+  std::int64_t metrics_bytes = 0;
+  std::int64_t csv_bytes = 0;
+  std::int64_t precision_bytes = 0;
+  friend bool operator==(const LogPosition&, const LogPosition&) = default;
+};
+
+/// A row of metrics.csv; what was not measured in an epoch is an empty cell.
+struct EpochRow {
+  std::string stage;
+  int epoch = 0;  // counts from 1 within the stage
+  std::int64_t step = 0;
+  double learning_rate = 0;
+  double train_loss = 0;     // mean cross entropy
+  double train_penalty = 0;  // R, the group penalty without alpha
+  double train_top1 = 0;     // percent, as all accuracies
+  std::optional<double> test_loss;
+  std::optional<double> test_top1;
+  std::optional<double> test_top5;
+  std::optional<double> bits_per_parameter;
+  std::optional<double> compression;
+  double images_per_second = 0;
+  double seconds = 0;
+};
+
+/// A line of precision.jsonl: one tensor at one re-quantization.
+struct PrecisionRow {
+  std::string stage;
+  int epoch = 0;
+  std::string layer;
+  int bits_before = 0;
+  int bits_after = 0;
+  double scale = 0;
+  std::vector<double> density;  // percent of ones of each plane that is left, the most significant first
+};
+
+class RunLog {
+ public:
+  /// Starts the three files in a fresh run directory. Throws Error(checkpoint) as all members do, naming the file.
+  static RunLog create(const std::filesystem::path& folder);
+  /// Cuts the files back to `position` and goes on; refuses files that are missing or shorter.
+  static RunLog resume(const std::filesystem::path& folder, const LogPosition& position);
+
+  /// Adds `fields` (an object) under the name `event` ("epoch", "eval", "requant", ...).
+  void event(std::string_view event, nlohmann::ordered_json fields = nlohmann::ordered_json::object());
+  void epoch(const EpochRow& row);
+  void precision(const PrecisionRow& row);
+
+  /// The ends of the files; returns once everything before them is on the disk.
+  LogPosition position();
+
+ private:
+  struct LogFile {
+    PosixFile file;
+    std::int64_t size_bytes = 0;
+  };
+  explicit RunLog(const std::filesystem::path& folder);
+  static void append(LogFile& log, std::string_view line);
+
+  LogFile metrics_;
+  LogFile csv_;
+  LogFile precision_;
+};
+
+/// The JSON text of one line, non-finite numbers as strings, without the newline.
+std::string json_line(nlohmann::ordered_json record);
+
+}  // namespace bsq

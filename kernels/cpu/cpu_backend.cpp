@@ -1,0 +1,235 @@
+// CpuBackend: memory, and every operation handed to oneDNN or to the loops in simd/.
+#include "kernels/cpu/cpu_backend.h"
+
+#include "kernels/error.h"
+
+#include <omp.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace bsq {
+namespace {
+
+constexpr std::size_t kAlignment = 64;  // a cache line, and one AVX-512 register
+
+class ReplayedCalls final : public CapturedWork {
+ public:
+  explicit ReplayedCalls(std::function<void()> enqueue) : enqueue_(std::move(enqueue)) {}
+  void replay() override { enqueue_(); }
+
+ private:
+  std::function<void()> enqueue_;
+};
+
+/// How many logits beat the label's; NaN anywhere in the row counts as beaten by all.
+int rank_of_label(const float* logits, int classes, int label) {
+  int rank = 0;
+  for (int i = 0; i < classes; ++i) {
+    if (std::isnan(logits[i])) return classes;
+    rank += logits[i] > logits[label] || (logits[i] == logits[label] && i < label);
+  }
+  return rank;
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options) {
+  return std::make_unique<CpuBackend>(options);
+}
+
+CpuBackend::CpuBackend(const BackendOptions& options)
+    : threads_(options.threads > 0 ? options.threads : omp_get_num_procs()), simd_(select_simd_kernels()) {
+  omp_set_num_threads(threads_);
+}
+
+std::string CpuBackend::describe() const {
+  return fmt::format("cpu, {} thread{}, {}, own loops for {}", threads_, threads_ == 1 ? "" : "s", describe_onednn(),
+                     simd_.instruction_set);
+}
+
+bool CpuBackend::supports(DType dtype, std::string& why) const {
+  if (dtype == DType::f32) return true;
+  if (dtype == DType::bf16 && onednn_has_bf16()) return true;
+  why = dtype == DType::bf16 ? "this CPU has no bf16 instructions (AVX512_BF16)" : "only f32 and bf16 are supported";
+  return false;
+}
+
+// ---- memory -----------------------------------------------------------------------------------------------------
+
+void* CpuBackend::allocate(std::size_t size_bytes) {
+  const std::size_t rounded = (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
+  void* data = std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
+  if (data == nullptr)
+    fail(ErrorKind::device, "out of memory: wanted {:.1f} MiB; try a smaller data.batch_size",
+         static_cast<double>(size_bytes) / (1 << 20));
+  return data;
+}
+
+void CpuBackend::release(void* data) noexcept { std::free(data); }
+void CpuBackend::upload(void* device, const void* host, std::size_t size_bytes) {
+  std::memcpy(device, host, size_bytes);
+}
+void CpuBackend::download(void* host, const void* device, std::size_t size_bytes) {
+  std::memcpy(host, device, size_bytes);
+}
+void CpuBackend::fill_zero(void* device, std::size_t size_bytes) { std::memset(device, 0, size_bytes); }
+
+std::unique_ptr<CapturedWork> CpuBackend::capture(std::function<void()> enqueue) {
+  return std::make_unique<ReplayedCalls>(std::move(enqueue));
+}
+
+// ---- input ------------------------------------------------------------------------------------------------------
+
+void CpuBackend::augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
+                         TensorView output, std::int32_t* labels) {
+  simd_.augment({rule, source, *inputs, batch, output, labels});
+}
+
+// ---- convolution --------------------------------------------------------------------------------------------------
+
+std::size_t CpuBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
+  return convolutions_.scratch_bytes(geometry);
+}
+
+void CpuBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+                                void* scratch) {
+  convolutions_.forward(geometry, input, weight, output, scratch);
+}
+
+void CpuBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+                                      void* d_input, GradMode mode, void* scratch) {
+  if (mode == GradMode::overwrite)
+    return convolutions_.backward_data(geometry, d_output, weight, d_input, scratch);
+  // oneDNN cannot add to d_input here: the gradient goes to the room at the end of the scratch and is added from there.
+  const std::size_t room = ConvolutionCache::input_bytes(geometry);
+  void* addend = static_cast<std::byte*>(scratch) + convolutions_.scratch_bytes(geometry) -
+                 (room + kAlignment - 1) / kAlignment * kAlignment;
+  convolutions_.backward_data(geometry, d_output, weight, addend, scratch);
+  simd_.accumulate(geometry.dtype, geometry.input_shape().numel(), addend, d_input);
+}
+
+void CpuBackend::conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
+                                        float* d_weight, void* scratch) {
+  convolutions_.backward_weight(geometry, input, d_output, d_weight, scratch);
+}
+
+// ---- batch norm, shortcut, activation, quantizer ------------------------------------------------------------------
+
+std::size_t CpuBackend::norm_act_scratch_bytes(const NormActGeometry& geometry) {
+  return simd_.norm_act_scratch_bytes(geometry);
+}
+
+void CpuBackend::norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x,
+                                  const void* shortcut, const NormParameters& parameters, const NormSaved& saved,
+                                  void* y, void* scratch) {
+  simd_.norm_act_forward({geometry, rule, x, shortcut, parameters, saved, y, scratch});
+}
+
+void CpuBackend::norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
+                                   const void* x, const void* shortcut, const NormParameters& parameters,
+                                   const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
+                                   const NormGradients& gradients, void* scratch) {
+  simd_.norm_act_backward({geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode,
+                           gradients, scratch});
+}
+
+// ---- head ---------------------------------------------------------------------------------------------------------
+
+void CpuBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) {
+  simd_.average_pool_forward(geometry, input, output);
+}
+
+void CpuBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) {
+  simd_.average_pool_backward(geometry, d_output, d_input);
+}
+
+void CpuBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
+                                const float* bias, float* output) {
+  const auto [batch, in_features, out_features] = geometry;
+  gemm(false, true, batch, out_features, in_features, input, weight, output);
+  for (int row = 0; row < batch; ++row)
+    for (int column = 0; column < out_features; ++column) output[row * out_features + column] += bias[column];
+}
+
+void CpuBackend::linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
+                                 const float* weight, float* d_input, float* d_weight, float* d_bias) {
+  const auto [batch, in_features, out_features] = geometry;
+  gemm(false, false, batch, in_features, out_features, d_output, weight, d_input);
+  gemm(true, false, out_features, in_features, batch, d_output, input, d_weight);
+  for (int column = 0; column < out_features; ++column) {
+    double sum = 0;
+    for (int row = 0; row < batch; ++row) sum += static_cast<double>(d_output[row * out_features + column]);
+    d_bias[column] = static_cast<float>(sum);
+  }
+}
+
+void CpuBackend::softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
+                                       float* d_logits, const StepInputs* inputs, StepMetrics* metrics) {
+  StepMetrics& result = metrics[inputs->metrics_slot];
+  result.loss_sum = 0;
+  result.top1 = 0;
+  result.top5 = 0;
+  result.samples = batch;
+  for (int row = 0; row < batch; ++row, logits += classes) {
+    const int label = labels[row];
+    float largest = logits[0];
+    for (int i = 1; i < classes; ++i) largest = std::max(largest, logits[i]);
+    double sum = 0;
+    for (int i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(logits[i] - largest));
+    result.loss_sum += std::log(sum) - static_cast<double>(logits[label] - largest);
+    const int rank = rank_of_label(logits, classes, label);
+    result.top1 += rank < 1;
+    result.top5 += rank < 5;
+    if (d_logits == nullptr) continue;
+    for (int i = 0; i < classes; ++i) {
+      const double probability = std::exp(static_cast<double>(logits[i] - largest)) / sum;
+      d_logits[row * classes + i] = static_cast<float>((probability - (i == label ? 1.0 : 0.0)) / batch);
+    }
+  }
+}
+
+// ---- weights --------------------------------------------------------------------------------------------------------
+
+std::size_t CpuBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
+  return simd_.planes_scratch_bytes(tensors.host);
+}
+
+void CpuBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes,
+                                     const float* scales, float* weights, float* plane_norms,
+                                     const StepInputs* inputs, StepMetrics* metrics, void* scratch) {
+  double* penalty = metrics == nullptr ? nullptr : &metrics[inputs->metrics_slot].penalty;
+  simd_.weights_from_planes({tensors.host, planes, scales, weights, plane_norms, penalty, scratch});
+}
+
+void CpuBackend::planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
+                             const StepInputs* inputs, const float* d_weights, const float* plane_norms,
+                             float* planes, float* plane_momentum, float* scales, float* scale_momentum,
+                             void* scratch) {
+  simd_.planes_step({tensors.host, rule, alpha, inputs->learning_rate, d_weights, plane_norms, planes,
+                     plane_momentum, scales, scale_momentum, scratch});
+}
+
+std::size_t CpuBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
+  return simd_.fixed_scratch_bytes(tensors.host);
+}
+
+void CpuBackend::weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
+                                    float* weights) {
+  simd_.weights_from_fixed(tensors.host, u, scales, weights);
+}
+
+void CpuBackend::fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
+                            const float* d_weights, float* u, float* u_momentum, float* scales,
+                            float* scale_momentum, void* scratch) {
+  simd_.fixed_step({tensors.host, rule, inputs->learning_rate, d_weights, u, u_momentum, scales, scale_momentum,
+                    scratch});
+}
+
+void CpuBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
+                          float* parameter, float* momentum) {
+  simd_.sgd_step(numel, rule, inputs->learning_rate, gradient, parameter, momentum);
+}
+
+}  // namespace bsq

@@ -1,0 +1,249 @@
+// Bit planes and fixed-point weights: every tensor of a network in one pass, sixteen weights at a time.
+//
+// u (2^n - 1) = sum_b 2^(n-1-b) (p_b - n_b) is summed with powers of two, so that exact 0/1 planes give exact integers;
+// q (2^n - 1) = sign(u) round(min(|u| (2^n - 1), 2^n - 1)). Work is cut into chunks of one tensor; partial sums of a chunk
+// (one a plane, one for the scale) are combined in chunk order.
+#include "kernels/cpu/simd/lanes.h"
+#include "kernels/cpu/simd/variant.h"
+
+#include <cmath>
+
+namespace bsq::BSQ_SIMD_NAMESPACE {
+namespace {
+
+constexpr std::int64_t kChunkWeights = 2048;
+constexpr int kMaxBits = 8;
+constexpr float kNormEpsilon = 1e-8F;  // under the root of the group penalty
+
+BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t numel) { return (numel + kChunkWeights - 1) / kChunkWeights; }
+
+template <typename Tensor>
+std::int64_t total_chunks(std::span<const Tensor> tensors) {
+  std::int64_t chunks = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) chunks += chunks_of(tensors.data()[i].numel);
+  return chunks;
+}
+
+/// One unit of parallel work: weights [begin, end) of one tensor.
+struct Chunk {
+  std::int64_t tensor;
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+template <typename Tensor>
+Chunk find_chunk(std::span<const Tensor> tensors, std::int64_t index) {
+  std::int64_t tensor = 0;
+  while (index >= chunks_of(tensors.data()[tensor].numel)) index -= chunks_of(tensors.data()[tensor++].numel);
+  const std::int64_t begin = index * kChunkWeights;
+  const std::int64_t numel = tensors.data()[tensor].numel;
+  return {tensor, begin, begin + kChunkWeights < numel ? begin + kChunkWeights : numel};
+}
+
+/// Calls body(first weight, lanes in use) for every sixteen weights of [begin, end).
+template <typename Body>
+BSQ_LANES_INLINE void for_lanes(std::int64_t begin, std::int64_t end, Body body) {
+  std::int64_t index = begin;
+  for (; index + kLanes <= end; index += kLanes) body.template operator()<true>(index, kLanes);
+  if (index < end) body.template operator()<false>(index, static_cast<int>(end - index));
+}
+
+/// Calls body<Bits>() for bits in 1..8.
+template <typename Body>
+BSQ_LANES_INLINE void dispatch_bits(int bits, Body body) {
+  switch (bits) {
+    case 1: return body.template operator()<1>();
+    case 2: return body.template operator()<2>();
+    case 3: return body.template operator()<3>();
+    case 4: return body.template operator()<4>();
+    case 5: return body.template operator()<5>();
+    case 6: return body.template operator()<6>();
+    case 7: return body.template operator()<7>();
+    default: return body.template operator()<8>();
+  }
+}
+
+/// q = sign(u) round(min(|u| levels, levels)) / levels, from u * levels.
+BSQ_LANES_INLINE FloatLanes quantize(FloatLanes scaled, float levels) {
+  const FloatLanes rounded = round_half_even(at_most(magnitude(scaled), broadcast(levels)));
+  return copy_sign(rounded / levels, scaled);
+}
+
+template <int Bits>
+void reconstruct_chunk(const PlanesForwardArgs& args, const PlaneTensor& tensor, float scale, const Chunk& chunk,
+                       double* norm_partials) {
+  constexpr auto levels = static_cast<float>((1 << Bits) - 1);
+  const float* p = args.planes + tensor.plane_offset;
+  const float* n = p + Bits * tensor.numel;
+  float* weights = args.weights + tensor.weight_offset;
+  FloatLanes squares[Bits] = {};
+  for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t index, int count) {
+    FloatLanes scaled{};
+    for (int bit = 0; bit < Bits; ++bit) {
+      const FloatLanes positive = load_lanes<Full>(p + bit * tensor.numel + index, count);
+      const FloatLanes negative = load_lanes<Full>(n + bit * tensor.numel + index, count);
+      scaled += (positive - negative) * static_cast<float>(1 << (Bits - 1 - bit));
+      squares[bit] += positive * positive + negative * negative;
+    }
+    store_lanes<Full>(weights + index, scale * quantize(scaled, levels), count);
+  });
+  for (int bit = 0; bit < Bits; ++bit) norm_partials[bit] = sum_of(squares[bit]);
+}
+
+/// x -= learning_rate v, v = momentum v + gradient + decay x; both stored.
+template <bool Full>
+BSQ_LANES_INLINE FloatLanes momentum_step(FloatLanes gradient, FloatLanes value, float* velocity, int count,
+                                          float momentum, float learning_rate) {
+  const FloatLanes speed = momentum * load_lanes<Full>(velocity, count) + gradient;
+  store_lanes<Full>(velocity, speed, count);
+  return value - learning_rate * speed;
+}
+
+template <int Bits>
+double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float scale, const Chunk& chunk) {
+  constexpr auto levels = static_cast<float>((1 << Bits) - 1);
+  const float* d_weights = args.d_weights + tensor.weight_offset;
+  float* p = args.planes + tensor.plane_offset;
+  float* n = p + Bits * tensor.numel;
+  float* p_momentum = args.plane_momentum + tensor.plane_offset;
+  float* n_momentum = p_momentum + Bits * tensor.numel;
+  float pull[Bits];  // gradient of penalty and decay, per unit of x
+  for (int bit = 0; bit < Bits; ++bit)
+    pull[bit] = args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+  FloatLanes d_scale{};
+  for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t index, int count) {
+    const FloatLanes d_weight = load_lanes<Full>(d_weights + index, count);
+    const FloatLanes d_scaled = d_weight * (scale / levels);  // dL / d(u levels)
+    FloatLanes scaled{};
+    for (int bit = 0; bit < Bits; ++bit) {
+      const std::int64_t at = bit * tensor.numel + index;
+      const auto weight = static_cast<float>(1 << (Bits - 1 - bit));
+      const FloatLanes positive = load_lanes<Full>(p + at, count);
+      const FloatLanes negative = load_lanes<Full>(n + at, count);
+      scaled += (positive - negative) * weight;
+      const FloatLanes slope = d_scaled * weight;
+      const FloatLanes new_p = momentum_step<Full>(slope + pull[bit] * positive, positive, p_momentum + at, count,
+                                                   args.rule.momentum, args.learning_rate);
+      const FloatLanes new_n = momentum_step<Full>(pull[bit] * negative - slope, negative, n_momentum + at, count,
+                                                   args.rule.momentum, args.learning_rate);
+      store_lanes<Full>(p + at, at_most(at_least(new_p, FloatLanes{}), broadcast(2.0F)), count);
+      store_lanes<Full>(n + at, at_most(at_least(new_n, FloatLanes{}), broadcast(2.0F)), count);
+    }
+    d_scale += quantize(scaled, levels) * d_weight;
+  });
+  return sum_of(d_scale);
+}
+
+/// A scale's own SGD step, from the partial sums of its gradient.
+void step_scale(const double* partials, std::int64_t chunks, const SgdRule& rule, float learning_rate, float* scale,
+                float* velocity) {
+  double gradient = 0;
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) gradient += partials[chunk];
+  *velocity = rule.momentum * *velocity + static_cast<float>(gradient) + rule.weight_decay * *scale;
+  *scale -= learning_rate * *velocity;
+}
+
+}  // namespace
+
+std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors) {
+  return static_cast<std::size_t>(total_chunks(tensors)) * kMaxBits * sizeof(double);
+}
+
+std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
+  return static_cast<std::size_t>(total_chunks(tensors)) * sizeof(double);
+}
+
+void weights_from_planes(const PlanesForwardArgs& args) {
+  auto* partials = static_cast<double*>(args.scratch);
+  const std::int64_t chunks = total_chunks(args.tensors);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t index = 0; index < chunks; ++index) {
+    const Chunk chunk = find_chunk(args.tensors, index);
+    const PlaneTensor& tensor = args.tensors.data()[chunk.tensor];
+    dispatch_bits(tensor.bits, [&]<int Bits>() {
+      reconstruct_chunk<Bits>(args, tensor, args.scales[chunk.tensor], chunk, partials + index * kMaxBits);
+    });
+  }
+  double penalty = 0;
+  for (std::size_t i = 0; i < args.tensors.size(); ++i) {
+    const PlaneTensor& tensor = args.tensors.data()[i];
+    for (int bit = 0; bit < tensor.bits; ++bit) {
+      double squares = 0;
+      for (std::int64_t chunk = 0; chunk < chunks_of(tensor.numel); ++chunk)
+        squares += partials[chunk * kMaxBits + bit];
+      const double norm = std::sqrt(static_cast<double>(kNormEpsilon) + squares);
+      args.plane_norms[tensor.first_plane + bit] = static_cast<float>(norm);
+      penalty += static_cast<double>(tensor.penalty_weight) * norm;
+    }
+    partials += chunks_of(tensor.numel) * kMaxBits;
+  }
+  if (args.penalty != nullptr) *args.penalty = penalty;
+}
+
+void planes_step(const PlanesStepArgs& args) {
+  auto* partials = static_cast<double*>(args.scratch);
+  const std::int64_t chunks = total_chunks(args.tensors);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t index = 0; index < chunks; ++index) {
+    const Chunk chunk = find_chunk(args.tensors, index);
+    const PlaneTensor& tensor = args.tensors.data()[chunk.tensor];
+    dispatch_bits(tensor.bits, [&]<int Bits>() {
+      partials[index] = step_chunk<Bits>(args, tensor, args.scales[chunk.tensor], chunk);
+    });
+  }
+  for (std::size_t i = 0; i < args.tensors.size(); ++i) {
+    const std::int64_t count = chunks_of(args.tensors.data()[i].numel);
+    step_scale(partials, count, args.rule, args.learning_rate, args.scales + i, args.scale_momentum + i);
+    partials += count;
+  }
+}
+
+void weights_from_fixed(std::span<const FixedTensor> tensors, const float* u, const float* scales, float* weights) {
+  const std::int64_t chunks = total_chunks(tensors);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t index = 0; index < chunks; ++index) {
+    const Chunk chunk = find_chunk(tensors, index);
+    const FixedTensor& tensor = tensors.data()[chunk.tensor];
+    const auto levels = static_cast<float>((1 << tensor.bits) - 1);
+    const float scale = scales[chunk.tensor];
+    for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
+      FloatLanes result{};
+      if (tensor.bits > 0)
+        result = scale * quantize(load_lanes<Full>(u + tensor.weight_offset + at, count) * levels, levels);
+      store_lanes<Full>(weights + tensor.weight_offset + at, result, count);
+    });
+  }
+}
+
+void fixed_step(const FixedStepArgs& args) {
+  auto* partials = static_cast<double*>(args.scratch);
+  const std::int64_t chunks = total_chunks(args.tensors);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t index = 0; index < chunks; ++index) {
+    const Chunk chunk = find_chunk(args.tensors, index);
+    const FixedTensor& tensor = args.tensors.data()[chunk.tensor];
+    if (tensor.bits == 0) continue;
+    const auto levels = static_cast<float>((1 << tensor.bits) - 1);
+    const float scale = args.scales[chunk.tensor];
+    FloatLanes d_scale{};
+    for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
+      float* target = args.u + tensor.weight_offset + at;
+      const FloatLanes value = load_lanes<Full>(target, count);
+      const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
+      d_scale += quantize(value * levels, levels) * d_weight;
+      const FloatLanes moved =
+          momentum_step<Full>(scale * d_weight + args.rule.weight_decay * value, value,
+                              args.u_momentum + tensor.weight_offset + at, count, args.rule.momentum, args.learning_rate);
+      store_lanes<Full>(target, at_most(at_least(moved, broadcast(-1.0F)), broadcast(1.0F)), count);
+    });
+    partials[index] = sum_of(d_scale);
+  }
+  for (std::size_t i = 0; i < args.tensors.size(); ++i) {
+    const std::int64_t count = chunks_of(args.tensors.data()[i].numel);
+    if (args.tensors.data()[i].bits > 0)
+      step_scale(partials, count, args.rule, args.learning_rate, args.scales + i, args.scale_momentum + i);
+    partials += count;
+  }
+}
+
+}  // namespace bsq::BSQ_SIMD_NAMESPACE
