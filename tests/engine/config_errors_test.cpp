@@ -175,10 +175,13 @@ TEST_CASE("a refused value is not blamed a second time for contradicting others"
 
 TEST_CASE("a missing file, a folder and a missing base are named") {
   const TemporaryFolder folder;
-  CHECK(error_of(folder.path() / "none.yaml", {}, folder) == one_error("none.yaml: no such file"));
-  folder.write("sub/x", "");
-  CHECK(error_of(folder.path() / "sub", {}, folder) == one_error("sub: not a file; expected a YAML configuration"));
-  const auto file = folder.write("c.yaml", "seed: 1\n_base_: [no/base.yaml, 3: x]\nstages: [bsq]\n");
+  CHECK(error_of(folder.path() / "none.yaml", {}, folder) ==
+        one_error("none.yaml: cannot open: No such file or directory; check the path"));
+  write_file(folder, "sub/x", "");
+  CHECK(error_of(folder.path() / "sub", {}, folder) == one_error("sub: is a folder; give a file"));
+  const auto large = write_file(folder, "large.yaml", std::string((1 << 20) + 1, '#'));
+  CHECK(error_of(large, {}, folder) == one_error("large.yaml: too large for a configuration; expected a YAML file"));
+  const auto file = write_file(folder, "c.yaml", "seed: 1\n_base_: [no/base.yaml, 3: x]\nstages: [bsq]\n");
   CHECK(error_of(file, {}, folder) ==
         "c.yaml:2:1: _base_ 'no/base.yaml' not found; looked for no/base.yaml\n"
         "c.yaml:2:1: _base_: expected a file name, or a list of them\n"
@@ -187,16 +190,16 @@ TEST_CASE("a missing file, a folder and a missing base are named") {
 
 TEST_CASE("a cycle of bases is refused with its chain") {
   const TemporaryFolder folder;
-  const auto file = folder.write("a.yaml", "_base_: sub/b.yaml\n");
-  folder.write("sub/b.yaml", "_base_: ../a.yaml\n");
+  const auto file = write_file(folder, "a.yaml", "_base_: sub/b.yaml\n");
+  write_file(folder, "sub/b.yaml", "_base_: ../a.yaml\n");
   CHECK(error_of(file, {}, folder) == one_error("sub/b.yaml:1:1: _base_ cycle a.yaml -> sub/b.yaml -> a.yaml"));
-  const auto self = folder.write("self.yaml", "_base_: ./self.yaml\n");
+  const auto self = write_file(folder, "self.yaml", "_base_: ./self.yaml\n");
   CHECK(error_of(self, {}, folder) == one_error("self.yaml:1:1: _base_ cycle self.yaml -> self.yaml"));
 }
 
 TEST_CASE("a problem in a base is reported in the base") {
   const TemporaryFolder folder;
-  folder.write("base.yaml", "seed: 1\nbsq:\n  alhpa: 1\n");
-  const auto file = folder.write("c.yaml", "_base_: base.yaml\n");
+  write_file(folder, "base.yaml", "seed: 1\nbsq:\n  alhpa: 1\n");
+  const auto file = write_file(folder, "c.yaml", "_base_: base.yaml\n");
   CHECK(error_of(file, {}, folder) == one_error("base.yaml:3:3: unknown key 'bsq.alhpa'; did you mean 'bsq.alpha'?"));
 }

@@ -68,9 +68,9 @@ TEST_CASE("overrides win over the file, the last of two over the first, with or 
 
 TEST_CASE("a base is merged key by key, its lists are replaced, and paths are relative to the including file") {
   const TemporaryFolder folder;
-  folder.write("base/sgd.yaml", "bsq: {lr: 0.3, gamma: 0.5, milestones: [10, 20, 30]}\nname: sgd\n");
-  folder.write("base/all.yaml", "_base_: sgd.yaml\nbsq: {gamma: 0.25}\nquant: {act_bits: 3}\n");
-  const auto file = folder.write("c.yaml", "bsq: {milestones: [5]}\n_base_: base/all.yaml\n");
+  write_file(folder, "base/sgd.yaml", "bsq: {lr: 0.3, gamma: 0.5, milestones: [10, 20, 30]}\nname: sgd\n");
+  write_file(folder, "base/all.yaml", "_base_: sgd.yaml\nbsq: {gamma: 0.25}\nquant: {act_bits: 3}\n");
+  const auto file = write_file(folder, "c.yaml", "bsq: {milestones: [5]}\n_base_: base/all.yaml\n");
   const Config config = load_config(file);
   CHECK(config.bsq.lr == 0.3);                          // from the base's base
   CHECK(config.bsq.gamma == 0.25);                      // from the base
@@ -82,10 +82,10 @@ TEST_CASE("a base is merged key by key, its lists are replaced, and paths are re
 
 TEST_CASE("of several bases the later wins, and a base may be reached twice") {
   const TemporaryFolder folder;
-  folder.write("root.yaml", "bsq: {lr: 0.9, alpha: 9}\n");
-  folder.write("a.yaml", "_base_: root.yaml\nbsq: {lr: 0.1, gamma: 0.1}\n");
-  folder.write("b.yaml", "_base_: [root.yaml]\nbsq: {lr: 0.2}\n");
-  const Config config = load_config(folder.write("c.yaml", "_base_: [a.yaml, b.yaml]\n"));
+  write_file(folder, "root.yaml", "bsq: {lr: 0.9, alpha: 9}\n");
+  write_file(folder, "a.yaml", "_base_: root.yaml\nbsq: {lr: 0.1, gamma: 0.1}\n");
+  write_file(folder, "b.yaml", "_base_: [root.yaml]\nbsq: {lr: 0.2}\n");
+  const Config config = load_config(write_file(folder, "c.yaml", "_base_: [a.yaml, b.yaml]\n"));
   CHECK(config.bsq.lr == 0.2);
   CHECK(config.bsq.gamma == 0.1);
   CHECK(config.bsq.alpha == 9);

@@ -1,50 +1,32 @@
-// Shared by the configuration tests: a folder of its own for each test case, and what a bad configuration says.
+// Shared by the configuration tests: loading a text as a file, and what a bad one says.
 #pragma once
 
 #include "engine/config.h"
 #include "kernels/error.h"
+#include "tests/engine/files_support.h"
 
 #include <catch2/catch.hpp>
 
-#include <stdlib.h>  // mkdtemp
-
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 namespace bsq {
 
-/// A fresh folder, removed with all it holds when the test case ends.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "bsq_config_XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed: " + pattern);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+using test::TemporaryFolder;
 
-  /// Writes a file, with the folders above it, and returns its path.
-  std::filesystem::path write(const std::string& name, const std::string& text) const {
-    const std::filesystem::path file = path_ / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << text;
-    return file;
-  }
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+/// Writes a file, with the folders above it, and returns its path.
+inline std::filesystem::path write_file(const TemporaryFolder& folder, const std::string& name,
+                                        const std::string& text) {
+  std::filesystem::create_directories((folder / name).parent_path());
+  test::put_text(folder / name, text);
+  return folder / name;
+}
 
 /// Loads `text` as the file c.yaml.
 inline Config load_text(const std::string& text, const std::vector<std::string>& overrides = {}) {
   const TemporaryFolder folder;
-  return load_config(folder.write("c.yaml", text), overrides);
+  return load_config(write_file(folder, "c.yaml", text), overrides);
 }
 
 /// What load_config throws for `file`, names of files without `folder`; empty if it throws nothing.
@@ -64,7 +46,7 @@ inline std::string error_of(const std::filesystem::path& file, const std::vector
 
 inline std::string error_of_text(const std::string& text, const std::vector<std::string>& overrides = {}) {
   const TemporaryFolder folder;
-  return error_of(folder.write("c.yaml", text), overrides, folder);
+  return error_of(write_file(folder, "c.yaml", text), overrides, folder);
 }
 
 }  // namespace bsq

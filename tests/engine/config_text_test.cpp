@@ -5,7 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include <iterator>
 #include <set>
 
 using namespace bsq;
@@ -45,11 +44,6 @@ Config unusual_config() {
   config.run.dir = "true";
   config.log.every_steps = 10;
   return config;
-}
-
-std::string read_file(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 const std::filesystem::path kConfigs = std::filesystem::path(BSQ_SOURCE_DIR) / "configs";
@@ -141,7 +135,7 @@ TEST_CASE("every default is one that its own key allows") {
 
 TEST_CASE("the schema that is shipped is the one of the program") {
   INFO("regenerate with: bsq validate --schema > configs/config.schema.json");
-  CHECK(read_file(kConfigs / "config.schema.json") == config_json_schema());
+  CHECK(test::text_of(kConfigs / "config.schema.json") == config_json_schema());
 }
 
 TEST_CASE("the schema describes every key with type, default and limits") {
@@ -173,7 +167,7 @@ TEST_CASE("every configuration that is shipped loads without a warning and says 
     // The two things a person adds where the data or the trained model is his own.
     const std::vector<std::string> overrides = {"data.root=d", "model.init=m.safetensors"};
     CHECK(config_warnings(load_config(entry.path(), overrides)).empty());
-    const std::string text = read_file(entry.path());
+    const std::string text = test::text_of(entry.path());
     CHECK(text.starts_with("# "));
     CHECK(text.find("\n#   bsq train configs/" + entry.path().filename().string()) != std::string::npos);
     CHECK(text.find("# yaml-language-server: $schema=config.schema.json\n") != std::string::npos);
