@@ -1,0 +1,21 @@
+// CIFAR-10 and CIFAR-100 in the published binary version (Krizhevsky, "Learning multiple layers of features from tiny
+// images", 2009; https://www.cs.toronto.edu/~kriz/cifar.html).
+//
+// A record is one label byte (CIFAR-100: coarse, then fine) and 3072 pixel bytes: 32x32 red, then green, then blue.
+// CIFAR-10:  data_batch_{1..5}.bin and test_batch.bin of 10,000 records each, names in batches.meta.txt.
+// CIFAR-100: train.bin of 50,000 and test.bin of 10,000 records, names in fine_label_names.txt; fine labels are used.
+#pragma once
+
+#include "engine/image_set.h"
+
+#include <filesystem>
+
+namespace bsq {
+
+enum class CifarVersion : std::uint8_t { cifar10, cifar100 };
+
+/// Reads both splits, in the order of the files. `root` holds the files or the archive's folder (cifar-10-batches-bin,
+/// cifar-100-binary). Throws Error(data) for a missing file, a file of another length and a label out of range.
+DataSets load_cifar(CifarVersion version, const std::filesystem::path& root);
+
+}  // namespace bsq

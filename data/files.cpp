@@ -1,0 +1,51 @@
+// Plain stdio: iostreams lose errno.
+#include "data/files.h"
+
+#include "kernels/error.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <system_error>
+
+namespace bsq {
+namespace {
+
+[[noreturn]] void fail_reading(const std::filesystem::path& path, const std::error_code& why) {
+  fail(ErrorKind::data, "{}: cannot be read: {}", path.string(), why.message());
+}
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+}  // namespace
+
+std::string group_digits(std::uintmax_t number) {
+  std::string digits = std::to_string(number);
+  for (std::ptrdiff_t at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
+  }
+  return digits;
+}
+
+std::uintmax_t file_size_of(const std::filesystem::path& path) {
+  std::error_code why;
+  const std::uintmax_t size_bytes = std::filesystem::file_size(path, why);
+  if (why) fail_reading(path, why);
+  return size_bytes;
+}
+
+std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
+  std::vector<std::uint8_t> bytes(file_size_of(path));
+  errno = 0;
+  const std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rb"));
+  if (!file) fail_reading(path, {errno, std::generic_category()});
+  if (std::fread(bytes.data(), 1, bytes.size(), file.get()) != bytes.size()) {
+    fail_reading(
+        path, errno != 0 ? std::error_code{errno, std::generic_category()} : std::make_error_code(std::errc::io_error));
+  }
+  return bytes;
+}
+
+}  // namespace bsq

@@ -1,0 +1,20 @@
+// Reading whole files, with the errors of the house.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+/// 30730000 -> "30,730,000", so that a person can compare lengths in a message.
+std::string group_digits(std::uintmax_t number);
+
+/// Length in bytes. Throws Error(data) naming the file and the system's reason.
+std::uintmax_t file_size_of(const std::filesystem::path& path);
+
+/// All bytes of a file. Throws Error(data) naming the file and the system's reason.
+std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
+
+}  // namespace bsq

@@ -1,0 +1,22 @@
+// The built-in data set: procedural 32x32 colour pictures of ten kinds of shape, nothing to download.
+//
+// A shape of random place, size, turn, proportion and colour on a shaded background, among small clutter, now and then
+// crossed by a bar, under noise; a few percent are hard (small, faint and noisy). No class is told by colour or place,
+// so a linear classifier of the pixels fails, and none changes its class when mirrored or shifted, so that the usual
+// augmentation is sound.
+#pragma once
+
+#include "engine/image_set.h"
+
+#include <cstdint>
+
+namespace bsq {
+
+/// The splits draw from disjoint Philox counters: no picture can be in both.
+enum class SyntheticSplit : std::uint32_t { train = 0, test = 1 };
+
+/// Picture `index` is a pure function of (seed, split, index), its label is index mod 10: a longer set begins with the
+/// shorter one, and every multiple of ten images is balanced. Runs on all OpenMP threads.
+ImageSet synthesize(std::uint64_t seed, SyntheticSplit split, int images);
+
+}  // namespace bsq

@@ -1,0 +1,174 @@
+// The two decoders on files written here.
+#include "data/image_file.h"
+
+#include "support.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+using namespace bsq;
+using namespace bsq::test;
+
+namespace {
+
+std::vector<std::uint8_t> decode(const fs::path& path, int height, int width) {
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(height * width * 3));
+  read_image(path, {height, width}, pixels.data());
+  return pixels;
+}
+
+int largest_difference(const std::vector<std::uint8_t>& a, const std::vector<std::uint8_t>& b) {
+  REQUIRE(a.size() == b.size());
+  int largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+void check_refused(const fs::path& path, int height, int width, const std::string& message) {
+  CHECK(error_of(ErrorKind::data, [&] { decode(path, height, width); }) == path.string() + ": " + message);
+}
+
+}  // namespace
+
+TEST_CASE("a PNG comes back exactly") {
+  const TemporaryFolder folder;
+  const Picture picture = gradient_picture(9, 13);
+  write_png(folder / "a.png", picture);
+  CHECK(read_image_size(folder / "a.png") == ImageSize{9, 13});
+  CHECK(decode(folder / "a.png", 9, 13) == picture.pixels);
+}
+
+TEST_CASE("gray and 16-bit PNGs become 8-bit RGB") {
+  const TemporaryFolder folder;
+  write_png(folder / "gray.png", plain_picture(4, 4, {77}));
+  CHECK(decode(folder / "gray.png", 4, 4) == plain_picture(4, 4, {77, 77, 77}).pixels);
+  write_png_16bit(folder / "deep.png", 4, 4, 77 * 257);
+  CHECK(decode(folder / "deep.png", 4, 4) == plain_picture(4, 4, {77, 77, 77}).pixels);
+}
+
+TEST_CASE("the alpha of a PNG is composited onto black") {
+  const TemporaryFolder folder;
+  write_png(folder / "opaque.png", plain_picture(2, 2, {10, 20, 30, 255}));
+  CHECK(decode(folder / "opaque.png", 2, 2) == plain_picture(2, 2, {10, 20, 30}).pixels);
+  write_png(folder / "clear.png", plain_picture(2, 2, {10, 20, 30, 0}));
+  CHECK(decode(folder / "clear.png", 2, 2) == plain_picture(2, 2, {0, 0, 0}).pixels);
+}
+
+TEST_CASE("a JPEG comes back up to its own losses") {
+  const TemporaryFolder folder;
+  const Picture picture = gradient_picture(16, 24);
+  write_jpeg(folder / "a.jpg", picture);
+  CHECK(read_image_size(folder / "a.jpg") == ImageSize{16, 24});
+  // Quality 100 quantizes by 1; rounding to YCbCr, halved chroma of a slope of 3 a pixel, and rounding back: under 6.
+  CHECK(largest_difference(decode(folder / "a.jpg", 16, 24), picture.pixels) < 6);
+}
+
+TEST_CASE("a gray JPEG becomes RGB, exactly where it is plain") {
+  const TemporaryFolder folder;
+  write_jpeg(folder / "gray.jpg", plain_picture(8, 8, {100}));
+  CHECK(decode(folder / "gray.jpg", 8, 8) == plain_picture(8, 8, {100, 100, 100}).pixels);
+}
+
+TEST_CASE("the format is told by content, not by name") {
+  const TemporaryFolder folder;
+  const Picture picture = gradient_picture(5, 5);
+  write_png(folder / "really_png.jpg", picture);
+  CHECK(decode(folder / "really_png.jpg", 5, 5) == picture.pixels);
+}
+
+TEST_CASE("an image of another size is refused with both sizes") {
+  const TemporaryFolder folder;
+  write_png(folder / "a.png", gradient_picture(4, 5));
+  write_jpeg(folder / "a.jpg", gradient_picture(4, 5));
+  const std::string message = "5x4 pixels, the first image has 8x8; all images must have one size";
+  check_refused(folder / "a.png", 8, 8, message);
+  check_refused(folder / "a.jpg", 8, 8, message);
+}
+
+TEST_CASE("a huge image is refused by its header") {
+  const TemporaryFolder folder;
+  write_png(folder / "wide.png", plain_picture(1, 5000, {1, 2, 3}));
+  const std::string wide = "5000x1 pixels; images up to 4096x4096 are read";
+  check_refused(folder / "wide.png", 1, 5000, wide);
+  CHECK_THAT(error_of(ErrorKind::data, [&] { read_image_size(folder / "wide.png"); }), Catch::EndsWith(wide));
+
+  // A header that promises 65,500 x 65,500 pixels over the data of 8 x 8: 12 GiB if it were believed.
+  write_jpeg(folder / "small.jpg", gradient_picture(8, 8));
+  std::vector<std::uint8_t> bytes = read_bytes(folder / "small.jpg");
+  const std::vector<std::uint8_t> start_of_frame = {0xFF, 0xC0, 0x00, 0x11, 0x08, 0x00, 0x08, 0x00, 0x08};
+  const auto found = std::search(bytes.begin(), bytes.end(), start_of_frame.begin(), start_of_frame.end());
+  REQUIRE(found != bytes.end());
+  for (const int at : {5, 7}) {
+    found[at] = 65500 >> 8;
+    found[at + 1] = 65500 & 255;
+  }
+  write_bytes(folder / "bomb.jpg", bytes);
+  CHECK_THAT(error_of(ErrorKind::data, [&] { read_image_size(folder / "bomb.jpg"); }),
+             Catch::EndsWith("bomb.jpg: 65500x65500 pixels; images up to 4096x4096 are read"));
+}
+
+TEST_CASE("a file longer than any image is refused unread") {
+  const TemporaryFolder folder;
+  write_text(folder / "long.png", "");
+  fs::resize_file(folder / "long.png", std::uintmax_t{1} << 40);  // sparse
+  check_refused(folder / "long.png", 1, 1, "1,099,511,627,776 bytes; image files up to 134,217,728 bytes are read");
+}
+
+TEST_CASE("every JPEG cut short is refused") {
+  const TemporaryFolder folder;
+  write_jpeg(folder / "whole.jpg", gradient_picture(8, 8));
+  const std::vector<std::uint8_t> whole = read_bytes(folder / "whole.jpg");
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    write_bytes(folder / "cut.jpg", {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
+    INFO("length " << length << " of " << whole.size());
+    error_of(ErrorKind::data, [&] { decode(folder / "cut.jpg", 8, 8); });
+  }
+  write_bytes(folder / "cut.jpg", {whole.begin(), whole.end() - 10});
+  check_refused(folder / "cut.jpg", 8, 8, "not a readable JPEG: Premature end of JPEG file");
+}
+
+TEST_CASE("every PNG cut short before the end of its pixels is refused") {
+  const TemporaryFolder folder;
+  write_png(folder / "whole.png", gradient_picture(8, 8));
+  const std::vector<std::uint8_t> whole = read_bytes(folder / "whole.png");
+  constexpr std::size_t end_bytes = 12 + 4;  // the IEND chunk and the checksum before it
+  for (std::size_t length = 0; length < whole.size() - end_bytes; ++length) {
+    write_bytes(folder / "cut.png", {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
+    INFO("length " << length << " of " << whole.size());
+    error_of(ErrorKind::data, [&] { decode(folder / "cut.png", 8, 8); });
+  }
+}
+
+TEST_CASE("damaged pixels are refused, though libjpeg would invent some") {
+  const TemporaryFolder folder;
+  write_jpeg(folder / "a.jpg", gradient_picture(32, 32));
+  std::vector<std::uint8_t> bytes = read_bytes(folder / "a.jpg");
+  const std::size_t middle_of_data = bytes.size() - 60;
+  bytes[middle_of_data] = 0xFF;  // an end marker in the middle
+  bytes[middle_of_data + 1] = 0xD9;
+  write_bytes(folder / "a.jpg", bytes);
+  CHECK_THAT(error_of(ErrorKind::data, [&] { decode(folder / "a.jpg", 32, 32); }),
+             Catch::Contains("a.jpg: not a readable JPEG: Corrupt JPEG data"));
+
+  write_png(folder / "a.png", gradient_picture(32, 32));
+  bytes = read_bytes(folder / "a.png");
+  bytes[bytes.size() / 2] ^= 0x55;
+  write_bytes(folder / "a.png", bytes);
+  CHECK_THAT(error_of(ErrorKind::data, [&] { decode(folder / "a.png", 32, 32); }),
+             Catch::Contains("a.png: not a readable PNG: "));
+}
+
+TEST_CASE("what is no image, or no file, is refused by name") {
+  const TemporaryFolder folder;
+  write_text(folder / "a.jpg", "<html>404</html>");
+  check_refused(folder / "a.jpg", 8, 8, "neither a JPEG nor a PNG file (16 bytes)");
+  write_text(folder / "empty.png", "");
+  check_refused(folder / "empty.png", 8, 8, "neither a JPEG nor a PNG file (0 bytes)");
+  check_refused(folder / "absent.png", 8, 8, "cannot be read: No such file or directory");
+  fs::create_directory(folder / "folder.png");
+  check_refused(folder / "folder.png", 8, 8, "cannot be read: Is a directory");
+  write_cmyk_jpeg(folder / "cmyk.jpg", 8, 8, 50);
+  check_refused(folder / "cmyk.jpg", 8, 8, "not a readable JPEG: Unsupported color conversion request");
+}
