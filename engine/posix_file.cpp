@@ -161,9 +161,13 @@ std::string with_thousands(std::uint64_t value) {
     std::string text = fmt::format("{:.1e}", static_cast<double>(value));
     return text.erase(text.find('+'), 1);
   }
-  std::string digits = fmt::format("{}", value);
-  for (std::size_t end = digits.size(); end > 3; end -= 3) digits.insert(end - 3, ",");
-  return digits;
+  const std::string digits = fmt::format("{}", value);
+  std::string text;
+  for (std::size_t index = 0; index < digits.size(); ++index) {
+    if (index > 0 && (digits.size() - index) % 3 == 0) text += ',';
+    text += digits[index];
+  }
+  return text;
 }
 
 }  // namespace bsq

@@ -1,10 +1,13 @@
-// The folder of one run, `runs/<name>/<YYYYmmdd-HHMMSS>-<hash6>/` (UTC; the hash is the configuration's) or an explicit
-// one:
+// The folder of one run, `runs/<name>/<YYYYmmdd-HHMMSS>-<hash6>/` (UTC; the configuration's hash) or an explicit one:
 //
-//     config.yaml    resolved configuration, runs alone         status.json    {state, stage, epoch, exit_code}
-//     command.txt    one line a start or resume                 train.log      engine/console.h
-//     overrides.txt  one a line                                 metrics.jsonl, metrics.csv, precision.jsonl
-//     engine/run_log.h env.json       machine and build                          checkpoints/ engine/checkpoint_dir.h;
+//     config.yaml      resolved configuration, runs alone
+//     command.txt      one line a start or resume
+//     overrides.txt    one a line
+//     env.json         machine and build
+//     status.json      {state, stage, epoch, exit_code}
+//     train.log        engine/console.h
+//     metrics.jsonl    and metrics.csv, precision.jsonl: engine/run_log.h
+//     checkpoints/     engine/checkpoint_dir.h
 //     report/
 //
 // Beside a generated folder lies a link `latest`. A lock, held as long as the object lives, keeps a second process out.

@@ -1,0 +1,311 @@
+// THE list of operator cases: the layers of ResNet-20 on 32x32 images, and odd tails that no vector width, block or
+// cache line divides. It feeds the parity, gradient, guard-word and speed runs.
+//
+// A case gives sizes and rules, never contents. `batch` is small, for tests; a benchmark scales the real layers up with
+// `case.batch = 128`. `layers` says how often ResNet-20 has the layer; 0 marks a tail.
+#pragma once
+
+#include "kernels/types.h"
+
+#include <string>
+#include <vector>
+
+namespace bsq::cases {
+
+// ---- convolution ----------------------------------------------------------------------------------------------------
+
+struct ConvCase {
+  std::string name;
+  int layers = 0;
+  int batch = 1;
+  int height = 0;
+  int width = 0;
+  int in_channels = 0;
+  int out_channels = 0;
+  int kernel = 3;
+  int stride = 1;
+  int padding = 1;
+
+  ConvGeometry geometry(DType dtype) const {
+    return {batch, height, width, in_channels, out_channels, kernel, stride, padding, dtype};
+  }
+};
+
+inline std::vector<ConvCase> conv_cases() {
+  return {
+      {"stem", 1, 2, 32, 32, 3, 16, 3, 1, 1},
+      {"stage1 3x3", 6, 2, 32, 32, 16, 16, 3, 1, 1},
+      {"stage2 3x3 strided", 1, 2, 32, 32, 16, 32, 3, 2, 1},
+      {"stage2 3x3", 5, 2, 16, 16, 32, 32, 3, 1, 1},
+      {"stage3 3x3 strided", 1, 2, 16, 16, 32, 64, 3, 2, 1},
+      {"stage3 3x3", 5, 2, 8, 8, 64, 64, 3, 1, 1},
+      {"stage2 shortcut", 1, 2, 32, 32, 16, 32, 1, 2, 0},
+      {"stage3 shortcut", 1, 2, 16, 16, 32, 64, 1, 2, 0},
+      {"5 to 17 channels", 0, 3, 7, 9, 5, 17, 3, 1, 1},
+      {"17 to 3 channels, no padding", 0, 1, 6, 5, 17, 3, 3, 1, 0},
+      {"strided, odd size", 0, 2, 9, 7, 3, 5, 3, 2, 1},
+      {"strided, even size", 0, 2, 6, 8, 5, 3, 3, 2, 1},
+      {"1x1", 0, 3, 5, 3, 17, 5, 1, 1, 0},
+      {"1x1 strided, odd size", 0, 1, 5, 7, 3, 5, 1, 2, 0},
+      {"5x5", 0, 2, 7, 6, 3, 5, 5, 1, 2},
+      {"7x7 strided", 0, 1, 11, 13, 3, 17, 7, 2, 3},
+      {"one pixel", 0, 1, 1, 1, 5, 3, 3, 1, 1},
+      {"one row", 0, 1, 1, 13, 3, 17, 3, 1, 1},
+      {"one channel", 0, 2, 4, 5, 1, 1, 3, 1, 1},
+  };
+}
+
+// ---- batch norm + shortcut + activation + quantizer
+// -------------------------------------------------------------------
+
+struct NormActCase {
+  std::string name;
+  int layers = 0;
+  int batch = 1;
+  int pixels = 1;
+  int channels = 1;
+  bool shortcut = false;
+  NormActRule rule = {};
+
+  NormActGeometry geometry(DType dtype) const { return {std::int64_t{batch} * pixels, channels, dtype}; }
+};
+
+inline std::vector<NormActCase> norm_act_cases() {
+  using enum Activation;
+  std::vector<NormActCase> cases = {
+      {"stem", 1, 2, 1024, 16, false, {relu, 0}},
+      {"stage1 first", 3, 2, 1024, 16, false, {relu6, 4}},
+      {"stage1 second", 3, 2, 1024, 16, true, {relu6, 4}},
+      {"stage2 first", 3, 2, 256, 32, false, {relu6, 4}},
+      {"stage2 second", 3, 2, 256, 32, true, {relu6, 4}},
+      {"stage3 first", 3, 2, 64, 64, false, {relu6, 4}},
+      {"stage3 second", 3, 2, 64, 64, true, {relu6, 4}},
+      {"stage2 shortcut", 1, 2, 256, 32, false, {none, 0}},
+      {"stage3 shortcut", 1, 2, 64, 64, false, {none, 0}},
+      {"one row", 0, 1, 1, 17, false, {relu6, 4}},
+      {"two rows", 0, 2, 1, 5, true, {pact, 2}},
+      {"one channel", 0, 1, 37, 1, false, {relu, 3}},
+      {"rows by the thousand, 3 channels", 0, 3, 1031, 3, true, {pact, 3}},
+  };
+  for (const Activation activation : {none, relu, relu6, pact}) {
+    for (const int act_bits : {0, 1, 2, 4, 8}) {
+      for (const bool shortcut : {false, true}) {
+        for (const bool batch_statistics : {true, false}) {
+          const int channels = shortcut ? 17 : 5;
+          const std::string name = std::string(name_of(activation)) + ", " + std::to_string(act_bits) + " bits" +
+                                   (shortcut ? ", shortcut" : "") + (batch_statistics ? "" : ", evaluation");
+          cases.push_back({name, 0, 3, 29, channels, shortcut, {activation, act_bits, batch_statistics}});
+        }
+      }
+    }
+  }
+  return cases;
+}
+
+// ---- head
+// -------------------------------------------------------------------------------------------------------------
+
+struct PoolCase {
+  std::string name;
+  int layers = 0;
+  int batch = 1;
+  int pixels = 1;
+  int channels = 1;
+
+  PoolGeometry geometry(DType dtype) const { return {batch, pixels, channels, dtype}; }
+};
+
+inline std::vector<PoolCase> pool_cases() {
+  return {{"8x8", 1, 4, 64, 64},
+          {"7x7, 17 channels", 0, 3, 49, 17},
+          {"one pixel", 0, 5, 1, 3},
+          {"one image, one channel", 0, 1, 13, 1}};
+}
+
+struct LinearCase {
+  std::string name;
+  int layers = 0;
+  int batch = 1;
+  int in_features = 1;
+  int out_features = 1;
+
+  LinearGeometry geometry() const { return {batch, in_features, out_features}; }
+};
+
+inline std::vector<LinearCase> linear_cases() {
+  return {{"10 classes", 1, 8, 64, 10}, {"100 classes", 0, 8, 64, 100}, {"5 to 3", 0, 3, 5, 3},
+          {"one image", 0, 1, 64, 10},  {"one feature", 0, 7, 1, 17},   {"one output", 0, 3, 17, 1}};
+}
+
+struct LossCase {
+  std::string name;
+  int layers = 0;
+  int batch = 1;
+  int classes = 1;
+  bool evaluation = false;  // no d_logits
+  bool ties = false;        // logits are small integers, so that equal ones abound
+};
+
+inline std::vector<LossCase> loss_cases() {
+  return {{"10 classes", 1, 8, 10},          {"10 classes, evaluation", 1, 8, 10, true},
+          {"100 classes", 0, 8, 100},        {"ties", 0, 33, 10, false, true},
+          {"fewer than 5 classes", 0, 7, 3}, {"one class, one image", 0, 1, 1}};
+}
+
+// ---- input
+// --------------------------------------------------------------------------------------------------------------
+
+struct AugmentCase {
+  std::string name;
+  int layers = 0;
+  int batch = 1;
+  int height = 0;
+  int width = 0;
+  int crop_padding = 0;
+  bool random_flip = false;
+  int images = 0;  // in the source
+  std::int32_t epoch = 0;
+  std::int64_t first_sample = 0;
+
+  AugmentRule rule() const {
+    AugmentRule rule;
+    rule.height = height;
+    rule.width = width;
+    rule.crop_padding = crop_padding;
+    rule.random_flip = random_flip;
+    rule.mean = {0.4914F, 0.4822F, 0.4465F};
+    rule.std = {0.2023F, 0.1994F, 0.2010F};
+    rule.seed = 0x123456789ABCDEFULL;
+    rule.stream = 3;
+    return rule;
+  }
+};
+
+inline std::vector<AugmentCase> augment_cases() {
+  return {{"training", 1, 8, 32, 32, 4, true, 20, 3, 7},
+          {"evaluation", 1, 8, 32, 32, 0, false, 20, 0, 0},
+          {"flip alone", 0, 5, 5, 7, 0, true, 9, 1, 4},
+          {"crop alone", 0, 5, 7, 5, 2, false, 9, 2, 0},
+          {"padding beyond the image", 0, 6, 2, 3, 4, true, 6, 0, 0},
+          {"one pixel", 0, 3, 1, 1, 1, true, 3, 0, 0}};
+}
+
+// ---- weights: all tensors of a network in one arena
+// -----------------------------------------------------------------------
+
+/// Tensors of ResNet-20 that are quantized, in the order of the network: 268,346 elements.
+inline std::vector<std::int64_t> resnet20_numels() {
+  return {432,  2304, 2304,  2304,  2304,  2304,  2304,  4608,  9216, 9216, 9216,
+          9216, 9216, 18432, 36864, 36864, 36864, 36864, 36864, 640,  10};
+}
+
+inline std::vector<std::int32_t> cycle_bits(std::size_t count, std::vector<std::int32_t> pattern) {
+  std::vector<std::int32_t> bits(count);
+  for (std::size_t i = 0; i < count; ++i) bits[i] = pattern[i % pattern.size()];
+  return bits;
+}
+
+/// `alignment` (in floats) is that of every tensor in the arenas: 1 packs them, 16 leaves gaps, which nobody may touch.
+struct PlaneCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::vector<std::int32_t> bits;
+  std::int64_t alignment = 1;
+  float alpha = 5e-3F;
+  SgdRule rule = {};
+
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  std::vector<PlaneTensor> tensors() const {
+    double total = 0;
+    for (const std::int64_t numel : numels) total += static_cast<double>(numel);
+    std::vector<PlaneTensor> table;
+    PlaneTensor next;
+    for (std::size_t t = 0; t < numels.size(); ++t) {
+      next.numel = numels[t];
+      next.bits = bits[t];
+      next.penalty_weight = static_cast<float>(static_cast<double>(numels[t]) * bits[t] / total);
+      table.push_back(next);
+      next.plane_offset += aligned(2 * bits[t] * numels[t]);
+      next.weight_offset += aligned(numels[t]);
+      next.first_plane += bits[t];
+    }
+    return table;
+  }
+  std::int64_t plane_arena_size() const {
+    const PlaneTensor last = tensors().back();
+    return last.plane_offset + aligned(2 * last.bits * last.numel);
+  }
+  std::int64_t weight_arena_size() const {
+    const PlaneTensor last = tensors().back();
+    return last.weight_offset + aligned(last.numel);
+  }
+  int plane_count() const {
+    const PlaneTensor last = tensors().back();
+    return last.first_plane + last.bits;
+  }
+};
+
+inline std::vector<PlaneCase> plane_cases() {
+  const std::vector<std::int64_t> resnet20 = resnet20_numels();
+  return {{"ResNet-20, 8 bits", 1, resnet20, cycle_bits(resnet20.size(), {8}), 16},
+          {"ResNet-20, mixed bits", 0, resnet20, cycle_bits(resnet20.size(), {8, 5, 3, 4, 2, 1, 6, 7}), 1},
+          {"1 to 8 bits, tails", 0, {1, 3, 15, 16, 17, 31, 33, 1027}, {1, 2, 3, 4, 5, 6, 7, 8}, 1},
+          {"8 to 1 bits, tails with gaps", 0, {1027, 33, 31, 17, 16, 15, 3, 1}, {8, 7, 6, 5, 4, 3, 2, 1}, 16},
+          {"one element", 0, {1}, {8}, 1},
+          {"no penalty, no momentum", 0, {100, 7}, {4, 3}, 1, 0, {0, 0}},
+          {"strong penalty", 0, {513, 10}, {8, 8}, 1, 0.5F, {0.9F, 0}}};
+}
+
+struct FixedCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::vector<std::int32_t> bits;
+  std::int64_t alignment = 1;
+  SgdRule rule = {};
+
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  std::vector<FixedTensor> tensors() const {
+    std::vector<FixedTensor> table;
+    std::int64_t offset = 0;
+    for (std::size_t t = 0; t < numels.size(); ++t) {
+      table.push_back({numels[t], offset, bits[t]});
+      offset += aligned(numels[t]);
+    }
+    return table;
+  }
+  std::int64_t arena_size() const {
+    const FixedTensor last = tensors().back();
+    return last.weight_offset + aligned(last.numel);
+  }
+};
+
+inline std::vector<FixedCase> fixed_cases() {
+  const std::vector<std::int64_t> resnet20 = resnet20_numels();
+  return {{"ResNet-20, mixed bits", 1, resnet20, cycle_bits(resnet20.size(), {8, 5, 3, 4, 2, 1, 0, 6, 7}), 16},
+          {"0 to 8 bits, tails", 0, {5, 1, 3, 15, 16, 17, 31, 33, 1027}, {0, 1, 2, 3, 4, 5, 6, 7, 8}, 1},
+          {"one element", 0, {1}, {3}, 1},
+          {"all zero", 0, {17, 3}, {0, 0}, 16},
+          {"plain descent", 0, {100, 7}, {4, 2}, 1, {0, 0}}};
+}
+
+struct SgdCase {
+  std::string name;
+  int layers = 0;
+  std::int64_t numel = 0;
+  SgdRule rule = {};
+};
+
+inline std::vector<SgdCase> sgd_cases() {
+  return {{"ResNet-20", 1, 272474, {}},
+          {"1", 0, 1, {}},
+          {"15", 0, 15, {}},
+          {"16", 0, 16, {}},
+          {"17", 0, 17, {}},
+          {"1027", 0, 1027, {}},
+          {"plain descent", 0, 37, {0, 0}},
+          {"no decay", 0, 37, {0.9F, 0}}};
+}
+
+}  // namespace bsq::cases

@@ -1,0 +1,22 @@
+# bsq_simd_variants(target): compiles kernels/cpu/simd/*.cpp once per instruction set and adds the objects to `target`.
+#
+# Each copy lives in a namespace of its own (BSQ_SIMD_NAMESPACE); kernels/cpu/dispatch_*.cpp picks one when the program starts.
+function(bsq_simd_variants target)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cpu/simd/*.cpp)
+  set(variants baseline)
+  set(dispatch kernels/cpu/dispatch_portable.cpp)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND variants v3 v4)
+    set(flags_v3 -march=x86-64-v3)
+    set(flags_v4 -march=x86-64-v4 -mprefer-vector-width=512)
+    set(dispatch kernels/cpu/dispatch_x86.cpp)
+  endif()
+  foreach(variant IN LISTS variants)
+    add_library(${target}_simd_${variant} OBJECT ${sources})
+    target_link_libraries(${target}_simd_${variant} PRIVATE bsq_options OpenMP::OpenMP_CXX)
+    target_compile_definitions(${target}_simd_${variant} PRIVATE BSQ_SIMD_NAMESPACE=${variant})
+    target_compile_options(${target}_simd_${variant} PRIVATE -O3 -fno-math-errno -fno-trapping-math ${flags_${variant}})
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_simd_${variant}>)
+  endforeach()
+  target_sources(${target} PRIVATE ${dispatch})
+endfunction()

@@ -1,0 +1,67 @@
+// The bit-plane algebra of one tensor on the host: conversions between its forms, re-quantization, precision
+// adjustment.
+//
+// Layout: plane-major [bits][numel], plane 0 the most significant; the order of the elements is the caller's.
+// A weight is s q, q = k / (2^bits - 1) with an integer level k in -(2^bits - 1) .. 2^bits - 1; p holds the bits of k >
+// 0, n those of k < 0. Between re-quantizations planes are real numbers in [0, 2] and q is what they round to.
+// Arithmetic is float32 in the order of the published PyTorch code, so that the same planes come out, ties included.
+// Source: ALGORITHM 1, 4 and 5. Planes that are not finite throw Error(diverged).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace bsq {
+
+inline constexpr int kMaxBits = 8;
+
+/// p and n: [bits][numel], bits in 1..8. u = sum_b c_b (p_b - n_b), c_b = 2^(bits-1-b) / (2^bits - 1).
+struct BitPlanes {
+  int bits = 0;
+  float scale = 0;
+  std::int64_t numel = 0;
+  std::vector<float> p, n;
+};
+
+/// u: [numel] in [-1, 1], the parameter of finetuning. 0 bits: the tensor is zero and stays zero.
+struct FixedPoint {
+  int bits = 0;
+  float scale = 0;
+  std::vector<float> u;
+};
+
+/// s = max|W|, k = round(|W| (2^bits - 1) / s). |W - effective weight| <= s / (2^bits - 1) / 2, up to float32 rounding.
+/// A tensor of zeros gets scale 0 and so, its gradients being zero, stays what it is.
+BitPlanes planes_from_float(std::span<const float> weights, int bits);
+
+/// W_eff = s q, q = sign(v) round(|v| (2^bits - 1)) / (2^bits - 1), v = clamp(u, -1, 1); 0 where bits = 0.
+std::vector<float> effective_weights(const BitPlanes& planes);
+std::vector<float> effective_weights(const FixedPoint& fixed);
+
+/// Rounds the planes to the bits of k = round(u (2^bits - 1)). Where some |k| needs one more bit the tensor gets it, as
+/// long as bits < max_bits (the scale follows); else |k| is clamped. Effective weights stay as they are, bit for bit,
+/// except where the tensor grows: a weight that the forward pass clamped comes out, the others round anew (a few ulp).
+void requantize(BitPlanes& planes, int max_bits);
+
+/// Drops planes from both ends of re-quantized planes; at least one stays. From the most significant side: those of
+/// density 0, and those below the threshold, the last plane dropped (if it was one of these) being added to every plane
+/// that stays. From the least significant side: those of density <= threshold. With threshold 0 the levels' values
+/// stay, and so do the effective weights up to the rounding of the scale; exactly so where nothing is dropped.
+void adjust_precision(BitPlanes& planes, double threshold_percent);
+
+/// Of each plane, the percentage of its entries where p_b - n_b is not zero.
+std::vector<double> plane_density_percent(const BitPlanes& planes);
+
+/// Whether all of p - n is zero.
+bool is_empty(const BitPlanes& planes);
+
+/// u = q, or 0 bits where the planes are empty. Scale and effective weights are kept, bit for bit.
+FixedPoint fixed_from_planes(const BitPlanes& planes);
+
+/// The bits of the level u rounds to; one empty plane where bits = 0. Scale and effective weights are kept, bit for
+/// bit. fixed_from_planes(planes_from_fixed(f)) moves u onto the grid; planes that hold bits survive the way there and
+/// back.
+BitPlanes planes_from_fixed(const FixedPoint& fixed);
+
+}  // namespace bsq

@@ -1,0 +1,51 @@
+#include "engine/dense_weights.h"
+
+namespace bsq {
+namespace {
+
+std::string momentum_name(const ParameterSlot& slot) { return slot.spec.name + ".momentum_buffer"; }
+
+}  // namespace
+
+DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
+                           const std::string& name)
+    : backend_(memory.backend()),
+      layout_(layout),
+      gradients_(gradients),
+      values_(memory.allocate_array<float>(name, static_cast<std::size_t>(layout.numel))),
+      momentum_(memory.allocate_array<float>(name + ", momentum", static_cast<std::size_t>(layout.numel))) {}
+
+void DenseWeights::set(const ParameterSlot& slot, const std::vector<float>& values) {
+  upload_array(backend_, this->values() + slot.offset, values);
+}
+
+void DenseWeights::load(const TensorFile& file, const ParameterSlot& slot) {
+  load_tensor(backend_, slot, values(), file, slot.spec.name);
+}
+
+void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs) {
+  backend_.sgd_step(layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>());
+}
+
+void DenseWeights::reset_momentum() { backend_.fill_zero(momentum_.data(), momentum_.size_bytes()); }
+
+std::vector<HostTensor> DenseWeights::save() const {
+  std::vector<HostTensor> tensors;
+  for (const ParameterSlot& slot : layout_.slots)
+    tensors.push_back(host_tensor(backend_, slot, values(), slot.spec.name));
+  return tensors;
+}
+
+std::vector<HostTensor> DenseWeights::save_momentum() const {
+  std::vector<HostTensor> tensors;
+  for (const ParameterSlot& slot : layout_.slots)
+    tensors.push_back(host_tensor(backend_, slot, momentum_.as<float>(), momentum_name(slot)));
+  return tensors;
+}
+
+void DenseWeights::load_momentum(const TensorFile& file) {
+  for (const ParameterSlot& slot : layout_.slots)
+    load_tensor(backend_, slot, momentum_.as<float>(), file, momentum_name(slot));
+}
+
+}  // namespace bsq

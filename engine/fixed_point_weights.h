@@ -1,0 +1,50 @@
+// Fixed-point weights: finetuning under a found scheme (ALGORITHM 5). The parameter is u in [-1, 1], bit widths never change.
+//
+// Files: `<layer>.uweight` (u), `<layer>.scale`; the widths are in the metadata, `scheme`.
+#pragma once
+
+#include "engine/bit_planes.h"
+#include "engine/weight_store.h"
+
+namespace bsq {
+
+class FixedPointWeights final : public WeightStore {
+ public:
+  /// weights: one entry a slot, elements in memory order.
+  FixedPointWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
+                    const std::vector<FixedPoint>& weights);
+
+  /// Host copies, one a slot, in memory order.
+  std::vector<FixedPoint> weights() const;
+
+  std::string_view form() const override { return "fixed"; }
+  float* values() const override { return values_.as<float>(); }
+  void materialize(const StepInputs* inputs, StepMetrics* metrics) override;
+  void step(const SgdRule& rule, const StepInputs* inputs) override;
+  void reset_momentum() override;
+  std::vector<HostTensor> save() const override;
+  std::vector<HostTensor> save_momentum() const override;
+  void load_momentum(const TensorFile& file) override;
+  std::int64_t trainable_numbers() const override;
+
+  /// Reads a checkpoint in this form; `bits` gives the width of every slot.
+  static std::vector<FixedPoint> load(const TensorFile& file, const ArenaLayout& layout, const std::vector<int>& bits);
+
+ private:
+  DeviceTable<FixedTensor> table() const { return {tensors_, table_.as<FixedTensor>()}; }
+  std::vector<HostTensor> save_arena(const Buffer& arena, const Buffer& scales, std::string_view suffix) const;
+
+  Backend& backend_;
+  const ArenaLayout& layout_;
+  const float* gradients_;
+  std::vector<FixedTensor> tensors_;
+  Buffer table_;
+  Buffer u_;
+  Buffer momentum_;
+  Buffer scales_;
+  Buffer scale_momentum_;
+  Buffer values_;
+  Buffer scratch_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,73 @@
+// A network with its parameters: the two weight stores, the flat gradient buffer and the running statistics.
+#pragma once
+
+#include "engine/dense_weights.h"
+#include "engine/fixed_point_weights.h"
+#include "engine/host_weights.h"
+#include "engine/network.h"
+#include "engine/plane_weights.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+
+namespace bsq {
+
+class Model {
+ public:
+  /// Plain parameters and statistics get their start values; `weights` decides the form of the quantized store.
+  Model(DeviceMemory& memory, Network network, std::uint64_t seed, const PlaneOptions& plane_options,
+        const std::function<HostWeights(const ArenaLayout&)>& make_weights);
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  const Network& network() const { return network_; }
+  const ParameterMemory& parameters() const { return parameters_; }
+  const ArenaLayout& quantized_layout() const { return quantized_layout_; }
+  WeightStore& quantized() { return *quantized_; }
+  /// Null unless the weights are bit planes.
+  PlaneWeights* planes() { return dynamic_cast<PlaneWeights*>(quantized_.get()); }
+  DenseWeights& plain() { return *plain_; }
+
+  void materialize(const StepInputs* inputs, StepMetrics* metrics) { quantized_->materialize(inputs, metrics); }
+  void step(const SgdRule& rule, const StepInputs* inputs);
+  void reset_momentum();
+  /// All gradients: what data-parallel ranks reduce. Bytes = 4 * (quantized + plain parameters, padded).
+  const Buffer& gradients() const { return gradients_; }
+
+  HostWeights host_weights() const;
+  /// Every tensor under PyTorch's names, with `form` and `scheme` in the metadata.
+  TensorFile save() const;
+  /// The quantized tensors as plain float effective weights, otherwise as save(): loads into any PyTorch ResNet.
+  TensorFile save_as_float() const;
+  /// Plain parameters and running statistics; a PACT ceiling the file does not have keeps its start value.
+  void load_plain(const TensorFile& file);
+  TensorFile save_momentum() const;
+  void load_momentum(const TensorFile& file);
+
+  std::int64_t trainable_numbers() const { return quantized_->trainable_numbers() + plain_->trainable_numbers(); }
+  /// How many training steps the batch norms have seen (PyTorch's num_batches_tracked).
+  std::int64_t batches_tracked = 0;
+
+ private:
+  void resolve_parameters();
+  std::vector<HostTensor> save_plain() const;
+
+  Backend& backend_;
+  Network network_;
+  ArenaLayout quantized_layout_;
+  ArenaLayout plain_layout_;
+  Buffer gradients_;
+  Buffer states_;
+  std::vector<std::int64_t> state_offsets_;
+  std::unique_ptr<WeightStore> quantized_;
+  std::unique_ptr<DenseWeights> plain_;
+  ParameterMemory parameters_;
+};
+
+/// Strips `module.`, renames `shortcut` to `downsample` and `linear` to `fc`; returns the renamings as `old -> new`.
+std::vector<std::string> normalize_names(TensorFile& file);
+/// Throws Error(checkpoint) listing every missing and every unexpected tensor, as load_state_dict(strict=True) does.
+void check_names(const TensorFile& file, const Network& network);
+
+}  // namespace bsq

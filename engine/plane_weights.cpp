@@ -1,0 +1,190 @@
+#include "engine/plane_weights.h"
+
+#include "kernels/error.h"
+
+namespace bsq {
+namespace {
+
+/// Planes [bits][numel] in memory order -> [O, I, K, K, bits] of a file.
+HostTensor planes_to_file(const std::vector<float>& planes, const ParameterSpec& spec, int bits,
+                          const std::string& name) {
+  const auto numel = static_cast<std::size_t>(spec.shape.numel());
+  std::vector<float> interleaved(planes.size());
+  for (int bit = 0; bit < bits; ++bit) {
+    const auto begin = planes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(bit) * numel);
+    const std::vector<float> plane = to_file_layout({begin, begin + static_cast<std::ptrdiff_t>(numel)}, spec.shape);
+    for (std::size_t i = 0; i < numel; ++i) interleaved[i * static_cast<std::size_t>(bits) + bit] = plane[i];
+  }
+  std::vector<std::int64_t> shape = file_shape(spec.shape);
+  shape.push_back(bits);
+  return HostTensor::from<float>(name, shape, interleaved);
+}
+
+std::vector<float> planes_from_file(const TensorFile& file, const std::string& name, const ParameterSpec& spec,
+                                    int bits) {
+  const HostTensor& tensor = file.at(name);
+  check_shape(file, tensor, spec, {bits});
+  const auto interleaved = tensor.values<float>();
+  const auto numel = static_cast<std::size_t>(spec.shape.numel());
+  std::vector<float> planes;
+  planes.reserve(interleaved.size());
+  for (int bit = 0; bit < bits; ++bit) {
+    std::vector<float> plane(numel);
+    for (std::size_t i = 0; i < numel; ++i) plane[i] = interleaved[i * static_cast<std::size_t>(bits) + bit];
+    const std::vector<float> in_memory = from_file_layout(plane, spec.shape);
+    planes.insert(planes.end(), in_memory.begin(), in_memory.end());
+  }
+  return planes;
+}
+
+float scalar_from_file(const TensorFile& file, const std::string& name) {
+  const HostTensor& tensor = file.at(name);
+  if (tensor.numel() != 1) fail(ErrorKind::checkpoint, "{}: {} must hold one number", file.path.string(), name);
+  return tensor.values<float>()[0];
+}
+
+}  // namespace
+
+PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
+                           const PlaneOptions& options, const std::vector<BitPlanes>& planes)
+    : backend_(memory.backend()), layout_(layout), gradients_(gradients), options_(options) {
+  const std::size_t count = layout.slots.size();
+  const auto capacity = static_cast<std::size_t>(2 * options.max_bits * layout.numel);
+  table_ = memory.allocate_array<PlaneTensor>("bit planes, table", count);
+  planes_ = memory.allocate_array<float>("bit planes", capacity);
+  momentum_ = memory.allocate_array<float>("bit planes, momentum", capacity);
+  scales_ = memory.allocate_array<float>("bit planes, scales", count);
+  scale_momentum_ = memory.allocate_array<float>("bit planes, scale momentum", count);
+  norms_ = memory.allocate_array<float>("bit planes, norms", count * static_cast<std::size_t>(options.max_bits));
+  values_ = memory.allocate_array<float>("effective weights", static_cast<std::size_t>(layout.numel));
+  set_planes(planes);
+  scratch_ = memory.allocate("bit planes, scratch", backend_.planes_scratch_bytes(table()));
+}
+
+void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
+  require(planes.size() == layout_.slots.size(), "{} plane tensors for {} slots", planes.size(), layout_.slots.size());
+  tensors_.clear();
+  std::vector<float> arena(planes_.size_bytes() / sizeof(float));
+  std::vector<float> scales;
+  std::int32_t first_plane = 0;
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const ParameterSlot& slot = layout_.slots[i];
+    const BitPlanes& source = planes[i];
+    require(source.bits >= 1 && source.bits <= options_.max_bits, "{}: {} bits", slot.spec.name, source.bits);
+    require(source.numel == slot.spec.shape.numel(), "{}: {} weights", slot.spec.name, source.numel);
+    const std::int64_t offset = 2 * options_.max_bits * slot.offset;
+    tensors_.push_back({.numel = source.numel,
+                        .plane_offset = offset,
+                        .weight_offset = slot.offset,
+                        .bits = source.bits,
+                        .first_plane = first_plane,
+                        .penalty_weight = static_cast<float>(static_cast<double>(source.numel * source.bits) /
+                                                             static_cast<double>(layout_.parameters))});
+    first_plane += source.bits;
+    scales.push_back(source.scale);
+    std::copy(source.p.begin(), source.p.end(), arena.begin() + offset);
+    std::copy(source.n.begin(), source.n.end(), arena.begin() + offset + source.bits * source.numel);
+  }
+  upload_array(backend_, table_.as<PlaneTensor>(), tensors_);
+  upload_array(backend_, planes_.as<float>(), arena);
+  upload_array(backend_, scales_.as<float>(), scales);
+  reset_momentum();
+}
+
+std::vector<BitPlanes> PlaneWeights::planes() const {
+  std::vector<BitPlanes> result;
+  const std::vector<float> scales = download_array(backend_, scales_.as<float>(), tensors_.size());
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const PlaneTensor& tensor = tensors_[i];
+    const auto half = static_cast<std::size_t>(tensor.bits * tensor.numel);
+    const float* source = planes_.as<float>() + tensor.plane_offset;
+    result.push_back({.bits = tensor.bits,
+                      .scale = scales[i],
+                      .numel = tensor.numel,
+                      .p = download_array(backend_, source, half),
+                      .n = download_array(backend_, source + half, half)});
+  }
+  return result;
+}
+
+void PlaneWeights::materialize(const StepInputs* inputs, StepMetrics* metrics) {
+  backend_.weights_from_planes(table(), planes_.as<float>(), scales_.as<float>(), values(), norms_.as<float>(), inputs,
+                               metrics, scratch_.data());
+}
+
+void PlaneWeights::step(const SgdRule& rule, const StepInputs* inputs) {
+  backend_.planes_step(table(), rule, options_.alpha, inputs, gradients_, norms_.as<float>(), planes_.as<float>(),
+                       momentum_.as<float>(), scales_.as<float>(), scale_momentum_.as<float>(), scratch_.data());
+}
+
+void PlaneWeights::reset_momentum() {
+  backend_.fill_zero(momentum_.data(), momentum_.size_bytes());
+  backend_.fill_zero(scale_momentum_.data(), scale_momentum_.size_bytes());
+}
+
+std::int64_t PlaneWeights::trainable_numbers() const {
+  std::int64_t count = 0;
+  for (const PlaneTensor& tensor : tensors_) count += 2 * tensor.bits * tensor.numel + 1;
+  return count;
+}
+
+std::vector<HostTensor> PlaneWeights::save_arena(const Buffer& arena, const float* scales,
+                                                 std::string_view suffix) const {
+  std::vector<HostTensor> result;
+  const std::vector<float> host_scales = download_array(backend_, scales, tensors_.size());
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const PlaneTensor& tensor = tensors_[i];
+    const ParameterSpec& spec = layout_.slots[i].spec;
+    const auto half = static_cast<std::size_t>(tensor.bits * tensor.numel);
+    const float* source = arena.as<float>() + tensor.plane_offset;
+    const auto named = [&](const std::string& name) { return name + std::string(suffix); };
+    result.push_back(planes_to_file(download_array(backend_, source, half), spec, tensor.bits,
+                                    named(plane_name(spec.name, "p"))));
+    result.push_back(planes_to_file(download_array(backend_, source + half, half), spec, tensor.bits,
+                                    named(plane_name(spec.name, "n"))));
+    result.push_back(HostTensor::from<float>(named(scale_name(spec.name)), {1}, std::span(&host_scales[i], 1)));
+  }
+  return result;
+}
+
+std::vector<HostTensor> PlaneWeights::save() const { return save_arena(planes_, scales_.as<float>(), ""); }
+
+std::vector<HostTensor> PlaneWeights::save_momentum() const {
+  return save_arena(momentum_, scale_momentum_.as<float>(), ".momentum_buffer");
+}
+
+void PlaneWeights::load_momentum(const TensorFile& file) {
+  std::vector<float> scales;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const PlaneTensor& tensor = tensors_[i];
+    const ParameterSpec& spec = layout_.slots[i].spec;
+    float* target = momentum_.as<float>() + tensor.plane_offset;
+    const std::string suffix = ".momentum_buffer";
+    upload_array(backend_, target, planes_from_file(file, plane_name(spec.name, "p") + suffix, spec, tensor.bits));
+    upload_array(backend_, target + tensor.bits * tensor.numel,
+                 planes_from_file(file, plane_name(spec.name, "n") + suffix, spec, tensor.bits));
+    scales.push_back(scalar_from_file(file, scale_name(spec.name) + suffix));
+  }
+  upload_array(backend_, scale_momentum_.as<float>(), scales);
+}
+
+std::vector<BitPlanes> PlaneWeights::load(const TensorFile& file, const ArenaLayout& layout, int max_bits) {
+  std::vector<BitPlanes> result;
+  for (const ParameterSlot& slot : layout.slots) {
+    const std::string name = plane_name(slot.spec.name, "p");
+    const HostTensor& positive = file.at(name);
+    const std::int64_t bits = positive.shape.empty() ? 0 : positive.shape.back();
+    if (bits < 1 || bits > max_bits)
+      fail(ErrorKind::checkpoint, "{}: {} has {} bit planes, expected 1..{}; is quant.max_bits too small?",
+           file.path.string(), name, bits, max_bits);
+    const int width = static_cast<int>(bits);
+    result.push_back({.bits = width,
+                      .scale = scalar_from_file(file, scale_name(slot.spec.name)),
+                      .numel = slot.spec.shape.numel(),
+                      .p = planes_from_file(file, name, slot.spec, width),
+                      .n = planes_from_file(file, plane_name(slot.spec.name, "n"), slot.spec, width)});
+  }
+  return result;
+}
+
+}  // namespace bsq

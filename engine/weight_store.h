@@ -1,0 +1,52 @@
+// How a group of parameters is stored and trained; the network sees effective weights and nothing else.
+//
+// Three forms: DenseWeights (float), PlaneWeights (bit planes under the group penalty), FixedPointWeights (finetuning under a fixed scheme).
+// A store owns its masters, momentum and effective weights, all in the order of its ArenaLayout. A further quantization method is one more store.
+#pragma once
+
+#include "engine/parameters.h"
+#include "engine/safetensors.h"
+
+#include <string_view>
+#include <vector>
+
+namespace bsq {
+
+class WeightStore {
+ public:
+  virtual ~WeightStore() = default;
+
+  /// "float", "planes" or "fixed": how the tensors of save() are to be read.
+  virtual std::string_view form() const = 0;
+  /// The effective weights that layers read: the group's arena, float32.
+  virtual float* values() const = 0;
+  /// Enqueues writing the effective weights, and the penalty of metrics[metrics_slot] where there is one. Either may be null together.
+  virtual void materialize(const StepInputs* inputs, StepMetrics* metrics) = 0;
+  /// Enqueues one optimizer step from the gradients this store was made with.
+  virtual void step(const SgdRule& rule, const StepInputs* inputs) = 0;
+  virtual void reset_momentum() = 0;
+
+  /// The masters under PyTorch's names and layouts; loading them again gives the same bits.
+  virtual std::vector<HostTensor> save() const = 0;
+  /// The optimizer's state, `<tensor>.momentum_buffer`, and back.
+  virtual std::vector<HostTensor> save_momentum() const = 0;
+  virtual void load_momentum(const TensorFile& file) = 0;
+  /// How many numbers the optimizer moves.
+  virtual std::int64_t trainable_numbers() const = 0;
+};
+
+/// A tensor of the layout as a file wants it: `numel` floats at `arena + slot.offset`, OIHW.
+HostTensor host_tensor(Backend& backend, const ParameterSlot& slot, const float* arena, const std::string& name);
+/// The other way: reads `name` of `file`, checks its shape, uploads it. Throws Error(checkpoint).
+void load_tensor(Backend& backend, const ParameterSlot& slot, float* arena, const TensorFile& file,
+                 const std::string& name);
+/// Throws Error(checkpoint) unless `tensor` has the shape of `spec` in a file, plus `trailing` axes.
+void check_shape(const TensorFile& file, const HostTensor& tensor, const ParameterSpec& spec,
+                 const std::vector<std::int64_t>& trailing = {});
+
+/// `fc.weight` + `p` -> `fc.pweight`: the published code's names.
+std::string plane_name(const std::string& parameter, std::string_view prefix);
+/// `fc.weight` -> `fc.scale`, `fc.bias` -> `fc.biasscale`.
+std::string scale_name(const std::string& parameter);
+
+}  // namespace bsq

@@ -1,0 +1,78 @@
+// The oracle: every operation of backend.h in plain loops with double accumulation, the readable text of what it
+// computes and the measure of all other backends. Runs at once, in the calling thread; needs no scratch memory.
+//
+// What backend.h leaves open is settled here: a bf16 convolution multiplies weights rounded to bf16; batch statistics
+// of a single row have the unbiased variance 0; a NaN activation makes the quantizer's scale, and so all of y, NaN.
+#pragma once
+
+#include "kernels/backend.h"
+
+namespace bsq {
+
+class ReferenceBackend final : public Backend {
+ public:
+  std::string name() const override { return "reference"; }
+  std::string describe() const override { return "reference: plain loops, double accumulation, 1 thread"; }
+  /// f32 and bf16.
+  bool supports(DType dtype, std::string& why) const override;
+
+  // memory: 64-byte aligned host memory; a capture stores the function and replays it
+  void* allocate(std::size_t size_bytes) override;
+  void release(void* data) noexcept override;
+  void upload(void* device, const void* host, std::size_t size_bytes) override;
+  void download(void* host, const void* device, std::size_t size_bytes) override;
+  void fill_zero(void* device, std::size_t size_bytes) override;
+  void synchronize() override {}
+  std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
+
+  // input and convolution
+  void augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
+               TensorView output, std::int32_t* labels) override;
+  std::size_t conv2d_scratch_bytes(const ConvGeometry&) override { return 0; }
+  void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+                      void* scratch) override;
+  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight, void* d_input,
+                            GradMode mode, void* scratch) override;
+  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
+                              void* scratch) override;
+
+  // batch norm, shortcut, activation, quantizer
+  std::size_t norm_act_scratch_bytes(const NormActGeometry&) override { return 0; }
+  void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x, const void* shortcut,
+                        const NormParameters& parameters, const NormSaved& saved, void* y, void* scratch) override;
+  void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y, const void* x,
+                         const void* shortcut, const NormParameters& parameters, const NormSaved& saved, void* d_x,
+                         void* d_shortcut, GradMode shortcut_mode, const NormGradients& gradients,
+                         void* scratch) override;
+
+  // head
+  void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) override;
+  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) override;
+  void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
+                      float* output) override;
+  void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
+                       float* d_input, float* d_weight, float* d_bias) override;
+  void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
+                             const StepInputs* inputs, StepMetrics* metrics) override;
+
+  // weights (reference_weights.cpp)
+  void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
+                           float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
+                           void* scratch) override;
+  void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha, const StepInputs* inputs,
+                   const float* d_weights, const float* plane_norms, float* planes, float* plane_momentum,
+                   float* scales, float* scale_momentum, void* scratch) override;
+  std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>&) override { return 0; }
+  void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
+                          float* weights) override;
+  void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
+                  const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
+                  void* scratch) override;
+  std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>&) override { return 0; }
+  void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
+                float* parameter, float* momentum) override;
+};
+
+std::unique_ptr<Backend> make_reference_backend();
+
+}  // namespace bsq

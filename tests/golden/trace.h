@@ -1,0 +1,36 @@
+// Reading reference traces: safetensors files that hold inputs and results of the published PyTorch code.
+//
+// The metadata key `kind` says what a file is; each kind has a function that replays it and compares. Layouts in files
+// are PyTorch's: weights OIHW, bit planes [..., bit] with bit 0 the most significant.
+#pragma once
+
+#include "engine/safetensors.h"
+#include "tests/golden/comparison.h"
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace bsq::golden {
+
+/// Thrown where something that a trace refers to is absent; the test is then reported as skipped.
+class Skipped : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+void compare_requantize_cases(const TensorFile& trace, Comparison& comparison);
+void compare_activation_cases(const TensorFile& trace, Comparison& comparison);
+
+/// Throws Error(checkpoint) where the key is missing.
+const std::string& metadata(const TensorFile& trace, const std::string& key);
+
+/// Bit planes [..., bit] as plane-major [bit][...].
+std::vector<float> plane_major(const HostTensor& planes);
+
+/// The float model a training trace starts from: its `init.<name>` tensors under <name>, or else the published
+/// checkpoint, BSQ_GOLDEN_CHECKPOINT or ../data/resnet20-cifar10-fp32.safetensors beside the trace's folder. Throws
+/// Skipped without it.
+TensorFile initial_float_model(const TensorFile& trace);
+
+}  // namespace bsq::golden

@@ -1,0 +1,86 @@
+// One run of one operator on one backend, from a case of bench/op_cases.h: what goes in, and a function that calls the
+// operator between guards and returns all it wrote. Parity and gradient tests share them.
+#pragma once
+
+#include "bench/op_cases.h"
+#include "tests/support/run_memory.h"
+
+namespace bsq::test {
+
+struct ConvInputs {
+  std::vector<float> input, weight, d_output, d_input_before;
+};
+ConvInputs make_inputs(const cases::ConvCase& c);
+Outputs run_conv_forward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs);
+Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs, GradMode mode);
+
+struct NormActInputs {
+  std::vector<float> x, shortcut, gamma, beta, running_mean, running_var, clip, d_y, d_shortcut_before;
+};
+/// The shortcut is empty where the case has none. d_y is 0 where z is within 1e-4 of a kink of the activation: there
+/// a backend may rightly take either side.
+NormActInputs make_inputs(const cases::NormActCase& c, DType dtype);
+/// Whether y and d_x are buffers of their own or take the place of x and d_y.
+enum class Place { separate, in_place };
+Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
+                             const NormActInputs& inputs, Place place = Place::separate);
+/// Runs forward first, for what it saves.
+Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
+                              const NormActInputs& inputs, GradMode shortcut_mode, Place place = Place::separate);
+
+struct PoolInputs {
+  std::vector<float> input, d_output;
+};
+PoolInputs make_inputs(const cases::PoolCase& c);
+Outputs run_pool_forward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs);
+Outputs run_pool_backward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs);
+
+struct LinearInputs {
+  std::vector<float> input, weight, bias, d_output;
+};
+LinearInputs make_inputs(const cases::LinearCase& c);
+Outputs run_linear_forward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs);
+Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs);
+
+struct LossInputs {
+  std::vector<float> logits;
+  std::vector<std::int32_t> labels;
+};
+LossInputs make_inputs(const cases::LossCase& c);
+Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, const LossInputs& inputs);
+
+struct AugmentInputs {
+  std::vector<std::uint8_t> images;
+  std::vector<std::int32_t> labels, order;
+};
+AugmentInputs make_inputs(const cases::AugmentCase& c);
+Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepInputs step, DType dtype,
+                    const AugmentInputs& inputs);
+
+/// plane_norms are those of `planes`. d_weights is 0 where a weight sits at a rounding boundary: there a backend may
+/// rightly round either way, and sum(q dW) would differ.
+struct PlaneInputs {
+  std::vector<float> planes, momentum, scales, scale_momentum, d_weights, plane_norms;
+  float learning_rate = 0.1F;
+};
+PlaneInputs make_inputs(const cases::PlaneCase& c);
+Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
+Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
+
+/// d_weights as in PlaneInputs.
+struct FixedInputs {
+  std::vector<float> u, momentum, scales, scale_momentum, d_weights;
+  float learning_rate = 0.1F;
+};
+FixedInputs make_inputs(const cases::FixedCase& c);
+Outputs run_weights_from_fixed(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
+Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
+
+struct SgdInputs {
+  std::vector<float> parameter, momentum, gradient;
+  float learning_rate = 0.1F;
+};
+SgdInputs make_inputs(const cases::SgdCase& c);
+Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inputs);
+
+}  // namespace bsq::test
