@@ -192,13 +192,15 @@ class Loader {
   }
 
   std::string apply_override(std::string_view text, const std::string& where) {
-    const std::size_t equals = text.find('=');
-    if (text.starts_with('+'))
+    if (text.starts_with('+')) {
       return fmt::format("'{}' adds a key; the keys are fixed, write {}", text, text.substr(1));
+    }
     if (text.starts_with('~'))
       return fmt::format("'{}' removes a key; the keys are fixed, set its value instead", text);
-    if (equals == std::string_view::npos || equals == 0) return fmt::format("'{}'; expected key=value", text);
-    const std::string name(text.substr(text.starts_with("--") ? 2 : 0, equals - (text.starts_with("--") ? 2 : 0)));
+    const std::size_t start = text.starts_with("--") ? 2 : 0;
+    const std::size_t equals = text.find('=', start);
+    if (equals == std::string_view::npos || equals == start) return fmt::format("'{}'; expected key=value", text);
+    const std::string name(text.substr(start, equals - start));
     const std::string value_text(text.substr(equals + 1));
     if (name == kBaseKey) return "_base_ belongs into a file, not among the overrides";
     if (is_section(name))
