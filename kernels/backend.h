@@ -51,7 +51,8 @@ class Backend {
   virtual void download(void* host, const void* device, std::size_t size_bytes) = 0;
   virtual void fill_zero(void* device, std::size_t size_bytes) = 0;
   virtual void synchronize() = 0;
-  /// Records what `enqueue` enqueues. Pointers and host arguments are frozen; memory contents are not.
+  /// Records what `enqueue` enqueues, for replay(); whether it also runs now is not said. Host values it reads must not
+  /// change until the last replay; device memory may.
   virtual std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) = 0;
 
   // ---- input --------------------------------------------------------------------------------------------------
@@ -66,7 +67,8 @@ class Backend {
                               void* scratch) = 0;
   virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
                                     void* d_input, GradMode mode, void* scratch) = 0;
-  /// d_weight float32 [O, K, K, I], overwritten.
+  /// d_weight float32 [O, K, K, I], overwritten. With dtype bf16 all three multiply bf16 operands (weights rounded on
+  /// the way in) and accumulate in float32.
   virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                       float* d_weight, void* scratch) = 0;
 
@@ -81,7 +83,7 @@ class Backend {
   /// Straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip]; d_shortcut = dz;
   /// d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
   /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
-  /// d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says how it is written.
+  /// Needs rule.batch_statistics. d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says how it is written.
   virtual void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
                                  const void* x, const void* shortcut, const NormParameters& parameters,
                                  const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 namespace bsq {
 namespace {
@@ -23,11 +24,11 @@ class ReplayedCalls final : public CapturedWork {
   std::function<void()> enqueue_;
 };
 
-/// How many logits beat the label's; NaN anywhere in the row counts as beaten by all.
+/// How many logits beat the label's; with a NaN anywhere in the row no rank is good enough.
 int rank_of_label(const float* logits, int classes, int label) {
   int rank = 0;
   for (int i = 0; i < classes; ++i) {
-    if (std::isnan(logits[i])) return classes;
+    if (std::isnan(logits[i])) return std::numeric_limits<int>::max();
     rank += logits[i] > logits[label] || (logits[i] == logits[label] && i < label);
   }
   return rank;
