@@ -1,5 +1,5 @@
-// Where a step's images come from. Today every set lives on the device as uint8 and a batch is a list of indices; a set that does not
-// fit will stream from disk through a second source with the same face.
+// Where a step's images come from. Today every set lives on the device as uint8 and a batch is a list of indices; a set
+// that does not fit will stream from disk through a second source with the same face.
 #pragma once
 
 #include "engine/device_memory.h"
@@ -13,7 +13,8 @@ class BatchSource {
   virtual std::int64_t size() const = 0;
   /// Sets the order of the coming batches (size() indices).
   virtual void begin_epoch(const std::vector<std::int32_t>& order) = 0;
-  /// What Backend::augment reads; valid until the next begin_epoch. The pointers stay the same for the life of the source.
+  /// What Backend::augment reads; valid until the next begin_epoch. The pointers stay the same for the life of the
+  /// source.
   virtual SampleSource samples() const = 0;
 };
 

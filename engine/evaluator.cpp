@@ -7,7 +7,9 @@
 namespace bsq {
 namespace {
 
-std::int64_t batches_of(std::int64_t samples, int batch_size) { return (samples + batch_size - 1) / batch_size; }
+std::int64_t batches_of(std::int64_t samples, int batch_size) {
+  return (samples + batch_size - 1) / batch_size;
+}
 
 }  // namespace
 
@@ -15,8 +17,8 @@ AugmentRule plain_input(const InputOptions& options) {
   return {.height = options.height, .width = options.width, .mean = options.mean, .std = options.std};
 }
 
-Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input,
-                     int batch_size, DType dtype)
+Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
+                     DType dtype)
     : backend_(memory.backend()),
       model_(model),
       source_(source),
@@ -25,8 +27,8 @@ Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, co
       executor_(memory, model.network(), model.parameters(), batch_size_, dtype, ExecutionMode::inference),
       labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batch_size_))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, evaluation", 1)),
-      metrics_(memory.allocate_array<StepMetrics>(
-          "metrics, evaluation", static_cast<std::size_t>(batches_of(source.size(), batch_size_)))) {}
+      metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation",
+                                                  static_cast<std::size_t>(batches_of(source.size(), batch_size_)))) {}
 
 EvalResult Evaluator::run() {
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));

@@ -1,7 +1,8 @@
 // What a scheme costs: bits of every tensor and the compression ratio in its honest forms.
 //
-// The published ratio is 32 P / sum_l numel_l n_l over the P quantizable parameters: it leaves out the sign, the shortcut convolutions, batch norm
-// and the scales, and counts an empty layer as 1 bit a weight. Every other form is given beside it.
+// The published ratio is 32 P / sum_l numel_l n_l over the P quantizable parameters: it leaves out the sign, the
+// shortcut convolutions, batch norm and the scales, and counts an empty layer as 1 bit a weight. Every other form is
+// given beside it.
 #pragma once
 
 #include "engine/host_weights.h"
@@ -16,10 +17,10 @@ struct TensorPrecision {
   std::string name;  // parameter: layer1.0.conv1.weight
   std::vector<std::int64_t> shape;
   std::int64_t numel = 0;
-  int bits = 0;         // stored planes; 0 for a pruned fixed-point tensor; 32 in float
-  bool empty = false;   // every weight is zero
+  int bits = 0;        // stored planes; 0 for a pruned fixed-point tensor; 32 in float
+  bool empty = false;  // every weight is zero
   double scale = 0;
-  double zero_percent = 0;                   // effective weights that are exactly zero
+  double zero_percent = 0;                    // effective weights that are exactly zero
   std::vector<double> plane_density_percent;  // ones of each plane, most significant first; empty in float
 };
 

@@ -1,5 +1,5 @@
-// The order in which an epoch visits the training set: a function of (seed, stage, epoch) alone, so that a resumed run, or one on
-// another number of ranks, sees the batches an uninterrupted one would have seen.
+// The order in which an epoch visits the training set: a function of (seed, stage, epoch) alone, so that a resumed run,
+// or one on another number of ranks, sees the batches an uninterrupted one would have seen.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // One optimizer step as a recorded sequence: weights from masters, augment, forward, loss, backward, update.
 //
-// Captured once for each batch size and replayed; captures are void after a re-quantization (new tables): call recapture().
+// Captured once for each batch size and replayed; captures are void after a re-quantization (new tables): call
+// recapture().
 #pragma once
 
 #include "engine/batch_source.h"
@@ -15,8 +16,8 @@ namespace bsq {
 class TrainingStep {
  public:
   /// All references must outlive the step. `metrics_slots`: steps an epoch has.
-  TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment,
-               const SgdRule& rule, int batch_size, std::int64_t metrics_slots, DType dtype);
+  TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment, const SgdRule& rule,
+               int batch_size, std::int64_t metrics_slots, DType dtype);
 
   /// Enqueues one step on `batch` samples; its metrics land in inputs.metrics_slot.
   void run(int batch, const StepInputs& inputs);
