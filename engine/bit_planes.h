@@ -5,7 +5,7 @@
 // A weight is s q, q = k / (2^bits - 1) with an integer level k in -(2^bits - 1) .. 2^bits - 1; p holds the bits of k >
 // 0, n those of k < 0. Between re-quantizations planes are real numbers in [0, 2] and q is what they round to.
 // Arithmetic is float32 in the order of the published PyTorch code, so that the same planes come out, ties included.
-// Source: ALGORITHM 1, 4 and 5. Planes that are not finite throw Error(diverged).
+// Source: METHOD 1, 4 and 5. Planes that are not finite throw Error(diverged).
 #pragma once
 
 #include <cstdint>

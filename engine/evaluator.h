@@ -1,7 +1,7 @@
 // Accuracy of a model on a set, batch after batch in the order of the set.
 //
 // Where activations are quantized their scale is the maximum of each batch, so that the batch size is part of the
-// result (ALGORITHM 6).
+// result (METHOD 6).
 #pragma once
 
 #include "engine/batch_source.h"

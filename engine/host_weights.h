@@ -27,10 +27,10 @@ HostWeights read_weights(const TensorFile& file, const ArenaLayout& layout, int 
 
 /// Effective weights.
 DenseTensors to_dense(const HostWeights& weights);
-/// Bit planes: those there are, or a conversion of float weights to bits[slot] bits (ALGORITHM 1); planes that come out
+/// Bit planes: those there are, or a conversion of float weights to bits[slot] bits (METHOD 1); planes that come out
 /// empty are dropped by adjust_precision without a threshold.
 std::vector<BitPlanes> to_planes(const HostWeights& weights, const std::vector<int>& bits);
-/// Fixed-point weights under the scheme the planes have (ALGORITHM 5). Float weights have none: Error(internal).
+/// Fixed-point weights under the scheme the planes have (METHOD 5). Float weights have none: Error(internal).
 std::vector<FixedPoint> to_fixed(const HostWeights& weights);
 
 /// {"conv1": [8, 0], "fc": [8, 8]}: bits of weight and bias, the form that checkpoints store. A fixed tensor may have

@@ -1,5 +1,5 @@
 // Bit planes: every bit of every weight is a trainable variable p_b or n_b in [0, 2] (BSQ, ICLR 2021, Eq. 3 to 6;
-// ALGORITHM 1 to 4).
+// METHOD 1 to 4).
 //
 // Arena: for each tensor all planes of p, then all of n, most significant first, each in OHWI order. Capacity is
 // max_bits a tensor, so that re-quantization, which may add or drop planes, moves data but never allocates.

@@ -8,7 +8,7 @@
 // - Outputs are overwritten unless a GradMode says otherwise. Inputs are never written.
 // - Same arguments, same bits: reductions have a fixed order. `round` is half-to-even.
 // - What changes from step to step is read from `StepInputs` in device memory, so that a captured step can be replayed.
-// ALGORITHM section numbers below refer to the method's definition in README.md, "The method".
+// Numbers as in "METHOD 6" refer to kernels/METHOD.md.
 #pragma once
 
 #include "kernels/types.h"
@@ -72,7 +72,7 @@ class Backend {
   virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                       float* d_weight, void* scratch) = 0;
 
-  // ---- batch norm + shortcut + activation + quantizer (ALGORITHM 6) -----------------------------------------------
+  // ---- batch norm + shortcut + activation + quantizer (METHOD 6) -----------------------------------------------
   virtual std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) = 0;
   /// z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or clamp(z, 0, clip).
   /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
@@ -107,7 +107,7 @@ class Backend {
   virtual void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
                                      float* d_logits, const StepInputs* inputs, StepMetrics* metrics) = 0;
 
-  // ---- bit planes, all tensors in one call (ALGORITHM 1 to 3)
+  // ---- bit planes, all tensors in one call (METHOD 1 to 3)
   // --------------------------------------------------------
   /// weights = s q, q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(sum_b c_b (p_b - n_b), -1, 1),
   /// c_b = 2^(n-1-b) / (2^n - 1). On the way plane_norms[first_plane + b] = sqrt(1e-8 + sum(p_b^2 + n_b^2)) and
@@ -124,7 +124,7 @@ class Backend {
   /// Of weights_from_planes and planes_step, for the partial sums of a fixed-order reduction.
   virtual std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) = 0;
 
-  // ---- fixed-point weights, all tensors in one call (ALGORITHM 5) ------------------------------------------------
+  // ---- fixed-point weights, all tensors in one call (METHOD 5) ------------------------------------------------
   /// weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 where bits = 0.
   virtual void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
                                   float* weights) = 0;

@@ -1,5 +1,5 @@
 // The oracle, last part: weights from bit planes and from fixed point, and the steps that train them.
-// Definitions: ALGORITHM 1 to 3 and 5; contracts: backend.h. Everything in here is float32 in memory, double in
+// Definitions: METHOD 1 to 3 and 5; contracts: backend.h. Everything in here is float32 in memory, double in
 // between.
 #include "kernels/reference.h"
 

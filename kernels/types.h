@@ -157,7 +157,7 @@ struct StepInputs {
 /// What one step leaves behind; sums, not means, so that batches and ranks add up exactly.
 struct StepMetrics {
   double loss_sum = 0;  // cross entropy, summed over the samples
-  double penalty = 0;   // R of ALGORITHM (the group penalty, without alpha)
+  double penalty = 0;   // R of METHOD 2 (the group penalty, without alpha)
   std::int64_t top1 = 0;
   std::int64_t top5 = 0;
   std::int64_t samples = 0;

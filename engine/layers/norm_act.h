@@ -1,4 +1,4 @@
-// Batch norm + optional shortcut + activation + activation quantizer in one operation (ALGORITHM 6).
+// Batch norm + optional shortcut + activation + activation quantizer in one operation (METHOD 6).
 //
 // inputs[0] x [N, H, W, C], inputs[1] (optional) shortcut of the same shape; output the same. Saves mean, 1/std and
 // max|y|. z = gamma xhat + beta + shortcut;  y = quantize(act(z));  dz = dy act'(z) (straight through the quantizer);

@@ -1,4 +1,4 @@
-// The bit-plane algebra: every rule of ALGORITHM 4 by a case small enough to check by hand, and the conversions.
+// The bit-plane algebra: every rule of METHOD 4 by a case small enough to check by hand, and the conversions.
 // Weights are compared bit for bit unless a scale is rescaled; then float32 rounds a few times and 1e-6 relative holds.
 #include "engine/bit_planes.h"
 

@@ -1,4 +1,4 @@
-// bfloat16: the conversion, and what it buys: convolutions of integer levels that are exact (ALGORITHM 8).
+// bfloat16: the conversion, and what it buys: convolutions of integer levels that are exact (METHOD 8).
 #include "kernels/bf16.h"
 
 #include "tests/kernels/op_runs.h"

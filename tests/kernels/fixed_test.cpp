@@ -1,4 +1,4 @@
-// Fixed-point weights and plain parameters: values, the straight-through step, PyTorch's SGD (ALGORITHM 3 and 5).
+// Fixed-point weights and plain parameters: values, the straight-through step, PyTorch's SGD (METHOD 3 and 5).
 #include "tests/kernels/op_runs.h"
 #include "tests/support/backends.h"
 #include "tests/support/compare.h"

@@ -1,4 +1,4 @@
-// Bit planes: the weights they stand for, the group penalty, and the step (ALGORITHM 1 to 3).
+// Bit planes: the weights they stand for, the group penalty, and the step (METHOD 1 to 3).
 #include "tests/kernels/op_runs.h"
 #include "tests/support/backends.h"
 #include "tests/support/compare.h"
