@@ -1,1 +1,79 @@
-int main() { return 0; }
+// The program `bsq`: finds the subcommand, and is the one place where an Error becomes a message and an exit code.
+#include "engine/suggest.h"
+#include "kernels/error.h"
+#include "tools/build_info.h"
+#include "tools/commands.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <sstream>
+
+namespace bsq {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* arguments;
+  const char* meaning;
+  int (*run)(const Arguments&);
+};
+
+constexpr Command kCommands[] = {
+    {"train", "CFG [key=value ...]", "run the stages of an experiment, or go on with --resume RUN", train_command},
+};
+
+void print_help() {
+  fmt::print("bsq {}: mixed-precision quantization of networks, found while they train\n\nusage: bsq COMMAND ...\n\n",
+             kVersion);
+  for (const Command& command : kCommands)
+    fmt::print("  {:<9} {:<24} {}\n", command.name, command.arguments, command.meaning);
+  fmt::print(
+      "\n  bsq COMMAND --help     options of a command\n"
+      "  bsq train --help-keys  every key of a configuration, with the flag of the published scripts it replaces\n"
+      "  bsq --version\n\n"
+      "Exit codes: 0 done, 1 internal, 2 usage or configuration, 3 data, 4 checkpoint, 5 device, 6 diverged,\n"
+      "7 verification, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.\n");
+}
+
+int dispatch(const Arguments& words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print_help();
+    return words.empty() ? static_cast<int>(ErrorKind::usage) : 0;
+  }
+  if (words[0] == "--version") {
+    fmt::print("bsq {}\n", full_version());
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (words[0] == command.name) return command.run({words.begin() + 1, words.end()});
+    names.emplace_back(command.name);
+  }
+  fail(ErrorKind::usage, "unknown {} '{}'{} (bsq --help)", words[0].starts_with('-') ? "option" : "command", words[0],
+       did_you_mean(words[0], names));
+}
+
+int report_error(const std::string& message, int exit_code) {
+  std::istringstream lines(message);
+  for (std::string line; std::getline(lines, line);) fmt::print(stderr, "error: {}\n", line);
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace bsq
+
+int main(int argc, char** argv) {
+  try {
+    const int exit_code = bsq::dispatch({argv + 1, argv + argc});
+    if (std::fflush(stdout) == 0) return exit_code;
+    bsq::fail(bsq::ErrorKind::usage, "cannot write to standard output; is the disk full, or the reader gone?");
+  } catch (const bsq::Error& error) {
+    return bsq::report_error(error.what(), error.exit_code());
+  } catch (const std::bad_alloc&) {
+    return bsq::report_error("out of memory; lower data.batch_size", static_cast<int>(bsq::ErrorKind::device));
+  } catch (const std::exception& error) {
+    return bsq::report_error(fmt::format("internal: {}; please report it with `bsq info`", error.what()),
+                             static_cast<int>(bsq::ErrorKind::internal));
+  }
+}

@@ -1,0 +1,85 @@
+// CLI11 does the parsing; its exceptions end here.
+#include "tools/arguments.h"
+
+#include "engine/config_keys.h"
+#include "engine/suggest.h"
+#include "kernels/error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+
+namespace bsq {
+namespace {
+
+std::string option_name(const std::string& word) {
+  return word.substr(0, word.find('='));
+}
+
+[[noreturn]] void fail_on_option(const CLI::App& app, const std::string& word) {
+  const std::string name = option_name(word);
+  for (const ConfigKey& key : config_keys()) {
+    if (key.old_flag == name) fail(ErrorKind::usage, "unknown option '{}'; write {}=VALUE", name, key.name);
+  }
+  if (!name.starts_with('-')) fail(ErrorKind::usage, "unexpected '{}'; see {} --help", word, app.get_name());
+  std::vector<std::string> known;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
+  fail(ErrorKind::usage, "unknown option '{}'{} ({} --help)", name, did_you_mean(name, known), app.get_name());
+}
+
+}  // namespace
+
+Console ConsoleFlags::console() const {
+  const Verbosity verbosity = quiet ? Verbosity::quiet : verbose ? Verbosity::verbose : Verbosity::normal;
+  const ColorMode mode = color == "always"  ? ColorMode::always
+                         : color == "never" ? ColorMode::never
+                                            : ColorMode::automatic;
+  return {std::cerr, ConsoleOptions::for_stderr(verbosity, mode)};
+}
+
+void add_console_flags(CLI::App& app, ConsoleFlags& flags) {
+  CLI::Option* quiet = app.add_flag("-q,--quiet", flags.quiet, "warnings and errors only");
+  app.add_flag("-v,--verbose", flags.verbose, "more of what is done")->excludes(quiet);
+  app.add_option("--color", flags.color, "auto | always | never; auto: on a terminal, unless NO_COLOR is set")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->option_text("WHEN");
+}
+
+bool parse_arguments(CLI::App& app, const Arguments& arguments) {
+  std::vector<std::string> words;
+  for (const std::string& word : arguments) {
+    const bool is_override = word.starts_with("--") && word.find('=') != std::string::npos &&
+                             app.get_option_no_throw(option_name(word)) == nullptr;
+    words.push_back(is_override ? word.substr(2) : word);
+  }
+  std::reverse(words.begin(), words.end());  // the order CLI11 wants
+  app.allow_extras();                        // refused below, in our own words
+  try {
+    app.parse(words);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    return false;
+  } catch (const CLI::ParseError& error) {
+    fail(ErrorKind::usage, "{}: {} (see --help)", app.get_name(), error.what());
+  }
+  if (const std::vector<std::string> extras = app.remaining(); !extras.empty()) fail_on_option(app, extras.front());
+  return true;
+}
+
+ConfigWords split_config_words(const std::vector<std::string>& words) {
+  ConfigWords result;
+  for (const std::string& word : words) {
+    if (word.find('=') != std::string::npos || word.starts_with('+') || word.starts_with('~'))
+      result.overrides.push_back(word);
+    else if (result.file.empty())
+      result.file = word;
+    else
+      fail(ErrorKind::usage, "unexpected '{}': there is a configuration already ({}); overrides are key=value", word,
+           result.file);
+  }
+  return result;
+}
+
+}  // namespace bsq

@@ -1,0 +1,14 @@
+// The subcommands of `bsq`, one file each. A command gets the words after its name and returns the exit code; whatever
+// goes wrong it throws as bsq::Error. Results go to stdout; log, progress and errors to stderr.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+using Arguments = std::vector<std::string>;
+
+int train_command(const Arguments& arguments);
+
+}  // namespace bsq

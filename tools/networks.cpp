@@ -1,0 +1,80 @@
+// Factories, metadata and checks of models.
+#include "tools/networks.h"
+
+#include "engine/checkpoint_dir.h"
+#include "engine/model.h"
+#include "kernels/error.h"
+#include "tools/build_info.h"
+
+#include <nlohmann/json.hpp>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+
+}  // namespace
+
+NetworkFactory network_factory(const Config& config, const ImageSet& images) {
+  ResNetOptions options{.depth = config.model.depth,
+                        .width = config.model.width,
+                        .num_classes = images.num_classes(),
+                        .image_height = images.height,
+                        .image_width = images.width};
+  return [options](Activation activation, int act_bits) {
+    ResNetOptions chosen = options;
+    chosen.activation = activation;
+    chosen.act_bits = act_bits;
+    return make_resnet(chosen);
+  };
+}
+
+std::map<std::string, std::string> model_metadata(const Config& config, const ImageSet& images) {
+  return {{"arch", config.model.arch},
+          {"depth", std::to_string(config.model.depth)},
+          {"width", std::to_string(config.model.width)},
+          {"num_classes", std::to_string(images.num_classes())},
+          {"class_names", nlohmann::json(images.class_names).dump()},
+          {"mean", nlohmann::json(config.data.mean).dump()},
+          {"std", nlohmann::json(config.data.std).dump()},
+          {"eval_batch_size", std::to_string(config.data.eval_batch_size)},
+          {"bsq_version", kVersion}};
+}
+
+TensorFile read_model(const fs::path& path, Console& console) {
+  const fs::path found = resolve_checkpoint(path);
+  TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
+  const std::vector<std::string> renamed = normalize_names(file);
+  if (!renamed.empty())
+    console.info(fmt::format("{}: {} tensors renamed ({}{})", file.path.string(), renamed.size(), renamed.front(),
+                             renamed.size() > 1 ? ", ..." : ""));
+  return file;
+}
+
+void check_start_model(const TensorFile& model, const Config& config) {
+  ResNetOptions found = resnet_options_of(model);
+  if (found.depth != config.model.depth || found.width != config.model.width)
+    fail(ErrorKind::checkpoint,
+         "{}: is a ResNet-{} of width {}, the configuration says depth {}, width {}; set model.depth={} model.width={} "
+         "or take another checkpoint",
+         model.path.string(), found.depth, found.width, config.model.depth, config.model.width, found.depth,
+         found.width);
+  const Network network = make_resnet(found);
+  check_names(model, network);
+  const HostWeights weights =
+      read_weights(model, lay_out(network.parameters(), ParameterGroup::quantized), config.quant.max_bits);
+  if (form_of(weights) == "float" && config.stages.front() == "finetune")
+    fail(ErrorKind::usage,
+         "{}: is a float model and has no bit widths to finetune under; put convert and bsq before finetune, or give "
+         "planes (bsq convert makes them)",
+         model.path.string());
+}
+
+void check_classes(const TensorFile& model, const ImageSet& images) {
+  const int classes = resnet_options_of(model).num_classes;
+  if (classes != images.num_classes())
+    fail(ErrorKind::checkpoint, "{}: was trained for {} classes, the data has {}", model.path.string(), classes,
+         images.num_classes());
+}
+
+}  // namespace bsq

@@ -1,0 +1,34 @@
+// Between the command line and the networks: factories, the facts every model file carries, and reading models that may
+// have been written by anybody.
+#pragma once
+
+#include "engine/config.h"
+#include "engine/console.h"
+#include "engine/image_set.h"
+#include "engine/safetensors.h"
+#include "engine/stage.h"
+#include "models/resnet.h"
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace bsq {
+
+/// Builds the configured network for images and classes of this set.
+NetworkFactory network_factory(const Config& config, const ImageSet& images);
+
+/// Architecture, data and version, as text: the metadata of every model file of a run.
+std::map<std::string, std::string> model_metadata(const Config& config, const ImageSet& images);
+
+/// A model in any form from a file, a checkpoint folder, a run, or the folder of runs of one name, its names
+/// normalized (which is said on the console). Throws Error(checkpoint).
+TensorFile read_model(const std::filesystem::path& path, Console& console);
+
+/// Throws Error(checkpoint) unless the file holds every tensor of the configured network, in its shape, and no other;
+/// Error(usage) if the first stage cannot start from it.
+void check_start_model(const TensorFile& model, const Config& config);
+/// Throws Error(checkpoint) unless the model tells as many classes apart as the data has.
+void check_classes(const TensorFile& model, const ImageSet& images);
+
+}  // namespace bsq

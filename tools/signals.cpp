@@ -1,0 +1,46 @@
+// A signal handler may touch nothing but flags, and only those of static storage: hence the two variables below.
+#include "tools/signals.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace bsq {
+namespace {
+
+volatile sig_atomic_t stop_signal = 0;
+volatile sig_atomic_t checkpoint_asked = 0;
+
+constexpr int kSignalExit = 128;  // a shell's convention for a process that a signal ended
+
+extern "C" void note_signal(int signal) {
+  if (signal == SIGUSR1) {
+    checkpoint_asked = 1;
+  } else if (stop_signal != 0) {
+    ::_exit(kSignalExit + signal);
+  } else {
+    stop_signal = signal;
+  }
+}
+
+}  // namespace
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = note_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaction(signal, &action, nullptr);
+}
+
+Request take_request() {
+  if (stop_signal != 0) return Request::stop;
+  if (checkpoint_asked == 0) return Request::none;
+  checkpoint_asked = 0;
+  return Request::checkpoint;
+}
+
+int stop_exit_code() {
+  return kSignalExit + stop_signal;
+}
+
+}  // namespace bsq

@@ -1,0 +1,18 @@
+// SIGINT and SIGTERM ask a run to stop at its next step, SIGUSR1 to write a checkpoint; a second SIGINT or SIGTERM ends
+// the process at once.
+#pragma once
+
+#include "engine/stage.h"
+
+namespace bsq {
+
+/// From here on signals are noted instead of obeyed.
+void catch_signals();
+
+/// What has been asked since the last call; a stop stays asked for.
+Request take_request();
+
+/// 130 after SIGINT, 143 after SIGTERM.
+int stop_exit_code();
+
+}  // namespace bsq

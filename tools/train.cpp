@@ -1,0 +1,249 @@
+// `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
+// the run directory is made: configuration, start model, data, device.
+#include "data/datasets.h"
+#include "engine/experiment.h"
+#include "kernels/error.h"
+#include "tools/arguments.h"
+#include "tools/build_info.h"
+#include "tools/networks.h"
+#include "tools/signals.h"
+
+#include <fmt/ranges.h>
+
+#include <iostream>
+#include <sstream>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TrainOptions {
+  ConfigWords words;
+  ConsoleFlags console;
+  std::string command;
+  std::string resume;  // empty, "auto" or a run directory
+  fs::path run_dir;
+  bool force = false;
+  bool dry_run = false;
+  bool print_config = false;
+  bool help_keys = false;
+};
+
+bool parse(const Arguments& arguments, TrainOptions& options) {
+  CLI::App app("Runs the stages of an experiment: float training, conversion to bit planes, BSQ, finetuning.",
+               "bsq train");
+  std::vector<std::string> words;
+  app.add_option("words", words, "configuration file, and overrides such as bsq.alpha=0.01")
+      ->option_text("CFG [key=value ...]");
+  app.add_option("--resume", options.resume,
+                 "go on with a run; auto: with the newest of this configuration's name, or start it")
+      ->option_text("RUN|auto");
+  app.add_option("--run-dir", options.run_dir, "write here instead of <run.dir>/<name>/<time>-<hash>")
+      ->option_text("DIR");
+  app.add_flag("--force", options.force, "clear the run that is in --run-dir");
+  app.add_flag("--dry-run", options.dry_run, "open data, plan memory, take one step, write nothing");
+  app.add_flag("--print-config", options.print_config, "print the configuration with every default and stop");
+  app.add_flag("--help-keys", options.help_keys, "print every key of a configuration and stop");
+  add_console_flags(app, options.console);
+  app.footer("\nKeys that the published scripts have as flags are listed by --help-keys.");
+  if (!parse_arguments(app, arguments)) return false;
+  options.words = split_config_words(words);
+  options.command = fmt::format("bsq train {}", fmt::join(arguments, " "));
+  return true;
+}
+
+bool is_run(const fs::path& folder) {
+  return fs::exists(folder / "config.yaml") && fs::exists(folder / "status.json");
+}
+
+/// The run to go on with, or nothing for a fresh start.
+std::optional<fs::path> run_to_resume(const TrainOptions& options, const Config* config) {
+  if (options.resume.empty()) return std::nullopt;
+  if (options.resume != "auto") {
+    const fs::path path = options.resume;
+    return !is_run(path) && is_run(path / "latest") ? path / "latest" : path;
+  }
+  const fs::path newest =
+      options.run_dir.empty() ? fs::path(config->run.dir) / config->name / "latest" : options.run_dir;
+  if (is_run(newest)) return newest;
+  return std::nullopt;
+}
+
+/// The given configuration, or the resumed run's own with the overrides.
+Config read_config(const TrainOptions& options) {
+  const bool resumes_named_run = !options.resume.empty() && options.resume != "auto";
+  if (!resumes_named_run) {
+    if (options.words.file.empty())
+      fail(ErrorKind::usage, "bsq train: which configuration? usage: bsq train CFG [key=value ...]");
+    return load_config(options.words.file, options.words.overrides);
+  }
+  if (!options.words.file.empty())
+    fail(ErrorKind::usage, "--resume {}: a run has its own configuration; leave out {}", options.resume,
+         options.words.file);
+  if (!options.run_dir.empty()) fail(ErrorKind::usage, "--resume {}: leave out --run-dir", options.resume);
+  return load_config(*run_to_resume(options, nullptr) / "config.yaml", options.words.overrides);
+}
+
+/// Throws Error(checkpoint) with a line for every key that a resumed run must not change.
+void check_same_experiment(const fs::path& run, const Config& now) {
+  std::string message;
+  for (const std::string& line : differences(load_config(run / "config.yaml"), now, CompareKeys::fixed_on_resume))
+    message += fmt::format("{}--resume: {}; start a new run, or drop the override", message.empty() ? "" : "\n", line);
+  if (!message.empty()) throw Error(ErrorKind::checkpoint, message);
+}
+
+DataSets load_data(const Config& config) {
+  return load_datasets({.kind = config.data.kind,
+                        .root = config.data.root,
+                        .train_per_class = config.data.train_per_class,
+                        .test_per_class = config.data.test_per_class,
+                        .synthetic_train = config.data.synthetic_train,
+                        .synthetic_test = config.data.synthetic_test,
+                        .seed = config.seed});
+}
+
+/// The last line of a failed run's own files says why.
+void note_failure(const RunDirectory& directory, int exit_code, const std::string& error) {
+  RunStatus status = directory.read_status();
+  status.state = RunState::failed;
+  status.exit_code = exit_code;
+  directory.write_status(status);
+  std::ostringstream nowhere;
+  Console log(nowhere, {});
+  log.log_to(directory.train_log());
+  std::istringstream lines(error);
+  for (std::string line; std::getline(lines, line);) log.error(line);
+}
+
+void set_running(const RunDirectory& directory) {
+  RunStatus status = directory.read_status();
+  status.state = RunState::running;
+  status.exit_code = 0;
+  directory.write_status(status);
+}
+
+class TrainRun {
+ public:
+  TrainRun(const TrainOptions& options, const Config& config, Console& console)
+      : options_(options), config_(config), console_(console) {}
+
+  /// `resumed`: the run to go on with, locked.
+  int run(std::optional<RunDirectory> resumed) {
+    std::optional<TensorFile> init;
+    if (!config_.model.init.empty() && !resumed) {
+      init = read_model(config_.model.init, console_);
+      check_start_model(*init, config_);
+    }
+    const DataSets data = load_data(config_);
+    if (init) check_classes(*init, data.train);
+    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
+                              data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
+                              config_.data.kind));
+    const auto backend = make_backend(config_.device, {.threads = config_.threads});
+    console_.info("device: " + backend->describe());
+    Experiment experiment(config_, {.backend = *backend,
+                                    .data = data,
+                                    .make_network = network_factory(config_, data.train),
+                                    .metadata = model_metadata(config_, data.train),
+                                    .init = std::move(init)});
+    if (options_.dry_run) {
+      for (const std::string& line : experiment.dry_run()) fmt::print("{}\n", line);
+      return 0;
+    }
+    if (resumed) return run_in(*resumed, experiment, true);
+    RunDirectory directory = create(*backend);
+    return run_in(directory, experiment, false);
+  }
+
+ private:
+  RunDirectory create(const Backend& backend) const {
+    return RunDirectory::create({.name = config_.name,
+                                 .root = config_.run.dir,
+                                 .explicit_path = options_.run_dir,
+                                 .force = options_.force,
+                                 .config_yaml = to_yaml(config_),
+                                 .command = options_.command,
+                                 .overrides = options_.words.overrides,
+                                 .env = environment(config_, backend)});
+  }
+
+  int run_in(RunDirectory& directory, Experiment& experiment, bool resumes) {
+    try {
+      const StageOutcome outcome = train(directory, experiment, resumes);
+      RunStatus status = directory.read_status();
+      status.state = outcome == StageOutcome::done ? RunState::done : RunState::interrupted;
+      status.exit_code = outcome == StageOutcome::done ? 0 : stop_exit_code();
+      directory.write_status(status);
+      return status.exit_code;
+    } catch (const Error& error) {
+      leave_failed(directory, error.exit_code(), error.what());
+      throw;
+    } catch (const std::exception& error) {
+      leave_failed(directory, static_cast<int>(ErrorKind::internal), error.what());
+      throw;
+    }
+  }
+
+  StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {
+    console_.log_to(directory.train_log());
+    console_.info(fmt::format("run: {}", directory.path().string()));
+    const fs::path last = directory.checkpoints() / "last";
+    std::optional<CheckpointFiles> checkpoint;
+    if (resumes && fs::is_symlink(last)) checkpoint = load_checkpoint(last);
+    const Progress from = checkpoint ? progress_of(*checkpoint, last.string()) : Progress{};
+    RunLog log = resumes ? RunLog::resume(directory.path(), from.logs) : RunLog::create(directory.path());
+    set_running(directory);
+    if (resumes) console_.info(fmt::format("resuming after {} epochs, {} steps", from.total_epochs, from.total_steps));
+    catch_signals();
+    const StageOutcome outcome =
+        experiment.run(directory, log, console_, take_request, checkpoint ? &*checkpoint : nullptr);
+    if (outcome == StageOutcome::stopped)
+      console_.info(
+          fmt::format("stopped after a checkpoint; go on with: bsq train --resume {}", directory.path().string()));
+    return outcome;
+  }
+
+  /// The first error is the one to report: failing to note it must not hide it.
+  static void leave_failed(const RunDirectory& directory, int exit_code, const std::string& error) {
+    try {
+      note_failure(directory, exit_code, error);
+    } catch (const Error&) {
+    }
+  }
+
+  const TrainOptions& options_;
+  const Config& config_;
+  Console& console_;
+};
+
+}  // namespace
+
+int train_command(const Arguments& arguments) {
+  TrainOptions options;
+  if (!parse(arguments, options)) return 0;
+  if (options.help_keys) {
+    fmt::print("{}", describe_keys());
+    return 0;
+  }
+  const Config config = read_config(options);
+  const std::optional<fs::path> resumed_run = run_to_resume(options, &config);
+  if (resumed_run) check_same_experiment(*resumed_run, config);
+  if (options.print_config) {
+    fmt::print("{}", to_yaml(config));
+    return 0;
+  }
+  Console console = options.console.console();
+  for (const std::string& warning : config_warnings(config)) console.warning(warning);
+  std::optional<RunDirectory> directory;
+  if (resumed_run) {
+    directory = RunDirectory::resume(*resumed_run, options.command);
+    if (directory->read_status().state == RunState::done) {
+      console.info(fmt::format("{}: this run is complete, nothing to do", resumed_run->string()));
+      return 0;
+    }
+  }
+  return TrainRun(options, config, console).run(std::move(directory));
+}
+
+}  // namespace bsq
