@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -39,31 +38,36 @@ constexpr int kCoarseClasses = 20;
 
 Layout layout_of(CifarVersion version) {
   if (version == CifarVersion::cifar10) {
-    return {"CIFAR-10",
-            "cifar-10-batches-bin",
-            "data_batch_1",
-            "batches.meta.txt",
-            {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
-            "test_batch.bin",
-            10000,
-            10000,
-            1,
-            10,
-            "6 files, 30,730,000 bytes each",
-            ", see tools/get_cifar10.sh"};
+    return {
+        .title = "CIFAR-10",
+        .folder = "cifar-10-batches-bin",
+        .python_file = "data_batch_1",
+        .names_file = "batches.meta.txt",
+        .train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                        "data_batch_5.bin"},
+        .test_file = "test_batch.bin",
+        .train_records = 10000,
+        .test_records = 10000,
+        .label_bytes = 1,
+        .classes = 10,
+        .expected = "6 files, 30,730,000 bytes each",
+        .hint = ", see tools/get_cifar10.sh",
+    };
   }
-  return {"CIFAR-100",
-          "cifar-100-binary",
-          "train",
-          "fine_label_names.txt",
-          {"train.bin"},
-          "test.bin",
-          50000,
-          10000,
-          2,
-          100,
-          "train.bin with 153,700,000 bytes, test.bin with 30,740,000 bytes",
-          ""};
+  return {
+      .title = "CIFAR-100",
+      .folder = "cifar-100-binary",
+      .python_file = "train",
+      .names_file = "fine_label_names.txt",
+      .train_files = {"train.bin"},
+      .test_file = "test.bin",
+      .train_records = 50000,
+      .test_records = 10000,
+      .label_bytes = 2,
+      .classes = 100,
+      .expected = "train.bin with 153,700,000 bytes, test.bin with 30,740,000 bytes",
+      .hint = "",
+  };
 }
 
 /// The folder that holds the files; complains about the first file that is missing there.

@@ -8,6 +8,7 @@
 
 #include "engine/image_set.h"
 
+#include <cstdint>
 #include <filesystem>
 
 namespace bsq {

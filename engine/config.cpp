@@ -4,6 +4,7 @@
 
 #include "engine/config_checks.h"
 #include "engine/config_keys.h"
+#include "engine/posix_file.h"
 #include "engine/suggest.h"
 #include "engine/yaml_reader.h"
 #include "kernels/error.h"
@@ -12,8 +13,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 
@@ -22,7 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t kMaxFileBytes = 1 << 20;  // a configuration has some 2 KB; more is another kind of file
 const char* const kBaseKey = "_base_";
 
 const ConfigKey* find_key(const std::string& name) {
@@ -67,16 +65,12 @@ std::string unknown_key(const std::string& name) {
   return fmt::format("unknown key '{}'; did you mean {}'{}'?", name, others, last);
 }
 
-/// Reads a file whole; throws Error(usage) with the reason where that cannot be done.
-std::string read_file_text(const fs::path& file) {
-  std::error_code error;
-  const fs::file_status status = fs::status(file, error);
-  if (!fs::exists(status)) fail(ErrorKind::usage, "no such file");
-  if (!fs::is_regular_file(status)) fail(ErrorKind::usage, "not a file; expected a YAML configuration");
-  if (fs::file_size(file, error) > kMaxFileBytes) fail(ErrorKind::usage, "too large for a configuration");
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) fail(ErrorKind::usage, "cannot be opened; check its permissions");
-  return {std::istreambuf_iterator<char>(stream), {}};
+std::string read_config_file(const fs::path& file) {
+  constexpr std::int64_t kMaxBytes = 1 << 20;  // a configuration has some 2 KB; more is another kind of file
+  if (PosixFile::open_regular(file, ErrorKind::usage).size_bytes() > kMaxBytes) {
+    fail(ErrorKind::usage, "{}: too large for a configuration; expected a YAML file", file.string());
+  }
+  return read_text_file(file, ErrorKind::usage);
 }
 
 class Loader {
@@ -86,9 +80,9 @@ class Loader {
     const std::string file = chain.back().string();
     YamlDocument document;
     try {
-      document = read_yaml(read_file_text(chain.back()));
+      document = read_yaml(read_config_file(chain.back()));
     } catch (const Error& error) {
-      report(file, error.what());
+      problems_.push_back(error.what());  // names the file itself
     }
     cross_checks_make_sense_ &= document.parsed;
     std::vector<Problem> problems = std::move(document.problems);
@@ -192,13 +186,15 @@ class Loader {
   }
 
   std::string apply_override(std::string_view text, const std::string& where) {
-    const std::size_t equals = text.find('=');
-    if (text.starts_with('+'))
+    if (text.starts_with('+')) {
       return fmt::format("'{}' adds a key; the keys are fixed, write {}", text, text.substr(1));
+    }
     if (text.starts_with('~'))
       return fmt::format("'{}' removes a key; the keys are fixed, set its value instead", text);
-    if (equals == std::string_view::npos || equals == 0) return fmt::format("'{}'; expected key=value", text);
-    const std::string name(text.substr(text.starts_with("--") ? 2 : 0, equals - (text.starts_with("--") ? 2 : 0)));
+    const std::size_t start = text.starts_with("--") ? 2 : 0;
+    const std::size_t equals = text.find('=', start);
+    if (equals == std::string_view::npos || equals == start) return fmt::format("'{}'; expected key=value", text);
+    const std::string name(text.substr(start, equals - start));
     const std::string value_text(text.substr(equals + 1));
     if (name == kBaseKey) return "_base_ belongs into a file, not among the overrides";
     if (is_section(name))

@@ -36,7 +36,7 @@ std::string describe(const Allowed& allowed, bool many) {
   if constexpr (std::is_same_v<T, double>) return with_range(many ? "numbers" : "a number", allowed);
   if constexpr (std::is_integral_v<T>) return with_range(many ? "integers" : "an integer", allowed);
   if (allowed.choices.empty()) return "text";
-  return fmt::format("{} {}", many ? "some of" : "one of", fmt::join(allowed.choices, ", "));
+  return fmt::format("{}{}", many ? "" : "one of ", fmt::join(allowed.choices, ", "));
 }
 
 template <typename T>
@@ -55,7 +55,7 @@ T read_one(const Allowed& allowed, const YamlValue& value) {
     if constexpr (std::is_same_v<T, double>) {
       number = read_number(value);
     } else {
-      number = read_integer<T>(value, out_of_range);
+      number = read_integer<T>(value);
     }
     const double as_double = static_cast<double>(number);
     if (as_double < allowed.minimum || as_double > allowed.maximum) throw Error(ErrorKind::usage, out_of_range);

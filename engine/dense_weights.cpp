@@ -3,7 +3,9 @@
 namespace bsq {
 namespace {
 
-std::string momentum_name(const ParameterSlot& slot) { return slot.spec.name + ".momentum_buffer"; }
+std::string momentum_name(const ParameterSlot& slot) {
+  return slot.spec.name + ".momentum_buffer";
+}
 
 }  // namespace
 
@@ -27,7 +29,9 @@ void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs) {
   backend_.sgd_step(layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>());
 }
 
-void DenseWeights::reset_momentum() { backend_.fill_zero(momentum_.data(), momentum_.size_bytes()); }
+void DenseWeights::reset_momentum() {
+  backend_.fill_zero(momentum_.data(), momentum_.size_bytes());
+}
 
 std::vector<HostTensor> DenseWeights::save() const {
   std::vector<HostTensor> tensors;

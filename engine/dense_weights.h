@@ -1,4 +1,5 @@
-// Float parameters under plain SGD: every parameter while pretraining, and batch norm, shortcuts and PACT ceilings always.
+// Float parameters under plain SGD: every parameter while pretraining, and batch norm, shortcuts and PACT ceilings
+// always.
 #pragma once
 
 #include "engine/weight_store.h"

@@ -33,8 +33,8 @@ void Executor::plan_tensors(Backend& backend) {
     // The images arrive before node 0; tensor i is written by node i - 1. The logits stay for the loss.
     const int written = std::max(static_cast<int>(i) - 1, 0);
     const bool is_logits = static_cast<int>(i) == num_nodes;
-    plan_.buffers.push_back({i == 0 ? "images" : nodes[i - 1].name, sized.size_bytes(), written,
-                             is_logits ? num_nodes : written, 0});
+    plan_.buffers.push_back(
+        {i == 0 ? "images" : nodes[i - 1].name, sized.size_bytes(), written, is_logits ? num_nodes : written, 0});
   }
   saved_buffer_.assign(nodes.size(), -1);
   for (int i = 0; i < num_nodes; ++i) {
@@ -64,7 +64,8 @@ void Executor::plan_gradients() {
     gradient_buffer_[index] = static_cast<int>(plan_.buffers.size());
     const TensorView sized{tensors_[index].dtype, tensors_[index].shape, nullptr};
     const int producer_backward = 2 * num_nodes - (id - 1);
-    plan_.buffers.push_back({nodes[index - 1].name + ", gradient", sized.size_bytes(), first_use, producer_backward, 0});
+    plan_.buffers.push_back(
+        {nodes[index - 1].name + ", gradient", sized.size_bytes(), first_use, producer_backward, 0});
   };
   add_gradient(num_nodes, num_nodes);
   for (int i = num_nodes - 1; i >= 0; --i) {
@@ -79,7 +80,8 @@ void Executor::plan_gradients() {
 
 TensorView Executor::view(const TensorSpec& spec, int buffer, int batch) const {
   if (buffer < 0) return {spec.dtype, spec.shape, nullptr};
-  TensorView view{spec.dtype, spec.shape, arena_.as<std::byte>() + plan_.buffers[static_cast<std::size_t>(buffer)].offset};
+  TensorView view{spec.dtype, spec.shape,
+                  arena_.as<std::byte>() + plan_.buffers[static_cast<std::size_t>(buffer)].offset};
   view.shape[0] = batch;
   return view;
 }
@@ -88,7 +90,9 @@ TensorView Executor::tensor(TensorId id, int batch) const {
   return view(tensors_[static_cast<std::size_t>(id)], tensor_buffer_[static_cast<std::size_t>(id)], batch);
 }
 
-TensorView Executor::d_logits(int batch) const { return view(tensors_.back(), gradient_buffer_.back(), batch); }
+TensorView Executor::d_logits(int batch) const {
+  return view(tensors_.back(), gradient_buffer_.back(), batch);
+}
 
 void Executor::forward(int batch) {
   require(batch >= 1 && batch <= max_batch_, "batch of {} in an executor planned for {}", batch, max_batch_);

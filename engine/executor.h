@@ -1,7 +1,8 @@
 // Runs a network: plans where every tensor lives before the first step, then walks the list of nodes.
 //
-// Where a tensor feeds several nodes its gradient is overwritten by the first visitor of the backward walk and accumulated by the
-// others; that is decided here, once. Nothing is allocated after construction. Batches may be smaller than planned.
+// Where a tensor feeds several nodes its gradient is overwritten by the first visitor of the backward walk and
+// accumulated by the others; that is decided here, once. Nothing is allocated after construction. Batches may be
+// smaller than planned.
 #pragma once
 
 #include "engine/memory_planner.h"
@@ -47,10 +48,10 @@ class Executor {
   int max_batch_;
   ExecutionMode mode_;
   std::vector<TensorSpec> tensors_;
-  std::vector<int> tensor_buffer_;              // index into plan_.buffers
-  std::vector<int> gradient_buffer_;            // likewise; -1: no gradient (the images, and everything in inference)
-  std::vector<int> saved_buffer_;               // by node; -1: nothing saved
-  std::vector<std::vector<GradMode>> modes_;    // by node and input
+  std::vector<int> tensor_buffer_;            // index into plan_.buffers
+  std::vector<int> gradient_buffer_;          // likewise; -1: no gradient (the images, and everything in inference)
+  std::vector<int> saved_buffer_;             // by node; -1: nothing saved
+  std::vector<std::vector<GradMode>> modes_;  // by node and input
   ExecutionPlan plan_;
   Buffer arena_;
   Buffer scratch_;

@@ -19,8 +19,7 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
   std::vector<float> scales;
   for (std::size_t i = 0; i < count; ++i) {
     const ParameterSlot& slot = layout.slots[i];
-    tensors_.push_back(
-        {.numel = slot.spec.shape.numel(), .weight_offset = slot.offset, .bits = weights[i].bits});
+    tensors_.push_back({.numel = slot.spec.shape.numel(), .weight_offset = slot.offset, .bits = weights[i].bits});
     scales.push_back(weights[i].scale);
     upload_array(backend_, u_.as<float>() + slot.offset, weights[i].u);
   }
@@ -34,10 +33,10 @@ std::vector<FixedPoint> FixedPointWeights::weights() const {
   const std::vector<float> scales = download_array(backend_, scales_.as<float>(), tensors_.size());
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const FixedTensor& tensor = tensors_[i];
-    result.push_back({.bits = tensor.bits,
-                      .scale = scales[i],
-                      .u = download_array(backend_, u_.as<float>() + tensor.weight_offset,
-                                          static_cast<std::size_t>(tensor.numel))});
+    result.push_back(
+        {.bits = tensor.bits,
+         .scale = scales[i],
+         .u = download_array(backend_, u_.as<float>() + tensor.weight_offset, static_cast<std::size_t>(tensor.numel))});
   }
   return result;
 }
@@ -75,7 +74,9 @@ std::vector<HostTensor> FixedPointWeights::save_arena(const Buffer& arena, const
   return result;
 }
 
-std::vector<HostTensor> FixedPointWeights::save() const { return save_arena(u_, scales_, ""); }
+std::vector<HostTensor> FixedPointWeights::save() const {
+  return save_arena(u_, scales_, "");
+}
 
 std::vector<HostTensor> FixedPointWeights::save_momentum() const {
   return save_arena(momentum_, scale_momentum_, ".momentum_buffer");

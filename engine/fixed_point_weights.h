@@ -1,4 +1,5 @@
-// Fixed-point weights: finetuning under a found scheme (ALGORITHM 5). The parameter is u in [-1, 1], bit widths never change.
+// Fixed-point weights: finetuning under a found scheme (ALGORITHM 5). The parameter is u in [-1, 1], bit widths never
+// change.
 //
 // Files: `<layer>.uweight` (u), `<layer>.scale`; the widths are in the metadata, `scheme`.
 #pragma once

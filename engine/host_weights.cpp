@@ -11,8 +11,12 @@ namespace bsq {
 namespace {
 
 /// `layer1.0.conv1.weight` -> `layer1.0.conv1`.
-std::string module_of(const std::string& parameter) { return parameter.substr(0, parameter.rfind('.')); }
-bool is_bias(const std::string& parameter) { return parameter.ends_with(".bias"); }
+std::string module_of(const std::string& parameter) {
+  return parameter.substr(0, parameter.rfind('.'));
+}
+bool is_bias(const std::string& parameter) {
+  return parameter.ends_with(".bias");
+}
 
 int bits_at(const HostWeights& weights, std::size_t slot) {
   if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) return (*planes)[slot].bits;

@@ -1,4 +1,5 @@
-// What a layer is: shapes, memory, an explicit forward and an explicit backward. It holds no tensors and no per-batch state.
+// What a layer is: shapes, memory, an explicit forward and an explicit backward. It holds no tensors and no per-batch
+// state.
 //
 // A layer never knows how its weights are stored: it reads effective float32 weights and writes their dense gradient.
 #pragma once

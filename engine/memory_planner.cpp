@@ -31,9 +31,9 @@ std::size_t plan_memory(std::vector<PlannedBuffer>& buffers) {
       const std::size_t end = other->offset + other->size_bytes;
       buffer.offset = std::max(buffer.offset, (end + kAlignment - 1) / kAlignment * kAlignment);
     }
-    const auto after = std::upper_bound(
-        placed.begin(), placed.end(), &buffer,
-        [](const PlannedBuffer* a, const PlannedBuffer* b) { return a->offset < b->offset; });
+    const auto after =
+        std::upper_bound(placed.begin(), placed.end(), &buffer,
+                         [](const PlannedBuffer* a, const PlannedBuffer* b) { return a->offset < b->offset; });
     placed.insert(after, &buffer);
     arena_bytes = std::max(arena_bytes, buffer.offset + buffer.size_bytes);
   }

@@ -13,8 +13,12 @@ namespace {
 
 constexpr std::int64_t kStateAlignment = 16;
 
-bool is_clip(const std::string& name) { return name.ends_with(".alpha"); }
-bool is_batch_counter(const std::string& name) { return name.ends_with(".num_batches_tracked"); }
+bool is_clip(const std::string& name) {
+  return name.ends_with(".alpha");
+}
+bool is_batch_counter(const std::string& name) {
+  return name.ends_with(".num_batches_tracked");
+}
 
 std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                         const PlaneOptions& options, const HostWeights& weights) {
@@ -38,8 +42,8 @@ Model::Model(DeviceMemory& memory, Network network, std::uint64_t seed, const Pl
       plain_layout_(lay_out(network_.parameters(), ParameterGroup::plain)) {
   const auto gradient_count = static_cast<std::size_t>(quantized_layout_.numel + plain_layout_.numel);
   gradients_ = memory.allocate_array<float>("gradients", gradient_count);
-  quantized_ = make_store(memory, quantized_layout_, gradients_.as<float>(), plane_options,
-                          make_weights(quantized_layout_));
+  quantized_ =
+      make_store(memory, quantized_layout_, gradients_.as<float>(), plane_options, make_weights(quantized_layout_));
   plain_ = std::make_unique<DenseWeights>(memory, plain_layout_, gradients_.as<float>() + quantized_layout_.numel,
                                           "plain parameters");
   for (const ParameterSlot& slot : plain_layout_.slots) plain_->set(slot, initial_values(slot.spec, seed));
@@ -95,14 +99,14 @@ std::vector<HostTensor> Model::save_plain() const {
   std::vector<HostTensor> tensors = plain_->save();
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {
     const StateSpec& state = network_.states()[i];
-    const auto values = download_array(backend_, states_.as<float>() + state_offsets_[i],
-                                       static_cast<std::size_t>(state.numel));
+    const auto values =
+        download_array(backend_, states_.as<float>() + state_offsets_[i], static_cast<std::size_t>(state.numel));
     tensors.push_back(HostTensor::from<float>(state.name, {state.numel}, values));
     const std::string suffix = ".running_mean";
     if (state.name.ends_with(suffix)) {
       const std::string module = state.name.substr(0, state.name.size() - suffix.size());
-      tensors.push_back(HostTensor::from<std::int64_t>(module + ".num_batches_tracked", {},
-                                                       std::span(&batches_tracked, 1)));
+      tensors.push_back(
+          HostTensor::from<std::int64_t>(module + ".num_batches_tracked", {}, std::span(&batches_tracked, 1)));
     }
   }
   return tensors;
@@ -129,6 +133,16 @@ TensorFile Model::save_as_float() const {
     file.tensors.push_back(
         HostTensor::from<float>(spec.name, file_shape(spec.shape), to_file_layout(dense[i], spec.shape)));
   }
+  return file;
+}
+
+TensorFile Model::save_as_planes() const {
+  if (quantized_->form() == "float") return save();
+  const std::vector<BitPlanes> planes = to_planes(host_weights(), {});
+  TensorFile file;
+  file.metadata = {{"format", "pt"}, {"form", "planes"}, {"scheme", scheme_to_json(planes, quantized_layout_)}};
+  file.tensors = planes_to_tensors(planes, quantized_layout_);
+  for (HostTensor& tensor : save_plain()) file.tensors.push_back(std::move(tensor));
   return file;
 }
 

@@ -25,6 +25,7 @@ class Model {
   const ParameterMemory& parameters() const { return parameters_; }
   const ArenaLayout& quantized_layout() const { return quantized_layout_; }
   WeightStore& quantized() { return *quantized_; }
+  const WeightStore& quantized() const { return *quantized_; }
   /// Null unless the weights are bit planes.
   PlaneWeights* planes() { return dynamic_cast<PlaneWeights*>(quantized_.get()); }
   DenseWeights& plain() { return *plain_; }
@@ -40,6 +41,8 @@ class Model {
   TensorFile save() const;
   /// The quantized tensors as plain float effective weights, otherwise as save(): loads into any PyTorch ResNet.
   TensorFile save_as_float() const;
+  /// Bit planes whatever the form is (fixed-point weights convert exactly); float weights are saved as they are.
+  TensorFile save_as_planes() const;
   /// Plain parameters and running statistics; a PACT ceiling the file does not have keeps its start value.
   void load_plain(const TensorFile& file);
   TensorFile save_momentum() const;

@@ -59,8 +59,8 @@ std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed)
     const double u0 = (static_cast<double>(bits[0]) + 0.5) / 4294967296.0;
     const double u1 = (static_cast<double>(bits[1]) + 0.5) / 4294967296.0;
     const double normal = std::sqrt(-2.0 * std::log(u0)) * std::cos(2.0 * std::numbers::pi * u1);  // Box-Muller
-    values[i] = static_cast<float>(spec.initializer == Initializer::he_fan_out ? deviation * normal
-                                                                               : bound * (2.0 * u0 - 1.0));
+    values[i] =
+        static_cast<float>(spec.initializer == Initializer::he_fan_out ? deviation * normal : bound * (2.0 * u0 - 1.0));
   }
   return values;
 }

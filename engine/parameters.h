@@ -1,8 +1,9 @@
 // The parameters of a network: what they are called, how they start, and where they lie.
 //
-// Two groups: `quantized` (3x3 convolutions and the classifier, what BSQ gives bit widths to) and `plain` (batch norm, shortcut
-// convolutions, PACT ceilings: always float). Each group is one flat arena; all gradients together are one flat buffer, quantized first,
-// which is all that data-parallel ranks have to reduce. Layout in memory: OHWI; in files: PyTorch's OIHW.
+// Two groups: `quantized` (3x3 convolutions and the classifier, what BSQ gives bit widths to) and `plain` (batch norm,
+// shortcut convolutions, PACT ceilings: always float). Each group is one flat arena; all gradients together are one
+// flat buffer, quantized first, which is all that data-parallel ranks have to reduce. Layout in memory: OHWI; in files:
+// PyTorch's OIHW.
 #pragma once
 
 #include "engine/device_memory.h"
@@ -15,7 +16,7 @@
 namespace bsq {
 
 enum class Initializer : std::uint8_t {
-  he_fan_out,   // N(0, sqrt(2 / (kernel^2 out))): convolutions (He et al. 2015, as in the published code)
+  he_fan_out,     // N(0, sqrt(2 / (kernel^2 out))): convolutions (He et al. 2015, as in the published code)
   torch_default,  // U(-1/sqrt(fan_in), 1/sqrt(fan_in)): classifier, shortcut convolutions
   constant,
 };

@@ -5,6 +5,8 @@
 namespace bsq {
 namespace {
 
+constexpr const char* kMomentumSuffix = ".momentum_buffer";
+
 /// Planes [bits][numel] in memory order -> [O, I, K, K, bits] of a file.
 HostTensor planes_to_file(const std::vector<float>& planes, const ParameterSpec& spec, int bits,
                           const std::string& name) {
@@ -91,20 +93,24 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   reset_momentum();
 }
 
-std::vector<BitPlanes> PlaneWeights::planes() const {
+std::vector<BitPlanes> PlaneWeights::download(const Buffer& arena, const Buffer& scales) const {
   std::vector<BitPlanes> result;
-  const std::vector<float> scales = download_array(backend_, scales_.as<float>(), tensors_.size());
+  const std::vector<float> host_scales = download_array(backend_, scales.as<float>(), tensors_.size());
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const PlaneTensor& tensor = tensors_[i];
     const auto half = static_cast<std::size_t>(tensor.bits * tensor.numel);
-    const float* source = planes_.as<float>() + tensor.plane_offset;
+    const float* source = arena.as<float>() + tensor.plane_offset;
     result.push_back({.bits = tensor.bits,
-                      .scale = scales[i],
+                      .scale = host_scales[i],
                       .numel = tensor.numel,
                       .p = download_array(backend_, source, half),
                       .n = download_array(backend_, source + half, half)});
   }
   return result;
+}
+
+std::vector<BitPlanes> PlaneWeights::planes() const {
+  return download(planes_, scales_);
 }
 
 void PlaneWeights::materialize(const StepInputs* inputs, StepMetrics* metrics) {
@@ -128,29 +134,14 @@ std::int64_t PlaneWeights::trainable_numbers() const {
   return count;
 }
 
-std::vector<HostTensor> PlaneWeights::save_arena(const Buffer& arena, const float* scales,
-                                                 std::string_view suffix) const {
-  std::vector<HostTensor> result;
-  const std::vector<float> host_scales = download_array(backend_, scales, tensors_.size());
-  for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    const PlaneTensor& tensor = tensors_[i];
-    const ParameterSpec& spec = layout_.slots[i].spec;
-    const auto half = static_cast<std::size_t>(tensor.bits * tensor.numel);
-    const float* source = arena.as<float>() + tensor.plane_offset;
-    const auto named = [&](const std::string& name) { return name + std::string(suffix); };
-    result.push_back(planes_to_file(download_array(backend_, source, half), spec, tensor.bits,
-                                    named(plane_name(spec.name, "p"))));
-    result.push_back(planes_to_file(download_array(backend_, source + half, half), spec, tensor.bits,
-                                    named(plane_name(spec.name, "n"))));
-    result.push_back(HostTensor::from<float>(named(scale_name(spec.name)), {1}, std::span(&host_scales[i], 1)));
-  }
-  return result;
+std::vector<HostTensor> PlaneWeights::save() const {
+  return planes_to_tensors(planes(), layout_);
 }
 
-std::vector<HostTensor> PlaneWeights::save() const { return save_arena(planes_, scales_.as<float>(), ""); }
-
 std::vector<HostTensor> PlaneWeights::save_momentum() const {
-  return save_arena(momentum_, scale_momentum_.as<float>(), ".momentum_buffer");
+  std::vector<HostTensor> tensors = planes_to_tensors(download(momentum_, scale_momentum_), layout_);
+  for (HostTensor& tensor : tensors) tensor.name += kMomentumSuffix;
+  return tensors;
 }
 
 void PlaneWeights::load_momentum(const TensorFile& file) {
@@ -159,7 +150,7 @@ void PlaneWeights::load_momentum(const TensorFile& file) {
     const PlaneTensor& tensor = tensors_[i];
     const ParameterSpec& spec = layout_.slots[i].spec;
     float* target = momentum_.as<float>() + tensor.plane_offset;
-    const std::string suffix = ".momentum_buffer";
+    const std::string suffix = kMomentumSuffix;
     upload_array(backend_, target, planes_from_file(file, plane_name(spec.name, "p") + suffix, spec, tensor.bits));
     upload_array(backend_, target + tensor.bits * tensor.numel,
                  planes_from_file(file, plane_name(spec.name, "n") + suffix, spec, tensor.bits));
@@ -185,6 +176,17 @@ std::vector<BitPlanes> PlaneWeights::load(const TensorFile& file, const ArenaLay
                       .n = planes_from_file(file, plane_name(slot.spec.name, "n"), slot.spec, width)});
   }
   return result;
+}
+
+std::vector<HostTensor> planes_to_tensors(const std::vector<BitPlanes>& planes, const ArenaLayout& layout) {
+  std::vector<HostTensor> tensors;
+  for (std::size_t i = 0; i < planes.size(); ++i) {
+    const ParameterSpec& spec = layout.slots[i].spec;
+    tensors.push_back(planes_to_file(planes[i].p, spec, planes[i].bits, plane_name(spec.name, "p")));
+    tensors.push_back(planes_to_file(planes[i].n, spec, planes[i].bits, plane_name(spec.name, "n")));
+    tensors.push_back(HostTensor::from<float>(scale_name(spec.name), {1}, std::span(&planes[i].scale, 1)));
+  }
+  return tensors;
 }
 
 }  // namespace bsq

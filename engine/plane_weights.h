@@ -1,7 +1,8 @@
-// Bit planes: every bit of every weight is a trainable variable p_b or n_b in [0, 2] (BSQ, ICLR 2021, Eq. 3 to 6; ALGORITHM 1 to 4).
+// Bit planes: every bit of every weight is a trainable variable p_b or n_b in [0, 2] (BSQ, ICLR 2021, Eq. 3 to 6;
+// ALGORITHM 1 to 4).
 //
-// Arena: for each tensor all planes of p, then all of n, most significant first, each in OHWI order. Capacity is max_bits a tensor, so that
-// re-quantization, which may add or drop planes, moves data but never allocates.
+// Arena: for each tensor all planes of p, then all of n, most significant first, each in OHWI order. Capacity is
+// max_bits a tensor, so that re-quantization, which may add or drop planes, moves data but never allocates.
 #pragma once
 
 #include "engine/bit_planes.h"
@@ -40,7 +41,7 @@ class PlaneWeights final : public WeightStore {
 
  private:
   DeviceTable<PlaneTensor> table() const { return {tensors_, table_.as<PlaneTensor>()}; }
-  std::vector<HostTensor> save_arena(const Buffer& arena, const float* scales, std::string_view suffix) const;
+  std::vector<BitPlanes> download(const Buffer& arena, const Buffer& scales) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;
@@ -56,5 +57,8 @@ class PlaneWeights final : public WeightStore {
   Buffer values_;
   Buffer scratch_;
 };
+
+/// The tensors of planes in a file: `<layer>.pweight`, `<layer>.nweight` [O, I, K, K, bits], `<layer>.scale` [1].
+std::vector<HostTensor> planes_to_tensors(const std::vector<BitPlanes>& planes, const ArenaLayout& layout);
 
 }  // namespace bsq

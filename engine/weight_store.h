@@ -1,7 +1,8 @@
 // How a group of parameters is stored and trained; the network sees effective weights and nothing else.
 //
-// Three forms: DenseWeights (float), PlaneWeights (bit planes under the group penalty), FixedPointWeights (finetuning under a fixed scheme).
-// A store owns its masters, momentum and effective weights, all in the order of its ArenaLayout. A further quantization method is one more store.
+// Three forms: DenseWeights (float), PlaneWeights (bit planes under the group penalty), FixedPointWeights (finetuning
+// under a fixed scheme). A store owns its masters, momentum and effective weights, all in the order of its ArenaLayout.
+// A further quantization method is one more store.
 #pragma once
 
 #include "engine/parameters.h"
@@ -20,7 +21,8 @@ class WeightStore {
   virtual std::string_view form() const = 0;
   /// The effective weights that layers read: the group's arena, float32.
   virtual float* values() const = 0;
-  /// Enqueues writing the effective weights, and the penalty of metrics[metrics_slot] where there is one. Either may be null together.
+  /// Enqueues writing the effective weights, and the penalty of metrics[metrics_slot] where there is one. Either may be
+  /// null together.
   virtual void materialize(const StepInputs* inputs, StepMetrics* metrics) = 0;
   /// Enqueues one optimizer step from the gradients this store was made with.
   virtual void step(const SgdRule& rule, const StepInputs* inputs) = 0;

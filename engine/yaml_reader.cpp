@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <type_traits>
 
 namespace bsq {
 namespace {
@@ -101,7 +102,7 @@ void refuse_leading_zero(std::string_view text) {
 /// The scalar's text, refused with `expected` where the value is none or is quoted.
 const std::string& plain_text(const YamlValue& value, const std::string& expected) {
   if (value.kind != YamlValue::Kind::scalar) refuse(expected);
-  if (value.quoted) refuse(expected + ", without quotes");
+  if (value.quoted) refuse(value.text.empty() ? expected : expected + ", without quotes");
   return value.text;
 }
 
@@ -109,6 +110,10 @@ const std::string& plain_text(const YamlValue& value, const std::string& expecte
 
 YamlDocument read_yaml(const std::string& text) {
   YamlDocument document;
+  if (text.find('\0') != std::string::npos) {
+    document.problems.push_back({{}, "not a text file; expected YAML in UTF-8"});
+    return document;
+  }
   try {
     const std::vector<YAML::Node> parts = YAML::LoadAll(text);
     if (parts.size() > 1) {
@@ -148,20 +153,22 @@ bool read_bool(const YamlValue& value) {
 }
 
 template <typename T>
-T read_integer(const YamlValue& value, const std::string& out_of_range) {
+T read_integer(const YamlValue& value) {
   std::string_view text = plain_text(value, "expected an integer");
   const bool is_signed = text.starts_with('-') || text.starts_with('+');
   if (!is_all_digits(text.substr(is_signed ? 1 : 0))) refuse("expected an integer");
   refuse_leading_zero(text);
+  if (std::is_unsigned_v<T> && text.starts_with('-')) refuse("must not be negative");
   if (text.starts_with('+')) text.remove_prefix(1);
   T result{};
-  // The syntax is right, so what is left to fail is the size, or the minus sign of an unsigned number.
-  if (std::from_chars(text.data(), text.data() + text.size(), result).ec != std::errc{}) refuse(out_of_range);
+  if (std::from_chars(text.data(), text.data() + text.size(), result).ec != std::errc{}) {
+    refuse(fmt::format("too large for {} bits", 8 * sizeof(T)));
+  }
   return result;
 }
 
-template int read_integer<int>(const YamlValue&, const std::string&);
-template std::uint64_t read_integer<std::uint64_t>(const YamlValue&, const std::string&);
+template int read_integer<int>(const YamlValue&);
+template std::uint64_t read_integer<std::uint64_t>(const YamlValue&);
 
 double read_number(const YamlValue& value) {
   std::string_view text = plain_text(value, "expected a number");
@@ -181,7 +188,7 @@ double read_number(const YamlValue& value) {
 }
 
 std::string read_text(const YamlValue& value) {
-  if (value.kind != YamlValue::Kind::scalar) refuse("expected text; write \"\" for none");
+  if (value.kind != YamlValue::Kind::scalar) refuse("expected text; put it in quotes, or write \"\" for none");
   return value.text;
 }
 

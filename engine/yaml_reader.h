@@ -61,9 +61,9 @@ std::string show(const YamlValue& value);
 /// `true` or `false`, nothing else.
 bool read_bool(const YamlValue& value);
 
-/// Decimal digits with an optional sign. `out_of_range` is thrown as the reason where T (int, uint64_t) cannot hold it.
+/// Decimal digits with an optional sign, for T = int or std::uint64_t.
 template <typename T>
-T read_integer(const YamlValue& value, const std::string& out_of_range);
+T read_integer(const YamlValue& value);
 
 /// A finite decimal number such as `3`, `0.1`, `1e-4`.
 double read_number(const YamlValue& value);

@@ -8,7 +8,7 @@
 namespace bsq {
 
 std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options) {
-  if (device == "cpu") return make_cpu_backend(options);
+  if (device == "cpu" || device == "auto") return make_cpu_backend(options);
   if (device == "reference") return make_reference_backend();
   if (device == "cuda") fail(ErrorKind::device, "device: cuda: this bsq is built without CUDA; set device: cpu");
   fail(ErrorKind::device, "device: unknown device '{}'; use cpu or reference", device);

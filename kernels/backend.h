@@ -51,7 +51,8 @@ class Backend {
   virtual void download(void* host, const void* device, std::size_t size_bytes) = 0;
   virtual void fill_zero(void* device, std::size_t size_bytes) = 0;
   virtual void synchronize() = 0;
-  /// Records what `enqueue` enqueues. Pointers and host arguments are frozen; memory contents are not.
+  /// Records what `enqueue` enqueues, for replay(); whether it also runs now is not said. Host values it reads must not
+  /// change until the last replay; device memory may.
   virtual std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) = 0;
 
   // ---- input --------------------------------------------------------------------------------------------------
@@ -66,7 +67,8 @@ class Backend {
                               void* scratch) = 0;
   virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
                                     void* d_input, GradMode mode, void* scratch) = 0;
-  /// d_weight float32 [O, K, K, I], overwritten.
+  /// d_weight float32 [O, K, K, I], overwritten. With dtype bf16 all three multiply bf16 operands (weights rounded on
+  /// the way in) and accumulate in float32.
   virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                       float* d_weight, void* scratch) = 0;
 
@@ -76,12 +78,13 @@ class Backend {
   /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
   /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype. y may be x only where nothing will run backward.
   virtual void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x,
-                                const void* shortcut, const NormParameters& parameters, const NormSaved& saved,
-                                void* y, void* scratch) = 0;
+                                const void* shortcut, const NormParameters& parameters, const NormSaved& saved, void* y,
+                                void* scratch) = 0;
   /// Straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip]; d_shortcut = dz;
   /// d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
   /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
-  /// d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says how it is written.
+  /// Needs rule.batch_statistics. d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says
+  /// how it is written.
   virtual void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
                                  const void* x, const void* shortcut, const NormParameters& parameters,
                                  const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
@@ -104,7 +107,8 @@ class Backend {
   virtual void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
                                      float* d_logits, const StepInputs* inputs, StepMetrics* metrics) = 0;
 
-  // ---- bit planes, all tensors in one call (ALGORITHM 1 to 3) --------------------------------------------------------
+  // ---- bit planes, all tensors in one call (ALGORITHM 1 to 3)
+  // --------------------------------------------------------
   /// weights = s q, q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(sum_b c_b (p_b - n_b), -1, 1),
   /// c_b = 2^(n-1-b) / (2^n - 1). On the way plane_norms[first_plane + b] = sqrt(1e-8 + sum(p_b^2 + n_b^2)) and
   /// metrics[metrics_slot].penalty = sum over tensors of penalty_weight * sum_b norm_b (metrics may be null).
@@ -126,8 +130,8 @@ class Backend {
                                   float* weights) = 0;
   /// g_u = s dW, g_s = sum(q dW), then `rule`; u is clamped to [-1, 1] afterwards. Nothing moves where bits = 0.
   virtual void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
-                          const float* d_weights, float* u, float* u_momentum, float* scales,
-                          float* scale_momentum, void* scratch) = 0;
+                          const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
+                          void* scratch) = 0;
   virtual std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) = 0;
 
   // ---- plain parameters --------------------------------------------------------------------------------------------
@@ -140,7 +144,7 @@ struct BackendOptions {
   int threads = 0;
 };
 
-/// "cpu" or "reference" ("auto" is resolved by the caller). Throws Error(device) for a device that is not built in.
+/// "cpu", "reference", or "auto": the fastest there is. Throws Error(device) for a device that is not built in.
 std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options);
 
 }  // namespace bsq

@@ -149,7 +149,7 @@ struct LinearGeometry {
 /// What changes from step to step. Lives in device memory, so that a captured step can be replayed.
 struct StepInputs {
   float learning_rate = 0;
-  std::int32_t epoch = 0;         // counts from 0 within the stage; keys the augmentation together with `augment_stream`
+  std::int32_t epoch = 0;  // counts from 0 within the stage; keys the augmentation together with `augment_stream`
   std::int64_t first_sample = 0;  // where this batch starts in the epoch's order
   std::int64_t metrics_slot = 0;  // which StepMetrics this step writes
 };
@@ -168,12 +168,12 @@ struct AugmentRule {
   int height = 0;
   int width = 0;
   int channels = 3;
-  int crop_padding = 0;           // 0: no random crop
-  bool random_flip = false;       // horizontal, p = 1/2
-  std::array<float, 3> mean{};    // per channel
-  std::array<float, 3> std{};     // per channel
-  std::uint64_t seed = 0;         // Philox key
-  std::uint32_t stream = 0;       // Philox stream, see random.h
+  int crop_padding = 0;         // 0: no random crop
+  bool random_flip = false;     // horizontal, p = 1/2
+  std::array<float, 3> mean{};  // per channel
+  std::array<float, 3> std{};   // per channel
+  std::uint64_t seed = 0;       // Philox key
+  std::uint32_t stream = 0;     // Philox stream, see random.h
 };
 
 /// Images a device can see, and the order they are visited in.

@@ -37,18 +37,15 @@ class ResNetBuilder {
 
  private:
   TensorId basic_block(const std::string& name, TensorId input, int in_channels, int out_channels, int stride) {
-    TensorId x = conv(name + ".conv1", input,
-                      {.in_channels = in_channels, .out_channels = out_channels, .stride = stride});
+    TensorId x =
+        conv(name + ".conv1", input, {.in_channels = in_channels, .out_channels = out_channels, .stride = stride});
     x = norm(name + ".bn1", {x}, out_channels, options_.activation, options_.act_bits, name + ".relu1");
     x = conv(name + ".conv2", x, {.in_channels = out_channels, .out_channels = out_channels});
     TensorId shortcut = input;
     if (stride != 1 || in_channels != out_channels) {
-      shortcut = conv(name + ".downsample.0", input,
-                      {.in_channels = in_channels,
-                       .out_channels = out_channels,
-                       .kernel = 1,
-                       .stride = stride,
-                       .padding = 0});
+      shortcut =
+          conv(name + ".downsample.0", input,
+               {.in_channels = in_channels, .out_channels = out_channels, .kernel = 1, .stride = stride, .padding = 0});
       shortcut = norm(name + ".downsample.1", {shortcut}, out_channels, Activation::none, 0, "");
     }
     return norm(name + ".bn2", {x, shortcut}, out_channels, options_.activation, options_.act_bits, name + ".relu2");
@@ -56,12 +53,12 @@ class ResNetBuilder {
 
   TensorId conv(const std::string& name, TensorId input, const Conv2dOptions& conv) {
     const bool is_shortcut = conv.kernel == 1;
-    const ParameterId weight = network_.add_parameter(
-        {.name = name + ".weight",
-         .shape = {conv.out_channels, conv.kernel, conv.kernel, conv.in_channels},
-         .group = is_shortcut ? ParameterGroup::plain : ParameterGroup::quantized,
-         .initializer = is_shortcut ? Initializer::torch_default : Initializer::he_fan_out,
-         .fan_in = conv.in_channels * conv.kernel * conv.kernel});
+    const ParameterId weight =
+        network_.add_parameter({.name = name + ".weight",
+                                .shape = {conv.out_channels, conv.kernel, conv.kernel, conv.in_channels},
+                                .group = is_shortcut ? ParameterGroup::plain : ParameterGroup::quantized,
+                                .initializer = is_shortcut ? Initializer::torch_default : Initializer::he_fan_out,
+                                .fan_in = conv.in_channels * conv.kernel * conv.kernel});
     return network_.add(name, std::make_unique<Conv2d>(conv, weight), {input});
   }
 

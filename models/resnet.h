@@ -1,9 +1,10 @@
-// CIFAR ResNets (He et al. 2016, section 4.2): 6n+2 layers, basic blocks, widths w, 2w, 4w, 1x1 shortcuts with batch norm.
+// CIFAR ResNets (He et al. 2016, section 4.2): 6n+2 layers, basic blocks, widths w, 2w, 4w, 1x1 shortcuts with batch
+// norm.
 //
-// Stem conv1 + bn1 + ReLU (never quantized); blocks conv1 + bn1 + act, conv2 + bn2 + shortcut + act; global average pooling; fc. The 3x3
-// convolutions and fc (weight and bias) are quantizable, the 1x1 shortcut convolutions stay float, as in the published code.
-// Parameters have PyTorch's names: conv1, bn1, layer{1,2,3}.{block}.{conv1,bn1,conv2,bn2,downsample.0,downsample.1}, fc; PACT's ceilings
-// are layer1.0.relu1.alpha.
+// Stem conv1 + bn1 + ReLU (never quantized); blocks conv1 + bn1 + act, conv2 + bn2 + shortcut + act; global average
+// pooling; fc. The 3x3 convolutions and fc (weight and bias) are quantizable, the 1x1 shortcut convolutions stay float,
+// as in the published code. Parameters have PyTorch's names: conv1, bn1,
+// layer{1,2,3}.{block}.{conv1,bn1,conv2,bn2,downsample.0,downsample.1}, fc; PACT's ceilings are layer1.0.relu1.alpha.
 #pragma once
 
 #include "engine/network.h"
@@ -24,7 +25,8 @@ struct ResNetOptions {
 /// Throws Error(usage) for a depth that is not 6n + 2.
 Network make_resnet(const ResNetOptions& options);
 
-/// Depth, width and classes from the tensors of a checkpoint in any form. Throws Error(checkpoint) if it is no such ResNet.
+/// Depth, width and classes from the tensors of a checkpoint in any form. Throws Error(checkpoint) if it is no such
+/// ResNet.
 ResNetOptions resnet_options_of(const TensorFile& file);
 
 }  // namespace bsq

@@ -50,10 +50,9 @@ void NormAct::backward(const BackwardPass& pass) const {
   const bool has_shortcut = pass.inputs.size() == 2;
   const auto& gradients = pass.parameters.gradients;
   pass.backend.norm_act_backward(
-      geometry(x.shape, x.dtype), rule(true), pass.d_output.data, x.data,
-      has_shortcut ? pass.inputs[1].data : nullptr, parameters(pass.parameters), saved(pass.saved),
-      pass.d_inputs[0].data, has_shortcut ? pass.d_inputs[1].data : nullptr,
-      has_shortcut ? pass.modes[1] : GradMode::overwrite,
+      geometry(x.shape, x.dtype), rule(true), pass.d_output.data, x.data, has_shortcut ? pass.inputs[1].data : nullptr,
+      parameters(pass.parameters), saved(pass.saved), pass.d_inputs[0].data,
+      has_shortcut ? pass.d_inputs[1].data : nullptr, has_shortcut ? pass.modes[1] : GradMode::overwrite,
       {.d_gamma = gradients[ids_.gamma],
        .d_beta = gradients[ids_.beta],
        .d_clip = ids_.clip < 0 ? nullptr : gradients[ids_.clip]},

@@ -1,7 +1,7 @@
 // Batch norm + optional shortcut + activation + activation quantizer in one operation (ALGORITHM 6).
 //
-// inputs[0] x [N, H, W, C], inputs[1] (optional) shortcut of the same shape; output the same. Saves mean, 1/std and max|y|.
-// z = gamma xhat + beta + shortcut;  y = quantize(act(z));  dz = dy act'(z) (straight through the quantizer);
+// inputs[0] x [N, H, W, C], inputs[1] (optional) shortcut of the same shape; output the same. Saves mean, 1/std and
+// max|y|. z = gamma xhat + beta + shortcut;  y = quantize(act(z));  dz = dy act'(z) (straight through the quantizer);
 // d_shortcut = dz;  d_beta = sum dz;  d_gamma = sum dz xhat;  dx = gamma / std (dz - mean(dz) - xhat mean(dz xhat)).
 #pragma once
 

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 namespace bsq {
 namespace {
@@ -23,11 +24,11 @@ class ReplayedCalls final : public CapturedWork {
   std::function<void()> enqueue_;
 };
 
-/// How many logits beat the label's; NaN anywhere in the row counts as beaten by all.
+/// How many logits beat the label's; with a NaN anywhere in the row no rank is good enough.
 int rank_of_label(const float* logits, int classes, int label) {
   int rank = 0;
   for (int i = 0; i < classes; ++i) {
-    if (std::isnan(logits[i])) return classes;
+    if (std::isnan(logits[i])) return std::numeric_limits<int>::max();
     rank += logits[i] > logits[label] || (logits[i] == logits[label] && i < label);
   }
   return rank;
@@ -67,14 +68,18 @@ void* CpuBackend::allocate(std::size_t size_bytes) {
   return data;
 }
 
-void CpuBackend::release(void* data) noexcept { std::free(data); }
+void CpuBackend::release(void* data) noexcept {
+  std::free(data);
+}
 void CpuBackend::upload(void* device, const void* host, std::size_t size_bytes) {
   std::memcpy(device, host, size_bytes);
 }
 void CpuBackend::download(void* host, const void* device, std::size_t size_bytes) {
   std::memcpy(host, device, size_bytes);
 }
-void CpuBackend::fill_zero(void* device, std::size_t size_bytes) { std::memset(device, 0, size_bytes); }
+void CpuBackend::fill_zero(void* device, std::size_t size_bytes) {
+  std::memset(device, 0, size_bytes);
+}
 
 std::unique_ptr<CapturedWork> CpuBackend::capture(std::function<void()> enqueue) {
   return std::make_unique<ReplayedCalls>(std::move(enqueue));
@@ -100,8 +105,7 @@ void CpuBackend::conv2d_forward(const ConvGeometry& geometry, const void* input,
 
 void CpuBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
                                       void* d_input, GradMode mode, void* scratch) {
-  if (mode == GradMode::overwrite)
-    return convolutions_.backward_data(geometry, d_output, weight, d_input, scratch);
+  if (mode == GradMode::overwrite) return convolutions_.backward_data(geometry, d_output, weight, d_input, scratch);
   // oneDNN cannot add to d_input here: the gradient goes to the room at the end of the scratch and is added from there.
   const std::size_t room = ConvolutionCache::input_bytes(geometry);
   void* addend = static_cast<std::byte*>(scratch) + convolutions_.scratch_bytes(geometry) -
@@ -131,8 +135,8 @@ void CpuBackend::norm_act_backward(const NormActGeometry& geometry, const NormAc
                                    const void* x, const void* shortcut, const NormParameters& parameters,
                                    const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
                                    const NormGradients& gradients, void* scratch) {
-  simd_.norm_act_backward({geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode,
-                           gradients, scratch});
+  simd_.norm_act_backward(
+      {geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients, scratch});
 }
 
 // ---- head ---------------------------------------------------------------------------------------------------------
@@ -196,19 +200,18 @@ std::size_t CpuBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& ten
   return simd_.planes_scratch_bytes(tensors.host);
 }
 
-void CpuBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes,
-                                     const float* scales, float* weights, float* plane_norms,
-                                     const StepInputs* inputs, StepMetrics* metrics, void* scratch) {
+void CpuBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
+                                     float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
+                                     void* scratch) {
   double* penalty = metrics == nullptr ? nullptr : &metrics[inputs->metrics_slot].penalty;
   simd_.weights_from_planes({tensors.host, planes, scales, weights, plane_norms, penalty, scratch});
 }
 
 void CpuBackend::planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
-                             const StepInputs* inputs, const float* d_weights, const float* plane_norms,
-                             float* planes, float* plane_momentum, float* scales, float* scale_momentum,
-                             void* scratch) {
-  simd_.planes_step({tensors.host, rule, alpha, inputs->learning_rate, d_weights, plane_norms, planes,
-                     plane_momentum, scales, scale_momentum, scratch});
+                             const StepInputs* inputs, const float* d_weights, const float* plane_norms, float* planes,
+                             float* plane_momentum, float* scales, float* scale_momentum, void* scratch) {
+  simd_.planes_step({tensors.host, rule, alpha, inputs->learning_rate, d_weights, plane_norms, planes, plane_momentum,
+                     scales, scale_momentum, scratch});
 }
 
 std::size_t CpuBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
@@ -221,10 +224,10 @@ void CpuBackend::weights_from_fixed(const DeviceTable<FixedTensor>& tensors, con
 }
 
 void CpuBackend::fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
-                            const float* d_weights, float* u, float* u_momentum, float* scales,
-                            float* scale_momentum, void* scratch) {
-  simd_.fixed_step({tensors.host, rule, inputs->learning_rate, d_weights, u, u_momentum, scales, scale_momentum,
-                    scratch});
+                            const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
+                            void* scratch) {
+  simd_.fixed_step(
+      {tensors.host, rule, inputs->learning_rate, d_weights, u, u_momentum, scales, scale_momentum, scratch});
 }
 
 void CpuBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

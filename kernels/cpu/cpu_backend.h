@@ -1,6 +1,7 @@
 // The CPU backend: oneDNN for convolutions and GEMM, own vectorized OpenMP loops (simd/) for everything else.
 //
-// Results do not depend on the number of threads, except for oneDNN's weight gradients, whose summation order follows it.
+// Results do not depend on the number of threads, except for oneDNN's weight gradients, whose summation order follows
+// it.
 #pragma once
 
 #include "kernels/backend.h"

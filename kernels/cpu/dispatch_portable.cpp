@@ -7,6 +7,8 @@ namespace baseline {
 SimdKernels simd_kernels();
 }
 
-SimdKernels select_simd_kernels() { return baseline::simd_kernels(); }
+SimdKernels select_simd_kernels() {
+  return baseline::simd_kernels();
+}
 
 }  // namespace bsq

@@ -16,7 +16,9 @@ using Type = dnnl::memory::data_type;
 
 constexpr std::size_t kAlignment = 64;
 
-std::size_t aligned(std::size_t size_bytes) { return (size_bytes + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t aligned(std::size_t size_bytes) {
+  return (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 Type type_of(DType dtype) {
   require(dtype == DType::f32 || dtype == DType::bf16, "convolution in {}: only f32 and bf16", name_of(dtype));
@@ -82,19 +84,17 @@ ConvolutionCache::Convolution ConvolutionCache::build(const ConvGeometry& geomet
     direction.scratchpad_desc = scratchpad;
     direction.reorders = weight != result.weight_desc;
     if (direction.reorders) {
-      const auto reorder = into_primitive
-                               ? dnnl::reorder::primitive_desc(engine_, result.weight_desc, engine_, weight)
-                               : dnnl::reorder::primitive_desc(engine_, weight, engine_, result.weight_desc);
+      const auto reorder = into_primitive ? dnnl::reorder::primitive_desc(engine_, result.weight_desc, engine_, weight)
+                                          : dnnl::reorder::primitive_desc(engine_, weight, engine_, result.weight_desc);
       direction.reorder = dnnl::reorder(reorder);
     }
-    result.scratch_bytes =
-        std::max(result.scratch_bytes, aligned(weight.get_size()) + aligned(scratchpad.get_size()));
+    result.scratch_bytes = std::max(result.scratch_bytes, aligned(weight.get_size()) + aligned(scratchpad.get_size()));
   };
   fill(result.forward, dnnl::convolution_forward(forward), forward.weights_desc(), forward.scratchpad_desc(), true);
   fill(result.backward_data, dnnl::convolution_backward_data(backward_data), backward_data.weights_desc(),
        backward_data.scratchpad_desc(), true);
-  fill(result.backward_weight, dnnl::convolution_backward_weights(backward_weight),
-       backward_weight.diff_weights_desc(), backward_weight.scratchpad_desc(), false);
+  fill(result.backward_weight, dnnl::convolution_backward_weights(backward_weight), backward_weight.diff_weights_desc(),
+       backward_weight.scratchpad_desc(), false);
   result.scratch_bytes += aligned(input_bytes(geometry));
   return result;
 }
@@ -121,7 +121,9 @@ std::size_t ConvolutionCache::input_bytes(const ConvGeometry& geometry) {
   return static_cast<std::size_t>(geometry.input_shape().numel()) * size_of(geometry.dtype);
 }
 
-std::size_t ConvolutionCache::scratch_bytes(const ConvGeometry& geometry) { return find(geometry).scratch_bytes; }
+std::size_t ConvolutionCache::scratch_bytes(const ConvGeometry& geometry) {
+  return find(geometry).scratch_bytes;
+}
 
 void ConvolutionCache::forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
                                void* scratch) {
@@ -129,11 +131,11 @@ void ConvolutionCache::forward(const ConvGeometry& geometry, const void* input, 
   Scratch temporary = carve(conv.forward, scratch);
   dnnl::memory source(conv.weight_desc, engine_, const_cast<float*>(weight));
   if (conv.forward.reorders) conv.forward.reorder.execute(stream_, source, temporary.weight);
-  conv.forward.primitive.execute(
-      stream_, {{DNNL_ARG_SRC, dnnl::memory(conv.input_desc, engine_, const_cast<void*>(input))},
-                {DNNL_ARG_WEIGHTS, conv.forward.reorders ? temporary.weight : source},
-                {DNNL_ARG_DST, dnnl::memory(conv.output_desc, engine_, output)},
-                {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
+  conv.forward.primitive.execute(stream_,
+                                 {{DNNL_ARG_SRC, dnnl::memory(conv.input_desc, engine_, const_cast<void*>(input))},
+                                  {DNNL_ARG_WEIGHTS, conv.forward.reorders ? temporary.weight : source},
+                                  {DNNL_ARG_DST, dnnl::memory(conv.output_desc, engine_, output)},
+                                  {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
 }
 
 void ConvolutionCache::backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
@@ -178,6 +180,8 @@ std::string describe_onednn() {
   return fmt::format("oneDNN {}.{}.{} ({})", version->major, version->minor, version->patch, name);
 }
 
-bool onednn_has_bf16() { return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16; }
+bool onednn_has_bf16() {
+  return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
+}
 
 }  // namespace bsq

@@ -1,7 +1,8 @@
 // Everything this project asks of oneDNN: convolutions in NHWC and GEMM. The only header that names its types.
 //
-// Weights are float32 OHWI outside; inside each primitive takes the layout and type it likes best and a reorder (36 K weights at most in
-// a ResNet-20) brings them there. All temporary memory is the caller's scratch: reordered weights | accumulation buffer | scratchpad.
+// Weights are float32 OHWI outside; inside each primitive takes the layout and type it likes best and a reorder (36 K
+// weights at most in a ResNet-20) brings them there. All temporary memory is the caller's scratch: reordered weights |
+// accumulation buffer | scratchpad.
 #pragma once
 
 #include "kernels/types.h"

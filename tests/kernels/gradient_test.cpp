@@ -4,10 +4,11 @@
 // Only small cases: a difference costs two forward passes. Straight-through gradients have no difference to compare
 // with; they are held to their formula, or to the exact slope between two points of the grid, in planes_test.cpp,
 // fixed_test.cpp and norm_act_test.cpp.
-#include "kernels/reference.h"
 #include "tests/kernels/op_runs.h"
+#include "tests/support/backends.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_tensors.h"
+#include "tests/support/tolerances.h"
 
 #include <functional>
 
@@ -194,6 +195,37 @@ TEST_CASE("the loss gradient is that of central differences of the mean cross en
     check_gradient("d_logits", gradients.at("d_logits").values, central_difference(inputs.logits, curved_step, loss),
                    curved_tolerance);
   }
+}
+
+TEST_CASE("an accumulated gradient is what was there plus the overwriting one") {
+  for_each_backend([](Backend& backend) {
+    const auto check_sum = [](const Outputs& accumulated, const Outputs& overwritten, const std::string& name,
+                              const std::vector<float>& before) {
+      std::vector<double> expected = overwritten.at(name).values;
+      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += before[i];
+      const Comparison comparison =
+          compare_scaled(accumulated.at(name).values, expected, relative_tolerance(DType::f32));
+      INFO(name << ": " << comparison.report());
+      CHECK(comparison.ok());
+    };
+    for (const cases::ConvCase& c : cases::conv_cases()) {
+      const ConvGeometry geometry = c.geometry(DType::f32);
+      if (!small(geometry)) continue;
+      INFO(c.name);
+      const ConvInputs inputs = make_inputs(c);
+      check_sum(run_conv_backward(backend, geometry, inputs, GradMode::accumulate),
+                run_conv_backward(backend, geometry, inputs, GradMode::overwrite), "d_input", inputs.d_input_before);
+    }
+    for (const cases::NormActCase& c : cases::norm_act_cases()) {
+      const NormActGeometry geometry = c.geometry(DType::f32);
+      if (!c.rule.batch_statistics || !c.shortcut || geometry.rows > 100) continue;
+      INFO(c.name);
+      const NormActInputs inputs = make_inputs(c, DType::f32);
+      check_sum(run_norm_act_backward(backend, geometry, c.rule, inputs, GradMode::accumulate),
+                run_norm_act_backward(backend, geometry, c.rule, inputs, GradMode::overwrite), "d_shortcut",
+                inputs.d_shortcut_before);
+    }
+  });
 }
 
 }  // namespace bsq::test

@@ -1,8 +1,8 @@
 // Bit planes and fixed-point weights: every tensor of a network in one pass, sixteen weights at a time.
 //
 // u (2^n - 1) = sum_b 2^(n-1-b) (p_b - n_b) is summed with powers of two, so that exact 0/1 planes give exact integers;
-// q (2^n - 1) = sign(u) round(min(|u| (2^n - 1), 2^n - 1)). Work is cut into chunks of one tensor; partial sums of a chunk
-// (one a plane, one for the scale) are combined in chunk order.
+// q (2^n - 1) = sign(u) round(min(|u| (2^n - 1), 2^n - 1)). Work is cut into chunks of one tensor; partial sums of a
+// chunk (one a plane, one for the scale) are combined in chunk order.
 #include "kernels/cpu/simd/lanes.h"
 #include "kernels/cpu/simd/variant.h"
 
@@ -15,7 +15,9 @@ constexpr std::int64_t kChunkWeights = 2048;
 constexpr int kMaxBits = 8;
 constexpr float kNormEpsilon = 1e-8F;  // under the root of the group penalty
 
-BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t numel) { return (numel + kChunkWeights - 1) / kChunkWeights; }
+BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t numel) {
+  return (numel + kChunkWeights - 1) / kChunkWeights;
+}
 
 template <typename Tensor>
 std::int64_t total_chunks(std::span<const Tensor> tensors) {
@@ -109,7 +111,8 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   float* n_momentum = p_momentum + Bits * tensor.numel;
   float pull[Bits];  // gradient of penalty and decay, per unit of x
   for (int bit = 0; bit < Bits; ++bit)
-    pull[bit] = args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+    pull[bit] =
+        args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
   FloatLanes d_scale{};
   for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t index, int count) {
     const FloatLanes d_weight = load_lanes<Full>(d_weights + index, count);
@@ -231,9 +234,9 @@ void fixed_step(const FixedStepArgs& args) {
       const FloatLanes value = load_lanes<Full>(target, count);
       const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
       d_scale += quantize(value * levels, levels) * d_weight;
-      const FloatLanes moved =
-          momentum_step<Full>(scale * d_weight + args.rule.weight_decay * value, value,
-                              args.u_momentum + tensor.weight_offset + at, count, args.rule.momentum, args.learning_rate);
+      const FloatLanes moved = momentum_step<Full>(scale * d_weight + args.rule.weight_decay * value, value,
+                                                   args.u_momentum + tensor.weight_offset + at, count,
+                                                   args.rule.momentum, args.learning_rate);
       store_lanes<Full>(target, at_most(at_least(moved, broadcast(-1.0F)), broadcast(1.0F)), count);
     });
     partials[index] = sum_of(d_scale);

@@ -17,14 +17,17 @@ struct NormalizeTable {
     for (int channel = 0; channel < rule.channels; ++channel) {
       const float mean = rule.mean.data()[channel];
       const float std = rule.std.data()[channel];
-      for (int byte = 0; byte < 256; ++byte)
-        value[channel][byte] = (static_cast<float>(byte) / 255.0F - mean) / std;
+      for (int byte = 0; byte < 256; ++byte) value[channel][byte] = (static_cast<float>(byte) / 255.0F - mean) / std;
     }
   }
 };
 
-BSQ_LANES_INLINE void put(float* target, float value) { *target = value; }
-BSQ_LANES_INLINE void put(Bf16* target, float value) { store_some(target, broadcast(value), 1); }
+BSQ_LANES_INLINE void put(float* target, float value) {
+  *target = value;
+}
+BSQ_LANES_INLINE void put(Bf16* target, float value) {
+  store_some(target, broadcast(value), 1);
+}
 
 template <typename T>
 void augment_sample(const AugmentArgs& args, const NormalizeTable& table, std::int32_t sample, T* output) {
@@ -32,8 +35,8 @@ void augment_sample(const AugmentArgs& args, const NormalizeTable& table, std::i
   const int channels = rule.channels;
   const std::uint8_t* image =
       args.source.images + static_cast<std::int64_t>(sample) * rule.height * rule.width * channels;
-  const CropFlip crop = draw_crop_flip(rule.seed, rule.stream, args.inputs.epoch, sample, rule.crop_padding,
-                                       rule.random_flip);
+  const CropFlip crop =
+      draw_crop_flip(rule.seed, rule.stream, args.inputs.epoch, sample, rule.crop_padding, rule.random_flip);
   for (int row = 0; row < rule.height; ++row) {
     const int source_row = row + crop.top - rule.crop_padding;
     const bool row_inside = source_row >= 0 && source_row < rule.height;

@@ -1,8 +1,8 @@
 // Sixteen floats at a time, for whatever instruction set the file is compiled for (GCC / Clang vector extensions).
 //
-// Included by simd/*.cpp only, each compiled several times inside its own namespace BSQ_SIMD_NAMESPACE. Everything here is
-// forced inline and free of the standard library's templates: a function emitted out of line could be merged by the linker with its twin
-// for another instruction set.
+// Included by simd/*.cpp only, each compiled several times inside its own namespace BSQ_SIMD_NAMESPACE. Everything here
+// is forced inline and free of the standard library's templates: a function emitted out of line could be merged by the
+// linker with its twin for another instruction set.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,9 @@ struct Bf16 {
   std::uint16_t bits;
 };
 
-BSQ_LANES_INLINE FloatLanes broadcast(float value) { return value - FloatLanes{}; }
+BSQ_LANES_INLINE FloatLanes broadcast(float value) {
+  return value - FloatLanes{};
+}
 
 BSQ_LANES_INLINE FloatLanes load(const float* source) {
   FloatLanes lanes;
@@ -32,7 +34,9 @@ BSQ_LANES_INLINE FloatLanes load(const float* source) {
   return lanes;
 }
 
-BSQ_LANES_INLINE void store(float* target, FloatLanes lanes) { __builtin_memcpy(target, &lanes, sizeof(lanes)); }
+BSQ_LANES_INLINE void store(float* target, FloatLanes lanes) {
+  __builtin_memcpy(target, &lanes, sizeof(lanes));
+}
 
 BSQ_LANES_INLINE FloatLanes load(const Bf16* source) {
   HalfLanes halves;
@@ -83,8 +87,12 @@ BSQ_LANES_INLINE void store_lanes(T* target, FloatLanes lanes, int count) {
 }
 
 /// A NaN in `a` stays.
-BSQ_LANES_INLINE FloatLanes at_least(FloatLanes a, FloatLanes floor) { return a < floor ? floor : a; }
-BSQ_LANES_INLINE FloatLanes at_most(FloatLanes a, FloatLanes ceiling) { return a > ceiling ? ceiling : a; }
+BSQ_LANES_INLINE FloatLanes at_least(FloatLanes a, FloatLanes floor) {
+  return a < floor ? floor : a;
+}
+BSQ_LANES_INLINE FloatLanes at_most(FloatLanes a, FloatLanes ceiling) {
+  return a > ceiling ? ceiling : a;
+}
 
 BSQ_LANES_INLINE FloatLanes magnitude(FloatLanes a) {
   return reinterpret_cast<FloatLanes>(reinterpret_cast<WordLanes>(a) & 0x7FFFFFFFU);
@@ -102,7 +110,9 @@ BSQ_LANES_INLINE FloatLanes round_half_even(FloatLanes a) {
   return (a + magic) - magic;
 }
 
-BSQ_LANES_INLINE DoubleLanes widen(FloatLanes lanes) { return __builtin_convertvector(lanes, DoubleLanes); }
+BSQ_LANES_INLINE DoubleLanes widen(FloatLanes lanes) {
+  return __builtin_convertvector(lanes, DoubleLanes);
+}
 
 BSQ_LANES_INLINE double sum_of(FloatLanes lanes) {
   double sum = 0;

@@ -1,8 +1,9 @@
 // Batch norm + shortcut + activation + quantizer over rows x channels, sixteen channels at a time.
 //
-// Forward with batch statistics: one pass for the moments (and, where there is no shortcut, the extremes of every channel,
-// from which max|y| follows because z is monotone in x), one pass that writes y. With a shortcut and a quantizer max|y| costs a
-// further read. Backward: one pass for the sums, one that writes dx and d_shortcut; z is recomputed, never stored.
+// Forward with batch statistics: one pass for the moments (and, where there is no shortcut, the extremes of every
+// channel, from which max|y| follows because z is monotone in x), one pass that writes y. With a shortcut and a
+// quantizer max|y| costs a further read. Backward: one pass for the sums, one that writes dx and d_shortcut; z is
+// recomputed, never stored.
 #include "kernels/cpu/simd/lanes.h"
 #include "kernels/cpu/simd/variant.h"
 
@@ -16,16 +17,22 @@ constexpr std::int64_t kChunkRows = 512;  // one unit of parallel work
 constexpr int kForwardFields = 4;         // sum, sum of squares, min, max of x - pivot
 constexpr int kBackwardFields = 3;        // sum dz, sum dz (x - mean), sum of dy where clipped
 
-BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t rows) { return (rows + kChunkRows - 1) / kChunkRows; }
-BSQ_LANES_INLINE std::int64_t padded(int channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
-BSQ_LANES_INLINE std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t rows) {
+  return (rows + kChunkRows - 1) / kChunkRows;
+}
+BSQ_LANES_INLINE std::int64_t padded(int channels) {
+  return (channels + kLanes - 1) / kLanes * kLanes;
+}
+BSQ_LANES_INLINE std::int64_t least(std::int64_t a, std::int64_t b) {
+  return a < b ? a : b;
+}
 
 /// scratch: doubles [chunks][fields][padded channels], then floats: four coefficient rows, one maximum a chunk.
 struct Scratch {
   double* partials;
-  float* scale;   // z = x * scale + shift
+  float* scale;  // z = x * scale + shift
   float* shift;
-  float* slope;   // dx = dz * scale + x * slope + offset
+  float* slope;  // dx = dz * scale + x * slope + offset
   float* offset;
   float* chunk_max;
   std::int64_t width;
@@ -368,8 +375,7 @@ void write_gradients(const NormActBackwardArgs& args, const Scratch& scratch) {
           if (shortcut != nullptr) z += load_lanes<Full>(shortcut + index, count);
           const FloatLanes d_z = pass_gradient<Act>(load_lanes<Full>(d_y + index, count), z, clip);
           if (d_shortcut != nullptr) {
-            const FloatLanes before =
-                accumulate_shortcut ? load_lanes<Full>(d_shortcut + index, count) : FloatLanes{};
+            const FloatLanes before = accumulate_shortcut ? load_lanes<Full>(d_shortcut + index, count) : FloatLanes{};
             store_lanes<Full>(d_shortcut + index, before + d_z, count);
           }
           store_lanes<Full>(d_x + index, d_z * scale + (value - mean) * slope + offset, count);

@@ -1,7 +1,7 @@
 // The CPU backend's own loops, compiled once per instruction set and chosen when the program starts.
 //
-// Every function is one whole operation of kernels/backend.h (same arguments, same contract), parallel over fixed chunks:
-// partial sums are combined in chunk order, so that results do not depend on the number of threads.
+// Every function is one whole operation of kernels/backend.h (same arguments, same contract), parallel over fixed
+// chunks: partial sums are combined in chunk order, so that results do not depend on the number of threads.
 #pragma once
 
 #include "kernels/types.h"

@@ -1,0 +1,62 @@
+// Evaluation: forward passes in inference mode, counts summed on the host.
+#include "engine/evaluator.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace bsq {
+namespace {
+
+std::int64_t batches_of(std::int64_t samples, int batch_size) {
+  return (samples + batch_size - 1) / batch_size;
+}
+
+}  // namespace
+
+AugmentRule plain_input(const InputOptions& options) {
+  return {.height = options.height, .width = options.width, .mean = options.mean, .std = options.std};
+}
+
+Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
+                     DType dtype)
+    : backend_(memory.backend()),
+      model_(model),
+      source_(source),
+      input_(plain_input(input)),
+      batch_size_(static_cast<int>(std::min<std::int64_t>(batch_size, source.size()))),
+      executor_(memory, model.network(), model.parameters(), batch_size_, dtype, ExecutionMode::inference),
+      labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batch_size_))),
+      inputs_(memory.allocate_array<StepInputs>("step inputs, evaluation", 1)),
+      metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation",
+                                                  static_cast<std::size_t>(batches_of(source.size(), batch_size_)))) {}
+
+EvalResult Evaluator::run() {
+  std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
+  std::iota(order.begin(), order.end(), 0);
+  source_.begin_epoch(order);
+  model_.materialize(nullptr, nullptr);
+  const auto* inputs = inputs_.as<StepInputs>();
+  const std::int64_t batches = batches_of(source_.size(), batch_size_);
+  for (std::int64_t i = 0; i < batches; ++i) {
+    const std::int64_t first = i * batch_size_;
+    const int batch = static_cast<int>(std::min<std::int64_t>(batch_size_, source_.size() - first));
+    const StepInputs step{.first_sample = first, .metrics_slot = i};
+    backend_.upload(inputs_.data(), &step, sizeof(step));
+    backend_.augment(input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>());
+    executor_.forward(batch);
+    const TensorView logits = executor_.logits(batch);
+    backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                   labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>());
+  }
+  EvalResult result;
+  for (const StepMetrics& metrics :
+       download_array(backend_, metrics_.as<StepMetrics>(), static_cast<std::size_t>(batches))) {
+    result.loss_sum += metrics.loss_sum;
+    result.top1 += metrics.top1;
+    result.top5 += metrics.top5;
+    result.samples += metrics.samples;
+  }
+  return result;
+}
+
+}  // namespace bsq

@@ -1,0 +1,57 @@
+// Accuracy of a model on a set, batch after batch in the order of the set.
+//
+// Where activations are quantized their scale is the maximum of each batch, so that the batch size is part of the
+// result (ALGORITHM 6).
+#pragma once
+
+#include "engine/batch_source.h"
+#include "engine/executor.h"
+#include "engine/model.h"
+
+namespace bsq {
+
+struct EvalResult {
+  double loss_sum = 0;
+  std::int64_t top1 = 0;
+  std::int64_t top5 = 0;
+  std::int64_t samples = 0;
+
+  double loss() const { return loss_sum / static_cast<double>(samples); }
+  double top1_percent() const { return 100.0 * static_cast<double>(top1) / static_cast<double>(samples); }
+  double top5_percent() const { return 100.0 * static_cast<double>(top5) / static_cast<double>(samples); }
+};
+
+/// How images become batches: everything of AugmentRule but the randomness.
+struct InputOptions {
+  int height = 32;
+  int width = 32;
+  std::array<float, 3> mean{};
+  std::array<float, 3> std{};
+};
+
+/// Normalisation without crop or flip.
+AugmentRule plain_input(const InputOptions& options);
+
+class Evaluator {
+ public:
+  /// All references must outlive the evaluator.
+  Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
+            DType dtype);
+
+  /// Materializes the weights and runs the whole set.
+  EvalResult run();
+  const Executor& executor() const { return executor_; }
+
+ private:
+  Backend& backend_;
+  Model& model_;
+  BatchSource& source_;
+  AugmentRule input_;
+  int batch_size_;
+  Executor executor_;
+  Buffer labels_;
+  Buffer inputs_;   // StepInputs
+  Buffer metrics_;  // one StepMetrics a batch
+};
+
+}  // namespace bsq

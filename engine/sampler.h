@@ -1,0 +1,22 @@
+// The order in which an epoch visits the training set: a function of (seed, stage, epoch) alone, so that a resumed run,
+// or one on another number of ranks, sees the batches an uninterrupted one would have seen.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace bsq {
+
+struct EpochKey {
+  std::uint64_t seed = 0;
+  int stage = 0;  // index within the chain of stages
+  int epoch = 0;  // within the stage, from 0
+};
+
+/// A uniformly random permutation of 0 .. count-1 (Fisher-Yates driven by Philox).
+std::vector<std::int32_t> epoch_order(std::int64_t count, const EpochKey& key);
+
+/// The Philox stream of a stage's augmentation.
+std::uint32_t augment_stream(int stage);
+
+}  // namespace bsq

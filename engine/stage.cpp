@@ -1,0 +1,197 @@
+// Construction of a stage and its epochs; what it writes is in stage_output.cpp.
+#include "engine/stage.h"
+
+#include "engine/sampler.h"
+#include "engine/schedule.h"
+#include "kernels/error.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace bsq {
+namespace {
+
+constexpr std::int64_t kPollSteps = 8;  // metrics are read this often: a NaN stops the run at most so many steps late
+
+const StageConfig* settings_of(const Config& config, const std::string& name) {
+  if (name == "pretrain") return &config.pretrain;
+  if (name == "bsq") return &config.bsq;
+  if (name == "finetune") return &config.finetune;
+  require(name == "convert", "no stage '{}'", name);
+  return nullptr;
+}
+
+HostWeights start_weights(const Config& config, const std::string& stage, const TensorFile* start,
+                          const ArenaLayout& layout) {
+  const HostWeights weights =
+      start == nullptr ? initial_weights(layout, config.seed) : read_weights(*start, layout, config.quant.max_bits);
+  if (stage == "pretrain") return to_dense(weights);
+  if (stage == "finetune") {
+    if (form_of(weights) == "float")
+      fail(ErrorKind::usage,
+           "stage finetune: the model to start from is in float and has no bit widths; put convert and bsq before "
+           "finetune, or set model.init to a checkpoint in bit planes (bsq convert makes one)");
+    return to_fixed(weights);
+  }
+  return to_planes(weights, std::vector<int>(layout.slots.size(), config.quant.weight_bits));
+}
+
+std::int64_t steps_of(std::int64_t samples, int batch_size) {
+  return (samples + batch_size - 1) / batch_size;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Activation activation_from_name(const std::string& name) {
+  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact})
+    if (name == name_of(activation)) return activation;
+  fail(ErrorKind::usage, "quant.activation = {}: use auto, relu, relu6 or pact", name);
+}
+
+Stage::Stage(const StageContext& context, const std::string& name, int index, const TensorFile* start)
+    : context_(context),
+      name_(name),
+      index_(index),
+      settings_(settings_of(context.config, name)),
+      act_bits_(name == "pretrain" ? context.config.pretrain.act_bits : context.config.quant.act_bits),
+      activation_(activation_from_name(
+          block_activation({.act_bits = act_bits_, .activation = context.config.quant.activation}))),
+      memory_(context.backend),
+      model_(memory_, context.make_network(activation_, act_bits_), context.config.seed,
+             {.max_bits = context.config.quant.max_bits, .alpha = static_cast<float>(context.config.bsq.alpha)},
+             [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
+      steps_per_epoch_(steps_of(context.train.size(), context.config.data.batch_size)),
+      evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size, context.dtype) {
+  const Config& config = context.config;
+  if (start != nullptr) model_.load_plain(*start);
+  if (!trains()) return;
+  if (config.data.batch_size > context.train.size())
+    fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set ({} images)", config.data.batch_size,
+         context.train.size());
+  AugmentRule augment = plain_input(context.input);
+  augment.crop_padding = config.data.crop_padding;
+  augment.random_flip = config.data.flip;
+  augment.seed = config.seed;
+  augment.stream = augment_stream(index);
+  const SgdRule rule{.momentum = static_cast<float>(settings_->momentum),
+                     .weight_decay = static_cast<float>(settings_->weight_decay)};
+  step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, augment, rule, config.data.batch_size,
+                                         steps_per_epoch_, context.dtype);
+}
+
+PrecisionSummary Stage::precision() const {
+  std::int64_t float_parameters = 0;
+  for (const ParameterSpec& spec : model_.network().parameters())
+    if (spec.group == ParameterGroup::plain) float_parameters += spec.shape.numel();
+  for (const StateSpec& state : model_.network().states()) float_parameters += state.numel;
+  return summarize_precision(model_.host_weights(), model_.quantized_layout(), float_parameters);
+}
+
+TensorFile Stage::save_result() const {
+  return with_metadata(model_.save_as_planes());
+}
+
+StepMetrics Stage::try_step() {
+  require(trains(), "stage {} has no steps", name_);
+  context_.train.begin_epoch(epoch_order(context_.train.size(), {context_.config.seed, index_, 0}));
+  step_->run(context_.config.data.batch_size, {.learning_rate = 0});
+  return step_->metrics(0, 1).front();
+}
+
+StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOutput& output) {
+  if (!trains()) return StageOutcome::done;
+  if (momentum != nullptr) model_.load_momentum(*momentum);
+  const int interval = name_ == "bsq" ? context_.config.bsq.requant_interval : 0;
+  while (progress.epoch < settings_->epochs) {
+    if (interval > 0 && progress.step == 0 && progress.epoch % interval == 0) requantize(progress, output);
+    const auto start = std::chrono::steady_clock::now();
+    const StageOutcome outcome = train_epoch(progress, output);
+    const double seconds = seconds_since(start);
+    progress.stage_seconds += seconds;
+    if (outcome == StageOutcome::stopped) {
+      save_checkpoint(progress, output);
+      return StageOutcome::stopped;
+    }
+    finish_epoch(progress, output, seconds);
+  }
+  if (name_ == "bsq") {
+    requantize(progress, output);
+    EvalResult result;
+    evaluate_and_keep_best(progress, output, result);
+  }
+  return StageOutcome::done;
+}
+
+StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
+  const int batch_size = context_.config.data.batch_size;
+  const std::int64_t samples = context_.train.size();
+  context_.train.begin_epoch(epoch_order(samples, {context_.config.seed, index_, progress.epoch}));
+  const auto rate = static_cast<float>(learning_rate(*settings_, progress.epoch));
+  ProgressLine line(output.console, fmt::format("{} {}/{}", name_, progress.epoch + 1, settings_->epochs),
+                    steps_per_epoch_ * settings_->epochs, steps_per_epoch_ * progress.epoch + progress.step);
+  while (progress.step < steps_per_epoch_) {
+    const std::int64_t first = progress.step * batch_size;
+    const int batch = static_cast<int>(std::min<std::int64_t>(batch_size, samples - first));
+    step_->run(batch,
+               {.learning_rate = rate, .epoch = progress.epoch, .first_sample = first, .metrics_slot = progress.step});
+    ++progress.step;
+    ++progress.total_steps;
+    const Request request = output.poll();
+    if (progress.step % kPollSteps == 0 || progress.step == steps_per_epoch_ || request != Request::none)
+      collect_metrics(progress, output);
+    const EpochTotals& totals = progress.totals;
+    if (totals.samples > 0)
+      line.update(steps_per_epoch_ * progress.epoch + progress.step,
+                  fmt::format("loss {:.3f} | top1 {:.1f}", totals.loss_sum / static_cast<double>(totals.samples),
+                              100.0 * static_cast<double>(totals.top1) / static_cast<double>(totals.samples)));
+    if (request == Request::checkpoint) save_checkpoint(progress, output);
+    if (request == Request::stop) return StageOutcome::stopped;
+  }
+  return StageOutcome::done;
+}
+
+void Stage::collect_metrics(Progress& progress, const StageOutput& output) {
+  const std::int64_t first = progress.totals.steps;
+  const std::vector<StepMetrics> metrics = step_->metrics(first, progress.step - first);
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    const std::int64_t step = first + static_cast<std::int64_t>(i) + 1;
+    const double loss = metrics[i].loss_sum / static_cast<double>(metrics[i].samples);
+    if (!std::isfinite(loss) || !std::isfinite(metrics[i].penalty)) report_divergence(progress, output, step, loss);
+    progress.totals.add(metrics[i]);
+    const int every = context_.config.log.every_steps;
+    if (every > 0 && step % every == 0)
+      output.log.event("step", {{"stage", name_},
+                                {"epoch", progress.epoch + 1},
+                                {"step", step},
+                                {"loss", loss},
+                                {"penalty", metrics[i].penalty}});
+  }
+}
+
+void Stage::report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
+                              double loss) const {
+  std::string worst = "none";
+  double largest = 0;
+  const auto& parameters = model_.network().parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto count = static_cast<std::size_t>(parameters[i].shape.numel());
+    for (const float value : download_array(context_.backend, model_.parameters().gradients[i], count)) {
+      const double magnitude = std::isnan(value) ? INFINITY : std::fabs(static_cast<double>(value));
+      if (magnitude <= largest) continue;
+      largest = magnitude;
+      worst = parameters[i].name;
+    }
+  }
+  fail(ErrorKind::diverged,
+       "loss is {} in stage {} at epoch {} step {} (lr {:g}, largest gradient {:g} in {}); lower {}.lr. The last good "
+       "checkpoint is {}",
+       loss, name_, progress.epoch + 1, step, learning_rate(*settings_, progress.epoch), largest, worst, name_,
+       (output.directory.checkpoints() / "last").string());
+}
+
+}  // namespace bsq

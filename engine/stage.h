@@ -1,0 +1,99 @@
+// One stage of an experiment: its model on the device, its epochs, its re-quantizations.
+//
+// pretrain   float weights                               -> float
+// convert    float weights -> bit planes, no training    -> planes
+// bsq        bit planes under the group penalty          -> planes (re-quantized after the last epoch)
+// finetune   fixed-point weights under the found scheme  -> fixed-point
+#pragma once
+
+#include "engine/config.h"
+#include "engine/console.h"
+#include "engine/evaluator.h"
+#include "engine/precision.h"
+#include "engine/progress.h"
+#include "engine/run_directory.h"
+#include "engine/training_step.h"
+
+#include <functional>
+#include <map>
+
+namespace bsq {
+
+/// A network whose blocks have this activation, quantized to act_bits (0: not).
+using NetworkFactory = std::function<Network(Activation activation, int act_bits)>;
+
+/// What the person outside wants; asked after every step.
+enum class Request { none, checkpoint, stop };
+using RequestPoll = std::function<Request()>;
+
+/// What every stage of an experiment shares. References outlive the stages.
+struct StageContext {
+  const Config& config;
+  Backend& backend;
+  DType dtype = DType::f32;
+  NetworkFactory make_network;
+  BatchSource& train;
+  BatchSource& test;
+  InputOptions input;
+  std::map<std::string, std::string> metadata;  // goes into every model file
+};
+
+/// Where a stage writes. A dry run has none of it.
+struct StageOutput {
+  RunDirectory& directory;
+  RunLog& log;
+  Console& console;
+  RequestPoll poll;
+};
+
+enum class StageOutcome { done, stopped };
+
+class Stage {
+ public:
+  /// `start`: the model to begin with, in any form, or null for start values. Plans all memory.
+  Stage(const StageContext& context, const std::string& name, int index, const TensorFile* start);
+
+  const std::string& name() const { return name_; }
+  bool trains() const { return settings_ != nullptr; }
+  Model& model() { return model_; }
+  const DeviceMemory& memory() const { return memory_; }
+  PrecisionSummary precision() const;
+  /// The model as this stage hands it on: float, or bit planes.
+  TensorFile save_result() const;
+  EvalResult evaluate() { return evaluator_.run(); }
+  /// One step on the first batch, for dry runs; returns its metrics.
+  StepMetrics try_step();
+
+  /// Goes on from `progress` (and `momentum`, null at the start of a stage) to the end or until stopped; then a
+  /// checkpoint has been written.
+  StageOutcome run(Progress& progress, const TensorFile* momentum, StageOutput& output);
+
+ private:
+  StageOutcome train_epoch(Progress& progress, StageOutput& output);
+  void collect_metrics(Progress& progress, const StageOutput& output);
+  void finish_epoch(Progress& progress, StageOutput& output, double seconds);
+  void requantize(Progress& progress, StageOutput& output);
+  void evaluate_and_keep_best(Progress& progress, StageOutput& output, EvalResult& result);
+  void save_checkpoint(Progress& progress, StageOutput& output);
+  void save_best(const EvalResult& result, const Progress& progress, StageOutput& output) const;
+  [[noreturn]] void report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
+                                      double loss) const;
+  TensorFile with_metadata(TensorFile file) const;
+
+  const StageContext& context_;
+  std::string name_;
+  int index_;
+  const StageConfig* settings_;  // null for convert
+  int act_bits_;
+  Activation activation_;
+  DeviceMemory memory_;
+  Model model_;
+  std::int64_t steps_per_epoch_;
+  std::unique_ptr<TrainingStep> step_;  // null for convert
+  Evaluator evaluator_;
+};
+
+/// relu, relu6 or pact.
+Activation activation_from_name(const std::string& name);
+
+}  // namespace bsq

@@ -1,0 +1,154 @@
+// What a stage writes: epoch lines, re-quantizations, the best model, checkpoints.
+#include "engine/atomic_file.h"
+#include "engine/checkpoint_dir.h"
+#include "engine/schedule.h"
+#include "engine/stage.h"
+#include "kernels/error.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bsq {
+namespace {
+
+/// `conv1` of `conv1.weight`; a bias keeps its full name.
+std::string short_name(const std::string& parameter) {
+  constexpr std::string_view suffix = ".weight";
+  return parameter.ends_with(suffix) ? parameter.substr(0, parameter.size() - suffix.size()) : parameter;
+}
+
+std::string changed_layers(const PrecisionSummary& before, const PrecisionSummary& after) {
+  std::string text;
+  for (std::size_t i = 0; i < before.tensors.size(); ++i) {
+    const TensorPrecision& old = before.tensors[i];
+    if (old.bits == after.tensors[i].bits) continue;
+    text +=
+        fmt::format("{}{} {}->{}", text.empty() ? "; " : ", ", short_name(old.name), old.bits, after.tensors[i].bits);
+  }
+  return text;
+}
+
+}  // namespace
+
+TensorFile Stage::with_metadata(TensorFile file) const {
+  for (const auto& [key, value] : context_.metadata) file.metadata[key] = value;
+  file.metadata["activation"] = name_of(activation_);
+  file.metadata["act_bits"] = std::to_string(act_bits_);
+  file.metadata["stage"] = name_;
+  return file;
+}
+
+void Stage::requantize(Progress& progress, StageOutput& output) {
+  const PrecisionSummary before = precision();
+  PlaneWeights& store = *model_.planes();
+  std::vector<BitPlanes> planes = store.planes();
+  for (BitPlanes& tensor : planes) {
+    bsq::requantize(tensor, context_.config.quant.max_bits);
+    adjust_precision(tensor, context_.config.bsq.prune_threshold);
+  }
+  store.set_planes(planes);
+  model_.reset_momentum();
+  step_->recapture();
+  progress.best_top1.reset();  // an accuracy under more bits is no rival for one under fewer
+
+  const PrecisionSummary after = precision();
+  for (std::size_t i = 0; i < after.tensors.size(); ++i) {
+    const TensorPrecision& tensor = after.tensors[i];
+    output.log.precision({.stage = name_,
+                          .epoch = progress.epoch,
+                          .layer = tensor.name,
+                          .bits_before = before.tensors[i].bits,
+                          .bits_after = tensor.bits,
+                          .scale = tensor.scale,
+                          .density = tensor.plane_density_percent});
+  }
+  output.log.event("requant", {{"stage", name_},
+                               {"epoch", progress.epoch},
+                               {"bits_before", before.bits_per_parameter()},
+                               {"bits_after", after.bits_per_parameter()},
+                               {"compression", after.compression()}});
+  output.console.info(fmt::format("[Q] {} after epoch {}: {:.2f} -> {:.2f} bits, {:.2f}x{}", name_, progress.epoch,
+                                  before.bits_per_parameter(), after.bits_per_parameter(), after.compression(),
+                                  changed_layers(before, after)));
+  if (std::all_of(after.tensors.begin(), after.tensors.end(), [](const TensorPrecision& t) { return t.empty; }))
+    fail(ErrorKind::diverged,
+         "every layer is pruned to zero at the re-quantization after epoch {} of stage {}; lower bsq.alpha ({:g})",
+         progress.epoch, name_, context_.config.bsq.alpha);
+}
+
+void Stage::evaluate_and_keep_best(Progress& progress, StageOutput& output, EvalResult& result) {
+  result = evaluator_.run();
+  if (!std::isfinite(result.loss()))
+    fail(ErrorKind::diverged, "test loss is {} in stage {} after epoch {}; lower {}.lr", result.loss(), name_,
+         progress.epoch + 1, name_);
+  if (progress.best_top1 && result.top1_percent() <= *progress.best_top1) return;
+  progress.best_top1 = result.top1_percent();
+  progress.best_epoch = std::min(progress.epoch + 1, settings_->epochs);
+  save_best(result, progress, output);
+}
+
+void Stage::finish_epoch(Progress& progress, StageOutput& output, double seconds) {
+  EvalResult result;
+  evaluate_and_keep_best(progress, output, result);
+  const EpochTotals& totals = progress.totals;
+  const PrecisionSummary bits = precision();
+  const bool quantized = model_.quantized().form() != "float";
+  EpochRow row{.stage = name_,
+               .epoch = progress.epoch + 1,
+               .step = progress.total_steps,
+               .learning_rate = learning_rate(*settings_, progress.epoch),
+               .train_loss = totals.loss_sum / static_cast<double>(totals.samples),
+               .train_penalty = totals.penalty_sum / static_cast<double>(totals.steps),
+               .train_top1 = 100.0 * static_cast<double>(totals.top1) / static_cast<double>(totals.samples),
+               .test_loss = result.loss(),
+               .test_top1 = result.top1_percent(),
+               .test_top5 = result.top5_percent(),
+               .bits_per_parameter = bits.bits_per_parameter(),
+               .compression = bits.compression(),
+               .images_per_second = static_cast<double>(totals.samples) / seconds,
+               .seconds = seconds};
+  output.log.epoch(row);
+  output.console.info(fmt::format(
+      "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "
+      "{:.1f} s",
+      name_, row.epoch, std::to_string(settings_->epochs).size(), settings_->epochs, row.learning_rate, row.train_loss,
+      name_ == "bsq" ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
+      *progress.best_top1,
+      quantized ? fmt::format(" | {:.2f} bits {:.2f}x", *row.bits_per_parameter, *row.compression) : "",
+      row.images_per_second / 1000, seconds));
+  ++progress.epoch;
+  ++progress.total_epochs;
+  progress.step = 0;
+  progress.totals = {};
+  output.directory.write_status({.state = RunState::running, .stage = name_, .epoch = progress.epoch});
+  const int every = context_.config.checkpoint.every_epochs;
+  if (progress.epoch % every == 0 || progress.epoch == settings_->epochs) save_checkpoint(progress, output);
+}
+
+void Stage::save_checkpoint(Progress& progress, StageOutput& output) {
+  progress.logs = output.log.position();
+  CheckpointFiles files;
+  files.tensors["model.safetensors"] = with_metadata(model_.save());
+  files.tensors["optimizer.safetensors"] = model_.save_momentum();
+  files.state = {{"progress", to_json(progress)}, {"stage", name_}, {"config_hash", config_hash(context_.config)}};
+  const std::string name = fmt::format("epoch_{:04}", progress.total_epochs);
+  bsq::save_checkpoint(output.directory.checkpoints() / name, files);
+  update_last(output.directory.checkpoints(), name, context_.config.checkpoint.keep_last);
+}
+
+void Stage::save_best(const EvalResult& result, const Progress& progress, StageOutput& output) const {
+  CheckpointFiles files;
+  files.tensors["model.safetensors"] = save_result();
+  if (model_.quantized().form() != "float")
+    files.tensors["model_float.safetensors"] = with_metadata(model_.save_as_float());
+  files.state = {{"stage", name_},
+                 {"epoch", progress.best_epoch},
+                 {"test_top1", result.top1_percent()},
+                 {"test_top5", result.top5_percent()},
+                 {"test_loss", result.loss()}};
+  const std::string name = name_ + "_best";
+  bsq::save_checkpoint(output.directory.checkpoints() / name, files);
+  replace_symlink(output.directory.checkpoints() / "best", name);
+}
+
+}  // namespace bsq
