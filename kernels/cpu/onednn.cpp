@@ -1,6 +1,7 @@
 // oneDNN primitives for convolutions, built once per geometry and kept.
 #include "kernels/cpu/onednn.h"
 
+#include "kernels/cpu/onednn_convolution.h"
 #include "kernels/error.h"
 
 #include <algorithm>
@@ -25,25 +26,19 @@ Type type_of(DType dtype) {
   return dtype == DType::bf16 ? Type::bf16 : Type::f32;
 }
 
-/// oneDNN's logical order is NCHW / OIHW whatever the memory layout.
-struct ConvDescs {
-  Desc input, output, weight_any, d_weight_any, weight_file;
-  Dims strides, padding;
-
-  explicit ConvDescs(const ConvGeometry& g) {
-    const Type type = type_of(g.dtype);
-    const Dims weight_dims{g.out_channels, g.in_channels, g.kernel, g.kernel};
-    input = Desc({g.batch, g.in_channels, g.height, g.width}, type, Tag::nhwc);
-    output = Desc({g.batch, g.out_channels, g.out_height(), g.out_width()}, type, Tag::nhwc);
-    weight_any = Desc(weight_dims, type, Tag::any);
-    d_weight_any = Desc(weight_dims, Type::f32, Tag::any);
-    weight_file = Desc(weight_dims, Type::f32, Tag::ohwi);
-    strides = {g.stride, g.stride};
-    padding = {g.padding, g.padding};
-  }
-};
-
 }  // namespace
+
+ConvolutionDescs::ConvolutionDescs(const ConvGeometry& g) {
+  const Type type = type_of(g.dtype);
+  const Dims weight_dims{g.out_channels, g.in_channels, g.kernel, g.kernel};
+  input = Desc({g.batch, g.in_channels, g.height, g.width}, type, Tag::nhwc);
+  output = Desc({g.batch, g.out_channels, g.out_height(), g.out_width()}, type, Tag::nhwc);
+  weight = Desc(weight_dims, type, Tag::any);
+  d_weight = Desc(weight_dims, Type::f32, Tag::any);
+  weight_file = Desc(weight_dims, Type::f32, Tag::ohwi);
+  strides = {g.stride, g.stride};
+  padding = {g.padding, g.padding};
+}
 
 bool ConvolutionCache::Less::operator()(const ConvGeometry& a, const ConvGeometry& b) const {
   const auto key = [](const ConvGeometry& g) {
@@ -54,28 +49,12 @@ bool ConvolutionCache::Less::operator()(const ConvGeometry& a, const ConvGeometr
 }
 
 ConvolutionCache::Convolution ConvolutionCache::build(const ConvGeometry& geometry) {
-  const ConvDescs descs(geometry);
-  const auto direct = dnnl::algorithm::convolution_direct;
-  dnnl::primitive_attr attributes;
-  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-
+  const ConvolutionDescs descs(geometry);
+  const auto [forward, backward_data, backward_weight] = make_convolution(descs, engine_);
   Convolution result;
   result.input_desc = descs.input;
   result.output_desc = descs.output;
   result.weight_desc = descs.weight_file;
-
-  const dnnl::convolution_forward::primitive_desc forward(
-      dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, direct, descs.input, descs.weight_any,
-                                      descs.output, descs.strides, descs.padding, descs.padding),
-      attributes, engine_);
-  const dnnl::convolution_backward_data::primitive_desc backward_data(
-      dnnl::convolution_backward_data::desc(direct, descs.input, descs.weight_any, descs.output, descs.strides,
-                                            descs.padding, descs.padding),
-      attributes, engine_, forward);
-  const dnnl::convolution_backward_weights::primitive_desc backward_weight(
-      dnnl::convolution_backward_weights::desc(direct, descs.input, descs.d_weight_any, descs.output, descs.strides,
-                                               descs.padding, descs.padding),
-      attributes, engine_, forward);
 
   const auto fill = [&](Direction& direction, dnnl::primitive primitive, const Desc& weight, const Desc& scratchpad,
                         bool into_primitive) {

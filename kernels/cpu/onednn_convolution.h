@@ -1,0 +1,29 @@
+// The three directions of one convolution as oneDNN primitive descriptors: the one place where its versions 2 and 3
+// differ. CMake compiles onednn_convolution_v2.cpp or onednn_convolution_v3.cpp.
+#pragma once
+
+#include "kernels/types.h"
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+namespace bsq {
+
+/// Activations in NHWC; weights in whatever layout the primitive likes best, `weight_file` is float32 OHWI. Logical
+/// order is NCHW / OIHW.
+struct ConvolutionDescs {
+  dnnl::memory::desc input, output, weight, d_weight, weight_file;
+  dnnl::memory::dims strides, padding;
+
+  explicit ConvolutionDescs(const ConvGeometry& geometry);
+};
+
+struct ConvolutionPrimitives {
+  dnnl::convolution_forward::primitive_desc forward;
+  dnnl::convolution_backward_data::primitive_desc backward_data;
+  dnnl::convolution_backward_weights::primitive_desc backward_weight;
+};
+
+/// Direct algorithms, scratchpad given by the caller. Throws dnnl::error where there is no such convolution.
+ConvolutionPrimitives make_convolution(const ConvolutionDescs& descs, const dnnl::engine& engine);
+
+}  // namespace bsq
