@@ -1,0 +1,75 @@
+// The rules themselves, and their application to one file.
+#include "tests/lint/include_rules.h"
+
+#include "tests/lint/source_files.h"
+
+#include <algorithm>
+#include <regex>
+
+namespace bsq::lint {
+namespace {
+
+bool begins_with_any(std::string_view name, const std::vector<std::string_view>& begins) {
+  return std::any_of(begins.begin(), begins.end(), [&](std::string_view begin) { return name.starts_with(begin); });
+}
+
+const IncludeRule* rule_of(std::string_view path) {
+  const IncludeRule* longest = nullptr;
+  for (const IncludeRule& rule : include_rules()) {
+    if (path.starts_with(rule.files) && (!longest || rule.files.size() > longest->files.size())) longest = &rule;
+  }
+  return longest;
+}
+
+/// <vector>, <cstdint>: C++ standard headers, and only they, have neither a dot nor a slash.
+bool is_standard(std::string_view header) {
+  return header.find_first_of("./") == std::string_view::npos;
+}
+
+}  // namespace
+
+const std::vector<IncludeRule>& include_rules() {
+  // clang-format off
+  static const std::vector<IncludeRule> rules = {
+    // files             project headers                                                  system headers
+    {"kernels/",         {"kernels/"},                                                    {"fmt/"}},
+    {"kernels/cpu/",     {"kernels/"},                                                    {"fmt/", "oneapi/dnnl/", "omp.h"}},
+    {"engine/",          {"kernels/", "engine/"},                                         {"fmt/", "nlohmann/", "spdlog/", "sys/", "unistd.h", "fcntl.h"}},
+    {"engine/yaml",      {"kernels/", "engine/"},                                         {"fmt/", "yaml-cpp/"}},
+    {"models/",          {"kernels/", "engine/", "models/"},                              {"fmt/"}},
+    {"data/",            {"kernels/", "engine/", "data/"},                                {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
+    {"tools/",           {"kernels/", "engine/", "models/", "data/", "tools/"},           {"fmt/", "nlohmann/", "CLI/", "sys/", "unistd.h"}},
+  };
+  // clang-format on
+  return rules;
+}
+
+std::vector<std::string> check_includes(std::string_view path, std::string_view text) {
+  // What a folder keeps to its floor: outside kernels/ nobody sees which device does the work.
+  constexpr std::string_view private_folder = "kernels/cpu/";
+  static const std::regex include_line(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"].*)");
+
+  std::vector<std::string> faults;
+  const IncludeRule* rule = rule_of(path);
+  if (!rule) return {std::string(path) + ": no rule of tests/lint/include_rules.cpp is for this folder"};
+  int number = 0;
+  for (const std::string& line : lines_of(text)) {
+    ++number;
+    std::smatch match;
+    if (!std::regex_match(line, match, include_line)) continue;
+    const std::string header = match[2];
+    const auto fault = [&](std::string_view what) {
+      faults.push_back(std::string(path) + ":" + std::to_string(number) + ": " + header + " " + std::string(what));
+    };
+    if (match[1] == "<") {
+      if (!is_standard(header) && !begins_with_any(header, rule->may_include_system)) fault("may not be used here");
+    } else if (!begins_with_any(header, rule->may_include)) {
+      fault("is above this floor, beside it, or not written from the root");
+    } else if (header.starts_with(private_folder) && !path.starts_with("kernels/")) {
+      fault("is private to kernels/");
+    }
+  }
+  return faults;
+}
+
+}  // namespace bsq::lint

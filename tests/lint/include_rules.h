@@ -1,0 +1,21 @@
+// The floors of the house as a table, and the check of one file's #include lines against it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bsq::lint {
+
+struct IncludeRule {
+  std::string_view files;                            // the files it is for begin with this; the longest match counts
+  std::vector<std::string_view> may_include;         // begins of project headers, as written in quotes
+  std::vector<std::string_view> may_include_system;  // begins of headers beside the C++ standard library's
+};
+
+const std::vector<IncludeRule>& include_rules();
+
+/// The faults of the file `path` (relative to the root) with the contents `text`, as "path:line: what".
+std::vector<std::string> check_includes(std::string_view path, std::string_view text);
+
+}  // namespace bsq::lint

@@ -1,0 +1,40 @@
+// One pass over the lines, then what is said of the file as a whole.
+#include "tests/lint/text_rules.h"
+
+#include "tests/lint/source_files.h"
+
+namespace bsq::lint {
+namespace {
+
+bool opens_with_comment(std::string_view path, std::string_view text) {
+  if (is_cpp(path)) return text.starts_with("// ");
+  if (path.ends_with(".py") || path.ends_with(".sh")) return text.starts_with("#");
+  return true;
+}
+
+}  // namespace
+
+std::vector<std::string> check_text(std::string_view path, std::string_view text) {
+  std::vector<std::string> faults;
+  int number = 0;
+  const auto fault = [&](std::string_view what) {
+    faults.push_back(std::string(path) + ":" + std::to_string(number) + ": " + std::string(what));
+  };
+  for (const std::string& line : lines_of(text)) {
+    ++number;
+    if (line.find_first_of("\t\r") != std::string::npos) fault("a tab or a carriage return");
+    if (line.ends_with(' ')) fault("spaces at the end of the line");
+    for (const std::string word : {"TO"
+                                   "DO",
+                                   "FIX"
+                                   "ME"}) {  // in halves, for this file is checked as well
+      if (line.find(word) != std::string::npos) fault(word + ": do it, or file it as an issue");
+    }
+  }
+  if (number > kMaxLines) fault("more than " + std::to_string(kMaxLines) + " lines; split the file");
+  if (!text.ends_with('\n') || text.ends_with("\n\n")) fault("the file must end in one line end");
+  if (!opens_with_comment(path, text)) fault("the file must open with a comment that says what it is");
+  return faults;
+}
+
+}  // namespace bsq::lint
