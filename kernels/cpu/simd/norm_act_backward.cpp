@@ -1,0 +1,124 @@
+// norm_act backward: one pass for the sums, one that writes dx and d_shortcut; z is recomputed, never stored.
+#include "kernels/cpu/simd/norm_act.h"
+
+#include "kernels/cpu/simd/variant.h"
+
+namespace bsq::BSQ_SIMD_NAMESPACE {
+namespace {
+
+/// One row of a tile: x, dy and what the activation lets through of it.
+struct RowGradient {
+  FloatLanes value;
+  FloatLanes d_y;
+  FloatLanes z;
+};
+
+template <typename T, bool Full>
+BSQ_LANES_INLINE RowGradient load_row(const NormActBackwardArgs& args, std::int64_t index, int count, FloatLanes scale,
+                                      FloatLanes shift) {
+  RowGradient row;
+  row.value = load_lanes<Full>(static_cast<const T*>(args.x) + index, count);
+  row.d_y = load_lanes<Full>(static_cast<const T*>(args.d_y) + index, count);
+  row.z = row.value * scale + shift;
+  if (args.shortcut != nullptr) row.z += load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count);
+  return row;
+}
+
+/// Sums of dz, dz (x - mean) and clipped dy over every chunk.
+template <typename T, Activation Act>
+void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch) {
+  const int channels = args.geometry.channels;
+  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
+    const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
+    const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
+    const FloatLanes mean = load_lanes<Full>(args.saved.mean + tile.channel, tile.count);
+    FloatLanes sum{};
+    FloatLanes projection{};
+    FloatLanes clipped{};
+    for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const RowGradient at = load_row<T, Full>(args, row * channels + tile.channel, tile.count, scale, shift);
+      const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, clip);
+      sum += d_z;
+      projection += d_z * (at.value - mean);
+      if constexpr (Act == Activation::pact) clipped += at.z < broadcast(clip) ? FloatLanes{} : at.d_y;
+    }
+    double* field = scratch.partials + tile.chunk * kBackwardFields * scratch.width + tile.channel;
+    for (int lane = 0; lane < kLanes; ++lane, ++field) {
+      if (tile.first_of_chunk) field[0] = field[scratch.width] = field[2 * scratch.width] = 0;
+      field[0] += static_cast<double>(sum[lane]);
+      field[scratch.width] += static_cast<double>(projection[lane]);
+      field[2 * scratch.width] += static_cast<double>(clipped[lane]);
+    }
+  });
+}
+
+/// Parameter gradients and the coefficients of dx.
+void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch) {
+  const auto rows = static_cast<double>(args.geometry.rows);
+  double d_clip = 0;
+  for (int channel = 0; channel < args.geometry.channels; ++channel) {
+    const double* partial = scratch.partials + channel;
+    double sum = 0;
+    double projection = 0;
+    for (std::int64_t chunk = 0; chunk < chunks_of(args.geometry.rows); ++chunk) {
+      sum += partial[0];
+      projection += partial[scratch.width];
+      d_clip += partial[2 * scratch.width];
+      partial += kBackwardFields * scratch.width;
+    }
+    const auto inv_std = static_cast<double>(args.saved.inv_std[channel]);
+    const auto scale = static_cast<double>(args.parameters.gamma[channel]) * inv_std;
+    args.gradients.d_beta[channel] = static_cast<float>(sum);
+    args.gradients.d_gamma[channel] = static_cast<float>(projection * inv_std);
+    const double slope = -scale * inv_std * inv_std * projection / rows;
+    scratch.slope[channel] = static_cast<float>(slope);
+    scratch.offset[channel] = static_cast<float>(-scale * sum / rows);
+  }
+  if (args.gradients.d_clip != nullptr) *args.gradients.d_clip = static_cast<float>(d_clip);
+}
+
+template <typename T, Activation Act>
+void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch) {
+  T* d_x = static_cast<T*>(args.d_x);
+  T* d_shortcut = static_cast<T*>(args.d_shortcut);
+  const bool accumulate_shortcut = args.shortcut_mode == GradMode::accumulate;
+  const int channels = args.geometry.channels;
+  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
+    const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
+    const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
+    const FloatLanes mean = load_lanes<Full>(args.saved.mean + tile.channel, tile.count);
+    const FloatLanes slope = load_lanes<Full>(scratch.slope + tile.channel, tile.count);
+    const FloatLanes offset = load_lanes<Full>(scratch.offset + tile.channel, tile.count);
+    for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const std::int64_t index = row * channels + tile.channel;
+      const RowGradient at = load_row<T, Full>(args, index, tile.count, scale, shift);
+      const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, clip);
+      if (d_shortcut != nullptr) {
+        const FloatLanes before = accumulate_shortcut ? load_lanes<Full>(d_shortcut + index, tile.count) : FloatLanes{};
+        store_lanes<Full>(d_shortcut + index, before + d_z, tile.count);
+      }
+      store_lanes<Full>(d_x + index, d_z * scale + (at.value - mean) * slope + offset, tile.count);
+    }
+  });
+}
+
+template <typename T, Activation Act>
+void backward(const NormActBackwardArgs& args) {
+  const NormActScratch scratch = carve_scratch(args.scratch, args.geometry);
+  for (int channel = 0; channel < args.geometry.channels; ++channel)
+    fold_normalization(args.parameters, args.saved, channel, scratch);
+  sum_gradients<T, Act>(args, scratch);
+  finish_gradients(args, scratch);
+  write_gradients<T, Act>(args, scratch);
+}
+
+}  // namespace
+
+void norm_act_backward(const NormActBackwardArgs& args) {
+  dispatch_norm_act(args.geometry.dtype, args.rule.activation,
+                    [&]<typename T, Activation Act>() { backward<T, Act>(args); });
+}
+
+}  // namespace bsq::BSQ_SIMD_NAMESPACE

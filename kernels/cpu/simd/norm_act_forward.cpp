@@ -1,0 +1,203 @@
+// norm_act forward: batch norm + shortcut + activation + quantizer, sixteen channels at a time.
+//
+// With batch statistics: one pass for the moments (and, where there is no shortcut, the extremes of every channel, from
+// which max|y| follows because z is monotone in x), one pass that writes y. With a shortcut and a quantizer max|y|
+// costs a further read.
+#include "kernels/cpu/simd/norm_act.h"
+
+#include "kernels/cpu/simd/variant.h"
+
+#include <cmath>
+
+namespace bsq::BSQ_SIMD_NAMESPACE {
+namespace {
+
+/// Moments and extremes of x - pivot; the pivot (the first row) keeps the variance free of cancellation.
+template <typename T>
+void sum_moments(const NormActForwardArgs& args, const NormActScratch& scratch) {
+  const T* x = static_cast<const T*>(args.x);
+  const int channels = args.geometry.channels;
+  parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
+    const FloatLanes pivot = load_lanes<Full>(x + tile.channel, tile.count);
+    FloatLanes sum{};
+    FloatLanes squares{};
+    FloatLanes lowest = load_lanes<Full>(x + tile.begin * channels + tile.channel, tile.count) - pivot;
+    FloatLanes highest = lowest;
+    for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const FloatLanes value = load_lanes<Full>(x + row * channels + tile.channel, tile.count) - pivot;
+      sum += value;
+      squares += value * value;
+      lowest = value < lowest ? value : lowest;
+      highest = value > highest ? value : highest;
+    }
+    double* field = scratch.partials + tile.chunk * kForwardFields * scratch.width + tile.channel;
+    for (int lane = 0; lane < kLanes; ++lane, ++field) {
+      const auto low = static_cast<double>(lowest[lane]);
+      const auto high = static_cast<double>(highest[lane]);
+      double& chunk_low = field[2 * scratch.width];
+      double& chunk_high = field[3 * scratch.width];
+      if (tile.first_of_chunk) {
+        field[0] = field[scratch.width] = 0;
+        chunk_low = low;
+        chunk_high = high;
+      }
+      field[0] += static_cast<double>(sum[lane]);
+      field[scratch.width] += static_cast<double>(squares[lane]);
+      chunk_low = low < chunk_low ? low : chunk_low;
+      chunk_high = high > chunk_high ? high : chunk_high;
+    }
+  });
+}
+
+template <typename T>
+BSQ_LANES_INLINE float to_float(const T* source) {
+  return load_some(source, 1)[0];
+}
+
+BSQ_LANES_INLINE float activate_one(const NormActForwardArgs& args, float z) {
+  if (args.rule.activation == Activation::none) return z < 0 ? -z : z;
+  const float ceiling = args.rule.activation == Activation::relu6  ? 6.0F
+                        : args.rule.activation == Activation::pact ? *args.parameters.clip
+                                                                   : z;
+  const float y = z < 0 ? 0.0F : z;
+  return y > ceiling ? ceiling : y;
+}
+
+/// Statistics, running statistics and the coefficients of z; returns max|y| over the channels' extremes.
+template <typename T>
+float finish_statistics(const NormActForwardArgs& args, const NormActScratch& scratch) {
+  const T* x = static_cast<const T*>(args.x);
+  const auto rows = static_cast<double>(args.geometry.rows);
+  const std::int64_t width = scratch.width;
+  float largest = 0;
+  for (int channel = 0; channel < args.geometry.channels; ++channel) {
+    const double* partial = scratch.partials + channel;
+    double sum = 0;
+    double squares = 0;
+    double lowest = partial[2 * width];
+    double highest = partial[3 * width];
+    for (std::int64_t chunk = 0; chunk < chunks_of(args.geometry.rows); ++chunk, partial += kForwardFields * width) {
+      sum += partial[0];
+      squares += partial[width];
+      lowest = partial[2 * width] < lowest ? partial[2 * width] : lowest;
+      highest = partial[3 * width] > highest ? partial[3 * width] : highest;
+    }
+    const auto pivot = static_cast<double>(to_float(x + channel));
+    const double mean = pivot + sum / rows;
+    const double raw_variance = squares / rows - (sum / rows) * (sum / rows);
+    const double variance = raw_variance < 0 ? 0.0 : raw_variance;  // NaN stays NaN
+    const double inv_std = 1.0 / std::sqrt(variance + static_cast<double>(args.rule.epsilon));
+    args.saved.mean[channel] = static_cast<float>(mean);
+    args.saved.inv_std[channel] = static_cast<float>(inv_std);
+    const double unbiased = rows > 1 ? variance * rows / (rows - 1) : variance;
+    float& running_mean = args.parameters.running_mean[channel];
+    float& running_var = args.parameters.running_var[channel];
+    const double momentum = static_cast<double>(args.rule.momentum);
+    running_mean = static_cast<float>((1 - momentum) * static_cast<double>(running_mean) + momentum * mean);
+    running_var = static_cast<float>((1 - momentum) * static_cast<double>(running_var) + momentum * unbiased);
+    fold_normalization(args.parameters, args.saved, channel, scratch);
+    const float scale = scratch.scale[channel];
+    const float shift = scratch.shift[channel];
+    const float at_low = activate_one(args, static_cast<float>(lowest + pivot) * scale + shift);
+    const float at_high = activate_one(args, static_cast<float>(highest + pivot) * scale + shift);
+    largest = at_low > largest ? at_low : largest;
+    largest = at_high > largest ? at_high : largest;
+  }
+  return largest;
+}
+
+void use_running_statistics(const NormActForwardArgs& args, const NormActScratch& scratch) {
+  for (int channel = 0; channel < args.geometry.channels; ++channel) {
+    const double variance = static_cast<double>(args.parameters.running_var[channel]);
+    args.saved.mean[channel] = args.parameters.running_mean[channel];
+    args.saved.inv_std[channel] =
+        static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(args.rule.epsilon)));
+    fold_normalization(args.parameters, args.saved, channel, scratch);
+  }
+}
+
+/// act(z) of one row of a tile.
+template <typename T, Activation Act, bool Full>
+BSQ_LANES_INLINE FloatLanes activation_at(const NormActForwardArgs& args, std::int64_t index, int count,
+                                          FloatLanes scale, FloatLanes shift, float clip) {
+  FloatLanes z = load_lanes<Full>(static_cast<const T*>(args.x) + index, count) * scale + shift;
+  if (args.shortcut != nullptr) z += load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count);
+  return activate<Act>(z, clip);
+}
+
+/// max|y| by computing every y.
+template <typename T, Activation Act>
+float largest_activation(const NormActForwardArgs& args, const NormActScratch& scratch) {
+  const int channels = args.geometry.channels;
+  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
+    const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
+    const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
+    FloatLanes largest{};
+    for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const std::int64_t index = row * channels + tile.channel;
+      const FloatLanes y = magnitude(activation_at<T, Act, Full>(args, index, tile.count, scale, shift, clip));
+      largest = y > largest ? y : largest;
+    }
+    float& chunk_max = scratch.chunk_max[tile.chunk];
+    if (tile.first_of_chunk && tile.channel == 0) chunk_max = 0;
+    const float tile_max = max_of(largest);
+    chunk_max = tile_max > chunk_max ? tile_max : chunk_max;
+  });
+  float largest = 0;
+  for (std::int64_t chunk = 0; chunk < chunks_of(args.geometry.rows); ++chunk)
+    largest = scratch.chunk_max[chunk] > largest ? scratch.chunk_max[chunk] : largest;
+  return largest;
+}
+
+template <typename T, Activation Act, bool Quantize>
+void write_activations(const NormActForwardArgs& args, const NormActScratch& scratch, float act_scale) {
+  T* y = static_cast<T*>(args.y);
+  const int channels = args.geometry.channels;
+  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
+  const bool representable = act_scale > 0 && levels / act_scale < 1e38F;  // else every level is 0
+  const float to_level = representable ? levels / act_scale : 0.0F;
+  const float from_level = representable ? act_scale / levels : 0.0F;
+  parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
+    const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
+    const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
+    for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const std::int64_t index = row * channels + tile.channel;
+      FloatLanes result = activation_at<T, Act, Full>(args, index, tile.count, scale, shift, clip);
+      if constexpr (Quantize) result = round_half_even(result * to_level) * from_level;
+      store_lanes<Full>(y + index, result, tile.count);
+    }
+  });
+}
+
+template <typename T, Activation Act>
+void forward(const NormActForwardArgs& args) {
+  const NormActScratch scratch = carve_scratch(args.scratch, args.geometry);
+  float largest = 0;
+  if (args.rule.batch_statistics) {
+    sum_moments<T>(args, scratch);
+    largest = finish_statistics<T>(args, scratch);
+  } else {
+    use_running_statistics(args, scratch);
+  }
+  if (args.rule.act_bits == 0) return write_activations<T, Act, false>(args, scratch, 0.0F);
+  const bool extremes_suffice = args.rule.batch_statistics && args.shortcut == nullptr;
+  *args.saved.act_scale = extremes_suffice ? largest : largest_activation<T, Act>(args, scratch);
+  write_activations<T, Act, true>(args, scratch, *args.saved.act_scale);
+}
+
+}  // namespace
+
+std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) {
+  const auto chunks = static_cast<std::size_t>(chunks_of(geometry.rows));
+  const auto width = static_cast<std::size_t>(padded(geometry.channels));
+  return chunks * kForwardFields * width * sizeof(double) + (4 * width + chunks) * sizeof(float);
+}
+
+void norm_act_forward(const NormActForwardArgs& args) {
+  dispatch_norm_act(args.geometry.dtype, args.rule.activation,
+                    [&]<typename T, Activation Act>() { forward<T, Act>(args); });
+}
+
+}  // namespace bsq::BSQ_SIMD_NAMESPACE
