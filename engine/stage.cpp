@@ -96,6 +96,11 @@ TensorFile Stage::save_result() const {
   return with_metadata(model_.save_as_planes());
 }
 
+EvalResult Stage::evaluate() {
+  if (!latest_result_) latest_result_ = evaluator_.run();
+  return *latest_result_;
+}
+
 StepMetrics Stage::try_step() {
   require(trains(), "stage {} has no steps", name_);
   context_.train.begin_epoch(epoch_order(context_.train.size(), {context_.config.seed, index_, 0}));
@@ -121,13 +126,13 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
   }
   if (name_ == "bsq") {
     requantize(progress, output);
-    EvalResult result;
-    evaluate_and_keep_best(progress, output, result);
+    keep_best(progress, output);
   }
   return StageOutcome::done;
 }
 
 StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
+  latest_result_.reset();
   const int batch_size = context_.config.data.batch_size;
   const std::int64_t samples = context_.train.size();
   context_.train.begin_epoch(epoch_order(samples, {context_.config.seed, index_, progress.epoch}));

@@ -60,7 +60,8 @@ class Stage {
   PrecisionSummary precision() const;
   /// The model as this stage hands it on: float, or bit planes.
   TensorFile save_result() const;
-  EvalResult evaluate() { return evaluator_.run(); }
+  /// Of the weights as they are; computed once until they change.
+  EvalResult evaluate();
   /// One step on the first batch, for dry runs; returns its metrics.
   StepMetrics try_step();
 
@@ -73,7 +74,7 @@ class Stage {
   void collect_metrics(Progress& progress, const StageOutput& output);
   void finish_epoch(Progress& progress, StageOutput& output, double seconds);
   void requantize(Progress& progress, StageOutput& output);
-  void evaluate_and_keep_best(Progress& progress, StageOutput& output, EvalResult& result);
+  void keep_best(Progress& progress, StageOutput& output);
   void save_checkpoint(Progress& progress, StageOutput& output);
   void save_best(const EvalResult& result, const Progress& progress, StageOutput& output) const;
   [[noreturn]] void report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
@@ -91,6 +92,7 @@ class Stage {
   std::int64_t steps_per_epoch_;
   std::unique_ptr<TrainingStep> step_;  // null for convert
   Evaluator evaluator_;
+  std::optional<EvalResult> latest_result_;
 };
 
 /// relu, relu6 or pact.

@@ -49,6 +49,7 @@ void Stage::requantize(Progress& progress, StageOutput& output) {
   store.set_planes(planes);
   model_.reset_momentum();
   step_->recapture();
+  latest_result_.reset();
   progress.best_top1.reset();  // an accuracy under more bits is no rival for one under fewer
 
   const PrecisionSummary after = precision();
@@ -76,8 +77,8 @@ void Stage::requantize(Progress& progress, StageOutput& output) {
          progress.epoch, name_, context_.config.bsq.alpha);
 }
 
-void Stage::evaluate_and_keep_best(Progress& progress, StageOutput& output, EvalResult& result) {
-  result = evaluator_.run();
+void Stage::keep_best(Progress& progress, StageOutput& output) {
+  const EvalResult result = evaluate();
   if (!std::isfinite(result.loss()))
     fail(ErrorKind::diverged, "test loss is {} in stage {} after epoch {}; lower {}.lr", result.loss(), name_,
          progress.epoch + 1, name_);
@@ -88,8 +89,8 @@ void Stage::evaluate_and_keep_best(Progress& progress, StageOutput& output, Eval
 }
 
 void Stage::finish_epoch(Progress& progress, StageOutput& output, double seconds) {
-  EvalResult result;
-  evaluate_and_keep_best(progress, output, result);
+  keep_best(progress, output);
+  const EvalResult result = evaluate();
   const EpochTotals& totals = progress.totals;
   const PrecisionSummary bits = precision();
   const bool quantized = model_.quantized().form() != "float";
