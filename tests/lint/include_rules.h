@@ -8,9 +8,9 @@
 namespace bsq::lint {
 
 struct IncludeRule {
-  std::string_view files;                            // the files it is for begin with this; the longest match counts
-  std::vector<std::string_view> may_include;         // begins of project headers, as written in quotes
-  std::vector<std::string_view> may_include_system;  // begins of headers beside the C++ standard library's
+  std::string_view files;                               // the files it is for begin with this; the longest match counts
+  std::vector<std::string_view> may_include;            // begins of project headers, as written in quotes
+  std::vector<std::string_view> may_include_libraries;  // begins of headers, beside the C++ standard library and POSIX
 };
 
 const std::vector<IncludeRule>& include_rules();

@@ -1,4 +1,3 @@
-// Finding and reading the files.
 #include "tests/lint/source_files.h"
 
 #include <algorithm>
