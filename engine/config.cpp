@@ -58,7 +58,7 @@ std::vector<std::string> likely_keys(const std::string& name) {
 
 std::string unknown_key(const std::string& name) {
   std::vector<std::string> likely = likely_keys(name);
-  if (likely.empty()) return fmt::format("unknown key '{}'; bsq --help lists all keys", name);
+  if (likely.empty()) return fmt::format("unknown key '{}'; bsq train --help-keys lists all", name);
   const std::string last = likely.back();
   likely.pop_back();
   const std::string others = likely.empty() ? "" : fmt::format("'{}' or ", fmt::join(likely, "', '"));

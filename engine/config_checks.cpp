@@ -34,6 +34,10 @@ void check_stage_order(const Config& config, std::vector<Conflict>& conflicts) {
   const auto rank = [&](const std::string& stage) { return std::find(order.begin(), order.end(), stage); };
   for (std::size_t i = 1; i < config.stages.size(); ++i) {
     const std::string &stage = config.stages[i], &previous = config.stages[i - 1];
+    if (previous == "pretrain" && stage == "finetune") {
+      conflicts.push_back({{"stages"}, start + "finetune needs bit widths; put convert or bsq before it"});
+      return;
+    }
     if (rank(previous) < rank(stage)) continue;
     const std::string what = stage == previous ? fmt::format("{} is listed twice", stage)
                                                : fmt::format("{} cannot follow {}", stage, previous);

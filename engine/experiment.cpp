@@ -55,7 +55,11 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                          .width = parts_.data.train.width,
                          .mean = to_floats(config.data.mean),
                          .std = to_floats(config.data.std)},
-               .metadata = parts_.metadata} {}
+               .metadata = parts_.metadata} {
+  if (config.data.batch_size > train_.size())
+    fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set ({} images)", config.data.batch_size,
+         train_.size());
+}
 
 StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,
                              const CheckpointFiles* resumed) {
@@ -65,7 +69,11 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
   const TensorFile* momentum = nullptr;
   if (resumed != nullptr) {
     progress = progress_of(*resumed, directory.checkpoints().string());
-    model = resumed->tensors.at("model.safetensors");
+    const auto found = resumed->tensors.find("model.safetensors");
+    if (found == resumed->tensors.end())
+      fail(ErrorKind::checkpoint, "{}: no model.safetensors in the last checkpoint; take an older one",
+           directory.checkpoints().string());
+    model = found->second;
     const auto optimizer = resumed->tensors.find("optimizer.safetensors");
     if (optimizer != resumed->tensors.end()) momentum = &optimizer->second;
   }

@@ -53,6 +53,14 @@ PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayo
   return summary;
 }
 
+PrecisionSummary summarize_precision(const HostWeights& weights, const Network& network) {
+  std::int64_t float_parameters = 0;
+  for (const ParameterSpec& spec : network.parameters())
+    if (spec.group == ParameterGroup::plain) float_parameters += spec.shape.numel();
+  for (const StateSpec& state : network.states()) float_parameters += state.numel;
+  return summarize_precision(weights, lay_out(network.parameters(), ParameterGroup::quantized), float_parameters);
+}
+
 double PrecisionSummary::bits_per_parameter() const {
   return static_cast<double>(weight_bits) / static_cast<double>(parameters);
 }

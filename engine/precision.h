@@ -6,6 +6,7 @@
 #pragma once
 
 #include "engine/host_weights.h"
+#include "engine/network.h"
 
 #include <cstdint>
 #include <string>
@@ -44,5 +45,7 @@ struct PrecisionSummary {
 /// float_parameters: how many numbers of the model stay float (with running statistics).
 PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayout& layout,
                                      std::int64_t float_parameters);
+/// The same, with layout and float parameters as the network has them.
+PrecisionSummary summarize_precision(const HostWeights& weights, const Network& network);
 
 }  // namespace bsq

@@ -26,7 +26,8 @@ nlohmann::json to_json(const Progress& progress) {
         {"penalty_sum", totals.penalty_sum},
         {"top1", totals.top1},
         {"samples", totals.samples},
-        {"steps", totals.steps}}},
+        {"steps", totals.steps},
+        {"seconds", totals.seconds}}},
       {"best_epoch", progress.best_epoch},
       {"stage_seconds", progress.stage_seconds},
       {"logs",
@@ -52,6 +53,7 @@ Progress progress_from_json(const nlohmann::json& json, const std::string& where
     totals.at("top1").get_to(progress.totals.top1);
     totals.at("samples").get_to(progress.totals.samples);
     totals.at("steps").get_to(progress.totals.steps);
+    totals.at("seconds").get_to(progress.totals.seconds);
     if (json.contains("best_top1")) progress.best_top1 = json.at("best_top1").get<double>();
     json.at("best_epoch").get_to(progress.best_epoch);
     json.at("stage_seconds").get_to(progress.stage_seconds);
@@ -62,6 +64,9 @@ Progress progress_from_json(const nlohmann::json& json, const std::string& where
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::checkpoint, "{}: state.json is damaged ({}); take an older checkpoint", where, error.what());
   }
+  if (progress.stage < 0 || progress.epoch < 0 || progress.step < 0 || progress.totals.steps < 0 ||
+      progress.totals.steps > progress.step)
+    fail(ErrorKind::checkpoint, "{}: state.json is damaged (a count is out of range); take an older checkpoint", where);
   return progress;
 }
 

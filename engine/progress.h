@@ -17,6 +17,7 @@ struct EpochTotals {
   std::int64_t top1 = 0;
   std::int64_t samples = 0;
   std::int64_t steps = 0;
+  double seconds = 0;  // over all runs that took part in the epoch
 
   void add(const StepMetrics& metrics);
 };
@@ -30,7 +31,7 @@ struct Progress {
   EpochTotals totals;               // of the epoch under way
   std::optional<double> best_top1;  // percent, of this stage since its last re-quantization
   int best_epoch = 0;
-  double stage_seconds = 0;  // spent in this stage, over all its runs
+  double stage_seconds = 0;  // spent in the epochs of this stage that are over
   LogPosition logs;
 };
 

@@ -102,6 +102,17 @@ void write_description(const fs::path& folder, const RunDirectoryOptions& option
 
 }  // namespace
 
+std::string_view name_of(RunState state) {
+  for (const auto& [known, name] : kStateNames) {
+    if (known == state) return name;
+  }
+  return "unknown";
+}
+
+bool is_being_written(const fs::path& run) {
+  return !PosixFile::open_regular(run / kLockFile, ErrorKind::checkpoint).try_lock();
+}
+
 RunDirectory::RunDirectory(fs::path path, PosixFile lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
 RunDirectory RunDirectory::create(const RunDirectoryOptions& options) {
@@ -132,17 +143,15 @@ RunDirectory RunDirectory::resume(const fs::path& path, std::string_view command
 
 void RunDirectory::write_status(const RunStatus& status) const {
   nlohmann::ordered_json record;
-  for (const auto& [state, name] : kStateNames) {
-    if (state == status.state) record["state"] = name;
-  }
+  record["state"] = name_of(status.state);
   record["stage"] = status.stage;
   record["epoch"] = status.epoch;
   record["exit_code"] = status.exit_code;
   write_file_atomically(path_ / kStatusFile, record.dump() + "\n");
 }
 
-RunStatus RunDirectory::read_status() const {
-  const fs::path file = path_ / kStatusFile;
+RunStatus read_run_status(const fs::path& run) {
+  const fs::path file = run / kStatusFile;
   try {
     const auto record = nlohmann::json::parse(read_text_file(file, ErrorKind::checkpoint));
     RunStatus status{RunState::running, record.at("stage"), record.at("epoch"), record.at("exit_code")};

@@ -47,6 +47,13 @@ struct RunStatus {
   int exit_code = 0;
 };
 
+std::string_view name_of(RunState state);
+
+/// Of any run. Throws Error(checkpoint) where the file is missing or damaged.
+RunStatus read_run_status(const std::filesystem::path& run);
+/// Whether a process is writing the run now.
+bool is_being_written(const std::filesystem::path& run);
+
 class RunDirectory {
  public:
   /// Makes the folder, locks it and writes the files that describe the run. Throws Error(usage) where the folder is not
@@ -63,8 +70,7 @@ class RunDirectory {
 
   /// Atomic, so that a watching script never reads half a status.
   void write_status(const RunStatus& status) const;
-  /// Throws Error(checkpoint) where the file is missing or damaged.
-  RunStatus read_status() const;
+  RunStatus read_status() const { return read_run_status(path_); }
 
  private:
   RunDirectory(std::filesystem::path path, PosixFile lock);

@@ -70,9 +70,6 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   const Config& config = context.config;
   if (start != nullptr) model_.load_plain(*start);
   if (!trains()) return;
-  if (config.data.batch_size > context.train.size())
-    fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set ({} images)", config.data.batch_size,
-         context.train.size());
   AugmentRule augment = plain_input(context.input);
   augment.crop_padding = config.data.crop_padding;
   augment.random_flip = config.data.flip;
@@ -85,11 +82,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
 }
 
 PrecisionSummary Stage::precision() const {
-  std::int64_t float_parameters = 0;
-  for (const ParameterSpec& spec : model_.network().parameters())
-    if (spec.group == ParameterGroup::plain) float_parameters += spec.shape.numel();
-  for (const StateSpec& state : model_.network().states()) float_parameters += state.numel;
-  return summarize_precision(model_.host_weights(), model_.quantized_layout(), float_parameters);
+  return summarize_precision(model_.host_weights(), model_.network());
 }
 
 TensorFile Stage::save_result() const {
@@ -116,13 +109,12 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     if (interval > 0 && progress.step == 0 && progress.epoch % interval == 0) requantize(progress, output);
     const auto start = std::chrono::steady_clock::now();
     const StageOutcome outcome = train_epoch(progress, output);
-    const double seconds = seconds_since(start);
-    progress.stage_seconds += seconds;
+    progress.totals.seconds += seconds_since(start);
     if (outcome == StageOutcome::stopped) {
       save_checkpoint(progress, output);
       return StageOutcome::stopped;
     }
-    finish_epoch(progress, output, seconds);
+    finish_epoch(progress, output);
   }
   if (name_ == "bsq") {
     requantize(progress, output);

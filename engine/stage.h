@@ -72,7 +72,7 @@ class Stage {
  private:
   StageOutcome train_epoch(Progress& progress, StageOutput& output);
   void collect_metrics(Progress& progress, const StageOutput& output);
-  void finish_epoch(Progress& progress, StageOutput& output, double seconds);
+  void finish_epoch(Progress& progress, StageOutput& output);
   void requantize(Progress& progress, StageOutput& output);
   void keep_best(Progress& progress, StageOutput& output);
   void save_checkpoint(Progress& progress, StageOutput& output);

@@ -88,7 +88,7 @@ void Stage::keep_best(Progress& progress, StageOutput& output) {
   save_best(result, progress, output);
 }
 
-void Stage::finish_epoch(Progress& progress, StageOutput& output, double seconds) {
+void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   keep_best(progress, output);
   const EvalResult result = evaluate();
   const EpochTotals& totals = progress.totals;
@@ -106,8 +106,8 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output, double seconds
                .test_top5 = result.top5_percent(),
                .bits_per_parameter = bits.bits_per_parameter(),
                .compression = bits.compression(),
-               .images_per_second = static_cast<double>(totals.samples) / seconds,
-               .seconds = seconds};
+               .images_per_second = static_cast<double>(totals.samples) / totals.seconds,
+               .seconds = totals.seconds};
   output.log.epoch(row);
   output.console.info(fmt::format(
       "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "
@@ -116,10 +116,11 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output, double seconds
       name_ == "bsq" ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
       *progress.best_top1,
       quantized ? fmt::format(" | {:.2f} bits {:.2f}x", *row.bits_per_parameter, *row.compression) : "",
-      row.images_per_second / 1000, seconds));
+      row.images_per_second / 1000, row.seconds));
   ++progress.epoch;
   ++progress.total_epochs;
   progress.step = 0;
+  progress.stage_seconds += totals.seconds;
   progress.totals = {};
   output.directory.write_status({.state = RunState::running, .stage = name_, .epoch = progress.epoch});
   const int every = context_.config.checkpoint.every_epochs;

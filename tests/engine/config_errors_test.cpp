@@ -25,15 +25,15 @@ TEST_CASE("a bad file is refused with place, reason and remedy") {
       {"alpha: 1\n", "c.yaml:1:1: unknown key 'alpha'; did you mean 'bsq.alpha'?"},
       {"Prun_Int: 50\n", "c.yaml:1:1: unknown key 'Prun_Int'; did you mean 'bsq.requant_interval'?"},
       {"finetune: {wd: 0}\n", "c.yaml:1:12: unknown key 'finetune.wd'; did you mean 'finetune.weight_decay'?"},
-      {"optim: {lr: 0}\n", "c.yaml:1:1: unknown key 'optim'; bsq --help lists all keys"},
+      {"optim: {lr: 0}\n", "c.yaml:1:1: unknown key 'optim'; bsq train --help-keys lists all"},
       {"lr: 1\n", "c.yaml:1:1: unknown key 'lr'; did you mean 'pretrain.lr', 'bsq.lr' or 'finetune.lr'?"},
       {"bsq.alpha: 1\n", "c.yaml:1:1: unknown key 'bsq.alpha'; write alpha: below bsq:"},
-      {"bsq: {_base_: x}\n", "c.yaml:1:7: unknown key 'bsq._base_'; bsq --help lists all keys"},
+      {"bsq: {_base_: x}\n", "c.yaml:1:7: unknown key 'bsq._base_'; bsq train --help-keys lists all"},
       // structure
       {"seed: 1\nseed: 1\n", "c.yaml:2:1: duplicate key 'seed' (first at line 1)"},
       {"bsq:\n  lr: 1\nquant: {}\nbsq:\n  lr: 2\n", "c.yaml:4:1: duplicate key 'bsq' (first at line 1)"},
       {"x: &a {lr: 1}\nbsq:\n  <<: *a\n",
-       "c.yaml:1:1: unknown key 'x'; bsq --help lists all keys\n"
+       "c.yaml:1:1: unknown key 'x'; bsq train --help-keys lists all\n"
        "c.yaml:3:3: merge key '<<' is not supported; inherit a file with _base_, or repeat the keys\n"
        "2 errors; nothing was written"},
       {"[1, 2]: 3\n", "c.yaml:1:1: a key must be a word"},

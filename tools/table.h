@@ -1,0 +1,34 @@
+// Text tables for a terminal: aligned columns, a rule under the header, two spaces between columns, ASCII only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+enum class Align { left, right };
+
+struct Column {
+  std::string title;
+  Align align = Align::right;
+};
+
+class Table {
+ public:
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  /// One cell a column; missing ones are empty. Control characters become '?': cells may come from foreign files.
+  void add_row(std::vector<std::string> cells);
+  bool empty() const { return rows_.empty(); }
+  /// Lines with no spaces at their ends, each ended by a newline and begun by `indent`.
+  std::string text(const std::string& indent = "") const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// `text` without control characters and at most `width` letters long, the middle left out where it must be.
+std::string shortened(std::string text, std::size_t width);
+
+}  // namespace bsq
