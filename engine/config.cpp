@@ -233,9 +233,9 @@ class Loader {
 
 Config load_config(const fs::path& file, std::span<const std::string> overrides) {
   Loader loader;
-  loader.read_file({file});
+  if (!file.empty()) loader.read_file({file});
   for (std::size_t i = 0; i < overrides.size(); ++i) loader.read_override(i + 1, overrides[i]);
-  return loader.finish(file.string());
+  return loader.finish(file.empty() ? "configuration" : file.string());
 }
 
 }  // namespace bsq

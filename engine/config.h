@@ -97,8 +97,8 @@ struct Config {
   LogConfig log;
 };
 
-/// Reads `file`, the files it inherits and `overrides` (`a.b=v` or `--a.b=v`, v a YAML scalar or flow list).
-/// Throws one Error(usage) with every problem on a line of its own, each headed by its place (`c.yaml:12:3:` or
+/// Reads `file` (empty: none), the files it inherits and `overrides` (`a.b=v` or `--a.b=v`, v a YAML scalar or flow
+/// list). Throws one Error(usage) with every problem on a line of its own, each headed by its place (`c.yaml:12:3:` or
 /// `override 3:`), and a last line `2 errors; nothing was written`.
 Config load_config(const std::filesystem::path& file, std::span<const std::string> overrides = {});
 

@@ -120,6 +120,11 @@ ResNetOptions resnet_options_of(const TensorFile& file) {
   if (blocks == 0)
     fail(ErrorKind::checkpoint, "{}: no layer1.0.conv1.weight in it; not a checkpoint of a CIFAR ResNet",
          file.path.string());
+  constexpr std::int64_t kMostChannels = 1 << 16;  // a hostile file may claim any shape that holds nothing
+  if (stem->shape[0] < 1 || stem->shape[0] > kMostChannels || classifier->shape[0] < 1 ||
+      classifier->shape[0] > kMostChannels)
+    fail(ErrorKind::checkpoint, "{}: {} channels and {} classes; not a checkpoint of a CIFAR ResNet",
+         file.path.string(), stem->shape[0], classifier->shape[0]);
   return {.depth = 6 * blocks + 2,
           .width = static_cast<int>(stem->shape[0]),
           .num_classes = static_cast<int>(classifier->shape[0])};

@@ -17,6 +17,18 @@ std::string option_name(const std::string& word) {
   return word.substr(0, word.find('='));
 }
 
+/// CLI11's help with our usage line and without its notes on types.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    std::string usage = fmt::format("usage: {} [OPTIONS]", name);
+    for (const CLI::Option* option : app->get_options())
+      if (option->get_positional()) usage += " " + option->get_option_text();
+    return usage + "\n";
+  }
+  std::string make_positionals(const CLI::App*) const override { return ""; }
+};
+
 [[noreturn]] void fail_on_option(const CLI::App& app, const std::string& word) {
   const std::string name = option_name(word);
   for (const ConfigKey& key : config_keys()) {
@@ -40,8 +52,8 @@ Console ConsoleFlags::console() const {
 }
 
 void add_console_flags(CLI::App& app, ConsoleFlags& flags) {
-  CLI::Option* quiet = app.add_flag("-q,--quiet", flags.quiet, "warnings and errors only");
-  app.add_flag("-v,--verbose", flags.verbose, "more of what is done")->excludes(quiet);
+  app.add_flag("-q,--quiet", flags.quiet, "warnings and errors only");
+  app.add_flag("-v,--verbose", flags.verbose, "more of what is done");
   app.add_option("--color", flags.color, "auto | always | never; auto: on a terminal, unless NO_COLOR is set")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->option_text("WHEN");
@@ -55,7 +67,8 @@ bool parse_arguments(CLI::App& app, const Arguments& arguments) {
     words.push_back(is_override ? word.substr(2) : word);
   }
   std::reverse(words.begin(), words.end());  // the order CLI11 wants
-  app.allow_extras();                        // refused below, in our own words
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.allow_extras();  // refused below, in our own words
   try {
     app.parse(words);
   } catch (const CLI::CallForHelp&) {

@@ -10,5 +10,10 @@ namespace bsq {
 using Arguments = std::vector<std::string>;
 
 int train_command(const Arguments& arguments);
+int eval_command(const Arguments& arguments);
+int convert_command(const Arguments& arguments);
+int inspect_command(const Arguments& arguments);
+int validate_command(const Arguments& arguments);
+int info_command(const Arguments& arguments);
 
 }  // namespace bsq

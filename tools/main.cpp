@@ -21,13 +21,18 @@ struct Command {
 
 constexpr Command kCommands[] = {
     {"train", "CFG [key=value ...]", "run the stages of an experiment, or go on with --resume RUN", train_command},
+    {"eval", "CHECKPOINT [key=value ...]", "accuracy, bits of every layer, compression", eval_command},
+    {"convert", "IN OUT", "float to bit planes (--bits, --scheme) and back (--to float)", convert_command},
+    {"inspect", "FILE", "tensors, metadata and precision of a model file", inspect_command},
+    {"validate", "CFG [key=value ...]", "check a configuration, all errors at once", validate_command},
+    {"info", "", "version, build, machine, device", info_command},
 };
 
 void print_help() {
   fmt::print("bsq {}: mixed-precision quantization of networks, found while they train\n\nusage: bsq COMMAND ...\n\n",
              kVersion);
   for (const Command& command : kCommands)
-    fmt::print("  {:<9} {:<24} {}\n", command.name, command.arguments, command.meaning);
+    fmt::print("  {:<9} {:<27} {}\n", command.name, command.arguments, command.meaning);
   fmt::print(
       "\n  bsq COMMAND --help     options of a command\n"
       "  bsq train --help-keys  every key of a configuration, with the flag of the published scripts it replaces\n"

@@ -9,11 +9,18 @@
 #include <nlohmann/json.hpp>
 
 namespace bsq {
-namespace {
 
 namespace fs = std::filesystem;
 
-}  // namespace
+DataOptions data_options(const Config& config) {
+  return {.kind = config.data.kind,
+          .root = config.data.root,
+          .train_per_class = config.data.train_per_class,
+          .test_per_class = config.data.test_per_class,
+          .synthetic_train = config.data.synthetic_train,
+          .synthetic_test = config.data.synthetic_test,
+          .seed = config.seed};
+}
 
 NetworkFactory network_factory(const Config& config, const ImageSet& images) {
   ResNetOptions options{.depth = config.model.depth,
@@ -51,19 +58,21 @@ TensorFile read_model(const fs::path& path, Console& console) {
   return file;
 }
 
+HostWeights check_model(const TensorFile& model, int max_bits) {
+  const Network network = make_resnet(resnet_options_of(model));
+  check_names(model, network);
+  return read_weights(model, lay_out(network.parameters(), ParameterGroup::quantized), max_bits);
+}
+
 void check_start_model(const TensorFile& model, const Config& config) {
-  ResNetOptions found = resnet_options_of(model);
+  const ResNetOptions found = resnet_options_of(model);
   if (found.depth != config.model.depth || found.width != config.model.width)
     fail(ErrorKind::checkpoint,
          "{}: is a ResNet-{} of width {}, the configuration says depth {}, width {}; set model.depth={} model.width={} "
          "or take another checkpoint",
          model.path.string(), found.depth, found.width, config.model.depth, config.model.width, found.depth,
          found.width);
-  const Network network = make_resnet(found);
-  check_names(model, network);
-  const HostWeights weights =
-      read_weights(model, lay_out(network.parameters(), ParameterGroup::quantized), config.quant.max_bits);
-  if (form_of(weights) == "float" && config.stages.front() == "finetune")
+  if (form_of(check_model(model, config.quant.max_bits)) == "float" && config.stages.front() == "finetune")
     fail(ErrorKind::usage,
          "{}: is a float model and has no bit widths to finetune under; put convert and bsq before finetune, or give "
          "planes (bsq convert makes them)",

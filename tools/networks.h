@@ -2,8 +2,10 @@
 // have been written by anybody.
 #pragma once
 
+#include "data/datasets.h"
 #include "engine/config.h"
 #include "engine/console.h"
+#include "engine/host_weights.h"
 #include "engine/image_set.h"
 #include "engine/safetensors.h"
 #include "engine/stage.h"
@@ -15,6 +17,8 @@
 
 namespace bsq {
 
+DataOptions data_options(const Config& config);
+
 /// Builds the configured network for images and classes of this set.
 NetworkFactory network_factory(const Config& config, const ImageSet& images);
 
@@ -25,8 +29,10 @@ std::map<std::string, std::string> model_metadata(const Config& config, const Im
 /// normalized (which is said on the console). Throws Error(checkpoint).
 TensorFile read_model(const std::filesystem::path& path, Console& console);
 
-/// Throws Error(checkpoint) unless the file holds every tensor of the configured network, in its shape, and no other;
-/// Error(usage) if the first stage cannot start from it.
+/// Throws Error(checkpoint) unless the file holds every tensor of a network of ours and no other; returns its weights.
+HostWeights check_model(const TensorFile& model, int max_bits = kMaxBits);
+/// check_model, and: Error(checkpoint) if it is another network than the configured one, Error(usage) if the first
+/// stage cannot start from it.
 void check_start_model(const TensorFile& model, const Config& config);
 /// Throws Error(checkpoint) unless the model tells as many classes apart as the data has.
 void check_classes(const TensorFile& model, const ImageSet& images);

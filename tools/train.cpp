@@ -1,11 +1,11 @@
 // `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
 // the run directory is made: configuration, start model, data, device.
-#include "data/datasets.h"
 #include "engine/experiment.h"
 #include "kernels/error.h"
 #include "tools/arguments.h"
 #include "tools/build_info.h"
 #include "tools/networks.h"
+#include "tools/run_files.h"
 #include "tools/signals.h"
 
 #include <fmt/ranges.h>
@@ -53,19 +53,11 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
   return true;
 }
 
-bool is_run(const fs::path& folder) {
-  return fs::exists(folder / "config.yaml") && fs::exists(folder / "status.json");
-}
-
 /// The run to go on with, or nothing for a fresh start.
-std::optional<fs::path> run_to_resume(const TrainOptions& options, const Config* config) {
+std::optional<fs::path> run_to_resume(const TrainOptions& options, const Config& config) {
   if (options.resume.empty()) return std::nullopt;
-  if (options.resume != "auto") {
-    const fs::path path = options.resume;
-    return !is_run(path) && is_run(path / "latest") ? path / "latest" : path;
-  }
-  const fs::path newest =
-      options.run_dir.empty() ? fs::path(config->run.dir) / config->name / "latest" : options.run_dir;
+  if (options.resume != "auto") return find_run(options.resume);
+  const fs::path newest = options.run_dir.empty() ? fs::path(config.run.dir) / config.name / "latest" : options.run_dir;
   if (is_run(newest)) return newest;
   return std::nullopt;
 }
@@ -82,7 +74,7 @@ Config read_config(const TrainOptions& options) {
     fail(ErrorKind::usage, "--resume {}: a run has its own configuration; leave out {}", options.resume,
          options.words.file);
   if (!options.run_dir.empty()) fail(ErrorKind::usage, "--resume {}: leave out --run-dir", options.resume);
-  return load_config(*run_to_resume(options, nullptr) / "config.yaml", options.words.overrides);
+  return load_config(find_run(options.resume) / "config.yaml", options.words.overrides);
 }
 
 /// Throws Error(checkpoint) with a line for every key that a resumed run must not change.
@@ -91,16 +83,6 @@ void check_same_experiment(const fs::path& run, const Config& now) {
   for (const std::string& line : differences(load_config(run / "config.yaml"), now, CompareKeys::fixed_on_resume))
     message += fmt::format("{}--resume: {}; start a new run, or drop the override", message.empty() ? "" : "\n", line);
   if (!message.empty()) throw Error(ErrorKind::checkpoint, message);
-}
-
-DataSets load_data(const Config& config) {
-  return load_datasets({.kind = config.data.kind,
-                        .root = config.data.root,
-                        .train_per_class = config.data.train_per_class,
-                        .test_per_class = config.data.test_per_class,
-                        .synthetic_train = config.data.synthetic_train,
-                        .synthetic_test = config.data.synthetic_test,
-                        .seed = config.seed});
 }
 
 /// The last line of a failed run's own files says why.
@@ -135,7 +117,7 @@ class TrainRun {
       init = read_model(config_.model.init, console_);
       check_start_model(*init, config_);
     }
-    const DataSets data = load_data(config_);
+    const DataSets data = load_datasets(data_options(config_));
     if (init) check_classes(*init, data.train);
     console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
                               data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
@@ -227,7 +209,7 @@ int train_command(const Arguments& arguments) {
     return 0;
   }
   const Config config = read_config(options);
-  const std::optional<fs::path> resumed_run = run_to_resume(options, &config);
+  const std::optional<fs::path> resumed_run = run_to_resume(options, config);
   if (resumed_run) check_same_experiment(*resumed_run, config);
   if (options.print_config) {
     fmt::print("{}", to_yaml(config));

@@ -1,0 +1,136 @@
+// `bsq convert`: a model file in another form: float to bit planes, with uniform bits or the scheme of another
+// checkpoint, and any form to plain float.
+#include "engine/model.h"
+#include "engine/posix_file.h"
+#include "kernels/error.h"
+#include "models/resnet.h"
+#include "tools/arguments.h"
+#include "tools/networks.h"
+#include "tools/precision_text.h"
+
+#include <set>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ConvertOptions {
+  std::string input;
+  std::string output;
+  std::optional<int> bits;
+  std::string scheme;
+  std::string form = "planes";
+  bool force = false;
+  ConsoleFlags console;
+};
+
+bool parse(const Arguments& arguments, ConvertOptions& options) {
+  CLI::App app("Writes a model in another form. IN: a file, checkpoint folder or run; OUT: a .safetensors file.",
+               "bsq convert");
+  app.add_option("in", options.input, "model in any form")->required()->option_text("IN");
+  app.add_option("out", options.output, "file to write")->required()->option_text("OUT");
+  CLI::Option* bits =
+      app.add_option("--bits", options.bits, "width of every layer, 1..8 (default 8)")->option_text("N");
+  bits->check(CLI::Range(1, kMaxBits));
+  app.add_option("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
+  app.add_option("--to", options.form, "planes | float")
+      ->check(CLI::IsMember({"planes", "float"}))
+      ->option_text("FORM");
+  app.add_flag("--force", options.force, "replace OUT");
+  add_console_flags(app, options.console);
+  if (!parse_arguments(app, arguments)) return false;
+  const bool chooses_bits = options.bits || !options.scheme.empty();
+  if (options.bits && !options.scheme.empty()) fail(ErrorKind::usage, "--bits and --scheme: give one of them");
+  if (options.form == "float" && chooses_bits)
+    fail(ErrorKind::usage, "--to float: has no bits; leave out --bits and --scheme");
+  if (!options.output.ends_with(".safetensors"))
+    fail(ErrorKind::usage, "{}: name the output *.safetensors", options.output);
+  if (fs::exists(options.output) && !options.force)
+    fail(ErrorKind::usage, "{} exists; use --force to replace it", options.output);
+  return true;
+}
+
+/// Bits of every slot as another checkpoint has them; a layer of zeros has 0.
+std::vector<int> scheme_of(const TensorFile& file, const ArenaLayout& layout) {
+  const HostWeights weights = check_model(file);
+  if (form_of(weights) == "float")
+    fail(ErrorKind::usage, "--scheme {}: is a float model and has no bit widths", file.path.string());
+  return scheme_from_json(scheme_to_json(weights, layout), layout, file.path.string());
+}
+
+std::vector<BitPlanes> converted_to_planes(const HostWeights& weights, const std::vector<int>& bits) {
+  std::vector<BitPlanes> planes;
+  const DenseTensors dense = to_dense(weights);
+  for (std::size_t i = 0; i < dense.size(); ++i) {
+    const bool pruned = bits[i] == 0;
+    planes.push_back(pruned ? planes_from_fixed({0, 0.0F, std::vector<float>(dense[i].size())})
+                            : planes_from_float(dense[i], bits[i]));
+    adjust_precision(planes.back(), 0.0);
+  }
+  return planes;
+}
+
+HostWeights convert(const TensorFile& file, const HostWeights& weights, const ArenaLayout& layout,
+                    const ConvertOptions& options, Console& console) {
+  if (options.form == "float") return to_dense(weights);
+  if (!options.scheme.empty()) {
+    const TensorFile other = read_model(options.scheme, console);
+    const ResNetOptions wanted = resnet_options_of(file), given = resnet_options_of(other);
+    if (wanted.depth != given.depth || wanted.width != given.width)
+      fail(ErrorKind::checkpoint, "--scheme {}: is of a ResNet-{} of width {}, the model is a ResNet-{} of width {}",
+           other.path.string(), given.depth, given.width, wanted.depth, wanted.width);
+    return converted_to_planes(weights, scheme_of(other, layout));
+  }
+  if (form_of(weights) != "float" && !options.bits) return to_planes(weights, {});
+  return converted_to_planes(weights, std::vector<int>(layout.slots.size(), options.bits.value_or(kMaxBits)));
+}
+
+/// The tensors of `file` with the quantized ones replaced; metadata stays but for form and scheme.
+TensorFile with_weights(const TensorFile& file, const HostWeights& weights, const ArenaLayout& layout) {
+  TensorFile result;
+  result.metadata = file.metadata;
+  result.metadata["format"] = "pt";
+  result.metadata["form"] = std::string(form_of(weights));
+  result.metadata.erase("scheme");
+  std::set<std::string> replaced;
+  for (const ParameterSlot& slot : layout.slots) {
+    const std::string& name = slot.spec.name;
+    replaced.insert({name, plane_name(name, "p"), plane_name(name, "n"), plane_name(name, "u"), scale_name(name)});
+  }
+  for (const HostTensor& tensor : file.tensors)
+    if (!replaced.contains(tensor.name)) result.tensors.push_back(tensor);
+  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) {
+    result.metadata["scheme"] = scheme_to_json(weights, layout);
+    for (HostTensor& tensor : planes_to_tensors(*planes, layout)) result.tensors.push_back(std::move(tensor));
+    return result;
+  }
+  const auto& dense = std::get<DenseTensors>(weights);
+  for (std::size_t i = 0; i < dense.size(); ++i) {
+    const ParameterSpec& spec = layout.slots[i].spec;
+    result.tensors.push_back(
+        HostTensor::from<float>(spec.name, file_shape(spec.shape), to_file_layout(dense[i], spec.shape)));
+  }
+  return result;
+}
+
+}  // namespace
+
+int convert_command(const Arguments& arguments) {
+  ConvertOptions options;
+  if (!parse(arguments, options)) return 0;
+  Console console = options.console.console();
+  const TensorFile file = read_model(options.input, console);
+  const HostWeights weights = check_model(file);
+  const Network network = make_resnet(resnet_options_of(file));
+  const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
+  const HostWeights converted = convert(file, weights, layout, options, console);
+  write_safetensors(options.output, with_weights(file, converted, layout));
+  const PrecisionSummary summary = summarize_precision(converted, network);
+  console.info(fmt::format("{}: {} -> {}, {:.2f} bits a weight, {} by the paper's rule", options.output,
+                           form_of(weights), form_of(converted), summary.bits_per_parameter(),
+                           ratio_text(summary.compression())));
+  return 0;
+}
+
+}  // namespace bsq

@@ -1,0 +1,198 @@
+// `bsq eval`: accuracy of a model in any form, and what its precision costs.
+//
+// What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
+// configuration names the data; overrides have the last word.
+#include "engine/batch_source.h"
+#include "engine/checkpoint_dir.h"
+#include "engine/evaluator.h"
+#include "kernels/error.h"
+#include "tools/arguments.h"
+#include "tools/networks.h"
+#include "tools/precision_text.h"
+#include "tools/run_files.h"
+
+#include <algorithm>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+struct EvalOptions {
+  std::string checkpoint;
+  std::string config_file;
+  std::vector<std::string> overrides;
+  ConsoleFlags console;
+  bool json = false;
+
+  bool overrides_key(const std::string& key) const {
+    return std::any_of(overrides.begin(), overrides.end(),
+                       [&](const std::string& word) { return word.starts_with(key + "="); });
+  }
+};
+
+bool parse(const Arguments& arguments, EvalOptions& options) {
+  CLI::App app("Evaluates a checkpoint, a model file or a run, and shows bits, planes and compression.", "bsq eval");
+  std::vector<std::string> words;
+  app.add_option("words", words, "what to evaluate, and overrides such as data.root=DIR, quant.act_bits=4")
+      ->option_text("CHECKPOINT [key=value ...]");
+  app.add_option("--config", options.config_file, "the data, by a configuration; default: that of the checkpoint's run")
+      ->option_text("CFG");
+  app.add_flag("--json", options.json, "JSON to stdout instead of tables");
+  add_console_flags(app, options.console);
+  app.footer("\nquant.weight_bits=N evaluates a float model as N-bit weights.");
+  if (!parse_arguments(app, arguments)) return false;
+  const ConfigWords split = split_config_words(words);
+  if (split.file.empty())
+    fail(ErrorKind::usage, "bsq eval: which checkpoint? usage: bsq eval CHECKPOINT [key=value ...]");
+  options.checkpoint = split.file;
+  options.overrides = split.overrides;
+  return true;
+}
+
+/// The configuration of the data: --config, that of the run the model is in, or the overrides alone.
+Config read_config(EvalOptions& options, const TensorFile& model, Console& console) {
+  std::string file = options.config_file;
+  if (const std::optional<fs::path> run = run_of_checkpoint(model.path); file.empty() && run) {
+    file = (*run / "config.yaml").string();
+    console.info("data as in " + file);
+  }
+  if (file.empty() && !options.overrides_key("data.kind"))
+    fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
+  std::vector<std::string> words = options.overrides;
+  words.push_back("model.init=" + ordered_json(model.path.string()).dump());  // whatever the stages, a model is there
+  return load_config(file, words);
+}
+
+/// `key` of the metadata as JSON; null where it is not there.
+nlohmann::json metadata_value(const TensorFile& model, const std::string& key) {
+  const auto found = model.metadata.find(key);
+  if (found == model.metadata.end()) return nullptr;
+  nlohmann::json value = nlohmann::json::parse(found->second, nullptr, false);
+  return value.is_discarded() ? nlohmann::json(found->second) : value;
+}
+
+/// Puts what the model says about itself in, except where an override says otherwise.
+void apply_metadata(Config& config, const EvalOptions& options, const TensorFile& model) {
+  const ResNetOptions network = resnet_options_of(model);
+  config.model.depth = network.depth;
+  config.model.width = network.width;
+  const auto apply = [&](const std::string& metadata_key, const std::string& key, auto& value) {
+    if (options.overrides_key(key)) return;
+    const nlohmann::json found = metadata_value(model, metadata_key);
+    if (found.is_null()) return;
+    try {
+      found.get_to(value);
+    } catch (const nlohmann::json::exception&) {
+      fail(ErrorKind::checkpoint, "{}: metadata '{}' is {}; the file is damaged, or give {}=...", model.path.string(),
+           metadata_key, found.dump(), key);
+    }
+  };
+  apply("mean", "data.mean", config.data.mean);
+  apply("std", "data.std", config.data.std);
+  apply("eval_batch_size", "data.eval_batch_size", config.data.eval_batch_size);
+  apply("activation", "quant.activation", config.quant.activation);
+  if (!options.overrides_key("quant.act_bits") && model.find("conv1.weight") != nullptr && options.config_file.empty())
+    config.quant.act_bits = 0;  // a float model of unknown origin
+  apply("act_bits", "quant.act_bits", config.quant.act_bits);
+  if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
+      config.quant.act_bits < 0 || config.quant.act_bits > 8)
+    fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", model.path.string());
+}
+
+HostWeights weights_to_evaluate(const TensorFile& model, const ArenaLayout& layout, const Config& config,
+                                const EvalOptions& options) {
+  HostWeights weights = read_weights(model, layout, kMaxBits);
+  if (!options.overrides_key("quant.weight_bits")) return weights;
+  if (form_of(weights) != "float")
+    fail(ErrorKind::usage, "quant.weight_bits = {}: {} has bit widths of its own; leave it out, or see bsq convert",
+         config.quant.weight_bits, model.path.string());
+  return to_planes(weights, std::vector<int>(layout.slots.size(), config.quant.weight_bits));
+}
+
+struct Evaluation {
+  std::string form;
+  EvalResult result;
+  PrecisionSummary precision;
+};
+
+std::array<float, 3> to_floats(const std::vector<double>& values) {
+  return {static_cast<float>(values[0]), static_cast<float>(values[1]), static_cast<float>(values[2])};
+}
+
+Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
+                    Backend& backend) {
+  const DType dtype = config.precision == "bf16" ? DType::bf16 : DType::f32;
+  std::string why;
+  if (!backend.supports(dtype, why)) fail(ErrorKind::device, "precision: {}: {}", config.precision, why);
+  DeviceMemory memory(backend);
+  Network network =
+      network_factory(config, images)(activation_from_name(block_activation(config.quant)), config.quant.act_bits);
+  Model model(memory, std::move(network), config.seed, {.max_bits = kMaxBits},
+              [&](const ArenaLayout& layout) { return weights_to_evaluate(file, layout, config, options); });
+  model.load_plain(file);
+  ResidentSource source(memory, images, "test");
+  const InputOptions input{.height = images.height,
+                           .width = images.width,
+                           .mean = to_floats(config.data.mean),
+                           .std = to_floats(config.data.std)};
+  Evaluator evaluator(memory, model, source, input, config.data.eval_batch_size, dtype);
+  return {std::string(model.quantized().form()), evaluator.run(),
+          summarize_precision(model.host_weights(), model.network())};
+}
+
+std::string activations_text(const QuantConfig& quant) {
+  const std::string name = block_activation(quant);
+  return quant.act_bits == 0 ? name + ", not quantized" : fmt::format("{}, {} bits", name, quant.act_bits);
+}
+
+void print_text(const TensorFile& file, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
+  const EvalResult& result = evaluation.result;
+  fmt::print("{}: {} weights; activations {}; batches of {}\n\n", file.path.string(), evaluation.form,
+             activations_text(config.quant), config.data.eval_batch_size);
+  fmt::print("top-1   {:.2f} %   {} of {} images\n", result.top1_percent(), result.top1, result.samples);
+  fmt::print("top-5   {:.2f} %\nloss    {:.4f}\n\n", result.top5_percent(), result.loss());
+  fmt::print("{}\n{}", layer_table(evaluation.precision), compression_text(evaluation.precision, file_bytes));
+}
+
+void print_json(const TensorFile& file, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
+  const EvalResult& result = evaluation.result;
+  const ordered_json record = {{"file", file.path.string()},
+                               {"form", evaluation.form},
+                               {"activation", block_activation(config.quant)},
+                               {"act_bits", config.quant.act_bits},
+                               {"eval_batch_size", config.data.eval_batch_size},
+                               {"images", result.samples},
+                               {"top1_correct", result.top1},
+                               {"top5_correct", result.top5},
+                               {"top1", result.top1_percent()},
+                               {"top5", result.top5_percent()},
+                               {"loss", result.loss()},
+                               {"precision", to_json(evaluation.precision, file_bytes)}};
+  fmt::print("{}\n", record.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+}
+
+}  // namespace
+
+int eval_command(const Arguments& arguments) {
+  EvalOptions options;
+  if (!parse(arguments, options)) return 0;
+  Console console = options.console.console();
+  const TensorFile file = read_model(options.checkpoint, console);
+  Config config = read_config(options, file, console);
+  apply_metadata(config, options, file);
+  check_model(file);
+  DataOptions data = data_options(config);
+  data.train_per_class = 1;  // only the test set is looked at
+  const ImageSet images = load_datasets(data).test;
+  check_classes(file, images);
+  const auto backend = make_backend(config.device, {.threads = config.threads});
+  console.info("device: " + backend->describe());
+  const Evaluation evaluation = evaluate(file, config, options, images, *backend);
+  const std::uintmax_t file_bytes = fs::file_size(file.path);
+  (options.json ? print_json : print_text)(file, config, evaluation, file_bytes);
+  return 0;
+}
+
+}  // namespace bsq

@@ -1,0 +1,27 @@
+// `bsq info`: build, machine and device, for reports of bugs.
+#include "kernels/backend.h"
+#include "tools/arguments.h"
+#include "tools/build_info.h"
+
+#include <fmt/format.h>
+
+#include <thread>
+
+namespace bsq {
+
+int info_command(const Arguments& arguments) {
+  CLI::App app("Shows version, build, machine and device.", "bsq info");
+  if (!parse_arguments(app, arguments)) return 0;
+  const auto backend = make_backend("auto", {});
+  std::string why;
+  const bool has_bf16 = backend->supports(DType::bf16, why);
+  fmt::print("bsq        {}\n", full_version());
+  fmt::print("build      {}\n", compiler());
+  fmt::print("libraries  {}\n", library_versions());
+  fmt::print("machine    {}, {} cores ({})\n", cpu_name(), std::thread::hardware_concurrency(), host_name());
+  fmt::print("device     {}\n", backend->describe());
+  fmt::print("precision  fp32{}\n", has_bf16 ? ", bf16" : "; no bf16: " + why);
+  return 0;
+}
+
+}  // namespace bsq
