@@ -11,6 +11,11 @@ namespace bsq {
 namespace {
 
 constexpr double kMiB = 1024.0 * 1024.0;
+constexpr std::size_t kSmallBytes = 64 << 10;  // buffers below share one line of the memory table
+
+std::string memory_line(const MemoryEntry& entry) {
+  return fmt::format("  {:44} {:>10.2f} MiB", entry.name, static_cast<double>(entry.size_bytes) / kMiB);
+}
 
 std::array<float, 3> to_floats(const std::vector<double>& values) {
   return {static_cast<float>(values.at(0)), static_cast<float>(values.at(1)), static_cast<float>(values.at(2))};
@@ -155,18 +160,25 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
 std::vector<std::string> Experiment::dry_run() {
   std::vector<std::string> lines;
   std::optional<TensorFile> model = parts_.init;
-  const auto add = [&](const MemoryEntry& entry) {
-    lines.push_back(fmt::format("  {:44} {:>10.2f} MiB", entry.name, static_cast<double>(entry.size_bytes) / kMiB));
+  const auto add = [&](const DeviceMemory& memory) {
+    std::size_t small_bytes = 0;
+    for (const MemoryEntry& entry : memory.entries()) {
+      if (entry.size_bytes < kSmallBytes)
+        small_bytes += entry.size_bytes;
+      else
+        lines.push_back(memory_line(entry));
+    }
+    lines.push_back(memory_line({"tables, labels, counters", small_bytes}));
   };
   lines.push_back("data");
-  for (const MemoryEntry& entry : data_memory_.entries()) add(entry);
+  add(data_memory_);
   bool stepped = false;
   for (std::size_t i = 0; i < config_.stages.size(); ++i) {
     Stage stage(context_, config_.stages[i], static_cast<int>(i), model ? &*model : nullptr);
     lines.push_back(fmt::format("stage {}: {} trainable numbers, {:.1f} MiB with the data", stage.name(),
                                 stage.model().trainable_numbers(),
                                 static_cast<double>(stage.memory().total_bytes() + data_memory_.total_bytes()) / kMiB));
-    for (const MemoryEntry& entry : stage.memory().entries()) add(entry);
+    add(stage.memory());
     if (stage.trains() && !stepped) {
       const StepMetrics metrics = stage.try_step();
       lines.push_back(fmt::format("  one step: loss {:.4f} on {} images",
