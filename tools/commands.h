@@ -13,6 +13,7 @@ int train_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);
 int convert_command(const Arguments& arguments);
 int inspect_command(const Arguments& arguments);
+int report_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);
 int info_command(const Arguments& arguments);
 

@@ -6,6 +6,7 @@
 #include "tools/build_info.h"
 #include "tools/networks.h"
 #include "tools/run_files.h"
+#include "tools/run_report.h"
 #include "tools/signals.h"
 
 #include <fmt/ranges.h>
@@ -157,6 +158,7 @@ class TrainRun {
       status.state = outcome == StageOutcome::done ? RunState::done : RunState::interrupted;
       status.exit_code = outcome == StageOutcome::done ? 0 : stop_exit_code();
       directory.write_status(status);
+      if (outcome == StageOutcome::done) report(directory);
       return status.exit_code;
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
@@ -165,6 +167,12 @@ class TrainRun {
       leave_failed(directory, static_cast<int>(ErrorKind::internal), error.what());
       throw;
     }
+  }
+
+  void report(const RunDirectory& directory) const {
+    const RunReport report = read_run_report(directory.path());
+    write_report_files(report, directory.report());
+    if (!options_.console.quiet) fmt::print("\n{}", report_text(report));
   }
 
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {
