@@ -11,8 +11,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
-#include <optional>
 
 namespace bsq::golden {
 namespace {
@@ -31,13 +29,6 @@ struct ActivationResult {
   std::vector<float> y, grad_x;
   float grad_alpha = 0;
 };
-
-Activation activation_named(const std::string& name) {
-  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact}) {
-    if (name == name_of(activation)) return activation;
-  }
-  fail(ErrorKind::checkpoint, "activation cases: unknown activation '{}'", name);
-}
 
 Buffer device_array(Backend& backend, const std::vector<float>& values) {
   Buffer buffer(backend, values.size() * sizeof(float));
@@ -131,17 +122,9 @@ void compare_on(Backend& backend, const TensorFile& trace, const nlohmann::json&
 
 void compare_activation_cases(const TensorFile& trace, Comparison& comparison) {
   const nlohmann::json cases = nlohmann::json::parse(metadata(trace, "cases"));
-  for (const char* device : {"reference", "cpu", "cuda"}) {
-    std::unique_ptr<Backend> backend;
-    try {
-      backend = make_backend(device, {});
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::device) throw;
-      comparison.note(fmt::format("not run: {}", error.what()));
-      continue;
-    }
-    for (const nlohmann::json& entry : cases) compare_on(*backend, trace, entry, comparison);
-  }
+  on_every_backend(comparison, [&](Backend& backend) {
+    for (const nlohmann::json& entry : cases) compare_on(backend, trace, entry, comparison);
+  });
 }
 
 }  // namespace bsq::golden

@@ -19,6 +19,8 @@ Replay replay_of(const std::string& kind) {
   const std::map<std::string, Replay> replays = {
       {"requantize_cases", compare_requantize_cases},
       {"activation_cases", compare_activation_cases},
+      {"bsq_trace", compare_bsq_trace},
+      {"finetune_trace", compare_finetune_trace},
   };
   const auto found = replays.find(kind);
   if (found == replays.end()) fail(ErrorKind::verification, "kind '{}' is not supported yet", kind);

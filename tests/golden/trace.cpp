@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -23,6 +24,27 @@ const std::string& metadata(const TensorFile& trace, const std::string& key) {
     fail(ErrorKind::checkpoint, "{}: no metadata '{}'; not a reference trace?", trace.path.string(), key);
   }
   return found->second;
+}
+
+void on_every_backend(Comparison& comparison, const std::function<void(Backend&)>& compare) {
+  for (const char* device : {"reference", "cpu", "cuda"}) {
+    std::unique_ptr<Backend> backend;
+    try {
+      backend = make_backend(device, {});
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::device) throw;
+      comparison.note(fmt::format("not run: {}", error.what()));
+      continue;
+    }
+    compare(*backend);
+  }
+}
+
+Activation activation_named(const std::string& name) {
+  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact}) {
+    if (name == name_of(activation)) return activation;
+  }
+  fail(ErrorKind::checkpoint, "reference trace: unknown activation '{}'", name);
 }
 
 std::vector<float> plane_major(const HostTensor& planes) {

@@ -5,8 +5,10 @@
 #pragma once
 
 #include "engine/safetensors.h"
+#include "kernels/backend.h"
 #include "tests/golden/comparison.h"
 
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -21,9 +23,17 @@ class Skipped : public std::runtime_error {
 
 void compare_requantize_cases(const TensorFile& trace, Comparison& comparison);
 void compare_activation_cases(const TensorFile& trace, Comparison& comparison);
+void compare_bsq_trace(const TensorFile& trace, Comparison& comparison);
+void compare_finetune_trace(const TensorFile& trace, Comparison& comparison);
+
+/// Calls `compare` for each backend of this build that has its device; the others are noted.
+void on_every_backend(Comparison& comparison, const std::function<void(Backend&)>& compare);
 
 /// Throws Error(checkpoint) where the key is missing.
 const std::string& metadata(const TensorFile& trace, const std::string& key);
+
+/// The activation of the metadata's spelling. Throws Error(checkpoint).
+Activation activation_named(const std::string& name);
 
 /// Bit planes [..., bit] as plane-major [bit][...].
 std::vector<float> plane_major(const HostTensor& planes);
