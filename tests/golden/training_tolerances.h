@@ -37,8 +37,10 @@ struct TrainingTolerances {
   // Samples of 128. Two logits closer than their error change places: one sample at most while the logits agree to
   // 2e-4; later, those within the drift of the loss (5e-2 of it) of a decision: 4 of 128.
   double accuracy[3] = {1.0 / 128, 2.0 / 128, 4.0 / 128};
-  // Relative by norm, of the logits after the last step: the drift of the loss at that step.
-  double final_logits[3] = {2e-4, 2e-3, 5e-2};
+  // Relative by norm, of the logits in evaluation after `steps` steps. Measured over ten steps: 5.5e-2 of float64
+  // against the published float32 run, 1e-2 to 5e-2 among float32 runs that differ by a last digit of the images
+  // (bench/pytorch_bsq.py --check TRACE --float64); asked for is what the loss gets for its drift of 1.5e-2, 3.3 times.
+  double final_logits[3] = {2e-4, 2e-3, 1.8e-1};
 };
 
 /// Of step `step`, counted from 0, in a row of three that ends with "later".
