@@ -3,6 +3,7 @@
 #include "kernels/error.h"
 #include "tools/build_info.h"
 #include "tools/commands.h"
+#include "tools/openmp_waiting.h"
 
 #include <fmt/format.h>
 
@@ -17,11 +18,14 @@ struct Command {
   const char* arguments;
   const char* meaning;
   int (*run)(const Arguments&);
+  bool computes = false;
 };
 
 constexpr Command kCommands[] = {
-    {"train", "CFG [key=value ...]", "run the stages of an experiment, or go on with --resume RUN", train_command},
-    {"eval", "CHECKPOINT [key=value ...]", "accuracy, bits of every layer, compression", eval_command},
+    {"train", "CFG [key=value ...]", "run the stages of an experiment, or go on with --resume RUN", train_command,
+     /*computes=*/true},
+    {"eval", "CHECKPOINT [key=value ...]", "accuracy, bits of every layer, compression", eval_command,
+     /*computes=*/true},
     {"convert", "IN OUT", "float to bit planes (--bits, --scheme) and back (--to float)", convert_command},
     {"inspect", "FILE", "tensors, metadata and precision of a model file", inspect_command},
     {"report", "RUN...", "what a run has come to; several: a comparison", report_command},
@@ -42,7 +46,7 @@ void print_help() {
       "7 verification, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.\n");
 }
 
-int dispatch(const Arguments& words) {
+int dispatch(char** argv, const Arguments& words) {
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     print_help();
     return words.empty() ? static_cast<int>(ErrorKind::usage) : 0;
@@ -53,7 +57,10 @@ int dispatch(const Arguments& words) {
   }
   std::vector<std::string> names;
   for (const Command& command : kCommands) {
-    if (words[0] == command.name) return command.run({words.begin() + 1, words.end()});
+    if (words[0] == command.name) {
+      if (command.computes) shorten_openmp_spins(argv);
+      return command.run({words.begin() + 1, words.end()});
+    }
     names.emplace_back(command.name);
   }
   fail(ErrorKind::usage, "unknown {} '{}'{} (bsq --help)", words[0].starts_with('-') ? "option" : "command", words[0],
@@ -71,7 +78,7 @@ int report_error(const std::string& message, int exit_code) {
 
 int main(int argc, char** argv) {
   try {
-    const int exit_code = bsq::dispatch({argv + 1, argv + argc});
+    const int exit_code = bsq::dispatch(argv, {argv + 1, argv + argc});
     if (std::fflush(stdout) == 0) return exit_code;
     bsq::fail(bsq::ErrorKind::usage, "cannot write to standard output; is the disk full, or the reader gone?");
   } catch (const bsq::Error& error) {
