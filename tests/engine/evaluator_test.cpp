@@ -12,19 +12,21 @@ namespace {
 /// Sums over the set in batches of `batch_size`, each through an executor of exactly its size.
 EvalResult plain_loop(Backend& backend, Model& model, const ImageSet& set, int batch_size) {
   DeviceMemory memory(backend);
+  ResidentSource source(memory, set, "by hand");
+  std::vector<std::int32_t> order(set.labels.size());
+  std::iota(order.begin(), order.end(), 0);
+  source.begin_epoch(order);
+  const Buffer inputs = memory.allocate_array<StepInputs>("inputs", 1);
+  const Buffer labels = memory.allocate_array<std::int32_t>("labels", order.size());
   model.materialize(nullptr, nullptr);
   EvalResult result;
   for (std::int64_t first = 0; first < set.size(); first += batch_size) {
     const int batch = static_cast<int>(std::min<std::int64_t>(batch_size, set.size() - first));
     Executor executor(memory, model.network(), model.parameters(), batch, DType::f32, ExecutionMode::inference);
-    const InputOptions input = tiny_input();
-    std::vector<float> images;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(batch) * set.image_bytes(); ++i) {
-      const std::size_t channel = i % 3;
-      const float byte = set.pixels[static_cast<std::size_t>(first) * set.image_bytes() + i];
-      images.push_back((byte / 255.0F - input.mean[channel]) / input.std[channel]);
-    }
-    upload_array(backend, executor.images(batch).as<float>(), images);
+    const StepInputs step{.first_sample = first};
+    backend.upload(inputs.data(), &step, sizeof(step));
+    backend.augment(plain_input(tiny_input()), source.samples(), inputs.as<StepInputs>(), batch, executor.images(batch),
+                    labels.as<std::int32_t>());
     executor.forward(batch);
     const std::vector<float> logits = download_view(backend, executor.logits(batch));
     const std::size_t classes = logits.size() / static_cast<std::size_t>(batch);
