@@ -274,7 +274,7 @@ TEST_CASE("in inference every image has the logits it has alone") {
   });
 }
 
-TEST_CASE("inference uses the running statistics and leaves them alone; training moves them") {
+TEST_CASE("inference uses the running statistics and leaves them alone, training moves them") {
   const auto oracle = make_reference_backend();
   NetworkRun inference(*oracle, resnet(Activation::relu6), 3, ExecutionMode::inference);
   const std::vector<HostTensor> before = inference.model.save().tensors;

@@ -64,7 +64,7 @@ TEST_CASE("the published ratio is 32 P over the sum of weights times bits") {
   CHECK(summary.tensors.at(2).zero_percent == 0);
 }
 
-TEST_CASE("an empty layer counts 1 bit a weight in the published ratio; 0 bits are given beside it") {
+TEST_CASE("an empty layer counts 1 bit a weight in the published ratio, and 0 bits are given beside it") {
   const std::vector<BitPlanes> planes = {planes_with(1, 36, 0, 0.5F), planes_with(4, 6, 3, 2.0F),
                                          planes_with(4, 3, 3, 1.0F)};
   const PrecisionSummary summary = summarize_precision(planes, small_layout(), kFloatNumbers);

@@ -181,7 +181,7 @@ TEST_CASE("start values depend on the seed and the name of the parameter, and on
   CHECK(values(deep, name, 1) != values(deep, name, std::uint64_t{1} << 32 | 1));  // all 64 bits count
 }
 
-TEST_CASE("the stem is never quantized and keeps its ReLU; the blocks have the activation and bits asked for") {
+TEST_CASE("the stem is never quantized and keeps its ReLU, and the blocks have the activation and bits asked for") {
   const Network network = make_resnet({.activation = Activation::pact, .act_bits = 3});
   int blocks = 0;
   for (const Node& node : network.nodes()) {

@@ -189,7 +189,7 @@ TEST_CASE("the scale of bit planes is not clamped") {
   });
 }
 
-TEST_CASE("several steps of fixed-point weights are those of the formulas; 0 bits stay zero") {
+TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0 bits stay zero") {
   for_each_backend([](Backend& backend) {
     StoreMemory store_memory(backend);
     const std::vector<int> bits = {3, 0, 8};
