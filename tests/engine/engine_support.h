@@ -27,6 +27,16 @@ inline std::vector<float> download_view(Backend& backend, const TensorView& view
   return download_array(backend, view.as<float>(), static_cast<std::size_t>(view.shape.numel()));
 }
 
+/// for_each_backend with one thread: networks this small only wait for their threads, and tests run side by side.
+/// What threads change is the business of the kernels' tests and of the one on whole experiments.
+template <typename Check>
+void for_each_device(Check&& check) {
+  for (const std::string device : {"reference", "cpu"}) {
+    INFO("backend " << device);
+    check(*make_backend(device, {.threads = 1}));
+  }
+}
+
 /// 8 layers, 4 to 16 channels, 8x8 pixels: the smallest network that has everything a large one has.
 inline ResNetOptions tiny_resnet(Activation activation = Activation::relu6, int act_bits = 0) {
   return {.depth = 8,

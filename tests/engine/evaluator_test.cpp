@@ -72,7 +72,7 @@ void check_same(const EvalResult& actual, const EvalResult& expected) {
 }  // namespace
 
 TEST_CASE("an evaluation counts as a plain loop over the logits does, with an uneven last batch") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     const ImageSet set = pictures_of_nine_classes(22);
     TestModel test(backend, make_resnet(nine_classes(0)), {}, start_as_planes());
     ResidentSource source(test.memory, set, "test");
@@ -108,7 +108,7 @@ TEST_CASE("the scale of quantized activations is that of each batch, and so the 
 }
 
 TEST_CASE("an evaluation changes nothing, follows the weights, and sees the set in its own order") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     const ImageSet set = pictures_of_nine_classes(10);
     TestModel test(backend, make_resnet(nine_classes(4)), {}, start_as_planes());
     ResidentSource source(test.memory, set, "test");

@@ -237,7 +237,7 @@ TEST_CASE("every backend gives the oracle's logits and gradients for a whole net
 }
 
 TEST_CASE("a smaller batch than planned is computed as by an executor planned for it") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     for (const int batch : {1, 3}) {
       INFO("batch " << batch);
       NetworkRun large(backend, resnet(Activation::relu6), 4);
@@ -258,7 +258,7 @@ TEST_CASE("a smaller batch than planned is computed as by an executor planned fo
 }
 
 TEST_CASE("in inference every image has the logits it has alone") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     NetworkRun all(backend, resnet(Activation::relu6), 4, ExecutionMode::inference);
     all.forward();
     const std::vector<float> together = all.logits();
@@ -288,7 +288,7 @@ TEST_CASE("inference uses the running statistics and leaves them alone, training
 }
 
 TEST_CASE("no operation of a network writes outside the buffers planned for it") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     for (const bool smaller : {false, true}) {
       GuardingBackend guarding(backend);
       NetworkRun run(guarding, resnet(Activation::pact), 3);
@@ -305,7 +305,7 @@ TEST_CASE("no operation of a network writes outside the buffers planned for it")
 }
 
 TEST_CASE("a step reads nothing that it has not written") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     NetworkRun clean(backend, resnet(Activation::relu6), 3);
     NetworkRun poisoned(backend, resnet(Activation::relu6), 3);
     const std::vector<std::byte> nan(poisoned.executor.plan().arena_bytes, std::byte{0xFF});
@@ -324,7 +324,7 @@ TEST_CASE("a step reads nothing that it has not written") {
 }
 
 TEST_CASE("scratch memory planned for the largest batch is enough for every smaller one") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     for (const int channels : {3, 16, 64}) {
       for (const int stride : {1, 2}) {
         ConvGeometry geometry{.height = 16, .width = 16, .in_channels = channels, .out_channels = 32, .stride = stride};

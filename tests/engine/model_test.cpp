@@ -34,7 +34,7 @@ std::int64_t counter_of(const TensorFile& file, const std::string& module) {
 }  // namespace
 
 TEST_CASE("running statistics move a tenth of the way to each batch, with the unbiased variance") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     TestModel test(backend, tiny());
     Executor executor(test.memory, test.model.network(), test.model.parameters(), 3, DType::f32,
                       ExecutionMode::training);
@@ -82,7 +82,7 @@ TEST_CASE("num_batches_tracked counts the training steps of every norm and survi
 }
 
 TEST_CASE("plain parameters and statistics come back from a file bit for bit") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     TestModel test(backend, tiny(Activation::pact, 2), {}, start_as_planes());
     ResidentSource source(test.memory, tiny_pictures("trained", 6), "training");
     source.begin_epoch({0, 1, 2, 3, 4, 5});

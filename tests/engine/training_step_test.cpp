@@ -117,7 +117,7 @@ std::vector<std::pair<std::string, TestModel::MakeWeights>> all_forms() {
 }  // namespace
 
 TEST_CASE("a recorded step gives the bits of its operations called one by one, in every form of the weights") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     for (const auto& [form, weights] : all_forms()) {
       INFO(form);
       Setup recorded(backend, weights);
@@ -166,7 +166,7 @@ TEST_CASE("metrics land in the slot of their step and leave the others alone") {
 }
 
 TEST_CASE("a smaller last batch is the step that a trainer of that batch size would take") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     Setup large(backend, start_as_planes());
     Setup small(backend, start_as_planes());
     TrainingStep large_step = large.make_step(4);
@@ -191,7 +191,7 @@ TEST_CASE("a step of learning rate 0 moves statistics and momentum, and no weigh
 }
 
 TEST_CASE("after a re-quantization and a recapture training goes on as from a model made of those planes") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     Setup setup(backend, start_as_planes(6));
     TrainingStep step = setup.make_step();
     for (const StepOfEpoch& next : two_epochs()) step.run(next.batch, next.inputs);
@@ -222,7 +222,7 @@ TEST_CASE("after a re-quantization and a recapture training goes on as from a mo
 }
 
 TEST_CASE("training on a few pictures learns them by heart, in every form of the weights") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     for (const auto& [form, weights] : all_forms()) {
       INFO(form);
       Setup setup(backend, weights);

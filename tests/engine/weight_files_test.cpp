@@ -90,7 +90,7 @@ TEST_CASE("weights and momentum of every form come back from a file bit for bit 
   const TemporaryFolder folder;
   const std::string form = GENERATE("float", "planes", "fixed");
   INFO(form);
-  for_each_backend([&](Backend& backend) {
+  for_each_device([&](Backend& backend) {
     StoreMemory first_memory(backend);
     StoreMemory second_memory(backend);
     const ArenaLayout& layout = first_memory.layout;
@@ -152,7 +152,7 @@ TEST_CASE("layers see the same weights whatever the form, bit for bit on every b
   const ArenaLayout layout = store_layout();
   const auto planes = trained(layout);
   const std::vector<FixedPoint> fixed = to_fixed(planes);
-  for_each_backend([&](Backend& backend) {
+  for_each_device([&](Backend& backend) {
     const auto expected = materialized(backend, planes);
     CHECK(materialized(backend, fixed) == expected);
     CHECK(materialized(backend, to_planes(fixed, {})) == expected);

@@ -93,7 +93,7 @@ std::vector<BitPlanes> planes_for(const ArenaLayout& layout, const std::vector<i
 }  // namespace
 
 TEST_CASE("dense weights step as PyTorch's SGD does") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     StoreMemory store_memory(backend);
     DenseWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), "weights");
     std::vector<std::vector<SgdNumber>> oracle;
@@ -121,7 +121,7 @@ TEST_CASE("dense weights step as PyTorch's SGD does") {
 }
 
 TEST_CASE("effective weights and penalty of bit planes are those of the formulas, at every width") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     for (int bits = 1; bits <= 8; ++bits) {
       StoreMemory store_memory(backend);
       const auto planes = planes_for(store_memory.layout, {bits, 9 - bits, 1 + bits % 3});
@@ -143,7 +143,7 @@ TEST_CASE("effective weights and penalty of bit planes are those of the formulas
 }
 
 TEST_CASE("several steps of bit planes are those of the formulas, into both clamps") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     constexpr float kAlpha = 0.3F;
     StoreMemory store_memory(backend);
     const auto planes = planes_for(store_memory.layout, {4, 8, 1});
@@ -173,7 +173,7 @@ TEST_CASE("several steps of bit planes are those of the formulas, into both clam
 }
 
 TEST_CASE("the scale of bit planes is not clamped") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     StoreMemory store_memory(backend);
     std::vector<BitPlanes> planes = planes_for(store_memory.layout, {3, 3, 3});
     planes[0].scale = 50;
@@ -190,7 +190,7 @@ TEST_CASE("the scale of bit planes is not clamped") {
 }
 
 TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0 bits stay zero") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     StoreMemory store_memory(backend);
     const std::vector<int> bits = {3, 0, 8};
     std::vector<FixedPoint> start;
@@ -247,7 +247,7 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
 }
 
 TEST_CASE("a reset momentum makes the next step a first step") {
-  for_each_backend([](Backend& backend) {
+  for_each_device([](Backend& backend) {
     const auto one_more_step = [&](bool with_history) {
       StoreMemory store_memory(backend);
       const auto planes = planes_for(store_memory.layout, {4, 2, 3});
