@@ -1,0 +1,58 @@
+// cuBLAS thinks in columns: the product c = a b of row-major matrices is c^T = b^T a^T there, operands swapped.
+#include "kernels/cuda/cublas.h"
+
+#include "kernels/error.h"
+
+#include <cublas_v2.h>
+
+namespace bsq::cuda {
+namespace {
+
+[[noreturn]] void fail_cublas(cublasStatus_t status, const char* call, const char* file, int line) {
+  fail(ErrorKind::device, "{}:{}: {}: {}", file, line, call, cublasGetStatusString(status));
+}
+
+#define BSQ_CUBLAS_CHECK(...)                                                                                \
+  do {                                                                                                       \
+    const cublasStatus_t bsq_cublas_status = (__VA_ARGS__);                                                  \
+    if (bsq_cublas_status != CUBLAS_STATUS_SUCCESS)                                                          \
+      fail_cublas(bsq_cublas_status, #__VA_ARGS__, __FILE__, __LINE__);                                      \
+  } while (false)
+
+}  // namespace
+
+CublasHandle::CublasHandle(cudaStream_t stream, bool allow_tf32) {
+  BSQ_CUBLAS_CHECK(cublasCreate(&handle_));
+  cublasStatus_t status = cublasSetStream(handle_, stream);
+  // Without atomics and on one stream the same call gives the same bits.
+  if (status == CUBLAS_STATUS_SUCCESS) status = cublasSetAtomicsMode(handle_, CUBLAS_ATOMICS_NOT_ALLOWED);
+  if (status == CUBLAS_STATUS_SUCCESS)
+    status = cublasSetMathMode(handle_, allow_tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH);
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  cublasDestroy(handle_);
+  BSQ_CUBLAS_CHECK(status);
+}
+
+CublasHandle::~CublasHandle() {
+  cublasDestroy(handle_);
+}
+
+void CublasHandle::gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) const {
+  const auto [m, n, k, transpose_a, transpose_b] = geometry;
+  const float alpha = 1;
+  const float beta = mode == GradMode::accumulate ? 1.0F : 0.0F;
+  BSQ_CUBLAS_CHECK(cublasSgemm(handle_, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
+                               n, m, k, &alpha, b, transpose_b ? k : n, a, transpose_a ? m : k, &beta, c, n));
+}
+
+std::string cublas_version() {
+  int major = 0;
+  int minor = 0;
+  int patch = 0;
+  BSQ_CUBLAS_CHECK(cublasGetProperty(MAJOR_VERSION, &major));
+  BSQ_CUBLAS_CHECK(cublasGetProperty(MINOR_VERSION, &minor));
+  BSQ_CUBLAS_CHECK(cublasGetProperty(PATCH_LEVEL, &patch));
+  return fmt::format("{}.{}.{}", major, minor, patch);
+}
+
+}  // namespace bsq::cuda

@@ -1,0 +1,248 @@
+// CudaBackend: memory and graphs; every operation goes to a launcher of kernels.h or to DenseMath.
+#include "kernels/cuda/cuda_backend.h"
+
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/kernels.h"
+#include "kernels/error.h"
+
+namespace bsq::cuda {
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024.0;
+constexpr int kOldestCapability = 80;  // what the kernels are compiled for
+
+/// A graph, instantiated once and launched at every replay.
+class CapturedGraph final : public CapturedWork {
+ public:
+  CapturedGraph(cudaGraph_t graph, cudaStream_t stream) : stream_(stream) {
+    const cudaError_t status = cudaGraphInstantiate(&executable_, graph, 0);
+    cudaGraphDestroy(graph);
+    BSQ_CUDA_CHECK(status);
+  }
+  CapturedGraph(const CapturedGraph&) = delete;
+  CapturedGraph& operator=(const CapturedGraph&) = delete;
+  ~CapturedGraph() override { cudaGraphExecDestroy(executable_); }
+  void replay() override { BSQ_CUDA_CHECK(cudaGraphLaunch(executable_, stream_)); }
+
+ private:
+  cudaStream_t stream_;
+  cudaGraphExec_t executable_ = nullptr;
+};
+
+int current_device() {
+  int device = 0;
+  BSQ_CUDA_CHECK(cudaGetDevice(&device));
+  return device;
+}
+
+}  // namespace
+
+Stream::Stream() {
+  BSQ_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+}
+
+Stream::~Stream() {
+  cudaStreamDestroy(stream_);
+}
+
+CudaBackend::CudaBackend(const MathFactory& make_math) {
+  cudaDeviceProp properties{};
+  BSQ_CUDA_CHECK(cudaGetDeviceProperties(&properties, current_device()));
+  device_name_ = properties.name;
+  compute_capability_ = properties.major * 10 + properties.minor;
+  if (compute_capability_ < kOldestCapability)
+    fail(ErrorKind::device, "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; set device: cpu",
+         device_name_, properties.major, properties.minor);
+  math_ = make_math(stream_.get());
+}
+
+std::string CudaBackend::describe() const {
+  return fmt::format("cuda, {}, compute capability {}.{}, {}", device_name_, compute_capability_ / 10,
+                     compute_capability_ % 10, math_->describe());
+}
+
+bool CudaBackend::supports(DType dtype, std::string& why) const {
+  if (dtype == DType::f32 || dtype == DType::bf16) return true;
+  why = "only f32 and bf16 are supported";
+  return false;
+}
+
+// ---- memory
+// -----------------------------------------------------------------------------------------------------------
+
+void* CudaBackend::allocate(std::size_t size_bytes) {
+  void* data = nullptr;
+  const cudaError_t status = cudaMalloc(&data, size_bytes == 0 ? 1 : size_bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // not sticky: the device can be used on
+    std::size_t free_bytes = 0;
+    std::size_t total_bytes = 0;
+    BSQ_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
+    fail(ErrorKind::device,
+         "out of device memory: wanted {:.1f} MiB, {:.1f} MiB are free of {:.1f}; try a smaller data.batch_size",
+         static_cast<double>(size_bytes) / kMiB, static_cast<double>(free_bytes) / kMiB,
+         static_cast<double>(total_bytes) / kMiB);
+  }
+  BSQ_CUDA_CHECK(status);
+  return data;
+}
+
+void CudaBackend::release(void* data) noexcept {
+  cudaFree(data);  // an error here is one that an earlier call has reported, or will
+}
+
+void CudaBackend::upload(void* device, const void* host, std::size_t size_bytes) {
+  BSQ_CUDA_CHECK(cudaMemcpyAsync(device, host, size_bytes, cudaMemcpyHostToDevice, stream_.get()));
+}
+
+void CudaBackend::download(void* host, const void* device, std::size_t size_bytes) {
+  BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, stream_.get()));
+  synchronize();
+}
+
+void CudaBackend::fill_zero(void* device, std::size_t size_bytes) {
+  BSQ_CUDA_CHECK(cudaMemsetAsync(device, 0, size_bytes, stream_.get()));
+}
+
+void CudaBackend::synchronize() {
+  BSQ_CUDA_CHECK(cudaStreamSynchronize(stream_.get()));
+}
+
+std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue) {
+  cudaGraph_t graph = nullptr;
+  BSQ_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
+  try {
+    enqueue();
+  } catch (...) {  // the stream must not stay in capture
+    cudaStreamEndCapture(stream_.get(), &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    throw;
+  }
+  BSQ_CUDA_CHECK(cudaStreamEndCapture(stream_.get(), &graph));
+  return std::make_unique<CapturedGraph>(graph, stream_.get());
+}
+
+// ---- input and convolution
+// ----------------------------------------------------------------------------------------------
+
+void CudaBackend::augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
+                          TensorView output, std::int32_t* labels) {
+  cuda::augment({rule, source, inputs, batch, output, labels}, stream_.get());
+}
+
+std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
+  return math_->conv2d_scratch_bytes(geometry);
+}
+
+void CudaBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+                                 void* scratch) {
+  math_->conv2d_forward(geometry, input, weight, output, scratch);
+}
+
+void CudaBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+                                       void* d_input, GradMode mode, void* scratch) {
+  math_->conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
+}
+
+void CudaBackend::conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
+                                         float* d_weight, void* scratch) {
+  math_->conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
+}
+
+// ---- batch norm, shortcut, activation, quantizer
+// ------------------------------------------------------------------------
+
+std::size_t CudaBackend::norm_act_scratch_bytes(const NormActGeometry& geometry) {
+  return cuda::norm_act_scratch_bytes(geometry);
+}
+
+void CudaBackend::norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x,
+                                   const void* shortcut, const NormParameters& parameters, const NormSaved& saved,
+                                   void* y, void* scratch) {
+  cuda::norm_act_forward({geometry, rule, x, shortcut, parameters, saved, y, scratch}, stream_.get());
+}
+
+void CudaBackend::norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
+                                    const void* x, const void* shortcut, const NormParameters& parameters,
+                                    const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
+                                    const NormGradients& gradients, void* scratch) {
+  cuda::norm_act_backward(
+      {geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients, scratch},
+      stream_.get());
+}
+
+// ---- head
+// ---------------------------------------------------------------------------------------------------------------
+
+void CudaBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) {
+  cuda::average_pool_forward(geometry, input, output, stream_.get());
+}
+
+void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) {
+  cuda::average_pool_backward(geometry, d_output, d_input, stream_.get());
+}
+
+void CudaBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
+                                 const float* bias, float* output) {
+  const auto [batch, in_features, out_features] = geometry;
+  fill_with_bias(geometry, bias, output, stream_.get());
+  math_->gemm({.m = batch, .n = out_features, .k = in_features, .transpose_b = true}, input, weight,
+              GradMode::accumulate, output);
+}
+
+void CudaBackend::linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
+                                  const float* weight, float* d_input, float* d_weight, float* d_bias) {
+  const auto [batch, in_features, out_features] = geometry;
+  math_->gemm({.m = batch, .n = in_features, .k = out_features}, d_output, weight, GradMode::overwrite, d_input);
+  math_->gemm({.m = out_features, .n = in_features, .k = batch, .transpose_a = true}, d_output, input,
+              GradMode::overwrite, d_weight);
+  bias_gradient(geometry, d_output, d_bias, stream_.get());
+}
+
+void CudaBackend::softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
+                                        float* d_logits, const StepInputs* inputs, StepMetrics* metrics) {
+  cuda::softmax_cross_entropy(batch, classes, logits, labels, d_logits, inputs, metrics, stream_.get());
+}
+
+// ---- weights
+// ------------------------------------------------------------------------------------------------------------
+
+std::size_t CudaBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
+  return cuda::planes_scratch_bytes(tensors.host);
+}
+
+void CudaBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
+                                      float* weights, float* plane_norms, const StepInputs* inputs,
+                                      StepMetrics* metrics, void* scratch) {
+  cuda::weights_from_planes({tensors, planes, scales, weights, plane_norms, inputs, metrics, scratch}, stream_.get());
+}
+
+void CudaBackend::planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
+                              const StepInputs* inputs, const float* d_weights, const float* plane_norms, float* planes,
+                              float* plane_momentum, float* scales, float* scale_momentum, void* scratch) {
+  cuda::planes_step(
+      {tensors, rule, alpha, inputs, d_weights, plane_norms, planes, plane_momentum, scales, scale_momentum, scratch},
+      stream_.get());
+}
+
+std::size_t CudaBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
+  return cuda::fixed_scratch_bytes(tensors.host);
+}
+
+void CudaBackend::weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
+                                     float* weights) {
+  cuda::weights_from_fixed(tensors, u, scales, weights, stream_.get());
+}
+
+void CudaBackend::fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
+                             const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
+                             void* scratch) {
+  cuda::fixed_step({tensors, rule, inputs, d_weights, u, u_momentum, scales, scale_momentum, scratch}, stream_.get());
+}
+
+void CudaBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
+                           float* parameter, float* momentum) {
+  cuda::sgd_step(numel, rule, inputs, gradient, parameter, momentum, stream_.get());
+}
+
+}  // namespace bsq::cuda

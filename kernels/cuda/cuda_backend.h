@@ -1,0 +1,94 @@
+// The CUDA backend: own kernels, and DenseMath for convolutions and matrix products, on one stream.
+#pragma once
+
+#include "kernels/backend.h"
+#include "kernels/cuda/dense_math.h"
+
+namespace bsq::cuda {
+
+/// A CUDA stream of its own, not synchronised with the default one.
+class Stream {
+ public:
+  Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream();
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+class CudaBackend final : public Backend {
+ public:
+  using MathFactory = std::function<std::unique_ptr<DenseMath>(cudaStream_t)>;
+
+  /// On the device that is current. Throws Error(device) where it cannot be used.
+  explicit CudaBackend(const MathFactory& make_math);
+
+  std::string name() const override { return "cuda"; }
+  std::string describe() const override;
+  /// f32, and bf16 on devices that multiply it (compute capability 8.0).
+  bool supports(DType dtype, std::string& why) const override;
+
+  void* allocate(std::size_t size_bytes) override;
+  void release(void* data) noexcept override;
+  void upload(void* device, const void* host, std::size_t size_bytes) override;
+  void download(void* host, const void* device, std::size_t size_bytes) override;
+  void fill_zero(void* device, std::size_t size_bytes) override;
+  void synchronize() override;
+  /// Records a CUDA graph; nothing runs before its first replay.
+  std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
+
+  void augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
+               TensorView output, std::int32_t* labels) override;
+
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override;
+  void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+                      void* scratch) override;
+  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight, void* d_input,
+                            GradMode mode, void* scratch) override;
+  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
+                              void* scratch) override;
+
+  std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) override;
+  void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x, const void* shortcut,
+                        const NormParameters& parameters, const NormSaved& saved, void* y, void* scratch) override;
+  void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y, const void* x,
+                         const void* shortcut, const NormParameters& parameters, const NormSaved& saved, void* d_x,
+                         void* d_shortcut, GradMode shortcut_mode, const NormGradients& gradients,
+                         void* scratch) override;
+
+  void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) override;
+  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) override;
+  void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
+                      float* output) override;
+  void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
+                       float* d_input, float* d_weight, float* d_bias) override;
+  void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
+                             const StepInputs* inputs, StepMetrics* metrics) override;
+
+  void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
+                           float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
+                           void* scratch) override;
+  void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha, const StepInputs* inputs,
+                   const float* d_weights, const float* plane_norms, float* planes, float* plane_momentum,
+                   float* scales, float* scale_momentum, void* scratch) override;
+  std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) override;
+  void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
+                          float* weights) override;
+  void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
+                  const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
+                  void* scratch) override;
+  std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) override;
+  void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
+                float* parameter, float* momentum) override;
+
+ private:
+  int compute_capability_ = 0;  // major * 10 + minor
+  std::string device_name_;
+  Stream stream_;
+  std::unique_ptr<DenseMath> math_;
+};
+
+}  // namespace bsq::cuda

@@ -1,0 +1,47 @@
+// Convolutions and matrix products: what the CUDA backend leaves to the vendor's libraries. Contracts: backend.h.
+#pragma once
+
+#include "kernels/types.h"
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+namespace bsq::cuda {
+
+/// c [m, n] = a b, row-major; a is [m, k], or [k, m] where transposed, b is [k, n], or [n, k] where transposed.
+struct GemmGeometry {
+  int m = 0;
+  int n = 0;
+  int k = 0;
+  bool transpose_a = false;
+  bool transpose_b = false;
+};
+
+class DenseMath {
+ public:
+  DenseMath() = default;
+  DenseMath(const DenseMath&) = delete;
+  DenseMath& operator=(const DenseMath&) = delete;
+  virtual ~DenseMath() = default;
+
+  /// Library versions, for logs.
+  virtual std::string describe() const = 0;
+  /// Chooses the algorithms of a geometry when it is first asked; all later calls find them chosen.
+  virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
+  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+                              void* scratch) = 0;
+  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+                                    void* d_input, GradMode mode, void* scratch) = 0;
+  virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
+                                      float* d_weight, void* scratch) = 0;
+  /// In float32. `mode`: c is overwritten, or added to.
+  virtual void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) = 0;
+};
+
+/// cuDNN and cuBLAS on `stream`. `allow_tf32`: float32 products may round their operands to tf32.
+std::unique_ptr<DenseMath> make_vendor_math(cudaStream_t stream, bool allow_tf32);
+
+}  // namespace bsq::cuda

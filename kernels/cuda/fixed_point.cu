@@ -1,0 +1,81 @@
+// Fixed-point weights of all layers: the weights a convolution reads, and the SGD step of what is trained.
+//
+// weights_from_fixed moves 8 bytes a weight; fixed_step 20: u, its momentum and dW read, u and momentum written.
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/scale_step.cuh"
+#include "kernels/cuda/weight_chunks.cuh"
+
+namespace bsq::cuda {
+namespace {
+
+// grid one block per chunk, block kChunkThreads, one thread per vector of weights
+__global__ void round_weights(const FixedTensor* tensors, const float* u, const float* scales, float* weights) {
+  const Chunk chunk(tensors, blockIdx.x);
+  const FixedTensor tensor = tensors[chunk.tensor];
+  const auto levels = static_cast<float>((1 << tensor.bits) - 1);
+  const float scale = scales[chunk.tensor];
+  for_chunk(chunk, tensor.numel, [&]<int Width>(std::int64_t index) {
+    float value[Width];
+    load<Width>(u + tensor.weight_offset + index, value);
+    for (int i = 0; i < Width; ++i) value[i] = tensor.bits == 0 ? 0.0F : scale * quantize(value[i] * levels, levels);
+    store<Width>(weights + tensor.weight_offset + index, value);
+  });
+}
+
+/// Returns q dW, summed over the Width weights.
+template <int Width>
+__device__ float step_weights(const FixedStepArgs& args, float scale, float levels, float learning_rate,
+                              std::int64_t at) {
+  float value[Width];
+  float d_weight[Width];
+  float velocity[Width];
+  load<Width>(args.u + at, value);
+  load<Width>(args.d_weights + at, d_weight);
+  load<Width>(args.u_momentum + at, velocity);
+  float sum = 0;
+  for (int i = 0; i < Width; ++i) {
+    sum = fmaf(quantize(value[i] * levels, levels), d_weight[i], sum);
+    const float gradient = fmaf(scale, d_weight[i], args.rule.weight_decay * value[i]);
+    value[i] = clamped(sgd_moved(value[i], gradient, args.rule.momentum, learning_rate, velocity[i]), -1.0F, 1.0F);
+  }
+  store<Width>(args.u_momentum + at, velocity);
+  store<Width>(args.u + at, value);
+  return sum;
+}
+
+// grid one block per chunk, block kChunkThreads, one thread per vector of weights
+__global__ void step_fixed(FixedStepArgs args, float* partials) {
+  BSQ_SHARED(float, shared, [kChunkThreads / kWarp]);
+  const Chunk chunk(args.tensors.device, blockIdx.x);
+  const FixedTensor tensor = args.tensors.device[chunk.tensor];
+  if (tensor.bits == 0) return;  // the whole block: nothing of this tensor moves
+  const auto levels = static_cast<float>((1 << tensor.bits) - 1);
+  const float scale = args.scales[chunk.tensor];
+  float d_scale = 0;
+  for_chunk(chunk, tensor.numel, [&]<int Width>(std::int64_t index) {
+    d_scale += step_weights<Width>(args, scale, levels, args.inputs->learning_rate, tensor.weight_offset + index);
+  });
+  d_scale = reduce_block(d_scale, shared, Sum());
+  if (threadIdx.x == 0) partials[blockIdx.x] = d_scale;
+}
+
+}  // namespace
+
+std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
+  return static_cast<std::size_t>(total_chunks(tensors)) * sizeof(float);
+}
+
+void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales, float* weights,
+                        cudaStream_t stream) {
+  const auto chunks = static_cast<unsigned>(total_chunks(tensors.host));
+  launch(round_weights, dim3(chunks), dim3(kChunkThreads), 0, stream, tensors.device, u, scales, weights);
+}
+
+void fixed_step(const FixedStepArgs& args, cudaStream_t stream) {
+  auto* partials = static_cast<float*>(args.scratch);
+  const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
+  launch(step_fixed, dim3(chunks), dim3(kChunkThreads), 0, stream, args, partials);
+  step_scales(args.tensors, {args.rule, args.inputs, partials, args.scales, args.scale_momentum}, stream);
+}
+
+}  // namespace bsq::cuda

@@ -1,0 +1,55 @@
+// The launchers of the CUDA kernels, one an operation of kernels/backend.h, whose contracts hold here. Each enqueues on
+// `stream` and returns; all pointers are device memory. A launch that is refused throws Error(device).
+#pragma once
+
+#include "kernels/operation_args.h"
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace bsq::cuda {
+
+// ---- input (augment.cu) ---------------------------------------------------------------------------------------------
+void augment(const AugmentArgs& args, cudaStream_t stream);
+
+// ---- operands of a bf16 convolution (cast.cu)
+// ---------------------------------------------------------------------------
+/// `to`: [numel] bf16, 16-byte aligned as `from` is.
+void cast_to_bf16(std::int64_t numel, const float* from, void* to, cudaStream_t stream);
+
+// ---- batch norm + shortcut + activation + quantizer (norm_act_forward.cu, norm_act_backward.cu)
+// -------------------------
+/// Of forward and backward.
+std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry);
+void norm_act_forward(const NormActForwardArgs& args, cudaStream_t stream);
+void norm_act_backward(const NormActBackwardArgs& args, cudaStream_t stream);
+
+// ---- head (head.cu) -------------------------------------------------------------------------------------------------
+void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output, cudaStream_t stream);
+void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input, cudaStream_t stream);
+/// output [N, O]: every row becomes `bias`, for a matrix product to be added.
+void fill_with_bias(const LinearGeometry& geometry, const float* bias, float* output, cudaStream_t stream);
+/// d_bias [O] = column sums of d_output.
+void bias_gradient(const LinearGeometry& geometry, const float* d_output, float* d_bias, cudaStream_t stream);
+void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
+                           const StepInputs* inputs, StepMetrics* metrics, cudaStream_t stream);
+
+// ---- bit planes (bit_planes.cu) -------------------------------------------------------------------------------------
+std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors);
+void weights_from_planes(const PlanesForwardArgs& args, cudaStream_t stream);
+void planes_step(const PlanesStepArgs& args, cudaStream_t stream);
+
+// ---- fixed-point weights (fixed_point.cu) ---------------------------------------------------------------------------
+std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors);
+void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales, float* weights,
+                        cudaStream_t stream);
+void fixed_step(const FixedStepArgs& args, cudaStream_t stream);
+
+// ---- plain parameters (sgd_step.cu) ---------------------------------------------------------------------------------
+void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
+              float* parameter, float* momentum, cudaStream_t stream);
+
+}  // namespace bsq::cuda

@@ -1,0 +1,176 @@
+// norm_act backward: one pass for the sums of a channel, one that writes dx and d_shortcut; z is recomputed, not
+// stored.
+//
+// Least bytes, e = bytes of an element: 5 e rows C (x and dy twice, dx once); with a shortcut 3 e rows C more, and one
+// e rows C more where its gradient is accumulated.
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/norm_act.cuh"
+
+namespace bsq::cuda {
+namespace {
+
+enum Field { kSum, kProjection, kClipped, kFields };
+
+/// dx = scale dz + slope (x - mean) + offset; [C] each, behind the partial sums.
+struct Coefficients {
+  float* slope = nullptr;
+  float* offset = nullptr;
+};
+
+/// A vector of x and dy, and the z it had.
+template <int Width>
+struct Gradients {
+  float value[Width];
+  float d_y[Width];
+  float z[Width];
+
+  template <typename T>
+  __device__ Gradients(const T* x, const T* shortcut, const T* d_y_from, std::int64_t at,
+                       const Normalization<Width>& normalization) {
+    float addend[Width] = {};
+    load<Width>(x + at, value);
+    load<Width>(d_y_from + at, d_y);
+    if (shortcut != nullptr) load<Width>(shortcut + at, addend);
+    for (int i = 0; i < Width; ++i) z[i] = normalization.z(value[i], addend[i], i);
+  }
+};
+
+// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
+template <typename T, int Width>
+__global__ void sum_gradients(ChannelTiles tiles, Activation activation, const T* x, const T* shortcut, const T* d_y,
+                              NormParameters parameters, NormSaved saved, PartialTable partials) {
+  BSQ_SHARED(float, shared, [kTileThreads * Width]);
+  const TilePlace place(tiles);
+  float sum[Width] = {};
+  float projection[Width] = {};
+  float clipped[Width] = {};
+  if (place.active) {
+    const Normalization<Width> normalization(parameters, saved, place.channel);
+    const Clamp clamp(activation, parameters.clip);
+    float mean[Width];
+    for (int i = 0; i < Width; ++i) mean[i] = saved.mean[place.channel + i];
+    for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
+      const Gradients<Width> at(x, shortcut, d_y, row * tiles.channels + place.channel, normalization);
+      for (int i = 0; i < Width; ++i) {
+        const float d_z = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
+        sum[i] += d_z;
+        projection[i] = fmaf(d_z, at.value[i] - mean[i], projection[i]);
+        if (at.z[i] >= clamp.ceiling) clipped[i] += at.d_y[i];
+      }
+    }
+  }
+  reduce_lanes<Width>(tiles, place, sum, shared, Sum());
+  reduce_lanes<Width>(tiles, place, projection, shared, Sum());
+  if (activation == Activation::pact) reduce_lanes<Width>(tiles, place, clipped, shared, Sum());
+  if (!place.active || place.lane != 0) return;
+  const int row_block = static_cast<int>(blockIdx.x);
+  for (int i = 0; i < Width; ++i) {
+    partials.at(row_block, kSum, place.channel + i) = sum[i];
+    partials.at(row_block, kProjection, place.channel + i) = projection[i];
+    if (activation == Activation::pact) partials.at(row_block, kClipped, place.channel + i) = clipped[i];
+  }
+}
+
+// grid 1, block (kFinishChannels, kFinishLanes), one column of threads per channel
+__global__ void finish_gradients(ChannelTiles tiles, Activation activation, PartialTable partials,
+                                 NormParameters parameters, NormSaved saved, NormGradients gradients,
+                                 Coefficients coefficients) {
+  BSQ_SHARED(double, shared, [kFinishChannels * kFinishLanes]);
+  const auto rows = static_cast<double>(tiles.rows);
+  double d_clip = 0;
+  for (int first = 0; first < tiles.channels; first += kFinishChannels) {
+    const int channel = first + static_cast<int>(threadIdx.x);
+    const double sum = combine_row_blocks(partials, tiles.row_blocks, kSum, channel, 0.0, shared, Sum());
+    const double projection = combine_row_blocks(partials, tiles.row_blocks, kProjection, channel, 0.0, shared, Sum());
+    if (activation == Activation::pact)
+      d_clip += combine_row_blocks(partials, tiles.row_blocks, kClipped, channel, 0.0, shared, Sum());
+    if (threadIdx.y != 0 || channel >= tiles.channels) continue;
+    const double inv_std = saved.inv_std[channel];
+    const double scale = parameters.gamma[channel] * inv_std;
+    gradients.d_beta[channel] = static_cast<float>(sum);
+    gradients.d_gamma[channel] = static_cast<float>(projection * inv_std);
+    coefficients.slope[channel] = static_cast<float>(-scale * inv_std * inv_std * projection / rows);
+    coefficients.offset[channel] = static_cast<float>(-scale * sum / rows);
+  }
+  if (activation != Activation::pact || threadIdx.y != 0) return;
+  d_clip = reduce_warp(d_clip, Sum());  // the threads of lane 0 are a warp
+  if (threadIdx.x == 0) *gradients.d_clip = static_cast<float>(d_clip);
+}
+
+// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
+template <typename T, int Width>
+__global__ void write_gradients(ChannelTiles tiles, Activation activation, const T* x, const T* shortcut, const T* d_y,
+                                NormParameters parameters, NormSaved saved, Coefficients coefficients, T* d_x,
+                                T* d_shortcut, GradMode shortcut_mode) {
+  const TilePlace place(tiles);
+  if (!place.active) return;
+  const Normalization<Width> normalization(parameters, saved, place.channel);
+  const Clamp clamp(activation, parameters.clip);
+  float mean[Width];
+  float slope[Width];
+  float offset[Width];
+  for (int i = 0; i < Width; ++i) {
+    mean[i] = saved.mean[place.channel + i];
+    slope[i] = coefficients.slope[place.channel + i];
+    offset[i] = coefficients.offset[place.channel + i];
+  }
+  for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
+    const std::int64_t index = row * tiles.channels + place.channel;
+    const Gradients<Width> at(x, shortcut, d_y, index, normalization);
+    float d_z[Width];
+    float result[Width];
+    for (int i = 0; i < Width; ++i) {
+      d_z[i] = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
+      result[i] = fmaf(d_z[i], normalization.scale[i], fmaf(at.value[i] - mean[i], slope[i], offset[i]));
+    }
+    store<Width>(d_x + index, result);
+    if (d_shortcut == nullptr) continue;
+    if (shortcut_mode == GradMode::accumulate) {
+      float before[Width];
+      load<Width>(d_shortcut + index, before);
+      for (int i = 0; i < Width; ++i) d_z[i] += before[i];
+    }
+    store<Width>(d_shortcut + index, d_z);
+  }
+}
+
+template <typename T, int Width>
+void run(const NormActBackwardArgs& args, cudaStream_t stream) {
+  const ChannelTiles tiles(args.geometry.rows, args.geometry.channels, kVectorWidth<T>);
+  const auto* x = static_cast<const T*>(args.x);
+  const auto* shortcut = static_cast<const T*>(args.shortcut);
+  const auto* d_y = static_cast<const T*>(args.d_y);
+  const int channels = args.geometry.channels;
+  const PartialTable partials{static_cast<float*>(args.scratch), kFields, channels};
+  float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * channels;
+  const Coefficients coefficients{behind, behind + channels};
+  launch(sum_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args.rule.activation, x, shortcut,
+         d_y, args.parameters, args.saved, partials);
+  launch(finish_gradients, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args.rule.activation,
+         partials, args.parameters, args.saved, args.gradients, coefficients);
+  launch(write_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args.rule.activation, x,
+         shortcut, d_y, args.parameters, args.saved, coefficients, static_cast<T*>(args.d_x),
+         static_cast<T*>(args.d_shortcut), args.shortcut_mode);
+}
+
+template <typename T>
+void run_any_width(const NormActBackwardArgs& args, cudaStream_t stream) {
+  args.geometry.channels % kVectorWidth<T> == 0 ? run<T, kVectorWidth<T>>(args, stream) : run<T, 1>(args, stream);
+}
+
+}  // namespace
+
+std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) {
+  constexpr int most_fields = 4;  // forward's; backward has one less
+  constexpr int coefficient_fields = 2;
+  const ChannelTiles tiles(geometry.rows, geometry.channels,
+                           geometry.dtype == DType::bf16 ? kVectorWidth<__nv_bfloat16> : kVectorWidth<float>);
+  return static_cast<std::size_t>(tiles.row_blocks * most_fields + coefficient_fields) *
+         static_cast<std::size_t>(geometry.channels) * sizeof(float);
+}
+
+void norm_act_backward(const NormActBackwardArgs& args, cudaStream_t stream) {
+  args.geometry.dtype == DType::bf16 ? run_any_width<__nv_bfloat16>(args, stream) : run_any_width<float>(args, stream);
+}
+
+}  // namespace bsq::cuda
