@@ -72,14 +72,24 @@ if(NOT CMAKE_CUDA_COMPILER)
 endif()
 
 # ---- the kernels ------------------------------------------------------------------------------------------------------
-# Every warning of every stage of nvcc, and registers spilled to memory, are errors. std::array in device code
-# (kernels/types.h, kernels/random.h) needs the relaxed constexpr.
-set(bsq_nvcc_options --expt-relaxed-constexpr)
-if(BSQ_WERROR)
-  list(APPEND bsq_nvcc_options --Werror=all-warnings -Xptxas=-warn-spills -Xcompiler=-Wall,-Wextra)
-endif()
+# bsq_compile_with_nvcc(target): every warning of every stage, and registers spilled to memory, are errors. std::array in
+# device code (kernels/types.h, kernels/random.h) needs the relaxed constexpr.
+function(bsq_compile_with_nvcc target)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE --expt-relaxed-constexpr)
+  if(BSQ_WERROR)
+    target_compile_options(${target} PRIVATE --Werror=all-warnings -Xptxas=-warn-spills -Xcompiler=-Wall,-Wextra)
+  endif()
+  set_target_properties(${target} PROPERTIES CUDA_VISIBILITY_PRESET hidden)
+endfunction()
+
 file(GLOB bsq_cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cu)
 add_library(bsq_cuda_kernels STATIC ${bsq_cuda_sources})
-target_include_directories(bsq_cuda_kernels PRIVATE ${CMAKE_SOURCE_DIR})
-target_compile_options(bsq_cuda_kernels PRIVATE ${bsq_nvcc_options})
-set_target_properties(bsq_cuda_kernels PROPERTIES CUDA_VISIBILITY_PRESET hidden)
+bsq_compile_with_nvcc(bsq_cuda_kernels)
+
+# `cmake --build build --target kernel_resources` prints what each kernel takes of a multiprocessor.
+include(${CMAKE_CURRENT_LIST_DIR}/KernelResources.cmake)
+bsq_kernel_resources(${bsq_cuda_sources})
+
+# ---- the plug-in ------------------------------------------------------------------------------------------------------
+# libbsq_cuda.so: bsq_cuda_kernels and kernels/cuda/*.cpp, where BSQ_HAVE_CUDA. Nothing in bsq itself links CUDA.

@@ -12,7 +12,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kLanes = 4;  // floats of one access
 
-__device__ void move(const SgdRule& rule, float learning_rate, float gradient, float& parameter, float& momentum) {
+__device__ void update(const SgdRule& rule, float learning_rate, float gradient, float& parameter, float& momentum) {
   momentum = rule.momentum * momentum + gradient + rule.weight_decay * parameter;
   parameter -= learning_rate * momentum;
 }
@@ -27,15 +27,15 @@ __global__ void __launch_bounds__(kThreads)
     const float4 g = __ldg(reinterpret_cast<const float4*>(gradient + first));
     float4 x = *reinterpret_cast<const float4*>(parameter + first);
     float4 v = *reinterpret_cast<const float4*>(momentum + first);
-    move(rule, learning_rate, g.x, x.x, v.x);
-    move(rule, learning_rate, g.y, x.y, v.y);
-    move(rule, learning_rate, g.z, x.z, v.z);
-    move(rule, learning_rate, g.w, x.w, v.w);
+    update(rule, learning_rate, g.x, x.x, v.x);
+    update(rule, learning_rate, g.y, x.y, v.y);
+    update(rule, learning_rate, g.z, x.z, v.z);
+    update(rule, learning_rate, g.w, x.w, v.w);
     *reinterpret_cast<float4*>(parameter + first) = x;
     *reinterpret_cast<float4*>(momentum + first) = v;
     return;
   }
-  for (std::int64_t i = first; i < numel; ++i) move(rule, learning_rate, gradient[i], parameter[i], momentum[i]);
+  for (std::int64_t i = first; i < numel; ++i) update(rule, learning_rate, gradient[i], parameter[i], momentum[i]);
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ void Block::begin_block() {
   for (int w = 0; w < num_warps_; ++w) {
     const int lanes = std::min(kWarpSize, num_threads_ - w * kWarpSize);
     warps_[w].ready = warps_[w].alive = ~0U >> (kWarpSize - lanes);
-    for (Rendezvous& meeting : warps_[w].rendezvous) meeting.arrived = 0;
+    for (Rendezvous& meeting : warps_[w].rendezvous) meeting.mask = meeting.arrived = 0;
   }
   // Making contexts anew for every block is slow; those of two sets share no ordering, and a block may race with any
   // block of the other set. Sets follow the Thue-Morse sequence, so that neighbours and strides alike meet in both.
@@ -233,16 +233,15 @@ void Block::rendezvous(unsigned mask, void* slot, const WarpOperation& operation
     report_mistake("%s at %s:%d: mask %08x does not name the calling lane %d", operation.name, site.file, site.line,
                    mask, self.lane);
   }
-  const int lowest = std::countr_zero(mask);
-  Rendezvous& meeting = warp.rendezvous[lowest];
+  Rendezvous& meeting = find_rendezvous(warp, mask);
   if (meeting.arrived == 0) {
     meeting.mask = mask;
     meeting.operation = &operation;
-  } else if (meeting.mask != mask || meeting.operation != &operation) {
-    report_mistake("%s(mask %08x) at %s:%d meets %s(mask %08x) in its warp", operation.name, mask, site.file, site.line,
-                   meeting.operation->name, meeting.mask);
+  } else if (meeting.operation != &operation) {
+    report_mistake("%s(mask %08x) at %s:%d meets %s in its warp", operation.name, mask, site.file, site.line,
+                   meeting.operation->name);
   }
-  char* clock = &clocks_->warp[self.warp][lowest][meeting.generation & 1];
+  char* clock = &clocks_->warp[self.warp][&meeting - warp.rendezvous][meeting.generation & 1];
   if (operation.orders_memory) sanitizers::release(clock);
   self.slot = slot;
   meeting.arrived |= 1U << self.lane;
@@ -252,6 +251,15 @@ void Block::rendezvous(unsigned mask, void* slot, const WarpOperation& operation
     wait(State::at_warp_operation, operation.name, site, mask);
   }
   if (operation.orders_memory) sanitizers::acquire(clock);
+}
+
+Block::Rendezvous& Block::find_rendezvous(Warp& warp, unsigned mask) {
+  Rendezvous* unused = nullptr;  // never by another mask in this block, if there is such a one: clocks are its own then
+  for (Rendezvous& meeting : warp.rendezvous) {
+    if (meeting.mask == mask) return meeting;
+    if (meeting.arrived == 0 && (unused == nullptr || (unused->mask != 0 && meeting.mask == 0))) unused = &meeting;
+  }
+  return *unused;
 }
 
 void Block::complete(Rendezvous& meeting, Thread* warp_threads) {

@@ -53,15 +53,16 @@ class Block {
     unsigned mask = 0;
   };
   struct Rendezvous {
-    unsigned mask = 0;
+    unsigned mask = 0;  // 0: not in use yet
     unsigned arrived = 0;
     unsigned generation = 0;
     const WarpOperation* operation = nullptr;
   };
   struct Warp {
-    unsigned ready = 0;                // lanes that can run
-    unsigned alive = 0;                // lanes that have not exited
-    Rendezvous rendezvous[kWarpSize];  // by the lowest lane of the mask
+    unsigned ready = 0;  // lanes that can run
+    unsigned alive = 0;  // lanes that have not exited
+    // One for each mask in use: lanes of different masks may wait at the same time. At most one of a lane is active.
+    Rendezvous rendezvous[kWarpSize];
   };
   /// Only the addresses matter: a clock each. Two take turns at every place, or a thread that is already at the next
   /// barrier would be ordered before those that are still leaving this one.
@@ -78,6 +79,7 @@ class Block {
   void wait(State state, const char* operation, Site site, unsigned mask);
   void wake(Thread& thread);
   void open_barrier();
+  static Rendezvous& find_rendezvous(Warp& warp, unsigned mask);
   void complete(Rendezvous& meeting, Thread* warp_threads);
   void on_exit(Thread& thread);
   Fiber* take_fiber();

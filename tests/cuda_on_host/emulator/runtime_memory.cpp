@@ -35,11 +35,12 @@ bool is_device_memory(const void* begin, std::size_t size_bytes) {
   auto found = memory.sizes.upper_bound(address);
   if (found == memory.sizes.begin()) return false;
   --found;
-  return address - found->first <= found->second && size_bytes <= found->second - (address - found->first);
+  const std::uintptr_t offset = address - found->first;
+  return offset < found->second && size_bytes <= found->second - offset;
 }
 
 bool touches_device_memory(const void* begin) {
-  return is_device_memory(begin, 0);
+  return is_device_memory(begin, 1);
 }
 
 bool fits_kind(const void* target, const void* source, std::size_t size_bytes, cudaMemcpyKind kind) {
