@@ -17,12 +17,16 @@ __global__ void note_arrival(int* arrivals, unsigned* count) {
 }
 
 /// Three blocks of 70 threads, by the order in which they came to run.
-std::vector<int> arrivals_in(cuda_on_host::Schedule schedule) {
-  const ScopedSchedule scope(schedule);
+std::vector<int> arrivals() {
   const DeviceArray<int> arrivals(210);
   const DeviceArray<unsigned> count(std::vector<unsigned>{0});
   cuda::launch(note_arrival, 3, 70, 0, nullptr, arrivals.data(), count.data());
   return arrivals.get();
+}
+
+std::vector<int> arrivals_in(cuda_on_host::Schedule schedule) {
+  const ScopedSchedule scope(schedule);
+  return arrivals();
 }
 
 TEST_CASE("threads run in the order asked for: forward, reverse, or random by a seed") {
@@ -37,6 +41,11 @@ TEST_CASE("threads run in the order asked for: forward, reverse, or random by a 
   CHECK(random != forward);
   std::sort(random.begin(), random.end());
   CHECK(random == forward);
+}
+
+TEST_CASE("in random order, one launch after another has an order of its own") {
+  const ScopedSchedule scope({Order::random, 5});
+  CHECK(arrivals() != arrivals());
 }
 
 __global__ void read_unwritten(float* out) {

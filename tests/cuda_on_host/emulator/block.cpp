@@ -20,15 +20,14 @@ Block& block() {
   return the_block;
 }
 
-void Block::begin_grid(const GridShape& shape, const Schedule& schedule, const std::function<void()>& thread) {
+void Block::begin_grid(const GridShape& shape, Order order, const std::function<void()>& thread) {
   blockDim = shape.block;
   gridDim = shape.grid;
   num_threads_ = static_cast<int>(shape.block.x * shape.block.y * shape.block.z);
   num_warps_ = (num_threads_ + kWarpSize - 1) / kWarpSize;
   dynamic_shared_bytes_ = shape.shared_bytes;
   thread_function_ = &thread;
-  schedule_ = schedule;
-  random_state_ = schedule.seed * 0x9E3779B97F4A7C15ULL | 1;
+  order_ = order;
   for (int i = 0; i < num_threads_; ++i) {
     Thread& t = threads_[i];
     const auto rank = static_cast<unsigned>(i);
@@ -135,8 +134,8 @@ void Block::thread_loop() {
 
 /// The next thread that can run, or null. Forward and reverse stay within a warp as long as they can.
 Block::Thread* Block::pick() {
-  const bool reverse = schedule_.order == Order::reverse;
-  const bool shuffled = schedule_.order == Order::random;
+  const bool reverse = order_ == Order::reverse;
+  const bool shuffled = order_ == Order::random;
   int w = reverse ? num_warps_ - 1 : 0;
   if (current_ != nullptr) w = current_->warp;
   if (shuffled) w = static_cast<int>(random() % static_cast<unsigned>(num_warps_));

@@ -21,12 +21,14 @@ constexpr std::size_t kMaxSharedBytes = 227 * 1024;  // compute capability 9.0
 class Block {
  public:
   /// Before the blocks of a launch: what they have in common.
-  void begin_grid(const GridShape& shape, const Schedule& schedule, const std::function<void()>& thread);
+  void begin_grid(const GridShape& shape, Order order, const std::function<void()>& thread);
   /// Runs the block blockIdx to its end.
   void run();
   void end_grid();
 
+  /// Continues from launch to launch, so that two runs of one kernel see two orders.
   std::uint64_t random();
+  void seed(std::uint64_t seed) { random_state_ = seed * 0x9E3779B97F4A7C15ULL | 1; }
 
   int lane() const { return current_->lane; }
   int barrier(bool predicate, const char* operation, Site site);
@@ -93,7 +95,7 @@ class Block {
   int alive_ = 0;
   Thread* current_ = nullptr;
   const std::function<void()>* thread_function_ = nullptr;
-  Schedule schedule_;
+  Order order_ = Order::forward;
   std::uint64_t random_state_ = 1;
   std::uint64_t serial_ = 0;  // of the block, over all launches
 

@@ -25,7 +25,11 @@ Schedule schedule_of_environment() {
 }
 
 Schedule& current_schedule() {
-  static Schedule schedule = schedule_of_environment();
+  static Schedule schedule = [] {
+    const Schedule at_first = schedule_of_environment();
+    block().seed(at_first.seed);
+    return at_first;
+  }();
   return schedule;
 }
 
@@ -41,6 +45,7 @@ Schedule schedule() {
 
 void set_schedule(Schedule schedule) {
   current_schedule() = schedule;
+  block().seed(schedule.seed);
 }
 
 cudaError_t check_shape(const GridShape& shape) {
@@ -55,18 +60,19 @@ void run_grid(const GridShape& shape, const std::function<void()>& thread) {
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   Block& the_block = block();
-  the_block.begin_grid(shape, schedule(), thread);
+  const Order order = schedule().order;
+  the_block.begin_grid(shape, order, thread);
 
   const std::uint64_t blocks = volume(shape.grid);
-  std::vector<std::uint64_t> order;  // empty: forward or reverse
-  if (schedule().order == Order::random) {
-    order.resize(blocks);
-    std::iota(order.begin(), order.end(), std::uint64_t{0});
-    for (std::uint64_t i = blocks; i > 1; --i) std::swap(order[i - 1], order[the_block.random() % i]);
+  std::vector<std::uint64_t> shuffled;  // empty: forward or reverse
+  if (order == Order::random) {
+    shuffled.resize(blocks);
+    std::iota(shuffled.begin(), shuffled.end(), std::uint64_t{0});
+    for (std::uint64_t i = blocks; i > 1; --i) std::swap(shuffled[i - 1], shuffled[the_block.random() % i]);
   }
   for (std::uint64_t k = 0; k < blocks; ++k) {
-    std::uint64_t i = schedule().order == Order::reverse ? blocks - 1 - k : k;
-    if (!order.empty()) i = order[k];
+    std::uint64_t i = order == Order::reverse ? blocks - 1 - k : k;
+    if (!shuffled.empty()) i = shuffled[k];
     blockIdx = {static_cast<unsigned>(i % shape.grid.x), static_cast<unsigned>(i / shape.grid.x % shape.grid.y),
                 static_cast<unsigned>(i / shape.grid.x / shape.grid.y)};
     the_block.run();
