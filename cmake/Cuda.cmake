@@ -7,8 +7,7 @@ list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 set(BSQ_HAVE_CUDA OFF)
 
 include(${CMAKE_CURRENT_LIST_DIR}/NvidiaHints.cmake)
-# No default search path: that of the include folder nvcc or pip installed is what fits.
-find_path(BSQ_CUDA_INCLUDE_DIR NAMES crt/host_defines.h HINTS ${BSQ_NVIDIA_HINTS} PATH_SUFFIXES include)
+find_path(BSQ_CUDA_INCLUDE_DIR NAMES cuda_runtime_api.h HINTS ${BSQ_NVIDIA_HINTS} PATH_SUFFIXES include)
 mark_as_advanced(BSQ_CUDA_INCLUDE_DIR)
 
 if(BSQ_CUDA STREQUAL "OFF")
@@ -26,7 +25,7 @@ if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(BSQ_NVCC nvcc HINTS ${BSQ_NVIDIA_HINTS} PATH_SUFFIXES bin)
   mark_as_advanced(BSQ_NVCC)
   if(BSQ_NVCC)
-    set(CMAKE_CUDA_COMPILER ${BSQ_NVCC})
+    set(ENV{CUDACXX} ${BSQ_NVCC})  # not CMAKE_CUDA_COMPILER: check_language() would take that for good
   endif()
 endif()
 check_language(CUDA)
@@ -57,8 +56,12 @@ else()
 endif()
 if(NOT missing)
   set(BSQ_HAVE_CUDA ON)
+  set(nccl "no NCCL")
+  if(NCCL_FOUND)
+    set(nccl "NCCL ${NCCL_VERSION}")
+  endif()
   message(STATUS "bsq: CUDA backend: nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}, "
-                 "cuDNN ${CUDNN_VERSION}, NCCL ${NCCL_VERSION}")
+                 "cuDNN ${CUDNN_VERSION}, ${nccl}")
 elseif(BSQ_CUDA STREQUAL "ON")
   string(JOIN ", " missing ${missing})
   message(FATAL_ERROR "BSQ_CUDA=ON, but not found: ${missing}; install it, set CMAKE_CUDA_COMPILER, CUDNN_ROOT or "
