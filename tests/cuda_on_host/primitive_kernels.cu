@@ -123,6 +123,8 @@ __global__ void apply_float_functions_kernel(const float* in, float* out) {
   result[2] = fmaf(value, 3.0F, 1.0F);
   result[3] = copysignf(2.0F, value);
   result[4] = static_cast<float>(__float2int_rn(value));
+  result[5] = __fmul_rn(value, value);
+  result[6] = __fadd_rn(value, 1e6F);
 }
 
 // grid 1, one thread per element
@@ -134,6 +136,8 @@ __global__ void apply_bit_functions_kernel(const int* in, int* out) {
   result[2] = __ffs(value);
   result[3] = min(value, 7);
   result[4] = max(value, 7);
+  result[5] = __float_as_int(__int_as_float(__float_as_int(static_cast<float>(value))));
+  result[6] = static_cast<int>(__float_as_uint(__uint_as_float(__float_as_uint(static_cast<float>(value)))));
 }
 
 // grid 1, one thread per pair

@@ -37,12 +37,14 @@ void count_atomically(int blocks, int threads, const int* values, unsigned long 
 /// rows x columns to columns x rows, by one block, through rows * columns floats of dynamic shared memory.
 void transpose_in_shared(int rows, int columns, const float* in, float* out);
 
-/// out[5 i ...] of in[i]: rintf, rsqrtf, fmaf(in, 3, 1), copysignf(2, in), __float2int_rn.
-constexpr int kFloatResults = 5;
+/// out[7 i ...] of in[i]: rintf, rsqrtf, fmaf(in, 3, 1), copysignf(2, in), __float2int_rn, __fmul_rn(in, in),
+/// __fadd_rn(in, 1e6).
+constexpr int kFloatResults = 7;
 void apply_float_functions(int count, const float* in, float* out);
 
-/// out[5 i ...] of in[i]: __popc, __clz, __ffs, min(in, 7), max(in, 7).
-constexpr int kBitResults = 5;
+/// out[7 i ...] of in[i]: __popc, __clz, __ffs, min(in, 7), max(in, 7), and the bits of the float in, both signed and
+/// unsigned, there and back.
+constexpr int kBitResults = 7;
 void apply_bit_functions(int count, const int* in, int* out);
 
 /// To bfloat16 and back, in pairs; count is even. `bits` receives the bfloat16s, two in each, the first in the low
