@@ -6,8 +6,11 @@
 
 #include <fmt/format.h>
 
+#include <csignal>
+#include <cstdio>
 #include <exception>
 #include <sstream>
+#include <system_error>
 
 namespace bsq {
 namespace {
@@ -60,6 +63,24 @@ int dispatch(const Arguments& words) {
        did_you_mean(words[0], names));
 }
 
+/// fflush says so at the end; fmt throws std::system_error where the buffer is written out before.
+[[noreturn]] void fail_on_stdout() {
+  fail(ErrorKind::usage, "cannot write to standard output; is the disk full, or the reader gone?");
+}
+
+/// The exit code of the command, its whole output written.
+int run(const Arguments& words) {
+  int exit_code = 0;
+  try {
+    exit_code = dispatch(words);
+  } catch (const std::system_error&) {
+    if (std::ferror(stdout) != 0) fail_on_stdout();
+    throw;
+  }
+  if (std::fflush(stdout) != 0) fail_on_stdout();
+  return exit_code;
+}
+
 int report_error(const std::string& message, int exit_code) {
   std::istringstream lines(message);
   for (std::string line; std::getline(lines, line);) fmt::print(stderr, "error: {}\n", line);
@@ -70,10 +91,9 @@ int report_error(const std::string& message, int exit_code) {
 }  // namespace bsq
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file at its limit (ulimit -f) is a failed write with a message, not the end
   try {
-    const int exit_code = bsq::dispatch({argv + 1, argv + argc});
-    if (std::fflush(stdout) == 0) return exit_code;
-    bsq::fail(bsq::ErrorKind::usage, "cannot write to standard output; is the disk full, or the reader gone?");
+    return bsq::run({argv + 1, argv + argc});
   } catch (const bsq::Error& error) {
     return bsq::report_error(error.what(), error.exit_code());
   } catch (const std::bad_alloc&) {

@@ -1,5 +1,5 @@
 // SIGINT and SIGTERM ask a run to stop at its next step, SIGUSR1 to write a checkpoint; a second SIGINT or SIGTERM ends
-// the process at once.
+// the process at once. A reader of the log that is gone ends nothing.
 #pragma once
 
 #include "engine/stage.h"
