@@ -76,6 +76,12 @@ nlohmann::json metadata_value(const TensorFile& model, const std::string& key) {
 /// Puts what the model says about itself in, except where an override says otherwise.
 void apply_metadata(Config& config, const EvalOptions& options, const TensorFile& model) {
   const ResNetOptions network = resnet_options_of(model);
+  const auto refuse_other = [&](const char* key, int asked, int found) {
+    if (options.overrides_key(key) && asked != found)
+      fail(ErrorKind::usage, "{} = {}: {} has {}; leave it out", key, asked, model.path.string(), found);
+  };
+  refuse_other("model.depth", config.model.depth, network.depth);
+  refuse_other("model.width", config.model.width, network.width);
   config.model.depth = network.depth;
   config.model.width = network.width;
   const auto apply = [&](const std::string& metadata_key, const std::string& key, auto& value) {
