@@ -4,7 +4,9 @@
 #include "tools/build_info.h"
 #include "tools/commands.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -81,6 +83,14 @@ int run(const Arguments& words) {
   return exit_code;
 }
 
+/// A standard stream that is closed (`2>&-`) must not become the descriptor of a file of ours and be written into.
+void occupy_closed_streams() {
+  constexpr int kLastStandardStream = 2;
+  int null = ::open("/dev/null", O_RDWR);
+  while (null >= 0 && null <= kLastStandardStream) null = ::dup(null);
+  if (null > kLastStandardStream) ::close(null);
+}
+
 int report_error(const std::string& message, int exit_code) {
   std::istringstream lines(message);
   for (std::string line; std::getline(lines, line);) fmt::print(stderr, "error: {}\n", line);
@@ -91,6 +101,7 @@ int report_error(const std::string& message, int exit_code) {
 }  // namespace bsq
 
 int main(int argc, char** argv) {
+  bsq::occupy_closed_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file at its limit (ulimit -f) is a failed write with a message, not the end
   try {
     return bsq::run({argv + 1, argv + argc});
