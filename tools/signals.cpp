@@ -30,7 +30,10 @@ void catch_signals() {
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaction(signal, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);  // whoever reads the log may go, the training stays
+}
+
+void outlive_readers() {
+  ::signal(SIGPIPE, SIG_IGN);
 }
 
 Request take_request() {

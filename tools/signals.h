@@ -1,5 +1,5 @@
 // SIGINT and SIGTERM ask a run to stop at its next step, SIGUSR1 to write a checkpoint; a second SIGINT or SIGTERM ends
-// the process at once. A reader of the log that is gone ends nothing.
+// the process at once.
 #pragma once
 
 #include "engine/stage.h"
@@ -8,6 +8,9 @@ namespace bsq {
 
 /// From here on signals are noted instead of obeyed.
 void catch_signals();
+
+/// From here on a log whose reader is gone ends nothing.
+void outlive_readers();
 
 /// What has been asked since the last call; a stop stays asked for.
 Request take_request();

@@ -233,6 +233,7 @@ int train_command(const Arguments& arguments) {
     fmt::print("{}", to_yaml(config));
     return 0;
   }
+  outlive_readers();
   Console console = options.console.console();
   for (const std::string& warning : config_warnings(config)) console.warning(warning);
   std::optional<RunDirectory> directory;
