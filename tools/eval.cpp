@@ -73,6 +73,11 @@ nlohmann::json metadata_value(const TensorFile& model, const std::string& key) {
   return value.is_discarded() ? nlohmann::json(found->second) : value;
 }
 
+bool is_activation(const std::string& name) {
+  const std::vector<std::string> names = {"auto", "relu", "relu6", "pact"};
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 /// Puts what the model says about itself in, except where an override says otherwise.
 void apply_metadata(Config& config, const EvalOptions& options, const TensorFile& model) {
   const ResNetOptions network = resnet_options_of(model);
@@ -103,7 +108,7 @@ void apply_metadata(Config& config, const EvalOptions& options, const TensorFile
     config.quant.act_bits = 0;  // a float model of unknown origin
   apply("act_bits", "quant.act_bits", config.quant.act_bits);
   if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
-      config.quant.act_bits < 0 || config.quant.act_bits > 8)
+      config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation))
     fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", model.path.string());
 }
 
