@@ -21,12 +21,12 @@ namespace {
 
 /// Calls that change what is on the disk; newer processors have only the variants with `at`.
 constexpr std::array kFileCalls = {
-    SYS_write,    SYS_fsync,     SYS_ftruncate, SYS_renameat2, SYS_mkdirat, SYS_unlinkat, SYS_symlinkat,
+    SYS_write,    SYS_fsync, SYS_ftruncate, SYS_renameat2, SYS_mkdirat, SYS_unlinkat, SYS_symlinkat,
 #ifdef SYS_renameat
     SYS_renameat,
 #endif
 #ifdef SYS_rename
-    SYS_rename,   SYS_mkdir,     SYS_rmdir,     SYS_unlink,    SYS_symlink,
+    SYS_rename,   SYS_mkdir, SYS_rmdir,     SYS_unlink,    SYS_symlink,
 #endif
 };
 

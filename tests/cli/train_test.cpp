@@ -118,7 +118,8 @@ TEST_CASE("--quiet says nothing where nothing is wrong, but the log file has it 
     CHECK_THAT(text_of(here / "run/train.log"), Catch::Contains("[T] pretrain 2/2"));
   }
   const Outcome warned = here.train("warned", {"-q", "stages=[pretrain]", "pretrain.milestones=[9]"});
-  CHECK(warned.err == "warning: pretrain.milestones: epoch 9 is beyond pretrain.epochs = 2; lr does not change there\n");
+  CHECK(warned.err ==
+        "warning: pretrain.milestones: epoch 9 is beyond pretrain.epochs = 2; lr does not change there\n");
 }
 
 TEST_CASE("colour is there on demand only") {

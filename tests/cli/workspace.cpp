@@ -25,8 +25,8 @@ fs::path place_for_files() {
 
 void without_times(json& value) {
   if (value.is_object())
-    for (const char* key : {"t", "seconds", "train_seconds", "stage_seconds", "images_per_second", "peak_resident_mib",
-                            "logs", "run"})
+    for (const char* key :
+         {"t", "seconds", "train_seconds", "stage_seconds", "images_per_second", "peak_resident_mib", "logs", "run"})
       value.erase(key);
   if (value.is_structured())
     for (json& element : value) without_times(element);
@@ -87,7 +87,7 @@ const char* const kTinyConfig =
     "model: {depth: 8, width: 2}\n"
     "data: {kind: synthetic, synthetic_train: 48, synthetic_test: 20, batch_size: 16, crop_padding: 1}\n"
     "pretrain: {epochs: 2, milestones: [1]}\n"
-    "bsq: {epochs: 3, milestones: [], requant_interval: 1, lr: 0.5, alpha: 10}\n"
+    "bsq: {epochs: 3, milestones: [], requant_interval: 1, lr: 0.5, alpha: 2}\n"
     "finetune: {epochs: 2, milestones: []}\n";
 
 Workspace::Workspace() {
