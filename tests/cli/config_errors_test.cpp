@@ -122,7 +122,7 @@ TEST_CASE("stages that cannot follow each other, lack a model or have nothing to
         "tiny.yaml: OK: tiny (pretrain), 0 warnings\n");
 }
 
-TEST_CASE("--print-config prints what a run would use, and that file runs the same") {
+TEST_CASE("option --print-config prints what a run would use, and that file runs the same") {
   const Workspace here;
   const Words overrides = {"--seed=7",
                            "bsq.alpha=2",

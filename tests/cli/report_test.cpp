@@ -77,7 +77,7 @@ TEST_CASE("several runs are compared, a row each, whatever has become of them") 
              Catch::Contains("no epoch is finished yet, there is nothing to report\n"));
 }
 
-TEST_CASE("--csv puts the files elsewhere, a folder a run") {
+TEST_CASE("option --csv puts the files elsewhere, a folder a run") {
   const Workspace here;
   here.train("a", {"stages=[pretrain]"});
   here.train("b", {"stages=[pretrain]", "name=other"});

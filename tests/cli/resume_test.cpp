@@ -60,7 +60,7 @@ TEST_CASE("killed at many calls of saving checkpoints, resumed, the same as neve
   const TracedRun traced = trace(kTrain, here.setup());
   // From the line of the second epoch (best model, logs, checkpoint, links) to the end of the stage's own.
   const std::size_t first = traced.call_after("[T] pretrain 1/2"), last = traced.call_after("[T] pretrain 2/2");
-  constexpr std::size_t kStride = 5;  // all of them passed as well, in their time
+  constexpr std::size_t kStride = 5;
   REQUIRE(last - first > 10 * kStride);
   for (std::size_t call = first; call < last; call += kStride) check_kill_at(here, call);
 }
@@ -107,8 +107,9 @@ TEST_CASE("killed again and again, resumed as often, the same as never killed") 
 
 TEST_CASE("killed in the middle of an epoch, resumed, the same as never killed") {
   const Workspace here;  // without a tracer: at a moment nobody chose
-  here.train("whole", {"data.synthetic_train=320", "bsq.alpha=1"});
-  Program program({"train", "tiny.yaml", "--run-dir", "run", "data.synthetic_train=320", "bsq.alpha=1"}, here.setup());
+  here.train("whole", {"data.synthetic_train=320", "bsq.alpha=0.1"});
+  Program program({"train", "tiny.yaml", "--run-dir", "run", "data.synthetic_train=320", "bsq.alpha=0.1"},
+                  here.setup());
   program.wait_for("[T] bsq 1/3");
   program.send(SIGKILL);
   if (program.finish().signal == SIGKILL) {  // else it was fast, and is complete
@@ -155,7 +156,7 @@ TEST_CASE("a finished run has nothing to do, and keeps its files") {
   CHECK(status_of(here / "run") == "done 0");
 }
 
-TEST_CASE("--resume auto starts, goes on with the newest run of the name, and leaves a finished one") {
+TEST_CASE("option --resume auto starts, goes on with the newest run of the name, and leaves a finished one") {
   const Workspace here;
   const Words words = {"train", "tiny.yaml", "--resume", "auto", "stages=[pretrain]"};
   here.must(words);
@@ -188,7 +189,7 @@ TEST_CASE("a resumed run keeps its configuration, but for keys that change no re
   CHECK(lines_of(text_of(here / "run/command.txt")).size() == 2);
 }
 
-TEST_CASE("--resume of what is no run, or with a second configuration, is refused") {
+TEST_CASE("option --resume of what is no run, or with a second configuration, is refused") {
   const Workspace here;
   const std::string no_run = "is not a run directory (no config.yaml and status.json of a run in it); check the path";
   check_errors(here, {"train", "--resume", "nowhere"}, 2, {"nowhere: " + no_run});

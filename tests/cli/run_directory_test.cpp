@@ -50,7 +50,7 @@ TEST_CASE("an existing run is not touched without --force, and nothing foreign w
   here.train("empty", kShort);
 }
 
-TEST_CASE("--resume auto never clears a run that has checkpoints") {
+TEST_CASE("option --resume auto never clears a run that has checkpoints") {
   const Workspace here;
   here.train("run", kShort);
   fs::remove(here / "run/status.json");

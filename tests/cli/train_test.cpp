@@ -109,7 +109,7 @@ TEST_CASE("the same run again gives the same bits, another seed does not") {
   CHECK((model_bytes(here / "a", "finetune") != model_bytes(here / "c", "finetune")));
 }
 
-TEST_CASE("--quiet says nothing where nothing is wrong, but the log file has it all") {
+TEST_CASE("option --quiet says nothing where nothing is wrong, but the log file has it all") {
   const Workspace here;
   for (const char* flag : {"-q", "--quiet"}) {
     const Outcome outcome = here.train("run", {flag, "stages=[pretrain]", "--force"});
@@ -141,7 +141,7 @@ TEST_CASE("colour is there on demand only") {
   CHECK_FALSE(colours({"--color=never"}, {}));
 }
 
-TEST_CASE("--dry-run opens data, plans memory and takes a step, and writes nothing") {
+TEST_CASE("option --dry-run opens data, plans memory and takes a step, and writes nothing") {
   const Workspace here;
   const std::vector<std::string> before = here.files();
   const Outcome outcome = here.must({"train", "tiny.yaml", "--dry-run"});
