@@ -87,7 +87,7 @@ void FixedPointWeights::load_momentum(const TensorFile& file) {
   std::vector<float> scales;
   for (const ParameterSlot& slot : layout_.slots) {
     load_tensor(backend_, slot, momentum_.as<float>(), file, plane_name(slot.spec.name, "u") + suffix);
-    scales.push_back(file.at(scale_name(slot.spec.name) + suffix).values<float>()[0]);
+    scales.push_back(load_number(file, scale_name(slot.spec.name) + suffix));
   }
   upload_array(backend_, scale_momentum_.as<float>(), scales);
 }
@@ -101,7 +101,7 @@ std::vector<FixedPoint> FixedPointWeights::load(const TensorFile& file, const Ar
     check_shape(file, u, spec);
     const auto values = u.values<float>();
     result.push_back({.bits = bits[i],
-                      .scale = file.at(scale_name(spec.name)).values<float>()[0],
+                      .scale = load_number(file, scale_name(spec.name)),
                       .u = from_file_layout({values.begin(), values.end()}, spec.shape)});
   }
   return result;

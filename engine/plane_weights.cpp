@@ -39,12 +39,6 @@ std::vector<float> planes_from_file(const TensorFile& file, const std::string& n
   return planes;
 }
 
-float scalar_from_file(const TensorFile& file, const std::string& name) {
-  const HostTensor& tensor = file.at(name);
-  if (tensor.numel() != 1) fail(ErrorKind::checkpoint, "{}: {} must hold one number", file.path.string(), name);
-  return tensor.values<float>()[0];
-}
-
 }  // namespace
 
 PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
@@ -154,7 +148,7 @@ void PlaneWeights::load_momentum(const TensorFile& file) {
     upload_array(backend_, target, planes_from_file(file, plane_name(spec.name, "p") + suffix, spec, tensor.bits));
     upload_array(backend_, target + tensor.bits * tensor.numel,
                  planes_from_file(file, plane_name(spec.name, "n") + suffix, spec, tensor.bits));
-    scales.push_back(scalar_from_file(file, scale_name(spec.name) + suffix));
+    scales.push_back(load_number(file, scale_name(spec.name) + suffix));
   }
   upload_array(backend_, scale_momentum_.as<float>(), scales);
 }
@@ -170,7 +164,7 @@ std::vector<BitPlanes> PlaneWeights::load(const TensorFile& file, const ArenaLay
            file.path.string(), name, bits, max_bits);
     const int width = static_cast<int>(bits);
     result.push_back({.bits = width,
-                      .scale = scalar_from_file(file, scale_name(slot.spec.name)),
+                      .scale = load_number(file, scale_name(slot.spec.name)),
                       .numel = slot.spec.shape.numel(),
                       .p = planes_from_file(file, name, slot.spec, width),
                       .n = planes_from_file(file, plane_name(slot.spec.name, "n"), slot.spec, width)});

@@ -22,6 +22,12 @@ void load_tensor(Backend& backend, const ParameterSlot& slot, float* arena, cons
   upload_array(backend, arena + slot.offset, from_file_layout({values.begin(), values.end()}, slot.spec.shape));
 }
 
+float load_number(const TensorFile& file, const std::string& name) {
+  const HostTensor& tensor = file.at(name);
+  if (tensor.numel() != 1) fail(ErrorKind::checkpoint, "{}: {} must hold one number", file.path.string(), name);
+  return tensor.values<float>()[0];
+}
+
 void check_shape(const TensorFile& file, const HostTensor& tensor, const ParameterSpec& spec,
                  const std::vector<std::int64_t>& trailing) {
   std::vector<std::int64_t> expected = file_shape(spec.shape);

@@ -42,6 +42,8 @@ HostTensor host_tensor(Backend& backend, const ParameterSlot& slot, const float*
 /// The other way: reads `name` of `file`, checks its shape, uploads it. Throws Error(checkpoint).
 void load_tensor(Backend& backend, const ParameterSlot& slot, float* arena, const TensorFile& file,
                  const std::string& name);
+/// The one number that `name` of `file` holds. Throws Error(checkpoint) where it holds none or several.
+float load_number(const TensorFile& file, const std::string& name);
 /// Throws Error(checkpoint) unless `tensor` has the shape of `spec` in a file, plus `trailing` axes.
 void check_shape(const TensorFile& file, const HostTensor& tensor, const ParameterSpec& spec,
                  const std::vector<std::int64_t>& trailing = {});

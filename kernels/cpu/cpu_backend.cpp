@@ -89,7 +89,7 @@ std::unique_ptr<CapturedWork> CpuBackend::capture(std::function<void()> enqueue)
 
 void CpuBackend::augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
                          TensorView output, std::int32_t* labels) {
-  simd_.augment({rule, source, *inputs, batch, output, labels});
+  simd_.augment({rule, source, inputs, batch, output, labels});
 }
 
 // ---- convolution --------------------------------------------------------------------------------------------------
@@ -203,15 +203,14 @@ std::size_t CpuBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& ten
 void CpuBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
                                      float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
                                      void* scratch) {
-  double* penalty = metrics == nullptr ? nullptr : &metrics[inputs->metrics_slot].penalty;
-  simd_.weights_from_planes({tensors.host, planes, scales, weights, plane_norms, penalty, scratch});
+  simd_.weights_from_planes({tensors, planes, scales, weights, plane_norms, inputs, metrics, scratch});
 }
 
 void CpuBackend::planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
                              const StepInputs* inputs, const float* d_weights, const float* plane_norms, float* planes,
                              float* plane_momentum, float* scales, float* scale_momentum, void* scratch) {
-  simd_.planes_step({tensors.host, rule, alpha, inputs->learning_rate, d_weights, plane_norms, planes, plane_momentum,
-                     scales, scale_momentum, scratch});
+  simd_.planes_step(
+      {tensors, rule, alpha, inputs, d_weights, plane_norms, planes, plane_momentum, scales, scale_momentum, scratch});
 }
 
 std::size_t CpuBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
@@ -226,8 +225,7 @@ void CpuBackend::weights_from_fixed(const DeviceTable<FixedTensor>& tensors, con
 void CpuBackend::fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
                             const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
                             void* scratch) {
-  simd_.fixed_step(
-      {tensors.host, rule, inputs->learning_rate, d_weights, u, u_momentum, scales, scale_momentum, scratch});
+  simd_.fixed_step({tensors, rule, inputs, d_weights, u, u_momentum, scales, scale_momentum, scratch});
 }
 
 void CpuBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

@@ -25,8 +25,8 @@ namespace fs = std::filesystem;
 /// A folder everyone may enter (for the tests of permissions), removed at the end.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "bsq-files-XXXXXX").string();
+  explicit TemporaryFolder(const fs::path& parent = fs::temp_directory_path()) {
+    std::string name = (parent / "bsq-files-XXXXXX").string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     path_ = name;
     fs::permissions(path_, fs::perms(0755));

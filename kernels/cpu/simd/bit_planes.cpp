@@ -113,6 +113,7 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   for (int bit = 0; bit < Bits; ++bit)
     pull[bit] =
         args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+  const float learning_rate = args.inputs->learning_rate;
   FloatLanes d_scale{};
   for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t index, int count) {
     const FloatLanes d_weight = load_lanes<Full>(d_weights + index, count);
@@ -126,9 +127,9 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
       scaled += (positive - negative) * weight;
       const FloatLanes slope = d_scaled * weight;
       const FloatLanes new_p = momentum_step<Full>(slope + pull[bit] * positive, positive, p_momentum + at, count,
-                                                   args.rule.momentum, args.learning_rate);
+                                                   args.rule.momentum, learning_rate);
       const FloatLanes new_n = momentum_step<Full>(pull[bit] * negative - slope, negative, n_momentum + at, count,
-                                                   args.rule.momentum, args.learning_rate);
+                                                   args.rule.momentum, learning_rate);
       store_lanes<Full>(p + at, at_most(at_least(new_p, FloatLanes{}), broadcast(2.0F)), count);
       store_lanes<Full>(n + at, at_most(at_least(new_n, FloatLanes{}), broadcast(2.0F)), count);
     }
@@ -158,18 +159,18 @@ std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
 
 void weights_from_planes(const PlanesForwardArgs& args) {
   auto* partials = static_cast<double*>(args.scratch);
-  const std::int64_t chunks = total_chunks(args.tensors);
+  const std::int64_t chunks = total_chunks(args.tensors.host);
 #pragma omp parallel for schedule(static)
   for (std::int64_t index = 0; index < chunks; ++index) {
-    const Chunk chunk = find_chunk(args.tensors, index);
-    const PlaneTensor& tensor = args.tensors.data()[chunk.tensor];
+    const Chunk chunk = find_chunk(args.tensors.host, index);
+    const PlaneTensor& tensor = args.tensors.host.data()[chunk.tensor];
     dispatch_bits(tensor.bits, [&]<int Bits>() {
       reconstruct_chunk<Bits>(args, tensor, args.scales[chunk.tensor], chunk, partials + index * kMaxBits);
     });
   }
   double penalty = 0;
-  for (std::size_t i = 0; i < args.tensors.size(); ++i) {
-    const PlaneTensor& tensor = args.tensors.data()[i];
+  for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
+    const PlaneTensor& tensor = args.tensors.host.data()[i];
     for (int bit = 0; bit < tensor.bits; ++bit) {
       double squares = 0;
       for (std::int64_t chunk = 0; chunk < chunks_of(tensor.numel); ++chunk)
@@ -180,23 +181,23 @@ void weights_from_planes(const PlanesForwardArgs& args) {
     }
     partials += chunks_of(tensor.numel) * kMaxBits;
   }
-  if (args.penalty != nullptr) *args.penalty = penalty;
+  if (args.metrics != nullptr) args.metrics[args.inputs->metrics_slot].penalty = penalty;
 }
 
 void planes_step(const PlanesStepArgs& args) {
   auto* partials = static_cast<double*>(args.scratch);
-  const std::int64_t chunks = total_chunks(args.tensors);
+  const std::int64_t chunks = total_chunks(args.tensors.host);
 #pragma omp parallel for schedule(static)
   for (std::int64_t index = 0; index < chunks; ++index) {
-    const Chunk chunk = find_chunk(args.tensors, index);
-    const PlaneTensor& tensor = args.tensors.data()[chunk.tensor];
+    const Chunk chunk = find_chunk(args.tensors.host, index);
+    const PlaneTensor& tensor = args.tensors.host.data()[chunk.tensor];
     dispatch_bits(tensor.bits, [&]<int Bits>() {
       partials[index] = step_chunk<Bits>(args, tensor, args.scales[chunk.tensor], chunk);
     });
   }
-  for (std::size_t i = 0; i < args.tensors.size(); ++i) {
-    const std::int64_t count = chunks_of(args.tensors.data()[i].numel);
-    step_scale(partials, count, args.rule, args.learning_rate, args.scales + i, args.scale_momentum + i);
+  for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
+    const std::int64_t count = chunks_of(args.tensors.host.data()[i].numel);
+    step_scale(partials, count, args.rule, args.inputs->learning_rate, args.scales + i, args.scale_momentum + i);
     partials += count;
   }
 }
@@ -220,11 +221,12 @@ void weights_from_fixed(std::span<const FixedTensor> tensors, const float* u, co
 
 void fixed_step(const FixedStepArgs& args) {
   auto* partials = static_cast<double*>(args.scratch);
-  const std::int64_t chunks = total_chunks(args.tensors);
+  const float learning_rate = args.inputs->learning_rate;
+  const std::int64_t chunks = total_chunks(args.tensors.host);
 #pragma omp parallel for schedule(static)
   for (std::int64_t index = 0; index < chunks; ++index) {
-    const Chunk chunk = find_chunk(args.tensors, index);
-    const FixedTensor& tensor = args.tensors.data()[chunk.tensor];
+    const Chunk chunk = find_chunk(args.tensors.host, index);
+    const FixedTensor& tensor = args.tensors.host.data()[chunk.tensor];
     if (tensor.bits == 0) continue;
     const auto levels = static_cast<float>((1 << tensor.bits) - 1);
     const float scale = args.scales[chunk.tensor];
@@ -234,17 +236,17 @@ void fixed_step(const FixedStepArgs& args) {
       const FloatLanes value = load_lanes<Full>(target, count);
       const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
       d_scale += quantize(value * levels, levels) * d_weight;
-      const FloatLanes moved = momentum_step<Full>(scale * d_weight + args.rule.weight_decay * value, value,
-                                                   args.u_momentum + tensor.weight_offset + at, count,
-                                                   args.rule.momentum, args.learning_rate);
+      const FloatLanes moved =
+          momentum_step<Full>(scale * d_weight + args.rule.weight_decay * value, value,
+                              args.u_momentum + tensor.weight_offset + at, count, args.rule.momentum, learning_rate);
       store_lanes<Full>(target, at_most(at_least(moved, broadcast(-1.0F)), broadcast(1.0F)), count);
     });
     partials[index] = sum_of(d_scale);
   }
-  for (std::size_t i = 0; i < args.tensors.size(); ++i) {
-    const std::int64_t count = chunks_of(args.tensors.data()[i].numel);
-    if (args.tensors.data()[i].bits > 0)
-      step_scale(partials, count, args.rule, args.learning_rate, args.scales + i, args.scale_momentum + i);
+  for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
+    const std::int64_t count = chunks_of(args.tensors.host.data()[i].numel);
+    if (args.tensors.host.data()[i].bits > 0)
+      step_scale(partials, count, args.rule, args.inputs->learning_rate, args.scales + i, args.scale_momentum + i);
     partials += count;
   }
 }

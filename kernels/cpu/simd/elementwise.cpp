@@ -36,7 +36,7 @@ void augment_sample(const AugmentArgs& args, const NormalizeTable& table, std::i
   const std::uint8_t* image =
       args.source.images + static_cast<std::int64_t>(sample) * rule.height * rule.width * channels;
   const CropFlip crop =
-      draw_crop_flip(rule.seed, rule.stream, args.inputs.epoch, sample, rule.crop_padding, rule.random_flip);
+      draw_crop_flip(rule.seed, rule.stream, args.inputs->epoch, sample, rule.crop_padding, rule.random_flip);
   for (int row = 0; row < rule.height; ++row) {
     const int source_row = row + crop.top - rule.crop_padding;
     const bool row_inside = source_row >= 0 && source_row < rule.height;
@@ -56,7 +56,7 @@ void augment_batch(const AugmentArgs& args) {
   const std::int64_t image_size = std::int64_t{1} * args.rule.height * args.rule.width * args.rule.channels;
 #pragma omp parallel for schedule(static)
   for (int i = 0; i < args.batch; ++i) {
-    const std::int32_t sample = args.source.order[args.inputs.first_sample + i];
+    const std::int32_t sample = args.source.order[args.inputs->first_sample + i];
     augment_sample(args, table, sample, static_cast<T*>(args.output.data) + i * image_size);
     args.labels[i] = args.source.labels[sample];
   }

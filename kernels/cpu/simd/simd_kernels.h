@@ -4,82 +4,11 @@
 // chunks: partial sums are combined in chunk order, so that results do not depend on the number of threads.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/operation_args.h"
 
 #include <cstddef>
 
 namespace bsq {
-
-struct NormActForwardArgs {
-  NormActGeometry geometry;
-  NormActRule rule;
-  const void* x = nullptr;
-  const void* shortcut = nullptr;
-  NormParameters parameters;
-  NormSaved saved;
-  void* y = nullptr;
-  void* scratch = nullptr;
-};
-
-struct NormActBackwardArgs {
-  NormActGeometry geometry;
-  NormActRule rule;
-  const void* d_y = nullptr;
-  const void* x = nullptr;
-  const void* shortcut = nullptr;
-  NormParameters parameters;
-  NormSaved saved;
-  void* d_x = nullptr;
-  void* d_shortcut = nullptr;
-  GradMode shortcut_mode = GradMode::overwrite;
-  NormGradients gradients;
-  void* scratch = nullptr;
-};
-
-struct PlanesForwardArgs {
-  std::span<const PlaneTensor> tensors;
-  const float* planes = nullptr;
-  const float* scales = nullptr;
-  float* weights = nullptr;
-  float* plane_norms = nullptr;
-  double* penalty = nullptr;  // may be null
-  void* scratch = nullptr;
-};
-
-struct PlanesStepArgs {
-  std::span<const PlaneTensor> tensors;
-  SgdRule rule;
-  float alpha = 0;
-  float learning_rate = 0;
-  const float* d_weights = nullptr;
-  const float* plane_norms = nullptr;
-  float* planes = nullptr;
-  float* plane_momentum = nullptr;
-  float* scales = nullptr;
-  float* scale_momentum = nullptr;
-  void* scratch = nullptr;
-};
-
-struct FixedStepArgs {
-  std::span<const FixedTensor> tensors;
-  SgdRule rule;
-  float learning_rate = 0;
-  const float* d_weights = nullptr;
-  float* u = nullptr;
-  float* u_momentum = nullptr;
-  float* scales = nullptr;
-  float* scale_momentum = nullptr;
-  void* scratch = nullptr;
-};
-
-struct AugmentArgs {
-  AugmentRule rule;
-  SampleSource source;
-  StepInputs inputs;
-  int batch = 0;
-  TensorView output;
-  std::int32_t* labels = nullptr;
-};
 
 /// One instruction set's functions.
 struct SimdKernels {

@@ -1,0 +1,81 @@
+// The arguments of the larger operations of backend.h, each as one aggregate, for the code below the interface: the
+// CPU's own loops and the CUDA kernels take the same ones. Contracts: backend.h.
+#pragma once
+
+#include "kernels/types.h"
+
+namespace bsq {
+
+struct NormActForwardArgs {
+  NormActGeometry geometry;
+  NormActRule rule;
+  const void* x = nullptr;
+  const void* shortcut = nullptr;
+  NormParameters parameters;
+  NormSaved saved;
+  void* y = nullptr;
+  void* scratch = nullptr;
+};
+
+struct NormActBackwardArgs {
+  NormActGeometry geometry;
+  NormActRule rule;
+  const void* d_y = nullptr;
+  const void* x = nullptr;
+  const void* shortcut = nullptr;
+  NormParameters parameters;
+  NormSaved saved;
+  void* d_x = nullptr;
+  void* d_shortcut = nullptr;
+  GradMode shortcut_mode = GradMode::overwrite;
+  NormGradients gradients;
+  void* scratch = nullptr;
+};
+
+struct PlanesForwardArgs {
+  DeviceTable<PlaneTensor> tensors;
+  const float* planes = nullptr;
+  const float* scales = nullptr;
+  float* weights = nullptr;
+  float* plane_norms = nullptr;
+  const StepInputs* inputs = nullptr;
+  StepMetrics* metrics = nullptr;  // may be null
+  void* scratch = nullptr;
+};
+
+struct PlanesStepArgs {
+  DeviceTable<PlaneTensor> tensors;
+  SgdRule rule;
+  float alpha = 0;
+  const StepInputs* inputs = nullptr;
+  const float* d_weights = nullptr;
+  const float* plane_norms = nullptr;
+  float* planes = nullptr;
+  float* plane_momentum = nullptr;
+  float* scales = nullptr;
+  float* scale_momentum = nullptr;
+  void* scratch = nullptr;
+};
+
+struct FixedStepArgs {
+  DeviceTable<FixedTensor> tensors;
+  SgdRule rule;
+  const StepInputs* inputs = nullptr;
+  const float* d_weights = nullptr;
+  float* u = nullptr;
+  float* u_momentum = nullptr;
+  float* scales = nullptr;
+  float* scale_momentum = nullptr;
+  void* scratch = nullptr;
+};
+
+struct AugmentArgs {
+  AugmentRule rule;
+  SampleSource source;
+  const StepInputs* inputs = nullptr;
+  int batch = 0;
+  TensorView output;
+  std::int32_t* labels = nullptr;
+};
+
+}  // namespace bsq

@@ -1,0 +1,149 @@
+// A backend between guards: every allocation of another backend gets a frame that no operation may touch. For tests of
+// whole networks, where the engine and not the test allocates. Everything else is passed on.
+#pragma once
+
+#include "kernels/backend.h"
+
+#include <cstddef>
+#include <map>
+#include <vector>
+
+namespace bsq::test {
+
+class GuardingBackend final : public Backend {
+ public:
+  explicit GuardingBackend(Backend& inner) : inner_(inner) {}
+
+  /// Whether the frame of every live allocation is as it was made.
+  bool guards_intact() const {
+    for (const auto& [data, size_bytes] : blocks_) {
+      std::vector<std::byte> frame(kGuardBytes);
+      for (const std::byte* guard : {data - kGuardBytes, data + size_bytes}) {
+        inner_.download(frame.data(), guard, kGuardBytes);
+        if (frame != pattern()) return false;
+      }
+    }
+    return true;
+  }
+
+  void* allocate(std::size_t size_bytes) override {
+    std::byte* data = static_cast<std::byte*>(inner_.allocate(size_bytes + 2 * kGuardBytes)) + kGuardBytes;
+    for (std::byte* guard : {data - kGuardBytes, data + size_bytes}) {
+      inner_.upload(guard, pattern().data(), kGuardBytes);
+    }
+    blocks_[data] = size_bytes;
+    return data;
+  }
+  void release(void* data) noexcept override {
+    blocks_.erase(static_cast<std::byte*>(data));
+    inner_.release(static_cast<std::byte*>(data) - kGuardBytes);
+  }
+
+  std::string name() const override { return inner_.name(); }
+  std::string describe() const override { return inner_.describe(); }
+  bool supports(DType dtype, std::string& why) const override { return inner_.supports(dtype, why); }
+  void upload(void* device, const void* host, std::size_t size) override { inner_.upload(device, host, size); }
+  void download(void* host, const void* device, std::size_t size) override { inner_.download(host, device, size); }
+  void fill_zero(void* device, std::size_t size) override { inner_.fill_zero(device, size); }
+  void synchronize() override { inner_.synchronize(); }
+  std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override { return inner_.capture(enqueue); }
+
+  void augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
+               TensorView output, std::int32_t* labels) override {
+    inner_.augment(rule, source, inputs, batch, output, labels);
+  }
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
+    return inner_.conv2d_scratch_bytes(geometry);
+  }
+  void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+                      void* scratch) override {
+    inner_.conv2d_forward(geometry, input, weight, output, scratch);
+  }
+  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight, void* d_input,
+                            GradMode mode, void* scratch) override {
+    inner_.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
+  }
+  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
+                              void* scratch) override {
+    inner_.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
+  }
+  std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) override {
+    return inner_.norm_act_scratch_bytes(geometry);
+  }
+  void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x, const void* shortcut,
+                        const NormParameters& parameters, const NormSaved& saved, void* y, void* scratch) override {
+    inner_.norm_act_forward(geometry, rule, x, shortcut, parameters, saved, y, scratch);
+  }
+  void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y, const void* x,
+                         const void* shortcut, const NormParameters& parameters, const NormSaved& saved, void* d_x,
+                         void* d_shortcut, GradMode shortcut_mode, const NormGradients& gradients,
+                         void* scratch) override {
+    inner_.norm_act_backward(geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode,
+                             gradients, scratch);
+  }
+  void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) override {
+    inner_.average_pool_forward(geometry, input, output);
+  }
+  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) override {
+    inner_.average_pool_backward(geometry, d_output, d_input);
+  }
+  void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
+                      float* output) override {
+    inner_.linear_forward(geometry, input, weight, bias, output);
+  }
+  void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
+                       float* d_input, float* d_weight, float* d_bias) override {
+    inner_.linear_backward(geometry, d_output, input, weight, d_input, d_weight, d_bias);
+  }
+  void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
+                             const StepInputs* inputs, StepMetrics* metrics) override {
+    inner_.softmax_cross_entropy(batch, classes, logits, labels, d_logits, inputs, metrics);
+  }
+  void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
+                           float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
+                           void* scratch) override {
+    inner_.weights_from_planes(tensors, planes, scales, weights, plane_norms, inputs, metrics, scratch);
+  }
+  void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha, const StepInputs* inputs,
+                   const float* d_weights, const float* plane_norms, float* planes, float* plane_momentum,
+                   float* scales, float* scale_momentum, void* scratch) override {
+    inner_.planes_step(tensors, rule, alpha, inputs, d_weights, plane_norms, planes, plane_momentum, scales,
+                       scale_momentum, scratch);
+  }
+  std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) override {
+    return inner_.planes_scratch_bytes(tensors);
+  }
+  void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
+                          float* weights) override {
+    inner_.weights_from_fixed(tensors, u, scales, weights);
+  }
+  void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
+                  const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
+                  void* scratch) override {
+    inner_.fixed_step(tensors, rule, inputs, d_weights, u, u_momentum, scales, scale_momentum, scratch);
+  }
+  std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) override {
+    return inner_.fixed_scratch_bytes(tensors);
+  }
+  void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
+                float* parameter, float* momentum) override {
+    inner_.sgd_step(numel, rule, inputs, gradient, parameter, momentum);
+  }
+
+ private:
+  static constexpr std::size_t kGuardBytes = 256;
+
+  static const std::vector<std::byte>& pattern() {
+    static const std::vector<std::byte> bytes = [] {
+      std::vector<std::byte> made(kGuardBytes);
+      for (std::size_t i = 0; i < kGuardBytes; ++i) made[i] = std::byte(0x40 + i % 61);  // no two neighbours alike
+      return made;
+    }();
+    return bytes;
+  }
+
+  Backend& inner_;
+  std::map<std::byte*, std::size_t> blocks_;
+};
+
+}  // namespace bsq::test
