@@ -53,7 +53,7 @@ std::vector<fs::path> entries_of(const fs::path& folder, ErrorKind kind) {
 
 PosixFile create_temporary(const fs::path& path, ErrorKind kind) {
   remove_entry(temporary_name(path), kind);  // left by a crash of a process that had the same id
-  return PosixFile::create(temporary_name(path), kind);
+  return PosixFile::create(temporary_name(path), kind, path);
 }
 
 /// One line `<bytes> <name>` a file.
@@ -104,12 +104,12 @@ AtomicFile::AtomicFile(const fs::path& path, ErrorKind kind)
 
 AtomicFile::~AtomicFile() {
   std::error_code ignored;
-  if (!committed_) fs::remove(file_.path(), ignored);
+  if (!committed_) fs::remove(temporary_name(path_), ignored);
 }
 
 void AtomicFile::commit() {
   file_.sync();
-  rename_entry(file_.path(), path_, kind_);
+  rename_entry(temporary_name(path_), path_, kind_);
   committed_ = true;
   sync_folder(path_.parent_path(), kind_);
 }

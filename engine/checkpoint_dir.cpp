@@ -114,7 +114,7 @@ fs::path resolve_checkpoint(const fs::path& path) {
   if (fs::is_regular_file(path, code) && path.extension() == kTensorExtension) return path;
   for (const fs::path& run : {path, path / "latest"}) {
     const fs::path checkpoints = run / "checkpoints";
-    if (!fs::is_directory(checkpoints, code)) continue;
+    if (!fs::is_directory(checkpoints, code) && !fs::is_regular_file(run / "config.yaml", code)) continue;
     if (!fs::is_symlink(checkpoints / "last", code)) {
       fail(ErrorKind::checkpoint, "{}: the run has no finished checkpoint yet; wait for its first or start anew",
            run.string());

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace bsq {
 namespace {
@@ -111,11 +112,13 @@ std::vector<std::string> config_warnings(const Config& config) {
   std::vector<std::string> warnings;
   for (const auto& [name, settings] : training_stages(config)) {
     if (!runs(config, name)) continue;
-    for (const int milestone : settings.milestones) {
-      if (milestone < settings.epochs) continue;
-      warnings.push_back(fmt::format("{}.milestones: epoch {} is beyond {}.epochs = {}; lr does not change there", name,
-                                     milestone, name, settings.epochs));
-    }
+    std::vector<int> beyond;
+    std::copy_if(settings.milestones.begin(), settings.milestones.end(), std::back_inserter(beyond),
+                 [epochs = settings.epochs](int milestone) { return milestone >= epochs; });
+    if (beyond.empty()) continue;
+    const bool one = beyond.size() == 1;
+    warnings.push_back(fmt::format("{}.milestones: epoch{} {} {} beyond {}.epochs = {}; lr does not change there", name,
+                                   one ? "" : "s", fmt::join(beyond, ", "), one ? "is" : "are", name, settings.epochs));
   }
   if (runs(config, "bsq") && config.bsq.requant_interval >= config.bsq.epochs) {
     warnings.push_back(

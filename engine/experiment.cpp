@@ -62,8 +62,8 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                          .std = to_floats(config.data.std)},
                .metadata = parts_.metadata} {
   if (config.data.batch_size > train_.size())
-    fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set ({} images)", config.data.batch_size,
-         train_.size());
+    fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set of {} images; lower it",
+         config.data.batch_size, train_.size());
 }
 
 StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,

@@ -52,16 +52,17 @@ void check_file(const std::error_code& code, ErrorKind kind, const std::filesyst
   if (code) fail_on_file(kind, path, what, code.value());
 }
 
-PosixFile::PosixFile(std::filesystem::path path, ErrorKind kind, int flags, std::string_view what)
-    : path_(std::move(path)), kind_(kind) {
+PosixFile::PosixFile(const std::filesystem::path& path, ErrorKind kind, int flags, std::string_view what,
+                     std::filesystem::path shown_as)
+    : path_(std::move(shown_as)), kind_(kind) {
   constexpr mode_t kReadWriteForAll = 0666;  // the user's umask takes away what he does not want
-  descriptor_ = retried([&] { return ::open(path_.c_str(), flags | O_CLOEXEC, kReadWriteForAll); });
+  descriptor_ = retried([&] { return ::open(path.c_str(), flags | O_CLOEXEC, kReadWriteForAll); });
   if (descriptor_ < 0) fail_on_file(kind_, path_, what, errno);
 }
 
 PosixFile PosixFile::open_regular(const std::filesystem::path& path, ErrorKind kind) {
-  PosixFile file(path, kind, O_RDONLY | O_NONBLOCK,
-                 "cannot open");  // O_NONBLOCK: opening a pipe would wait for a writer
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK;  // O_NONBLOCK: opening a pipe would wait for a writer
+  PosixFile file(path, kind, kFlags, "cannot open", path);
   struct stat status {};
   if (::fstat(file.descriptor_, &status) != 0) fail_on_file(kind, path, "cannot open", errno);
   if (S_ISDIR(status.st_mode)) fail(kind, "{}: is a folder; give a file", path.string());
@@ -69,12 +70,12 @@ PosixFile PosixFile::open_regular(const std::filesystem::path& path, ErrorKind k
   return file;
 }
 
-PosixFile PosixFile::create(const std::filesystem::path& path, ErrorKind kind) {
-  return PosixFile(path, kind, O_WRONLY | O_CREAT | O_EXCL, "cannot create");
+PosixFile PosixFile::create(const std::filesystem::path& path, ErrorKind kind, const std::filesystem::path& shown_as) {
+  return PosixFile(path, kind, O_WRONLY | O_CREAT | O_EXCL, "cannot create", shown_as);
 }
 
 PosixFile PosixFile::open_append(const std::filesystem::path& path, ErrorKind kind) {
-  return PosixFile(path, kind, O_WRONLY | O_CREAT | O_APPEND, "cannot open for writing");
+  return PosixFile(path, kind, O_WRONLY | O_CREAT | O_APPEND, "cannot open for writing", path);
 }
 
 PosixFile::PosixFile(PosixFile&& other) noexcept

@@ -27,8 +27,8 @@ class PosixFile {
  public:
   /// For reading, at its start. Refuses folders, pipes and devices, and never waits on one.
   static PosixFile open_regular(const std::filesystem::path& path, ErrorKind kind);
-  /// A new file for writing; fails where one is already there.
-  static PosixFile create(const std::filesystem::path& path, ErrorKind kind);
+  /// A new file for writing; fails where one is already there. Errors of it name `shown_as`.
+  static PosixFile create(const std::filesystem::path& path, ErrorKind kind, const std::filesystem::path& shown_as);
   /// For writing at the end of the file, which is made if it is missing.
   static PosixFile open_append(const std::filesystem::path& path, ErrorKind kind);
 
@@ -49,10 +49,12 @@ class PosixFile {
   /// Takes the exclusive lock of the file until this object dies; false where another process (or object) holds it.
   bool try_lock();
 
+  /// As errors name it.
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  PosixFile(std::filesystem::path path, ErrorKind kind, int flags, std::string_view what);
+  PosixFile(const std::filesystem::path& path, ErrorKind kind, int flags, std::string_view what,
+            std::filesystem::path shown_as);
 
   std::filesystem::path path_;
   ErrorKind kind_;

@@ -184,11 +184,15 @@ void Stage::report_divergence(const Progress& progress, const StageOutput& outpu
       worst = parameters[i].name;
     }
   }
+  const std::filesystem::path last = output.directory.checkpoints() / "last";
+  std::error_code ignored;
+  const bool has_checkpoint = std::filesystem::exists(last, ignored);
   fail(ErrorKind::diverged,
-       "loss is {} in stage {} at epoch {} step {} (lr {:g}, largest gradient {:g} in {}); lower {}.lr. The last good "
-       "checkpoint is {}",
-       loss, name_, progress.epoch + 1, step, learning_rate(*settings_, progress.epoch), largest, worst, name_,
-       (output.directory.checkpoints() / "last").string());
+       "loss is {} in stage {} at epoch {} step {} (lr {:g}, largest gradient {:g} in {}); lower {}.lr. {}{}",
+       std::isnan(loss) ? "NaN" : fmt::format("{:g}", loss), name_, progress.epoch + 1, step,
+       learning_rate(*settings_, progress.epoch), largest, worst, name_,
+       has_checkpoint ? "The last good checkpoint is " : "There is no checkpoint before it",
+       has_checkpoint ? last.string() : "");
 }
 
 }  // namespace bsq

@@ -6,6 +6,7 @@
 #include "kernels/error.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iostream>
@@ -17,28 +18,53 @@ std::string option_name(const std::string& word) {
   return word.substr(0, word.find('='));
 }
 
+/// `IN OUT` of a command line `bsq convert IN OUT`.
+std::string positionals_text(const CLI::App& app) {
+  std::string text;
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_positional()) text += " " + option->get_option_text();
+  return text;
+}
+
 /// CLI11's help with our usage line and without its notes on types.
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_usage(const CLI::App* app, std::string name) const override {
-    std::string usage = fmt::format("usage: {} [OPTIONS]", name);
-    for (const CLI::Option* option : app->get_options())
-      if (option->get_positional()) usage += " " + option->get_option_text();
-    return usage + "\n";
+    return fmt::format("usage: {} [OPTIONS]{}\n", name, positionals_text(*app));
   }
   std::string make_positionals(const CLI::App*) const override { return ""; }
 };
 
 [[noreturn]] void fail_on_option(const CLI::App& app, const std::string& word) {
   const std::string name = option_name(word);
-  for (const ConfigKey& key : config_keys()) {
-    if (key.old_flag == name) fail(ErrorKind::usage, "unknown option '{}'; write {}=VALUE", name, key.name);
-  }
+  std::vector<std::string> keys;  // of a published script's flag; each stage has its own
+  for (const ConfigKey& key : config_keys())
+    if (key.old_flag == name) keys.push_back(key.name + "=VALUE");
+  if (!keys.empty()) fail(ErrorKind::usage, "unknown option '{}'; write {}", name, fmt::join(keys, " or "));
   if (!name.starts_with('-')) fail(ErrorKind::usage, "unexpected '{}'; see {} --help", word, app.get_name());
   std::vector<std::string> known;
   for (const CLI::Option* option : app.get_options())
     for (const std::string& long_name : option->get_lnames()) known.push_back("--" + long_name);
   fail(ErrorKind::usage, "unknown option '{}'{} ({} --help)", name, did_you_mean(name, known), app.get_name());
+}
+
+[[noreturn]] void fail_on_missing_word(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_required() && option->count() == 0)
+      fail(ErrorKind::usage, "{}: {} is missing; usage: {}{}", app.get_name(), option->get_option_text(),
+           app.get_name(), positionals_text(app));
+  fail(ErrorKind::internal, "{}: no word of the command line is missing", app.get_name());
+}
+
+/// An option without its value, or what else CLI11 has to say.
+[[noreturn]] void fail_on_parsing(const CLI::App& app, const CLI::ParseError& error) {
+  const std::string what = error.what();
+  const std::string name = what.substr(0, what.find(':'));
+  const CLI::Option* option = name.starts_with('-') ? app.get_option_no_throw(name) : nullptr;
+  const bool has_no_value = dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr;
+  if (has_no_value && option != nullptr && !option->get_option_text().empty())
+    fail(ErrorKind::usage, "{}: {} needs a value: {} {}", app.get_name(), name, name, option->get_option_text());
+  fail(ErrorKind::usage, "{}: {} (see {} --help)", app.get_name(), what, app.get_name());
 }
 
 }  // namespace
@@ -74,8 +100,10 @@ bool parse_arguments(CLI::App& app, const Arguments& arguments) {
   } catch (const CLI::CallForHelp&) {
     fmt::print("{}", app.help());
     return false;
+  } catch (const CLI::RequiredError&) {
+    fail_on_missing_word(app);
   } catch (const CLI::ParseError& error) {
-    fail(ErrorKind::usage, "{}: {} (see --help)", app.get_name(), error.what());
+    fail_on_parsing(app, error);
   }
   if (const std::vector<std::string> extras = app.remaining(); !extras.empty()) fail_on_option(app, extras.front());
   return true;

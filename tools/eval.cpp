@@ -73,9 +73,20 @@ nlohmann::json metadata_value(const TensorFile& model, const std::string& key) {
   return value.is_discarded() ? nlohmann::json(found->second) : value;
 }
 
+bool is_activation(const std::string& name) {
+  const std::vector<std::string> names = {"auto", "relu", "relu6", "pact"};
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 /// Puts what the model says about itself in, except where an override says otherwise.
 void apply_metadata(Config& config, const EvalOptions& options, const TensorFile& model) {
   const ResNetOptions network = resnet_options_of(model);
+  const auto refuse_other = [&](const char* key, int asked, int found) {
+    if (options.overrides_key(key) && asked != found)
+      fail(ErrorKind::usage, "{} = {}: {} has {}; leave it out", key, asked, model.path.string(), found);
+  };
+  refuse_other("model.depth", config.model.depth, network.depth);
+  refuse_other("model.width", config.model.width, network.width);
   config.model.depth = network.depth;
   config.model.width = network.width;
   const auto apply = [&](const std::string& metadata_key, const std::string& key, auto& value) {
@@ -97,7 +108,7 @@ void apply_metadata(Config& config, const EvalOptions& options, const TensorFile
     config.quant.act_bits = 0;  // a float model of unknown origin
   apply("act_bits", "quant.act_bits", config.quant.act_bits);
   if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
-      config.quant.act_bits < 0 || config.quant.act_bits > 8)
+      config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation))
     fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", model.path.string());
 }
 

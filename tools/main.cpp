@@ -5,10 +5,15 @@
 #include "tools/commands.h"
 #include "tools/openmp_waiting.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <cstdio>
 #include <exception>
 #include <sstream>
+#include <system_error>
 
 namespace bsq {
 namespace {
@@ -67,6 +72,32 @@ int dispatch(char** argv, const Arguments& words) {
        did_you_mean(words[0], names));
 }
 
+/// fflush says so at the end; fmt throws std::system_error where the buffer is written out before.
+[[noreturn]] void fail_on_stdout() {
+  fail(ErrorKind::usage, "cannot write to standard output; is the disk full, or the reader gone?");
+}
+
+/// The exit code of the command, its whole output written.
+int run(char** argv, const Arguments& words) {
+  int exit_code = 0;
+  try {
+    exit_code = dispatch(argv, words);
+  } catch (const std::system_error&) {
+    if (std::ferror(stdout) != 0) fail_on_stdout();
+    throw;
+  }
+  if (std::fflush(stdout) != 0) fail_on_stdout();
+  return exit_code;
+}
+
+/// A standard stream that is closed (`2>&-`) must not become the descriptor of a file of ours and be written into.
+void occupy_closed_streams() {
+  constexpr int kLastStandardStream = 2;
+  int null = ::open("/dev/null", O_RDWR);
+  while (null >= 0 && null <= kLastStandardStream) null = ::dup(null);
+  if (null > kLastStandardStream) ::close(null);
+}
+
 int report_error(const std::string& message, int exit_code) {
   std::istringstream lines(message);
   for (std::string line; std::getline(lines, line);) fmt::print(stderr, "error: {}\n", line);
@@ -77,10 +108,10 @@ int report_error(const std::string& message, int exit_code) {
 }  // namespace bsq
 
 int main(int argc, char** argv) {
+  bsq::occupy_closed_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file at its limit (ulimit -f) is a failed write with a message, not the end
   try {
-    const int exit_code = bsq::dispatch(argv, {argv + 1, argv + argc});
-    if (std::fflush(stdout) == 0) return exit_code;
-    bsq::fail(bsq::ErrorKind::usage, "cannot write to standard output; is the disk full, or the reader gone?");
+    return bsq::run(argv, {argv + 1, argv + argc});
   } catch (const bsq::Error& error) {
     return bsq::report_error(error.what(), error.exit_code());
   } catch (const std::bad_alloc&) {

@@ -32,6 +32,10 @@ void catch_signals() {
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) ::sigaction(signal, &action, nullptr);
 }
 
+void outlive_readers() {
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
 Request take_request() {
   if (stop_signal != 0) return Request::stop;
   if (checkpoint_asked == 0) return Request::none;

@@ -9,6 +9,9 @@ namespace bsq {
 /// From here on signals are noted instead of obeyed.
 void catch_signals();
 
+/// From here on a log whose reader is gone ends nothing.
+void outlive_readers();
+
 /// What has been asked since the last call; a stop stays asked for.
 Request take_request();
 

@@ -106,6 +106,12 @@ void set_running(const RunDirectory& directory) {
   directory.write_status(status);
 }
 
+/// False for a run that was killed before its first checkpoint: it begins anew, from model.init.
+bool has_checkpoint(const RunDirectory& directory) {
+  std::error_code ignored;
+  return fs::is_symlink(directory.checkpoints() / "last", ignored);
+}
+
 class TrainRun {
  public:
   TrainRun(const TrainOptions& options, const Config& config, Console& console)
@@ -114,7 +120,7 @@ class TrainRun {
   /// `resumed`: the run to go on with, locked.
   int run(std::optional<RunDirectory> resumed) {
     std::optional<TensorFile> init;
-    if (!config_.model.init.empty() && !resumed) {
+    if (!config_.model.init.empty() && !(resumed && has_checkpoint(*resumed))) {
       init = read_model(config_.model.init, console_);
       check_start_model(*init, config_);
     }
@@ -141,10 +147,14 @@ class TrainRun {
 
  private:
   RunDirectory create(const Backend& backend) const {
+    // `--resume auto` in a folder whose run was killed before it had written anything worth keeping starts it again.
+    std::error_code ignored;
+    const bool never_began = options_.resume == "auto" && !options_.run_dir.empty() &&
+                             !fs::exists(options_.run_dir / "checkpoints", ignored);
     return RunDirectory::create({.name = config_.name,
                                  .root = config_.run.dir,
                                  .explicit_path = options_.run_dir,
-                                 .force = options_.force,
+                                 .force = options_.force || never_began,
                                  .config_yaml = to_yaml(config_),
                                  .command = options_.command,
                                  .overrides = options_.words.overrides,
@@ -180,7 +190,7 @@ class TrainRun {
     console_.info(fmt::format("run: {}", directory.path().string()));
     const fs::path last = directory.checkpoints() / "last";
     std::optional<CheckpointFiles> checkpoint;
-    if (resumes && fs::is_symlink(last)) checkpoint = load_checkpoint(last);
+    if (resumes && has_checkpoint(directory)) checkpoint = load_checkpoint(last);
     const Progress from = checkpoint ? progress_of(*checkpoint, last.string()) : Progress{};
     RunLog log = resumes ? RunLog::resume(directory.path(), from.logs) : RunLog::create(directory.path());
     set_running(directory);
@@ -223,6 +233,7 @@ int train_command(const Arguments& arguments) {
     fmt::print("{}", to_yaml(config));
     return 0;
   }
+  outlive_readers();
   Console console = options.console.console();
   for (const std::string& warning : config_warnings(config)) console.warning(warning);
   std::optional<RunDirectory> directory;

@@ -13,9 +13,8 @@ namespace {
 
 constexpr TrainingTolerances kTolerances;
 
-double count_differing_widths(const std::string& actual, const std::string& expected) {
+double count_differing_widths(const std::string& actual, const nlohmann::json& wanted) {
   const nlohmann::json widths = nlohmann::json::parse(actual);
-  const nlohmann::json wanted = nlohmann::json::parse(expected);
   double count = std::abs(static_cast<double>(widths.size()) - static_cast<double>(wanted.size()));
   for (const auto& [layer, bits] : wanted.items()) count += widths.contains(layer) && widths[layer] == bits ? 0 : 1;
   return count;
@@ -29,7 +28,7 @@ class BsqComparison {
         setup_(setup),
         comparison_(comparison),
         replay_(backend, trace, setup, [&](const ArenaLayout& layout) -> HostWeights {
-          const std::vector<int> bits(layout.slots.size(), std::stoi(metadata(trace, "nbits")));
+          const std::vector<int> bits(layout.slots.size(), integer_at(trace, "nbits", 1, kMaxBits));
           return to_planes(read_weights(setup.initial, layout, kMaxBits), bits);
         }) {}
 
@@ -42,9 +41,12 @@ class BsqComparison {
 
  private:
   bool chaotic() const { return setup_.network.act_bits > 0; }
-  double number_at(const std::string& key) const { return std::stod(metadata(trace_, key)); }
+  double number_at(const std::string& key) const { return golden::number_at(trace_, key); }
   double stored(const std::string& name, int step) const {
-    return trace_.at(name).values<double>()[static_cast<std::size_t>(step)];
+    const auto values = trace_.at(name).values<double>();
+    if (static_cast<int>(values.size()) != setup_.steps)
+      fail(ErrorKind::checkpoint, "{}: {} values for {} steps", name, values.size(), setup_.steps);
+    return values[static_cast<std::size_t>(step)];
   }
   void check(const std::string& what, double error, double tolerance) {
     comparison_.check(name_ + " " + what, std::isnan(error) ? error : std::abs(error), tolerance);
@@ -57,14 +59,14 @@ class BsqComparison {
     check("total_param", static_cast<double>(summary.parameters) - number_at("total_param"), kTolerances.exact);
     check("total_bit", static_cast<double>(summary.weight_bits) - number_at("total_bit"), kTolerances.exact);
     check("comp", relative_error(summary.compression(), number_at("comp")), kTolerances.rounding);
-    check("scheme", count_differing_widths(scheme_to_json(planes, layout), metadata(trace_, "scheme")),
+    check("scheme", count_differing_widths(scheme_to_json(planes, layout), json_at(trace_, "scheme")),
           kTolerances.exact);
-    const nlohmann::json densities = nlohmann::json::parse(metadata(trace_, "density"));
+    const nlohmann::json densities = json_at(trace_, "density");
     for (std::size_t i = 0; i < planes.size(); ++i) {
       const std::string& parameter = layout.slots[i].spec.name;
       const std::string start = "start." + scale_name(parameter);
-      if (const HostTensor* scale = trace_.find(start))
-        check(start, relative_error(planes[i].scale, scale->values<float>()[0]), kTolerances.rounding);
+      if (trace_.find(start) != nullptr)
+        check(start, relative_error(planes[i].scale, scalar_at(trace_, start)), kTolerances.rounding);
       const std::string module = parameter.substr(0, parameter.rfind('.'));
       if (parameter.ends_with(".weight")) compare_density(module, planes[i], densities.at(module));
     }
@@ -107,12 +109,14 @@ class BsqComparison {
     replay_.model().planes()->set_planes(planes);
     if (chaotic()) return comparison_.note("activations are quantized: the state after the last step is not compared");
     check("scheme_after_requant",
-          count_differing_widths(scheme_to_json(planes, layout), metadata(trace_, "scheme_after_requant")),
+          count_differing_widths(scheme_to_json(planes, layout), json_at(trace_, "scheme_after_requant")),
           kTolerances.exact);
     check("comp_after_requant",
           relative_error(summarize_precision(planes, layout, 0).compression(), number_at("comp_after_requant")),
           kTolerances.rounding);
     const HostTensor& logits = trace_.at("eval.logits_after_requant");
+    if (logits.shape.size() != 2 || logits.shape[0] < 1 || logits.shape[0] > trace_.at("labels").numel())
+      fail(ErrorKind::checkpoint, "{}: not [1..{}, 10]", logits.name, trace_.at("labels").numel());
     check("eval.logits_after_requant",
           norm_error(replay_.evaluate(static_cast<int>(logits.shape[0])), logits.values<float>()),
           at_step(kTolerances.final_logits, setup_.steps));

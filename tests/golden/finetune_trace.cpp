@@ -14,7 +14,7 @@ constexpr TrainingTolerances kTolerances;
 
 /// The quantized tensors as a checkpoint of fixed-point weights has them.
 TensorFile fixed_point_file(const TensorFile& trace, const ArenaLayout& layout) {
-  const nlohmann::json bits = nlohmann::json::parse(metadata(trace, "scheme"));
+  const nlohmann::json bits = json_at(trace, "scheme");
   nlohmann::json scheme = nlohmann::json::object();
   for (const auto& [layer, width] : bits.items()) scheme[layer] = {width, 0};
   TensorFile file;
@@ -47,7 +47,7 @@ void compare_finetune_trace(const TensorFile& trace, Comparison& comparison) {
     const FirstStep step = replay.run_first_step();
     compare_first_step(backend.name(), trace, setup, step, comparison);
     const double loss = step.metrics.loss_sum / static_cast<double>(step.metrics.samples);
-    comparison.check(backend.name() + " ce_loss", relative_error(loss, std::stod(metadata(trace, "ce_loss"))),
+    comparison.check(backend.name() + " ce_loss", relative_error(loss, number_at(trace, "ce_loss")),
                      at_step(kTolerances.loss, setup.network.act_bits > 0 ? 2 : 0));
   });
 }

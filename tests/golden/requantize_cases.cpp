@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
+#include <utility>
 
 namespace bsq::golden {
 namespace {
@@ -15,9 +16,11 @@ constexpr double kRoundingTolerance = 1e-6;
 
 BitPlanes planes_at(const TensorFile& trace, const std::string& prefix) {
   const HostTensor& p = trace.at(prefix + ".p");
+  const HostTensor& n = trace.at(prefix + ".n");
+  if (p.shape != n.shape) fail(ErrorKind::checkpoint, "{0}.p and {0}.n are of two shapes", prefix);
+  std::vector<float> positive = plane_major(p);
   const auto bits = static_cast<int>(p.shape.back());
-  return {bits, trace.at(prefix + ".scale").values<float>()[0], p.numel() / bits, plane_major(p),
-          plane_major(trace.at(prefix + ".n"))};
+  return {bits, scalar_at(trace, prefix + ".scale"), p.numel() / bits, std::move(positive), plane_major(n)};
 }
 
 void compare(const std::string& name, const BitPlanes& actual, const BitPlanes& expected, Comparison& comparison) {
@@ -29,8 +32,8 @@ void compare(const std::string& name, const BitPlanes& actual, const BitPlanes& 
 }  // namespace
 
 void compare_requantize_cases(const TensorFile& trace, Comparison& comparison) {
-  const int max_bits = std::stoi(metadata(trace, "max_bits"));
-  for (const nlohmann::json& entry : nlohmann::json::parse(metadata(trace, "cases"))) {
+  const int max_bits = integer_at(trace, "max_bits", 1, kMaxBits);
+  for (const nlohmann::json& entry : json_at(trace, "cases")) {
     const std::string prefix = fmt::format("case{:02}", entry.at("case").get<int>());
     const auto threshold_percent = entry.at("threshold_percent").get<double>();
 

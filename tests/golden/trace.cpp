@@ -1,7 +1,10 @@
 #include "tests/golden/trace.h"
 
+#include "engine/bit_planes.h"
+
 #include <fmt/core.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -24,6 +27,41 @@ const std::string& metadata(const TensorFile& trace, const std::string& key) {
     fail(ErrorKind::checkpoint, "{}: no metadata '{}'; not a reference trace?", trace.path.string(), key);
   }
   return found->second;
+}
+
+double number_at(const TensorFile& trace, const std::string& key) {
+  const std::string& text = metadata(trace, key);
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !std::isfinite(number))
+    fail(ErrorKind::checkpoint, "{}: metadata '{}' is '{}', expected a number", trace.path.string(), key, text);
+  return number;
+}
+
+int integer_at(const TensorFile& trace, const std::string& key, int smallest, int largest) {
+  const double number = number_at(trace, key);
+  if (number != std::floor(number) || number < smallest || number > largest)
+    fail(ErrorKind::checkpoint, "{}: metadata '{}' is {}, expected an integer of {}..{}", trace.path.string(), key,
+         number, smallest, largest);
+  return static_cast<int>(number);
+}
+
+nlohmann::json json_at(const TensorFile& trace, const std::string& key) {
+  nlohmann::json value = nlohmann::json::parse(metadata(trace, key), nullptr, /*allow_exceptions=*/false);
+  if (value.is_discarded()) fail(ErrorKind::checkpoint, "{}: metadata '{}' is no JSON", trace.path.string(), key);
+  return value;
+}
+
+std::span<const float> values_at(const TensorFile& trace, const std::string& name, std::int64_t count) {
+  const HostTensor& tensor = trace.at(name);
+  if (tensor.numel() != count)
+    fail(ErrorKind::checkpoint, "{}: {} holds {} values, expected {}", trace.path.string(), name, tensor.numel(),
+         count);
+  return tensor.values<float>();
+}
+
+float scalar_at(const TensorFile& trace, const std::string& name) {
+  return values_at(trace, name, 1)[0];
 }
 
 void on_every_backend(Comparison& comparison, const std::function<void(Backend&)>& compare) {
@@ -49,7 +87,11 @@ Activation activation_named(const std::string& name) {
 
 std::vector<float> plane_major(const HostTensor& planes) {
   const auto values = planes.values<float>();
-  const auto bits = static_cast<std::size_t>(planes.shape.back());
+  const std::int64_t width = planes.shape.empty() ? 0 : planes.shape.back();
+  if (width < 1 || width > kMaxBits || values.empty())
+    fail(ErrorKind::checkpoint, "{}: {} values in {} bit planes, expected some in 1..{}", planes.name, values.size(),
+         width, kMaxBits);
+  const auto bits = static_cast<std::size_t>(width);
   const std::size_t numel = values.size() / bits;
   std::vector<float> result(values.size());
   for (std::size_t i = 0; i < numel; ++i) {

@@ -8,7 +8,10 @@
 #include "kernels/backend.h"
 #include "tests/golden/comparison.h"
 
+#include <nlohmann/json.hpp>
+
 #include <functional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -32,10 +35,19 @@ void on_every_backend(Comparison& comparison, const std::function<void(Backend&)
 /// Throws Error(checkpoint) where the key is missing.
 const std::string& metadata(const TensorFile& trace, const std::string& key);
 
+/// Of the metadata: a finite number; an integer within a range; JSON. Throw Error(checkpoint) otherwise.
+double number_at(const TensorFile& trace, const std::string& key);
+int integer_at(const TensorFile& trace, const std::string& key, int smallest, int largest);
+nlohmann::json json_at(const TensorFile& trace, const std::string& key);
+
+/// The float32 values of a tensor that holds this many. Throw Error(checkpoint) otherwise.
+std::span<const float> values_at(const TensorFile& trace, const std::string& name, std::int64_t count);
+float scalar_at(const TensorFile& trace, const std::string& name);
+
 /// The activation of the metadata's spelling. Throws Error(checkpoint).
 Activation activation_named(const std::string& name);
 
-/// Bit planes [..., bit] as plane-major [bit][...].
+/// Bit planes [..., bit] as plane-major [bit][...]. Throws Error(checkpoint) unless there are 1..8 and a weight.
 std::vector<float> plane_major(const HostTensor& planes);
 
 /// The float model a training trace starts from: its `init.<name>` tensors under <name>, or else the published

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 namespace bsq::golden {
 namespace {
@@ -20,13 +21,14 @@ InputOptions cifar_input() {
           .std = {0.2023F, 0.1994F, 0.2010F}};
 }
 
-float number_at(const TensorFile& trace, const std::string& key) {
-  return std::stof(metadata(trace, key));
-}
-
 ImageSet images_of(const TensorFile& trace) {
   const auto pixels = trace.at("images_u8").values<std::uint8_t>();
   const auto labels = trace.at("labels").values<std::uint8_t>();
+  if (labels.empty() || pixels.size() != labels.size() * kImageSize * kImageSize * 3)
+    fail(ErrorKind::checkpoint, "{}: {} labels for images_u8 of {} bytes", trace.path.string(), labels.size(),
+         pixels.size());
+  if (const int largest = *std::max_element(labels.begin(), labels.end()); largest >= ResNetOptions{}.num_classes)
+    fail(ErrorKind::checkpoint, "{}: a label is {}", trace.path.string(), largest);
   return {.height = kImageSize,
           .width = kImageSize,
           .class_names = {},
@@ -74,12 +76,15 @@ TrainingSetup read_setup(const TensorFile& trace) {
   normalize_names(setup.initial);
   setup.network = resnet_options_of(setup.initial);
   setup.network.activation = activation_named(metadata(trace, "activation"));
-  setup.network.act_bits = std::stoi(metadata(trace, "act_bits"));
-  setup.rule = {.momentum = number_at(trace, "momentum"), .weight_decay = number_at(trace, "weight_decay")};
-  setup.learning_rate = number_at(trace, "lr");
-  setup.batch = std::stoi(metadata(trace, "batch"));
-  if (trace.metadata.contains("alpha")) setup.alpha = number_at(trace, "alpha");
-  if (trace.metadata.contains("steps")) setup.steps = std::stoi(metadata(trace, "steps"));
+  setup.network.act_bits = integer_at(trace, "act_bits", 0, kMaxBits);
+  setup.rule = {.momentum = static_cast<float>(number_at(trace, "momentum")),
+                .weight_decay = static_cast<float>(number_at(trace, "weight_decay"))};
+  setup.learning_rate = static_cast<float>(number_at(trace, "lr"));
+  const auto images = static_cast<int>(trace.at("labels").numel());
+  setup.batch = integer_at(trace, "batch", 1, images);
+  if (metadata(trace, "kind") == "finetune_trace") return setup;
+  setup.alpha = static_cast<float>(number_at(trace, "alpha"));
+  setup.steps = integer_at(trace, "steps", 1, images / setup.batch);
   return setup;
 }
 

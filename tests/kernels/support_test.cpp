@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+extern "C" [[gnu::weak]] int __asan_address_is_poisoned(const volatile void* address);  // null without AddressSanitizer
+
 namespace bsq::test {
 
 TEST_CASE("compare counts what exceeds the tolerance and names the worst") {
@@ -41,12 +43,17 @@ TEST_CASE("norm_relative_error is the length of the difference over that of the 
   CHECK(norm_relative_error({3, 4.5}, {3, 4}) == Approx(0.1));
 }
 
+/// A write that AddressSanitizer does not see, as that of a library.
+[[gnu::no_sanitize("address")]] void change_byte(unsigned char* byte) {
+  *byte ^= 1;
+}
+
 TEST_CASE("a write one byte outside a guarded buffer is seen, on either side") {
   const auto oracle = make_reference_backend();
   for (const std::ptrdiff_t offset : {-1, 13, -128, 13 + 127}) {
     GuardedBuffer buffer(*oracle, 13);
     CHECK(buffer.guards_intact());
-    static_cast<unsigned char*>(buffer.data())[offset] ^= 1;
+    change_byte(static_cast<unsigned char*>(buffer.data()) + offset);
     CHECK_FALSE(buffer.guards_intact());
   }
 }
@@ -55,6 +62,22 @@ TEST_CASE("an output that nobody writes reads as NaN") {
   const auto oracle = make_reference_backend();
   const GuardedBuffer buffer(*oracle, 2 * sizeof(float));
   for (const float value : buffer.get<float>()) CHECK(std::isnan(value));
+}
+
+TEST_CASE("AddressSanitizer, where there is one, watches the guards and nothing else") {
+  if (!__asan_address_is_poisoned) {
+    WARN("SKIPPED: this program is built without AddressSanitizer");
+    return;
+  }
+  const auto backend = make_reference_backend();
+  const GuardedBuffer buffer(*backend, 13);
+  for (int look = 0; look < 2; ++look) {  // looking at the guards leaves them watched
+    const auto* data = static_cast<const std::byte*>(buffer.data());
+    for (int i = 0; i < 13; ++i) CHECK(__asan_address_is_poisoned(data + i) == 0);
+    CHECK(__asan_address_is_poisoned(data - 1) == 1);
+    CHECK(__asan_address_is_poisoned(data + 13) == 1);
+    CHECK(buffer.guards_intact());
+  }
 }
 
 }  // namespace bsq::test

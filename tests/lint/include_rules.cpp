@@ -14,8 +14,10 @@ bool begins_with_any(std::string_view name, const std::vector<std::string_view>&
 
 const IncludeRule* rule_of(std::string_view path) {
   const IncludeRule* longest = nullptr;
+  const auto length = [](const IncludeRule& rule) { return rule.files.size() + rule.ending.size(); };
   for (const IncludeRule& rule : include_rules()) {
-    if (path.starts_with(rule.files) && (!longest || rule.files.size() > longest->files.size())) longest = &rule;
+    const bool matches = path.starts_with(rule.files) && path.ends_with(rule.ending);
+    if (matches && (!longest || length(rule) > length(*longest))) longest = &rule;
   }
   return longest;
 }
@@ -31,22 +33,26 @@ bool is_always_there(std::string_view header) {
 const std::vector<IncludeRule>& include_rules() {
   // clang-format off
   static const std::vector<IncludeRule> rules = {
-    // files         project headers                                         libraries
-    {"kernels/",     {"kernels/"},                                           {"fmt/"}},
-    {"kernels/cpu/", {"kernels/"},                                           {"fmt/", "oneapi/dnnl/", "omp.h"}},
-    {"engine/",      {"kernels/", "engine/"},                                {"fmt/", "nlohmann/", "spdlog/"}},
-    {"engine/yaml",  {"kernels/", "engine/"},                                {"fmt/", "yaml-cpp/"}},
-    {"models/",      {"kernels/", "engine/", "models/"},                     {"fmt/"}},
-    {"data/",        {"kernels/", "engine/", "data/"},                       {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
-    {"tools/",       {"kernels/", "engine/", "models/", "data/", "tools/"},  {"fmt/", "nlohmann/", "CLI/"}},
+    // files                 ending   project headers                                         libraries
+    {"kernels/",             "",      {"kernels/"},                                           {"fmt/"}},
+    {"kernels/cpu/",         "",      {"kernels/"},                                           {"fmt/", "oneapi/dnnl/", "omp.h"}},
+    {"kernels/cuda/",        "",      {"kernels/"},                                           {"fmt/", "cxxabi.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h"}},
+    {"kernels/cuda/",        ".cu",   {"kernels/types.h", "kernels/random.h", "kernels/cuda/"}, {}},
+    {"kernels/cuda/",        ".cuh",  {"kernels/types.h", "kernels/random.h", "kernels/cuda/"}, {}},
+    {"kernels/cuda/port.h",  "",      {"kernels/cuda/"},                                      {"cuda_runtime.h", "cuda_bf16.h", "cuda_on_host.h"}},
+    {"engine/",              "",      {"kernels/", "engine/"},                                {"fmt/", "nlohmann/", "spdlog/"}},
+    {"engine/yaml",          "",      {"kernels/", "engine/"},                                {"fmt/", "yaml-cpp/"}},
+    {"models/",              "",      {"kernels/", "engine/", "models/"},                     {"fmt/"}},
+    {"data/",                "",      {"kernels/", "engine/", "data/"},                       {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
+    {"tools/",               "",      {"kernels/", "engine/", "models/", "data/", "tools/"},  {"fmt/", "nlohmann/", "CLI/"}},
   };
   // clang-format on
   return rules;
 }
 
 std::vector<std::string> check_includes(std::string_view path, std::string_view text) {
-  // What a folder keeps to its floor: outside kernels/ nobody sees which device does the work.
-  constexpr std::string_view private_folder = "kernels/cpu/";
+  // What a floor keeps to itself: outside kernels/ nobody sees which device does the work.
+  static const std::vector<std::string_view> private_folders = {"kernels/cpu/", "kernels/cuda/"};
   static const std::regex include_line(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"].*)");
 
   std::vector<std::string> faults;
@@ -66,7 +72,7 @@ std::vector<std::string> check_includes(std::string_view path, std::string_view 
         fault("may not be used here");
     } else if (!begins_with_any(header, rule->may_include)) {
       fault("is above this floor, beside it, or not written from the root");
-    } else if (header.starts_with(private_folder) && !path.starts_with("kernels/")) {
+    } else if (begins_with_any(header, private_folders) && !path.starts_with("kernels/")) {
       fault("is private to kernels/");
     }
   }

@@ -8,7 +8,8 @@
 namespace bsq::lint {
 
 struct IncludeRule {
-  std::string_view files;                               // the files it is for begin with this; the longest match counts
+  std::string_view files;                               // the files it is for begin with this
+  std::string_view ending;                              // and end with this; the longest match of both together counts
   std::vector<std::string_view> may_include;            // begins of project headers, as written in quotes
   std::vector<std::string_view> may_include_libraries;  // begins of headers, beside the C++ standard library and POSIX
 };

@@ -36,6 +36,26 @@ TEST_CASE("the backend's own headers stay inside kernels/") {
         Faults{"engine/a.cpp:1: kernels/cpu/cpu_backend.h is private to kernels/"});
 }
 
+TEST_CASE("a kernel file includes the port header, never CUDA's own or what nvcc does not compile") {
+  const auto is_allowed = [](std::string_view path, const std::string& header) {
+    return check_includes(path, "#include " + header + "\n").empty();
+  };
+  for (const std::string_view path : {"kernels/cuda/a.cu", "kernels/cuda/a.cuh"}) {
+    INFO(path);
+    for (const std::string header :
+         {"\"kernels/cuda/port.h\"", "\"kernels/types.h\"", "\"kernels/random.h\"", "<cstdint>"})
+      CHECK(is_allowed(path, header));
+    for (const std::string header : {"\"kernels/error.h\"", "\"kernels/backend.h\"", "\"tests/support/compare.h\"",
+                                     "<cuda_runtime.h>", "<cuda_runtime_api.h>", "<cuda_on_host.h>", "<fmt/format.h>"})
+      CHECK_FALSE(is_allowed(path, header));
+  }
+  CHECK(is_allowed("kernels/cuda/port.h", "<cuda_runtime.h>"));
+  CHECK(is_allowed("kernels/cuda/check.cpp", "\"kernels/error.h\""));
+  CHECK_FALSE(is_allowed("kernels/cuda/check.cpp", "<cuda_runtime.h>"));
+  CHECK_FALSE(is_allowed("kernels/reference.cpp", "<cuda_runtime_api.h>"));
+  CHECK_FALSE(is_allowed("engine/a.cpp", "\"kernels/cuda/kernels.h\""));
+}
+
 TEST_CASE("a library's header is allowed in its one place and nowhere else") {
   const auto is_allowed = [](std::string_view path, const std::string& header) {
     return check_includes(path, "#include <" + header + ">\n").empty();

@@ -37,7 +37,7 @@ std::vector<SourceFile> source_files(const fs::path& root) {
 }
 
 bool is_cpp(std::string_view path) {
-  return path.ends_with(".cpp") || path.ends_with(".h");
+  return path.ends_with(".cpp") || path.ends_with(".h") || path.ends_with(".cu") || path.ends_with(".cuh");
 }
 
 std::vector<std::string> lines_of(std::string_view text) {

@@ -16,6 +16,7 @@ struct SourceFile {
 /// Every file of the project that somebody wrote by hand, by path; neither build trees nor data.
 std::vector<SourceFile> source_files(const std::filesystem::path& root);
 
+/// CUDA too.
 bool is_cpp(std::string_view path);
 
 /// Without the line ends; a last line without one counts too.

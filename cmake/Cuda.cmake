@@ -1,0 +1,98 @@
+# CUDA, where it is found: compiles kernels/cuda/*.cu with nvcc. Sets
+#   BSQ_HAVE_CUDA          whether all the plug-in needs is there: nvcc, cuBLAS, cuDNN
+#   BSQ_CUDA_INCLUDE_DIR   CUDA's headers, which the emulated tests need even without nvcc; empty where there are none
+set(BSQ_CUDA AUTO CACHE STRING "the CUDA backend: AUTO (where CUDA is found), ON (an error where it is not) or OFF")
+set_property(CACHE BSQ_CUDA PROPERTY STRINGS AUTO ON OFF)
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
+set(BSQ_HAVE_CUDA OFF)
+
+include(${CMAKE_CURRENT_LIST_DIR}/NvidiaHints.cmake)
+find_path(BSQ_CUDA_INCLUDE_DIR NAMES cuda_runtime_api.h HINTS ${BSQ_NVIDIA_HINTS} PATH_SUFFIXES include)
+mark_as_advanced(BSQ_CUDA_INCLUDE_DIR)
+
+if(BSQ_CUDA STREQUAL "OFF")
+  message(STATUS "bsq: CUDA backend: off (BSQ_CUDA=OFF)")
+  return()
+endif()
+
+# ---- nvcc -----------------------------------------------------------------------------------------------------------
+# Before CUDA is enabled, or CMake takes nvcc's default. Machine code for A100 and H100; PTX for what comes after.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90)
+endif()
+include(CheckLanguage)
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(BSQ_NVCC nvcc HINTS ${BSQ_NVIDIA_HINTS} PATH_SUFFIXES bin)
+  mark_as_advanced(BSQ_NVCC)
+  if(BSQ_NVCC)
+    set(ENV{CUDACXX} ${BSQ_NVCC})  # not CMAKE_CUDA_COMPILER: check_language() would take that for good
+  endif()
+endif()
+check_language(CUDA)
+set(missing)
+if(CMAKE_CUDA_COMPILER)
+  enable_language(CUDA)
+  if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc has C++20
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    list(APPEND CMAKE_CUDA_COMPILE_FEATURES cuda_std_20)
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  if(CCACHE)
+    set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
+  endif()
+  find_package(CUDAToolkit QUIET)
+  find_package(CUDNN 9 QUIET)
+  find_package(NCCL 2 QUIET)
+  if(NOT TARGET CUDA::cublas)
+    list(APPEND missing cuBLAS)
+  endif()
+  if(NOT CUDNN_FOUND)
+    list(APPEND missing "cuDNN 9")
+  endif()
+else()
+  list(APPEND missing nvcc)
+endif()
+if(NOT missing)
+  set(BSQ_HAVE_CUDA ON)
+  set(nccl "no NCCL")
+  if(NCCL_FOUND)
+    set(nccl "NCCL ${NCCL_VERSION}")
+  endif()
+  message(STATUS "bsq: CUDA backend: nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE_CUDA_ARCHITECTURES}, "
+                 "cuDNN ${CUDNN_VERSION}, ${nccl}")
+elseif(BSQ_CUDA STREQUAL "ON")
+  string(JOIN ", " missing ${missing})
+  message(FATAL_ERROR "BSQ_CUDA=ON, but not found: ${missing}; install it, set CMAKE_CUDA_COMPILER, CUDNN_ROOT or "
+                      "BSQ_NVIDIA_PIP_ROOT, or use BSQ_CUDA=OFF")
+else()
+  string(JOIN ", " missing ${missing})
+  message(STATUS "bsq: CUDA backend: not built, not found: ${missing}")
+endif()
+if(NOT CMAKE_CUDA_COMPILER)
+  return()
+endif()
+
+# ---- the kernels ------------------------------------------------------------------------------------------------------
+# bsq_compile_with_nvcc(target): every warning of every stage, and registers spilled to memory, are errors. std::array in
+# device code (kernels/types.h, kernels/random.h) needs the relaxed constexpr.
+function(bsq_compile_with_nvcc target)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE --expt-relaxed-constexpr)
+  if(BSQ_WERROR)
+    target_compile_options(${target} PRIVATE --Werror=all-warnings -Xptxas=-warn-spills -Xcompiler=-Wall,-Wextra)
+  endif()
+  set_target_properties(${target} PROPERTIES CUDA_VISIBILITY_PRESET hidden)
+endfunction()
+
+file(GLOB bsq_cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cu)
+add_library(bsq_cuda_kernels STATIC ${bsq_cuda_sources})
+bsq_compile_with_nvcc(bsq_cuda_kernels)
+
+# `cmake --build build --target kernel_resources` prints what each kernel takes of a multiprocessor.
+include(${CMAKE_CURRENT_LIST_DIR}/KernelResources.cmake)
+bsq_kernel_resources(${bsq_cuda_sources})
+
+# ---- the plug-in ------------------------------------------------------------------------------------------------------
+# libbsq_cuda.so: bsq_cuda_kernels and kernels/cuda/*.cpp, where BSQ_HAVE_CUDA. Nothing in bsq itself links CUDA.

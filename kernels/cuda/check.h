@@ -1,0 +1,32 @@
+// What happens when the CUDA runtime reports an error: Error(device), which ends bsq with exit code 5.
+//
+// For kernel files and host code alike, hence without fmt, which nvcc does not compile in C++20.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+
+namespace bsq::cuda {
+
+/// Throws "<file>:<line>: <what>: <name of the error> (<its text>)".
+[[noreturn]] void fail_cuda(cudaError_t status, const char* what, const char* file, int line);
+
+struct LaunchRequest {
+  const void* kernel = nullptr;
+  dim3 grid, block;
+  std::size_t shared_bytes = 0;
+  const char* file = nullptr;  // where the launch is written
+  int line = 0;
+};
+/// As fail_cuda, for a kernel launch: names the kernel and what was asked for.
+[[noreturn]] void fail_launch(cudaError_t status, const LaunchRequest& request);
+
+}  // namespace bsq::cuda
+
+/// For host code: BSQ_CUDA_CHECK(cudaMemsetAsync(...)) throws unless the call succeeds.
+#define BSQ_CUDA_CHECK(...)                                                                                        \
+  do {                                                                                                             \
+    const cudaError_t bsq_cuda_status = (__VA_ARGS__);                                                             \
+    if (bsq_cuda_status != cudaSuccess) ::bsq::cuda::fail_cuda(bsq_cuda_status, #__VA_ARGS__, __FILE__, __LINE__); \
+  } while (false)

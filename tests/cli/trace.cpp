@@ -1,0 +1,121 @@
+// PTRACE_GET_SYSCALL_INFO tells entry from exit on every processor. Only the first thread is traced: it makes all calls
+// that change files.
+#include "tests/cli/trace.h"
+
+#include "tests/support/catch.h"
+
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <csignal>
+#include <functional>
+
+namespace bsq::test {
+namespace {
+
+/// Calls that change what is on the disk; newer processors have only the variants with `at`.
+constexpr std::array kFileCalls = {
+    SYS_write,    SYS_fsync, SYS_ftruncate, SYS_renameat2, SYS_mkdirat, SYS_unlinkat, SYS_symlinkat,
+#ifdef SYS_renameat
+    SYS_renameat,
+#endif
+#ifdef SYS_rename
+    SYS_rename,   SYS_mkdir, SYS_rmdir,     SYS_unlink,    SYS_symlink,
+#endif
+};
+
+/// Goes on until the next stop at a system call or the end; returns the status of waitpid.
+int next_stop(pid_t id, int signal) {
+  REQUIRE(::ptrace(PTRACE_SYSCALL, id, nullptr, signal) == 0);
+  int status = 0;
+  REQUIRE(::waitpid(id, &status, 0) == id);
+  return status;
+}
+
+bool is_file_call(pid_t id) {
+  __ptrace_syscall_info info{};
+  REQUIRE(::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), id, sizeof info, &info) > 0);
+  if (info.op != PTRACE_SYSCALL_INFO_ENTRY) return false;
+  const auto number = static_cast<long>(info.entry.nr);
+  return std::find(kFileCalls.begin(), kFileCalls.end(), number) != kFileCalls.end();
+}
+
+/// Calls `at_file_call` at each; where it returns false, tracing ends there. Returns the status if the program ended.
+int follow(const Program& program, const std::function<bool()>& at_file_call) {
+  const pid_t id = program.id();
+  int status = 0;
+  REQUIRE(::waitpid(id, &status, 0) == id);
+  REQUIRE(WIFSTOPPED(status));
+  REQUIRE(::ptrace(PTRACE_SETOPTIONS, id, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
+  for (int signal = 0;;) {
+    status = next_stop(id, signal);
+    if (!WIFSTOPPED(status)) return status;
+    const bool at_call = WSTOPSIG(status) == (SIGTRAP | 0x80);
+    signal = at_call ? 0 : WSTOPSIG(status);
+    if (at_call && is_file_call(id) && !at_file_call()) return 0;
+  }
+}
+
+Setup traced(Setup setup) {
+  setup.traced = true;
+  const char* options = std::getenv("ASAN_OPTIONS");  // the leak checker cannot work under a tracer
+  setup.environment["ASAN_OPTIONS"] = std::string(options == nullptr ? "" : options) + ":detect_leaks=0";
+  return setup;
+}
+
+}  // namespace
+
+bool can_trace() {
+  const pid_t id = ::fork();
+  REQUIRE(id >= 0);
+  if (id == 0) {
+    const bool traced = ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0;
+    ::_exit(traced ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(id, &status, 0) == id);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+std::size_t TracedRun::call_after(const std::string& text) const {
+  const std::size_t position = outcome.err.find(text);
+  INFO("looking for '" << text << "' in\n" << outcome.err);
+  REQUIRE(position != std::string::npos);
+  const auto found = std::lower_bound(err_bytes.begin(), err_bytes.end(), position + text.size());
+  REQUIRE(found != err_bytes.end());
+  return static_cast<std::size_t>(found - err_bytes.begin());
+}
+
+TracedRun trace(const Words& words, const Setup& setup) {
+  Program program(words, traced(setup));
+  TracedRun result;
+  const int status = follow(program, [&] {
+    result.err_bytes.push_back(program.err().size());
+    return true;
+  });
+  result.outcome = program.finished(status);
+  return result;
+}
+
+Outcome signal_at(std::size_t call, int signal, const Words& words, const Setup& setup) {
+  Program program(words, traced(setup));
+  std::size_t calls = 0;
+  const int status = follow(program, [&] { return calls++ < call; });
+  if (calls <= call) {
+    const Outcome outcome = program.finished(status);
+    FAIL("the program made " << calls << " file-changing calls, not " << call + 1 << "\n" << outcome.err);
+  }
+  if (signal == SIGKILL)
+    program.send(SIGKILL);  // a signal on leaving would let the call happen first
+  else
+    REQUIRE(::ptrace(PTRACE_DETACH, program.id(), nullptr, signal) == 0);
+  return program.finish();
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,30 @@
+// Signals at exact moments: the program runs under ptrace and is stopped at every call that changes files, so that a
+// `kill -9` can fall before any of them, always before the same one.
+#pragma once
+
+#include "tests/cli/program.h"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace bsq::test {
+
+/// Whether this system lets a process trace its child (some containers do not).
+bool can_trace();
+
+/// Runs the program to its end. For each of its file-changing calls, in order: what stderr held just before the call.
+struct TracedRun {
+  Outcome outcome;
+  std::vector<std::size_t> err_bytes;
+
+  /// The first call made after `text` had been written to stderr; fails the test if there is none.
+  std::size_t call_after(const std::string& text) const;
+};
+
+TracedRun trace(const Words& words, const Setup& setup);
+
+/// Sends `signal` just before file-changing call `call` (0: the first); the program then goes on untraced.
+Outcome signal_at(std::size_t call, int signal, const Words& words, const Setup& setup);
+
+}  // namespace bsq::test

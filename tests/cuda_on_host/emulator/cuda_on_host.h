@@ -1,0 +1,49 @@
+// What kernels/cuda/port.h includes where nvcc does not compile it: CUDA on the host, for tests.
+//
+// The types are CUDA's own, from its headers. What a kernel has to keep to, so that both compilers take it and it means
+// the same to both:
+// - Include no CUDA header but port.h; launch through launch(); shared memory through BSQ_SHARED, BSQ_DYNAMIC_SHARED.
+// - Barriers in uniform control flow, no return before one. No waiting for other blocks or in a loop for other threads:
+//   a thread runs until it reaches a barrier or a warp operation. No cooperative groups, clusters, TMA, wgmma, CUB.
+// - Nothing relies on the lanes of a warp moving together; full-mask operations only where every lane arrives.
+// - No #if __CUDA_ARCH__ around logic. Functions that host code calls are __host__ __device__ (only nvcc sees it).
+// What it cannot tell: speed, real weak memory, rounding of fused and approximate operations, __launch_bounds__.
+#pragma once
+
+#include "tests/cuda_on_host/emulator/intrinsics.h"
+#include "tests/cuda_on_host/emulator/runtime.h"
+#include "tests/cuda_on_host/emulator/scheduler.h"
+#include "tests/cuda_on_host/emulator/synchronization.h"
+
+#include <cuda_bf16.h>
+#include <cuda_runtime_api.h>
+#include <vector_functions.h>
+#include <vector_types.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#undef __launch_bounds__
+#define __launch_bounds__(...)
+
+// Plain __shared__ does not compile: it would be one variable for all blocks, without poison or red zones.
+#undef __shared__
+
+#define BSQ_SHARED(type, name, extents)                                              \
+  using name##_shared_type = type extents;                                           \
+  static constinit ::bsq::cuda_on_host::SharedVariable name##_shared_variable;       \
+  auto& name = *static_cast<name##_shared_type*>(::bsq::cuda_on_host::static_shared( \
+      name##_shared_variable, sizeof(name##_shared_type), alignof(name##_shared_type)))
+#define BSQ_DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(::bsq::cuda_on_host::dynamic_shared())
+
+namespace bsq::cuda {
+
+template <typename... Parameters>
+cudaError_t enqueue(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+                    std::type_identity_t<Parameters>... arguments) {
+  return cuda_on_host::enqueue_grid(stream, {grid, block, shared_bytes}, [=] { kernel(arguments...); });
+}
+
+}  // namespace bsq::cuda

@@ -1,0 +1,22 @@
+// The stand-in for libcudart: the calls bsq makes, on host memory. Streams do their work at once, unless it is recorded
+// into a graph. What a call refuses, it refuses as CUDA does: memory that was never allocated, calls during a capture.
+#pragma once
+
+#include "tests/cuda_on_host/emulator/scheduler.h"
+
+#include <cuda_runtime_api.h>
+
+#include <functional>
+
+namespace bsq::cuda_on_host {
+
+/// Runs `work`, or records it where `stream` is being captured.
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+cudaError_t enqueue_grid(cudaStream_t stream, const GridShape& shape, std::function<void()> thread);
+
+/// What every call of the runtime returns through: an error stays for cudaGetLastError().
+cudaError_t remember(cudaError_t status);
+/// cudaErrorStreamCaptureUnsupported where any stream is being captured, which is then lost, as with CUDA.
+cudaError_t refuse_while_capturing();
+
+}  // namespace bsq::cuda_on_host

@@ -1,0 +1,112 @@
+// Of the runtime's stand-in: what device there is, and what went wrong.
+#include "tests/cuda_on_host/emulator/block.h"
+#include "tests/cuda_on_host/emulator/runtime.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace bsq::cuda_on_host {
+namespace {
+
+constexpr int kMultiprocessors = 3;  // few and odd: loops over the grid come round more than once, and unevenly
+
+struct ErrorText {
+  cudaError_t status;
+  const char* name;
+  const char* text;
+};
+constexpr std::array kErrors = {
+    ErrorText{cudaSuccess, "cudaSuccess", "no error"},
+    ErrorText{cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
+    ErrorText{cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
+    ErrorText{cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration", "invalid configuration argument"},
+    ErrorText{cudaErrorInvalidDeviceFunction, "cudaErrorInvalidDeviceFunction", "invalid device function"},
+    ErrorText{cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
+    ErrorText{cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle"},
+    ErrorText{cudaErrorIllegalState, "cudaErrorIllegalState", "the operation cannot be performed in the present state"},
+    ErrorText{cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
+              "operation not permitted when stream is capturing"},
+    ErrorText{cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
+              "operation failed due to a previous error during capture"},
+    ErrorText{cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",
+              "operation would make the legacy stream depend on a capturing blocking stream"},
+};
+
+const ErrorText& text_of(cudaError_t status) {
+  static constexpr ErrorText unknown{cudaErrorUnknown, "unrecognized error code", "unrecognized error code"};
+  const auto* found =
+      std::find_if(kErrors.begin(), kErrors.end(), [&](const ErrorText& error) { return error.status == status; });
+  return found == kErrors.end() ? unknown : *found;
+}
+
+thread_local cudaError_t last_error = cudaSuccess;
+
+}  // namespace
+
+cudaError_t remember(cudaError_t status) {
+  if (status != cudaSuccess) last_error = status;
+  return status;
+}
+
+}  // namespace bsq::cuda_on_host
+
+using namespace bsq::cuda_on_host;
+
+extern "C" {
+
+cudaError_t cudaGetLastError() {
+  const cudaError_t status = last_error;
+  last_error = cudaSuccess;
+  return status;
+}
+
+const char* cudaGetErrorName(cudaError_t status) {
+  return text_of(status).name;
+}
+
+const char* cudaGetErrorString(cudaError_t status) {
+  return text_of(status).text;
+}
+
+/// Kernels are functions of the program without names of their own.
+cudaError_t cudaFuncGetName(const char** name, const void* /*function*/) {
+  *name = nullptr;
+  return remember(cudaErrorInvalidDeviceFunction);
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+  return device == 0 ? cudaSuccess : remember(cudaErrorInvalidDevice);
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device != 0) return remember(cudaErrorInvalidDevice);
+  *properties = {};
+  std::strcpy(properties->name, "CUDA on host");
+  properties->major = 9;
+  properties->minor = 0;
+  properties->multiProcessorCount = kMultiprocessors;
+  properties->warpSize = kWarpSize;
+  properties->maxThreadsPerBlock = kMaxThreads;
+  properties->sharedMemPerBlockOptin = kMaxSharedBytes;
+  std::size_t free_bytes = 0;
+  return cudaMemGetInfo(&free_bytes, &properties->totalGlobalMem);
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  if (device != 0) return remember(cudaErrorInvalidDevice);
+  switch (attribute) {
+    case cudaDevAttrComputeCapabilityMajor: *value = 9; return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor: *value = 0; return cudaSuccess;
+    case cudaDevAttrMultiProcessorCount: *value = kMultiprocessors; return cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(kMaxSharedBytes); return cudaSuccess;
+    default: return remember(cudaErrorInvalidValue);
+  }
+}
+
+}  // extern "C"

@@ -1,0 +1,76 @@
+// Runs the threads of a grid on one operating system thread: the blocks one after another, every CUDA thread of a block
+// a fiber, which runs until it has to wait for others. What kernels see of it is in cuda_on_host.h.
+//
+// A mistake in a kernel (a barrier not all threads reach, a shuffle whose mask does not name its caller, a deadlock
+// ...) is reported on stderr as "cuda_on_host: ..." and ends the program.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+namespace bsq::cuda_on_host {
+
+/// The order in which blocks, warps and lanes come to run where nothing orders them.
+enum class Order { forward, reverse, random };
+struct Schedule {
+  Order order = Order::forward;
+  std::uint64_t seed = 1;
+};
+/// At first that of the environment: BSQ_CUDA_ON_HOST_ORDER=forward | reverse | random | random:SEED.
+Schedule schedule();
+void set_schedule(Schedule schedule);
+
+struct GridShape {
+  dim3 grid, block;
+  std::size_t shared_bytes = 0;
+};
+/// cudaErrorInvalidConfiguration for a shape that no device takes.
+cudaError_t check_shape(const GridShape& shape);
+/// Runs `thread` once for every thread of a grid that check_shape found good. Launches from several host threads run
+/// one after another.
+void run_grid(const GridShape& shape, const std::function<void()>& thread);
+
+/// Where in a kernel's source a thread waits. As a default argument, here() is the place of the call.
+struct Site {
+  const char* file = nullptr;
+  int line = 0;
+  static constexpr Site here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { return {file, line}; }
+};
+
+// ---- called by a running CUDA thread
+// ----------------------------------------------------------------------------------
+
+int lane();
+
+/// Waits for all threads of the block; how many of them passed true.
+int block_barrier(bool predicate, const char* operation, Site site);
+
+/// An operation of the lanes named by `mask`: each leaves the address of its operands, the last one to arrive computes
+/// all results. slots[l] is null for lanes that take no part.
+struct WarpOperation {
+  const char* name = nullptr;
+  void (*compute)(void* const* slots, unsigned mask) = nullptr;  // null: nothing to compute
+  bool orders_memory = false;
+};
+void warp_rendezvous(unsigned mask, void* slot, const WarpOperation& operation, Site site);
+
+void thread_fence();
+
+/// A __shared__ variable: one of these for each, and its memory anew for every block, filled with 0xFF (a NaN).
+struct SharedVariable {
+  std::uint64_t block = 0;
+  void* data = nullptr;
+};
+void* static_shared(SharedVariable& variable, std::size_t size_bytes, std::size_t alignment);
+void* dynamic_shared();
+
+[[noreturn]] [[gnu::format(printf, 1, 2)]] void report_mistake(const char* format, ...);
+
+}  // namespace bsq::cuda_on_host
+
+// As in CUDA. Plain globals: only one CUDA thread runs at a time.
+extern uint3 threadIdx, blockIdx;
+extern dim3 blockDim, gridDim;

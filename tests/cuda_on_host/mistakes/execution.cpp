@@ -1,0 +1,81 @@
+// Barriers and warp operations that not all the threads reach which should, or not together.
+#include "tests/cuda_on_host/mistakes/mistakes.h"
+
+namespace bsq::test {
+namespace {
+
+constexpr unsigned kFullMask = 0xFFFFFFFFU;
+
+template <bool right>
+__global__ void divergent_barrier(int* out) {
+  if (right || threadIdx.x < 32) {
+    __syncthreads();
+  } else {
+    __syncthreads();
+  }
+  out[threadIdx.x] = 1;
+}
+
+template <bool right>
+__global__ void exit_before_barrier(int* out) {
+  if (!right && threadIdx.x == 3) return;
+  out[threadIdx.x] = 1;
+  __syncthreads();
+}
+
+template <bool right>
+__global__ void mask_without_caller(int* out) {
+  const unsigned mask = right ? kFullMask : 0x0000FFFFU;
+  out[threadIdx.x] = __shfl_sync(mask, 1, 0);
+}
+
+template <bool right>
+__global__ void different_masks(int* out) {
+  const unsigned mask = right || threadIdx.x % 2 == 0 ? kFullMask : 0x7FFFFFFFU;
+  if (right || threadIdx.x % 32 != 31) out[threadIdx.x] = __shfl_xor_sync(mask, 1, 1);
+}
+
+template <bool right>
+__global__ void different_operations(int* out) {
+  out[threadIdx.x] = right || threadIdx.x < 16 ? __shfl_down_sync(kFullMask, 1, 1) : __shfl_up_sync(kFullMask, 1, 1);
+}
+
+template <bool right>
+__global__ void shuffle_not_all_reach(int* out) {
+  int value = 1;
+  if (right || threadIdx.x < 16) value = __shfl_xor_sync(kFullMask, 1, 1);
+  __syncthreads();
+  out[threadIdx.x] = value;
+}
+
+template <bool right>
+__global__ void too_much_shared_memory(int* out) {
+  BSQ_SHARED(int, own, [256]);
+  BSQ_DYNAMIC_SHARED(int, rest);
+  own[threadIdx.x] = rest[threadIdx.x] = 1;
+  out[threadIdx.x] = own[threadIdx.x] + rest[threadIdx.x];
+}
+
+template <void (*kernel)(int*), std::size_t shared_bytes = 0>
+void run() {
+  const DeviceArray<int> out(64);
+  cuda::launch(kernel, 1, 64, shared_bytes, nullptr, out.data());
+}
+
+}  // namespace
+
+std::vector<Mistake> execution_mistakes() {
+  constexpr std::size_t most_shared = 227 * 1024;
+  return {
+      {"divergent_barrier", run<divergent_barrier<false>>, run<divergent_barrier<true>>},
+      {"exit_before_barrier", run<exit_before_barrier<false>>, run<exit_before_barrier<true>>},
+      {"mask_without_caller", run<mask_without_caller<false>>, run<mask_without_caller<true>>},
+      {"different_masks", run<different_masks<false>>, run<different_masks<true>>},
+      {"different_operations", run<different_operations<false>>, run<different_operations<true>>},
+      {"shuffle_not_all_reach", run<shuffle_not_all_reach<false>>, run<shuffle_not_all_reach<true>>},
+      {"too_much_shared_memory", run<too_much_shared_memory<false>, most_shared>,
+       run<too_much_shared_memory<true>, most_shared - 1024>},
+  };
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,58 @@
+#include "tests/kernels/parity.h"
+
+#include "kernels/reference.h"
+#include "tests/support/catch.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace bsq::test {
+
+void for_each_compared_backend(const std::function<void(Backend&, Backend&)>& check) {
+  const auto backends = compared_backends();
+  if (backends.empty()) WARN("SKIPPED: this build has no backend but the reference");
+  const auto oracle = make_reference_backend();
+  for (const auto& backend : backends) {
+    INFO("backend " << backend->name());
+    check(*backend, *oracle);
+  }
+}
+
+void check_outputs(const Outputs& actual, const Outputs& expected, const std::map<std::string, double>& scales) {
+  REQUIRE(actual.size() == expected.size());
+  for (const auto& [name, output] : expected) {
+    const double scale = scales.contains(name) ? scales.at(name) : 0;
+    const Comparison comparison =
+        compare_scaled(actual.at(name).values, output.values, relative_tolerance(output.dtype), scale);
+    INFO(name << ": " << comparison.report());
+    CHECK(comparison.ok());
+  }
+}
+
+void check_outputs_on_grid(Outputs actual, Outputs expected, const std::string& name, const std::vector<double>& levels,
+                           const std::vector<double>& steps) {
+  const Output on_grid = expected.at(name);
+  const GridComparison comparison = compare_on_grid(actual.at(name).values, on_grid.values, levels, steps,
+                                                    boundary_margin_levels, relative_tolerance(on_grid.dtype));
+  INFO(name << ": " << comparison.rest.report() << "; " << comparison.at_boundary << " took another level");
+  CHECK(comparison.rest.ok());
+  CHECK(static_cast<double>(comparison.at_boundary) <=
+        1 + boundary_fraction_limit * static_cast<double>(on_grid.values.size()));
+  actual.erase(name);
+  expected.erase(name);
+  check_outputs(actual, expected);
+}
+
+Outputs run_twice(const std::function<Outputs()>& run) {
+  Outputs first = run();
+  for (const auto& [name, output] : run()) {
+    INFO(name << " of a second run");
+    const std::vector<double>& values = first.at(name).values;
+    CHECK(std::equal(values.begin(), values.end(), output.values.begin(), output.values.end(), [](double a, double b) {
+      return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b);
+    }));
+  }
+  return first;
+}
+
+}  // namespace bsq::test
