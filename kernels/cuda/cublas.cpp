@@ -12,11 +12,10 @@ namespace {
   fail(ErrorKind::device, "{}:{}: {}: {}", file, line, call, cublasGetStatusString(status));
 }
 
-#define BSQ_CUBLAS_CHECK(...)                                                                                \
-  do {                                                                                                       \
-    const cublasStatus_t bsq_cublas_status = (__VA_ARGS__);                                                  \
-    if (bsq_cublas_status != CUBLAS_STATUS_SUCCESS)                                                          \
-      fail_cublas(bsq_cublas_status, #__VA_ARGS__, __FILE__, __LINE__);                                      \
+#define BSQ_CUBLAS_CHECK(...)                                                                                         \
+  do {                                                                                                                \
+    const cublasStatus_t bsq_cublas_status = (__VA_ARGS__);                                                           \
+    if (bsq_cublas_status != CUBLAS_STATUS_SUCCESS) fail_cublas(bsq_cublas_status, #__VA_ARGS__, __FILE__, __LINE__); \
   } while (false)
 
 }  // namespace
@@ -41,8 +40,9 @@ void CublasHandle::gemm(const GemmGeometry& geometry, const float* a, const floa
   const auto [m, n, k, transpose_a, transpose_b] = geometry;
   const float alpha = 1;
   const float beta = mode == GradMode::accumulate ? 1.0F : 0.0F;
-  BSQ_CUBLAS_CHECK(cublasSgemm(handle_, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N,
-                               n, m, k, &alpha, b, transpose_b ? k : n, a, transpose_a ? m : k, &beta, c, n));
+  BSQ_CUBLAS_CHECK(cublasSgemm(handle_, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+                               transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, &alpha, b, transpose_b ? k : n, a,
+                               transpose_a ? m : k, &beta, c, n));
 }
 
 std::string cublas_version() {

@@ -29,10 +29,12 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
-int current_device() {
-  int device = 0;
-  BSQ_CUDA_CHECK(cudaGetDevice(&device));
-  return device;
+/// The device that the next calls mean, made current.
+cudaDeviceProp select_device(int device) {
+  BSQ_CUDA_CHECK(cudaSetDevice(device));
+  cudaDeviceProp properties{};
+  BSQ_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
+  return properties;
 }
 
 }  // namespace
@@ -45,20 +47,16 @@ Stream::~Stream() {
   cudaStreamDestroy(stream_);
 }
 
-CudaBackend::CudaBackend(const MathFactory& make_math) {
-  cudaDeviceProp properties{};
-  BSQ_CUDA_CHECK(cudaGetDeviceProperties(&properties, current_device()));
-  device_name_ = properties.name;
-  compute_capability_ = properties.major * 10 + properties.minor;
-  if (compute_capability_ < kOldestCapability)
+CudaBackend::CudaBackend(int device, const MathFactory& make_math) : properties_(select_device(device)) {
+  if (compute_capability() < kOldestCapability)
     fail(ErrorKind::device, "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; set device: cpu",
-         device_name_, properties.major, properties.minor);
+         properties_.name, properties_.major, properties_.minor);
   math_ = make_math(stream_.get());
 }
 
 std::string CudaBackend::describe() const {
-  return fmt::format("cuda, {}, compute capability {}.{}, {}", device_name_, compute_capability_ / 10,
-                     compute_capability_ % 10, math_->describe());
+  return fmt::format("cuda, {}, compute capability {}.{}, {}", properties_.name, properties_.major, properties_.minor,
+                     math_->describe());
 }
 
 bool CudaBackend::supports(DType dtype, std::string& why) const {
@@ -110,7 +108,7 @@ void CudaBackend::synchronize() {
 
 std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue) {
   cudaGraph_t graph = nullptr;
-  BSQ_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
+  BSQ_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeGlobal));
   try {
     enqueue();
   } catch (...) {  // the stream must not stay in capture

@@ -4,6 +4,8 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/dense_math.h"
 
+#include <cuda_runtime_api.h>
+
 namespace bsq::cuda {
 
 /// A CUDA stream of its own, not synchronised with the default one.
@@ -23,12 +25,12 @@ class CudaBackend final : public Backend {
  public:
   using MathFactory = std::function<std::unique_ptr<DenseMath>(cudaStream_t)>;
 
-  /// On the device that is current. Throws Error(device) where it cannot be used.
-  explicit CudaBackend(const MathFactory& make_math);
+  /// Makes `device` the current one. Throws Error(device) where it cannot be used.
+  CudaBackend(int device, const MathFactory& make_math);
 
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
-  /// f32, and bf16 on devices that multiply it (compute capability 8.0).
+  /// f32 and bf16.
   bool supports(DType dtype, std::string& why) const override;
 
   void* allocate(std::size_t size_bytes) override;
@@ -85,8 +87,9 @@ class CudaBackend final : public Backend {
                 float* parameter, float* momentum) override;
 
  private:
-  int compute_capability_ = 0;  // major * 10 + minor
-  std::string device_name_;
+  int compute_capability() const { return properties_.major * 10 + properties_.minor; }
+
+  cudaDeviceProp properties_;
   Stream stream_;
   std::unique_ptr<DenseMath> math_;
 };

@@ -1,4 +1,5 @@
-// cuDNN's graph interface, as far as a convolution needs it: handles that free themselves, and a plan for one operation.
+// cuDNN's graph interface, as far as a convolution needs it: handles that free themselves, and a plan for one
+// operation.
 #pragma once
 
 #include "kernels/types.h"
@@ -64,8 +65,7 @@ class ConvolutionPlan {
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   /// input: x or dx; weight: w or dw; output: y or dy. bf16 geometries take bf16 weights and give float32 dw.
-  void run(const CudnnHandle& handle, const void* input, const void* weight, const void* output,
-           void* workspace) const;
+  void run(const CudnnHandle& handle, const void* input, const void* weight, const void* output, void* workspace) const;
 
  private:
   bool try_engine(const CudnnHandle& handle, const CudnnDescriptor& config, const ConvolutionPlanOptions& options,
@@ -77,9 +77,9 @@ class ConvolutionPlan {
 
 }  // namespace bsq::cuda
 
-#define BSQ_CUDNN_CHECK(...)                                                                                   \
-  do {                                                                                                         \
-    const cudnnStatus_t bsq_cudnn_status = (__VA_ARGS__);                                                      \
-    if (bsq_cudnn_status != CUDNN_STATUS_SUCCESS)                                                              \
-      ::bsq::cuda::fail_cudnn(bsq_cudnn_status, #__VA_ARGS__, __FILE__, __LINE__);                             \
+#define BSQ_CUDNN_CHECK(...)                                                       \
+  do {                                                                             \
+    const cudnnStatus_t bsq_cudnn_status = (__VA_ARGS__);                          \
+    if (bsq_cudnn_status != CUDNN_STATUS_SUCCESS)                                  \
+      ::bsq::cuda::fail_cudnn(bsq_cudnn_status, #__VA_ARGS__, __FILE__, __LINE__); \
   } while (false)

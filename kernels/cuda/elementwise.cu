@@ -1,6 +1,7 @@
-// float32 to bf16, rounded to nearest even: the weights that a bf16 convolution multiplies.
+// Two passes over flat arrays: rounding to bf16 (the weights that a bf16 convolution multiplies), and adding one
+// gradient to another.
 //
-// Flat arrays of numel elements. Reads 4 and writes 2 bytes an element.
+// cast_to_bf16 reads 4 and writes 2 bytes an element; add reads 2 e and writes e, e = bytes of an element.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/kernels.h"
 
@@ -8,35 +9,70 @@ namespace bsq::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kWidth = kVectorWidth<__nv_bfloat16>;  // one store of 16 bytes, two loads
+constexpr int kCastWidth = kVectorWidth<__nv_bfloat16>;  // one store of 16 bytes, two loads
 
-// grid ceil(numel / (kWidth kThreads)), block kThreads, one thread per kWidth elements
+unsigned blocks_of(std::int64_t numel, int width) {
+  const std::int64_t per_block = std::int64_t{kThreads} * width;
+  return static_cast<unsigned>((numel + per_block - 1) / per_block);
+}
+
+__device__ std::int64_t first_element(int width) {
+  return (std::int64_t{blockIdx.x} * kThreads + threadIdx.x) * width;
+}
+
+// grid ceil(numel / (kCastWidth kThreads)), block kThreads, one thread per kCastWidth elements
 __global__ void round_to_bf16(std::int64_t numel, const float* from, __nv_bfloat16* to) {
-  const std::int64_t first = (std::int64_t{blockIdx.x} * kThreads + threadIdx.x) * kWidth;
-  if (first + kWidth <= numel) {
-    constexpr int half = kVectorWidth<float>;
+  constexpr int half = kVectorWidth<float>;
+  const std::int64_t first = first_element(kCastWidth);
+  if (first + kCastWidth <= numel) {
     float low[half];
     float high[half];
-    float value[kWidth];
     load<half>(from + first, low);
     load<half>(from + first + half, high);
-    for (int i = 0; i < half; ++i) {
-      value[i] = low[i];
-      value[half + i] = high[i];
-    }
-    store<kWidth>(to + first, value);
+    const float value[kCastWidth] = {low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]};
+    store<kCastWidth>(to + first, value);
     return;
   }
   for (std::int64_t i = first; i < numel; ++i) to[i] = __float2bfloat16_rn(from[i]);
+}
+
+template <int Width, typename T>
+__device__ void add_at(const T* addend, T* sum) {
+  float value[Width];
+  float other[Width];
+  load<Width>(sum, value);
+  load<Width>(addend, other);
+  for (int i = 0; i < Width; ++i) value[i] += other[i];
+  store<Width>(sum, value);
+}
+
+// grid ceil(numel / (width kThreads)), block kThreads, one thread per vector
+template <typename T>
+__global__ void add_to(std::int64_t numel, const T* addend, T* sum) {
+  constexpr int width = kVectorWidth<T>;
+  const std::int64_t first = first_element(width);
+  if (first + width <= numel) return add_at<width>(addend + first, sum + first);
+  for (std::int64_t i = first; i < numel; ++i) add_at<1>(addend + i, sum + i);
+}
+
+template <typename T>
+void run_add(std::int64_t numel, const void* addend, void* sum, cudaStream_t stream) {
+  launch(add_to<T>, blocks_of(numel, kVectorWidth<T>), kThreads, 0, stream, numel, static_cast<const T*>(addend),
+         static_cast<T*>(sum));
 }
 
 }  // namespace
 
 void cast_to_bf16(std::int64_t numel, const float* from, void* to, cudaStream_t stream) {
   if (numel == 0) return;  // a grid has a block at least
-  constexpr std::int64_t per_block = std::int64_t{kThreads} * kWidth;
-  const auto blocks = static_cast<unsigned>((numel + per_block - 1) / per_block);
-  launch(round_to_bf16, dim3(blocks), dim3(kThreads), 0, stream, numel, from, static_cast<__nv_bfloat16*>(to));
+  launch(round_to_bf16, blocks_of(numel, kCastWidth), kThreads, 0, stream, numel, from,
+         static_cast<__nv_bfloat16*>(to));
+}
+
+void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream) {
+  if (numel == 0) return;
+  dtype == DType::bf16 ? run_add<__nv_bfloat16>(numel, addend, sum, stream)
+                       : run_add<float>(numel, addend, sum, stream);
 }
 
 }  // namespace bsq::cuda

@@ -1,5 +1,5 @@
 // A captured step of the kernels replays with what device memory holds by then.
-#include "tests/cuda_on_host/kernel_backend.h"
+#include "tests/cuda_on_host/host_math.h"
 #include "tests/support/catch.h"
 
 #include <vector>
@@ -8,7 +8,7 @@ namespace bsq::test {
 namespace {
 
 TEST_CASE("a captured sgd_step reads the learning rate anew at every replay") {
-  const auto backend = make_kernel_backend();
+  const auto backend = make_cuda_backend_on_host();
   const std::vector<float> gradient = {1, 2, 3, 4, 5, 6, 7};
   std::vector<float> values(gradient.size(), 0.0F);
   const std::size_t size_bytes = gradient.size() * sizeof(float);
