@@ -4,7 +4,7 @@
 #   bench/step_speed.sh [THREADS [ACT_BITS [ROUNDS]]]        defaults: all cores, 4, 3
 #
 # Needs build/bin/step_bench and a python3 that imports torch (Debian: python3-torch; another one: PYTHON=...).
-# Prints a Markdown table and keeps every run as a line of JSON in bench/results/step_speed.jsonl (another file:
+# Prints a Markdown table and keeps every run as a line of JSON in build/step_speed.jsonl (another file:
 # RESULTS=...). A row is the median over rounds of the median step; the machine should be idle: see the load it prints.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +12,7 @@ threads=${1:-$(nproc)}
 act_bits=${2:-4}
 rounds=${3:-3}
 python=${PYTHON:-/usr/bin/python3}
-results=${RESULTS:-bench/results/step_speed.jsonl}
+results=${RESULTS:-build/step_speed.jsonl}
 step_bench=${STEP_BENCH:-build/bin/step_bench}
 
 [[ -x $step_bench ]] || { echo "$step_bench: not built; cmake --build build --target step_bench" >&2; exit 2; }

@@ -41,7 +41,7 @@ PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayo
       if (tensor.bits > 0) tensor.plane_density_percent = plane_density_percent(planes_from_fixed((*fixed)[i]));
     }
     summary.parameters += tensor.numel;
-    summary.weight_bits += tensor.numel * tensor.bits;
+    summary.weight_bits += tensor.numel * std::max(tensor.bits, 1);  // as an empty plane, a pruned tensor counts 1 bit
     if (tensor.bits == kFloatBits)
       packed_bits += tensor.numel * kFloatBits;
     else

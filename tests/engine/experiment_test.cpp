@@ -177,11 +177,17 @@ TEST_CASE("a loss that is no number stops the run with the place and the last go
   Config config = tiny_config();
   config.stages = {"pretrain"};
   config.pretrain.lr = 1e30;
+  const std::string at_once = error_of(ErrorKind::diverged, [&] { ExperimentRuns(config).run(); });
+  CHECK_THAT(at_once, Catch::Matchers::Contains("in stage pretrain at epoch 1 step "));
+  CHECK_THAT(at_once, Catch::Matchers::Contains("lower pretrain.lr"));
+  CHECK_THAT(at_once, Catch::Matchers::Contains("There is no checkpoint before it"));
+
+  config = tiny_config();
+  config.finetune.lr = 1e30;
   ExperimentRuns runs(config);
-  const std::string message = error_of(ErrorKind::diverged, [&] { runs.run(); });
-  CHECK_THAT(message, Catch::Matchers::Contains("in stage pretrain at epoch 1 step "));
-  CHECK_THAT(message, Catch::Matchers::Contains("lower pretrain.lr"));
-  CHECK_THAT(message, Catch::Matchers::Contains("checkpoints/last"));
+  const std::string later = error_of(ErrorKind::diverged, [&] { runs.run(); });
+  CHECK_THAT(later, Catch::Matchers::Contains("in stage finetune at epoch 1 step "));
+  CHECK_THAT(later, Catch::Matchers::Contains("checkpoints/last"));
 }
 
 TEST_CASE("a network pruned to nothing stops the run and says what to lower") {

@@ -77,12 +77,13 @@ TEST_CASE("an empty layer counts 1 bit a weight in the published ratio, and 0 bi
   CHECK(summary.packed_bytes == (9 * 5 + 3 * 32 + 7) / 8 + 40);          // the empty one leaves its scale only
 }
 
-TEST_CASE("pruned fixed-point tensors have 0 bits, in the published sum as well") {
+TEST_CASE("a pruned fixed-point tensor has 0 bits and counts as 1 by the published rule, as its empty plane did") {
   const std::vector<FixedPoint> fixed = {
       {0, 0.5F, std::vector<float>(36)}, {2, 1.0F, {1, -1, 0, 1.0F / 3, -1.0F / 3, 0.1F}}, {1, 1.0F, {1, 0.2F, 0}}};
   const PrecisionSummary summary = summarize_precision(fixed, small_layout(), kFloatNumbers);
-  CHECK(summary.weight_bits == 6 * 2 + 3);
-  CHECK(summary.compression() == Approx(32.0 * 45 / 15));
+  CHECK(summary.weight_bits == 36 * 1 + 6 * 2 + 3);
+  CHECK(summary.compression() == Approx(32.0 * 45 / 51));
+  CHECK(summary.compression_without_empty() == Approx(32.0 * 45 / 15));
   CHECK(summary.tensors.at(0).empty);
   CHECK(summary.tensors.at(0).bits == 0);
   CHECK(summary.tensors.at(0).plane_density_percent.empty());
@@ -107,7 +108,7 @@ TEST_CASE("a network pruned to nothing has no infinite ratio") {
   const std::vector<FixedPoint> fixed = {
       {0, 1, std::vector<float>(36)}, {0, 1, std::vector<float>(6)}, {0, 1, std::vector<float>(3)}};
   const PrecisionSummary summary = summarize_precision(fixed, small_layout(), kFloatNumbers);
-  CHECK(summary.compression() == 0);
+  CHECK(summary.compression() == 32);
   CHECK(summary.compression_without_empty() == 0);
   CHECK(std::isfinite(summary.compression_on_disk()));
 }

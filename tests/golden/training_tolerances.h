@@ -2,7 +2,8 @@
 // against float64, as the traces' own notes report it: what the arithmetic allows.
 //
 // Activations that are quantized make training chaotic: a value that crosses a rounding boundary changes everything
-// after it. Such a trace is compared by what is a mean over a batch, and no number of it below that.
+// after it. Such a trace is compared by what is a mean over a batch, and with how runs that begin a last digit apart
+// scatter (scatter.h). Measured for ResNet-20 with 4-bit activations: losses of one step 7 % apart, and up to 40 %.
 #pragma once
 
 namespace bsq::golden {
@@ -32,10 +33,14 @@ struct TrainingTolerances {
 
   // Relative. Measured: 8e-6, 2e-4, and 5e-3 to 1.5e-2 later: two runs drift apart.
   double loss[3] = {1e-4, 2e-3, 5e-2};
+  // With quantized activations: standard deviations among such runs, which are no less than a part of the loss. Eight
+  // runs know their deviation to a quarter: six of them are passed once in a thousand steps.
+  double deviations = 6;
+  double scatter_loss = 1e-2;
   // Relative: a sum over all planes that one step hardly moves.
   double penalty = 1e-5;
   // Samples of 128. Two logits closer than their error change places: one sample at most while the logits agree to
-  // 2e-4; later, those within the drift of the loss (5e-2 of it) of a decision: 4 of 128.
+  // 2e-4; later, those within the drift of the loss (5e-2 of it) of a decision: 4 of 128. In every batch at least one.
   double accuracy[3] = {1.0 / 128, 2.0 / 128, 4.0 / 128};
   // Relative by norm, of the logits in evaluation after `steps` steps. Measured over ten steps: 5.5e-2 of float64
   // against the published float32 run, 1e-2 to 5e-2 among float32 runs that differ by a last digit of the images
