@@ -1,5 +1,6 @@
-// What forward and backward of norm_act share. z = scale x + shift [+ shortcut], with scale and shift folded from the
-// saved statistics by the same expression on both sides, so that backward sees exactly forward's kinks.
+// What forward and backward of norm_act share. z = scale (x - mean) + beta [+ shortcut], by the same expression on both
+// sides, so that backward sees exactly forward's kinks; the mean is taken off first, so that a channel far from zero,
+// or of no variance at all, loses no digits.
 #pragma once
 
 #include "kernels/cuda/channel_tiles.cuh"
@@ -26,19 +27,21 @@ struct Clamp {
   __device__ bool passes(float z) const { return !clamps || (z > 0.0F && z < ceiling); }
 };
 
-/// scale and shift of `Width` neighbouring channels.
+/// What `Width` neighbouring channels are normalized with.
 template <int Width>
 struct Normalization {
+  float mean[Width];
   float scale[Width];
-  float shift[Width];
+  float beta[Width];
 
   __device__ Normalization(const NormParameters& parameters, const NormSaved& saved, int channel) {
     for (int i = 0; i < Width; ++i) {
+      mean[i] = saved.mean[channel + i];
       scale[i] = parameters.gamma[channel + i] * saved.inv_std[channel + i];
-      shift[i] = parameters.beta[channel + i] - saved.mean[channel + i] * scale[i];
+      beta[i] = parameters.beta[channel + i];
     }
   }
-  __device__ float z(float x, float shortcut, int i) const { return fmaf(x, scale[i], shift[i]) + shortcut; }
+  __device__ float z(float x, float shortcut, int i) const { return fmaf(x - mean[i], scale[i], beta[i]) + shortcut; }
 };
 
 /// Partial sums [row block][field][channel] of the first pass, which the finishing kernel adds up in order.

@@ -47,14 +47,12 @@ __global__ void sum_gradients(ChannelTiles tiles, Activation activation, const T
   if (place.active) {
     const Normalization<Width> normalization(parameters, saved, place.channel);
     const Clamp clamp(activation, parameters.clip);
-    float mean[Width];
-    for (int i = 0; i < Width; ++i) mean[i] = saved.mean[place.channel + i];
     for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
       const Gradients<Width> at(x, shortcut, d_y, row * tiles.channels + place.channel, normalization);
       for (int i = 0; i < Width; ++i) {
         const float d_z = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
         sum[i] += d_z;
-        projection[i] = fmaf(d_z, at.value[i] - mean[i], projection[i]);
+        projection[i] = fmaf(d_z, at.value[i] - normalization.mean[i], projection[i]);
         if (at.z[i] >= clamp.ceiling) clipped[i] += at.d_y[i];
       }
     }
@@ -106,11 +104,9 @@ __global__ void write_gradients(ChannelTiles tiles, Activation activation, const
   if (!place.active) return;
   const Normalization<Width> normalization(parameters, saved, place.channel);
   const Clamp clamp(activation, parameters.clip);
-  float mean[Width];
   float slope[Width];
   float offset[Width];
   for (int i = 0; i < Width; ++i) {
-    mean[i] = saved.mean[place.channel + i];
     slope[i] = coefficients.slope[place.channel + i];
     offset[i] = coefficients.offset[place.channel + i];
   }
@@ -121,7 +117,7 @@ __global__ void write_gradients(ChannelTiles tiles, Activation activation, const
     float result[Width];
     for (int i = 0; i < Width; ++i) {
       d_z[i] = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
-      result[i] = fmaf(d_z[i], normalization.scale[i], fmaf(at.value[i] - mean[i], slope[i], offset[i]));
+      result[i] = fmaf(d_z[i], normalization.scale[i], fmaf(at.value[i] - normalization.mean[i], slope[i], offset[i]));
     }
     store<Width>(d_x + index, result);
     if (d_shortcut == nullptr) continue;
