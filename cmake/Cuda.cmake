@@ -94,5 +94,22 @@ bsq_compile_with_nvcc(bsq_cuda_kernels)
 include(${CMAKE_CURRENT_LIST_DIR}/KernelResources.cmake)
 bsq_kernel_resources(${bsq_cuda_sources})
 
-# ---- the plug-in ------------------------------------------------------------------------------------------------------
-# libbsq_cuda.so: bsq_cuda_kernels and kernels/cuda/*.cpp, where BSQ_HAVE_CUDA. Nothing in bsq itself links CUDA.
+# ---- the plug-in: nothing in bsq itself links CUDA --------------------------------------------------------------------
+if(NOT BSQ_HAVE_CUDA)
+  return()
+endif()
+file(GLOB plugin_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cpp)
+add_library(bsq_cuda MODULE ${plugin_sources})
+target_link_libraries(bsq_cuda PRIVATE bsq_options bsq_cuda_kernels fmt::fmt CUDA::cudart_static CUDA::cublas
+                      CUDNN::cudnn)
+target_link_options(bsq_cuda PRIVATE -Wl,--no-undefined)
+# Where CUDA's libraries are: beside the plug-in, or where they were found. CMake takes its folder for one the system knows.
+set(rpath "$ORIGIN")
+foreach(library IN ITEMS ${CUDA_cublas_LIBRARY} ${CUDNN_LIBRARY})
+  cmake_path(GET library PARENT_PATH folder)
+  list(APPEND rpath ${folder})
+endforeach()
+list(REMOVE_DUPLICATES rpath)
+set_target_properties(bsq_cuda PROPERTIES CXX_VISIBILITY_PRESET hidden INSTALL_RPATH "${rpath}"
+                      INSTALL_RPATH_USE_LINK_PATH OFF)
+install(TARGETS bsq_cuda LIBRARY DESTINATION lib)

@@ -2,16 +2,17 @@
 #include "kernels/backend.h"
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cuda_loader.h"
 #include "kernels/error.h"
 #include "kernels/reference.h"
 
 namespace bsq {
 
 std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options) {
+  if (device == "cuda" || (device == "auto" && find_cuda().found)) return make_cuda_backend(options);
   if (device == "cpu" || device == "auto") return make_cpu_backend(options);
   if (device == "reference") return make_reference_backend();
-  if (device == "cuda") fail(ErrorKind::device, "device: cuda: this bsq is built without CUDA; set device: cpu");
-  fail(ErrorKind::device, "device: unknown device '{}'; use cpu or reference", device);
+  fail(ErrorKind::device, "device: unknown device '{}'; use auto, cpu, cuda or reference", device);
 }
 
 }  // namespace bsq

@@ -144,7 +144,8 @@ struct BackendOptions {
   int threads = 0;
 };
 
-/// "cpu", "reference", or "auto": the fastest there is. Throws Error(device) for a device that is not built in.
+/// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU. Throws Error(device) for a device
+/// that is not there, never another one instead.
 std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options);
 
 }  // namespace bsq

@@ -1,10 +1,12 @@
 // `bsq info`: build, machine and device, for reports of bugs.
 #include "kernels/backend.h"
+#include "kernels/cuda_loader.h"
 #include "tools/arguments.h"
 #include "tools/build_info.h"
 
 #include <fmt/format.h>
 
+#include <sstream>
 #include <thread>
 
 namespace bsq {
@@ -20,6 +22,9 @@ int info_command(const Arguments& arguments) {
   fmt::print("libraries  {}\n", library_versions());
   fmt::print("machine    {}, {} cores ({})\n", cpu_name(), std::thread::hardware_concurrency(), host_name());
   fmt::print("device     {}\n", backend->describe());
+  std::istringstream cuda(find_cuda().text);
+  const char* label = "cuda";
+  for (std::string line; std::getline(cuda, line); label = "") fmt::print("{:<9}  {}\n", label, line);
   fmt::print("precision  fp32{}\n", has_bf16 ? ", bf16" : "; no bf16: " + why);
   return 0;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test; then once more under AddressSanitizer and UBSan, without the
-# tests labelled slow or lint. Ends with ctest's summary; exits with its code.
+# tests labelled slow, lint or golden. Ends with ctest's summary; exits with its code.
 #
 # usage: tools/test.sh [--quick]        --quick: no sanitizer run
 cd "$(dirname "$0")/.."

@@ -15,10 +15,11 @@ namespace bsq::cuda {
 // ---- input (augment.cu) ---------------------------------------------------------------------------------------------
 void augment(const AugmentArgs& args, cudaStream_t stream);
 
-// ---- operands of a bf16 convolution (cast.cu)
-// ---------------------------------------------------------------------------
-/// `to`: [numel] bf16, 16-byte aligned as `from` is.
+// ---- around a convolution (elementwise.cu); all pointers are 16-byte aligned -----------------------------------------
+/// to [numel] bf16 = from, rounded to nearest even.
 void cast_to_bf16(std::int64_t numel, const float* from, void* to, cudaStream_t stream);
+/// sum += addend, both [numel] of `dtype`.
+void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream);
 
 // ---- batch norm + shortcut + activation + quantizer (norm_act_forward.cu, norm_act_backward.cu)
 // -------------------------

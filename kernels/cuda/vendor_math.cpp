@@ -5,6 +5,7 @@
 #include "kernels/cuda/kernels.h"
 #include "kernels/error.h"
 
+#include <algorithm>
 #include <map>
 #include <tuple>
 

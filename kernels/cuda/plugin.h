@@ -1,0 +1,28 @@
+// What libbsq_cuda.so exports, and who loads it: one function that returns a table of functions.
+//
+// No CUDA header in here. Both sides are built from the same sources; `abi` catches a library left from another build.
+#pragma once
+
+#include "kernels/backend.h"
+
+#include <memory>
+#include <string>
+
+namespace bsq::cuda {
+
+/// Counted up whenever this file or backend.h changes what passes between the two.
+constexpr int kPluginAbi = 1;
+
+struct Plugin {
+  int abi = kPluginAbi;
+  /// Versions of the libraries, and of each device that there is. Throws Error(device) where there is none.
+  std::string (*describe)() = nullptr;
+  /// Throws Error(device).
+  std::unique_ptr<Backend> (*make_backend)(const BackendOptions& options) = nullptr;
+};
+
+constexpr const char* kPluginFile = "libbsq_cuda.so";
+constexpr const char* kPluginSymbol = "bsq_cuda_plugin";
+using PluginGetter = const Plugin* (*)();
+
+}  // namespace bsq::cuda
