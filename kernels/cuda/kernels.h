@@ -15,7 +15,7 @@ namespace bsq::cuda {
 // ---- input (augment.cu) ---------------------------------------------------------------------------------------------
 void augment(const AugmentArgs& args, cudaStream_t stream);
 
-// ---- around a convolution (elementwise.cu); all pointers are 16-byte aligned -----------------------------------------
+// ---- around a convolution (elementwise.cu): all pointers are 16-byte aligned ---------------------------------------
 /// to [numel] bf16 = from, rounded to nearest even.
 void cast_to_bf16(std::int64_t numel, const float* from, void* to, cudaStream_t stream);
 /// sum += addend, both [numel] of `dtype`.
