@@ -65,8 +65,7 @@ bool CudaBackend::supports(DType dtype, std::string& why) const {
   return false;
 }
 
-// ---- memory
-// -----------------------------------------------------------------------------------------------------------
+// ---- memory ---------------------------------------------------------------------------------------------------------
 
 void* CudaBackend::allocate(std::size_t size_bytes) {
   void* data = nullptr;
@@ -120,8 +119,7 @@ std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue
   return std::make_unique<CapturedGraph>(graph, stream_.get());
 }
 
-// ---- input and convolution
-// ----------------------------------------------------------------------------------------------
+// ---- input and convolution ------------------------------------------------------------------------------------------
 
 void CudaBackend::augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
                           TensorView output, std::int32_t* labels) {
@@ -147,8 +145,7 @@ void CudaBackend::conv2d_backward_weight(const ConvGeometry& geometry, const voi
   math_->conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
 }
 
-// ---- batch norm, shortcut, activation, quantizer
-// ------------------------------------------------------------------------
+// ---- batch norm, shortcut, activation, quantizer --------------------------------------------------------------------
 
 std::size_t CudaBackend::norm_act_scratch_bytes(const NormActGeometry& geometry) {
   return cuda::norm_act_scratch_bytes(geometry);
@@ -169,8 +166,7 @@ void CudaBackend::norm_act_backward(const NormActGeometry& geometry, const NormA
       stream_.get());
 }
 
-// ---- head
-// ---------------------------------------------------------------------------------------------------------------
+// ---- head -----------------------------------------------------------------------------------------------------------
 
 void CudaBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) {
   cuda::average_pool_forward(geometry, input, output, stream_.get());
@@ -202,8 +198,7 @@ void CudaBackend::softmax_cross_entropy(int batch, int classes, const float* log
   cuda::softmax_cross_entropy(batch, classes, logits, labels, d_logits, inputs, metrics, stream_.get());
 }
 
-// ---- weights
-// ------------------------------------------------------------------------------------------------------------
+// ---- weights --------------------------------------------------------------------------------------------------------
 
 std::size_t CudaBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
   return cuda::planes_scratch_bytes(tensors.host);

@@ -184,8 +184,7 @@ std::string cudnn_version() {
   return fmt::format("{}.{}.{}", version / major, version % major / minor, version % minor);
 }
 
-// ---- descriptors
-// --------------------------------------------------------------------------------------------------------
+// ---- descriptors ----------------------------------------------------------------------------------------------------
 
 CudnnDescriptor::CudnnDescriptor(cudnnBackendDescriptorType_t type) {
   BSQ_CUDNN_CHECK(cudnnBackendCreateDescriptor(type, &descriptor_));
@@ -225,8 +224,7 @@ void CudnnDescriptor::finalize() {
   BSQ_CUDNN_CHECK(cudnnBackendFinalize(descriptor_));
 }
 
-// ---- plans
-// --------------------------------------------------------------------------------------------------------------
+// ---- plans ----------------------------------------------------------------------------------------------------------
 
 ConvolutionPlan::ConvolutionPlan(const CudnnHandle& handle, const ConvGeometry& geometry, ConvolutionPass pass,
                                  const ConvolutionPlanOptions& options)

@@ -63,8 +63,7 @@ void run_pool_backward(const PoolGeometry& geometry, const float* d_output, void
   launch(kernel, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, d_output, static_cast<T*>(d_input));
 }
 
-// ---- bias
-// -------------------------------------------------------------------------------------------------------------
+// ---- bias -----------------------------------------------------------------------------------------------------------
 
 constexpr int kBiasThreads = 256;
 
@@ -84,8 +83,7 @@ __global__ void sum_columns(int batch, int out_features, const float* d_output, 
   if (threadIdx.x == 0) d_bias[blockIdx.x] = sum;
 }
 
-// ---- loss
-// -------------------------------------------------------------------------------------------------------------
+// ---- loss -----------------------------------------------------------------------------------------------------------
 
 constexpr int kLossThreads = 512;
 constexpr int kLossWarps = kLossThreads / kWarp;

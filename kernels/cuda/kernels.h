@@ -21,8 +21,7 @@ void cast_to_bf16(std::int64_t numel, const float* from, void* to, cudaStream_t 
 /// sum += addend, both [numel] of `dtype`.
 void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream);
 
-// ---- batch norm + shortcut + activation + quantizer (norm_act_forward.cu, norm_act_backward.cu)
-// -------------------------
+// ---- batch norm + shortcut + activation + quantizer (norm_act_forward.cu, norm_act_backward.cu) ---------------------
 /// Of forward and backward.
 std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry);
 void norm_act_forward(const NormActForwardArgs& args, cudaStream_t stream);
