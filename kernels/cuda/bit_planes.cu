@@ -45,7 +45,7 @@ __global__ void reconstruct_weights(PlanesForwardArgs args, float* partials) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   dispatch_bits(tensor.bits, [&]<int Bits>() {
     float squares[Bits] = {};
-    for_chunk(chunk, tensor.numel,
+    for_chunk(chunk, tensor,
               [&]<int Width>(std::int64_t index) { reconstruct<Bits, Width>(args, tensor, scale, index, squares); });
 #pragma unroll
     for (int bit = 0; bit < Bits; ++bit) {
@@ -151,7 +151,7 @@ __global__ void step_planes(PlanesStepArgs args, float* partials) {
   const StepFactors factors{args.scales[chunk.tensor] / levels, args.rule.momentum, args.inputs->learning_rate};
   float d_scale = 0;
   dispatch_bits(tensor.bits, [&]<int Bits>() {
-    for_chunk(chunk, tensor.numel, [&]<int Width>(std::int64_t index) {
+    for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
       d_scale += step_weights<Bits, Width>(args, tensor, factors, index);
     });
   });

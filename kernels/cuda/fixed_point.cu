@@ -14,7 +14,7 @@ __global__ void round_weights(const FixedTensor* tensors, const float* u, const 
   const FixedTensor tensor = tensors[chunk.tensor];
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
   const float scale = scales[chunk.tensor];
-  for_chunk(chunk, tensor.numel, [&]<int Width>(std::int64_t index) {
+  for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
     float value[Width];
     load<Width>(u + tensor.weight_offset + index, value);
     for (int i = 0; i < Width; ++i) value[i] = tensor.bits == 0 ? 0.0F : scale * quantize(value[i] * levels, levels);
@@ -52,7 +52,7 @@ __global__ void step_fixed(FixedStepArgs args, float* partials) {
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
   const float scale = args.scales[chunk.tensor];
   float d_scale = 0;
-  for_chunk(chunk, tensor.numel, [&]<int Width>(std::int64_t index) {
+  for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
     d_scale += step_weights<Width>(args, scale, levels, args.inputs->learning_rate, tensor.weight_offset + index);
   });
   d_scale = reduce_block(d_scale, shared, Sum());

@@ -38,19 +38,27 @@ struct Chunk {
   }
 };
 
-/// Calls body<Width>(index) for this thread's weights of a chunk: one vector where the tensor is made of whole vectors
-/// (then every plane is aligned), otherwise one weight at a time.
-template <typename Body>
-__device__ void for_chunk(const Chunk& chunk, std::int64_t numel, Body body) {
+/// Whether every access of a whole vector is aligned: planes follow each other at a distance of numel.
+__device__ inline bool made_of_vectors(const PlaneTensor& tensor) {
+  return (tensor.numel | tensor.plane_offset | tensor.weight_offset) % kVectorWidth<float> == 0;
+}
+__device__ inline bool made_of_vectors(const FixedTensor& tensor) {
+  return (tensor.numel | tensor.weight_offset) % kVectorWidth<float> == 0;
+}
+
+/// Calls body<Width>(index) for this thread's weights of a chunk: one vector where the tensor is made of whole ones,
+/// otherwise one weight at a time.
+template <typename Tensor, typename Body>
+__device__ void for_chunk(const Chunk& chunk, const Tensor& tensor, Body body) {
   constexpr int width = kVectorWidth<float>;
-  if (numel % width == 0) {
+  if (made_of_vectors(tensor)) {
     const std::int64_t index = chunk.begin + static_cast<int>(threadIdx.x) * width;
-    if (index < numel) body.template operator()<width>(index);
+    if (index < tensor.numel) body.template operator()<width>(index);
     return;
   }
   for (int i = 0; i < width; ++i) {
     const std::int64_t index = chunk.begin + i * kChunkThreads + static_cast<int>(threadIdx.x);
-    if (index < numel) body.template operator()<1>(index);
+    if (index < tensor.numel) body.template operator()<1>(index);
   }
 }
 
