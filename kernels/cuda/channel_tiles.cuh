@@ -73,9 +73,8 @@ __device__ void reduce_lanes(const ChannelTiles& tiles, const TilePlace& place, 
     live = half;
     __syncthreads();
   }
-  if (place.lane == 0)
+  if (place.lane == 0)  // from its own place, which nobody else reads any more: no barrier is needed behind it
     for (int i = 0; i < Width; ++i) value[i] = own[i];
-  __syncthreads();
 }
 
 }  // namespace bsq::cuda

@@ -11,19 +11,13 @@ namespace {
 
 enum Field { kSum, kSquares, kLow, kHigh, kFields };
 
-// Sums are taken of x - x[0, c]: a channel far from zero loses no digits.
-template <typename T, int Width>
-__device__ void load_pilot(const T* x, int channel, float (&pilot)[Width]) {
-  load<Width>(x + channel, pilot);
-}
-
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void sum_moments(ChannelTiles tiles, const T* x, PartialTable partials) {
+__global__ void sum_moments(ChannelTiles tiles, const T* x, bool with_extremes, PartialTable partials) {
   BSQ_SHARED(float, shared, [kTileThreads * Width]);
   const TilePlace place(tiles);
-  float pilot[Width] = {};
-  if (place.active) load_pilot<T, Width>(x, place.channel, pilot);
+  float pilot[Width] = {};  // x[0, c]: of x - pilot, a channel far from zero loses no digits
+  if (place.active) load<Width>(x + place.channel, pilot);
   float sum[Width] = {};
   float squares[Width] = {};
   float low[Width];
@@ -45,13 +39,16 @@ __global__ void sum_moments(ChannelTiles tiles, const T* x, PartialTable partial
   }
   reduce_lanes<Width>(tiles, place, sum, shared, Sum());
   reduce_lanes<Width>(tiles, place, squares, shared, Sum());
-  reduce_lanes<Width>(tiles, place, low, shared, Smallest());
-  reduce_lanes<Width>(tiles, place, high, shared, Largest());
+  if (with_extremes) {
+    reduce_lanes<Width>(tiles, place, low, shared, Smallest());
+    reduce_lanes<Width>(tiles, place, high, shared, Largest());
+  }
   if (!place.active || place.lane != 0) return;
   const int row_block = static_cast<int>(blockIdx.x);
   for (int i = 0; i < Width; ++i) {
     partials.at(row_block, kSum, place.channel + i) = sum[i];
     partials.at(row_block, kSquares, place.channel + i) = squares[i];
+    if (!with_extremes) continue;
     partials.at(row_block, kLow, place.channel + i) = low[i];
     partials.at(row_block, kHigh, place.channel + i) = high[i];
   }
@@ -105,7 +102,7 @@ __global__ void finish_statistics(ChannelTiles tiles, NormActRule rule, const T*
       const double squares = combine_row_blocks(partials, row_blocks, kSquares, channel, 0.0, shared_sums, Sum());
       if (leads) {
         float pilot[1];
-        load_pilot<T, 1>(x, channel, pilot);
+        load<1>(x + channel, pilot);
         const auto rows = static_cast<double>(tiles.rows);
         save_statistics(statistics_of(pilot[0], sum, squares, rows), rule, parameters, saved, channel);
       }
@@ -183,7 +180,8 @@ void run(const NormActForwardArgs& args, cudaStream_t stream) {
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, args.geometry.channels};
   const bool maximum_from_extremes = args.rule.act_bits > 0 && shortcut == nullptr;
   if (args.rule.batch_statistics || maximum_from_extremes)
-    launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, x, partials);
+    launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, x, maximum_from_extremes,
+           partials);
   launch(finish_statistics<T>, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args.rule, x,
          tiles.row_blocks, partials, args.parameters, args.saved, maximum_from_extremes);
   if (args.rule.act_bits > 0 && shortcut != nullptr)
