@@ -35,8 +35,7 @@ AugmentRule plain_input(const InputOptions& options);
 class Evaluator {
  public:
   /// All references must outlive the evaluator.
-  Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
-            DType dtype);
+  Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size);
 
   /// Materializes the weights and runs the whole set.
   EvalResult run();

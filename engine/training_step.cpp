@@ -4,13 +4,13 @@
 namespace bsq {
 
 TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment,
-                           const SgdRule& rule, int batch_size, std::int64_t metrics_slots, DType dtype)
+                           const SgdRule& rule, int batch_size, std::int64_t metrics_slots)
     : backend_(memory.backend()),
       model_(model),
       source_(source),
       augment_(augment),
       rule_(rule),
-      executor_(memory, model.network(), model.parameters(), batch_size, dtype, ExecutionMode::training),
+      executor_(memory, model.network(), model.parameters(), batch_size, model.dtype(), ExecutionMode::training),
       labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(batch_size))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, training", 1)),
       metrics_(memory.allocate_array<StepMetrics>("metrics, training", static_cast<std::size_t>(metrics_slots))) {}

@@ -17,7 +17,7 @@ class TrainingStep {
  public:
   /// All references must outlive the step. `metrics_slots`: steps an epoch has.
   TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment, const SgdRule& rule,
-               int batch_size, std::int64_t metrics_slots, DType dtype);
+               int batch_size, std::int64_t metrics_slots);
 
   /// Enqueues one step on `batch` samples; its metrics land in inputs.metrics_slot.
   void run(int batch, const StepInputs& inputs);

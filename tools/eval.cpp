@@ -140,7 +140,7 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
   DeviceMemory memory(backend);
   Network network =
       network_factory(config, images)(activation_from_name(block_activation(config.quant)), config.quant.act_bits);
-  Model model(memory, std::move(network), config.seed, {.max_bits = kMaxBits},
+  Model model(memory, std::move(network), dtype, config.seed, {.max_bits = kMaxBits},
               [&](const ArenaLayout& layout) { return weights_to_evaluate(file, layout, config, options); });
   model.load_plain(file);
   ResidentSource source(memory, images, "test");
@@ -148,7 +148,7 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
                            .width = images.width,
                            .mean = to_floats(config.data.mean),
                            .std = to_floats(config.data.std)};
-  Evaluator evaluator(memory, model, source, input, config.data.eval_batch_size, dtype);
+  Evaluator evaluator(memory, model, source, input, config.data.eval_batch_size);
   return {std::string(model.quantized().form()), evaluator.run(),
           summarize_precision(model.host_weights(), model.network())};
 }

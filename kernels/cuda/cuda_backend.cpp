@@ -129,12 +129,12 @@ std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
   return math_->conv2d_scratch_bytes(geometry);
 }
 
-void CudaBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+void CudaBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                                  void* scratch) {
   math_->conv2d_forward(geometry, input, weight, output, scratch);
 }
 
-void CudaBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+void CudaBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                        void* d_input, GradMode mode, void* scratch) {
   math_->conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
 }
@@ -160,12 +160,14 @@ void CudaBackend::norm_act_backward(const NormActBackwardArgs& args) {
 
 // ---- head -----------------------------------------------------------------------------------------------------------
 
-void CudaBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) {
-  cuda::average_pool_forward(geometry, input, output, stream_.get());
+void CudaBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit,
+                                       float* output) {
+  cuda::average_pool_forward(geometry, input, unit, output, stream_.get());
 }
 
-void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) {
-  cuda::average_pool_backward(geometry, d_output, d_input, stream_.get());
+void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
+                                        void* d_input) {
+  cuda::average_pool_backward(geometry, d_output, unit, d_input, stream_.get());
 }
 
 void CudaBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
@@ -214,6 +216,10 @@ void CudaBackend::weights_from_fixed(const FixedForwardArgs& args) {
 
 void CudaBackend::fixed_step(const FixedStepArgs& args) {
   cuda::fixed_step(args, stream_.get());
+}
+
+void CudaBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {
+  cuda::round_to_bf16(numel, values, rounded, stream_.get());
 }
 
 void CudaBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

@@ -31,9 +31,9 @@ class DenseMath {
   virtual std::string describe() const = 0;
   /// Chooses the algorithms of a geometry when it is first asked; all later calls find them chosen.
   virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
-  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                               void* scratch) = 0;
-  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                     void* d_input, GradMode mode, void* scratch) = 0;
   virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                       float* d_weight, void* scratch) = 0;

@@ -13,11 +13,11 @@ class HostMath final : public cuda::DenseMath {
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
     return reference_.conv2d_scratch_bytes(geometry);
   }
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override {
     reference_.conv2d_forward(geometry, input, weight, output, scratch);
   }
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight, void* d_input,
+  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                             GradMode mode, void* scratch) override {
     reference_.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
   }
