@@ -194,7 +194,7 @@ def train_step(model, tensors, optimizer, images, labels, alpha, autocast=False)
     optimizer.zero_grad(set_to_none=True)
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=autocast):
         logits = model(images)
-    cross_entropy = F.cross_entropy(logits.float(), labels)
+    cross_entropy = F.cross_entropy(logits.to(images.dtype), labels)
     penalty = group_penalty(tensors) if tensors else torch.zeros(())
     loss = cross_entropy + alpha * penalty
     loss.backward()
