@@ -195,7 +195,7 @@ class PublishedTrainer:
     def step(self):
         images, labels = self.images.next()
         if not self.compiled:
-            return peer.train_step(self.model, self.tensors, self.optimizer, images, labels, self.alpha, self.autocast)[0]
+            return peer.train_step(self.model, self.tensors, self.optimizer, images, labels, self.alpha, self.autocast)[0].detach()
         torch.compiler.cudagraph_mark_step_begin()
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(images, labels)
@@ -205,7 +205,7 @@ class PublishedTrainer:
             with torch.no_grad():
                 torch._foreach_clamp_min_(self.planes, 0)
                 torch._foreach_clamp_max_(self.planes, 2)
-        return loss
+        return loss.detach()
 
 
 class FastTrainer:
