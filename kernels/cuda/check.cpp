@@ -18,7 +18,7 @@ std::string_view from_root(std::string_view file) {
   return root == std::string_view::npos ? file : file.substr(root + 1);
 }
 
-const char* advice(cudaError_t status, const char* otherwise) {
+std::string advice(cudaError_t status, const char* otherwise) {
   switch (status) {
     case cudaErrorNoDevice:
       return "is a GPU visible to this process (nvidia-smi, CUDA_VISIBLE_DEVICES)? or set device: cpu";
@@ -31,6 +31,11 @@ const char* advice(cudaError_t status, const char* otherwise) {
     case cudaErrorSystemNotReady:
     case cudaErrorSystemDriverMismatch:
       return "restart the machine, or install the NVIDIA driver anew, or set device: cpu";
+    case cudaErrorIllegalAddress:  // known only when the next call is made
+    case cudaErrorMisalignedAddress:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorLaunchFailure:
+      return std::string("it is an earlier kernel that went wrong, compute-sanitizer says which; ") + kReportIt;
     default: return otherwise;
   }
 }
@@ -67,7 +72,7 @@ void fail_library(const char* status, bool is_out_of_memory, const char* what, c
   // A capture under way is refused the question, which says nothing of the device.
   if (beneath == cudaSuccess || beneath == cudaErrorStreamCaptureUnsupported)
     fail(ErrorKind::device, "{}:{}: {}: {}; {}", from_root(file), line, what, status,
-         is_out_of_memory ? advice(cudaErrorMemoryAllocation, nullptr) : kReportIt);
+         advice(is_out_of_memory ? cudaErrorMemoryAllocation : cudaErrorUnknown, kReportIt));
   fail(ErrorKind::device, "{}:{}: {}: {}, after {}", from_root(file), line, what, status, explain(beneath));
 }
 

@@ -11,9 +11,8 @@
 namespace bsq::cuda {
 
 constexpr const char* kReportIt =
-    "please report it with `bsq info`; `bsq train --resume RUN` goes on from the last checkpoint, with device=cpu "
-    "without "
-    "the GPU";
+    "please report it with `bsq info`; `bsq train --resume RUN` goes on from the last checkpoint, on the CPU with "
+    "device=cpu";
 /// "<name of the error> (<its text>); <what to do>", which is `otherwise` where nothing better is known.
 std::string explain(cudaError_t status, const char* otherwise = kReportIt);
 

@@ -1,6 +1,5 @@
 // What the device of the runtime's stand-in is like and what goes wrong with it: steered by tests, or, in a program
-// that tests run, by the environment. BSQ_CUDA_ON_HOST_DEVICE="capability=75 memory_mib=2" has the names of Device's
-// members.
+// that tests run, by the environment: BSQ_CUDA_ON_HOST_DEVICE="capability=75 memory_mib=2", with Device's members.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -16,8 +15,7 @@ struct Device {
   std::size_t memory_mib = 16384;
   std::string fails = {};  // this call, "cudaMalloc", always fails
   int error = 0;           // so: a cudaError_t
-  int good_grids =
-      -1;  // so many kernels run; the next one writes where it must not, and the device is lost. -1: all run
+  int good_grids = -1;     // so many kernels run, the next one loses the device by an illegal access; -1: all run
 };
 
 const Device& device();
