@@ -121,13 +121,13 @@ TEST_CASE("a GPU lost in the middle of a run ends it with the first error; its c
   if (is_missing()) return;
   const Workspace here;
   const EmulatedGpu gpu;
-  const Words train = {"train", "tiny.yaml", "device=cuda", "stages=[pretrain]", "pretrain.epochs=6", "--run-dir"};
+  const Words train = {"train", "tiny.yaml", "device=cuda", "stages=[pretrain]", "pretrain.epochs=4", "--run-dir"};
   const auto into = [&](const char* run_dir) {
     Words words = train;
     words.push_back(run_dir);
     return words;
   };
-  const Outcome outcome = gpu.run(here, into("lost"), 5, "good_grids=600");
+  const Outcome outcome = gpu.run(here, into("lost"), 5, "good_grids=500");
   CHECK_THAT(
       error_of(outcome),
       Catch::StartsWith("error: kernels/cuda/cuda_backend.cpp:") &&
