@@ -142,8 +142,9 @@ struct BackendOptions {
   int threads = 0;
 };
 
-/// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU. Throws Error(device) for a device
-/// that is not there, never another one instead.
-std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options);
+/// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU, and `why_no_gpu` (may be null) is
+/// told the reason. Throws Error(device) for a device that is not there, never another one instead.
+std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options,
+                                      std::string* why_no_gpu = nullptr);
 
 }  // namespace bsq

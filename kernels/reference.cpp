@@ -5,10 +5,9 @@
 #include "kernels/reference.h"
 
 #include "kernels/error.h"
+#include "kernels/host_memory.h"
 #include "kernels/random.h"
 #include "kernels/reference_elements.h"
-
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -47,19 +46,7 @@ bool ReferenceBackend::supports(DType dtype, std::string& why) const {
 // ---- memory -------------------------------------------------------------------------------------------------------
 
 void* ReferenceBackend::allocate(std::size_t size_bytes) {
-  constexpr std::size_t alignment_bytes = 64;
-  const auto page_bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  // More than the machine has is refused here: the system would promise it and end the process when it is touched.
-  const bool possible = size_bytes / page_bytes < static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES));
-  const std::size_t rounded_bytes =
-      (std::max<std::size_t>(size_bytes, 1) + alignment_bytes - 1) & ~(alignment_bytes - 1);
-  void* data = possible ? std::aligned_alloc(alignment_bytes, rounded_bytes) : nullptr;
-  if (data == nullptr) {
-    const auto free_bytes = static_cast<std::size_t>(sysconf(_SC_AVPHYS_PAGES)) * page_bytes;
-    fail(ErrorKind::device, "reference: cannot allocate {} bytes, {} bytes of memory are free; use a smaller batch",
-         size_bytes, free_bytes);
-  }
-  return data;
+  return allocate_host_memory(size_bytes);
 }
 
 void ReferenceBackend::release(void* data) noexcept {

@@ -7,6 +7,7 @@
 #include "engine/evaluator.h"
 #include "kernels/error.h"
 #include "tools/arguments.h"
+#include "tools/device.h"
 #include "tools/networks.h"
 #include "tools/precision_text.h"
 #include "tools/run_files.h"
@@ -198,8 +199,7 @@ int eval_command(const Arguments& arguments) {
   data.train_per_class = 1;  // only the test set is looked at
   const ImageSet images = load_datasets(data).test;
   check_classes(file, images);
-  const auto backend = make_backend(config.device, {.threads = config.threads});
-  console.info("device: " + backend->describe());
+  const auto backend = open_device(config, console);
   const Evaluation evaluation = evaluate(file, config, options, images, *backend);
   const std::uintmax_t file_bytes = fs::file_size(file.path);
   (options.json ? print_json : print_text)(file, config, evaluation, file_bytes);

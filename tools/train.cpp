@@ -4,6 +4,7 @@
 #include "kernels/error.h"
 #include "tools/arguments.h"
 #include "tools/build_info.h"
+#include "tools/device.h"
 #include "tools/networks.h"
 #include "tools/run_files.h"
 #include "tools/run_report.h"
@@ -129,8 +130,7 @@ class TrainRun {
     console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
                               data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
                               config_.data.kind));
-    const auto backend = make_backend(config_.device, {.threads = config_.threads});
-    console_.info("device: " + backend->describe());
+    const auto backend = open_device(config_, console_);
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,
                                     .make_network = network_factory(config_, data.train),

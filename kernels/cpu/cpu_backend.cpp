@@ -2,6 +2,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include "kernels/error.h"
+#include "kernels/host_memory.h"
 
 #include <omp.h>
 
@@ -60,12 +61,7 @@ bool CpuBackend::supports(DType dtype, std::string& why) const {
 // ---- memory -----------------------------------------------------------------------------------------------------
 
 void* CpuBackend::allocate(std::size_t size_bytes) {
-  const std::size_t rounded = (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
-  void* data = std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
-  if (data == nullptr)
-    fail(ErrorKind::device, "out of memory: wanted {:.1f} MiB; try a smaller data.batch_size",
-         static_cast<double>(size_bytes) / (1 << 20));
-  return data;
+  return allocate_host_memory(size_bytes);
 }
 
 void CpuBackend::release(void* data) noexcept {

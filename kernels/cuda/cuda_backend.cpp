@@ -49,7 +49,10 @@ Stream::~Stream() {
 
 CudaBackend::CudaBackend(int device, const MathFactory& make_math) : properties_(select_device(device)) {
   if (compute_capability() < kOldestCapability)
-    fail(ErrorKind::device, "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; set device: cpu",
+    fail(ErrorKind::device,
+         "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; choose another GPU with CUDA_VISIBLE_DEVICES, "
+         "or "
+         "set device: cpu",
          properties_.name, properties_.major, properties_.minor);
   math_ = make_math(stream_.get());
 }
@@ -75,10 +78,12 @@ void* CudaBackend::allocate(std::size_t size_bytes) {
     std::size_t free_bytes = 0;
     std::size_t total_bytes = 0;
     BSQ_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
-    fail(ErrorKind::device,
-         "out of device memory: wanted {:.1f} MiB, {:.1f} MiB are free of {:.1f}; try a smaller data.batch_size",
-         static_cast<double>(size_bytes) / kMiB, static_cast<double>(free_bytes) / kMiB,
-         static_cast<double>(total_bytes) / kMiB);
+    fail(
+        ErrorKind::device,
+        "out of device memory: wanted {:.1f} MiB, {:.1f} MiB are free of {:.1f}; try a smaller data.batch_size, or end "
+        "what else uses the GPU's memory (nvidia-smi)",
+        static_cast<double>(size_bytes) / kMiB, static_cast<double>(free_bytes) / kMiB,
+        static_cast<double>(total_bytes) / kMiB);
   }
   BSQ_CUDA_CHECK(status);
   return data;

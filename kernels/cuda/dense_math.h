@@ -41,6 +41,9 @@ class DenseMath {
   virtual void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) = 0;
 };
 
+/// Versions of the libraries that are loaded: "cuDNN 9.19.0, cuBLAS 13.0.2".
+std::string vendor_versions();
+
 /// cuDNN and cuBLAS on `stream`. `allow_tf32`: float32 products may round their operands to tf32.
 std::unique_ptr<DenseMath> make_vendor_math(cudaStream_t stream, bool allow_tf32);
 

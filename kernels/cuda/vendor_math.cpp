@@ -29,9 +29,7 @@ class VendorMath final : public DenseMath {
   VendorMath(cudaStream_t stream, bool allow_tf32)
       : stream_(stream), options_{allow_tf32, kMostWorkspaceBytes}, cudnn_(stream), cublas_(stream, allow_tf32) {}
 
-  std::string describe() const override {
-    return fmt::format("cuDNN {}, cuBLAS {}{}", cudnn_version(), cublas_version(), options_.allow_tf32 ? ", tf32" : "");
-  }
+  std::string describe() const override { return vendor_versions() + (options_.allow_tf32 ? ", tf32" : ""); }
 
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override { return find(geometry).scratch_bytes; }
 
@@ -81,6 +79,10 @@ class VendorMath final : public DenseMath {
 };
 
 }  // namespace
+
+std::string vendor_versions() {
+  return fmt::format("cuDNN {}, cuBLAS {}", cudnn_version(), cublas_version());
+}
 
 std::unique_ptr<DenseMath> make_vendor_math(cudaStream_t stream, bool allow_tf32) {
   return std::make_unique<VendorMath>(stream, allow_tf32);

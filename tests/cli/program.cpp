@@ -122,7 +122,7 @@ Program::Program(const Words& words, const Setup& setup) : out_(memory_file("std
   texts.insert(texts.end(), words.begin(), words.end());
   std::vector<std::string> entries = environment_of(setup);
   std::vector<char*> arguments = pointers_to(texts), environment = pointers_to(entries);
-  const int program = ::open(BSQ_PROGRAM, O_RDONLY | O_CLOEXEC);
+  const int program = ::open(setup.program.c_str(), O_RDONLY | O_CLOEXEC);
   REQUIRE(program >= 0);
   const std::string folder = setup.folder.string();
   const int out = open_sink(setup.out, out_), err = open_sink(setup.err, err_);

@@ -1,0 +1,15 @@
+// The device a command computes on.
+#pragma once
+
+#include "engine/config.h"
+#include "engine/console.h"
+#include "kernels/backend.h"
+
+#include <memory>
+
+namespace bsq {
+
+/// That of the configuration. Says on the console which it is, and why it is no GPU where `auto` found none.
+std::unique_ptr<Backend> open_device(const Config& config, Console& console);
+
+}  // namespace bsq
