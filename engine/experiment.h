@@ -45,6 +45,8 @@ class Experiment {
   StageContext context_;
 };
 
+/// The config's precision. Throws Error(device) where the backend does not have it.
+Precision checked_precision(const Config& config, const Backend& backend);
 /// Progress of a checkpoint folder's state.json.
 Progress progress_of(const CheckpointFiles& files, const std::string& where);
 
