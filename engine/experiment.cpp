@@ -107,6 +107,8 @@ void Experiment::start_stage(Stage& stage, StageOutput& output) {
       fmt::format("stage {}: {} quantizable parameters in {} form, {} trainable numbers, {:.0f} MiB planned",
                   stage.name(), bits.parameters, stage.model().quantized().form(), stage.model().trainable_numbers(),
                   static_cast<double>(planned_bytes) / kMiB));
+  const std::vector<std::string> notes = parts_.backend.notes();
+  for (; notes_shown_ < notes.size(); ++notes_shown_) output.console.warning(notes[notes_shown_]);
 }
 
 TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutput& output) {

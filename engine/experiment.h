@@ -43,6 +43,7 @@ class Experiment {
   ResidentSource train_;
   ResidentSource test_;
   StageContext context_;
+  std::size_t notes_shown_ = 0;  // of the backend's
 };
 
 /// The config's precision. Throws Error(device) where the backend does not have it.
