@@ -100,15 +100,15 @@ void add_norm_act(Suite& suite) {
       const Cost backward{(c.shortcut ? 5 : 3) * tensor_bytes, 15 * elements};
       suite.add("norm_act_forward", c.name, dtype, c.layers, forward, [=, &backend](Arguments& a) {
         return [=, &backend, m = NormActMemory(a, backend, c, dtype)] {
-          backend.norm_act_forward(g, c.rule, m.x, m.shortcut, m.parameters, m.saved, m.y, m.scratch);
+          backend.norm_act_forward({g, c.rule, m.x, m.shortcut, m.parameters, m.saved, m.y, m.scratch});
         };
       });
       suite.add("norm_act_backward", c.name, dtype, c.layers, backward, [=, &backend](Arguments& a) {
         const NormActMemory m(a, backend, c, dtype);
-        backend.norm_act_forward(g, c.rule, m.x, m.shortcut, m.parameters, m.saved, m.y, m.scratch);
+        backend.norm_act_forward({g, c.rule, m.x, m.shortcut, m.parameters, m.saved, m.y, m.scratch});
         return [=, &backend] {
-          backend.norm_act_backward(g, c.rule, m.d_y, m.x, m.shortcut, m.parameters, m.saved, m.d_x, m.d_shortcut,
-                                    GradMode::overwrite, m.gradients, m.scratch);
+          backend.norm_act_backward({g, c.rule, m.d_y, m.x, m.shortcut, m.parameters, m.saved, m.d_x, m.d_shortcut,
+                                     GradMode::overwrite, m.gradients, m.scratch});
         };
       });
     }
@@ -130,7 +130,7 @@ void add_input_and_pool(Suite& suite) {
                   const Shape shape{kBatch, c.height, c.width, 3};
                   return [=, &backend, rule = c.rule(), output = TensorView{dtype, shape, a.uniform(dtype, shape)},
                           inputs = a.step_inputs(), labels = a.below(10, kBatch)] {
-                    backend.augment(rule, source, inputs, kBatch, output, labels);
+                    backend.augment({rule, source, inputs, kBatch, output, labels});
                   };
                 });
     }
@@ -208,7 +208,7 @@ void add_planes(Suite& suite) {
               scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.weight_arena_size()),
               norms = a.uniform(c.plane_count()), inputs = a.step_inputs(), metrics = a.metrics(),
               scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-        backend.weights_from_planes({host, device}, planes, scales, weights, norms, inputs, metrics, scratch);
+        backend.weights_from_planes({{host, device}, planes, scales, weights, norms, inputs, metrics, scratch});
       };
     });
     // planes and momentum in and out, dW in; an element: gradient 2, decay 2, momentum 2, step 2, clamp 2; a weight: q
@@ -220,8 +220,8 @@ void add_planes(Suite& suite) {
               scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
               norms = a.uniform(c.plane_count(), 1, 2), inputs = a.step_inputs(),
               scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-        backend.planes_step({host, device}, c.rule, c.alpha, inputs, dw, norms, planes, momentum, scales,
-                            scale_momentum, scratch);
+        backend.planes_step(
+            {{host, device}, c.rule, c.alpha, inputs, dw, norms, planes, momentum, scales, scale_momentum, scratch});
       };
     });
   }
@@ -239,7 +239,7 @@ void add_fixed_and_plain(Suite& suite) {
               [=, &backend](Arguments& a) {
                 return [=, &backend, device = a.array(host), u = a.uniform(c.arena_size()),
                         scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.arena_size())] {
-                  backend.weights_from_fixed({host, device}, u, scales, weights);
+                  backend.weights_from_fixed({{host, device}, u, scales, weights});
                 };
               });
     // u and momentum in and out, dW in; gradient 1, decay 2, momentum 2, step 2, clamp 2, q dW 7
@@ -248,7 +248,7 @@ void add_fixed_and_plain(Suite& suite) {
               momentum = a.uniform(c.arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
               scale_momentum = a.uniform(std::ssize(host)), inputs = a.step_inputs(),
               scratch = a.scratch(backend.fixed_scratch_bytes({host, nullptr}))] {
-        backend.fixed_step({host, device}, c.rule, inputs, dw, u, momentum, scales, scale_momentum, scratch);
+        backend.fixed_step({{host, device}, c.rule, inputs, dw, u, momentum, scales, scale_momentum, scratch});
       };
     });
   }

@@ -42,7 +42,7 @@ EvalResult Evaluator::run() {
     const int batch = static_cast<int>(std::min<std::int64_t>(batch_size_, source_.size() - first));
     const StepInputs step{.first_sample = first, .metrics_slot = i};
     backend_.upload(inputs_.data(), &step, sizeof(step));
-    backend_.augment(input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>());
+    backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
     executor_.forward(batch);
     const TensorView logits = executor_.logits(batch);
     backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),

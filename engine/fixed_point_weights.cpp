@@ -42,12 +42,12 @@ std::vector<FixedPoint> FixedPointWeights::weights() const {
 }
 
 void FixedPointWeights::materialize(const StepInputs*, StepMetrics*) {
-  backend_.weights_from_fixed(table(), u_.as<float>(), scales_.as<float>(), values());
+  backend_.weights_from_fixed({table(), u_.as<float>(), scales_.as<float>(), values()});
 }
 
 void FixedPointWeights::step(const SgdRule& rule, const StepInputs* inputs) {
-  backend_.fixed_step(table(), rule, inputs, gradients_, u_.as<float>(), momentum_.as<float>(), scales_.as<float>(),
-                      scale_momentum_.as<float>(), scratch_.data());
+  backend_.fixed_step({table(), rule, inputs, gradients_, u_.as<float>(), momentum_.as<float>(), scales_.as<float>(),
+                       scale_momentum_.as<float>(), scratch_.data()});
 }
 
 void FixedPointWeights::reset_momentum() {

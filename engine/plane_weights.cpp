@@ -108,13 +108,13 @@ std::vector<BitPlanes> PlaneWeights::planes() const {
 }
 
 void PlaneWeights::materialize(const StepInputs* inputs, StepMetrics* metrics) {
-  backend_.weights_from_planes(table(), planes_.as<float>(), scales_.as<float>(), values(), norms_.as<float>(), inputs,
-                               metrics, scratch_.data());
+  backend_.weights_from_planes({table(), planes_.as<float>(), scales_.as<float>(), values(), norms_.as<float>(), inputs,
+                                metrics, scratch_.data()});
 }
 
 void PlaneWeights::step(const SgdRule& rule, const StepInputs* inputs) {
-  backend_.planes_step(table(), rule, options_.alpha, inputs, gradients_, norms_.as<float>(), planes_.as<float>(),
-                       momentum_.as<float>(), scales_.as<float>(), scale_momentum_.as<float>(), scratch_.data());
+  backend_.planes_step({table(), rule, options_.alpha, inputs, gradients_, norms_.as<float>(), planes_.as<float>(),
+                        momentum_.as<float>(), scales_.as<float>(), scale_momentum_.as<float>(), scratch_.data()});
 }
 
 void PlaneWeights::reset_momentum() {

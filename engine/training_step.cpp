@@ -19,7 +19,7 @@ void TrainingStep::enqueue(int batch) {
   const auto* inputs = inputs_.as<StepInputs>();
   auto* metrics = metrics_.as<StepMetrics>();
   model_.materialize(inputs, metrics);
-  backend_.augment(augment_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>());
+  backend_.augment({augment_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
   executor_.forward(batch);
   const TensorView logits = executor_.logits(batch);
   backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),

@@ -11,7 +11,7 @@
 // Numbers as in "METHOD 6" refer to kernels/METHOD.md.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/operation_args.h"
 
 #include <cstddef>
 #include <functional>
@@ -58,8 +58,7 @@ class Backend {
   // ---- input --------------------------------------------------------------------------------------------------
   /// Gathers samples order[first_sample + i], i < batch: output [batch, H, W, C] of `dtype`, labels [batch].
   /// Crop and flip are keyed by (rule.seed, rule.stream, epoch, sample index), see draw_crop_flip in random.h.
-  virtual void augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
-                       TensorView output, std::int32_t* labels) = 0;
+  virtual void augment(const AugmentArgs& args) = 0;
 
   // ---- convolution, NHWC x OHWI -> NHWC -------------------------------------------------------------------------
   virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
@@ -77,18 +76,13 @@ class Backend {
   /// z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or clamp(z, 0, clip).
   /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
   /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype. y may be x only where nothing will run backward.
-  virtual void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x,
-                                const void* shortcut, const NormParameters& parameters, const NormSaved& saved, void* y,
-                                void* scratch) = 0;
+  virtual void norm_act_forward(const NormActForwardArgs& args) = 0;
   /// Straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip]; d_shortcut = dz;
   /// d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
   /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
   /// Needs rule.batch_statistics. d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says
   /// how it is written.
-  virtual void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
-                                 const void* x, const void* shortcut, const NormParameters& parameters,
-                                 const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
-                                 const NormGradients& gradients, void* scratch) = 0;
+  virtual void norm_act_backward(const NormActBackwardArgs& args) = 0;
 
   // ---- head -----------------------------------------------------------------------------------------------------
   /// output [N, C] float32 = mean over pixels of input [N, pixels, C].
@@ -107,31 +101,23 @@ class Backend {
   virtual void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
                                      float* d_logits, const StepInputs* inputs, StepMetrics* metrics) = 0;
 
-  // ---- bit planes, all tensors in one call (METHOD 1 to 3)
-  // --------------------------------------------------------
+  // ---- bit planes, all tensors in one call (METHOD 1 to 3) ------------------------------------------------------
   /// weights = s q, q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(sum_b c_b (p_b - n_b), -1, 1),
   /// c_b = 2^(n-1-b) / (2^n - 1). On the way plane_norms[first_plane + b] = sqrt(1e-8 + sum(p_b^2 + n_b^2)) and
   /// metrics[metrics_slot].penalty = sum over tensors of penalty_weight * sum_b norm_b (metrics may be null).
   /// scales: [tensors]. Reads every plane once.
-  virtual void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
-                                   float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
-                                   void* scratch) = 0;
+  virtual void weights_from_planes(const PlanesForwardArgs& args) = 0;
   /// One SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`, then
   /// clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Reads and writes planes and momentum once.
-  virtual void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
-                           const StepInputs* inputs, const float* d_weights, const float* plane_norms, float* planes,
-                           float* plane_momentum, float* scales, float* scale_momentum, void* scratch) = 0;
+  virtual void planes_step(const PlanesStepArgs& args) = 0;
   /// Of weights_from_planes and planes_step, for the partial sums of a fixed-order reduction.
   virtual std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) = 0;
 
   // ---- fixed-point weights, all tensors in one call (METHOD 5) ------------------------------------------------
   /// weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 where bits = 0.
-  virtual void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
-                                  float* weights) = 0;
+  virtual void weights_from_fixed(const FixedForwardArgs& args) = 0;
   /// g_u = s dW, g_s = sum(q dW), then `rule`; u is clamped to [-1, 1] afterwards. Nothing moves where bits = 0.
-  virtual void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
-                          const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
-                          void* scratch) = 0;
+  virtual void fixed_step(const FixedStepArgs& args) = 0;
   virtual std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) = 0;
 
   // ---- plain parameters --------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-// The arguments of the larger operations of backend.h, each as one aggregate, for the code below the interface: the
-// CPU's own loops and the CUDA kernels take the same ones. Contracts: backend.h.
+// The arguments of the larger operations of backend.h, each as one aggregate: the interface, the CPU's own loops and
+// the CUDA kernels take the same ones. Contracts: backend.h.
 #pragma once
 
 #include "kernels/types.h"
@@ -55,6 +55,13 @@ struct PlanesStepArgs {
   float* scales = nullptr;
   float* scale_momentum = nullptr;
   void* scratch = nullptr;
+};
+
+struct FixedForwardArgs {
+  DeviceTable<FixedTensor> tensors;
+  const float* u = nullptr;
+  const float* scales = nullptr;
+  float* weights = nullptr;
 };
 
 struct FixedStepArgs {

@@ -89,8 +89,8 @@ std::unique_ptr<CapturedWork> ReferenceBackend::capture(std::function<void()> en
 
 // ---- input --------------------------------------------------------------------------------------------------------
 
-void ReferenceBackend::augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
-                               TensorView output, std::int32_t* labels) {
+void ReferenceBackend::augment(const AugmentArgs& args) {
+  const auto& [rule, source, inputs, batch, output, labels] = args;
   const std::int64_t image_size = std::int64_t{rule.height} * rule.width * rule.channels;
   for (int i = 0; i < batch; ++i) {
     const std::int32_t sample = source.order[inputs->first_sample + i];
@@ -297,9 +297,8 @@ double quantize(double y, double scale, int bits) {
 
 }  // namespace
 
-void ReferenceBackend::norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x,
-                                        const void* shortcut, const NormParameters& parameters, const NormSaved& saved,
-                                        void* y, void* /*scratch*/) {
+void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
+  const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch] = args;
   for (int c = 0; c < geometry.channels; ++c) {
     if (rule.batch_statistics) {
       batch_statistics(geometry, rule, x, c, parameters, saved);
@@ -324,10 +323,9 @@ void ReferenceBackend::norm_act_forward(const NormActGeometry& geometry, const N
   }
 }
 
-void ReferenceBackend::norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
-                                         const void* x, const void* shortcut, const NormParameters& parameters,
-                                         const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
-                                         const NormGradients& gradients, void* /*scratch*/) {
+void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
+  const auto& [geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients,
+               scratch] = args;
   require(rule.batch_statistics, "norm_act_backward: runs with batch statistics only");
   const NormActElement element{geometry, rule, x, shortcut, parameters, saved};
   const auto rows = static_cast<double>(geometry.rows);

@@ -26,8 +26,7 @@ class ReferenceBackend final : public Backend {
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
 
   // input and convolution
-  void augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
-               TensorView output, std::int32_t* labels) override;
+  void augment(const AugmentArgs& args) override;
   std::size_t conv2d_scratch_bytes(const ConvGeometry&) override { return 0; }
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
                       void* scratch) override;
@@ -38,12 +37,8 @@ class ReferenceBackend final : public Backend {
 
   // batch norm, shortcut, activation, quantizer
   std::size_t norm_act_scratch_bytes(const NormActGeometry&) override { return 0; }
-  void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x, const void* shortcut,
-                        const NormParameters& parameters, const NormSaved& saved, void* y, void* scratch) override;
-  void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y, const void* x,
-                         const void* shortcut, const NormParameters& parameters, const NormSaved& saved, void* d_x,
-                         void* d_shortcut, GradMode shortcut_mode, const NormGradients& gradients,
-                         void* scratch) override;
+  void norm_act_forward(const NormActForwardArgs& args) override;
+  void norm_act_backward(const NormActBackwardArgs& args) override;
 
   // head
   void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) override;
@@ -56,18 +51,11 @@ class ReferenceBackend final : public Backend {
                              const StepInputs* inputs, StepMetrics* metrics) override;
 
   // weights (reference_weights.cpp)
-  void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
-                           float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
-                           void* scratch) override;
-  void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha, const StepInputs* inputs,
-                   const float* d_weights, const float* plane_norms, float* planes, float* plane_momentum,
-                   float* scales, float* scale_momentum, void* scratch) override;
+  void weights_from_planes(const PlanesForwardArgs& args) override;
+  void planes_step(const PlanesStepArgs& args) override;
   std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>&) override { return 0; }
-  void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
-                          float* weights) override;
-  void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
-                  const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
-                  void* scratch) override;
+  void weights_from_fixed(const FixedForwardArgs& args) override;
+  void fixed_step(const FixedStepArgs& args) override;
   std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>&) override { return 0; }
   void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                 float* parameter, float* momentum) override;

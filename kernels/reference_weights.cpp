@@ -51,9 +51,8 @@ double plane_sum(const PlaneTensor& tensor, const float* planes, std::int64_t i)
 
 }  // namespace
 
-void ReferenceBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes,
-                                           const float* scales, float* weights, float* plane_norms,
-                                           const StepInputs* inputs, StepMetrics* metrics, void* /*scratch*/) {
+void ReferenceBackend::weights_from_planes(const PlanesForwardArgs& args) {
+  const auto& [tensors, planes, scales, weights, plane_norms, inputs, metrics, scratch] = args;
   double penalty = 0;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const PlaneTensor& tensor = tensors.device[t];
@@ -76,10 +75,9 @@ void ReferenceBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tenso
   if (metrics != nullptr) metrics[inputs->metrics_slot].penalty = penalty;
 }
 
-void ReferenceBackend::planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
-                                   const StepInputs* inputs, const float* d_weights, const float* plane_norms,
-                                   float* planes, float* plane_momentum, float* scales, float* scale_momentum,
-                                   void* /*scratch*/) {
+void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
+  const auto& [tensors, rule, alpha, inputs, d_weights, plane_norms, planes, plane_momentum, scales, scale_momentum,
+               scratch] = args;
   const double learning_rate = inputs->learning_rate;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const PlaneTensor& tensor = tensors.device[t];
@@ -104,8 +102,8 @@ void ReferenceBackend::planes_step(const DeviceTable<PlaneTensor>& tensors, cons
   }
 }
 
-void ReferenceBackend::weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
-                                          float* weights) {
+void ReferenceBackend::weights_from_fixed(const FixedForwardArgs& args) {
+  const auto& [tensors, u, scales, weights] = args;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const FixedTensor& tensor = tensors.device[t];
     for (std::int64_t i = tensor.weight_offset; i < tensor.weight_offset + tensor.numel; ++i) {
@@ -114,9 +112,8 @@ void ReferenceBackend::weights_from_fixed(const DeviceTable<FixedTensor>& tensor
   }
 }
 
-void ReferenceBackend::fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule,
-                                  const StepInputs* inputs, const float* d_weights, float* u, float* u_momentum,
-                                  float* scales, float* scale_momentum, void* /*scratch*/) {
+void ReferenceBackend::fixed_step(const FixedStepArgs& args) {
+  const auto& [tensors, rule, inputs, d_weights, u, u_momentum, scales, scale_momentum, scratch] = args;
   const double learning_rate = inputs->learning_rate;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const FixedTensor& tensor = tensors.device[t];

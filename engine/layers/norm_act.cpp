@@ -41,22 +41,28 @@ LayerMemory NormAct::plan(Backend& backend, std::span<const TensorSpec> inputs) 
 void NormAct::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const void* shortcut = pass.inputs.size() == 2 ? pass.inputs[1].data : nullptr;
-  pass.backend.norm_act_forward(geometry(x.shape, x.dtype), rule(pass.training), x.data, shortcut,
-                                parameters(pass.parameters), saved(pass.saved), pass.output.data, pass.scratch);
+  pass.backend.norm_act_forward({geometry(x.shape, x.dtype), rule(pass.training), x.data, shortcut,
+                                 parameters(pass.parameters), saved(pass.saved), pass.output.data, pass.scratch});
 }
 
 void NormAct::backward(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const bool has_shortcut = pass.inputs.size() == 2;
   const auto& gradients = pass.parameters.gradients;
-  pass.backend.norm_act_backward(
-      geometry(x.shape, x.dtype), rule(true), pass.d_output.data, x.data, has_shortcut ? pass.inputs[1].data : nullptr,
-      parameters(pass.parameters), saved(pass.saved), pass.d_inputs[0].data,
-      has_shortcut ? pass.d_inputs[1].data : nullptr, has_shortcut ? pass.modes[1] : GradMode::overwrite,
-      {.d_gamma = gradients[ids_.gamma],
-       .d_beta = gradients[ids_.beta],
-       .d_clip = ids_.clip < 0 ? nullptr : gradients[ids_.clip]},
-      pass.scratch);
+  pass.backend.norm_act_backward({geometry(x.shape, x.dtype),
+                                  rule(true),
+                                  pass.d_output.data,
+                                  x.data,
+                                  has_shortcut ? pass.inputs[1].data : nullptr,
+                                  parameters(pass.parameters),
+                                  saved(pass.saved),
+                                  pass.d_inputs[0].data,
+                                  has_shortcut ? pass.d_inputs[1].data : nullptr,
+                                  has_shortcut ? pass.modes[1] : GradMode::overwrite,
+                                  {.d_gamma = gradients[ids_.gamma],
+                                   .d_beta = gradients[ids_.beta],
+                                   .d_clip = ids_.clip < 0 ? nullptr : gradients[ids_.clip]},
+                                  pass.scratch});
 }
 
 }  // namespace bsq

@@ -87,9 +87,8 @@ std::unique_ptr<CapturedWork> CpuBackend::capture(std::function<void()> enqueue)
 
 // ---- input ------------------------------------------------------------------------------------------------------
 
-void CpuBackend::augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
-                         TensorView output, std::int32_t* labels) {
-  simd_.augment({rule, source, inputs, batch, output, labels});
+void CpuBackend::augment(const AugmentArgs& args) {
+  simd_.augment(args);
 }
 
 // ---- convolution --------------------------------------------------------------------------------------------------
@@ -125,18 +124,12 @@ std::size_t CpuBackend::norm_act_scratch_bytes(const NormActGeometry& geometry) 
   return simd_.norm_act_scratch_bytes(geometry);
 }
 
-void CpuBackend::norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x,
-                                  const void* shortcut, const NormParameters& parameters, const NormSaved& saved,
-                                  void* y, void* scratch) {
-  simd_.norm_act_forward({geometry, rule, x, shortcut, parameters, saved, y, scratch});
+void CpuBackend::norm_act_forward(const NormActForwardArgs& args) {
+  simd_.norm_act_forward(args);
 }
 
-void CpuBackend::norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
-                                   const void* x, const void* shortcut, const NormParameters& parameters,
-                                   const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
-                                   const NormGradients& gradients, void* scratch) {
-  simd_.norm_act_backward(
-      {geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients, scratch});
+void CpuBackend::norm_act_backward(const NormActBackwardArgs& args) {
+  simd_.norm_act_backward(args);
 }
 
 // ---- head ---------------------------------------------------------------------------------------------------------
@@ -200,32 +193,24 @@ std::size_t CpuBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& ten
   return simd_.planes_scratch_bytes(tensors.host);
 }
 
-void CpuBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
-                                     float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
-                                     void* scratch) {
-  simd_.weights_from_planes({tensors, planes, scales, weights, plane_norms, inputs, metrics, scratch});
+void CpuBackend::weights_from_planes(const PlanesForwardArgs& args) {
+  simd_.weights_from_planes(args);
 }
 
-void CpuBackend::planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
-                             const StepInputs* inputs, const float* d_weights, const float* plane_norms, float* planes,
-                             float* plane_momentum, float* scales, float* scale_momentum, void* scratch) {
-  simd_.planes_step(
-      {tensors, rule, alpha, inputs, d_weights, plane_norms, planes, plane_momentum, scales, scale_momentum, scratch});
+void CpuBackend::planes_step(const PlanesStepArgs& args) {
+  simd_.planes_step(args);
 }
 
 std::size_t CpuBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
   return simd_.fixed_scratch_bytes(tensors.host);
 }
 
-void CpuBackend::weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
-                                    float* weights) {
-  simd_.weights_from_fixed(tensors.host, u, scales, weights);
+void CpuBackend::weights_from_fixed(const FixedForwardArgs& args) {
+  simd_.weights_from_fixed(args);
 }
 
-void CpuBackend::fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
-                            const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
-                            void* scratch) {
-  simd_.fixed_step({tensors, rule, inputs, d_weights, u, u_momentum, scales, scale_momentum, scratch});
+void CpuBackend::fixed_step(const FixedStepArgs& args) {
+  simd_.fixed_step(args);
 }
 
 void CpuBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

@@ -121,9 +121,8 @@ std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue
 
 // ---- input and convolution ------------------------------------------------------------------------------------------
 
-void CudaBackend::augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
-                          TensorView output, std::int32_t* labels) {
-  cuda::augment({rule, source, inputs, batch, output, labels}, stream_.get());
+void CudaBackend::augment(const AugmentArgs& args) {
+  cuda::augment(args, stream_.get());
 }
 
 std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
@@ -151,19 +150,12 @@ std::size_t CudaBackend::norm_act_scratch_bytes(const NormActGeometry& geometry)
   return cuda::norm_act_scratch_bytes(geometry);
 }
 
-void CudaBackend::norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x,
-                                   const void* shortcut, const NormParameters& parameters, const NormSaved& saved,
-                                   void* y, void* scratch) {
-  cuda::norm_act_forward({geometry, rule, x, shortcut, parameters, saved, y, scratch}, stream_.get());
+void CudaBackend::norm_act_forward(const NormActForwardArgs& args) {
+  cuda::norm_act_forward(args, stream_.get());
 }
 
-void CudaBackend::norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y,
-                                    const void* x, const void* shortcut, const NormParameters& parameters,
-                                    const NormSaved& saved, void* d_x, void* d_shortcut, GradMode shortcut_mode,
-                                    const NormGradients& gradients, void* scratch) {
-  cuda::norm_act_backward(
-      {geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients, scratch},
-      stream_.get());
+void CudaBackend::norm_act_backward(const NormActBackwardArgs& args) {
+  cuda::norm_act_backward(args, stream_.get());
 }
 
 // ---- head -----------------------------------------------------------------------------------------------------------
@@ -204,33 +196,24 @@ std::size_t CudaBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& te
   return cuda::planes_scratch_bytes(tensors.host);
 }
 
-void CudaBackend::weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
-                                      float* weights, float* plane_norms, const StepInputs* inputs,
-                                      StepMetrics* metrics, void* scratch) {
-  cuda::weights_from_planes({tensors, planes, scales, weights, plane_norms, inputs, metrics, scratch}, stream_.get());
+void CudaBackend::weights_from_planes(const PlanesForwardArgs& args) {
+  cuda::weights_from_planes(args, stream_.get());
 }
 
-void CudaBackend::planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha,
-                              const StepInputs* inputs, const float* d_weights, const float* plane_norms, float* planes,
-                              float* plane_momentum, float* scales, float* scale_momentum, void* scratch) {
-  cuda::planes_step(
-      {tensors, rule, alpha, inputs, d_weights, plane_norms, planes, plane_momentum, scales, scale_momentum, scratch},
-      stream_.get());
+void CudaBackend::planes_step(const PlanesStepArgs& args) {
+  cuda::planes_step(args, stream_.get());
 }
 
 std::size_t CudaBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
   return cuda::fixed_scratch_bytes(tensors.host);
 }
 
-void CudaBackend::weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
-                                     float* weights) {
-  cuda::weights_from_fixed(tensors, u, scales, weights, stream_.get());
+void CudaBackend::weights_from_fixed(const FixedForwardArgs& args) {
+  cuda::weights_from_fixed(args, stream_.get());
 }
 
-void CudaBackend::fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
-                             const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
-                             void* scratch) {
-  cuda::fixed_step({tensors, rule, inputs, d_weights, u, u_momentum, scales, scale_momentum, scratch}, stream_.get());
+void CudaBackend::fixed_step(const FixedStepArgs& args) {
+  cuda::fixed_step(args, stream_.get());
 }
 
 void CudaBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

@@ -42,8 +42,7 @@ class CudaBackend final : public Backend {
   /// Records a CUDA graph; nothing runs before its first replay.
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
 
-  void augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
-               TensorView output, std::int32_t* labels) override;
+  void augment(const AugmentArgs& args) override;
 
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override;
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
@@ -54,12 +53,8 @@ class CudaBackend final : public Backend {
                               void* scratch) override;
 
   std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) override;
-  void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x, const void* shortcut,
-                        const NormParameters& parameters, const NormSaved& saved, void* y, void* scratch) override;
-  void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y, const void* x,
-                         const void* shortcut, const NormParameters& parameters, const NormSaved& saved, void* d_x,
-                         void* d_shortcut, GradMode shortcut_mode, const NormGradients& gradients,
-                         void* scratch) override;
+  void norm_act_forward(const NormActForwardArgs& args) override;
+  void norm_act_backward(const NormActBackwardArgs& args) override;
 
   void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) override;
   void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) override;
@@ -70,18 +65,11 @@ class CudaBackend final : public Backend {
   void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
                              const StepInputs* inputs, StepMetrics* metrics) override;
 
-  void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
-                           float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
-                           void* scratch) override;
-  void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha, const StepInputs* inputs,
-                   const float* d_weights, const float* plane_norms, float* planes, float* plane_momentum,
-                   float* scales, float* scale_momentum, void* scratch) override;
+  void weights_from_planes(const PlanesForwardArgs& args) override;
+  void planes_step(const PlanesStepArgs& args) override;
   std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) override;
-  void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
-                          float* weights) override;
-  void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
-                  const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
-                  void* scratch) override;
+  void weights_from_fixed(const FixedForwardArgs& args) override;
+  void fixed_step(const FixedStepArgs& args) override;
   std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) override;
   void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                 float* parameter, float* momentum) override;

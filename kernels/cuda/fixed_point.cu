@@ -9,16 +9,16 @@ namespace bsq::cuda {
 namespace {
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
-__global__ void round_weights(const FixedTensor* tensors, const float* u, const float* scales, float* weights) {
-  const Chunk chunk(tensors, blockIdx.x);
-  const FixedTensor tensor = tensors[chunk.tensor];
+__global__ void round_weights(FixedForwardArgs args) {
+  const Chunk chunk(args.tensors.device, blockIdx.x);
+  const FixedTensor tensor = args.tensors.device[chunk.tensor];
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
-  const float scale = scales[chunk.tensor];
+  const float scale = args.scales[chunk.tensor];
   for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
     float value[Width];
-    load<Width>(u + tensor.weight_offset + index, value);
+    load<Width>(args.u + tensor.weight_offset + index, value);
     for (int i = 0; i < Width; ++i) value[i] = tensor.bits == 0 ? 0.0F : scale * quantize(value[i] * levels, levels);
-    store<Width>(weights + tensor.weight_offset + index, value);
+    store<Width>(args.weights + tensor.weight_offset + index, value);
   });
 }
 
@@ -65,10 +65,9 @@ std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
   return static_cast<std::size_t>(total_chunks(tensors)) * sizeof(float);
 }
 
-void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales, float* weights,
-                        cudaStream_t stream) {
-  const auto chunks = static_cast<unsigned>(total_chunks(tensors.host));
-  launch(round_weights, dim3(chunks), dim3(kChunkThreads), 0, stream, tensors.device, u, scales, weights);
+void weights_from_fixed(const FixedForwardArgs& args, cudaStream_t stream) {
+  const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
+  launch(round_weights, dim3(chunks), dim3(kChunkThreads), 0, stream, args);
 }
 
 void fixed_step(const FixedStepArgs& args, cudaStream_t stream) {

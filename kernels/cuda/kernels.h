@@ -44,8 +44,7 @@ void planes_step(const PlanesStepArgs& args, cudaStream_t stream);
 
 // ---- fixed-point weights (fixed_point.cu) ---------------------------------------------------------------------------
 std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors);
-void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales, float* weights,
-                        cudaStream_t stream);
+void weights_from_fixed(const FixedForwardArgs& args, cudaStream_t stream);
 void fixed_step(const FixedStepArgs& args, cudaStream_t stream);
 
 // ---- plain parameters (sgd_step.cu) ---------------------------------------------------------------------------------

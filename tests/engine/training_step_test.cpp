@@ -84,8 +84,8 @@ class StepByHand {
     backend.upload(inputs_.data(), &step.inputs, sizeof(step.inputs));
     const auto* inputs = inputs_.as<StepInputs>();
     model.materialize(inputs, metrics_.as<StepMetrics>());
-    backend.augment(augmentation(), setup_.source.samples(), inputs, step.batch, executor_.images(step.batch),
-                    labels_.as<std::int32_t>());
+    backend.augment({augmentation(), setup_.source.samples(), inputs, step.batch, executor_.images(step.batch),
+                     labels_.as<std::int32_t>()});
     executor_.forward(step.batch);
     backend.softmax_cross_entropy(step.batch, 3, executor_.logits(step.batch).as<float>(), labels_.as<std::int32_t>(),
                                   executor_.d_logits(step.batch).as<float>(), inputs, metrics_.as<StepMetrics>());

@@ -122,8 +122,8 @@ FirstStep TrainingReplay::run_first_step() {
   FirstStep result;
   result.before = by_name(model_.save());
   model_.materialize(inputs.as<StepInputs>(), metrics.as<StepMetrics>());
-  backend_.augment(plain_input(cifar_input()), source_.samples(), inputs.as<StepInputs>(), setup_.batch,
-                   executor.images(setup_.batch), labels.as<std::int32_t>());
+  backend_.augment({plain_input(cifar_input()), source_.samples(), inputs.as<StepInputs>(), setup_.batch,
+                    executor.images(setup_.batch), labels.as<std::int32_t>()});
   executor.forward(setup_.batch);
   const TensorView logits = executor.logits(setup_.batch);
   result.logits = download_array(backend_, logits.as<float>(), static_cast<std::size_t>(logits.shape.numel()));

@@ -116,8 +116,8 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
                      : memory.output("y", geometry.dtype, geometry.rows * geometry.channels);
   const void* x = in_place ? y : memory.input("x", geometry.dtype, inputs.x);
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
-  backend.norm_act_forward(geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved, y,
-                           arguments.scratch);
+  backend.norm_act_forward(
+      {geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved, y, arguments.scratch});
   return memory.finish();
 }
 
@@ -127,8 +127,8 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   const std::int64_t count = geometry.rows * geometry.channels;
   const void* x = memory.input("x", geometry.dtype, inputs.x);
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
-  backend.norm_act_forward(geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved,
-                           memory.output("y", geometry.dtype, count), arguments.scratch);
+  backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved,
+                            memory.output("y", geometry.dtype, count), arguments.scratch});
 
   const bool in_place = where == Place::in_place;
   void* d_x = in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : memory.output("d_x", geometry.dtype, count);
@@ -144,8 +144,8 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   gradients.d_beta = memory.output<float>("d_beta", geometry.channels);
   if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
   void* scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
-  backend.norm_act_backward(geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
-                            d_shortcut, shortcut_mode, gradients, scratch);
+  backend.norm_act_backward({geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
+                             d_shortcut, shortcut_mode, gradients, scratch});
   Outputs outputs = memory.finish();
   for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale"}) {
     outputs.erase(forward_output);
@@ -240,8 +240,8 @@ Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepIn
                             memory.input("order", inputs.order)};
   const Shape shape{batch, rule.height, rule.width, rule.channels};
   const TensorView output{dtype, shape, memory.output("output", dtype, shape.numel())};
-  backend.augment(rule, source, memory.step_inputs(step), batch, output,
-                  memory.output<std::int32_t>("batch labels", batch));
+  backend.augment(
+      {rule, source, memory.step_inputs(step), batch, output, memory.output<std::int32_t>("batch labels", batch)});
   return memory.finish();
 }
 

@@ -101,8 +101,8 @@ Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, con
   const float* scales = memory.input("scales", inputs.scales);
   auto* weights = memory.output<float>("weights", c.weight_arena_size());
   auto* plane_norms = memory.output<float>("plane_norms", c.plane_count());
-  backend.weights_from_planes(table, planes, scales, weights, plane_norms, memory.step_inputs({}), memory.metrics(),
-                              memory.scratch(backend.planes_scratch_bytes(table)));
+  backend.weights_from_planes({table, planes, scales, weights, plane_norms, memory.step_inputs({}), memory.metrics(),
+                               memory.scratch(backend.planes_scratch_bytes(table))});
   return memory.finish();
 }
 
@@ -116,9 +116,9 @@ Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const Plane
   float* momentum = memory.in_out("momentum", inputs.momentum);
   float* scales = memory.in_out("scales", inputs.scales);
   float* scale_momentum = memory.in_out("scale_momentum", inputs.scale_momentum);
-  backend.planes_step(table, c.rule, c.alpha, memory.step_inputs(step_with(inputs.learning_rate)), d_weights,
-                      plane_norms, planes, momentum, scales, scale_momentum,
-                      memory.scratch(backend.planes_scratch_bytes(table)));
+  backend.planes_step({table, c.rule, c.alpha, memory.step_inputs(step_with(inputs.learning_rate)), d_weights,
+                       plane_norms, planes, momentum, scales, scale_momentum,
+                       memory.scratch(backend.planes_scratch_bytes(table))});
   return memory.finish();
 }
 
@@ -156,7 +156,7 @@ Outputs run_weights_from_fixed(Backend& backend, const cases::FixedCase& c, cons
   const DeviceTable<FixedTensor> table = upload_table(memory, tensors);
   const float* u = memory.input("u", inputs.u);
   const float* scales = memory.input("scales", inputs.scales);
-  backend.weights_from_fixed(table, u, scales, memory.output<float>("weights", c.arena_size()));
+  backend.weights_from_fixed({table, u, scales, memory.output<float>("weights", c.arena_size())});
   return memory.finish();
 }
 
@@ -169,8 +169,8 @@ Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedI
   float* momentum = memory.in_out("momentum", inputs.momentum);
   float* scales = memory.in_out("scales", inputs.scales);
   float* scale_momentum = memory.in_out("scale_momentum", inputs.scale_momentum);
-  backend.fixed_step(table, c.rule, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, u, momentum, scales,
-                     scale_momentum, memory.scratch(backend.fixed_scratch_bytes(table)));
+  backend.fixed_step({table, c.rule, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, u, momentum,
+                      scales, scale_momentum, memory.scratch(backend.fixed_scratch_bytes(table))});
   return memory.finish();
 }
 

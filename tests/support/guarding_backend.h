@@ -48,10 +48,7 @@ class GuardingBackend final : public Backend {
   void synchronize() override { inner_.synchronize(); }
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override { return inner_.capture(enqueue); }
 
-  void augment(const AugmentRule& rule, const SampleSource& source, const StepInputs* inputs, int batch,
-               TensorView output, std::int32_t* labels) override {
-    inner_.augment(rule, source, inputs, batch, output, labels);
-  }
+  void augment(const AugmentArgs& args) override { inner_.augment(args); }
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
     return inner_.conv2d_scratch_bytes(geometry);
   }
@@ -70,17 +67,8 @@ class GuardingBackend final : public Backend {
   std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) override {
     return inner_.norm_act_scratch_bytes(geometry);
   }
-  void norm_act_forward(const NormActGeometry& geometry, const NormActRule& rule, const void* x, const void* shortcut,
-                        const NormParameters& parameters, const NormSaved& saved, void* y, void* scratch) override {
-    inner_.norm_act_forward(geometry, rule, x, shortcut, parameters, saved, y, scratch);
-  }
-  void norm_act_backward(const NormActGeometry& geometry, const NormActRule& rule, const void* d_y, const void* x,
-                         const void* shortcut, const NormParameters& parameters, const NormSaved& saved, void* d_x,
-                         void* d_shortcut, GradMode shortcut_mode, const NormGradients& gradients,
-                         void* scratch) override {
-    inner_.norm_act_backward(geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode,
-                             gradients, scratch);
-  }
+  void norm_act_forward(const NormActForwardArgs& args) override { inner_.norm_act_forward(args); }
+  void norm_act_backward(const NormActBackwardArgs& args) override { inner_.norm_act_backward(args); }
   void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) override {
     inner_.average_pool_forward(geometry, input, output);
   }
@@ -99,29 +87,13 @@ class GuardingBackend final : public Backend {
                              const StepInputs* inputs, StepMetrics* metrics) override {
     inner_.softmax_cross_entropy(batch, classes, logits, labels, d_logits, inputs, metrics);
   }
-  void weights_from_planes(const DeviceTable<PlaneTensor>& tensors, const float* planes, const float* scales,
-                           float* weights, float* plane_norms, const StepInputs* inputs, StepMetrics* metrics,
-                           void* scratch) override {
-    inner_.weights_from_planes(tensors, planes, scales, weights, plane_norms, inputs, metrics, scratch);
-  }
-  void planes_step(const DeviceTable<PlaneTensor>& tensors, const SgdRule& rule, float alpha, const StepInputs* inputs,
-                   const float* d_weights, const float* plane_norms, float* planes, float* plane_momentum,
-                   float* scales, float* scale_momentum, void* scratch) override {
-    inner_.planes_step(tensors, rule, alpha, inputs, d_weights, plane_norms, planes, plane_momentum, scales,
-                       scale_momentum, scratch);
-  }
+  void weights_from_planes(const PlanesForwardArgs& args) override { inner_.weights_from_planes(args); }
+  void planes_step(const PlanesStepArgs& args) override { inner_.planes_step(args); }
   std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) override {
     return inner_.planes_scratch_bytes(tensors);
   }
-  void weights_from_fixed(const DeviceTable<FixedTensor>& tensors, const float* u, const float* scales,
-                          float* weights) override {
-    inner_.weights_from_fixed(tensors, u, scales, weights);
-  }
-  void fixed_step(const DeviceTable<FixedTensor>& tensors, const SgdRule& rule, const StepInputs* inputs,
-                  const float* d_weights, float* u, float* u_momentum, float* scales, float* scale_momentum,
-                  void* scratch) override {
-    inner_.fixed_step(tensors, rule, inputs, d_weights, u, u_momentum, scales, scale_momentum, scratch);
-  }
+  void weights_from_fixed(const FixedForwardArgs& args) override { inner_.weights_from_fixed(args); }
+  void fixed_step(const FixedStepArgs& args) override { inner_.fixed_step(args); }
   std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) override {
     return inner_.fixed_scratch_bytes(tensors);
   }

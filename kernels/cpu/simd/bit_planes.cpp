@@ -202,19 +202,19 @@ void planes_step(const PlanesStepArgs& args) {
   }
 }
 
-void weights_from_fixed(std::span<const FixedTensor> tensors, const float* u, const float* scales, float* weights) {
-  const std::int64_t chunks = total_chunks(tensors);
+void weights_from_fixed(const FixedForwardArgs& args) {
+  const std::int64_t chunks = total_chunks(args.tensors.host);
 #pragma omp parallel for schedule(static)
   for (std::int64_t index = 0; index < chunks; ++index) {
-    const Chunk chunk = find_chunk(tensors, index);
-    const FixedTensor& tensor = tensors.data()[chunk.tensor];
+    const Chunk chunk = find_chunk(args.tensors.host, index);
+    const FixedTensor& tensor = args.tensors.device[chunk.tensor];
     const auto levels = static_cast<float>((1 << tensor.bits) - 1);
-    const float scale = scales[chunk.tensor];
+    const float scale = args.scales[chunk.tensor];
     for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
       FloatLanes result{};
       if (tensor.bits > 0)
-        result = scale * quantize(load_lanes<Full>(u + tensor.weight_offset + at, count) * levels, levels);
-      store_lanes<Full>(weights + tensor.weight_offset + at, result, count);
+        result = scale * quantize(load_lanes<Full>(args.u + tensor.weight_offset + at, count) * levels, levels);
+      store_lanes<Full>(args.weights + tensor.weight_offset + at, result, count);
     });
   }
 }

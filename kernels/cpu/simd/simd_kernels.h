@@ -20,8 +20,7 @@ struct SimdKernels {
   void (*weights_from_planes)(const PlanesForwardArgs&) = nullptr;
   void (*planes_step)(const PlanesStepArgs&) = nullptr;
   std::size_t (*fixed_scratch_bytes)(std::span<const FixedTensor>) = nullptr;
-  void (*weights_from_fixed)(std::span<const FixedTensor>, const float* u, const float* scales,
-                             float* weights) = nullptr;
+  void (*weights_from_fixed)(const FixedForwardArgs&) = nullptr;
   void (*fixed_step)(const FixedStepArgs&) = nullptr;
   void (*sgd_step)(std::int64_t numel, const SgdRule&, float learning_rate, const float* gradient, float* parameter,
                    float* momentum) = nullptr;

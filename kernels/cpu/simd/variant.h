@@ -13,7 +13,7 @@ std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors);
 void weights_from_planes(const PlanesForwardArgs& args);
 void planes_step(const PlanesStepArgs& args);
 std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors);
-void weights_from_fixed(std::span<const FixedTensor> tensors, const float* u, const float* scales, float* weights);
+void weights_from_fixed(const FixedForwardArgs& args);
 void fixed_step(const FixedStepArgs& args);
 
 void sgd_step(std::int64_t numel, const SgdRule& rule, float learning_rate, const float* gradient, float* parameter,
