@@ -18,6 +18,7 @@ struct ExperimentParts {
   NetworkFactory make_network;
   std::map<std::string, std::string> metadata;  // architecture and data, for every model file
   std::optional<TensorFile> init;               // model.init, read and with normalized names
+  Communicator& communicator;                   // of the ranks that train together; all make the same experiment
 };
 
 class Experiment {
@@ -45,6 +46,8 @@ class Experiment {
   StageContext context_;
 };
 
+/// How many ranks wrote a checkpoint.
+int world_size_of(const CheckpointFiles& files);
 /// Progress of a checkpoint folder's state.json.
 Progress progress_of(const CheckpointFiles& files, const std::string& where);
 

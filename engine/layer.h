@@ -58,6 +58,8 @@ class Layer {
   /// Shape and type of the output; throws Error(internal) where the inputs do not fit.
   virtual TensorSpec output(std::span<const TensorSpec> inputs) const = 0;
   virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const = 0;
+  /// The parameters whose gradients backward writes.
+  virtual std::vector<ParameterId> parameters() const { return {}; }
   /// Whether backward reads the inputs of forward, so that they must live until then.
   virtual bool backward_reads_inputs() const { return true; }
   /// Multiply-adds of one forward pass count two; elementwise work counts nothing.

@@ -7,8 +7,8 @@
 //   and wait for nothing on the host, so that a step that contains them can be captured. On a CPU device memory is host
 //   memory and enqueued work is done when the call returns, which is all that the MPI communicator relies on.
 //
-// MPI is a plug-in (libbsq_mpi.so), not linked: bsq starts where no MPI is installed, and a process that no launcher has
-// started neither loads it nor pays for MPI_Init (0.1 s and a dozen helper threads and sockets).
+// MPI is a plug-in (libbsq_mpi.so), not linked: bsq starts where no MPI is installed, and a process that no launcher
+// has started neither loads it nor pays for MPI_Init (0.1 s and a dozen helper threads and sockets).
 #pragma once
 
 #include "kernels/backend.h"
@@ -25,8 +25,6 @@ struct RankPlace {
   int world = 1;       // how many ranks there are
   int local_rank = 0;  // among the ranks on this machine: which of its GPUs to take
 };
-
-enum class Reduction : std::uint8_t { sum, mean };
 
 class Communicator {
  public:
@@ -50,9 +48,10 @@ class Communicator {
   virtual void all_gather(const void* host, std::size_t size_bytes, void* gathered) = 0;
 
   // ---- device memory ----------------------------------------------------------------------------------------------
-  /// Begins to replace `count` floats by their sum or mean over the ranks. The result has the same bits on every rank
-  /// and in every run of as many ranks. Work enqueued before finish_reductions() must not touch the floats.
-  virtual void start_reduction(float* device, std::size_t count, Reduction reduction) = 0;
+  /// Begins to replace `count` floats by the sum over the ranks of weight * floats. A rank that has nothing to say
+  /// gives finite floats and weight 0. The result has the same bits on every rank and in every run of as many ranks.
+  /// Work enqueued before finish_reductions() must not touch the floats.
+  virtual void start_weighted_sum(float* device, std::size_t count, float weight) = 0;
   /// Work enqueued from here on sees the results of all reductions begun so far.
   virtual void finish_reductions() = 0;
 

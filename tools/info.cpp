@@ -1,6 +1,7 @@
 // `bsq info`: build, machine and device, for reports of bugs.
 #include "kernels/backend.h"
 #include "kernels/cuda_loader.h"
+#include "kernels/mpi_loader.h"
 #include "tools/arguments.h"
 #include "tools/build_info.h"
 
@@ -25,6 +26,7 @@ int info_command(const Arguments& arguments) {
   std::istringstream cuda(find_cuda().text);
   const char* label = "cuda";
   for (std::string line; std::getline(cuda, line); label = "") fmt::print("{:<9}  {}\n", label, line);
+  fmt::print("mpi        {}\n", describe_mpi());
   fmt::print("precision  fp32{}\n", has_bf16 ? ", bf16" : "; no bf16: " + why);
   return 0;
 }

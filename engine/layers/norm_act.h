@@ -30,6 +30,7 @@ class NormAct final : public Layer {
   std::string_view kind() const override { return "norm_act"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const override;
+  std::vector<ParameterId> parameters() const override;
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;
 

@@ -46,11 +46,11 @@ void MpiCommunicator::all_gather(const void* host, std::size_t size_bytes, void*
   check(MPI_Allgather(host, count, MPI_BYTE, gathered, count, MPI_BYTE, MPI_COMM_WORLD), "MPI_Allgather");
 }
 
-void MpiCommunicator::start_reduction(float* device, std::size_t count, Reduction reduction) {
+void MpiCommunicator::start_weighted_sum(float* device, std::size_t count, float weight) {
+  for (std::size_t i = 0; i < count; ++i) device[i] *= weight;
   requests_.push_back(MPI_REQUEST_NULL);
   check(MPI_Iallreduce(MPI_IN_PLACE, device, to_count(count), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &requests_.back()),
         "MPI_Iallreduce");
-  if (reduction == Reduction::mean) means_.push_back({device, count});
   // MPI moves data inside calls only: those begun earlier get on now, while the backward pass is under way.
   int all_done = 0;
   check(MPI_Testall(to_count(requests_.size()), requests_.data(), &all_done, MPI_STATUSES_IGNORE), "MPI_Testall");
@@ -59,9 +59,6 @@ void MpiCommunicator::start_reduction(float* device, std::size_t count, Reductio
 void MpiCommunicator::finish_reductions() {
   check(MPI_Waitall(to_count(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE), "MPI_Waitall");
   requests_.clear();
-  for (const Mean& mean : means_)
-    for (std::size_t i = 0; i < mean.count; ++i) mean.values[i] /= static_cast<float>(world());
-  means_.clear();
 }
 
 void MpiCommunicator::finish() {

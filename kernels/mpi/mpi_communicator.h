@@ -24,19 +24,13 @@ class MpiCommunicator final : public Communicator {
   void barrier() override;
   void broadcast(void* host, std::size_t size_bytes) override;
   void all_gather(const void* host, std::size_t size_bytes, void* gathered) override;
-  void start_reduction(float* device, std::size_t count, Reduction reduction) override;
+  void start_weighted_sum(float* device, std::size_t count, float weight) override;
   void finish_reductions() override;
   void finish() override;
   [[noreturn]] void abort(int exit_code) override;
 
  private:
-  struct Mean {
-    float* values;
-    std::size_t count;
-  };
-
-  std::vector<MPI_Request> requests_;
-  std::vector<Mean> means_;  // sums under way that are to be divided by the number of ranks
+  std::vector<MPI_Request> requests_;  // of the sums under way
 };
 
 /// Starts MPI and finds out who this process is.

@@ -205,7 +205,8 @@ std::vector<float> TrainingReplay::evaluate(int count) {
   images.labels.resize(static_cast<std::size_t>(count));
   images.pixels.resize(static_cast<std::size_t>(count) * images.image_bytes());
   ResidentSource source(memory_, images, "evaluation");
-  Evaluator evaluator(memory_, model_, source, cifar_input(), count, DType::f32);
+  const std::unique_ptr<Communicator> alone = make_single_process();
+  Evaluator evaluator(memory_, model_, source, cifar_input(), count, DType::f32, *alone);
   evaluator.run();
   const TensorView logits = evaluator.executor().logits(count);
   return download_array(backend_, logits.as<float>(), static_cast<std::size_t>(logits.shape.numel()));
