@@ -20,6 +20,8 @@ using EnvironmentLookup = std::function<const char*(const char* name)>;
 
 /// Nothing for a process started by hand. The first launcher whose variables are complete decides; Throws Error(device)
 /// where they make no sense.
-std::optional<Launch> find_launch(const EnvironmentLookup& look_up = [](const char* name) { return std::getenv(name); });
+std::optional<Launch> find_launch(const EnvironmentLookup& look_up = [](const char* name) {
+  return std::getenv(name);
+});
 
 }  // namespace bsq

@@ -20,8 +20,9 @@
 namespace bsq {
 namespace {
 
-/// What is wrong on every rank rank 0 reports, and ends the others within this time.
-constexpr auto kGrace = std::chrono::milliseconds(1000);
+/// What is wrong on every rank rank 0 reports, and its launcher ends the others within this time: mpirun takes a
+/// second.
+constexpr auto kGrace = std::chrono::seconds(3);
 
 void lead_stdout_nowhere() {
   const int nowhere = ::open("/dev/null", O_WRONLY);

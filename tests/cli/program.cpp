@@ -118,11 +118,12 @@ struct Child {
 }  // namespace
 
 Program::Program(const Words& words, const Setup& setup) : out_(memory_file("stdout")), err_(memory_file("stderr")) {
-  std::vector<std::string> texts = {"bsq"};
+  const std::filesystem::path file = setup.program.empty() ? BSQ_PROGRAM : setup.program;
+  std::vector<std::string> texts = {file.filename()};
   texts.insert(texts.end(), words.begin(), words.end());
   std::vector<std::string> entries = environment_of(setup);
   std::vector<char*> arguments = pointers_to(texts), environment = pointers_to(entries);
-  const int program = ::open(BSQ_PROGRAM, O_RDONLY | O_CLOEXEC);
+  const int program = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   REQUIRE(program >= 0);
   const std::string folder = setup.folder.string();
   const int out = open_sink(setup.out, out_), err = open_sink(setup.err, err_);
@@ -185,7 +186,7 @@ Outcome Program::finished(int status) {
                   content_of(out_), content_of(err_)};
   for (const char* complaint : {"AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:"})
     if (outcome.err.find(complaint) != std::string::npos) FAIL(outcome.err);
-  if (outcome.exit_code == kCouldNotStart) FAIL("the program could not be started: " BSQ_PROGRAM);
+  if (outcome.exit_code == kCouldNotStart) FAIL("the program could not be started");
   return outcome;
 }
 

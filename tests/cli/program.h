@@ -16,6 +16,7 @@ using Words = std::vector<std::string>;
 enum class Sink { kept, full_disk, gone_reader, closed };
 
 struct Setup {
+  std::filesystem::path program = {};              // instead of bsq
   std::filesystem::path folder = ".";              // the program's working directory
   std::map<std::string, std::string> environment;  // added to our own; an empty value takes away
   Sink out = Sink::kept;
