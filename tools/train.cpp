@@ -106,6 +106,7 @@ void check_same_experiment(const fs::path& run, const Config& now) {
 
 /// The last line of a failed run's own files says why.
 void note_failure(const RunDirectory& directory, int exit_code, const std::string& error) {
+  if (!directory.writes()) return;
   RunStatus status = directory.read_status();
   status.state = RunState::failed;
   status.exit_code = exit_code;
@@ -118,6 +119,7 @@ void note_failure(const RunDirectory& directory, int exit_code, const std::strin
 }
 
 void set_running(const RunDirectory& directory) {
+  if (!directory.writes()) return;
   RunStatus status = directory.read_status();
   status.state = RunState::running;
   status.exit_code = 0;
@@ -231,12 +233,9 @@ class TrainRun {
   int run_in(RunDirectory& directory, Experiment& experiment, bool resumes) {
     try {
       const StageOutcome outcome = train(directory, experiment, resumes);
-      RunStatus status = directory.read_status();
-      status.state = outcome == StageOutcome::done ? RunState::done : RunState::interrupted;
-      status.exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
-      directory.write_status(status);
-      if (outcome == StageOutcome::done && directory.writes()) report(directory);
-      return status.exit_code;
+      const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
+      if (directory.writes()) note_end(directory, outcome, exit_code);
+      return exit_code;
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;
@@ -244,6 +243,14 @@ class TrainRun {
       leave_failed(directory, static_cast<int>(ErrorKind::internal), error.what());
       throw;
     }
+  }
+
+  void note_end(const RunDirectory& directory, StageOutcome outcome, int exit_code) const {
+    RunStatus status = directory.read_status();
+    status.state = outcome == StageOutcome::done ? RunState::done : RunState::interrupted;
+    status.exit_code = exit_code;
+    directory.write_status(status);
+    if (outcome == StageOutcome::done) report(directory);
   }
 
   void report(const RunDirectory& directory) const {
@@ -316,7 +323,7 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
   if (resumed_run) {
     if (ranks.rank() == 0) directory = RunDirectory::resume(*resumed_run, options.command);
     directory = join(std::move(directory), ranks);
-    if (directory->read_status().state == RunState::done) {
+    if (largest_of(ranks, directory->writes() && directory->read_status().state == RunState::done ? 1 : 0) == 1) {
       console.info(fmt::format("{}: this run is complete, nothing to do", resumed_run->string()));
       return 0;
     }

@@ -53,6 +53,15 @@ pid_t wait_for_rank(const Program& mpirun, int rank) {
   return -1;
 }
 
+/// Trains on two ranks, the second of which works in the folder `elsewhere`.
+Outcome run_in_two_folders(const Workspace& here, const Words& more) {
+  fs::create_directories(here / "elsewhere");
+  fs::copy(here / "tiny.yaml", here / "elsewhere/tiny.yaml");
+  const Words train = with({BSQ_PROGRAM, "train", "tiny.yaml"}, more);
+  const Words second = with({":", "-np", "1", "-wdir", "elsewhere"}, train);
+  return run(with(with({"-np", "1"}, train), second), mpirun_setup(here.path()));
+}
+
 constexpr auto kSeconds = std::chrono::seconds(60);  // "within seconds", on a loaded machine
 
 /// Ends a long run of two ranks by a signal to rank 1 after an epoch; returns how mpirun ended.
@@ -189,23 +198,27 @@ TEST_CASE("a rank that dies ends all within seconds, the last checkpoint stays g
 TEST_CASE("a rank that fails ends all with exit 5 and is named, with its reason") {
   BSQ_NEEDS_RANKS();
   const Workspace here;
-  const std::string bsq = BSQ_PROGRAM;
-  // Rank 1 works in a folder without the model to start from.
   here.train("start");
-  fs::create_directories(here / "elsewhere");
-  fs::copy(here / "tiny.yaml", here / "elsewhere/tiny.yaml");
-  const Words train = {bsq, "train", "tiny.yaml", "--run-dir", "run"};
-  Words words = {"-np", "1"};
-  words.insert(words.end(), train.begin(), train.end());
-  words.insert(words.end(), {"model.init=start", "stages=[convert,bsq]", ":", "-np", "1", "-wdir", "elsewhere"});
-  words.insert(words.end(), train.begin(), train.end());
-  words.insert(words.end(), {"model.init=start", "stages=[convert,bsq]"});
   const auto start = std::chrono::steady_clock::now();
-  const Outcome outcome = run(words, mpirun_setup(here.path()));
-  INFO(describe(words, outcome));
+  const Outcome outcome = run_in_two_folders(here, {"--run-dir", "run", "model.init=start", "stages=[convert,bsq]"});
+  INFO(outcome.err);
   CHECK(outcome.exit_code == 5);
   CHECK_THAT(outcome.err, Catch::Contains("error: rank 1: start: no such checkpoint"));
   CHECK(std::chrono::steady_clock::now() - start < kSeconds);
+}
+
+TEST_CASE("ranks that start from different models stop with exit 5 and the name of a tensor") {
+  BSQ_NEEDS_RANKS();
+  const Workspace here;
+  here.train("start");
+  here.train("elsewhere/start", {"seed=2"});
+  const Outcome outcome = run_in_two_folders(here, {"--run-dir", "run", "model.init=start", "stages=[bsq]"});
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 5);
+  CHECK(count_of(outcome.err,
+                 "error: rank 1 and rank 0 do not hold the same bits after a re-quantization (stage bsq, "
+                 "epoch 1, step 0): conv1.pweight differs, and ") == 1);
+  CHECK(status_of(here / "run") == "failed 5");
 }
 
 TEST_CASE("what is wrong on every rank is said once, with the exit code a single process has") {
