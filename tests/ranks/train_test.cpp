@@ -278,8 +278,9 @@ TEST_CASE("Ctrl-C at mpirun leaves a checkpoint to go on from") {
 
 TEST_CASE("several processes without MPI between them are an error, not as many runs") {
   const Workspace here;
-  Setup setup = here.setup();
-  setup.environment = {{"RANK", "0"}, {"WORLD_SIZE", "2"}, {"OMPI_ALLOW_RUN_AS_ROOT", "1"}};
+  Setup setup{.folder = here.path(), .environment = mpirun_setup(".").environment};
+  setup.environment["RANK"] = "0";
+  setup.environment["WORLD_SIZE"] = "2";
   const auto refuses = [&](const std::string& why) {
     const Outcome outcome = run(kTrain, setup);
     INFO(describe(kTrain, outcome));
