@@ -66,6 +66,7 @@ struct NormActCase {
   int channels = 1;
   bool shortcut = false;
   NormActRule rule = {};
+  bool units = false;  // x and shortcut are stored in units of their own; y as levels where it is quantized
 
   NormActGeometry geometry(DType dtype) const { return {std::int64_t{batch} * pixels, channels, dtype}; }
 };
@@ -86,6 +87,13 @@ inline std::vector<NormActCase> norm_act_cases() {
       {"two rows", 0, 2, 1, 5, true, {pact, 2}},
       {"one channel", 0, 1, 37, 1, false, {relu, 3}},
       {"rows by the thousand, 3 channels", 0, 3, 1031, 3, true, {pact, 3}},
+      {"units, 16 channels", 0, 3, 29, 16, false, {relu6, 4}, true},
+      {"units, 16 channels, shortcut", 0, 3, 29, 16, true, {relu6, 4}, true},
+      {"units, 16 channels, shortcut, evaluation", 0, 3, 29, 16, true, {relu6, 4, false}, true},
+      {"units, 5 channels", 0, 3, 29, 5, false, {pact, 2}, true},
+      {"units, 17 channels, shortcut", 0, 3, 29, 17, true, {pact, 8}, true},
+      {"units, not quantized", 0, 3, 29, 16, true, {relu, 0}, true},
+      {"units, no activation", 0, 3, 29, 5, false, {none, 0}, true},
   };
   for (const Activation activation : {none, relu, relu6, pact}) {
     for (const int act_bits : {0, 1, 2, 4, 8}) {
@@ -214,6 +222,7 @@ struct PlaneCase {
   std::int64_t alignment = 1;
   float alpha = 5e-3F;
   SgdRule rule = {};
+  WeightStorage storage = WeightStorage::values;
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<PlaneTensor> tensors() const {
@@ -224,6 +233,7 @@ struct PlaneCase {
     for (std::size_t t = 0; t < numels.size(); ++t) {
       next.numel = numels[t];
       next.bits = bits[t];
+      next.storage = storage;
       next.penalty_weight = static_cast<float>(static_cast<double>(numels[t]) * bits[t] / total);
       table.push_back(next);
       next.plane_offset += aligned(2 * bits[t] * numels[t]);
@@ -254,7 +264,31 @@ inline std::vector<PlaneCase> plane_cases() {
           {"8 to 1 bits, tails with gaps", 0, {1027, 33, 31, 17, 16, 15, 3, 1}, {8, 7, 6, 5, 4, 3, 2, 1}, 16},
           {"one element", 0, {1}, {8}, 1},
           {"no penalty, no momentum", 0, {100, 7}, {4, 3}, 1, 0, {0, 0}},
-          {"strong penalty", 0, {513, 10}, {8, 8}, 1, 0.5F, {0.9F, 0}}};
+          {"strong penalty", 0, {513, 10}, {8, 8}, 1, 0.5F, {0.9F, 0}},
+          {"ResNet-20, 8 bits, integers",
+           0,
+           resnet20,
+           cycle_bits(resnet20.size(), {8}),
+           16,
+           5e-3F,
+           {},
+           WeightStorage::integers},
+          {"ResNet-20, 8 bits, bf16",
+           0,
+           resnet20,
+           cycle_bits(resnet20.size(), {8}),
+           16,
+           5e-3F,
+           {},
+           WeightStorage::integers_bf16},
+          {"1 to 8 bits, tails, bf16",
+           0,
+           {1, 3, 15, 16, 17, 31, 33, 1027},
+           {1, 2, 3, 4, 5, 6, 7, 8},
+           1,
+           5e-3F,
+           {},
+           WeightStorage::integers_bf16}};
 }
 
 struct FixedCase {
@@ -264,13 +298,14 @@ struct FixedCase {
   std::vector<std::int32_t> bits;
   std::int64_t alignment = 1;
   SgdRule rule = {};
+  WeightStorage storage = WeightStorage::values;
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<FixedTensor> tensors() const {
     std::vector<FixedTensor> table;
     std::int64_t offset = 0;
     for (std::size_t t = 0; t < numels.size(); ++t) {
-      table.push_back({numels[t], offset, bits[t]});
+      table.push_back({numels[t], offset, bits[t], storage});
       offset += aligned(numels[t]);
     }
     return table;
@@ -287,7 +322,21 @@ inline std::vector<FixedCase> fixed_cases() {
           {"0 to 8 bits, tails", 0, {5, 1, 3, 15, 16, 17, 31, 33, 1027}, {0, 1, 2, 3, 4, 5, 6, 7, 8}, 1},
           {"one element", 0, {1}, {3}, 1},
           {"all zero", 0, {17, 3}, {0, 0}, 16},
-          {"plain descent", 0, {100, 7}, {4, 2}, 1, {0, 0}}};
+          {"plain descent", 0, {100, 7}, {4, 2}, 1, {0, 0}},
+          {"ResNet-20, mixed bits, integers",
+           0,
+           resnet20,
+           cycle_bits(resnet20.size(), {8, 5, 3, 4, 2, 1, 0, 6, 7}),
+           16,
+           {},
+           WeightStorage::integers},
+          {"0 to 8 bits, tails, bf16",
+           0,
+           {5, 1, 3, 15, 16, 17, 31, 33, 1027},
+           {0, 1, 2, 3, 4, 5, 6, 7, 8},
+           1,
+           {},
+           WeightStorage::integers_bf16}};
 }
 
 struct SgdCase {

@@ -98,7 +98,7 @@ inline double peak_flops(Backend& backend, DType dtype) {
   const ConvGeometry product{4, 32, 32, 1024, 1024, 1, 1, 0, dtype};
   Arguments arguments(backend);
   const void* input = arguments.uniform(dtype, product.input_shape());
-  const float* weight = arguments.uniform(product.weight_shape().numel());
+  const void* weight = arguments.uniform(dtype, product.weight_shape());
   void* output = arguments.uniform(dtype, product.output_shape());
   void* scratch = arguments.scratch(backend.conv2d_scratch_bytes(product));
   return product.flops() /

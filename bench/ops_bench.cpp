@@ -37,20 +37,21 @@ void add_convolutions(Suite& suite) {
       const ConvGeometry g = c.geometry(dtype);
       const std::int64_t weights = g.weight_shape().numel();
       const std::int64_t activations = g.input_shape().numel() + g.output_shape().numel();
-      const Cost cost{real(activations) * real(size_of(dtype)) + 4 * real(weights), g.flops()};
+      const Cost cost{real(activations + weights) * real(size_of(dtype)), g.flops()};
+      const Cost weight_cost{real(activations) * real(size_of(dtype)) + 4 * real(weights), g.flops()};
       suite.add("conv2d_forward", c.name, dtype, c.layers, cost, [=, &backend](Arguments& a) {
-        return [=, &backend, x = a.uniform(dtype, g.input_shape()), w = a.uniform(weights),
+        return [=, &backend, x = a.uniform(dtype, g.input_shape()), w = a.uniform(dtype, g.weight_shape()),
                 y = a.uniform(dtype, g.output_shape()),
                 scratch = a.scratch(backend.conv2d_scratch_bytes(g))] { backend.conv2d_forward(g, x, w, y, scratch); };
       });
       const int data_gradients = c.name == "stem" ? 0 : c.layers;  // nobody needs the gradient of the image
       suite.add("conv2d_backward_data", c.name, dtype, data_gradients, cost, [=, &backend](Arguments& a) {
-        return [=, &backend, dy = a.uniform(dtype, g.output_shape()), w = a.uniform(weights),
+        return [=, &backend, dy = a.uniform(dtype, g.output_shape()), w = a.uniform(dtype, g.weight_shape()),
                 dx = a.uniform(dtype, g.input_shape()), scratch = a.scratch(backend.conv2d_scratch_bytes(g))] {
           backend.conv2d_backward_data(g, dy, w, dx, GradMode::overwrite, scratch);
         };
       });
-      suite.add("conv2d_backward_weight", c.name, dtype, c.layers, cost, [=, &backend](Arguments& a) {
+      suite.add("conv2d_backward_weight", c.name, dtype, c.layers, weight_cost, [=, &backend](Arguments& a) {
         return [=, &backend, x = a.uniform(dtype, g.input_shape()), dy = a.uniform(dtype, g.output_shape()),
                 dw = a.uniform(weights), scratch = a.scratch(backend.conv2d_scratch_bytes(g))] {
           backend.conv2d_backward_weight(g, x, dy, dw, scratch);
@@ -143,12 +144,12 @@ void add_input_and_pool(Suite& suite) {
       const Cost cost{elements * real(size_of(dtype)) + 4.0 * g.batch * g.channels, elements};
       suite.add("average_pool_forward", c.name, dtype, 1, cost, [=, &backend](Arguments& a) {
         return [=, &backend, x = a.uniform(dtype, shape), y = a.uniform(g.batch * g.channels)] {
-          backend.average_pool_forward(g, x, y);
+          backend.average_pool_forward(g, x, {}, y);
         };
       });
       suite.add("average_pool_backward", c.name, dtype, 1, cost, [=, &backend](Arguments& a) {
         return [=, &backend, dx = a.uniform(dtype, shape), dy = a.uniform(g.batch * g.channels)] {
-          backend.average_pool_backward(g, dy, dx);
+          backend.average_pool_backward(g, dy, {}, dx);
         };
       });
     }
@@ -206,9 +207,9 @@ void add_planes(Suite& suite) {
     suite.add("weights_from_planes", c.name, DType::f32, c.layers, forward, [=, &backend](Arguments& a) {
       return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
               scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.weight_arena_size()),
-              norms = a.uniform(c.plane_count()), inputs = a.step_inputs(), metrics = a.metrics(),
-              scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-        backend.weights_from_planes({{host, device}, planes, scales, weights, norms, inputs, metrics, scratch});
+              units = a.uniform(std::ssize(host)), norms = a.uniform(c.plane_count()), inputs = a.step_inputs(),
+              metrics = a.metrics(), scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
+        backend.weights_from_planes({{host, device}, planes, scales, weights, units, norms, inputs, metrics, scratch});
       };
     });
     // planes and momentum in and out, dW in; an element: gradient 2, decay 2, momentum 2, step 2, clamp 2; a weight: q

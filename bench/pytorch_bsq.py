@@ -46,8 +46,8 @@ class RoundActivation(Function):
     @staticmethod
     def forward(ctx, y, bits):
         levels = 2**bits - 1
-        scale = y.max()
-        return y if scale == 0 else (y * levels).div_(scale).round_().mul_(scale).div_(levels)
+        scale = y.max().clamp_min(torch.finfo(y.dtype).tiny)  # all zeros stay zeros; no test, for a GPU would have to wait
+        return (y * levels).div_(scale).round_().mul_(scale).div_(levels)
 
     @staticmethod
     def backward(ctx, grad):
@@ -90,7 +90,8 @@ class BitPlanes(nn.Module):
         self.register_buffer("coefficients", 2.0 ** torch.arange(bits - 1, -1, -1) / (2**bits - 1), persistent=False)
 
     def forward(self):
-        return self.scale * RoundUnit.apply((self.p - self.n) @ self.coefficients, self.bits)
+        with torch.autocast(self.p.device.type, enabled=False):  # bf16 does not tell 8-bit weights apart
+            return self.scale * RoundUnit.apply((self.p - self.n) @ self.coefficients, self.bits)
 
     def numel(self):
         return self.p.numel() // self.bits
@@ -191,9 +192,9 @@ class ResNet(nn.Module):
 def train_step(model, tensors, optimizer, images, labels, alpha, autocast=False):
     """One step; `tensors` (the BitPlanes) is empty for float training. Returns loss, cross entropy, penalty, logits."""
     optimizer.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=autocast):
         logits = model(images)
-    cross_entropy = F.cross_entropy(logits.float(), labels)
+    cross_entropy = F.cross_entropy(logits.to(images.dtype), labels)
     penalty = group_penalty(tensors) if tensors else torch.zeros(())
     loss = cross_entropy + alpha * penalty
     loss.backward()

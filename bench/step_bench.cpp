@@ -20,6 +20,7 @@
 #include <ctime>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -65,15 +66,14 @@ class Trainee {
         memory_(backend),
         batch_(number(options, "batch")),
         source_(memory_, random_images(kBatches * batch_), "training"),
-        model_(memory_, make_resnet({.depth = number(options, "depth"), .act_bits = number(options, "act-bits")}), 1,
-               {.max_bits = 8, .alpha = kAlpha},
+        model_(memory_, make_resnet({.depth = number(options, "depth"), .act_bits = number(options, "act-bits")}),
+               options.at("precision") == "bf16" ? DType::bf16 : DType::f32, 1, {.max_bits = 8, .alpha = kAlpha},
                [&](const ArenaLayout& layout) -> HostWeights {
                  const HostWeights start = initial_weights(layout, 1);
                  if (!planes) return start;
                  return to_planes(start, std::vector<int>(layout.slots.size(), number(options, "bits")));
                }),
-        step_(memory_, model_, source_, augmentation(), SgdRule{}, batch_, 1,
-              options.at("precision") == "bf16" ? DType::bf16 : DType::f32) {
+        step_(memory_, model_, source_, augmentation(), SgdRule{}, batch_, 1, *alone_) {
     std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);
     source_.begin_epoch(order);
@@ -112,6 +112,7 @@ class Trainee {
   int batch_;
   ResidentSource source_;
   Model model_;
+  std::unique_ptr<Communicator> alone_ = make_single_process();
   TrainingStep step_;
   std::int64_t next_batch_ = 0;
 };

@@ -1,5 +1,7 @@
 #include "engine/dense_weights.h"
 
+#include <algorithm>
+
 namespace bsq {
 namespace {
 
@@ -15,7 +17,21 @@ DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
       layout_(layout),
       gradients_(gradients),
       values_(memory.allocate_array<float>(name, static_cast<std::size_t>(layout.numel))),
-      momentum_(memory.allocate_array<float>(name + ", momentum", static_cast<std::size_t>(layout.numel))) {}
+      momentum_(memory.allocate_array<float>(name + ", momentum", static_cast<std::size_t>(layout.numel))) {
+  const auto is_rounded = [](const ParameterSlot& slot) { return slot.dtype == DType::bf16; };
+  if (std::ranges::any_of(layout.slots, is_rounded))
+    rounded_ = memory.allocate(name + ", rounded", static_cast<std::size_t>(layout.numel) * size_of(DType::bf16));
+}
+
+TensorView DenseWeights::effective(std::size_t slot) const {
+  const auto& [spec, offset, dtype] = layout_.slots[slot];
+  if (dtype == DType::f32) return {dtype, spec.shape, values() + offset};
+  return {dtype, spec.shape, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(dtype)};
+}
+
+void DenseWeights::materialize(const StepInputs*, StepMetrics*) {
+  if (rounded_.data() != nullptr) backend_.round_to_bf16(layout_.numel, values(), rounded_.data());
+}
 
 void DenseWeights::set(const ParameterSlot& slot, const std::vector<float>& values) {
   upload_array(backend_, this->values() + slot.offset, values);

@@ -1,5 +1,5 @@
 // Float parameters under plain SGD: every parameter while pretraining, and batch norm, shortcuts and PACT ceilings
-// always.
+// always. bf16 convolutions read rounded copies of their filters.
 #pragma once
 
 #include "engine/weight_store.h"
@@ -16,8 +16,10 @@ class DenseWeights final : public WeightStore {
   void load(const TensorFile& file, const ParameterSlot& slot);
 
   std::string_view form() const override { return "float"; }
-  float* values() const override { return values_.as<float>(); }
-  void materialize(const StepInputs*, StepMetrics*) override {}
+  /// The trained numbers themselves, float32: the group's arena.
+  float* values() const { return values_.as<float>(); }
+  TensorView effective(std::size_t slot) const override;
+  void materialize(const StepInputs* inputs, StepMetrics* metrics) override;
   void step(const SgdRule& rule, const StepInputs* inputs) override;
   void reset_momentum() override;
   std::vector<HostTensor> save() const override;
@@ -30,6 +32,7 @@ class DenseWeights final : public WeightStore {
   const ArenaLayout& layout_;
   const float* gradients_;
   Buffer values_;
+  Buffer rounded_;  // bf16 copies, at the same offsets; empty where no slot wants any
   Buffer momentum_;
 };
 

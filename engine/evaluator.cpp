@@ -20,14 +20,14 @@ AugmentRule plain_input(const InputOptions& options) {
 }
 
 Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
-                     DType dtype, Communicator& communicator)
+                     Communicator& communicator)
     : backend_(memory.backend()),
       model_(model),
       source_(source),
       input_(plain_input(input)),
       batch_size_(static_cast<int>(std::min<std::int64_t>(batch_size, source.size()))),
       communicator_(communicator),
-      executor_(memory, model.network(), model.parameters(), batch_size_, dtype, ExecutionMode::inference),
+      executor_(memory, model.network(), model.parameters(), batch_size_, model.dtype(), ExecutionMode::inference),
       labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batch_size_))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, evaluation", 1)),
       metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation",

@@ -37,7 +37,7 @@ class Evaluator {
  public:
   /// All references must outlive the evaluator.
   Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
-            DType dtype, Communicator& communicator);
+            Communicator& communicator);
 
   /// Materializes the weights and runs the whole set: each rank its share of the batches, whose results are added in
   /// the order of the set. So the result does not depend on how many ranks there are.

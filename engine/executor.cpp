@@ -21,6 +21,8 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
   const std::string what = mode == ExecutionMode::training ? "training" : "evaluation";
   arena_ = memory.allocate("activations and gradients, " + what, plan_.arena_bytes);
   scratch_ = memory.allocate("scratch, " + what, plan_.scratch_bytes);
+  unit_values_ = memory.allocate_array<float>("units of activations, " + what, tensors_.size());
+  resolve_units();
 }
 
 void Executor::plan_tensors(Backend& backend) {
@@ -78,6 +80,17 @@ void Executor::plan_gradients() {
   }
 }
 
+void Executor::resolve_units() {
+  units_.assign(tensors_.size(), {});
+  std::vector<TensorView> inputs;
+  for (std::size_t i = 0; i < network_.nodes().size(); ++i) {
+    const Node& node = network_.nodes()[i];
+    inputs.clear();
+    for (const TensorId input : node.inputs) inputs.push_back(tensor(input, max_batch_));
+    units_[i + 1] = node.layer->output_unit(inputs, parameters_, unit_values_.as<float>() + i + 1);
+  }
+}
+
 TensorView Executor::view(const TensorSpec& spec, int buffer, int batch) const {
   if (buffer < 0) return {spec.dtype, spec.shape, nullptr};
   TensorView view{spec.dtype, spec.shape,
@@ -87,7 +100,10 @@ TensorView Executor::view(const TensorSpec& spec, int buffer, int batch) const {
 }
 
 TensorView Executor::tensor(TensorId id, int batch) const {
-  return view(tensors_[static_cast<std::size_t>(id)], tensor_buffer_[static_cast<std::size_t>(id)], batch);
+  const auto index = static_cast<std::size_t>(id);
+  TensorView result = view(tensors_[index], tensor_buffer_[index], batch);
+  result.unit = units_[index];
+  return result;
 }
 
 TensorView Executor::d_logits(int batch) const {
@@ -125,10 +141,12 @@ void Executor::backward(int batch, const std::function<void(std::size_t node)>& 
       inputs.push_back(tensor(input, batch));
       d_inputs.push_back(view(tensors_[index], gradient_buffer_[index], batch));
     }
+    TensorView d_output = view(tensors_[i + 1], gradient_buffer_[i + 1], batch);
+    d_output.unit = units_[i + 1];
     nodes[i].layer->backward({.backend = backend_,
                               .parameters = parameters_,
                               .inputs = inputs,
-                              .d_output = view(tensors_[i + 1], gradient_buffer_[i + 1], batch),
+                              .d_output = d_output,
                               .d_inputs = d_inputs,
                               .modes = modes_[i],
                               .saved = view({}, saved_buffer_[i], batch).data,

@@ -43,6 +43,7 @@ class Executor {
  private:
   void plan_tensors(Backend& backend);
   void plan_gradients();
+  void resolve_units();
   TensorView view(const TensorSpec& spec, int buffer, int batch) const;
 
   const Network& network_;
@@ -55,7 +56,9 @@ class Executor {
   std::vector<int> gradient_buffer_;          // likewise; -1: no gradient (the images, and everything in inference)
   std::vector<int> saved_buffer_;             // by node; -1: nothing saved
   std::vector<std::vector<GradMode>> modes_;  // by node and input
+  std::vector<TensorUnit> units_;             // by tensor
   ExecutionPlan plan_;
+  Buffer unit_values_;  // one a tensor; most are not used
   Buffer arena_;
   Buffer scratch_;
 };

@@ -16,10 +16,14 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
   scales_ = memory.allocate_array<float>("fixed-point weights, scales", count);
   scale_momentum_ = memory.allocate_array<float>("fixed-point weights, scale momentum", count);
   values_ = memory.allocate_array<float>("effective weights", numel);
+  units_ = memory.allocate_array<float>("effective weights, units", count);
   std::vector<float> scales;
   for (std::size_t i = 0; i < count; ++i) {
     const ParameterSlot& slot = layout.slots[i];
-    tensors_.push_back({.numel = slot.spec.shape.numel(), .weight_offset = slot.offset, .bits = weights[i].bits});
+    tensors_.push_back({.numel = slot.spec.shape.numel(),
+                        .weight_offset = slot.offset,
+                        .bits = weights[i].bits,
+                        .storage = storage_of(slot)});
     scales.push_back(weights[i].scale);
     upload_array(backend_, u_.as<float>() + slot.offset, weights[i].u);
   }
@@ -41,13 +45,28 @@ std::vector<FixedPoint> FixedPointWeights::weights() const {
   return result;
 }
 
+TensorView FixedPointWeights::effective(std::size_t slot) const {
+  return stored_weights(layout_.slots[slot], values_, units_.as<float>() + slot);
+}
+
 void FixedPointWeights::materialize(const StepInputs*, StepMetrics*) {
-  backend_.weights_from_fixed({table(), u_.as<float>(), scales_.as<float>(), values()});
+  backend_.weights_from_fixed({.tensors = table(),
+                               .u = u_.as<float>(),
+                               .scales = scales_.as<float>(),
+                               .weights = values_.as<float>(),
+                               .weight_units = units_.as<float>()});
 }
 
 void FixedPointWeights::step(const SgdRule& rule, const StepInputs* inputs) {
-  backend_.fixed_step({table(), rule, inputs, gradients_, u_.as<float>(), momentum_.as<float>(), scales_.as<float>(),
-                       scale_momentum_.as<float>(), scratch_.data()});
+  backend_.fixed_step({.tensors = table(),
+                       .rule = rule,
+                       .inputs = inputs,
+                       .d_weights = gradients_,
+                       .u = u_.as<float>(),
+                       .u_momentum = momentum_.as<float>(),
+                       .scales = scales_.as<float>(),
+                       .scale_momentum = scale_momentum_.as<float>(),
+                       .scratch = scratch_.data()});
 }
 
 void FixedPointWeights::reset_momentum() {

@@ -19,7 +19,7 @@ class FixedPointWeights final : public WeightStore {
   std::vector<FixedPoint> weights() const;
 
   std::string_view form() const override { return "fixed"; }
-  float* values() const override { return values_.as<float>(); }
+  TensorView effective(std::size_t slot) const override;
   void materialize(const StepInputs* inputs, StepMetrics* metrics) override;
   void step(const SgdRule& rule, const StepInputs* inputs) override;
   void reset_momentum() override;
@@ -44,7 +44,8 @@ class FixedPointWeights final : public WeightStore {
   Buffer momentum_;
   Buffer scales_;
   Buffer scale_momentum_;
-  Buffer values_;
+  Buffer values_;  // each tensor at its offset, whatever its type
+  Buffer units_;
   Buffer scratch_;
 };
 

@@ -1,7 +1,8 @@
 // What a layer is: shapes, memory, an explicit forward and an explicit backward. It holds no tensors and no per-batch
 // state.
 //
-// A layer never knows how its weights are stored: it reads effective float32 weights and writes their dense gradient.
+// A layer never knows how its weights are stored: it reads effective weights and writes their dense gradient. Where
+// integers stand for numbers (TensorUnit), every gradient is that of the integers: METHOD 9.
 #pragma once
 
 #include "engine/parameters.h"
@@ -20,7 +21,7 @@ struct TensorSpec {
 
 /// Where the parameters and running statistics of a network lie, by id.
 struct ParameterMemory {
-  std::vector<float*> values;
+  std::vector<TensorView> values;  // effective: convolution filters of the network's type, everything else float32
   std::vector<float*> gradients;
   std::vector<float*> states;
 };
@@ -44,7 +45,7 @@ struct BackwardPass {
   Backend& backend;
   const ParameterMemory& parameters;
   std::span<const TensorView> inputs;
-  TensorView d_output;
+  TensorView d_output;                   // its unit: that of the output
   std::span<const TensorView> d_inputs;  // data is null where nobody needs the gradient
   std::span<const GradMode> modes;       // one for each of d_inputs
   void* saved = nullptr;
@@ -60,6 +61,10 @@ class Layer {
   virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const = 0;
   /// The parameters whose gradients backward writes.
   virtual std::vector<ParameterId> parameters() const { return {}; }
+  /// The unit of the output. `own` is a number in device memory that forward may write as a part of it.
+  virtual TensorUnit output_unit(std::span<const TensorView>, const ParameterMemory&, float* /*own*/) const {
+    return {};
+  }
   /// Whether backward reads the inputs of forward, so that they must live until then.
   virtual bool backward_reads_inputs() const { return true; }
   /// Multiply-adds of one forward pass count two; elementwise work counts nothing.

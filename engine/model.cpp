@@ -34,12 +34,13 @@ std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout&
 
 }  // namespace
 
-Model::Model(DeviceMemory& memory, Network network, std::uint64_t seed, const PlaneOptions& plane_options,
+Model::Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const PlaneOptions& plane_options,
              const std::function<HostWeights(const ArenaLayout&)>& make_weights)
     : backend_(memory.backend()),
       network_(std::move(network)),
-      quantized_layout_(lay_out(network_.parameters(), ParameterGroup::quantized)),
-      plain_layout_(lay_out(network_.parameters(), ParameterGroup::plain)) {
+      dtype_(dtype),
+      quantized_layout_(lay_out(network_.parameters(), ParameterGroup::quantized, dtype)),
+      plain_layout_(lay_out(network_.parameters(), ParameterGroup::plain, dtype)) {
   const auto gradient_count = static_cast<std::size_t>(quantized_layout_.numel + plain_layout_.numel);
   gradients_ = memory.allocate_array<float>("gradients", gradient_count);
   quantized_ =
@@ -67,12 +68,17 @@ void Model::resolve_parameters() {
   std::size_t next_plain = 0;
   for (const ParameterSpec& spec : network_.parameters()) {
     const bool quantized = spec.group == ParameterGroup::quantized;
-    const ParameterSlot& slot =
-        quantized ? quantized_layout_.slots[next_quantized++] : plain_layout_.slots[next_plain++];
-    parameters_.values.push_back((quantized ? quantized_->values() : plain_->values()) + slot.offset);
+    const std::size_t index = quantized ? next_quantized++ : next_plain++;
+    const ParameterSlot& slot = (quantized ? quantized_layout_ : plain_layout_).slots[index];
+    parameters_.values.push_back(quantized ? quantized_->effective(index) : plain_->effective(index));
     parameters_.gradients.push_back(gradients_.as<float>() + (quantized ? 0 : quantized_layout_.numel) + slot.offset);
   }
   for (const std::int64_t offset : state_offsets_) parameters_.states.push_back(states_.as<float>() + offset);
+}
+
+void Model::materialize(const StepInputs* inputs, StepMetrics* metrics) {
+  quantized_->materialize(inputs, metrics);
+  plain_->materialize(inputs, metrics);
 }
 
 void Model::step(const SgdRule& rule, const StepInputs* inputs) {
@@ -88,10 +94,11 @@ void Model::reset_momentum() {
 HostWeights Model::host_weights() const {
   if (const auto* planes = dynamic_cast<const PlaneWeights*>(quantized_.get())) return planes->planes();
   if (const auto* fixed = dynamic_cast<const FixedPointWeights*>(quantized_.get())) return fixed->weights();
+  const auto& dense = dynamic_cast<const DenseWeights&>(*quantized_);
   DenseTensors tensors;
   for (const ParameterSlot& slot : quantized_layout_.slots)
-    tensors.push_back(download_array(backend_, quantized_->values() + slot.offset,
-                                     static_cast<std::size_t>(slot.spec.shape.numel())));
+    tensors.push_back(
+        download_array(backend_, dense.values() + slot.offset, static_cast<std::size_t>(slot.spec.shape.numel())));
   return tensors;
 }
 

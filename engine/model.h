@@ -15,13 +15,15 @@ namespace bsq {
 
 class Model {
  public:
-  /// Plain parameters and statistics get their start values; `weights` decides the form of the quantized store.
-  Model(DeviceMemory& memory, Network network, std::uint64_t seed, const PlaneOptions& plane_options,
+  /// Plain parameters and statistics get their start values; `make_weights` decides the form of the quantized store.
+  /// `dtype`: of activations and filters.
+  Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const PlaneOptions& plane_options,
         const std::function<HostWeights(const ArenaLayout&)>& make_weights);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
   const Network& network() const { return network_; }
+  DType dtype() const { return dtype_; }
   const ParameterMemory& parameters() const { return parameters_; }
   const ArenaLayout& quantized_layout() const { return quantized_layout_; }
   const ArenaLayout& plain_layout() const { return plain_layout_; }
@@ -31,7 +33,8 @@ class Model {
   PlaneWeights* planes() { return dynamic_cast<PlaneWeights*>(quantized_.get()); }
   DenseWeights& plain() { return *plain_; }
 
-  void materialize(const StepInputs* inputs, StepMetrics* metrics) { quantized_->materialize(inputs, metrics); }
+  /// Enqueues writing the effective weights of all parameters, and the penalty; see WeightStore.
+  void materialize(const StepInputs* inputs, StepMetrics* metrics);
   void step(const SgdRule& rule, const StepInputs* inputs);
   void reset_momentum();
   /// All gradients: what data-parallel ranks reduce. Bytes = 4 * (quantized + plain parameters, padded).
@@ -61,6 +64,7 @@ class Model {
 
   Backend& backend_;
   Network network_;
+  DType dtype_;
   ArenaLayout quantized_layout_;
   ArenaLayout plain_layout_;
   Buffer gradients_;

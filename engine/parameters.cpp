@@ -32,11 +32,12 @@ void visit_layouts(const Shape& shape, Visit visit) {
 
 }  // namespace
 
-ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group) {
+ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group, DType filter_dtype) {
   ArenaLayout layout;
   for (const ParameterSpec& spec : parameters) {
     if (spec.group != group) continue;
     layout.slots.push_back({spec, layout.numel});
+    if (layout.slots.back().is_filter()) layout.slots.back().dtype = filter_dtype;
     layout.parameters += spec.shape.numel();
     layout.numel += (spec.shape.numel() + kAlignmentFloats - 1) / kAlignmentFloats * kAlignmentFloats;
   }

@@ -46,6 +46,9 @@ using StateId = int;
 struct ParameterSlot {
   ParameterSpec spec;
   std::int64_t offset = 0;
+  DType dtype = DType::f32;  // of the effective values: what layers read
+
+  bool is_filter() const { return spec.shape.rank == 4; }  // of a convolution
 };
 
 /// The flat layout of one group.
@@ -55,7 +58,9 @@ struct ArenaLayout {
   std::int64_t parameters = 0;  // without
 };
 
-ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group);
+/// `filter_dtype`: of the effective values of convolution filters; everything else is float32.
+ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group,
+                    DType filter_dtype = DType::f32);
 
 /// Start values, a function of (seed, parameter's name) alone.
 std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed);

@@ -53,6 +53,7 @@ PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
   scale_momentum_ = memory.allocate_array<float>("bit planes, scale momentum", count);
   norms_ = memory.allocate_array<float>("bit planes, norms", count * static_cast<std::size_t>(options.max_bits));
   values_ = memory.allocate_array<float>("effective weights", static_cast<std::size_t>(layout.numel));
+  units_ = memory.allocate_array<float>("effective weights, units", count);
   set_planes(planes);
   scratch_ = memory.allocate("bit planes, scratch", backend_.planes_scratch_bytes(table()));
 }
@@ -73,6 +74,7 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
                         .plane_offset = offset,
                         .weight_offset = slot.offset,
                         .bits = source.bits,
+                        .storage = storage_of(slot),
                         .first_plane = first_plane,
                         .penalty_weight = static_cast<float>(static_cast<double>(source.numel * source.bits) /
                                                              static_cast<double>(layout_.parameters))});
@@ -107,14 +109,34 @@ std::vector<BitPlanes> PlaneWeights::planes() const {
   return download(planes_, scales_);
 }
 
+TensorView PlaneWeights::effective(std::size_t slot) const {
+  return stored_weights(layout_.slots[slot], values_, units_.as<float>() + slot);
+}
+
 void PlaneWeights::materialize(const StepInputs* inputs, StepMetrics* metrics) {
-  backend_.weights_from_planes({table(), planes_.as<float>(), scales_.as<float>(), values(), norms_.as<float>(), inputs,
-                                metrics, scratch_.data()});
+  backend_.weights_from_planes({.tensors = table(),
+                                .planes = planes_.as<float>(),
+                                .scales = scales_.as<float>(),
+                                .weights = values_.as<float>(),
+                                .weight_units = units_.as<float>(),
+                                .plane_norms = norms_.as<float>(),
+                                .inputs = inputs,
+                                .metrics = metrics,
+                                .scratch = scratch_.data()});
 }
 
 void PlaneWeights::step(const SgdRule& rule, const StepInputs* inputs) {
-  backend_.planes_step({table(), rule, options_.alpha, inputs, gradients_, norms_.as<float>(), planes_.as<float>(),
-                        momentum_.as<float>(), scales_.as<float>(), scale_momentum_.as<float>(), scratch_.data()});
+  backend_.planes_step({.tensors = table(),
+                        .rule = rule,
+                        .alpha = options_.alpha,
+                        .inputs = inputs,
+                        .d_weights = gradients_,
+                        .plane_norms = norms_.as<float>(),
+                        .planes = planes_.as<float>(),
+                        .plane_momentum = momentum_.as<float>(),
+                        .scales = scales_.as<float>(),
+                        .scale_momentum = scale_momentum_.as<float>(),
+                        .scratch = scratch_.data()});
 }
 
 void PlaneWeights::reset_momentum() {

@@ -27,7 +27,7 @@ class PlaneWeights final : public WeightStore {
   void set_planes(const std::vector<BitPlanes>& planes);
 
   std::string_view form() const override { return "planes"; }
-  float* values() const override { return values_.as<float>(); }
+  TensorView effective(std::size_t slot) const override;
   void materialize(const StepInputs* inputs, StepMetrics* metrics) override;
   void step(const SgdRule& rule, const StepInputs* inputs) override;
   void reset_momentum() override;
@@ -54,7 +54,8 @@ class PlaneWeights final : public WeightStore {
   Buffer scales_;
   Buffer scale_momentum_;
   Buffer norms_;
-  Buffer values_;
+  Buffer values_;  // each tensor at its offset, whatever its type
+  Buffer units_;
   Buffer scratch_;
 };
 

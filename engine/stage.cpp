@@ -62,11 +62,11 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
       activation_(activation_from_name(
           block_activation({.act_bits = act_bits_, .activation = context.config.quant.activation}))),
       memory_(context.backend),
-      model_(memory_, context.make_network(activation_, act_bits_), context.config.seed,
+      model_(memory_, context.make_network(activation_, act_bits_), context.dtype, context.config.seed,
              {.max_bits = context.config.quant.max_bits, .alpha = static_cast<float>(context.config.bsq.alpha)},
              [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
       steps_per_epoch_(steps_of(context.train.size(), context.config.data.batch_size)),
-      evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size, context.dtype,
+      evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
                  context.communicator) {
   const Config& config = context.config;
   if (start != nullptr) model_.load_plain(*start);
@@ -79,7 +79,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   const SgdRule rule{.momentum = static_cast<float>(settings_->momentum),
                      .weight_decay = static_cast<float>(settings_->weight_decay)};
   step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, augment, rule, config.data.batch_size,
-                                         steps_per_epoch_, context.dtype, context.communicator);
+                                         steps_per_epoch_, context.communicator);
 }
 
 PrecisionSummary Stage::precision() const {

@@ -13,15 +13,14 @@ int largest_slice(int batch_size, const Communicator& communicator) {
 }  // namespace
 
 TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment,
-                           const SgdRule& rule, int batch_size, std::int64_t metrics_slots, DType dtype,
-                           Communicator& communicator)
+                           const SgdRule& rule, int batch_size, std::int64_t metrics_slots, Communicator& communicator)
     : backend_(memory.backend()),
       model_(model),
       source_(source),
       augment_(augment),
       rule_(rule),
       communicator_(communicator),
-      executor_(memory, model.network(), model.parameters(), largest_slice(batch_size, communicator), dtype,
+      executor_(memory, model.network(), model.parameters(), largest_slice(batch_size, communicator), model.dtype(),
                 ExecutionMode::training),
       reducer_(communicator, model),
       labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(executor_.max_batch()))),

@@ -19,7 +19,7 @@ class TrainingStep {
  public:
   /// All references must outlive the step. `metrics_slots`: steps an epoch has.
   TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment, const SgdRule& rule,
-               int batch_size, std::int64_t metrics_slots, DType dtype, Communicator& communicator);
+               int batch_size, std::int64_t metrics_slots, Communicator& communicator);
 
   /// Enqueues one step on `batch` samples, of which this rank takes its slice; the metrics of the slice land in
   /// inputs.metrics_slot. A rank whose slice is empty adds nothing to the sums and takes part in the rest.

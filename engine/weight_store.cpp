@@ -7,6 +7,16 @@
 
 namespace bsq {
 
+WeightStorage storage_of(const ParameterSlot& slot) {
+  if (!slot.is_filter()) return WeightStorage::values;
+  return slot.dtype == DType::bf16 ? WeightStorage::integers_bf16 : WeightStorage::integers;
+}
+
+TensorView stored_weights(const ParameterSlot& slot, const Buffer& arena, const float* unit) {
+  const bool are_integers = storage_of(slot) != WeightStorage::values;
+  return {slot.dtype, slot.spec.shape, arena.as<float>() + slot.offset, {.weight = are_integers ? unit : nullptr}};
+}
+
 HostTensor host_tensor(Backend& backend, const ParameterSlot& slot, const float* arena, const std::string& name) {
   const auto count = static_cast<std::size_t>(slot.spec.shape.numel());
   const std::vector<float> values =

@@ -19,8 +19,8 @@ class WeightStore {
 
   /// "float", "planes" or "fixed": how the tensors of save() are to be read.
   virtual std::string_view form() const = 0;
-  /// The effective weights that layers read: the group's arena, float32.
-  virtual float* values() const = 0;
+  /// The effective weights of a slot of the layout, of the slot's type: what layers read once they are materialized.
+  virtual TensorView effective(std::size_t slot) const = 0;
   /// Enqueues writing the effective weights, and the penalty of metrics[metrics_slot] where there is one. Either may be
   /// null together.
   virtual void materialize(const StepInputs* inputs, StepMetrics* metrics) = 0;
@@ -36,6 +36,12 @@ class WeightStore {
   /// How many numbers the optimizer moves.
   virtual std::int64_t trainable_numbers() const = 0;
 };
+
+/// Convolution filters are integers: a forward convolution of integer levels is exact in every precision (METHOD 9).
+WeightStorage storage_of(const ParameterSlot& slot);
+/// The effective weights of a quantized slot: at its offset of `arena` as if all were floats; `unit` where they are
+/// integers.
+TensorView stored_weights(const ParameterSlot& slot, const Buffer& arena, const float* unit);
 
 /// A tensor of the layout as a file wants it: `numel` floats at `arena + slot.offset`, OIHW.
 HostTensor host_tensor(Backend& backend, const ParameterSlot& slot, const float* arena, const std::string& name);

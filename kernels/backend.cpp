@@ -6,11 +6,20 @@
 #include "kernels/error.h"
 #include "kernels/reference.h"
 
+#include <utility>
+
 namespace bsq {
 
-std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options) {
-  if (device == "cuda" || (device == "auto" && find_cuda().found)) return make_cuda_backend(options);
-  if (device == "cpu" || device == "auto") return make_cpu_backend(options);
+std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options,
+                                      std::string* why_no_gpu) {
+  if (device == "auto") {
+    CudaSearch cuda = find_cuda(options);
+    if (cuda.backend != nullptr) return std::move(cuda.backend);
+    if (why_no_gpu != nullptr) *why_no_gpu = cuda.text;
+    return make_cpu_backend(options);
+  }
+  if (device == "cuda") return make_cuda_backend(options);
+  if (device == "cpu") return make_cpu_backend(options);
   if (device == "reference") return make_reference_backend();
   fail(ErrorKind::device, "device: unknown device '{}'; use auto, cpu, cuda or reference", device);
 }

@@ -62,12 +62,12 @@ class Backend {
 
   // ---- convolution, NHWC x OHWI -> NHWC -------------------------------------------------------------------------
   virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
-  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                               void* scratch) = 0;
-  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                     void* d_input, GradMode mode, void* scratch) = 0;
-  /// d_weight float32 [O, K, K, I], overwritten. With dtype bf16 all three multiply bf16 operands (weights rounded on
-  /// the way in) and accumulate in float32.
+  /// d_weight float32 [O, K, K, I], overwritten. With dtype bf16 all three multiply bf16 operands, weights included,
+  /// and accumulate in float32: integer levels whose sums stay below 2^24 give exactly their integer convolution.
   virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                       float* d_weight, void* scratch) = 0;
 
@@ -75,20 +75,26 @@ class Backend {
   virtual std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) = 0;
   /// z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or clamp(z, 0, clip).
   /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
-  /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype. y may be x only where nothing will run backward.
+  /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored.
+  /// Where y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x only where
+  /// nothing will run backward.
   virtual void norm_act_forward(const NormActForwardArgs& args) = 0;
   /// Straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip]; d_shortcut = dz;
   /// d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
   /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
+  /// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 where the unit is 0),
+  /// d_x = x_unit dx, d_shortcut = shortcut_unit dz.
   /// Needs rule.batch_statistics. d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says
   /// how it is written.
   virtual void norm_act_backward(const NormActBackwardArgs& args) = 0;
 
   // ---- head -----------------------------------------------------------------------------------------------------
-  /// output [N, C] float32 = mean over pixels of input [N, pixels, C].
-  virtual void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) = 0;
-  /// d_input [N, pixels, C] = d_output / pixels.
-  virtual void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) = 0;
+  /// output [N, C] float32 = unit times the mean over pixels of input [N, pixels, C].
+  virtual void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit,
+                                    float* output) = 0;
+  /// d_input [N, pixels, C] = unit d_output / pixels, with respect to the stored input.
+  virtual void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
+                                     void* d_input) = 0;
   /// output [N, O] = input [N, I] weight[O, I]^T + bias [O].
   virtual void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
                               const float* bias, float* output) = 0;
@@ -105,22 +111,28 @@ class Backend {
   /// weights = s q, q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(sum_b c_b (p_b - n_b), -1, 1),
   /// c_b = 2^(n-1-b) / (2^n - 1). On the way plane_norms[first_plane + b] = sqrt(1e-8 + sum(p_b^2 + n_b^2)) and
   /// metrics[metrics_slot].penalty = sum over tensors of penalty_weight * sum_b norm_b (metrics may be null).
+  /// Where a tensor's storage says so, integers q (2^n - 1) are written instead, and their unit s / (2^n - 1).
   /// scales: [tensors]. Reads every plane once.
   virtual void weights_from_planes(const PlanesForwardArgs& args) = 0;
   /// One SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`, then
-  /// clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Reads and writes planes and momentum once.
+  /// clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Where weights are integers
+  /// d_weights holds their gradient, unit dW, and the scale's gradient is 0 where the unit is 0. Reads and writes
+  /// planes and momentum once.
   virtual void planes_step(const PlanesStepArgs& args) = 0;
   /// Of weights_from_planes and planes_step, for the partial sums of a fixed-order reduction.
   virtual std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) = 0;
 
   // ---- fixed-point weights, all tensors in one call (METHOD 5) ------------------------------------------------
-  /// weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 where bits = 0.
+  /// weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 where bits = 0. Integers as above.
   virtual void weights_from_fixed(const FixedForwardArgs& args) = 0;
   /// g_u = s dW, g_s = sum(q dW), then `rule`; u is clamped to [-1, 1] afterwards. Nothing moves where bits = 0.
+  /// Integers as above.
   virtual void fixed_step(const FixedStepArgs& args) = 0;
   virtual std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) = 0;
 
   // ---- plain parameters --------------------------------------------------------------------------------------------
+  /// rounded [numel] bf16 = values, to nearest even: float weights as bf16 convolutions read them.
+  virtual void round_to_bf16(std::int64_t numel, const float* values, void* rounded) = 0;
   virtual void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                         float* parameter, float* momentum) = 0;
 };
@@ -130,8 +142,9 @@ struct BackendOptions {
   int threads = 0;
 };
 
-/// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU. Throws Error(device) for a device
-/// that is not there, never another one instead.
-std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options);
+/// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU, and `why_no_gpu` (may be null) is
+/// told the reason. Throws Error(device) for a device that is not there, never another one instead.
+std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options,
+                                      std::string* why_no_gpu = nullptr);
 
 }  // namespace bsq

@@ -8,14 +8,19 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
 
 namespace bsq {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr const char* kForceLoad = "BSQ_CUDA_FORCE_LOAD";
 
-std::filesystem::path plugin_path() {
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+fs::path plugin_path() {
+  const fs::path program = fs::read_symlink("/proc/self/exe");
   return program.parent_path().parent_path() / "lib" / cuda::kPluginFile;
 }
 
@@ -24,35 +29,54 @@ std::string last_dl_error() {
   return text == nullptr ? "unknown error" : text;
 }
 
+void* open_plugin(const fs::path& path) {
+  if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
+  const std::string reason = last_dl_error();
+  if (reason.starts_with(path.string()))  // the file itself; otherwise the reason begins with a library it needs
+    fail(ErrorKind::device, "device: cuda: {}; build and install bsq anew, or set device: cpu", reason);
+  fail(
+      ErrorKind::device,
+      "device: cuda: {}; install CUDA 13 and cuDNN 9, or name that library's folder in LD_LIBRARY_PATH, or set device: "
+      "cpu",
+      reason);
+}
+
 /// Loaded once; never unloaded, since CUDA's own libraries cannot be.
 const cuda::Plugin& load_plugin() {
   static const cuda::Plugin* loaded = nullptr;
   if (loaded != nullptr) return *loaded;
-  const std::filesystem::path path = plugin_path();
-  if (!std::filesystem::exists(path))
-    fail(ErrorKind::device, "device: cuda: this bsq is built without CUDA; set device: cpu");
+  const fs::path path = plugin_path();
+  std::error_code unreadable;  // says dlopen, with the reason
+  if (!fs::exists(path, unreadable) && !unreadable)
+    fail(ErrorKind::device,
+         "device: cuda: this bsq is built without CUDA, {} is not there; build it with -DBSQ_CUDA=ON, or set device: "
+         "cpu",
+         path.string());
   if (std::getenv(kForceLoad) == nullptr && dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL) == nullptr)
     fail(ErrorKind::device, "device: cuda: no NVIDIA driver ({}); install it, or set device: cpu", last_dl_error());
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr)
-    fail(ErrorKind::device, "device: cuda: {}; is its library's folder in LD_LIBRARY_PATH? or set device: cpu",
-         last_dl_error());
-  const auto get = reinterpret_cast<cuda::PluginGetter>(dlsym(library, cuda::kPluginSymbol));
+  const auto get = reinterpret_cast<cuda::PluginGetter>(dlsym(open_plugin(path), cuda::kPluginSymbol));
   const cuda::Plugin* plugin = get == nullptr ? nullptr : get();
-  if (plugin == nullptr || plugin->abi != cuda::kPluginAbi)
-    fail(ErrorKind::device, "device: cuda: {} is of another version of bsq; build it anew, or set device: cpu",
-         path.string());
+  if (plugin == nullptr)
+    fail(ErrorKind::device,
+         "device: cuda: {} is not a part of bsq, it has no {}; build and install bsq anew, or set device: cpu",
+         path.string(), cuda::kPluginSymbol);
+  if (plugin->abi != cuda::kPluginAbi)
+    fail(ErrorKind::device,
+         "device: cuda: {} is of another version of bsq, its interface has number {}, this bsq's {}; build and install "
+         "bsq anew, or set device: cpu",
+         path.string(), plugin->abi, cuda::kPluginAbi);
   loaded = plugin;
   return *loaded;
 }
 
 }  // namespace
 
-CudaSearch find_cuda() {
+CudaSearch find_cuda(const BackendOptions& options) {
   try {
-    return {true, load_plugin().describe()};
+    std::unique_ptr<Backend> backend = make_cuda_backend(options);
+    return {std::move(backend), load_plugin().describe()};
   } catch (const Error& error) {
-    return {false, error.what()};
+    return {nullptr, error.what()};
   }
 }
 

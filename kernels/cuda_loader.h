@@ -6,15 +6,15 @@
 
 namespace bsq {
 
-/// What a search for CUDA came to: the library and its devices in words, or why there is none.
+/// What a search for CUDA came to.
 struct CudaSearch {
-  bool found = false;
-  std::string text;
+  std::unique_ptr<Backend> backend;  // null where CUDA cannot be used
+  std::string text;                  // the driver, the libraries and a line for each device; or one line: why not
 };
-/// With BSQ_CUDA_FORCE_LOAD in the environment, libbsq_cuda.so is loaded even where there is no driver.
-CudaSearch find_cuda();
+CudaSearch find_cuda(const BackendOptions& options);
 
-/// Throws Error(device), saying why, where CUDA cannot be used.
+/// Throws Error(device), saying why, where CUDA cannot be used. With BSQ_CUDA_FORCE_LOAD in the environment,
+/// libbsq_cuda.so is loaded even where there is no driver.
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options);
 
 }  // namespace bsq

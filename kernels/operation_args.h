@@ -15,6 +15,9 @@ struct NormActForwardArgs {
   NormSaved saved;
   void* y = nullptr;
   void* scratch = nullptr;
+  TensorUnit x_unit = {};
+  TensorUnit shortcut_unit = {};
+  float* y_unit = nullptr;  // null: y is stored as it is; else as integer levels, and the unit goes here (act_bits > 0)
 };
 
 struct NormActBackwardArgs {
@@ -30,6 +33,9 @@ struct NormActBackwardArgs {
   GradMode shortcut_mode = GradMode::overwrite;
   NormGradients gradients;
   void* scratch = nullptr;
+  TensorUnit x_unit = {};
+  TensorUnit shortcut_unit = {};
+  const float* y_unit = nullptr;  // as in forward
 };
 
 struct PlanesForwardArgs {
@@ -37,6 +43,7 @@ struct PlanesForwardArgs {
   const float* planes = nullptr;
   const float* scales = nullptr;
   float* weights = nullptr;
+  float* weight_units = nullptr;  // [tensors]; written where weights are integers; null where none are
   float* plane_norms = nullptr;
   const StepInputs* inputs = nullptr;
   StepMetrics* metrics = nullptr;  // may be null
@@ -62,6 +69,7 @@ struct FixedForwardArgs {
   const float* u = nullptr;
   const float* scales = nullptr;
   float* weights = nullptr;
+  float* weight_units = nullptr;  // as in PlanesForwardArgs
 };
 
 struct FixedStepArgs {

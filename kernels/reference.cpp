@@ -5,10 +5,9 @@
 #include "kernels/reference.h"
 
 #include "kernels/error.h"
+#include "kernels/host_memory.h"
 #include "kernels/random.h"
 #include "kernels/reference_elements.h"
-
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -22,11 +21,6 @@ namespace {
 using reference::load;
 using reference::store;
 using reference::store_gradient;
-
-/// A filter weight as a convolution of `dtype` multiplies it.
-double operand(DType dtype, float weight) {
-  return dtype == DType::bf16 ? to_float(to_bfloat16(weight)) : weight;
-}
 
 class ReplayedFunction final : public CapturedWork {
  public:
@@ -52,19 +46,7 @@ bool ReferenceBackend::supports(DType dtype, std::string& why) const {
 // ---- memory -------------------------------------------------------------------------------------------------------
 
 void* ReferenceBackend::allocate(std::size_t size_bytes) {
-  constexpr std::size_t alignment_bytes = 64;
-  const auto page_bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  // More than the machine has is refused here: the system would promise it and end the process when it is touched.
-  const bool possible = size_bytes / page_bytes < static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES));
-  const std::size_t rounded_bytes =
-      (std::max<std::size_t>(size_bytes, 1) + alignment_bytes - 1) & ~(alignment_bytes - 1);
-  void* data = possible ? std::aligned_alloc(alignment_bytes, rounded_bytes) : nullptr;
-  if (data == nullptr) {
-    const auto free_bytes = static_cast<std::size_t>(sysconf(_SC_AVPHYS_PAGES)) * page_bytes;
-    fail(ErrorKind::device, "reference: cannot allocate {} bytes, {} bytes of memory are free; use a smaller batch",
-         size_bytes, free_bytes);
-  }
-  return data;
+  return allocate_host_memory(size_bytes);
 }
 
 void ReferenceBackend::release(void* data) noexcept {
@@ -138,7 +120,7 @@ int output_coordinate(const ConvGeometry& g, int in, int k, int out_size) {
 
 /// output[n, y, x, o] = sum over taps and input channels of input[n, y stride - padding + ky, ...] weight[o, ky, kx,
 /// i].
-double output_element(const ConvGeometry& g, const void* input, const float* weight, int n, int y, int x, int o) {
+double output_element(const ConvGeometry& g, const void* input, const void* weight, int n, int y, int x, int o) {
   double sum = 0;
   for (int ky = 0; ky < g.kernel; ++ky) {
     const int in_y = y * g.stride - g.padding + ky;
@@ -147,15 +129,15 @@ double output_element(const ConvGeometry& g, const void* input, const float* wei
       const int in_x = x * g.stride - g.padding + kx;
       if (in_x < 0 || in_x >= g.width) continue;
       const std::int64_t from = input_index(g, n, in_y, in_x);
-      const float* tap = weight + weight_index(g, o, ky, kx);
-      for (int i = 0; i < g.in_channels; ++i) sum += load(g.dtype, input, from + i) * operand(g.dtype, tap[i]);
+      const std::int64_t tap = weight_index(g, o, ky, kx);
+      for (int i = 0; i < g.in_channels; ++i) sum += load(g.dtype, input, from + i) * load(g.dtype, weight, tap + i);
     }
   }
   return sum;
 }
 
 /// The transpose: the sum over every output that read d_input[n, y, x, i].
-double d_input_element(const ConvGeometry& g, const void* d_output, const float* weight, int n, int y, int x, int i) {
+double d_input_element(const ConvGeometry& g, const void* d_output, const void* weight, int n, int y, int x, int i) {
   double sum = 0;
   for (int ky = 0; ky < g.kernel; ++ky) {
     const int out_y = output_coordinate(g, y, ky, g.out_height());
@@ -165,7 +147,7 @@ double d_input_element(const ConvGeometry& g, const void* d_output, const float*
       if (out_x < 0) continue;
       const std::int64_t from = output_index(g, n, out_y, out_x);
       for (int o = 0; o < g.out_channels; ++o) {
-        sum += load(g.dtype, d_output, from + o) * operand(g.dtype, weight[weight_index(g, o, ky, kx) + i]);
+        sum += load(g.dtype, d_output, from + o) * load(g.dtype, weight, weight_index(g, o, ky, kx) + i);
       }
     }
   }
@@ -192,8 +174,8 @@ double d_weight_element(const ConvGeometry& g, const void* input, const void* d_
 
 }  // namespace
 
-void ReferenceBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight,
-                                      void* output, void* /*scratch*/) {
+void ReferenceBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
+                                      void* /*scratch*/) {
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.out_height(); ++y) {
       for (int x = 0; x < geometry.out_width(); ++x) {
@@ -206,7 +188,7 @@ void ReferenceBackend::conv2d_forward(const ConvGeometry& geometry, const void* 
   }
 }
 
-void ReferenceBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+void ReferenceBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                             void* d_input, GradMode mode, void* /*scratch*/) {
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.height; ++y) {
@@ -247,6 +229,8 @@ struct NormActElement {
   const void* shortcut;
   const NormParameters& parameters;
   const NormSaved& saved;
+  double x_unit;
+  double shortcut_unit;
 
   double ceiling() const {
     if (rule.activation == Activation::relu6) return 6.0;
@@ -254,11 +238,11 @@ struct NormActElement {
     return std::numeric_limits<double>::infinity();
   }
   double x_hat(std::int64_t index, int c) const {
-    return (load(geometry.dtype, x, index) - saved.mean[c]) * saved.inv_std[c];
+    return (x_unit * load(geometry.dtype, x, index) - saved.mean[c]) * saved.inv_std[c];
   }
   double z(std::int64_t index, int c) const {
     const double normalized = parameters.gamma[c] * x_hat(index, c) + parameters.beta[c];
-    return shortcut != nullptr ? normalized + load(geometry.dtype, shortcut, index) : normalized;
+    return shortcut != nullptr ? normalized + shortcut_unit * load(geometry.dtype, shortcut, index) : normalized;
   }
   /// min and max in this order of arguments hand a NaN on.
   double activated(std::int64_t index, int c) const {
@@ -270,15 +254,17 @@ struct NormActElement {
 };
 
 /// Mean and variance of one channel of the batch; the running statistics take the unbiased variance.
-void batch_statistics(const NormActGeometry& geometry, const NormActRule& rule, const void* x, int c,
-                      const NormParameters& parameters, const NormSaved& saved) {
+void batch_statistics(const NormActForwardArgs& args, int c) {
+  const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit] = args;
   const auto rows = static_cast<double>(geometry.rows);
+  const double unit = x_unit.value();
   double sum = 0;
-  for (std::int64_t row = 0; row < geometry.rows; ++row) sum += load(geometry.dtype, x, row * geometry.channels + c);
+  for (std::int64_t row = 0; row < geometry.rows; ++row)
+    sum += unit * load(geometry.dtype, x, row * geometry.channels + c);
   const double mean = sum / rows;
   double square_sum = 0;
   for (std::int64_t row = 0; row < geometry.rows; ++row) {
-    const double centred = load(geometry.dtype, x, row * geometry.channels + c) - mean;
+    const double centred = unit * load(geometry.dtype, x, row * geometry.channels + c) - mean;
     square_sum += centred * centred;
   }
   const double unbiased_variance = square_sum / std::max(rows - 1, 1.0);
@@ -290,24 +276,25 @@ void batch_statistics(const NormActGeometry& geometry, const NormActRule& rule, 
       static_cast<float>((1 - momentum) * parameters.running_var[c] + momentum * unbiased_variance);
 }
 
-double quantize(double y, double scale, int bits) {
-  const double levels = (1 << bits) - 1;
-  return scale == 0 ? 0 : scale * std::nearbyint(y * levels / scale) / levels;
+/// The integer level of y; a NaN scale makes every level one.
+double level_of(double y, double scale, int bits) {
+  return scale == 0 ? 0 : std::nearbyint(y * ((1 << bits) - 1) / scale);
 }
 
 }  // namespace
 
 void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
-  const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch] = args;
+  const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit] = args;
   for (int c = 0; c < geometry.channels; ++c) {
     if (rule.batch_statistics) {
-      batch_statistics(geometry, rule, x, c, parameters, saved);
+      batch_statistics(args, c);
     } else {
       saved.mean[c] = parameters.running_mean[c];
       saved.inv_std[c] = static_cast<float>(1.0 / std::sqrt(double{parameters.running_var[c]} + rule.epsilon));
     }
   }
-  const NormActElement element{geometry, rule, x, shortcut, parameters, saved};
+  const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value()};
+  const double levels = (1 << rule.act_bits) - 1;
   const std::int64_t count = geometry.rows * geometry.channels;
   if (rule.act_bits > 0) {
     double largest = 0;
@@ -316,18 +303,24 @@ void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
       if (!std::isnan(largest) && !(magnitude <= largest)) largest = magnitude;
     }
     *saved.act_scale = static_cast<float>(largest);
+    if (y_unit != nullptr) *y_unit = static_cast<float>(*saved.act_scale / levels);
   }
   for (std::int64_t index = 0; index < count; ++index) {  // y may be x: each element is read before it is written
-    const double value = element.activated(index, static_cast<int>(index % geometry.channels));
-    store(geometry.dtype, y, index, rule.act_bits > 0 ? quantize(value, *saved.act_scale, rule.act_bits) : value);
+    double value = element.activated(index, static_cast<int>(index % geometry.channels));
+    if (rule.act_bits > 0) {
+      const double level = level_of(value, *saved.act_scale, rule.act_bits);
+      value = y_unit != nullptr ? level : *saved.act_scale * level / levels;
+    }
+    store(geometry.dtype, y, index, value);
   }
 }
 
 void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
-  const auto& [geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients,
-               scratch] = args;
+  const auto& [geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients, scratch,
+               x_unit, shortcut_unit, y_unit] = args;
   require(rule.batch_statistics, "norm_act_backward: runs with batch statistics only");
-  const NormActElement element{geometry, rule, x, shortcut, parameters, saved};
+  const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value()};
+  const double per_stored_y = y_unit == nullptr ? 1.0 : *y_unit == 0 ? 0.0 : 1.0 / double{*y_unit};
   const auto rows = static_cast<double>(geometry.rows);
   double d_clip = 0;
   for (int c = 0; c < geometry.channels; ++c) {
@@ -336,7 +329,7 @@ void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
     for (std::int64_t row = 0; row < geometry.rows; ++row) {
       const std::int64_t index = row * geometry.channels + c;
       const double z = element.z(index, c);
-      const double d_out = load(geometry.dtype, d_y, index);
+      const double d_out = per_stored_y * load(geometry.dtype, d_y, index);
       if (rule.activation == Activation::pact && z >= element.ceiling()) d_clip += d_out;
       if (!element.passes(z)) continue;
       d_beta += d_out;
@@ -345,10 +338,12 @@ void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
     for (std::int64_t row = 0; row < geometry.rows;
          ++row) {  // d_x may be d_y: each element is read before it is written
       const std::int64_t index = row * geometry.channels + c;
-      const double d_z = element.passes(element.z(index, c)) ? load(geometry.dtype, d_y, index) : 0.0;
-      if (d_shortcut != nullptr) store_gradient(geometry.dtype, d_shortcut, index, d_z, shortcut_mode);
+      const double d_z = element.passes(element.z(index, c)) ? per_stored_y * load(geometry.dtype, d_y, index) : 0.0;
+      if (d_shortcut != nullptr)
+        store_gradient(geometry.dtype, d_shortcut, index, element.shortcut_unit * d_z, shortcut_mode);
       store(geometry.dtype, d_x, index,
-            parameters.gamma[c] * saved.inv_std[c] * (d_z - d_beta / rows - element.x_hat(index, c) * d_gamma / rows));
+            element.x_unit * parameters.gamma[c] * saved.inv_std[c] *
+                (d_z - d_beta / rows - element.x_hat(index, c) * d_gamma / rows));
     }
     gradients.d_beta[c] = static_cast<float>(d_beta);
     gradients.d_gamma[c] = static_cast<float>(d_gamma);

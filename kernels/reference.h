@@ -28,9 +28,9 @@ class ReferenceBackend final : public Backend {
   // input and convolution
   void augment(const AugmentArgs& args) override;
   std::size_t conv2d_scratch_bytes(const ConvGeometry&) override { return 0; }
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override;
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight, void* d_input,
+  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                             GradMode mode, void* scratch) override;
   void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
                               void* scratch) override;
@@ -41,8 +41,9 @@ class ReferenceBackend final : public Backend {
   void norm_act_backward(const NormActBackwardArgs& args) override;
 
   // head
-  void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) override;
-  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) override;
+  void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output) override;
+  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
+                             void* d_input) override;
   void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
                       float* output) override;
   void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
@@ -57,6 +58,7 @@ class ReferenceBackend final : public Backend {
   void weights_from_fixed(const FixedForwardArgs& args) override;
   void fixed_step(const FixedStepArgs& args) override;
   std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>&) override { return 0; }
+  void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override;
   void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                 float* parameter, float* momentum) override;
 };

@@ -8,7 +8,8 @@
 
 namespace bsq {
 
-void ReferenceBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) {
+void ReferenceBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit,
+                                            float* output) {
   for (int n = 0; n < geometry.batch; ++n) {
     for (int c = 0; c < geometry.channels; ++c) {
       double sum = 0;
@@ -16,18 +17,19 @@ void ReferenceBackend::average_pool_forward(const PoolGeometry& geometry, const 
         const std::int64_t index = (std::int64_t{n} * geometry.pixels + pixel) * geometry.channels + c;
         sum += reference::load(geometry.dtype, input, index);
       }
-      output[std::int64_t{n} * geometry.channels + c] = static_cast<float>(sum / geometry.pixels);
+      output[std::int64_t{n} * geometry.channels + c] = static_cast<float>(unit.value() * sum / geometry.pixels);
     }
   }
 }
 
-void ReferenceBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) {
+void ReferenceBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
+                                             void* d_input) {
   for (int n = 0; n < geometry.batch; ++n) {
     for (int pixel = 0; pixel < geometry.pixels; ++pixel) {
       for (int c = 0; c < geometry.channels; ++c) {
         const std::int64_t index = (std::int64_t{n} * geometry.pixels + pixel) * geometry.channels + c;
         const double d_mean = d_output[std::int64_t{n} * geometry.channels + c];
-        reference::store(geometry.dtype, d_input, index, d_mean / geometry.pixels);
+        reference::store(geometry.dtype, d_input, index, unit.value() * d_mean / geometry.pixels);
       }
     }
   }

@@ -3,6 +3,8 @@
 // between.
 #include "kernels/reference.h"
 
+#include "kernels/reference_elements.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -19,10 +21,40 @@ double plane_weight(int bits, int b) {
   return (1 << (bits - 1 - b)) / levels_of(bits);
 }
 
-/// q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1). Half-to-even is symmetric, so v may keep its
-/// sign.
+/// q (2^n - 1) = sign(v) round(|v| (2^n - 1)), v = clamp(u, -1, 1). Half-to-even is symmetric, so v may keep its sign.
+double level_of(double u, int bits) {
+  return std::nearbyint(std::clamp(u, -1.0, 1.0) * levels_of(bits));
+}
+
 double quantized(double u, int bits) {
-  return std::nearbyint(std::clamp(u, -1.0, 1.0) * levels_of(bits)) / levels_of(bits);
+  return level_of(u, bits) / levels_of(bits);
+}
+
+/// Writes weight i of a tensor: s q, or the integer that its unit is to multiply.
+template <typename Tensor>
+void store_weight(const Tensor& tensor, float* weights, std::int64_t i, double scale, double level) {
+  if (tensor.storage != WeightStorage::values) {
+    const DType dtype = tensor.storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32;
+    reference::store(dtype, weights + tensor.weight_offset, i, level);
+  } else {
+    weights[tensor.weight_offset + i] =
+        level == 0 ? 0.0F : static_cast<float>(scale * (level / levels_of(tensor.bits)));
+  }
+}
+
+/// dW of weight i from the gradient of what is stored.
+template <typename Tensor>
+double true_gradient(const Tensor& tensor, const float* d_weights, std::int64_t i, double scale) {
+  const double stored = d_weights[tensor.weight_offset + i];
+  if (tensor.storage == WeightStorage::values) return stored;
+  return scale == 0 ? 0 : stored * levels_of(tensor.bits) / scale;
+}
+
+/// s dW, which needs no division by s where the gradient is that of integers.
+template <typename Tensor>
+double scaled_gradient(const Tensor& tensor, const float* d_weights, std::int64_t i, double scale) {
+  const double stored = d_weights[tensor.weight_offset + i];
+  return tensor.storage == WeightStorage::values ? stored * scale : stored * levels_of(tensor.bits);
 }
 
 /// PyTorch's SGD: v = momentum v + g + weight_decay x; x -= learning_rate v.
@@ -52,14 +84,14 @@ double plane_sum(const PlaneTensor& tensor, const float* planes, std::int64_t i)
 }  // namespace
 
 void ReferenceBackend::weights_from_planes(const PlanesForwardArgs& args) {
-  const auto& [tensors, planes, scales, weights, plane_norms, inputs, metrics, scratch] = args;
+  const auto& [tensors, planes, scales, weights, weight_units, plane_norms, inputs, metrics, scratch] = args;
   double penalty = 0;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const PlaneTensor& tensor = tensors.device[t];
-    for (std::int64_t i = 0; i < tensor.numel; ++i) {
-      weights[tensor.weight_offset + i] =
-          static_cast<float>(scales[t] * quantized(plane_sum(tensor, planes, i), tensor.bits));
-    }
+    for (std::int64_t i = 0; i < tensor.numel; ++i)
+      store_weight(tensor, weights, i, scales[t], level_of(plane_sum(tensor, planes, i), tensor.bits));
+    if (tensor.storage != WeightStorage::values)
+      weight_units[t] = static_cast<float>(scales[t] / levels_of(tensor.bits));
     for (int b = 0; b < tensor.bits; ++b) {
       double square_sum = 0;
       for (std::int64_t i = 0; i < tensor.numel; ++i) {
@@ -84,10 +116,9 @@ void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
     const double scale = scales[t];
     double d_scale = 0;
     for (std::int64_t i = 0; i < tensor.numel; ++i) {
-      const double d_weight = d_weights[tensor.weight_offset + i];
-      d_scale += quantized(plane_sum(tensor, planes, i), tensor.bits) * d_weight;
+      d_scale += quantized(plane_sum(tensor, planes, i), tensor.bits) * true_gradient(tensor, d_weights, i, scale);
       for (int b = 0; b < tensor.bits; ++b) {
-        const double straight_through = plane_weight(tensor.bits, b) * scale * d_weight;
+        const double straight_through = plane_weight(tensor.bits, b) * scaled_gradient(tensor, d_weights, i, scale);
         const double shrink = double{alpha} * tensor.penalty_weight / plane_norms[tensor.first_plane + b];
         const auto step = [&](std::int64_t index, double data_gradient) {
           const double x = planes[index];
@@ -103,12 +134,14 @@ void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
 }
 
 void ReferenceBackend::weights_from_fixed(const FixedForwardArgs& args) {
-  const auto& [tensors, u, scales, weights] = args;
+  const auto& [tensors, u, scales, weights, weight_units] = args;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const FixedTensor& tensor = tensors.device[t];
-    for (std::int64_t i = tensor.weight_offset; i < tensor.weight_offset + tensor.numel; ++i) {
-      weights[i] = tensor.bits == 0 ? 0.0F : static_cast<float>(scales[t] * quantized(u[i], tensor.bits));
-    }
+    const int bits = std::max(tensor.bits, 1);
+    for (std::int64_t i = 0; i < tensor.numel; ++i)
+      store_weight(tensor, weights, i, scales[t],
+                   tensor.bits == 0 ? 0.0 : level_of(u[tensor.weight_offset + i], tensor.bits));
+    if (tensor.storage != WeightStorage::values) weight_units[t] = static_cast<float>(scales[t] / levels_of(bits));
   }
 }
 
@@ -120,13 +153,19 @@ void ReferenceBackend::fixed_step(const FixedStepArgs& args) {
     if (tensor.bits == 0) continue;
     const double scale = scales[t];
     double d_scale = 0;
-    for (std::int64_t i = tensor.weight_offset; i < tensor.weight_offset + tensor.numel; ++i) {
-      d_scale += quantized(u[i], tensor.bits) * d_weights[i];
-      const double moved = sgd_updated(u[i], scale * d_weights[i], rule, learning_rate, u_momentum[i]);
-      u[i] = static_cast<float>(std::clamp(moved, -1.0, 1.0));
+    for (std::int64_t i = 0; i < tensor.numel; ++i) {
+      float& value = u[tensor.weight_offset + i];
+      d_scale += quantized(value, tensor.bits) * true_gradient(tensor, d_weights, i, scale);
+      const double moved = sgd_updated(value, scaled_gradient(tensor, d_weights, i, scale), rule, learning_rate,
+                                       u_momentum[tensor.weight_offset + i]);
+      value = static_cast<float>(std::clamp(moved, -1.0, 1.0));
     }
     scales[t] = static_cast<float>(sgd_updated(scale, d_scale, rule, learning_rate, scale_momentum[t]));
   }
+}
+
+void ReferenceBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {
+  for (std::int64_t i = 0; i < numel; ++i) reference::store(DType::bf16, rounded, i, values[i]);
 }
 
 void ReferenceBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -50,11 +51,24 @@ struct Shape {
   friend constexpr bool operator==(const Shape&, const Shape&) = default;
 };
 
+/// What a stored 1 is worth: the product of two numbers in device memory, each 1 where null. Integer levels are stored
+/// as such, so that convolutions of them are exact; gradients are those with respect to what is stored. METHOD 9.
+struct TensorUnit {
+  float* activation = nullptr;    // S / (2^k - 1) of the activations that a tensor holds, or was computed from
+  const float* weight = nullptr;  // s / (2^n - 1) of the weights, likewise
+
+  /// For code that runs where the numbers are.
+  constexpr float value() const {
+    return (activation == nullptr ? 1.0F : *activation) * (weight == nullptr ? 1.0F : *weight);
+  }
+};
+
 /// Non-owning, trivially copied. Owners are bsq::Buffer (engine/buffer.h).
 struct TensorView {
   DType dtype = DType::f32;
   Shape shape;
   void* data = nullptr;
+  TensorUnit unit = {};
 
   template <typename T>
   T* as() const {
@@ -76,7 +90,7 @@ struct ConvGeometry {
   int kernel = 3;
   int stride = 1;
   int padding = 1;
-  DType dtype = DType::f32;  // of input, output and their gradients; weights and d_weight are float32 always
+  DType dtype = DType::f32;  // of input, weights, output and gradients; d_weight is float32 always
 
   constexpr int out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
   constexpr int out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
@@ -87,7 +101,7 @@ struct ConvGeometry {
   constexpr double flops() const {
     return 2.0 * static_cast<double>(output_shape().numel()) * kernel * kernel * in_channels;
   }
-  friend constexpr bool operator==(const ConvGeometry&, const ConvGeometry&) = default;
+  friend constexpr auto operator<=>(const ConvGeometry&, const ConvGeometry&) = default;
 };
 
 enum class Activation : std::uint8_t { none, relu, relu6, pact };
@@ -189,15 +203,19 @@ struct SgdRule {
   float weight_decay = 1e-4F;
 };
 
+/// How effective weights are stored: as they are, or as the integers q (2^n - 1) that a unit multiplies.
+enum class WeightStorage : std::uint8_t { values, integers, integers_bf16 };
+
 /// One quantized tensor inside the arena of bit planes. Plane b of p starts at plane_offset + b * numel, plane b of n
 /// at plane_offset + (bits + b) * numel; b = 0 is the most significant. The momentum arena has the same layout.
 struct PlaneTensor {
   std::int64_t numel = 0;
-  std::int64_t plane_offset = 0;   // floats
-  std::int64_t weight_offset = 0;  // floats, in the effective weights and in d_weight
-  std::int32_t bits = 0;           // 1..8
-  std::int32_t first_plane = 0;    // index of plane 0 in plane_norms
-  float penalty_weight = 0;        // numel * bits / P of the group penalty
+  std::int64_t plane_offset = 0;                  // floats
+  std::int64_t weight_offset = 0;                 // floats, in the effective weights and in d_weight
+  std::int32_t bits = 0;                          // 1..8
+  WeightStorage storage = WeightStorage::values;  // integers_bf16: at the same place in bytes
+  std::int32_t first_plane = 0;                   // index of plane 0 in plane_norms
+  float penalty_weight = 0;                       // numel * bits / P of the group penalty
 };
 
 /// One tensor of fixed-point weights: u at weight_offset of its arena, of the effective weights and of d_weight.
@@ -205,6 +223,7 @@ struct FixedTensor {
   std::int64_t numel = 0;
   std::int64_t weight_offset = 0;
   std::int32_t bits = 0;  // 0: the tensor is zero and stays zero
+  WeightStorage storage = WeightStorage::values;
 };
 
 /// A table both sides can read: `host` for sizes, `device` for kernels. The same memory on the CPU.

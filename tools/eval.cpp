@@ -7,6 +7,7 @@
 #include "engine/evaluator.h"
 #include "kernels/error.h"
 #include "tools/arguments.h"
+#include "tools/device.h"
 #include "tools/networks.h"
 #include "tools/precision_text.h"
 #include "tools/ranks.h"
@@ -141,7 +142,7 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
   DeviceMemory memory(backend);
   Network network =
       network_factory(config, images)(activation_from_name(block_activation(config.quant)), config.quant.act_bits);
-  Model model(memory, std::move(network), config.seed, {.max_bits = kMaxBits},
+  Model model(memory, std::move(network), dtype, config.seed, {.max_bits = kMaxBits},
               [&](const ArenaLayout& layout) { return weights_to_evaluate(file, layout, config, options); });
   model.load_plain(file);
   ResidentSource source(memory, images, "test");
@@ -149,7 +150,7 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
                            .width = images.width,
                            .mean = to_floats(config.data.mean),
                            .std = to_floats(config.data.std)};
-  Evaluator evaluator(memory, model, source, input, config.data.eval_batch_size, dtype, ranks);
+  Evaluator evaluator(memory, model, source, input, config.data.eval_batch_size, ranks);
   return {std::string(model.quantized().form()), evaluator.run(),
           summarize_precision(model.host_weights(), model.network())};
 }
@@ -197,9 +198,7 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   data.train_per_class = 1;  // only the test set is looked at
   const ImageSet images = load_datasets(data).test;
   check_classes(file, images);
-  const auto backend = make_backend(config.device, {.threads = threads_of(config, ranks)});
-  console.info("device: " + backend->describe());
-  check_reaches(ranks, *backend);
+  const auto backend = open_device(config, console, ranks);
   const Evaluation evaluation = evaluate(file, config, options, images, *backend, ranks);
   const std::uintmax_t file_bytes = fs::file_size(file.path);
   (options.json ? print_json : print_text)(file, config, evaluation, file_bytes);

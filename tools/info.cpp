@@ -9,13 +9,15 @@
 
 #include <sstream>
 #include <thread>
+#include <utility>
 
 namespace bsq {
 
 int info_command(const Arguments& arguments) {
   CLI::App app("Shows version, build, machine and device.", "bsq info");
   if (!parse_arguments(app, arguments)) return 0;
-  const auto backend = make_backend("auto", {});
+  CudaSearch cuda = find_cuda({});
+  const auto backend = cuda.backend != nullptr ? std::move(cuda.backend) : make_backend("cpu", {});
   std::string why;
   const bool has_bf16 = backend->supports(DType::bf16, why);
   fmt::print("bsq        {}\n", full_version());
@@ -23,9 +25,9 @@ int info_command(const Arguments& arguments) {
   fmt::print("libraries  {}\n", library_versions());
   fmt::print("machine    {}, {} cores ({})\n", cpu_name(), std::thread::hardware_concurrency(), host_name());
   fmt::print("device     {}\n", backend->describe());
-  std::istringstream cuda(find_cuda().text);
+  std::istringstream cuda_lines(cuda.text);
   const char* label = "cuda";
-  for (std::string line; std::getline(cuda, line); label = "") fmt::print("{:<9}  {}\n", label, line);
+  for (std::string line; std::getline(cuda_lines, line); label = "") fmt::print("{:<9}  {}\n", label, line);
   fmt::print("mpi        {}\n", describe_mpi());
   fmt::print("precision  fp32{}\n", has_bf16 ? ", bf16" : "; no bf16: " + why);
   return 0;

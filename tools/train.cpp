@@ -5,6 +5,7 @@
 #include "kernels/error.h"
 #include "tools/arguments.h"
 #include "tools/build_info.h"
+#include "tools/device.h"
 #include "tools/networks.h"
 #include "tools/ranks.h"
 #include "tools/run_files.h"
@@ -184,9 +185,7 @@ class TrainRun {
     console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
                               data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
                               config_.data.kind));
-    const auto backend = make_backend(config_.device, {.threads = threads_of(config_, ranks_)});
-    console_.info("device: " + backend->describe());
-    check_reaches(ranks_, *backend);
+    const auto backend = open_device(config_, console_, ranks_);
     if (ranks_.world() > 1) console_.info(ranks_text());
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,

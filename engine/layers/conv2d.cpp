@@ -30,10 +30,19 @@ double Conv2d::flops(std::span<const TensorSpec> inputs) const {
   return geometry(inputs[0].shape, inputs[0].dtype).flops();
 }
 
+TensorUnit Conv2d::output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
+                               float* /*own*/) const {
+  const TensorView& weight = parameters.values[weight_];
+  require(weight.dtype == inputs[0].dtype, "conv2d: filters in {}, input in {}", name_of(weight.dtype),
+          name_of(inputs[0].dtype));
+  require(inputs[0].unit.weight == nullptr, "conv2d: a convolution's output needs a norm before the next one");
+  return {inputs[0].unit.activation, weight.unit.weight};
+}
+
 void Conv2d::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
-  pass.backend.conv2d_forward(geometry(x.shape, x.dtype), x.data, pass.parameters.values[weight_], pass.output.data,
-                              pass.scratch);
+  pass.backend.conv2d_forward(geometry(x.shape, x.dtype), x.data, pass.parameters.values[weight_].data,
+                              pass.output.data, pass.scratch);
 }
 
 void Conv2d::backward(const BackwardPass& pass) const {
@@ -42,8 +51,8 @@ void Conv2d::backward(const BackwardPass& pass) const {
   pass.backend.conv2d_backward_weight(shape, x.data, pass.d_output.data, pass.parameters.gradients[weight_],
                                       pass.scratch);
   if (pass.d_inputs[0].data == nullptr) return;
-  pass.backend.conv2d_backward_data(shape, pass.d_output.data, pass.parameters.values[weight_], pass.d_inputs[0].data,
-                                    pass.modes[0], pass.scratch);
+  pass.backend.conv2d_backward_data(shape, pass.d_output.data, pass.parameters.values[weight_].data,
+                                    pass.d_inputs[0].data, pass.modes[0], pass.scratch);
 }
 
 }  // namespace bsq

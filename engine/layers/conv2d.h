@@ -1,6 +1,6 @@
 // 2-D convolution without bias. Input [N, H, W, I], output [N, H', W', O], weight OHWI; PyTorch's padding rules.
 //
-// Saves nothing. y = x * w;  dx = dy * w^T (d_inputs[0]);  dw = x^T dy.
+// Saves nothing. The unit of y is that of x times that of w. y = x * w;  dx = dy * w^T (d_inputs[0]);  dw = x^T dy.
 #pragma once
 
 #include "engine/layer.h"
@@ -24,6 +24,8 @@ class Conv2d final : public Layer {
   LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const override;
   std::vector<ParameterId> parameters() const override { return {weight_}; }
   double flops(std::span<const TensorSpec> inputs) const override;
+  TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
+                         float* own) const override;
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;
 

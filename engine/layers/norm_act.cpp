@@ -14,11 +14,11 @@ NormActRule NormAct::rule(bool batch_statistics) const {
 }
 
 NormParameters NormAct::parameters(const ParameterMemory& memory) const {
-  return {.gamma = memory.values[ids_.gamma],
-          .beta = memory.values[ids_.beta],
+  return {.gamma = memory.values[ids_.gamma].as<float>(),
+          .beta = memory.values[ids_.beta].as<float>(),
           .running_mean = memory.states[ids_.running_mean],
           .running_var = memory.states[ids_.running_var],
-          .clip = ids_.clip < 0 ? nullptr : memory.values[ids_.clip]};
+          .clip = ids_.clip < 0 ? nullptr : memory.values[ids_.clip].as<float>()};
 }
 
 NormSaved NormAct::saved(void* memory) const {
@@ -44,31 +44,49 @@ std::vector<ParameterId> NormAct::parameters() const {
   return ids;
 }
 
+TensorUnit NormAct::output_unit(std::span<const TensorView> /*inputs*/, const ParameterMemory& /*parameters*/,
+                                float* own) const {
+  return {.activation = options_.act_bits > 0 ? own : nullptr};
+}
+
 void NormAct::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
-  const void* shortcut = pass.inputs.size() == 2 ? pass.inputs[1].data : nullptr;
-  pass.backend.norm_act_forward({geometry(x.shape, x.dtype), rule(pass.training), x.data, shortcut,
-                                 parameters(pass.parameters), saved(pass.saved), pass.output.data, pass.scratch});
+  const TensorView shortcut = pass.inputs.size() == 2 ? pass.inputs[1] : TensorView{};
+  pass.backend.norm_act_forward({.geometry = geometry(x.shape, x.dtype),
+                                 .rule = rule(pass.training),
+                                 .x = x.data,
+                                 .shortcut = shortcut.data,
+                                 .parameters = parameters(pass.parameters),
+                                 .saved = saved(pass.saved),
+                                 .y = pass.output.data,
+                                 .scratch = pass.scratch,
+                                 .x_unit = x.unit,
+                                 .shortcut_unit = shortcut.unit,
+                                 .y_unit = pass.output.unit.activation});
 }
 
 void NormAct::backward(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const bool has_shortcut = pass.inputs.size() == 2;
+  const TensorView shortcut = has_shortcut ? pass.inputs[1] : TensorView{};
   const auto& gradients = pass.parameters.gradients;
-  pass.backend.norm_act_backward({geometry(x.shape, x.dtype),
-                                  rule(true),
-                                  pass.d_output.data,
-                                  x.data,
-                                  has_shortcut ? pass.inputs[1].data : nullptr,
-                                  parameters(pass.parameters),
-                                  saved(pass.saved),
-                                  pass.d_inputs[0].data,
-                                  has_shortcut ? pass.d_inputs[1].data : nullptr,
-                                  has_shortcut ? pass.modes[1] : GradMode::overwrite,
-                                  {.d_gamma = gradients[ids_.gamma],
-                                   .d_beta = gradients[ids_.beta],
-                                   .d_clip = ids_.clip < 0 ? nullptr : gradients[ids_.clip]},
-                                  pass.scratch});
+  pass.backend.norm_act_backward({.geometry = geometry(x.shape, x.dtype),
+                                  .rule = rule(true),
+                                  .d_y = pass.d_output.data,
+                                  .x = x.data,
+                                  .shortcut = shortcut.data,
+                                  .parameters = parameters(pass.parameters),
+                                  .saved = saved(pass.saved),
+                                  .d_x = pass.d_inputs[0].data,
+                                  .d_shortcut = has_shortcut ? pass.d_inputs[1].data : nullptr,
+                                  .shortcut_mode = has_shortcut ? pass.modes[1] : GradMode::overwrite,
+                                  .gradients = {.d_gamma = gradients[ids_.gamma],
+                                                .d_beta = gradients[ids_.beta],
+                                                .d_clip = ids_.clip < 0 ? nullptr : gradients[ids_.clip]},
+                                  .scratch = pass.scratch,
+                                  .x_unit = x.unit,
+                                  .shortcut_unit = shortcut.unit,
+                                  .y_unit = pass.d_output.unit.activation});
 }
 
 }  // namespace bsq

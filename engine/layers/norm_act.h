@@ -1,8 +1,9 @@
 // Batch norm + optional shortcut + activation + activation quantizer in one operation (METHOD 6).
 //
 // inputs[0] x [N, H, W, C], inputs[1] (optional) shortcut of the same shape; output the same. Saves mean, 1/std and
-// max|y|. z = gamma xhat + beta + shortcut;  y = quantize(act(z));  dz = dy act'(z) (straight through the quantizer);
-// d_shortcut = dz;  d_beta = sum dz;  d_gamma = sum dz xhat;  dx = gamma / std (dz - mean(dz) - xhat mean(dz xhat)).
+// max|y|. z = gamma xhat + beta + shortcut;  y = quantize(act(z)), stored as integers;  dz = dy act'(z) (straight
+// through the quantizer); d_shortcut = dz;  d_beta = sum dz;  d_gamma = sum dz xhat;  dx = gamma / std (dz - mean(dz) -
+// xhat mean(dz xhat)).
 #pragma once
 
 #include "engine/layer.h"
@@ -31,6 +32,9 @@ class NormAct final : public Layer {
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const override;
   std::vector<ParameterId> parameters() const override;
+  /// Quantized activations are integer levels: a convolution of them is exact in every precision.
+  TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
+                         float* own) const override;
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;
 

@@ -2,6 +2,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include "kernels/error.h"
+#include "kernels/host_memory.h"
 
 #include <omp.h>
 
@@ -60,12 +61,7 @@ bool CpuBackend::supports(DType dtype, std::string& why) const {
 // ---- memory -----------------------------------------------------------------------------------------------------
 
 void* CpuBackend::allocate(std::size_t size_bytes) {
-  const std::size_t rounded = (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
-  void* data = std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
-  if (data == nullptr)
-    fail(ErrorKind::device, "out of memory: wanted {:.1f} MiB; try a smaller data.batch_size",
-         static_cast<double>(size_bytes) / (1 << 20));
-  return data;
+  return allocate_host_memory(size_bytes);
 }
 
 void CpuBackend::release(void* data) noexcept {
@@ -97,12 +93,12 @@ std::size_t CpuBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
   return convolutions_.scratch_bytes(geometry);
 }
 
-void CpuBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+void CpuBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                                 void* scratch) {
   convolutions_.forward(geometry, input, weight, output, scratch);
 }
 
-void CpuBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+void CpuBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                       void* d_input, GradMode mode, void* scratch) {
   if (mode == GradMode::overwrite) return convolutions_.backward_data(geometry, d_output, weight, d_input, scratch);
   // oneDNN cannot add to d_input here: the gradient goes to the room at the end of the scratch and is added from there.
@@ -134,12 +130,13 @@ void CpuBackend::norm_act_backward(const NormActBackwardArgs& args) {
 
 // ---- head ---------------------------------------------------------------------------------------------------------
 
-void CpuBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) {
-  simd_.average_pool_forward(geometry, input, output);
+void CpuBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output) {
+  simd_.average_pool_forward(geometry, input, unit.value(), output);
 }
 
-void CpuBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) {
-  simd_.average_pool_backward(geometry, d_output, d_input);
+void CpuBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
+                                       void* d_input) {
+  simd_.average_pool_backward(geometry, d_output, unit.value(), d_input);
 }
 
 void CpuBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
@@ -211,6 +208,10 @@ void CpuBackend::weights_from_fixed(const FixedForwardArgs& args) {
 
 void CpuBackend::fixed_step(const FixedStepArgs& args) {
   simd_.fixed_step(args);
+}
+
+void CpuBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {
+  simd_.round_to_bf16(numel, values, rounded);
 }
 
 void CpuBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

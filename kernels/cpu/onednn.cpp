@@ -5,7 +5,6 @@
 #include "kernels/error.h"
 
 #include <algorithm>
-#include <tuple>
 
 namespace bsq {
 namespace {
@@ -35,17 +34,10 @@ ConvolutionDescs::ConvolutionDescs(const ConvGeometry& g) {
   output = Desc({g.batch, g.out_channels, g.out_height(), g.out_width()}, type, Tag::nhwc);
   weight = Desc(weight_dims, type, Tag::any);
   d_weight = Desc(weight_dims, Type::f32, Tag::any);
-  weight_file = Desc(weight_dims, Type::f32, Tag::ohwi);
+  stored_weight = Desc(weight_dims, type, Tag::ohwi);
+  stored_d_weight = Desc(weight_dims, Type::f32, Tag::ohwi);
   strides = {g.stride, g.stride};
   padding = {g.padding, g.padding};
-}
-
-bool ConvolutionCache::Less::operator()(const ConvGeometry& a, const ConvGeometry& b) const {
-  const auto key = [](const ConvGeometry& g) {
-    return std::make_tuple(g.batch, g.height, g.width, g.in_channels, g.out_channels, g.kernel, g.stride, g.padding,
-                           g.dtype);
-  };
-  return key(a) < key(b);
 }
 
 ConvolutionCache::Convolution ConvolutionCache::build(const ConvGeometry& geometry) {
@@ -54,17 +46,19 @@ ConvolutionCache::Convolution ConvolutionCache::build(const ConvGeometry& geomet
   Convolution result;
   result.input_desc = descs.input;
   result.output_desc = descs.output;
-  result.weight_desc = descs.weight_file;
+  result.weight_desc = descs.stored_weight;
+  result.d_weight_desc = descs.stored_d_weight;
 
   const auto fill = [&](Direction& direction, dnnl::primitive primitive, const Desc& weight, const Desc& scratchpad,
                         bool into_primitive) {
     direction.primitive = std::move(primitive);
     direction.weight_desc = weight;
     direction.scratchpad_desc = scratchpad;
-    direction.reorders = weight != result.weight_desc;
+    const Desc& stored = into_primitive ? result.weight_desc : result.d_weight_desc;
+    direction.reorders = weight != stored;
     if (direction.reorders) {
-      const auto reorder = into_primitive ? dnnl::reorder::primitive_desc(engine_, result.weight_desc, engine_, weight)
-                                          : dnnl::reorder::primitive_desc(engine_, weight, engine_, result.weight_desc);
+      const auto reorder = into_primitive ? dnnl::reorder::primitive_desc(engine_, stored, engine_, weight)
+                                          : dnnl::reorder::primitive_desc(engine_, weight, engine_, stored);
       direction.reorder = dnnl::reorder(reorder);
     }
     result.scratch_bytes = std::max(result.scratch_bytes, aligned(weight.get_size()) + aligned(scratchpad.get_size()));
@@ -104,11 +98,11 @@ std::size_t ConvolutionCache::scratch_bytes(const ConvGeometry& geometry) {
   return find(geometry).scratch_bytes;
 }
 
-void ConvolutionCache::forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+void ConvolutionCache::forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                                void* scratch) {
   const Convolution& conv = find(geometry);
   Scratch temporary = carve(conv.forward, scratch);
-  dnnl::memory source(conv.weight_desc, engine_, const_cast<float*>(weight));
+  dnnl::memory source(conv.weight_desc, engine_, const_cast<void*>(weight));
   if (conv.forward.reorders) conv.forward.reorder.execute(stream_, source, temporary.weight);
   conv.forward.primitive.execute(stream_,
                                  {{DNNL_ARG_SRC, dnnl::memory(conv.input_desc, engine_, const_cast<void*>(input))},
@@ -117,11 +111,11 @@ void ConvolutionCache::forward(const ConvGeometry& geometry, const void* input, 
                                   {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
 }
 
-void ConvolutionCache::backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+void ConvolutionCache::backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                      void* d_input, void* scratch) {
   const Convolution& conv = find(geometry);
   Scratch temporary = carve(conv.backward_data, scratch);
-  dnnl::memory source(conv.weight_desc, engine_, const_cast<float*>(weight));
+  dnnl::memory source(conv.weight_desc, engine_, const_cast<void*>(weight));
   if (conv.backward_data.reorders) conv.backward_data.reorder.execute(stream_, source, temporary.weight);
   conv.backward_data.primitive.execute(
       stream_, {{DNNL_ARG_DIFF_DST, dnnl::memory(conv.output_desc, engine_, const_cast<void*>(d_output))},
@@ -134,7 +128,7 @@ void ConvolutionCache::backward_weight(const ConvGeometry& geometry, const void*
                                        float* d_weight, void* scratch) {
   const Convolution& conv = find(geometry);
   Scratch temporary = carve(conv.backward_weight, scratch);
-  dnnl::memory target(conv.weight_desc, engine_, d_weight);
+  dnnl::memory target(conv.d_weight_desc, engine_, d_weight);
   conv.backward_weight.primitive.execute(
       stream_, {{DNNL_ARG_SRC, dnnl::memory(conv.input_desc, engine_, const_cast<void*>(input))},
                 {DNNL_ARG_DIFF_DST, dnnl::memory(conv.output_desc, engine_, const_cast<void*>(d_output))},

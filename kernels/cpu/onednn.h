@@ -1,6 +1,6 @@
 // Everything this project asks of oneDNN: convolutions in NHWC and GEMM. The only header that names its types.
 //
-// Weights are float32 OHWI outside; inside each primitive takes the layout and type it likes best and a reorder (36 K
+// Weights are OHWI outside; inside each primitive takes the layout and type it likes best and a reorder (36 K
 // weights at most in a ResNet-20) brings them there. All temporary memory is the caller's scratch: reordered weights |
 // accumulation buffer | scratchpad.
 #pragma once
@@ -19,9 +19,9 @@ class ConvolutionCache {
   ConvolutionCache() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
 
   std::size_t scratch_bytes(const ConvGeometry& geometry);
-  void forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output, void* scratch);
+  void forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output, void* scratch);
   /// d_input overwritten.
-  void backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight, void* d_input,
+  void backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                      void* scratch);
   void backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
                        void* scratch);
@@ -39,7 +39,8 @@ class ConvolutionCache {
   struct Convolution {
     dnnl::memory::desc input_desc;
     dnnl::memory::desc output_desc;
-    dnnl::memory::desc weight_desc;  // float32 OHWI
+    dnnl::memory::desc weight_desc;    // OHWI, of the geometry's type
+    dnnl::memory::desc d_weight_desc;  // OHWI, float32
     Direction forward;
     Direction backward_data;
     Direction backward_weight;
@@ -54,13 +55,9 @@ class ConvolutionCache {
   Convolution build(const ConvGeometry& geometry);
   Scratch carve(const Direction& direction, void* scratch) const;
 
-  struct Less {
-    bool operator()(const ConvGeometry& a, const ConvGeometry& b) const;
-  };
-
   dnnl::engine engine_;
   dnnl::stream stream_;
-  std::map<ConvGeometry, Convolution, Less> convolutions_;
+  std::map<ConvGeometry, Convolution> convolutions_;
 };
 
 /// C[m, n] = op(A) op(B), row major, float32; op transposes where asked.

@@ -8,10 +8,10 @@
 
 namespace bsq {
 
-/// Activations in NHWC; weights in whatever layout the primitive likes best, `weight_file` is float32 OHWI. Logical
-/// order is NCHW / OIHW.
+/// Activations in NHWC; weights in whatever layout the primitive likes best, `stored` ones in OHWI. Logical order is
+/// NCHW / OIHW.
 struct ConvolutionDescs {
-  dnnl::memory::desc input, output, weight, d_weight, weight_file;
+  dnnl::memory::desc input, output, weight, d_weight, stored_weight, stored_d_weight;
   dnnl::memory::dims strides, padding;
 
   explicit ConvolutionDescs(const ConvGeometry& geometry);

@@ -1,6 +1,6 @@
 // Bit planes of all layers in two launches a direction: effective weights and plane norms, and the whole SGD step.
 //
-// weights_from_planes reads every plane once and writes the weights: (2 n + 1) 4 bytes a weight of n bits.
+// weights_from_planes reads every plane once and writes the weights: 8 n + e bytes a weight of n bits, e = 4 or 2.
 // planes_step reads planes, their momentum and dW, writes planes and momentum: (8 n + 1) 4 bytes a weight.
 // Each launch is followed by a small one that adds up the chunks' partial sums in order.
 #include "kernels/cuda/kernels.h"
@@ -32,8 +32,8 @@ __device__ void reconstruct(const PlanesForwardArgs& args, const PlaneTensor& te
       squares[bit] = fmaf(positive[i], positive[i], fmaf(negative[i], negative[i], squares[bit]));
     }
   }
-  for (int i = 0; i < Width; ++i) scaled[i] = scale * quantize(scaled[i], levels);
-  store<Width>(args.weights + tensor.weight_offset + index, scaled);
+  for (int i = 0; i < Width; ++i) scaled[i] = level_of(scaled[i], levels);
+  store_weights<Width>(tensor, args.weights, index, scaled, scale, levels);
 }
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
@@ -42,6 +42,8 @@ __global__ void reconstruct_weights(PlanesForwardArgs args, float* partials) {
   const Chunk chunk(args.tensors.device, blockIdx.x);
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];
   const float scale = args.scales[chunk.tensor];
+  if (tensor.storage != WeightStorage::values && chunk.begin == 0 && threadIdx.x == 0)
+    args.weight_units[chunk.tensor] = scale / static_cast<float>((1 << tensor.bits) - 1);
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   dispatch_bits(tensor.bits, [&]<int Bits>() {
     float squares[Bits] = {};
@@ -87,7 +89,7 @@ __global__ void finish_norms(PlanesForwardArgs args, int num_tensors, const floa
 
 /// What the step of one tensor needs besides its planes.
 struct StepFactors {
-  float d_scaled;  // dL / d(u levels) for a dW of 1
+  float to_scaled;  // of a stored gradient: gives dL / d(u levels)
   float momentum;
   float learning_rate;
 };
@@ -107,7 +109,7 @@ __device__ void step_plane(float* planes, float* momentum, const float (&old_pla
   store<Width>(planes, moved);
 }
 
-/// Returns q dW, summed over the Width weights.
+/// Returns q times the stored gradient, summed over the Width weights.
 template <int Bits, int Width>
 __device__ float step_weights(const PlanesStepArgs& args, const PlaneTensor& tensor, const StepFactors& factors,
                               std::int64_t index) {
@@ -131,14 +133,14 @@ __device__ float step_weights(const PlanesStepArgs& args, const PlaneTensor& ten
     load<Width>(args.planes + n_at + offset, negative);
     for (int i = 0; i < Width; ++i) {
       scaled[i] += (positive[i] - negative[i]) * weight;
-      slope[i] = d_weight[i] * factors.d_scaled * weight;
+      slope[i] = d_weight[i] * factors.to_scaled * weight;
     }
     step_plane<Width>(args.planes + p_at + offset, args.plane_momentum + p_at + offset, positive, slope, pull, factors);
     for (int i = 0; i < Width; ++i) slope[i] = -slope[i];
     step_plane<Width>(args.planes + n_at + offset, args.plane_momentum + n_at + offset, negative, slope, pull, factors);
   }
   float sum = 0;
-  for (int i = 0; i < Width; ++i) sum = fmaf(quantize(scaled[i], levels), d_weight[i], sum);
+  for (int i = 0; i < Width; ++i) sum = fmaf(level_of(scaled[i], levels) / levels, d_weight[i], sum);
   return sum;
 }
 
@@ -148,7 +150,8 @@ __global__ void step_planes(PlanesStepArgs args, float* partials) {
   const Chunk chunk(args.tensors.device, blockIdx.x);
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
-  const StepFactors factors{args.scales[chunk.tensor] / levels, args.rule.momentum, args.inputs->learning_rate};
+  const GradientFactors gradient(tensor.storage, args.scales[chunk.tensor], levels);
+  const StepFactors factors{gradient.to_u / levels, args.rule.momentum, args.inputs->learning_rate};
   float d_scale = 0;
   dispatch_bits(tensor.bits, [&]<int Bits>() {
     for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
@@ -156,7 +159,7 @@ __global__ void step_planes(PlanesStepArgs args, float* partials) {
     });
   });
   d_scale = reduce_block(d_scale, shared, Sum());
-  if (threadIdx.x == 0) partials[blockIdx.x] = d_scale;
+  if (threadIdx.x == 0) partials[blockIdx.x] = d_scale * gradient.to_true;
 }
 
 }  // namespace

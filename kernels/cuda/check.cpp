@@ -18,8 +18,26 @@ std::string_view from_root(std::string_view file) {
   return root == std::string_view::npos ? file : file.substr(root + 1);
 }
 
-std::string describe(cudaError_t status) {
-  return fmt::format("{} ({})", cudaGetErrorName(status), cudaGetErrorString(status));
+std::string advice(cudaError_t status, const char* otherwise) {
+  switch (status) {
+    case cudaErrorNoDevice:
+      return "is a GPU visible to this process (nvidia-smi, CUDA_VISIBLE_DEVICES)? or set device: cpu";
+    case cudaErrorInsufficientDriver: return "update the NVIDIA driver, or set device: cpu";
+    case cudaErrorDevicesUnavailable: return "end the program that holds the GPU (nvidia-smi), or set device: cpu";
+    case cudaErrorMemoryAllocation:
+      return "try a smaller data.batch_size, or end what else uses the GPU's memory (nvidia-smi)";
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorUnsupportedPtxVersion: return "build bsq for this GPU (CMAKE_CUDA_ARCHITECTURES), or set device: cpu";
+    case cudaErrorSystemNotReady:
+    case cudaErrorSystemDriverMismatch:
+      return "restart the machine, or install the NVIDIA driver anew, or set device: cpu";
+    case cudaErrorIllegalAddress:  // known only when the next call is made
+    case cudaErrorMisalignedAddress:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorLaunchFailure:
+      return std::string("it is an earlier kernel that went wrong, compute-sanitizer says which; ") + kReportIt;
+    default: return otherwise;
+  }
 }
 
 std::string kernel_name(const void* kernel) {
@@ -38,9 +56,24 @@ void forget_error() {
 
 }  // namespace
 
+std::string explain(cudaError_t status, const char* otherwise) {
+  return fmt::format("{} ({}); {}", cudaGetErrorName(status), cudaGetErrorString(status), advice(status, otherwise));
+}
+
 void fail_cuda(cudaError_t status, const char* what, const char* file, int line) {
   forget_error();
-  fail(ErrorKind::device, "{}:{}: {}: {}", from_root(file), line, what, describe(status));
+  fail(ErrorKind::device, "{}:{}: {}: {}", from_root(file), line, what, explain(status));
+}
+
+void fail_library(const char* status, bool is_out_of_memory, const char* what, const char* file, int line) {
+  // The library has a runtime of its own, or none: only the device itself knows.
+  const cudaError_t beneath = cudaDeviceSynchronize();
+  forget_error();
+  // A capture under way is refused the question, which says nothing of the device.
+  if (beneath == cudaSuccess || beneath == cudaErrorStreamCaptureUnsupported)
+    fail(ErrorKind::device, "{}:{}: {}: {}; {}", from_root(file), line, what, status,
+         advice(is_out_of_memory ? cudaErrorMemoryAllocation : cudaErrorUnknown, kReportIt));
+  fail(ErrorKind::device, "{}:{}: {}: {}, after {}", from_root(file), line, what, status, explain(beneath));
 }
 
 void fail_launch(cudaError_t status, const LaunchRequest& request) {
@@ -48,7 +81,7 @@ void fail_launch(cudaError_t status, const LaunchRequest& request) {
   forget_error();
   fail(ErrorKind::device, "{}:{}: launch of {}, grid ({}, {}, {}), block ({}, {}, {}), {} bytes of shared memory: {}",
        from_root(request.file), request.line, name, request.grid.x, request.grid.y, request.grid.z, request.block.x,
-       request.block.y, request.block.z, request.shared_bytes, describe(status));
+       request.block.y, request.block.z, request.shared_bytes, explain(status));
 }
 
 }  // namespace bsq::cuda

@@ -1,6 +1,7 @@
 // cuBLAS thinks in columns: the product c = a b of row-major matrices is c^T = b^T a^T there, operands swapped.
 #include "kernels/cuda/cublas.h"
 
+#include "kernels/cuda/check.h"
 #include "kernels/error.h"
 
 #include <cublas_v2.h>
@@ -9,7 +10,7 @@ namespace bsq::cuda {
 namespace {
 
 [[noreturn]] void fail_cublas(cublasStatus_t status, const char* call, const char* file, int line) {
-  fail(ErrorKind::device, "{}:{}: {}: {}", file, line, call, cublasGetStatusString(status));
+  fail_library(cublasGetStatusString(status), status == CUBLAS_STATUS_ALLOC_FAILED, call, file, line);
 }
 
 #define BSQ_CUBLAS_CHECK(...)                                                                                         \

@@ -49,7 +49,10 @@ Stream::~Stream() {
 
 CudaBackend::CudaBackend(int device, const MathFactory& make_math) : properties_(select_device(device)) {
   if (compute_capability() < kOldestCapability)
-    fail(ErrorKind::device, "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; set device: cpu",
+    fail(ErrorKind::device,
+         "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; choose another GPU with CUDA_VISIBLE_DEVICES, "
+         "or "
+         "set device: cpu",
          properties_.name, properties_.major, properties_.minor);
   math_ = make_math(stream_.get());
 }
@@ -75,10 +78,12 @@ void* CudaBackend::allocate(std::size_t size_bytes) {
     std::size_t free_bytes = 0;
     std::size_t total_bytes = 0;
     BSQ_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
-    fail(ErrorKind::device,
-         "out of device memory: wanted {:.1f} MiB, {:.1f} MiB are free of {:.1f}; try a smaller data.batch_size",
-         static_cast<double>(size_bytes) / kMiB, static_cast<double>(free_bytes) / kMiB,
-         static_cast<double>(total_bytes) / kMiB);
+    fail(
+        ErrorKind::device,
+        "out of device memory: wanted {:.1f} MiB, {:.1f} MiB are free of {:.1f}; try a smaller data.batch_size, or end "
+        "what else uses the GPU's memory (nvidia-smi)",
+        static_cast<double>(size_bytes) / kMiB, static_cast<double>(free_bytes) / kMiB,
+        static_cast<double>(total_bytes) / kMiB);
   }
   BSQ_CUDA_CHECK(status);
   return data;
@@ -129,12 +134,12 @@ std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
   return math_->conv2d_scratch_bytes(geometry);
 }
 
-void CudaBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+void CudaBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                                  void* scratch) {
   math_->conv2d_forward(geometry, input, weight, output, scratch);
 }
 
-void CudaBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+void CudaBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                        void* d_input, GradMode mode, void* scratch) {
   math_->conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
 }
@@ -160,12 +165,14 @@ void CudaBackend::norm_act_backward(const NormActBackwardArgs& args) {
 
 // ---- head -----------------------------------------------------------------------------------------------------------
 
-void CudaBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) {
-  cuda::average_pool_forward(geometry, input, output, stream_.get());
+void CudaBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit,
+                                       float* output) {
+  cuda::average_pool_forward(geometry, input, unit, output, stream_.get());
 }
 
-void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) {
-  cuda::average_pool_backward(geometry, d_output, d_input, stream_.get());
+void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
+                                        void* d_input) {
+  cuda::average_pool_backward(geometry, d_output, unit, d_input, stream_.get());
 }
 
 void CudaBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
@@ -214,6 +221,10 @@ void CudaBackend::weights_from_fixed(const FixedForwardArgs& args) {
 
 void CudaBackend::fixed_step(const FixedStepArgs& args) {
   cuda::fixed_step(args, stream_.get());
+}
+
+void CudaBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {
+  cuda::round_to_bf16(numel, values, rounded, stream_.get());
 }
 
 void CudaBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

@@ -4,6 +4,7 @@
 // same bits, keeps the promised precision and fits the workspace.
 #include "kernels/cuda/cudnn.h"
 
+#include "kernels/cuda/check.h"
 #include "kernels/error.h"
 
 #include <algorithm>
@@ -162,7 +163,9 @@ const char* name_of(ConvolutionPass pass) {
 }  // namespace
 
 void fail_cudnn(cudnnStatus_t status, const char* call, const char* file, int line) {
-  fail(ErrorKind::device, "{}:{}: {}: {}", file, line, call, cudnnGetErrorString(status));
+  const bool is_out_of_memory = status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ||
+                                status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED;
+  fail_library(cudnnGetErrorString(status), is_out_of_memory, call, file, line);
 }
 
 CudnnHandle::CudnnHandle(cudaStream_t stream) {
@@ -233,8 +236,10 @@ ConvolutionPlan::ConvolutionPlan(const CudnnHandle& handle, const ConvGeometry& 
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
     for (const CudnnDescriptor& config : engine_configs(graph, mode))
       if (try_engine(handle, config, options, geometry.dtype)) return;
+  BSQ_CUDA_CHECK(cudaDeviceSynchronize());  // or is it that the device fails whatever it is asked?
   fail(ErrorKind::device,
-       "cuDNN {} has no deterministic {} engine for a {} convolution {}x{}x{}x{} -> {} channels, kernel {}, stride {}",
+       "cuDNN {} has no deterministic {} engine for a {} convolution {}x{}x{}x{} -> {} channels, kernel {}, stride {}; "
+       "set device: cpu",
        cudnn_version(), name_of(pass), bsq::name_of(geometry.dtype), geometry.batch, geometry.height, geometry.width,
        geometry.in_channels, geometry.out_channels, geometry.kernel, geometry.stride);
 }

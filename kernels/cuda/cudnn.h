@@ -12,7 +12,7 @@
 
 namespace bsq::cuda {
 
-/// Throws Error(device) "<file>:<line>: <call>: <text of the status>".
+/// As fail_library().
 [[noreturn]] void fail_cudnn(cudnnStatus_t status, const char* call, const char* file, int line);
 
 class CudnnHandle {

@@ -31,15 +31,18 @@ class DenseMath {
   virtual std::string describe() const = 0;
   /// Chooses the algorithms of a geometry when it is first asked; all later calls find them chosen.
   virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
-  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                               void* scratch) = 0;
-  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight,
+  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                     void* d_input, GradMode mode, void* scratch) = 0;
   virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                       float* d_weight, void* scratch) = 0;
   /// In float32. `mode`: c is overwritten, or added to.
   virtual void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) = 0;
 };
+
+/// Versions of the libraries that are loaded: "cuDNN 9.19.0, cuBLAS 13.0.2".
+std::string vendor_versions();
 
 /// cuDNN and cuBLAS on `stream`. `allow_tf32`: float32 products may round their operands to tf32.
 std::unique_ptr<DenseMath> make_vendor_math(cudaStream_t stream, bool allow_tf32);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/port.h"
+#include "kernels/types.h"
 
 namespace bsq::cuda {
 
@@ -11,6 +12,11 @@ constexpr unsigned kFullMask = 0xFFFFFFFFU;
 /// How many elements one access of 16 bytes moves: 4 floats or 8 bf16.
 template <typename T>
 inline constexpr int kVectorWidth = 16 / static_cast<int>(sizeof(T));
+
+/// TensorUnit::value() on the device.
+__device__ inline float value_of(const TensorUnit& unit) {
+  return (unit.activation == nullptr ? 1.0F : *unit.activation) * (unit.weight == nullptr ? 1.0F : *unit.weight);
+}
 
 // ---- loads and stores: Width is 1 or kVectorWidth<T>; vectors are 16-byte aligned -----------------------------------
 

@@ -1,7 +1,7 @@
-// Two passes over flat arrays: rounding to bf16 (the weights that a bf16 convolution multiplies), and adding one
+// Two passes over flat arrays: rounding to bf16 (float weights that a bf16 convolution multiplies), and adding one
 // gradient to another.
 //
-// cast_to_bf16 reads 4 and writes 2 bytes an element; add reads 2 e and writes e, e = bytes of an element.
+// round_to_bf16 reads 4 and writes 2 bytes an element; add reads 2 e and writes e, e = bytes of an element.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/kernels.h"
 
@@ -21,7 +21,7 @@ __device__ std::int64_t first_element(int width) {
 }
 
 // grid ceil(numel / (kCastWidth kThreads)), block kThreads, one thread per kCastWidth elements
-__global__ void round_to_bf16(std::int64_t numel, const float* from, __nv_bfloat16* to) {
+__global__ void round_elements(std::int64_t numel, const float* from, __nv_bfloat16* to) {
   constexpr int half = kVectorWidth<float>;
   const std::int64_t first = first_element(kCastWidth);
   if (first + kCastWidth <= numel) {
@@ -63,10 +63,10 @@ void run_add(std::int64_t numel, const void* addend, void* sum, cudaStream_t str
 
 }  // namespace
 
-void cast_to_bf16(std::int64_t numel, const float* from, void* to, cudaStream_t stream) {
+void round_to_bf16(std::int64_t numel, const float* values, void* rounded, cudaStream_t stream) {
   if (numel == 0) return;  // a grid has a block at least
-  launch(round_to_bf16, blocks_of(numel, kCastWidth), kThreads, 0, stream, numel, from,
-         static_cast<__nv_bfloat16*>(to));
+  launch(round_elements, blocks_of(numel, kCastWidth), kThreads, 0, stream, numel, values,
+         static_cast<__nv_bfloat16*>(rounded));
 }
 
 void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream) {

@@ -1,6 +1,7 @@
 // Fixed-point weights of all layers: the weights a convolution reads, and the SGD step of what is trained.
 //
-// weights_from_fixed moves 8 bytes a weight; fixed_step 20: u, its momentum and dW read, u and momentum written.
+// weights_from_fixed moves 8 bytes a weight, 6 where it writes bf16; fixed_step 20: u, its momentum and dW read, u and
+// momentum written.
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/scale_step.cuh"
 #include "kernels/cuda/weight_chunks.cuh"
@@ -12,19 +13,22 @@ namespace {
 __global__ void round_weights(FixedForwardArgs args) {
   const Chunk chunk(args.tensors.device, blockIdx.x);
   const FixedTensor tensor = args.tensors.device[chunk.tensor];
-  const auto levels = static_cast<float>((1 << tensor.bits) - 1);
+  const float levels = tensor.bits == 0 ? 1.0F : static_cast<float>((1 << tensor.bits) - 1);
   const float scale = args.scales[chunk.tensor];
+  if (tensor.storage != WeightStorage::values && chunk.begin == 0 && threadIdx.x == 0)
+    args.weight_units[chunk.tensor] = scale / levels;
   for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
     float value[Width];
     load<Width>(args.u + tensor.weight_offset + index, value);
-    for (int i = 0; i < Width; ++i) value[i] = tensor.bits == 0 ? 0.0F : scale * quantize(value[i] * levels, levels);
-    store<Width>(args.weights + tensor.weight_offset + index, value);
+    for (int i = 0; i < Width; ++i) value[i] = tensor.bits == 0 ? 0.0F : level_of(value[i] * levels, levels);
+    store_weights<Width>(tensor, args.weights, index, value, scale, levels);
   });
 }
 
-/// Returns q dW, summed over the Width weights.
+/// Returns q times the stored gradient, summed over the Width weights. `to_u`: what the stored gradient gives dL / du
+/// with.
 template <int Width>
-__device__ float step_weights(const FixedStepArgs& args, float scale, float levels, float learning_rate,
+__device__ float step_weights(const FixedStepArgs& args, float to_u, float levels, float learning_rate,
                               std::int64_t at) {
   float value[Width];
   float d_weight[Width];
@@ -34,8 +38,8 @@ __device__ float step_weights(const FixedStepArgs& args, float scale, float leve
   load<Width>(args.u_momentum + at, velocity);
   float sum = 0;
   for (int i = 0; i < Width; ++i) {
-    sum = fmaf(quantize(value[i] * levels, levels), d_weight[i], sum);
-    const float gradient = fmaf(scale, d_weight[i], args.rule.weight_decay * value[i]);
+    sum = fmaf(level_of(value[i] * levels, levels) / levels, d_weight[i], sum);
+    const float gradient = fmaf(to_u, d_weight[i], args.rule.weight_decay * value[i]);
     value[i] = clamped(sgd_moved(value[i], gradient, args.rule.momentum, learning_rate, velocity[i]), -1.0F, 1.0F);
   }
   store<Width>(args.u_momentum + at, velocity);
@@ -50,13 +54,14 @@ __global__ void step_fixed(FixedStepArgs args, float* partials) {
   const FixedTensor tensor = args.tensors.device[chunk.tensor];
   if (tensor.bits == 0) return;  // the whole block: nothing of this tensor moves
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
-  const float scale = args.scales[chunk.tensor];
+  const GradientFactors factors(tensor.storage, args.scales[chunk.tensor], levels);
   float d_scale = 0;
   for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
-    d_scale += step_weights<Width>(args, scale, levels, args.inputs->learning_rate, tensor.weight_offset + index);
+    d_scale +=
+        step_weights<Width>(args, factors.to_u, levels, args.inputs->learning_rate, tensor.weight_offset + index);
   });
   d_scale = reduce_block(d_scale, shared, Sum());
-  if (threadIdx.x == 0) partials[blockIdx.x] = d_scale;
+  if (threadIdx.x == 0) partials[blockIdx.x] = d_scale * factors.to_true;
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace {
 
 // grid (batch, column tiles), block kTileThreads, one thread per vector of a pixel at a time
 template <typename T, int Width>
-__global__ void pool_forward(ChannelTiles tiles, const T* input, float* output) {
+__global__ void pool_forward(ChannelTiles tiles, const T* input, TensorUnit unit, float* output) {
   BSQ_SHARED(float, shared, [kTileThreads * Width]);
   TilePlace place(tiles);
   const std::int64_t sample = blockIdx.x;
@@ -24,19 +24,21 @@ __global__ void pool_forward(ChannelTiles tiles, const T* input, float* output) 
   }
   reduce_lanes<Width>(tiles, place, sum, shared, Sum());
   if (!place.active || place.lane != 0) return;
+  const float factor = value_of(unit);
   for (int i = 0; i < Width; ++i)
-    output[sample * tiles.channels + place.channel + i] = sum[i] / static_cast<float>(tiles.rows);
+    output[sample * tiles.channels + place.channel + i] = factor * sum[i] / static_cast<float>(tiles.rows);
 }
 
 // grid (batch, column tiles), block kTileThreads, one thread per vector of a pixel at a time
 template <typename T, int Width>
-__global__ void pool_backward(ChannelTiles tiles, const float* d_output, T* d_input) {
+__global__ void pool_backward(ChannelTiles tiles, const float* d_output, TensorUnit unit, T* d_input) {
   const TilePlace place(tiles);
   if (!place.active) return;
   const std::int64_t sample = blockIdx.x;
+  const float factor = value_of(unit);
   float share[Width];
   for (int i = 0; i < Width; ++i)
-    share[i] = d_output[sample * tiles.channels + place.channel + i] / static_cast<float>(tiles.rows);
+    share[i] = factor * d_output[sample * tiles.channels + place.channel + i] / static_cast<float>(tiles.rows);
   for (std::int64_t pixel = place.lane; pixel < tiles.rows; pixel += tiles.lanes)
     store<Width>(d_input + (sample * tiles.rows + pixel) * tiles.channels + place.channel, share);
 }
@@ -50,17 +52,19 @@ ChannelTiles tiles_of(const PoolGeometry& geometry) {
 }
 
 template <typename T>
-void run_pool_forward(const PoolGeometry& geometry, const void* input, float* output, cudaStream_t stream) {
+void run_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output,
+                      cudaStream_t stream) {
   const ChannelTiles tiles = tiles_of<T>(geometry);
   const auto kernel = tiles.width == 1 ? pool_forward<T, 1> : pool_forward<T, kVectorWidth<T>>;
-  launch(kernel, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, static_cast<const T*>(input), output);
+  launch(kernel, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, static_cast<const T*>(input), unit, output);
 }
 
 template <typename T>
-void run_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input, cudaStream_t stream) {
+void run_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit, void* d_input,
+                       cudaStream_t stream) {
   const ChannelTiles tiles = tiles_of<T>(geometry);
   const auto kernel = tiles.width == 1 ? pool_backward<T, 1> : pool_backward<T, kVectorWidth<T>>;
-  launch(kernel, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, d_output, static_cast<T*>(d_input));
+  launch(kernel, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, d_output, unit, static_cast<T*>(d_input));
 }
 
 // ---- bias -----------------------------------------------------------------------------------------------------------
@@ -161,14 +165,16 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
 
 }  // namespace
 
-void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output, cudaStream_t stream) {
-  geometry.dtype == DType::bf16 ? run_pool_forward<__nv_bfloat16>(geometry, input, output, stream)
-                                : run_pool_forward<float>(geometry, input, output, stream);
+void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output,
+                          cudaStream_t stream) {
+  geometry.dtype == DType::bf16 ? run_pool_forward<__nv_bfloat16>(geometry, input, unit, output, stream)
+                                : run_pool_forward<float>(geometry, input, unit, output, stream);
 }
 
-void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input, cudaStream_t stream) {
-  geometry.dtype == DType::bf16 ? run_pool_backward<__nv_bfloat16>(geometry, d_output, d_input, stream)
-                                : run_pool_backward<float>(geometry, d_output, d_input, stream);
+void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit, void* d_input,
+                           cudaStream_t stream) {
+  geometry.dtype == DType::bf16 ? run_pool_backward<__nv_bfloat16>(geometry, d_output, unit, d_input, stream)
+                                : run_pool_backward<float>(geometry, d_output, unit, d_input, stream);
 }
 
 void fill_with_bias(const LinearGeometry& geometry, const float* bias, float* output, cudaStream_t stream) {

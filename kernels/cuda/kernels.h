@@ -16,8 +16,7 @@ namespace bsq::cuda {
 void augment(const AugmentArgs& args, cudaStream_t stream);
 
 // ---- around a convolution (elementwise.cu): all pointers are 16-byte aligned ---------------------------------------
-/// to [numel] bf16 = from, rounded to nearest even.
-void cast_to_bf16(std::int64_t numel, const float* from, void* to, cudaStream_t stream);
+void round_to_bf16(std::int64_t numel, const float* values, void* rounded, cudaStream_t stream);
 /// sum += addend, both [numel] of `dtype`.
 void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream);
 
@@ -28,8 +27,10 @@ void norm_act_forward(const NormActForwardArgs& args, cudaStream_t stream);
 void norm_act_backward(const NormActBackwardArgs& args, cudaStream_t stream);
 
 // ---- head (head.cu) -------------------------------------------------------------------------------------------------
-void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output, cudaStream_t stream);
-void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input, cudaStream_t stream);
+void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output,
+                          cudaStream_t stream);
+void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit, void* d_input,
+                           cudaStream_t stream);
 /// output [N, O]: every row becomes `bias`, for a matrix product to be added.
 void fill_with_bias(const LinearGeometry& geometry, const float* bias, float* output, cudaStream_t stream);
 /// d_bias [O] = column sums of d_output.

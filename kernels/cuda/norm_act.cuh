@@ -27,21 +27,30 @@ struct Clamp {
   __device__ bool passes(float z) const { return !clamps || (z > 0.0F && z < ceiling); }
 };
 
-/// What `Width` neighbouring channels are normalized with.
+/// What `Width` neighbouring channels are normalized with. x and shortcut are given as they are stored.
 template <int Width>
 struct Normalization {
+  float x_unit;
+  float shortcut_unit;
   float mean[Width];
   float scale[Width];
   float beta[Width];
 
-  __device__ Normalization(const NormParameters& parameters, const NormSaved& saved, int channel) {
+  /// `args`: of forward or backward.
+  template <typename Args>
+  __device__ Normalization(const Args& args, int channel)
+      : x_unit(value_of(args.x_unit)), shortcut_unit(value_of(args.shortcut_unit)) {
     for (int i = 0; i < Width; ++i) {
-      mean[i] = saved.mean[channel + i];
-      scale[i] = parameters.gamma[channel + i] * saved.inv_std[channel + i];
-      beta[i] = parameters.beta[channel + i];
+      mean[i] = args.saved.mean[channel + i];
+      scale[i] = args.parameters.gamma[channel + i] * args.saved.inv_std[channel + i];
+      beta[i] = args.parameters.beta[channel + i];
     }
   }
-  __device__ float z(float x, float shortcut, int i) const { return fmaf(x - mean[i], scale[i], beta[i]) + shortcut; }
+  /// x - mean
+  __device__ float centred(float x, int i) const { return fmaf(x, x_unit, -mean[i]); }
+  __device__ float z(float x, float shortcut, int i) const {
+    return fmaf(shortcut, shortcut_unit, fmaf(centred(x, i), scale[i], beta[i]));
+  }
 };
 
 /// Partial sums [row block][field][channel] of the first pass, which the finishing kernel adds up in order.

@@ -11,48 +11,59 @@ namespace {
 
 enum Field { kSum, kProjection, kClipped, kFields };
 
-/// dx = scale dz + slope (x - mean) + offset; [C] each, behind the partial sums.
+/// d_x = x_unit scale dz + slope (x - mean) + offset; [C] each, behind the partial sums.
 struct Coefficients {
   float* slope = nullptr;
   float* offset = nullptr;
 };
 
-/// A vector of x and dy, and the z it had.
-template <int Width>
+/// A vector of x - mean and dy, and the z it had.
+template <typename T, int Width>
 struct Gradients {
-  float value[Width];
+  float centred[Width];
   float d_y[Width];
   float z[Width];
 
-  template <typename T>
-  __device__ Gradients(const T* x, const T* shortcut, const T* d_y_from, std::int64_t at,
-                       const Normalization<Width>& normalization) {
+  __device__ Gradients(const NormActBackwardArgs& args, std::int64_t at, const Normalization<Width>& normalization,
+                       float dy_factor) {
+    float value[Width];
     float addend[Width] = {};
-    load<Width>(x + at, value);
-    load<Width>(d_y_from + at, d_y);
-    if (shortcut != nullptr) load<Width>(shortcut + at, addend);
-    for (int i = 0; i < Width; ++i) z[i] = normalization.z(value[i], addend[i], i);
+    load<Width>(static_cast<const T*>(args.x) + at, value);
+    load<Width>(static_cast<const T*>(args.d_y) + at, d_y);
+    if (args.shortcut != nullptr) load<Width>(static_cast<const T*>(args.shortcut) + at, addend);
+    for (int i = 0; i < Width; ++i) {
+      centred[i] = normalization.centred(value[i], i);
+      z[i] = normalization.z(value[i], addend[i], i);
+      d_y[i] *= dy_factor;
+    }
   }
 };
 
+/// dy of a d_y with respect to levels.
+__device__ float dy_per_stored(const NormActBackwardArgs& args) {
+  if (args.y_unit == nullptr) return 1.0F;
+  return *args.y_unit == 0.0F ? 0.0F : 1.0F / *args.y_unit;
+}
+
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void sum_gradients(ChannelTiles tiles, Activation activation, const T* x, const T* shortcut, const T* d_y,
-                              NormParameters parameters, NormSaved saved, PartialTable partials) {
+__global__ void sum_gradients(ChannelTiles tiles, NormActBackwardArgs args, PartialTable partials) {
   BSQ_SHARED(float, shared, [kTileThreads * Width]);
   const TilePlace place(tiles);
+  const Activation activation = args.rule.activation;
   float sum[Width] = {};
   float projection[Width] = {};
   float clipped[Width] = {};
   if (place.active) {
-    const Normalization<Width> normalization(parameters, saved, place.channel);
-    const Clamp clamp(activation, parameters.clip);
+    const Normalization<Width> normalization(args, place.channel);
+    const Clamp clamp(activation, args.parameters.clip);
+    const float dy_factor = dy_per_stored(args);
     for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
-      const Gradients<Width> at(x, shortcut, d_y, row * tiles.channels + place.channel, normalization);
+      const Gradients<T, Width> at(args, row * tiles.channels + place.channel, normalization, dy_factor);
       for (int i = 0; i < Width; ++i) {
         const float d_z = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
         sum[i] += d_z;
-        projection[i] = fmaf(d_z, at.value[i] - normalization.mean[i], projection[i]);
+        projection[i] = fmaf(d_z, at.centred[i], projection[i]);
         if (at.z[i] >= clamp.ceiling) clipped[i] += at.d_y[i];
       }
     }
@@ -70,10 +81,11 @@ __global__ void sum_gradients(ChannelTiles tiles, Activation activation, const T
 }
 
 // grid 1, block (kFinishChannels, kFinishLanes), one column of threads per channel
-__global__ void finish_gradients(ChannelTiles tiles, Activation activation, PartialTable partials,
-                                 NormParameters parameters, NormSaved saved, NormGradients gradients,
+__global__ void finish_gradients(ChannelTiles tiles, NormActBackwardArgs args, PartialTable partials,
                                  Coefficients coefficients) {
   BSQ_SHARED(double, shared, [kFinishChannels * kFinishLanes]);
+  const Activation activation = args.rule.activation;
+  const double x_unit = value_of(args.x_unit);
   const auto rows = static_cast<double>(tiles.rows);
   double d_clip = 0;
   for (int first = 0; first < tiles.channels; first += kFinishChannels) {
@@ -83,49 +95,50 @@ __global__ void finish_gradients(ChannelTiles tiles, Activation activation, Part
     if (activation == Activation::pact)
       d_clip += combine_row_blocks(partials, tiles.row_blocks, kClipped, channel, 0.0, shared, Sum());
     if (threadIdx.y != 0 || channel >= tiles.channels) continue;
-    const double inv_std = saved.inv_std[channel];
-    const double scale = parameters.gamma[channel] * inv_std;
-    gradients.d_beta[channel] = static_cast<float>(sum);
-    gradients.d_gamma[channel] = static_cast<float>(projection * inv_std);
+    const double inv_std = args.saved.inv_std[channel];
+    const double scale = x_unit * args.parameters.gamma[channel] * inv_std;
+    args.gradients.d_beta[channel] = static_cast<float>(sum);
+    args.gradients.d_gamma[channel] = static_cast<float>(projection * inv_std);
     coefficients.slope[channel] = static_cast<float>(-scale * inv_std * inv_std * projection / rows);
     coefficients.offset[channel] = static_cast<float>(-scale * sum / rows);
   }
   if (activation != Activation::pact || threadIdx.y != 0) return;
   d_clip = reduce_warp(d_clip, Sum());  // the threads of lane 0 are a warp
-  if (threadIdx.x == 0) *gradients.d_clip = static_cast<float>(d_clip);
+  if (threadIdx.x == 0) *args.gradients.d_clip = static_cast<float>(d_clip);
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void write_gradients(ChannelTiles tiles, Activation activation, const T* x, const T* shortcut, const T* d_y,
-                                NormParameters parameters, NormSaved saved, Coefficients coefficients, T* d_x,
-                                T* d_shortcut, GradMode shortcut_mode) {
+__global__ void write_gradients(ChannelTiles tiles, NormActBackwardArgs args, Coefficients coefficients) {
   const TilePlace place(tiles);
   if (!place.active) return;
-  const Normalization<Width> normalization(parameters, saved, place.channel);
-  const Clamp clamp(activation, parameters.clip);
+  auto* d_x = static_cast<T*>(args.d_x);
+  auto* d_shortcut = static_cast<T*>(args.d_shortcut);
+  const Normalization<Width> normalization(args, place.channel);
+  const Clamp clamp(args.rule.activation, args.parameters.clip);
+  const float dy_factor = dy_per_stored(args);
+  float scale[Width];
   float slope[Width];
   float offset[Width];
   for (int i = 0; i < Width; ++i) {
+    scale[i] = normalization.scale[i] * normalization.x_unit;
     slope[i] = coefficients.slope[place.channel + i];
     offset[i] = coefficients.offset[place.channel + i];
   }
   for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
     const std::int64_t index = row * tiles.channels + place.channel;
-    const Gradients<Width> at(x, shortcut, d_y, index, normalization);
+    const Gradients<T, Width> at(args, index, normalization, dy_factor);
     float d_z[Width];
     float result[Width];
     for (int i = 0; i < Width; ++i) {
       d_z[i] = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
-      result[i] = fmaf(d_z[i], normalization.scale[i], fmaf(at.value[i] - normalization.mean[i], slope[i], offset[i]));
+      result[i] = fmaf(d_z[i], scale[i], fmaf(at.centred[i], slope[i], offset[i]));
     }
     store<Width>(d_x + index, result);
     if (d_shortcut == nullptr) continue;
-    if (shortcut_mode == GradMode::accumulate) {
-      float before[Width];
-      load<Width>(d_shortcut + index, before);
-      for (int i = 0; i < Width; ++i) d_z[i] += before[i];
-    }
+    float before[Width] = {};
+    if (args.shortcut_mode == GradMode::accumulate) load<Width>(d_shortcut + index, before);
+    for (int i = 0; i < Width; ++i) d_z[i] = fmaf(d_z[i], normalization.shortcut_unit, before[i]);
     store<Width>(d_shortcut + index, d_z);
   }
 }
@@ -133,20 +146,14 @@ __global__ void write_gradients(ChannelTiles tiles, Activation activation, const
 template <typename T, int Width>
 void run(const NormActBackwardArgs& args, cudaStream_t stream) {
   const ChannelTiles tiles(args.geometry.rows, args.geometry.channels, kVectorWidth<T>);
-  const auto* x = static_cast<const T*>(args.x);
-  const auto* shortcut = static_cast<const T*>(args.shortcut);
-  const auto* d_y = static_cast<const T*>(args.d_y);
   const int channels = args.geometry.channels;
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, channels};
   float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * channels;
   const Coefficients coefficients{behind, behind + channels};
-  launch(sum_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args.rule.activation, x, shortcut,
-         d_y, args.parameters, args.saved, partials);
-  launch(finish_gradients, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args.rule.activation,
-         partials, args.parameters, args.saved, args.gradients, coefficients);
-  launch(write_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args.rule.activation, x,
-         shortcut, d_y, args.parameters, args.saved, coefficients, static_cast<T*>(args.d_x),
-         static_cast<T*>(args.d_shortcut), args.shortcut_mode);
+  launch(sum_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, partials);
+  launch(finish_gradients, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args, partials,
+         coefficients);
+  launch(write_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, coefficients);
 }
 
 template <typename T>

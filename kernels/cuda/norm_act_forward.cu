@@ -60,11 +60,12 @@ struct Statistics {
   double unbiased_variance = 0;
 };
 
-__device__ Statistics statistics_of(double pilot, double sum, double squares, double rows) {
+/// From the sums over the stored x, whose unit is given.
+__device__ Statistics statistics_of(double pilot, double sum, double squares, double rows, double unit) {
   const double offset = sum / rows;
-  double centred = squares - sum * offset;  // sum of (x - mean)^2
+  double centred = unit * unit * (squares - sum * offset);  // sum of (x - mean)^2
   if (centred < 0) centred = 0;
-  return {pilot + offset, centred / rows, centred / (rows > 1 ? rows - 1 : 1)};
+  return {unit * (pilot + offset), centred / rows, centred / (rows > 1 ? rows - 1 : 1)};
 }
 
 __device__ void save_statistics(const Statistics& found, const NormActRule& rule, const NormParameters& parameters,
@@ -87,11 +88,12 @@ __device__ float largest_of(const Normalization<1>& normalization, const Clamp& 
 
 // grid 1, block (kFinishChannels, kFinishLanes), one column of threads per channel
 template <typename T>
-__global__ void finish_statistics(ChannelTiles tiles, NormActRule rule, const T* x, int row_blocks,
-                                  PartialTable partials, NormParameters parameters, NormSaved saved,
+__global__ void finish_statistics(ChannelTiles tiles, NormActForwardArgs args, PartialTable partials,
                                   bool maximum_from_extremes) {
   BSQ_SHARED(double, shared_sums, [kFinishChannels * kFinishLanes]);
   BSQ_SHARED(float, shared_extremes, [kFinishChannels * kFinishLanes]);
+  const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit] = args;
+  const int row_blocks = tiles.row_blocks;
   const Clamp clamp(rule.activation, parameters.clip);
   float largest = 0;
   for (int first = 0; first < tiles.channels; first += kFinishChannels) {
@@ -102,9 +104,10 @@ __global__ void finish_statistics(ChannelTiles tiles, NormActRule rule, const T*
       const double squares = combine_row_blocks(partials, row_blocks, kSquares, channel, 0.0, shared_sums, Sum());
       if (leads) {
         float pilot[1];
-        load<1>(x + channel, pilot);
+        load<1>(static_cast<const T*>(x) + channel, pilot);
         const auto rows = static_cast<double>(tiles.rows);
-        save_statistics(statistics_of(pilot[0], sum, squares, rows), rule, parameters, saved, channel);
+        save_statistics(statistics_of(pilot[0], sum, squares, rows, value_of(x_unit)), rule, parameters, saved,
+                        channel);
       }
     } else if (leads) {
       saved.mean[channel] = parameters.running_mean[channel];
@@ -114,7 +117,7 @@ __global__ void finish_statistics(ChannelTiles tiles, NormActRule rule, const T*
     if (!maximum_from_extremes) continue;
     const float low = combine_row_blocks(partials, row_blocks, kLow, channel, INFINITY, shared_extremes, Smallest());
     const float high = combine_row_blocks(partials, row_blocks, kHigh, channel, -INFINITY, shared_extremes, Largest());
-    if (leads) largest = Largest()(largest, largest_of({parameters, saved, channel}, clamp, low, high));
+    if (leads) largest = Largest()(largest, largest_of({args, channel}, clamp, low, high));
   }
   if (rule.act_bits == 0 || threadIdx.y != 0) return;
   largest = reduce_warp(largest, Largest());         // the threads of lane 0 are a warp
@@ -123,14 +126,15 @@ __global__ void finish_statistics(ChannelTiles tiles, NormActRule rule, const T*
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void find_largest(ChannelTiles tiles, NormActRule rule, const T* x, const T* shortcut,
-                             NormParameters parameters, NormSaved saved) {
+__global__ void find_largest(ChannelTiles tiles, NormActForwardArgs args) {
   BSQ_SHARED(float, shared, [kTileThreads / kWarp]);
   const TilePlace place(tiles);
   float largest = 0;
   if (place.active) {
-    const Normalization<Width> normalization(parameters, saved, place.channel);
-    const Clamp clamp(rule.activation, parameters.clip);
+    const auto* x = static_cast<const T*>(args.x);
+    const auto* shortcut = static_cast<const T*>(args.shortcut);
+    const Normalization<Width> normalization(args, place.channel);
+    const Clamp clamp(args.rule.activation, args.parameters.clip);
     for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
       const std::int64_t at = row * tiles.channels + place.channel;
       float value[Width];
@@ -144,20 +148,39 @@ __global__ void find_largest(ChannelTiles tiles, NormActRule rule, const T* x, c
   largest = reduce_block(largest, shared, Largest());
   // Floats that are not negative are ordered as their bits are, a NaN above all: an integer maximum has no order to
   // keep.
-  if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(saved.act_scale), __float_as_int(largest));
+  if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(args.saved.act_scale), __float_as_int(largest));
 }
+
+/// The grid that activations are rounded to: all levels are 0 where S is, or is too small for its steps to be told
+/// apart.
+struct LevelGrid {
+  float levels_per_one = 0;
+  float unit = 0;
+
+  __device__ LevelGrid(const NormActRule& rule, const NormSaved& saved) {
+    constexpr float largest_ratio = 1e38F;
+    if (rule.act_bits == 0) return;
+    const auto levels = static_cast<float>((1 << rule.act_bits) - 1);
+    const float act_scale = *saved.act_scale;
+    if (act_scale == 0.0F || levels / act_scale > largest_ratio) return;
+    levels_per_one = levels / act_scale;
+    unit = act_scale / levels;
+  }
+};
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void write_activations(ChannelTiles tiles, NormActRule rule, const T* x, const T* shortcut,
-                                  NormParameters parameters, NormSaved saved, T* y) {
+__global__ void write_activations(ChannelTiles tiles, NormActForwardArgs args) {
   const TilePlace place(tiles);
   if (!place.active) return;
-  const Normalization<Width> normalization(parameters, saved, place.channel);
-  const Clamp clamp(rule.activation, parameters.clip);
-  const auto levels = static_cast<float>((1 << rule.act_bits) - 1);
-  const float act_scale = rule.act_bits > 0 ? *saved.act_scale : 0.0F;
-  const float levels_per_unit = act_scale == 0.0F ? 0.0F : levels / act_scale;
+  const auto* x = static_cast<const T*>(args.x);
+  const auto* shortcut = static_cast<const T*>(args.shortcut);
+  const Normalization<Width> normalization(args, place.channel);
+  const Clamp clamp(args.rule.activation, args.parameters.clip);
+  const LevelGrid grid(args.rule, args.saved);
+  const bool stores_levels = args.y_unit != nullptr;
+  if (stores_levels && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) *args.y_unit = grid.unit;
+  const float stored_level = stores_levels ? 1.0F : grid.unit;
   for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
     const std::int64_t at = row * tiles.channels + place.channel;
     float value[Width];
@@ -166,9 +189,9 @@ __global__ void write_activations(ChannelTiles tiles, NormActRule rule, const T*
     if (shortcut != nullptr) load<Width>(shortcut + at, addend);
     for (int i = 0; i < Width; ++i) {
       value[i] = clamp.apply(normalization.z(value[i], addend[i], i));
-      if (rule.act_bits > 0) value[i] = rintf(value[i] * levels_per_unit) * act_scale / levels;
+      if (args.rule.act_bits > 0) value[i] = rintf(value[i] * grid.levels_per_one) * stored_level;
     }
-    store<Width>(y + at, value);
+    store<Width>(static_cast<T*>(args.y) + at, value);
   }
 }
 
@@ -176,19 +199,16 @@ template <typename T, int Width>
 void run(const NormActForwardArgs& args, cudaStream_t stream) {
   const ChannelTiles tiles(args.geometry.rows, args.geometry.channels, kVectorWidth<T>);
   const auto* x = static_cast<const T*>(args.x);
-  const auto* shortcut = static_cast<const T*>(args.shortcut);
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, args.geometry.channels};
-  const bool maximum_from_extremes = args.rule.act_bits > 0 && shortcut == nullptr;
+  const bool maximum_from_extremes = args.rule.act_bits > 0 && args.shortcut == nullptr;
   if (args.rule.batch_statistics || maximum_from_extremes)
     launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, x, maximum_from_extremes,
            partials);
-  launch(finish_statistics<T>, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args.rule, x,
-         tiles.row_blocks, partials, args.parameters, args.saved, maximum_from_extremes);
-  if (args.rule.act_bits > 0 && shortcut != nullptr)
-    launch(find_largest<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args.rule, x, shortcut,
-           args.parameters, args.saved);
-  launch(write_activations<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args.rule, x, shortcut,
-         args.parameters, args.saved, static_cast<T*>(args.y));
+  launch(finish_statistics<T>, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args, partials,
+         maximum_from_extremes);
+  if (args.rule.act_bits > 0 && args.shortcut != nullptr)
+    launch(find_largest<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
+  launch(write_activations<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
 }
 
 template <typename T>

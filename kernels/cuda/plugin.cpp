@@ -2,32 +2,41 @@
 #include "kernels/cuda/plugin.h"
 
 #include "kernels/cuda/check.h"
-#include "kernels/cuda/cublas.h"
 #include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/cudnn.h"
 #include "kernels/error.h"
 
 namespace bsq::cuda {
 namespace {
 
+/// "13.0" for 13000.
+std::string version_text(int version) {
+  constexpr int major = 1000;
+  constexpr int minor = 10;
+  return fmt::format("{}.{}", version / major, version % major / minor);
+}
+
+/// 0 where there is no driver.
+int driver_version() {
+  int driver = 0;
+  BSQ_CUDA_CHECK(cudaDriverGetVersion(&driver));
+  return driver;
+}
+
 /// How many devices there are: at least one.
 int count_devices() {
   int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status != cudaSuccess || count == 0)
-    fail(ErrorKind::device, "no CUDA device can be used: {} ({}); set device: cpu", cudaGetErrorName(status),
-         status == cudaSuccess ? "the driver lists none" : cudaGetErrorString(status));
-  return count;
+  cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaSuccess && count > 0) return count;
+  if (status == cudaSuccess) status = cudaErrorNoDevice;
+  if (status == cudaErrorInsufficientDriver && driver_version() > 0)
+    fail(ErrorKind::device, "device: cuda: the driver serves CUDA {}, bsq needs {}: {}", version_text(driver_version()),
+         version_text(CUDART_VERSION), explain(status));
+  fail(ErrorKind::device, "device: cuda: {}", explain(status, "see what nvidia-smi says, or set device: cpu"));
 }
 
 std::string describe() {
   const int count = count_devices();
-  int driver = 0;
-  BSQ_CUDA_CHECK(cudaDriverGetVersion(&driver));
-  constexpr int major = 1000;
-  constexpr int minor = 10;
-  std::string text = fmt::format("driver for CUDA {}.{}, cuDNN {}, cuBLAS {}", driver / major, driver % major / minor,
-                                 cudnn_version(), cublas_version());
+  std::string text = fmt::format("driver for CUDA {}, {}", version_text(driver_version()), vendor_versions());
   for (int device = 0; device < count; ++device) {
     cudaDeviceProp properties{};
     BSQ_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));

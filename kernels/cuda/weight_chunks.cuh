@@ -77,11 +77,43 @@ __device__ void dispatch_bits(int bits, Body body) {
   }
 }
 
-/// q = sign(u) round(min(|u| levels, levels)) / levels, from u levels; levels = 2^n - 1.
-__device__ inline float quantize(float scaled, float levels) {
+/// The integer level q (2^n - 1) = sign(u) round(min(|u| levels, levels)), from u levels; levels = 2^n - 1.
+__device__ inline float level_of(float scaled, float levels) {
   const float magnitude = fabsf(scaled);
-  return copysignf(rintf(magnitude > levels ? levels : magnitude) / levels, scaled);
+  return copysignf(rintf(magnitude > levels ? levels : magnitude), scaled);
 }
+
+/// Half a vector of bf16, beside a whole one of floats.
+__device__ inline void store_half(__nv_bfloat16* to, const float (&from)[4]) {
+  *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]));
+}
+__device__ inline void store_half(__nv_bfloat16* to, const float (&from)[1]) {
+  *to = __float2bfloat16_rn(from[0]);
+}
+
+/// Writes the weights of a tensor from `index` on: s q, or the integers that s / levels is the unit of.
+template <int Width, typename Tensor>
+__device__ void store_weights(const Tensor& tensor, float* weights, std::int64_t index, float (&level)[Width],
+                              float scale, float levels) {
+  float* target = weights + tensor.weight_offset;
+  if (tensor.storage == WeightStorage::integers_bf16)
+    return store_half(reinterpret_cast<__nv_bfloat16*>(target) + index, level);
+  if (tensor.storage == WeightStorage::values)
+    for (int i = 0; i < Width; ++i) level[i] = scale * (level[i] / levels);
+  store<Width>(target + index, level);
+}
+
+/// What a gradient of stored weights is multiplied with.
+struct GradientFactors {
+  float to_u;     // gives dL / du
+  float to_true;  // gives dW
+
+  __device__ GradientFactors(WeightStorage storage, float scale, float levels) : to_u(scale), to_true(1.0F) {
+    if (storage == WeightStorage::values) return;
+    to_u = levels;
+    to_true = scale == 0.0F ? 0.0F : levels / scale;
+  }
+};
 
 /// SGD with momentum: the velocity is written, the moved value returned.
 __device__ inline float sgd_moved(float value, float gradient_and_decay, float momentum, float learning_rate,

@@ -40,8 +40,8 @@ TEST_CASE("the CUDA library loads without a driver when forced, and reports the 
   const Workspace here;
   const Outcome outcome = run_forced(here, {"train", "tiny.yaml", "--run-dir", "run", "device=cuda"});
   CHECK(outcome.exit_code == 5);
-  CHECK_THAT(outcome.err, Catch::Contains("error: no CUDA device can be used: cudaError"));
+  CHECK_THAT(outcome.err, Catch::Contains("error: device: cuda: cudaError"));
   CHECK_THAT(outcome.err, Catch::Contains("set device: cpu"));
   CHECK_FALSE(fs::exists(here.path() / "run"));
-  CHECK_THAT(run_forced(here, {"info"}).out, Catch::Contains("\ncuda       no CUDA device can be used: "));
+  CHECK_THAT(run_forced(here, {"info"}).out, Catch::Contains("\ncuda       device: cuda: cudaError"));
 }

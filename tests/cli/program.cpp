@@ -118,12 +118,11 @@ struct Child {
 }  // namespace
 
 Program::Program(const Words& words, const Setup& setup) : out_(memory_file("stdout")), err_(memory_file("stderr")) {
-  const std::filesystem::path file = setup.program.empty() ? BSQ_PROGRAM : setup.program;
-  std::vector<std::string> texts = {file.filename()};
+  std::vector<std::string> texts = {setup.program.filename()};
   texts.insert(texts.end(), words.begin(), words.end());
   std::vector<std::string> entries = environment_of(setup);
   std::vector<char*> arguments = pointers_to(texts), environment = pointers_to(entries);
-  const int program = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const int program = ::open(setup.program.c_str(), O_RDONLY | O_CLOEXEC);
   REQUIRE(program >= 0);
   const std::string folder = setup.folder.string();
   const int out = open_sink(setup.out, out_), err = open_sink(setup.err, err_);

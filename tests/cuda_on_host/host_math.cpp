@@ -1,31 +1,42 @@
 #include "tests/cuda_on_host/host_math.h"
 
+#include "kernels/cuda/check.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/reference.h"
+#include "tests/cuda_on_host/emulator/runtime.h"
+
+#include <utility>
 
 namespace bsq::test {
 namespace {
 
-// Runs at once, also while a stream records: what is captured here are kernels, copies and fills only.
+/// The oracle's loops, as work on a stream: recorded where the stream records.
 class HostMath final : public cuda::DenseMath {
  public:
+  explicit HostMath(cudaStream_t stream) : stream_(stream) {}
+
   std::string describe() const override { return "reference loops"; }
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
     return reference_.conv2d_scratch_bytes(geometry);
   }
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override {
-    reference_.conv2d_forward(geometry, input, weight, output, scratch);
+    enqueue([=, this] { reference_.conv2d_forward(geometry, input, weight, output, scratch); });
   }
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight, void* d_input,
+  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                             GradMode mode, void* scratch) override {
-    reference_.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
+    enqueue([=, this] { reference_.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch); });
   }
   void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
                               void* scratch) override {
-    reference_.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
+    enqueue([=, this] { reference_.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch); });
   }
   void gemm(const cuda::GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) override {
+    enqueue([=] { multiply(geometry, a, b, mode, c); });
+  }
+
+ private:
+  static void multiply(const cuda::GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) {
     const auto [m, n, k, transpose_a, transpose_b] = geometry;
     for (int row = 0; row < m; ++row) {
       for (int column = 0; column < n; ++column) {
@@ -36,15 +47,31 @@ class HostMath final : public cuda::DenseMath {
       }
     }
   }
+  void enqueue(std::function<void()> work) const {
+    BSQ_CUDA_CHECK(cuda_on_host::enqueue("a library's kernel", stream_, std::move(work)));
+  }
 
- private:
+  cudaStream_t stream_;
   ReferenceBackend reference_;
 };
 
 }  // namespace
 
 std::unique_ptr<Backend> make_cuda_backend_on_host() {
-  return std::make_unique<cuda::CudaBackend>(0, [](cudaStream_t) { return std::make_unique<HostMath>(); });
+  return std::make_unique<cuda::CudaBackend>(0, [](cudaStream_t stream) { return std::make_unique<HostMath>(stream); });
 }
 
 }  // namespace bsq::test
+
+// What kernels/cuda/plugin.cpp takes from the vendor's libraries.
+namespace bsq::cuda {
+
+std::string vendor_versions() {
+  return "no libraries";
+}
+
+std::unique_ptr<DenseMath> make_vendor_math(cudaStream_t stream, bool /*allow_tf32*/) {
+  return std::make_unique<test::HostMath>(stream);
+}
+
+}  // namespace bsq::cuda

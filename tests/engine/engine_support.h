@@ -59,10 +59,11 @@ inline Communicator& alone() {
 struct TestModel {
   using MakeWeights = std::function<HostWeights(const ArenaLayout&)>;
 
-  explicit TestModel(Backend& backend, Network network, const PlaneOptions& planes = {}, MakeWeights make_weights = {})
+  explicit TestModel(Backend& backend, Network network, const PlaneOptions& planes = {}, MakeWeights make_weights = {},
+                     DType dtype = DType::f32)
       : memory(backend),
         model(
-            memory, std::move(network), 1, planes,
+            memory, std::move(network), dtype, 1, planes,
             make_weights ? make_weights : [](const ArenaLayout& layout) { return initial_weights(layout, 1); }) {}
 
   DeviceMemory memory;

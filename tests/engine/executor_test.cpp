@@ -49,7 +49,7 @@ struct NetworkRun {
     const float ceiling = ceiling_of(model.network());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       const std::string& name = parameters[i].name;
-      if (name.ends_with(".alpha")) upload_array<float>(backend, model.parameters().values[i], {kClip});
+      if (name.ends_with(".alpha")) upload_array<float>(backend, model.parameters().values[i].as<float>(), {kClip});
       if (name.find("bn") == std::string::npos && name.find("downsample.1") == std::string::npos) continue;
       std::vector<float> values;
       for (std::int64_t channel = 0; channel < parameters[i].shape.numel(); ++channel) {
@@ -58,7 +58,7 @@ struct NetworkRun {
         values.push_back(name.ends_with(".bias") ? betas[c % 4] : 0.2F + 0.01F * static_cast<float>(c % 5));
       }
       if (name.find("downsample.1.bias") != std::string::npos) values.assign(values.size(), 1.0F);
-      upload_array(backend, model.parameters().values[i], values);
+      upload_array(backend, model.parameters().values[i].as<float>(), values);
     }
   }
 
@@ -91,9 +91,9 @@ struct NetworkRun {
                  float step) {
     std::vector<float> moved = values;
     for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += step * direction[i];
-    upload_array(backend, model.parameters().values[parameter], moved);
+    upload_array(backend, model.parameters().values[parameter].as<float>(), moved);
     const double result = loss();
-    upload_array(backend, model.parameters().values[parameter], values);
+    upload_array(backend, model.parameters().values[parameter].as<float>(), values);
     return result;
   }
 
@@ -121,7 +121,8 @@ void check_gradients(NetworkRun& run, int coordinates) {
   const auto& parameters = run.model.network().parameters();
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     const std::vector<float> gradient = run.gradient(p);
-    const std::vector<float> values = download_array(run.backend, run.model.parameters().values[p], gradient.size());
+    const std::vector<float> values =
+        download_array(run.backend, run.model.parameters().values[p].as<float>(), gradient.size());
     const double size = root_mean_square(to_doubles(gradient));
     for (int trial = 0; trial <= coordinates; ++trial) {
       std::vector<float> direction(gradient.size());

@@ -54,7 +54,7 @@ struct Setup {
   explicit Setup(Backend& backend, Communicator& ranks)
       : test(backend, make_resnet(resnet_20())),
         source(test.memory, tiny_pictures("train", 8), "training"),
-        step(test.memory, test.model, source, plain_input(tiny_input()), {}, 3, 2, DType::f32, ranks) {
+        step(test.memory, test.model, source, plain_input(tiny_input()), {}, 3, 2, ranks) {
     source.begin_epoch({0, 1, 2, 3, 4, 5, 6, 7});
   }
   TestModel test;

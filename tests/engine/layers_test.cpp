@@ -34,7 +34,8 @@ class LayerRun {
     for (const auto& values : parameters) {
       parameter_buffers_.push_back(filled(values));
       gradient_buffers_.push_back(filled(std::vector<float>(values.size(), 99)));  // must be overwritten
-      parameters_.values.push_back(parameter_buffers_.back().as<float>());
+      parameters_.values.push_back(
+          {DType::f32, {static_cast<std::int64_t>(values.size())}, parameter_buffers_.back().data()});
       parameters_.gradients.push_back(gradient_buffers_.back().as<float>());
     }
     for (int state = 0; state_size > 0 && state < 2; ++state) {

@@ -35,19 +35,28 @@ struct StoreMemory {
     backend.upload(inputs.data(), &values, sizeof(values));
     return inputs.as<StepInputs>();
   }
-  /// The gradients of step `step`, by slot, also put where the store reads them.
-  std::vector<std::vector<float>> draw_gradients(int step, float deviation) {
+  /// The gradients of the weights at step `step`, by slot, also put where the store reads them, as it wants them: times
+  /// the unit where weights are stored as integers. After materialize(), which gives the units.
+  std::vector<std::vector<float>> draw_gradients(const WeightStore& store, int step, float deviation) {
     RandomTensors random("gradients of step " + std::to_string(step));
     std::vector<std::vector<float>> drawn;
-    for (const ParameterSlot& slot : layout.slots) {
-      drawn.push_back(random.normal(numel_of(slot), 0, deviation));
-      upload_array(backend, gradients.as<float>() + slot.offset, drawn.back());
+    for (std::size_t slot = 0; slot < layout.slots.size(); ++slot) {
+      drawn.push_back(random.normal(numel_of(layout.slots[slot]), 0, deviation));
+      upload_array(backend, gradients.as<float>() + layout.slots[slot].offset, times_unit(store, slot, drawn.back()));
     }
     return drawn;
   }
+  /// What the stored weights stand for.
   std::vector<float> values(const WeightStore& store, std::size_t slot) {
-    const ParameterSlot& place = layout.slots[slot];
-    return download_array(backend, store.values() + place.offset, static_cast<std::size_t>(numel_of(place)));
+    const auto count = static_cast<std::size_t>(numel_of(layout.slots[slot]));
+    return times_unit(store, slot, download_array(backend, store.effective(slot).as<float>(), count));
+  }
+  std::vector<float> times_unit(const WeightStore& store, std::size_t slot, std::vector<float> numbers) {
+    const float* unit = store.effective(slot).unit.weight;
+    if (unit == nullptr) return numbers;
+    const float factor = download_array(backend, unit, 1)[0];
+    for (float& number : numbers) number *= factor;
+    return numbers;
   }
   std::vector<StepMetrics> read_metrics() { return download_array(backend, metrics.as<StepMetrics>(), 4); }
 

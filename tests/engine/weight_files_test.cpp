@@ -15,9 +15,9 @@ std::vector<BitPlanes> trained(const ArenaLayout& layout) {
 /// What the optimizer state would be after a step or two.
 void take_steps(StoreMemory& store_memory, WeightStore& store, int first, int count) {
   for (int step = first; step < first + count; ++step) {
-    store_memory.draw_gradients(step, 0.3F);
     const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F});
     store.materialize(inputs, nullptr);
+    store_memory.draw_gradients(store, step, 0.3F);
     store.step({}, inputs);
   }
 }

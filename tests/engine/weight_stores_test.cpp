@@ -105,8 +105,8 @@ TEST_CASE("dense weights step as PyTorch's SGD does") {
     }
     for (int step = 0; step < 6; ++step) {
       const float rate = step < 3 ? 0.1F : 0.01F;
-      const auto gradients = store_memory.draw_gradients(step, 0.5F);
       store.materialize(nullptr, nullptr);
+      const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
       store.step(kRule, store_memory.set_inputs({.learning_rate = rate}));
       for (std::size_t slot = 0; slot < oracle.size(); ++slot) {
         std::vector<double> expected;
@@ -153,9 +153,9 @@ TEST_CASE("several steps of bit planes are those of the formulas, into both clam
     for (const BitPlanes& tensor : planes) oracle.emplace_back(tensor, 225 + 21 + 3);
     for (int step = 0; step < 8; ++step) {
       const float rate = step < 5 ? 0.3F : 0.1F;
-      const auto gradients = store_memory.draw_gradients(step, 0.5F);
       const StepInputs* inputs = store_memory.set_inputs({.learning_rate = rate});
       store.materialize(inputs, store_memory.metrics.as<StepMetrics>());
+      const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
       store.step(kRule, inputs);
       const std::vector<BitPlanes> after = store.planes();
       for (std::size_t slot = 0; slot < oracle.size(); ++slot) {
@@ -179,9 +179,9 @@ TEST_CASE("the scale of bit planes is not clamped") {
     planes[0].scale = 50;
     planes[1].scale = 0.001F;
     PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8, 0}, planes);
-    store_memory.draw_gradients(0, 1.0F);
     const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.1F});
     store.materialize(inputs, nullptr);
+    store_memory.draw_gradients(store, 0, 1.0F);
     store.step({.momentum = 0, .weight_decay = 0}, inputs);
     CHECK(store.planes()[0].scale > 40);
     PlaneOracle oracle(planes[1], 249);
@@ -209,8 +209,8 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
     FixedPointWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), start);
     for (int step = 0; step < 8; ++step) {
       const float rate = step < 5 ? 0.3F : 0.1F;
-      const auto gradients = store_memory.draw_gradients(step, 0.5F);
       store.materialize(nullptr, nullptr);
+      const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
       for (std::size_t slot = 0; slot < bits.size(); ++slot) {
         std::vector<double> expected;
         for (const SgdNumber& number : u[slot])
@@ -255,13 +255,13 @@ TEST_CASE("a reset momentum makes the next step a first step") {
                          planes);
       const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.1F});
       if (with_history) {
-        store_memory.draw_gradients(0, 0.5F);
         store.materialize(inputs, nullptr);
+        store_memory.draw_gradients(store, 0, 0.5F);
         store.step(kRule, inputs);
         store.set_planes(planes);  // resets the momentum as well
       }
-      store_memory.draw_gradients(1, 0.5F);
       store.materialize(inputs, nullptr);
+      store_memory.draw_gradients(store, 1, 0.5F);
       store.step(kRule, inputs);
       return store.save();
     };

@@ -1,5 +1,7 @@
 #include "tests/golden/training_replay.h"
 
+#include "tests/support/read_tensor.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -105,7 +107,7 @@ TrainingReplay::TrainingReplay(Backend& backend, const TensorFile& trace, const 
       setup_(setup),
       images_(images_of(trace)),
       memory_(backend),
-      model_(memory_, make_resnet(setup.network), /*seed=*/0, {.max_bits = kMaxBits, .alpha = setup.alpha},
+      model_(memory_, make_resnet(setup.network), DType::f32, /*seed=*/0, {.max_bits = kMaxBits, .alpha = setup.alpha},
              make_weights),
       source_(memory_, images_, "trace") {
   model_.load_plain(setup.initial);
@@ -146,10 +148,7 @@ std::vector<double> TrainingReplay::kink_distances(const Executor& executor) con
   const auto node = std::find_if(network.nodes().begin(), network.nodes().end(),
                                  [&](const Node& candidate) { return candidate.name == name; });
   require(node != network.nodes().end(), "no node {}", name);
-  const auto read = [&](TensorId id) {
-    const TensorView view = executor.tensor(id, setup_.batch);
-    return download_array(backend_, view.as<float>(), static_cast<std::size_t>(view.shape.numel()));
-  };
+  const auto read = [&](TensorId id) { return test::read_values(backend_, executor.tensor(id, setup_.batch)); };
   const std::vector<float> x = read(node->inputs[0]), shortcut = read(node->inputs[1]);
   const TensorFile parameters = model_.save();
   const auto gamma = parameters.at(name + ".weight").values<float>();
@@ -180,8 +179,11 @@ void TrainingReplay::read_weight_gradients(FirstStep& result) const {
     const ParameterSpec& spec = specs[id];
     if (spec.group != ParameterGroup::quantized) continue;
     const auto count = static_cast<std::size_t>(spec.shape.numel());
-    const std::vector<float> gradient = download_array(backend_, model_.parameters().gradients[id], count);
-    const std::vector<float> weights = download_array(backend_, model_.parameters().values[id], count);
+    const TensorView& effective = model_.parameters().values[id];
+    std::vector<float> gradient = download_array(backend_, model_.parameters().gradients[id], count);
+    for (float& value : gradient)
+      value /= test::read_unit(backend_, effective.unit);  // of the weight, not of its integer
+    const std::vector<float> weights = test::read_values(backend_, effective);
     double magnitude = 0;  // of s sum |q dCE/dW|
     for (std::size_t i = 0; i < count; ++i) magnitude += std::abs(double{weights[i]} * double{gradient[i]});
     const double scale = result.before.at(scale_name(spec.name)).values<float>()[0];
@@ -193,7 +195,7 @@ void TrainingReplay::read_weight_gradients(FirstStep& result) const {
 StepMetrics TrainingReplay::run_step(int step) {
   if (further_steps_ == nullptr)
     further_steps_ = std::make_unique<TrainingStep>(memory_, model_, source_, plain_input(cifar_input()), setup_.rule,
-                                                    setup_.batch, setup_.steps, DType::f32, *alone_);
+                                                    setup_.batch, setup_.steps, *alone_);
   further_steps_->run(
       setup_.batch,
       {.learning_rate = setup_.learning_rate, .first_sample = std::int64_t{step} * setup_.batch, .metrics_slot = step});
@@ -205,7 +207,7 @@ std::vector<float> TrainingReplay::evaluate(int count) {
   images.labels.resize(static_cast<std::size_t>(count));
   images.pixels.resize(static_cast<std::size_t>(count) * images.image_bytes());
   ResidentSource source(memory_, images, "evaluation");
-  Evaluator evaluator(memory_, model_, source, cifar_input(), count, DType::f32, *alone_);
+  Evaluator evaluator(memory_, model_, source, cifar_input(), count, *alone_);
   evaluator.run();
   const TensorView logits = evaluator.executor().logits(count);
   return download_array(backend_, logits.as<float>(), static_cast<std::size_t>(logits.shape.numel()));

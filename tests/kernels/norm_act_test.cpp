@@ -133,10 +133,46 @@ TEST_CASE("a tensor that is 0 everywhere is quantized to 0, and its gradients ar
   });
 }
 
+TEST_CASE("what is stored in units gives what its values give, with respect to what is stored") {
+  for_each_backend([](Backend& backend) {
+    for (const cases::NormActCase& c : cases::norm_act_cases()) {
+      if (!c.units || !c.rule.batch_statistics) continue;
+      INFO(c.name);
+      const NormActGeometry geometry = c.geometry(DType::f32);
+      const NormActInputs stored = make_inputs(c, DType::f32);
+      const float x_unit = stored.x_unit[0] * stored.x_unit[1];
+      const float shortcut_unit = stored.shortcut_unit[0];
+      const Outputs with_units = run_norm_act_forward(backend, geometry, c.rule, stored);
+      const double y_unit = c.rule.act_bits > 0 ? with_units.at("y_unit").values[0] : 1.0;
+
+      NormActInputs values = stored;
+      values.x_unit.clear();
+      values.shortcut_unit.clear();
+      for (float& x : values.x) x *= x_unit;
+      for (float& x : values.shortcut) x *= shortcut_unit;
+      for (float& d_y : values.d_y) d_y = static_cast<float>(d_y / y_unit);
+      const auto check = [](std::vector<double> actual, double factor, const std::vector<double>& expected) {
+        for (double& value : actual) value *= factor;
+        CHECK(norm_relative_error(actual, expected) < relative_tolerance(DType::f32));
+      };
+      check(with_units.at("y").values, y_unit, run_norm_act_forward(backend, geometry, c.rule, values).at("y").values);
+      const Outputs gradients = run_norm_act_backward(backend, geometry, c.rule, stored, GradMode::overwrite);
+      for (const auto& [name, output] : run_norm_act_backward(backend, geometry, c.rule, values, GradMode::overwrite)) {
+        INFO(name);
+        check(gradients.at(name).values,
+              name == "d_x"          ? 1 / x_unit
+              : name == "d_shortcut" ? 1 / shortcut_unit
+                                     : 1,
+              output.values);
+      }
+    }
+  });
+}
+
 TEST_CASE("gradients go straight through the quantizer") {
   for_each_backend([](Backend& backend) {
     for (const cases::NormActCase& c : cases::norm_act_cases()) {
-      if (c.rule.act_bits == 0 || !c.rule.batch_statistics) continue;
+      if (c.rule.act_bits == 0 || !c.rule.batch_statistics || c.units) continue;
       INFO(c.name);
       const NormActInputs inputs = make_inputs(c, DType::f32);
       NormActRule unquantized = c.rule;

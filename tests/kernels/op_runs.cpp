@@ -22,7 +22,7 @@ ConvInputs make_inputs(const cases::ConvCase& c) {
 Outputs run_conv_forward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs) {
   RunMemory memory(backend);
   const void* input = memory.input("input", geometry.dtype, inputs.input);
-  const float* weight = memory.input("weight", inputs.weight);
+  const void* weight = memory.input("weight", geometry.dtype, inputs.weight);
   void* output = memory.output("output", geometry.dtype, geometry.output_shape().numel());
   backend.conv2d_forward(geometry, input, weight, output, memory.scratch(backend.conv2d_scratch_bytes(geometry)));
   return memory.finish();
@@ -31,7 +31,7 @@ Outputs run_conv_forward(Backend& backend, const ConvGeometry& geometry, const C
 Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs, GradMode mode) {
   RunMemory memory(backend);
   const void* input = memory.input("input", geometry.dtype, inputs.input);
-  const float* weight = memory.input("weight", inputs.weight);
+  const void* weight = memory.input("weight", geometry.dtype, inputs.weight);
   const void* d_output = memory.input("d_output", geometry.dtype, inputs.d_output);
   void* d_input = mode == GradMode::accumulate
                       ? memory.in_out("d_input", geometry.dtype, inputs.d_input_before)
@@ -53,7 +53,16 @@ struct NormActArguments {
   NormParameters parameters;
   NormSaved saved;
   void* scratch;
+  TensorUnit x_unit, shortcut_unit;
+  float* y_unit;
 };
+
+/// Only forward's y_unit is ever written through a unit.
+TensorUnit place_unit(RunMemory& memory, const std::string& name, const std::vector<float>& factors) {
+  if (factors.empty()) return {};
+  auto* placed = const_cast<float*>(memory.input(name, factors));
+  return {placed, factors.size() > 1 ? placed + 1 : nullptr};
+}
 
 NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
                        const NormActInputs& inputs, const void* x) {
@@ -69,6 +78,9 @@ NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometr
   arguments.saved.inv_std = memory.output<float>("inv_std", geometry.channels);
   arguments.saved.act_scale = memory.output<float>("act_scale", 1);
   arguments.scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
+  arguments.x_unit = place_unit(memory, "x_unit", inputs.x_unit);
+  arguments.shortcut_unit = place_unit(memory, "shortcut_unit", inputs.shortcut_unit);
+  if (!inputs.x_unit.empty() && rule.act_bits > 0) arguments.y_unit = memory.output<float>("y_unit", 1);
   return arguments;
 }
 
@@ -104,6 +116,10 @@ NormActInputs make_inputs(const cases::NormActCase& c, DType dtype) {
   inputs.clip = {2.5F};
   inputs.d_y = random.normal(count, 0.0F, 1.0F);
   inputs.d_shortcut_before = random.normal(count, 0.0F, 1.0F);
+  if (c.units) {
+    inputs.x_unit = {0.75F, -1.25F};
+    inputs.shortcut_unit = {0.4F};
+  }
   zero_gradients_at_kinks(c, dtype, inputs);
   return inputs;
 }
@@ -116,8 +132,8 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
                      : memory.output("y", geometry.dtype, geometry.rows * geometry.channels);
   const void* x = in_place ? y : memory.input("x", geometry.dtype, inputs.x);
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
-  backend.norm_act_forward(
-      {geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved, y, arguments.scratch});
+  backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved, y,
+                            arguments.scratch, arguments.x_unit, arguments.shortcut_unit, arguments.y_unit});
   return memory.finish();
 }
 
@@ -128,7 +144,8 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   const void* x = memory.input("x", geometry.dtype, inputs.x);
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
   backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved,
-                            memory.output("y", geometry.dtype, count), arguments.scratch});
+                            memory.output("y", geometry.dtype, count), arguments.scratch, arguments.x_unit,
+                            arguments.shortcut_unit, arguments.y_unit});
 
   const bool in_place = where == Place::in_place;
   void* d_x = in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : memory.output("d_x", geometry.dtype, count);
@@ -145,9 +162,10 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
   void* scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
   backend.norm_act_backward({geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
-                             d_shortcut, shortcut_mode, gradients, scratch});
+                             d_shortcut, shortcut_mode, gradients, scratch, arguments.x_unit, arguments.shortcut_unit,
+                             arguments.y_unit});
   Outputs outputs = memory.finish();
-  for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale"}) {
+  for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale", "y_unit"}) {
     outputs.erase(forward_output);
   }
   return outputs;
@@ -164,7 +182,7 @@ PoolInputs make_inputs(const cases::PoolCase& c) {
 Outputs run_pool_forward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs) {
   RunMemory memory(backend);
   const void* input = memory.input("input", geometry.dtype, inputs.input);
-  backend.average_pool_forward(geometry, input,
+  backend.average_pool_forward(geometry, input, {},
                                memory.output<float>("output", std::int64_t{geometry.batch} * geometry.channels));
   return memory.finish();
 }
@@ -173,7 +191,7 @@ Outputs run_pool_backward(Backend& backend, const PoolGeometry& geometry, const 
   RunMemory memory(backend);
   const float* d_output = memory.input("d_output", inputs.d_output);
   const std::int64_t count = std::int64_t{geometry.batch} * geometry.pixels * geometry.channels;
-  backend.average_pool_backward(geometry, d_output, memory.output("d_input", geometry.dtype, count));
+  backend.average_pool_backward(geometry, d_output, {}, memory.output("d_input", geometry.dtype, count));
   return memory.finish();
 }
 

@@ -30,6 +30,31 @@ void copy_range(const std::vector<float>& from, std::int64_t offset, std::int64_
   }
 }
 
+/// Weights as they are stored; integers are values that nothing may round. Those in bf16 lie at the same place in
+/// bytes: they are given at the floats' places, and all other storage as "gaps".
+template <typename Tensor>
+void read_weights(const std::vector<Tensor>& tensors, Outputs& outputs) {
+  if (tensors[0].storage == WeightStorage::integers) outputs.at("weights").dtype = DType::i32;
+  if (tensors[0].storage != WeightStorage::integers_bf16) return;
+  std::vector<double>& stored = outputs.at("weights").values;
+  Output integers{DType::i32, std::vector<double>(stored.size() / 2, 0.0)};
+  for (const Tensor& tensor : tensors) {
+    const auto offset = static_cast<std::size_t>(tensor.weight_offset);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(tensor.numel); ++i) {
+      integers.values[offset + i] = stored[2 * offset + i];
+      stored[2 * offset + i] = 0;
+    }
+  }
+  outputs["gaps"] = outputs.at("weights");
+  outputs["weights"] = integers;
+}
+
+float* weight_output(RunMemory& memory, WeightStorage storage, std::int64_t floats) {
+  const DType dtype = storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32;
+  const auto per_float = static_cast<std::int64_t>(sizeof(float) / size_of(dtype));
+  return static_cast<float*>(memory.output("weights", dtype, per_float * floats));
+}
+
 /// Whether a value, in levels, is so close to a rounding boundary that a backend may rightly take either side.
 bool at_boundary(double levels) {
   const double magnitude = std::fabs(levels);
@@ -99,11 +124,14 @@ Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, con
   const DeviceTable<PlaneTensor> table = upload_table(memory, tensors);
   const float* planes = memory.input("planes", inputs.planes);
   const float* scales = memory.input("scales", inputs.scales);
-  auto* weights = memory.output<float>("weights", c.weight_arena_size());
+  float* weights = weight_output(memory, c.storage, c.weight_arena_size());
+  auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
   auto* plane_norms = memory.output<float>("plane_norms", c.plane_count());
-  backend.weights_from_planes({table, planes, scales, weights, plane_norms, memory.step_inputs({}), memory.metrics(),
-                               memory.scratch(backend.planes_scratch_bytes(table))});
-  return memory.finish();
+  backend.weights_from_planes({table, planes, scales, weights, weight_units, plane_norms, memory.step_inputs({}),
+                               memory.metrics(), memory.scratch(backend.planes_scratch_bytes(table))});
+  Outputs outputs = memory.finish();
+  read_weights(tensors, outputs);
+  return outputs;
 }
 
 Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
@@ -156,8 +184,12 @@ Outputs run_weights_from_fixed(Backend& backend, const cases::FixedCase& c, cons
   const DeviceTable<FixedTensor> table = upload_table(memory, tensors);
   const float* u = memory.input("u", inputs.u);
   const float* scales = memory.input("scales", inputs.scales);
-  backend.weights_from_fixed({table, u, scales, memory.output<float>("weights", c.arena_size())});
-  return memory.finish();
+  float* weights = weight_output(memory, c.storage, c.arena_size());
+  auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
+  backend.weights_from_fixed({table, u, scales, weights, weight_units});
+  Outputs outputs = memory.finish();
+  read_weights(tensors, outputs);
+  return outputs;
 }
 
 Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs) {

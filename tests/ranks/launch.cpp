@@ -52,7 +52,7 @@ std::string why_no_ranks() {
 }
 
 Setup mpirun_setup(const fs::path& folder) {
-  Setup setup{.program = find_mpirun(), .folder = folder, .environment = {}};
+  Setup setup{.folder = folder, .program = find_mpirun(), .environment = {}};
   setup.environment = {
       {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
       {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},

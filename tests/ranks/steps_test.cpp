@@ -39,7 +39,7 @@ struct Training {
         test(*backend, make_resnet(tiny_resnet(Activation::pact, 2)), {.max_bits = 8, .alpha = 0.01F},
              start_as_planes(6)),
         source(test.memory, tiny_pictures("train", kPictures), "training"),
-        step(test.memory, test.model, source, augmentation(), kRule, kBatch, 64, DType::f32, ranks) {
+        step(test.memory, test.model, source, augmentation(), kRule, kBatch, 64, ranks) {
     if (order.empty()) {
       order.resize(kPictures);
       std::iota(order.begin(), order.end(), 0);
@@ -181,8 +181,8 @@ TEST_CASE("worker: the same bits after training", "[.worker]") {
   CHECK(different_tensors(training.state(), again.state()).empty());
 
   ResidentSource pictures(training.test.memory, tiny_pictures("test", 23), "test");
-  Evaluator sharded(training.test.memory, training.test.model, pictures, tiny_input(), 4, DType::f32, communicator);
-  Evaluator whole(training.test.memory, training.test.model, pictures, tiny_input(), 4, DType::f32, alone());
+  Evaluator sharded(training.test.memory, training.test.model, pictures, tiny_input(), 4, communicator);
+  Evaluator whole(training.test.memory, training.test.model, pictures, tiny_input(), 4, alone());
   const EvalResult found = sharded.run();
   const EvalResult expected = whole.run();
   CHECK(found.samples == 23);

@@ -52,11 +52,11 @@ class GuardingBackend final : public Backend {
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
     return inner_.conv2d_scratch_bytes(geometry);
   }
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const float* weight, void* output,
+  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override {
     inner_.conv2d_forward(geometry, input, weight, output, scratch);
   }
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const float* weight, void* d_input,
+  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                             GradMode mode, void* scratch) override {
     inner_.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
   }
@@ -69,11 +69,12 @@ class GuardingBackend final : public Backend {
   }
   void norm_act_forward(const NormActForwardArgs& args) override { inner_.norm_act_forward(args); }
   void norm_act_backward(const NormActBackwardArgs& args) override { inner_.norm_act_backward(args); }
-  void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) override {
-    inner_.average_pool_forward(geometry, input, output);
+  void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output) override {
+    inner_.average_pool_forward(geometry, input, unit, output);
   }
-  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) override {
-    inner_.average_pool_backward(geometry, d_output, d_input);
+  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
+                             void* d_input) override {
+    inner_.average_pool_backward(geometry, d_output, unit, d_input);
   }
   void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
                       float* output) override {
@@ -96,6 +97,9 @@ class GuardingBackend final : public Backend {
   void fixed_step(const FixedStepArgs& args) override { inner_.fixed_step(args); }
   std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) override {
     return inner_.fixed_scratch_bytes(tensors);
+  }
+  void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override {
+    inner_.round_to_bf16(numel, values, rounded);
   }
   void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                 float* parameter, float* momentum) override {

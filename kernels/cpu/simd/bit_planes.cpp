@@ -65,10 +65,33 @@ BSQ_LANES_INLINE void dispatch_bits(int bits, Body body) {
   }
 }
 
-/// q = sign(u) round(min(|u| levels, levels)) / levels, from u * levels.
-BSQ_LANES_INLINE FloatLanes quantize(FloatLanes scaled, float levels) {
-  const FloatLanes rounded = round_half_even(at_most(magnitude(scaled), broadcast(levels)));
-  return copy_sign(rounded / levels, scaled);
+/// The integer level q (2^n - 1) = sign(u) round(min(|u| levels, levels)), from u * levels.
+BSQ_LANES_INLINE FloatLanes level_of(FloatLanes scaled, float levels) {
+  return copy_sign(round_half_even(at_most(magnitude(scaled), broadcast(levels))), scaled);
+}
+
+/// Writes sixteen weights: s q, or the integers that s / levels is the unit of.
+template <bool Full, typename Tensor>
+BSQ_LANES_INLINE void store_weights(const Tensor& tensor, float* weights, std::int64_t index, FloatLanes level,
+                                    float scale, float levels, int count) {
+  float* target = weights + tensor.weight_offset;
+  if (tensor.storage == WeightStorage::integers_bf16) {
+    store_lanes<Full>(reinterpret_cast<Bf16*>(target) + index, level, count);
+  } else {
+    const bool as_integers = tensor.storage == WeightStorage::integers;
+    store_lanes<Full>(target + index, as_integers ? level : scale * (level / levels), count);
+  }
+}
+
+/// What a gradient of stored weights is multiplied with.
+struct GradientFactors {
+  float to_u;     // gives dL / du
+  float to_true;  // gives dW
+};
+
+BSQ_LANES_INLINE GradientFactors gradient_factors(WeightStorage storage, float scale, float levels) {
+  if (storage == WeightStorage::values) return {scale, 1.0F};
+  return {levels, scale == 0 ? 0.0F : levels / scale};
 }
 
 template <int Bits>
@@ -77,7 +100,6 @@ void reconstruct_chunk(const PlanesForwardArgs& args, const PlaneTensor& tensor,
   constexpr auto levels = static_cast<float>((1 << Bits) - 1);
   const float* p = args.planes + tensor.plane_offset;
   const float* n = p + Bits * tensor.numel;
-  float* weights = args.weights + tensor.weight_offset;
   FloatLanes squares[Bits] = {};
   for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t index, int count) {
     FloatLanes scaled{};
@@ -87,7 +109,7 @@ void reconstruct_chunk(const PlanesForwardArgs& args, const PlaneTensor& tensor,
       scaled += (positive - negative) * static_cast<float>(1 << (Bits - 1 - bit));
       squares[bit] += positive * positive + negative * negative;
     }
-    store_lanes<Full>(weights + index, scale * quantize(scaled, levels), count);
+    store_weights<Full>(tensor, args.weights, index, level_of(scaled, levels), scale, levels, count);
   });
   for (int bit = 0; bit < Bits; ++bit) norm_partials[bit] = sum_of(squares[bit]);
 }
@@ -114,10 +136,11 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
     pull[bit] =
         args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
   const float learning_rate = args.inputs->learning_rate;
+  const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
   FloatLanes d_scale{};
   for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t index, int count) {
     const FloatLanes d_weight = load_lanes<Full>(d_weights + index, count);
-    const FloatLanes d_scaled = d_weight * (scale / levels);  // dL / d(u levels)
+    const FloatLanes d_scaled = d_weight * (factors.to_u / levels);  // dL / d(u levels)
     FloatLanes scaled{};
     for (int bit = 0; bit < Bits; ++bit) {
       const std::int64_t at = bit * tensor.numel + index;
@@ -133,9 +156,9 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
       store_lanes<Full>(p + at, at_most(at_least(new_p, FloatLanes{}), broadcast(2.0F)), count);
       store_lanes<Full>(n + at, at_most(at_least(new_n, FloatLanes{}), broadcast(2.0F)), count);
     }
-    d_scale += quantize(scaled, levels) * d_weight;
+    d_scale += level_of(scaled, levels) / levels * d_weight;
   });
-  return sum_of(d_scale);
+  return sum_of(d_scale) * static_cast<double>(factors.to_true);
 }
 
 /// A scale's own SGD step, from the partial sums of its gradient.
@@ -179,6 +202,8 @@ void weights_from_planes(const PlanesForwardArgs& args) {
       args.plane_norms[tensor.first_plane + bit] = static_cast<float>(norm);
       penalty += static_cast<double>(tensor.penalty_weight) * norm;
     }
+    if (tensor.storage != WeightStorage::values)
+      args.weight_units[i] = args.scales[i] / static_cast<float>((1 << tensor.bits) - 1);
     partials += chunks_of(tensor.numel) * kMaxBits;
   }
   if (args.metrics != nullptr) args.metrics[args.inputs->metrics_slot].penalty = penalty;
@@ -208,14 +233,15 @@ void weights_from_fixed(const FixedForwardArgs& args) {
   for (std::int64_t index = 0; index < chunks; ++index) {
     const Chunk chunk = find_chunk(args.tensors.host, index);
     const FixedTensor& tensor = args.tensors.device[chunk.tensor];
-    const auto levels = static_cast<float>((1 << tensor.bits) - 1);
+    const auto levels = tensor.bits > 0 ? static_cast<float>((1 << tensor.bits) - 1) : 1.0F;
     const float scale = args.scales[chunk.tensor];
     for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
-      FloatLanes result{};
+      FloatLanes level{};
       if (tensor.bits > 0)
-        result = scale * quantize(load_lanes<Full>(args.u + tensor.weight_offset + at, count) * levels, levels);
-      store_lanes<Full>(args.weights + tensor.weight_offset + at, result, count);
+        level = level_of(load_lanes<Full>(args.u + tensor.weight_offset + at, count) * levels, levels);
+      store_weights<Full>(tensor, args.weights, at, level, scale, levels, count);
     });
+    if (tensor.storage != WeightStorage::values && chunk.begin == 0) args.weight_units[chunk.tensor] = scale / levels;
   }
 }
 
@@ -230,18 +256,19 @@ void fixed_step(const FixedStepArgs& args) {
     if (tensor.bits == 0) continue;
     const auto levels = static_cast<float>((1 << tensor.bits) - 1);
     const float scale = args.scales[chunk.tensor];
+    const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
     FloatLanes d_scale{};
     for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
       float* target = args.u + tensor.weight_offset + at;
       const FloatLanes value = load_lanes<Full>(target, count);
       const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
-      d_scale += quantize(value * levels, levels) * d_weight;
+      d_scale += level_of(value * levels, levels) / levels * d_weight;
       const FloatLanes moved =
-          momentum_step<Full>(scale * d_weight + args.rule.weight_decay * value, value,
+          momentum_step<Full>(factors.to_u * d_weight + args.rule.weight_decay * value, value,
                               args.u_momentum + tensor.weight_offset + at, count, args.rule.momentum, learning_rate);
       store_lanes<Full>(target, at_most(at_least(moved, broadcast(-1.0F)), broadcast(1.0F)), count);
     });
-    partials[index] = sum_of(d_scale);
+    partials[index] = sum_of(d_scale) * static_cast<double>(factors.to_true);
   }
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
     const std::int64_t count = chunks_of(args.tensors.host.data()[i].numel);

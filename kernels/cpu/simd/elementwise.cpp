@@ -63,7 +63,7 @@ void augment_batch(const AugmentArgs& args) {
 }
 
 template <typename T>
-void pool_forward(const PoolGeometry& geometry, const T* input, float* output) {
+void pool_forward(const PoolGeometry& geometry, const T* input, float unit, float* output) {
   const int channels = geometry.channels;
 #pragma omp parallel for schedule(static)
   for (int image = 0; image < geometry.batch; ++image) {
@@ -74,13 +74,13 @@ void pool_forward(const PoolGeometry& geometry, const T* input, float* output) {
       FloatLanes sum{};
       for (int pixel = 0; pixel < geometry.pixels; ++pixel)
         sum += load_some(source + std::int64_t{1} * pixel * channels + channel, count);
-      store_some(target + channel, sum / static_cast<float>(geometry.pixels), count);
+      store_some(target + channel, sum * unit / static_cast<float>(geometry.pixels), count);
     }
   }
 }
 
 template <typename T>
-void pool_backward(const PoolGeometry& geometry, const float* d_output, T* d_input) {
+void pool_backward(const PoolGeometry& geometry, const float* d_output, float unit, T* d_input) {
   const int channels = geometry.channels;
 #pragma omp parallel for schedule(static)
   for (int image = 0; image < geometry.batch; ++image) {
@@ -88,7 +88,7 @@ void pool_backward(const PoolGeometry& geometry, const float* d_output, T* d_inp
     T* target = d_input + std::int64_t{1} * image * geometry.pixels * channels;
     for (int channel = 0; channel < channels; channel += kLanes) {
       const int count = channels - channel < kLanes ? channels - channel : kLanes;
-      const FloatLanes share = load_some(source + channel, count) / static_cast<float>(geometry.pixels);
+      const FloatLanes share = load_some(source + channel, count) * unit / static_cast<float>(geometry.pixels);
       for (int pixel = 0; pixel < geometry.pixels; ++pixel)
         store_some(target + std::int64_t{1} * pixel * channels + channel, share, count);
     }
@@ -127,18 +127,25 @@ void sgd_step(std::int64_t numel, const SgdRule& rule, float learning_rate, cons
   });
 }
 
+void round_to_bf16(std::int64_t numel, const float* values, void* rounded) {
+  auto* target = static_cast<Bf16*>(rounded);
+  parallel_lanes(numel, [=]<bool Full>(std::int64_t at, int count) {
+    store_lanes<Full>(target + at, load_lanes<Full>(values + at, count), count);
+  });
+}
+
 void augment(const AugmentArgs& args) {
   args.output.dtype == DType::bf16 ? augment_batch<Bf16>(args) : augment_batch<float>(args);
 }
 
-void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output) {
-  geometry.dtype == DType::bf16 ? pool_forward(geometry, static_cast<const Bf16*>(input), output)
-                                : pool_forward(geometry, static_cast<const float*>(input), output);
+void average_pool_forward(const PoolGeometry& geometry, const void* input, float unit, float* output) {
+  geometry.dtype == DType::bf16 ? pool_forward(geometry, static_cast<const Bf16*>(input), unit, output)
+                                : pool_forward(geometry, static_cast<const float*>(input), unit, output);
 }
 
-void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input) {
-  geometry.dtype == DType::bf16 ? pool_backward(geometry, d_output, static_cast<Bf16*>(d_input))
-                                : pool_backward(geometry, d_output, static_cast<float*>(d_input));
+void average_pool_backward(const PoolGeometry& geometry, const float* d_output, float unit, void* d_input) {
+  geometry.dtype == DType::bf16 ? pool_backward(geometry, d_output, unit, static_cast<Bf16*>(d_input))
+                                : pool_backward(geometry, d_output, unit, static_cast<float*>(d_input));
 }
 
 void accumulate(DType dtype, std::int64_t numel, const void* addend, void* sum) {

@@ -24,9 +24,9 @@ BSQ_LANES_INLINE std::int64_t least(std::int64_t a, std::int64_t b) {
 /// doubles [chunks][fields][padded channels], then floats: four rows of coefficients, one maximum a chunk.
 struct NormActScratch {
   double* partials;
-  float* scale;  // z = x * scale + shift
+  float* scale;  // z = stored x * scale + shift
   float* shift;
-  float* slope;  // dx = dz * scale + (x - mean) * slope + offset
+  float* slope;  // d_x = dz * scale + (x - mean) * slope + offset
   float* offset;
   float* chunk_max;
   std::int64_t width;
@@ -45,12 +45,17 @@ BSQ_LANES_INLINE NormActScratch carve_scratch(void* memory, const NormActGeometr
   return scratch;
 }
 
-/// z = gamma (x - mean) inv_std + beta as one multiply-add.
+/// z = gamma (x - mean) inv_std + beta as one multiply-add of the stored x.
 BSQ_LANES_INLINE void fold_normalization(const NormParameters& parameters, const NormSaved& saved, int channel,
-                                         const NormActScratch& scratch) {
+                                         float x_unit, const NormActScratch& scratch) {
   const float scale = parameters.gamma[channel] * saved.inv_std[channel];
-  scratch.scale[channel] = scale;
+  scratch.scale[channel] = scale * x_unit;
   scratch.shift[channel] = parameters.beta[channel] - saved.mean[channel] * scale;
+}
+
+/// TensorUnit::value(), which as an inline function must not be called from here.
+BSQ_LANES_INLINE float value_of(const TensorUnit& unit) {
+  return (unit.activation == nullptr ? 1.0F : *unit.activation) * (unit.weight == nullptr ? 1.0F : *unit.weight);
 }
 
 /// Rows [begin, end) of one chunk, channels [channel, channel + count).

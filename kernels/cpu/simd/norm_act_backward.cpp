@@ -6,7 +6,19 @@
 namespace bsq::BSQ_SIMD_NAMESPACE {
 namespace {
 
-/// One row of a tile: x, dy and what the activation lets through of it.
+/// Factors between what is stored and what it means.
+struct Units {
+  float x;
+  float shortcut;
+  float d_y;  // 1 / y_unit
+
+  explicit Units(const NormActBackwardArgs& args)
+      : x(value_of(args.x_unit)), shortcut(value_of(args.shortcut_unit)), d_y(1.0F) {
+    if (args.y_unit != nullptr) d_y = *args.y_unit == 0 ? 0.0F : 1.0F / *args.y_unit;
+  }
+};
+
+/// One row of a tile: the stored x, dy and z.
 struct RowGradient {
   FloatLanes value;
   FloatLanes d_y;
@@ -14,19 +26,20 @@ struct RowGradient {
 };
 
 template <typename T, bool Full>
-BSQ_LANES_INLINE RowGradient load_row(const NormActBackwardArgs& args, std::int64_t index, int count, FloatLanes scale,
-                                      FloatLanes shift) {
+BSQ_LANES_INLINE RowGradient load_row(const NormActBackwardArgs& args, const Units& units, std::int64_t index,
+                                      int count, FloatLanes scale, FloatLanes shift) {
   RowGradient row;
   row.value = load_lanes<Full>(static_cast<const T*>(args.x) + index, count);
-  row.d_y = load_lanes<Full>(static_cast<const T*>(args.d_y) + index, count);
+  row.d_y = units.d_y * load_lanes<Full>(static_cast<const T*>(args.d_y) + index, count);
   row.z = row.value * scale + shift;
-  if (args.shortcut != nullptr) row.z += load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count);
+  if (args.shortcut != nullptr)
+    row.z += units.shortcut * load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count);
   return row;
 }
 
 /// Sums of dz, dz (x - mean) and clipped dy over every chunk.
 template <typename T, Activation Act>
-void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch) {
+void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
   const int channels = args.geometry.channels;
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
@@ -37,10 +50,10 @@ void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratc
     FloatLanes projection{};
     FloatLanes clipped{};
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
-      const RowGradient at = load_row<T, Full>(args, row * channels + tile.channel, tile.count, scale, shift);
+      const RowGradient at = load_row<T, Full>(args, units, row * channels + tile.channel, tile.count, scale, shift);
       const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, clip);
       sum += d_z;
-      projection += d_z * (at.value - mean);
+      projection += d_z * (units.x * at.value - mean);
       if constexpr (Act == Activation::pact) clipped += at.z < broadcast(clip) ? FloatLanes{} : at.d_y;
     }
     double* field = scratch.partials + tile.chunk * kBackwardFields * scratch.width + tile.channel;
@@ -53,8 +66,8 @@ void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratc
   });
 }
 
-/// Parameter gradients and the coefficients of dx.
-void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch) {
+/// Parameter gradients and the coefficients of d_x.
+void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
   const auto rows = static_cast<double>(args.geometry.rows);
   double d_clip = 0;
   for (int channel = 0; channel < args.geometry.channels; ++channel) {
@@ -71,15 +84,15 @@ void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scr
     const auto scale = static_cast<double>(args.parameters.gamma[channel]) * inv_std;
     args.gradients.d_beta[channel] = static_cast<float>(sum);
     args.gradients.d_gamma[channel] = static_cast<float>(projection * inv_std);
-    const double slope = -scale * inv_std * inv_std * projection / rows;
-    scratch.slope[channel] = static_cast<float>(slope);
-    scratch.offset[channel] = static_cast<float>(-scale * sum / rows);
+    const double stored_scale = scale * static_cast<double>(units.x);
+    scratch.slope[channel] = static_cast<float>(-stored_scale * inv_std * inv_std * projection / rows);
+    scratch.offset[channel] = static_cast<float>(-stored_scale * sum / rows);
   }
   if (args.gradients.d_clip != nullptr) *args.gradients.d_clip = static_cast<float>(d_clip);
 }
 
 template <typename T, Activation Act>
-void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch) {
+void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
   T* d_x = static_cast<T*>(args.d_x);
   T* d_shortcut = static_cast<T*>(args.d_shortcut);
   const bool accumulate_shortcut = args.shortcut_mode == GradMode::accumulate;
@@ -93,13 +106,13 @@ void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scra
     const FloatLanes offset = load_lanes<Full>(scratch.offset + tile.channel, tile.count);
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
       const std::int64_t index = row * channels + tile.channel;
-      const RowGradient at = load_row<T, Full>(args, index, tile.count, scale, shift);
+      const RowGradient at = load_row<T, Full>(args, units, index, tile.count, scale, shift);
       const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, clip);
       if (d_shortcut != nullptr) {
         const FloatLanes before = accumulate_shortcut ? load_lanes<Full>(d_shortcut + index, tile.count) : FloatLanes{};
-        store_lanes<Full>(d_shortcut + index, before + d_z, tile.count);
+        store_lanes<Full>(d_shortcut + index, before + units.shortcut * d_z, tile.count);
       }
-      store_lanes<Full>(d_x + index, d_z * scale + (at.value - mean) * slope + offset, tile.count);
+      store_lanes<Full>(d_x + index, d_z * scale + (units.x * at.value - mean) * slope + offset, tile.count);
     }
   });
 }
@@ -107,11 +120,12 @@ void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scra
 template <typename T, Activation Act>
 void backward(const NormActBackwardArgs& args) {
   const NormActScratch scratch = carve_scratch(args.scratch, args.geometry);
+  const Units units(args);
   for (int channel = 0; channel < args.geometry.channels; ++channel)
-    fold_normalization(args.parameters, args.saved, channel, scratch);
-  sum_gradients<T, Act>(args, scratch);
-  finish_gradients(args, scratch);
-  write_gradients<T, Act>(args, scratch);
+    fold_normalization(args.parameters, args.saved, channel, units.x, scratch);
+  sum_gradients<T, Act>(args, scratch, units);
+  finish_gradients(args, scratch, units);
+  write_gradients<T, Act>(args, scratch, units);
 }
 
 }  // namespace

@@ -69,6 +69,8 @@ float finish_statistics(const NormActForwardArgs& args, const NormActScratch& sc
   const T* x = static_cast<const T*>(args.x);
   const auto rows = static_cast<double>(args.geometry.rows);
   const std::int64_t width = scratch.width;
+  const float unit = value_of(args.x_unit);
+  const auto wide_unit = static_cast<double>(unit);
   float largest = 0;
   for (int channel = 0; channel < args.geometry.channels; ++channel) {
     const double* partial = scratch.partials + channel;
@@ -83,8 +85,8 @@ float finish_statistics(const NormActForwardArgs& args, const NormActScratch& sc
       highest = partial[3 * width] > highest ? partial[3 * width] : highest;
     }
     const auto pivot = static_cast<double>(to_float(x + channel));
-    const double mean = pivot + sum / rows;
-    const double raw_variance = squares / rows - (sum / rows) * (sum / rows);
+    const double mean = wide_unit * (pivot + sum / rows);
+    const double raw_variance = wide_unit * wide_unit * (squares / rows - (sum / rows) * (sum / rows));
     const double variance = raw_variance < 0 ? 0.0 : raw_variance;  // NaN stays NaN
     const double inv_std = 1.0 / std::sqrt(variance + static_cast<double>(args.rule.epsilon));
     args.saved.mean[channel] = static_cast<float>(mean);
@@ -95,7 +97,7 @@ float finish_statistics(const NormActForwardArgs& args, const NormActScratch& sc
     const double momentum = static_cast<double>(args.rule.momentum);
     running_mean = static_cast<float>((1 - momentum) * static_cast<double>(running_mean) + momentum * mean);
     running_var = static_cast<float>((1 - momentum) * static_cast<double>(running_var) + momentum * unbiased);
-    fold_normalization(args.parameters, args.saved, channel, scratch);
+    fold_normalization(args.parameters, args.saved, channel, unit, scratch);
     const float scale = scratch.scale[channel];
     const float shift = scratch.shift[channel];
     const float at_low = activate_one(args, static_cast<float>(lowest + pivot) * scale + shift);
@@ -112,16 +114,17 @@ void use_running_statistics(const NormActForwardArgs& args, const NormActScratch
     args.saved.mean[channel] = args.parameters.running_mean[channel];
     args.saved.inv_std[channel] =
         static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(args.rule.epsilon)));
-    fold_normalization(args.parameters, args.saved, channel, scratch);
+    fold_normalization(args.parameters, args.saved, channel, value_of(args.x_unit), scratch);
   }
 }
 
 /// act(z) of one row of a tile.
 template <typename T, Activation Act, bool Full>
 BSQ_LANES_INLINE FloatLanes activation_at(const NormActForwardArgs& args, std::int64_t index, int count,
-                                          FloatLanes scale, FloatLanes shift, float clip) {
+                                          FloatLanes scale, FloatLanes shift, float shortcut_unit, float clip) {
   FloatLanes z = load_lanes<Full>(static_cast<const T*>(args.x) + index, count) * scale + shift;
-  if (args.shortcut != nullptr) z += load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count);
+  if (args.shortcut != nullptr)
+    z += shortcut_unit * load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count);
   return activate<Act>(z, clip);
 }
 
@@ -129,6 +132,7 @@ BSQ_LANES_INLINE FloatLanes activation_at(const NormActForwardArgs& args, std::i
 template <typename T, Activation Act>
 float largest_activation(const NormActForwardArgs& args, const NormActScratch& scratch) {
   const int channels = args.geometry.channels;
+  const float shortcut_unit = value_of(args.shortcut_unit);
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
@@ -136,7 +140,8 @@ float largest_activation(const NormActForwardArgs& args, const NormActScratch& s
     FloatLanes largest{};
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
       const std::int64_t index = row * channels + tile.channel;
-      const FloatLanes y = magnitude(activation_at<T, Act, Full>(args, index, tile.count, scale, shift, clip));
+      const FloatLanes y =
+          magnitude(activation_at<T, Act, Full>(args, index, tile.count, scale, shift, shortcut_unit, clip));
       largest = y > largest ? y : largest;
     }
     float& chunk_max = scratch.chunk_max[tile.chunk];
@@ -154,18 +159,21 @@ template <typename T, Activation Act, bool Quantize>
 void write_activations(const NormActForwardArgs& args, const NormActScratch& scratch, float act_scale) {
   T* y = static_cast<T*>(args.y);
   const int channels = args.geometry.channels;
+  const float shortcut_unit = value_of(args.shortcut_unit);
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
   const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
   const bool representable = act_scale > 0 && levels / act_scale < 1e38F;  // else every level is 0
   const float to_level = representable ? levels / act_scale : 0.0F;
   const float from_level = representable ? act_scale / levels : 0.0F;
+  if (args.y_unit != nullptr) *args.y_unit = from_level;
+  const float stored_level = args.y_unit != nullptr ? 1.0F : from_level;
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
     const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
       const std::int64_t index = row * channels + tile.channel;
-      FloatLanes result = activation_at<T, Act, Full>(args, index, tile.count, scale, shift, clip);
-      if constexpr (Quantize) result = round_half_even(result * to_level) * from_level;
+      FloatLanes result = activation_at<T, Act, Full>(args, index, tile.count, scale, shift, shortcut_unit, clip);
+      if constexpr (Quantize) result = round_half_even(result * to_level) * stored_level;
       store_lanes<Full>(y + index, result, tile.count);
     }
   });

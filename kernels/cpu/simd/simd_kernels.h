@@ -24,9 +24,10 @@ struct SimdKernels {
   void (*fixed_step)(const FixedStepArgs&) = nullptr;
   void (*sgd_step)(std::int64_t numel, const SgdRule&, float learning_rate, const float* gradient, float* parameter,
                    float* momentum) = nullptr;
+  void (*round_to_bf16)(std::int64_t numel, const float* values, void* rounded) = nullptr;
   void (*augment)(const AugmentArgs&) = nullptr;
-  void (*average_pool_forward)(const PoolGeometry&, const void* input, float* output) = nullptr;
-  void (*average_pool_backward)(const PoolGeometry&, const float* d_output, void* d_input) = nullptr;
+  void (*average_pool_forward)(const PoolGeometry&, const void* input, float unit, float* output) = nullptr;
+  void (*average_pool_backward)(const PoolGeometry&, const float* d_output, float unit, void* d_input) = nullptr;
   void (*accumulate)(DType, std::int64_t numel, const void* addend, void* sum) = nullptr;  // sum += addend
 };
 

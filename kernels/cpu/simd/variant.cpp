@@ -19,6 +19,7 @@ SimdKernels simd_kernels() {
       .weights_from_fixed = weights_from_fixed,
       .fixed_step = fixed_step,
       .sgd_step = sgd_step,
+      .round_to_bf16 = round_to_bf16,
       .augment = augment,
       .average_pool_forward = average_pool_forward,
       .average_pool_backward = average_pool_backward,

@@ -19,8 +19,9 @@ void fixed_step(const FixedStepArgs& args);
 void sgd_step(std::int64_t numel, const SgdRule& rule, float learning_rate, const float* gradient, float* parameter,
               float* momentum);
 void augment(const AugmentArgs& args);
-void average_pool_forward(const PoolGeometry& geometry, const void* input, float* output);
-void average_pool_backward(const PoolGeometry& geometry, const float* d_output, void* d_input);
+void round_to_bf16(std::int64_t numel, const float* values, void* rounded);
+void average_pool_forward(const PoolGeometry& geometry, const void* input, float unit, float* output);
+void average_pool_backward(const PoolGeometry& geometry, const float* d_output, float unit, void* d_input);
 void accumulate(DType dtype, std::int64_t numel, const void* addend, void* sum);
 
 SimdKernels simd_kernels();

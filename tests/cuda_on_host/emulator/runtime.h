@@ -2,6 +2,7 @@
 // into a graph. What a call refuses, it refuses as CUDA does: memory that was never allocated, calls during a capture.
 #pragma once
 
+#include "tests/cuda_on_host/emulator/device.h"
 #include "tests/cuda_on_host/emulator/scheduler.h"
 
 #include <cuda_runtime_api.h>
@@ -10,13 +11,14 @@
 
 namespace bsq::cuda_on_host {
 
-/// Runs `work`, or records it where `stream` is being captured.
-cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+/// Runs `work`, or records it where `stream` is being captured, for `call`.
+cudaError_t enqueue(const char* call, cudaStream_t stream, std::function<void()> work);
 cudaError_t enqueue_grid(cudaStream_t stream, const GridShape& shape, std::function<void()> thread);
 
 /// What every call of the runtime returns through: an error stays for cudaGetLastError().
 cudaError_t remember(cudaError_t status);
-/// cudaErrorStreamCaptureUnsupported where any stream is being captured, which is then lost, as with CUDA.
-cudaError_t refuse_while_capturing();
+/// As refuse(), and cudaErrorStreamCaptureUnsupported where any stream is being captured, which is then lost, as with
+/// CUDA.
+cudaError_t refuse_while_capturing(const char* call);
 
 }  // namespace bsq::cuda_on_host

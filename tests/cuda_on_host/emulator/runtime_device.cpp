@@ -20,6 +20,14 @@ constexpr std::array kErrors = {
     ErrorText{cudaSuccess, "cudaSuccess", "no error"},
     ErrorText{cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
     ErrorText{cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
+    ErrorText{cudaErrorInsufficientDriver, "cudaErrorInsufficientDriver",
+              "CUDA driver version is insufficient for CUDA runtime version"},
+    ErrorText{cudaErrorDevicesUnavailable, "cudaErrorDevicesUnavailable",
+              "CUDA-capable device(s) is/are busy or unavailable"},
+    ErrorText{cudaErrorNoDevice, "cudaErrorNoDevice", "no CUDA-capable device is detected"},
+    ErrorText{cudaErrorNoKernelImageForDevice, "cudaErrorNoKernelImageForDevice",
+              "no kernel image is available for execution on the device"},
+    ErrorText{cudaErrorIllegalAddress, "cudaErrorIllegalAddress", "an illegal memory access was encountered"},
     ErrorText{cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration", "invalid configuration argument"},
     ErrorText{cudaErrorInvalidDeviceFunction, "cudaErrorInvalidDeviceFunction", "invalid device function"},
     ErrorText{cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
@@ -42,6 +50,10 @@ const ErrorText& text_of(cudaError_t status) {
 
 thread_local cudaError_t last_error = cudaSuccess;
 
+bool is_device(int index) {
+  return index >= 0 && index < device().count;
+}
+
 }  // namespace
 
 cudaError_t remember(cudaError_t status) {
@@ -55,7 +67,9 @@ using namespace bsq::cuda_on_host;
 
 extern "C" {
 
+/// That of a lost device stays.
 cudaError_t cudaGetLastError() {
+  if (const cudaError_t lost = error_of_lost_device()) return lost;
   const cudaError_t status = last_error;
   last_error = cudaSuccess;
   return status;
@@ -76,20 +90,30 @@ cudaError_t cudaFuncGetName(const char** name, const void* /*function*/) {
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = 0;
+  if (const cudaError_t refused = refuse("cudaGetDeviceCount")) return refused;
+  *count = device().count;
+  return *count > 0 ? cudaSuccess : remember(cudaErrorNoDevice);
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  constexpr int older = 12040;
+  *version = device().error == cudaErrorInsufficientDriver ? older : CUDART_VERSION;
   return cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) {
-  return device == 0 ? cudaSuccess : remember(cudaErrorInvalidDevice);
+cudaError_t cudaSetDevice(int index) {
+  if (const cudaError_t refused = refuse("cudaSetDevice")) return refused;
+  return is_device(index) ? cudaSuccess : remember(cudaErrorInvalidDevice);
 }
 
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  if (device != 0) return remember(cudaErrorInvalidDevice);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
+  if (const cudaError_t refused = refuse("cudaGetDeviceProperties")) return refused;
+  if (!is_device(index)) return remember(cudaErrorInvalidDevice);
   *properties = {};
   std::strcpy(properties->name, "CUDA on host");
-  properties->major = 9;
-  properties->minor = 0;
+  properties->major = device().capability / 10;
+  properties->minor = device().capability % 10;
   properties->multiProcessorCount = kMultiprocessors;
   properties->warpSize = kWarpSize;
   properties->maxThreadsPerBlock = kMaxThreads;
@@ -98,11 +122,11 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return cudaMemGetInfo(&free_bytes, &properties->totalGlobalMem);
 }
 
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  if (device != 0) return remember(cudaErrorInvalidDevice);
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int index) {
+  if (!is_device(index)) return remember(cudaErrorInvalidDevice);
   switch (attribute) {
-    case cudaDevAttrComputeCapabilityMajor: *value = 9; return cudaSuccess;
-    case cudaDevAttrComputeCapabilityMinor: *value = 0; return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor: *value = device().capability / 10; return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor: *value = device().capability % 10; return cudaSuccess;
     case cudaDevAttrMultiProcessorCount: *value = kMultiprocessors; return cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(kMaxSharedBytes); return cudaSuccess;
     default: return remember(cudaErrorInvalidValue);

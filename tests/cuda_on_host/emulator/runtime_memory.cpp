@@ -3,6 +3,7 @@
 // Device memory is host memory of the very size asked for, aligned to 256 as with CUDA, and starts as 0xFF: a NaN.
 #include "tests/cuda_on_host/emulator/runtime.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -14,9 +15,21 @@ namespace bsq::cuda_on_host {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
-constexpr std::size_t kDeviceBytes = std::size_t{1} << 34;  // what this device has
+
+std::size_t device_bytes() {
+  return device().memory_mib << 20;
+}
 
 struct Allocations {
+  Allocations() = default;
+  Allocations(const Allocations&) = delete;
+  Allocations& operator=(const Allocations&) = delete;
+  /// What a lost device would not release; anything else is a leak of the program's.
+  ~Allocations() {
+    for (const auto& [address, size] : sizes)
+      if (error_of_lost_device() != cudaSuccess) std::free(reinterpret_cast<void*>(address));
+  }
+
   std::mutex mutex;
   std::map<std::uintptr_t, std::size_t> sizes;  // by address
   std::size_t used_bytes = 0;
@@ -61,11 +74,12 @@ extern "C" {
 
 cudaError_t cudaMalloc(void** data, std::size_t size_bytes) {
   *data = nullptr;
-  if (const cudaError_t refused = refuse_while_capturing()) return refused;
+  if (const cudaError_t refused = refuse_while_capturing("cudaMalloc")) return refused;
   Allocations& memory = allocations();
   const std::lock_guard lock(memory.mutex);
   if (size_bytes == 0) return cudaSuccess;
-  if (size_bytes > kDeviceBytes - memory.used_bytes || posix_memalign(data, kAlignment, size_bytes) != 0) {
+  if (size_bytes > device_bytes() - std::min(device_bytes(), memory.used_bytes) ||
+      posix_memalign(data, kAlignment, size_bytes) != 0) {
     return remember(cudaErrorMemoryAllocation);
   }
   std::memset(*data, 0xFF, size_bytes);
@@ -75,7 +89,7 @@ cudaError_t cudaMalloc(void** data, std::size_t size_bytes) {
 }
 
 cudaError_t cudaFree(void* data) {
-  if (const cudaError_t refused = refuse_while_capturing()) return refused;
+  if (const cudaError_t refused = refuse_while_capturing("cudaFree")) return refused;
   if (data == nullptr) return cudaSuccess;
   Allocations& memory = allocations();
   const std::lock_guard lock(memory.mutex);
@@ -88,21 +102,22 @@ cudaError_t cudaFree(void* data) {
 }
 
 cudaError_t cudaMemGetInfo(std::size_t* free_bytes, std::size_t* total_bytes) {
+  if (const cudaError_t refused = refuse("cudaMemGetInfo")) return refused;
   Allocations& memory = allocations();
   const std::lock_guard lock(memory.mutex);
-  *free_bytes = kDeviceBytes - memory.used_bytes;
-  *total_bytes = kDeviceBytes;
+  *free_bytes = device_bytes() - std::min(device_bytes(), memory.used_bytes);
+  *total_bytes = device_bytes();
   return cudaSuccess;
 }
 
 cudaError_t cudaHostAlloc(void** data, std::size_t size_bytes, unsigned /*flags*/) {
-  if (const cudaError_t refused = refuse_while_capturing()) return refused;
+  if (const cudaError_t refused = refuse_while_capturing("cudaHostAlloc")) return refused;
   if (posix_memalign(data, kAlignment, size_bytes) != 0) return remember(cudaErrorMemoryAllocation);
   return cudaSuccess;
 }
 
 cudaError_t cudaFreeHost(void* data) {
-  if (const cudaError_t refused = refuse_while_capturing()) return refused;
+  if (const cudaError_t refused = refuse_while_capturing("cudaFreeHost")) return refused;
   std::free(data);
   return cudaSuccess;
 }
@@ -111,13 +126,13 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t size_b
                             cudaStream_t stream) {
   if (size_bytes == 0) return cudaSuccess;
   if (!fits_kind(target, source, size_bytes, kind)) return remember(cudaErrorInvalidValue);
-  return enqueue(stream, [=] { std::memcpy(target, source, size_bytes); });
+  return enqueue("cudaMemcpyAsync", stream, [=] { std::memcpy(target, source, size_bytes); });
 }
 
 cudaError_t cudaMemsetAsync(void* target, int value, std::size_t size_bytes, cudaStream_t stream) {
   if (size_bytes == 0) return cudaSuccess;
   if (!is_device_memory(target, size_bytes)) return remember(cudaErrorInvalidValue);
-  return enqueue(stream, [=] { std::memset(target, value, size_bytes); });
+  return enqueue("cudaMemsetAsync", stream, [=] { std::memset(target, value, size_bytes); });
 }
 
 }  // extern "C"

@@ -35,14 +35,16 @@ cudaStream_t captured_stream = nullptr;  // one at a time is all bsq needs
 
 }  // namespace
 
-cudaError_t refuse_while_capturing() {
+cudaError_t refuse_while_capturing(const char* call) {
+  if (const cudaError_t refused = refuse(call)) return refused;
   const std::lock_guard lock(capture_mutex);
   if (captured_stream == nullptr) return cudaSuccess;
   captured_stream->capture_is_lost = true;
   return remember(cudaErrorStreamCaptureUnsupported);
 }
 
-cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
+cudaError_t enqueue(const char* call, cudaStream_t stream, std::function<void()> work) {
+  if (const cudaError_t refused = refuse(call)) return refused;
   {
     const std::lock_guard lock(capture_mutex);
     if (stream == nullptr && captured_stream != nullptr) {
@@ -61,7 +63,9 @@ cudaError_t enqueue(cudaStream_t stream, std::function<void()> work) {
 
 cudaError_t enqueue_grid(cudaStream_t stream, const GridShape& shape, std::function<void()> thread) {
   if (const cudaError_t refused = check_shape(shape)) return remember(refused);
-  return enqueue(stream, [shape, thread = std::move(thread)] { run_grid(shape, thread); });
+  return enqueue("cudaLaunchKernelExC", stream, [shape, thread = std::move(thread)] {
+    if (error_of_lost_device() == cudaSuccess && next_grid_is_good()) run_grid(shape, thread);
+  });
 }
 
 }  // namespace bsq::cuda_on_host
@@ -71,6 +75,7 @@ using namespace bsq::cuda_on_host;
 extern "C" {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
+  if (const cudaError_t refused = refuse("cudaStreamCreateWithFlags")) return refused;
   *stream = new CUstream_st;
   return cudaSuccess;
 }
@@ -81,7 +86,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t /*stream*/) {
-  return refuse_while_capturing();
+  return refuse_while_capturing("cudaStreamSynchronize");
+}
+
+cudaError_t cudaDeviceSynchronize() {
+  return refuse_while_capturing("cudaDeviceSynchronize");
 }
 
 // ---- events ---------------------------------------------------------------------------------------------------------
@@ -97,14 +106,14 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  return enqueue(stream, [event] {
+  return enqueue("cudaEventRecord", stream, [event] {
     event->is_recorded = true;
     event->when = Clock::now();
   });
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t /*event*/) {
-  return refuse_while_capturing();
+  return refuse_while_capturing("cudaEventSynchronize");
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
@@ -117,6 +126,7 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEve
 // -----------------------------------------------------------------------------------------------------------
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*mode*/) {
+  if (const cudaError_t refused = refuse("cudaStreamBeginCapture")) return refused;
   const std::lock_guard lock(capture_mutex);
   if (stream == nullptr) return remember(cudaErrorStreamCaptureUnsupported);
   if (captured_stream != nullptr) return remember(cudaErrorIllegalState);
@@ -140,12 +150,13 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long /*flags*/) {
+  if (const cudaError_t refused = refuse("cudaGraphInstantiate")) return refused;
   *executable = new CUgraphExec_st{graph->work};
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
-  return enqueue(stream, [executable] {
+  return enqueue("cudaGraphLaunch", stream, [executable] {
     for (const auto& step : executable->work) step();
   });
 }

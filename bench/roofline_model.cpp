@@ -1,0 +1,331 @@
+#include "bench/roofline_model.h"
+
+#include "engine/layers/conv2d.h"
+#include "engine/layers/norm_act.h"
+#include "kernels/error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace bsq::bench {
+namespace {
+
+constexpr double kFloatBytes = 4;
+constexpr int kMaxBits = 8;  // of the arena of planes
+
+double real(std::int64_t value) {
+  return static_cast<double>(value);
+}
+
+/// Which of a node's inputs get a gradient by addition: the ones that a later node has already given one.
+std::vector<std::vector<bool>> accumulations(const Network& network) {
+  const auto& nodes = network.nodes();
+  std::vector<std::vector<bool>> result(nodes.size());
+  std::vector<bool> visited(nodes.size() + 1, false);
+  for (std::size_t i = nodes.size(); i-- > 0;) {
+    for (const TensorId input : nodes[i].inputs) {
+      result[i].push_back(visited[static_cast<std::size_t>(input)]);
+      visited[static_cast<std::size_t>(input)] = true;
+    }
+  }
+  return result;
+}
+
+/// How many numbers of each kind of parameter there are.
+struct ParameterCounts {
+  double quantized_convolutions = 0;
+  double quantized_others = 0;  // the classifier
+  double plain_convolutions = 0;
+  double plain_others = 0;
+
+  explicit ParameterCounts(const Network& network) {
+    for (const ParameterSpec& spec : network.parameters()) {
+      const bool quantized = spec.group == ParameterGroup::quantized;
+      const bool convolution = spec.shape.rank == 4;
+      (quantized ? (convolution ? quantized_convolutions : quantized_others)
+                 : (convolution ? plain_convolutions : plain_others)) += real(spec.shape.numel());
+    }
+  }
+  double quantized() const { return quantized_convolutions + quantized_others; }
+  double plain() const { return plain_convolutions + plain_others; }
+};
+
+/// Writes the list, node by node.
+class StepCounter {
+ public:
+  StepCounter(const Network& network, const StepOptions& options)
+      : network_(network),
+        options_(options),
+        dtype_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
+        element_bytes_(static_cast<double>(size_of(dtype_))),
+        tensors_(network.tensors(options.batch, dtype_)),
+        counts_(network) {}
+
+  std::vector<Operation> count() {
+    add_weights();
+    const double pixels = real(tensors_[0].shape.numel());
+    add({"augment", "augment", pixels * (1 + element_bytes_) + 12.0 * options_.batch});  // index, label in, label out
+    const auto& nodes = network_.nodes();
+    for (std::size_t i = 0; i < nodes.size(); ++i) add_forward(nodes[i]);
+    const double logits = real(tensors_.back().shape.numel());
+    add({"softmax_cross_entropy", "head", 2 * kFloatBytes * logits + kFloatBytes * options_.batch});
+    const auto adds = accumulations(network_);
+    for (std::size_t i = nodes.size(); i-- > 0;) add_backward(nodes[i], adds[i]);
+    add_updates();
+    return std::move(operations_);
+  }
+
+ private:
+  void add(const Operation& operation) { operations_.push_back(operation); }
+
+  void add_weights() {
+    const bool bf16 = dtype_ == DType::bf16;
+    if (options_.weight_bits > 0)
+      add({"weights_from_planes", "planes",
+           counts_.quantized() * 2 * options_.weight_bits * kFloatBytes +
+               counts_.quantized_convolutions * element_bytes_ + counts_.quantized_others * kFloatBytes,
+           0, 2});
+    if (!bf16) return;  // a convolution reads float parameters as they are
+    const double read_write_bytes = kFloatBytes + element_bytes_;
+    if (options_.weight_bits == 0) add({"weights to bf16", "sgd", counts_.quantized_convolutions * read_write_bytes});
+    if (counts_.plain_convolutions > 0)
+      add({"shortcut weights to bf16", "sgd", counts_.plain_convolutions * read_write_bytes});
+  }
+
+  void add_updates() {
+    constexpr double sgd_bytes = 5 * kFloatBytes;  // gradient, parameter, momentum in; the last two out
+    if (options_.weight_bits > 0)
+      add({"planes_step", "planes", counts_.quantized() * (8 * options_.weight_bits + 1) * kFloatBytes, 0, 2});
+    else
+      add({"sgd_step, quantizable weights", "sgd", counts_.quantized() * sgd_bytes});
+    add({"sgd_step, plain parameters", "sgd", counts_.plain() * sgd_bytes});
+  }
+
+  std::vector<TensorSpec> inputs_of(const Node& node) const { return network_.inputs_of(node, tensors_); }
+
+  void add_forward(const Node& node) {
+    const std::vector<TensorSpec> inputs = inputs_of(node);
+    const double input = real(inputs[0].shape.numel());
+    const double output = real(node.layer->output(inputs).shape.numel());
+    if (const auto* conv = dynamic_cast<const Conv2d*>(node.layer.get())) {
+      add_convolution(*conv, inputs[0], "forward");
+    } else if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get())) {
+      const bool shortcut = inputs.size() == 2;
+      const bool extra_pass = shortcut && norm->options().act_bits > 0;  // for the maximum
+      add({norm_name(*norm, inputs), "norm_act forward",
+           input * element_bytes_ * (3 + (shortcut ? 1 : 0) + (extra_pass ? 2 : 0)), 0, extra_pass ? 4 : 3});
+      operations_.back().name += " forward";
+    } else if (node.layer->kind() == "average_pool") {
+      add({"average_pool forward", "head", input * element_bytes_ + output * kFloatBytes});
+    } else {
+      require(node.layer->kind() == "linear", "roofline: no count for a {}", node.layer->kind());
+      add({"linear forward", "head", kFloatBytes * (input + linear_weights(inputs, output) + 3 * output),
+           node.layer->flops(inputs), 2});  // the bias is written first, the product adds to it
+    }
+  }
+
+  void add_backward(const Node& node, const std::vector<bool>& adds) {
+    const std::vector<TensorSpec> inputs = inputs_of(node);
+    const double input = real(inputs[0].shape.numel());
+    const double output = real(node.layer->output(inputs).shape.numel());
+    if (const auto* conv = dynamic_cast<const Conv2d*>(node.layer.get())) {
+      add_convolution(*conv, inputs[0], "backward weight");
+      if (node.inputs[0] == 0) return;  // nobody needs the gradient of the images
+      add_convolution(*conv, inputs[0], "backward data");
+      if (adds[0]) add({shape_name(inputs[0].shape) + " add", "add", 3 * input * element_bytes_});
+    } else if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get())) {
+      const bool shortcut = inputs.size() == 2;
+      add({norm_name(*norm, inputs), "norm_act backward",
+           input * element_bytes_ * (5 + (shortcut ? 3 : 0) + (shortcut && adds[1] ? 1 : 0)), 0, 3});
+      operations_.back().name += " backward";
+    } else if (node.layer->kind() == "average_pool") {
+      add({"average_pool backward", "head", input * element_bytes_ + output * kFloatBytes});
+    } else {
+      add({"linear backward", "head",
+           kFloatBytes * (3 * output + 2 * input + 2 * linear_weights(inputs, output)),  // two products, column sums
+           2 * node.layer->flops(inputs), 3});
+    }
+  }
+
+  void add_convolution(const Conv2d& conv, const TensorSpec& input, const std::string& pass) {
+    const ConvGeometry g = conv.geometry(input.shape, input.dtype);
+    // Filters smaller than their stride skip pixels when they read, but the gradient of all pixels is written.
+    const std::int64_t rows = pass == "backward data" ? g.height : std::min(g.height, g.kernel * g.out_height());
+    const std::int64_t columns = pass == "backward data" ? g.width : std::min(g.width, g.kernel * g.out_width());
+    const double activations = real(g.batch * rows * columns * g.in_channels + g.output_shape().numel());
+    // The gradient of the weights is float32 always.
+    const double weight_bytes = pass == "backward weight" ? kFloatBytes : element_bytes_;
+    const std::string name = fmt::format("conv {}x{} {}->{} at {}x{}{} {}", g.kernel, g.kernel, g.in_channels,
+                                         g.out_channels, g.height, g.width, g.stride > 1 ? " /2" : "", pass);
+    add({name, "conv " + pass, activations * element_bytes_ + real(g.weight_shape().numel()) * weight_bytes, g.flops(),
+         1, g});
+  }
+
+  static double linear_weights(const std::vector<TensorSpec>& inputs, double output) {
+    return output / real(inputs[0].shape[0]) * real(inputs[0].shape[1]);
+  }
+  static std::string shape_name(const Shape& shape) { return fmt::format("{}x{}x{}", shape[1], shape[2], shape[3]); }
+  static std::string norm_name(const NormAct& norm, const std::vector<TensorSpec>& inputs) {
+    const NormActOptions& options = norm.options();
+    return fmt::format("norm_act {} {}{}{}", shape_name(inputs[0].shape), name_of(options.activation),
+                       options.act_bits > 0 ? fmt::format(" {} bit", options.act_bits) : "",
+                       inputs.size() == 2 ? " + shortcut" : "");
+  }
+
+  const Network& network_;
+  StepOptions options_;
+  DType dtype_;
+  double element_bytes_;
+  std::vector<TensorSpec> tensors_;
+  ParameterCounts counts_;
+  std::vector<Operation> operations_;
+};
+
+double rate_of(const Operation& operation, Precision precision, const Machine& machine) {
+  if (operation.convolution) return machine.flops(precision);
+  return machine.flops(precision == Precision::tf32 ? Precision::tf32 : Precision::fp32);  // the classifier
+}
+
+}  // namespace
+
+const char* name_of(Precision precision) {
+  constexpr const char* names[] = {"fp32", "tf32", "bf16"};
+  return names[static_cast<int>(precision)];
+}
+
+double Machine::flops(Precision precision) const {
+  return precision == Precision::bf16 ? bf16_flops : precision == Precision::tf32 ? tf32_flops : fp32_flops;
+}
+
+Machine h100() {
+  Machine machine;
+  machine.bytes_per_s = 3.0e12;
+  return machine;
+}
+
+std::vector<Operation> training_step(const Network& network, const StepOptions& options) {
+  return StepCounter(network, options).count();
+}
+
+double floor_s(const Operation& operation, Precision precision, const Machine& machine) {
+  return std::max(operation.bytes / machine.bytes_per_s, operation.flops / rate_of(operation, precision, machine));
+}
+
+bool is_memory_bound(const Operation& operation, Precision precision, const Machine& machine) {
+  return operation.bytes / machine.bytes_per_s >= operation.flops / rate_of(operation, precision, machine);
+}
+
+Totals totals_of(const std::vector<Operation>& operations, Precision precision, const Machine& machine) {
+  Totals totals;
+  for (const Operation& operation : operations) {
+    const double floor = floor_s(operation, precision, machine);
+    totals.bytes += operation.bytes;
+    totals.flops += operation.flops;
+    totals.nodes += operation.nodes;
+    totals.floor_s += floor;
+    totals.short_kernels_s += std::max(floor, operation.nodes * machine.shortest_kernel_s);
+  }
+  return totals;
+}
+
+std::vector<Repeated> distinct(const std::vector<Operation>& operations) {
+  std::vector<Repeated> result;
+  for (const Operation& operation : operations) {
+    const auto known = std::ranges::find_if(
+        result, [&](const Repeated& repeated) { return repeated.operation.name == operation.name; });
+    known == result.end() ? result.push_back({operation, 1}) : static_cast<void>(++known->times);
+  }
+  return result;
+}
+
+StepMemory memory_of(const Network& network, const StepOptions& options) {
+  const bool bf16 = options.precision == Precision::bf16;
+  const bool planes = options.weight_bits > 0;
+  const ParameterCounts counts(network);
+  StepMemory memory;
+  memory.planes = planes ? counts.quantized() * 2 * kMaxBits * kFloatBytes : 0;
+  memory.plane_momentum = memory.planes;
+  const double convolutions = counts.plain_convolutions + (planes ? 0 : counts.quantized_convolutions);
+  const double written_as_bf16 = bf16 && planes ? counts.quantized_convolutions : 0;  // and in no other form
+  memory.weights = (counts.quantized() + counts.plain() - written_as_bf16) * kFloatBytes +
+                   (written_as_bf16 + (bf16 ? convolutions : 0)) * static_cast<double>(size_of(DType::bf16));
+  memory.gradients = (counts.quantized() + counts.plain()) * kFloatBytes;
+  memory.momentum = (counts.plain() + (planes ? 0 : counts.quantized())) * kFloatBytes;
+
+  // As the executor plans it: forward of node i at time i, its backward at 2 N - i, the loss at N.
+  const std::vector<TensorSpec> tensors = network.tensors(options.batch, bf16 ? DType::bf16 : DType::f32);
+  const auto size = [&](std::size_t i) {
+    return real(tensors[i].shape.numel()) * static_cast<double>(size_of(tensors[i].dtype));
+  };
+  const auto& nodes = network.nodes();
+  const std::size_t count = nodes.size();
+  std::vector<double> alive(2 * count + 1, 0.0);
+  const auto live = [&](std::size_t tensor, std::size_t first, std::size_t last) {
+    for (std::size_t time = first; time <= last; ++time) alive[time] += size(tensor);
+  };
+  std::vector<std::size_t> last_use(count + 1, 0);
+  std::vector<std::size_t> first_gradient(count + 1, 0);
+  first_gradient[count] = count;
+  last_use[count] = count;
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const TensorId input : nodes[i].inputs) {
+      const auto index = static_cast<std::size_t>(input);
+      last_use[index] = std::max(last_use[index], nodes[i].layer->backward_reads_inputs() ? 2 * count - i : i);
+      first_gradient[index] = 2 * count - i;  // the last of its readers comes first
+    }
+  }
+  for (std::size_t i = 0; i <= count; ++i) {
+    memory.activations += size(i);
+    live(i, i == 0 ? 0 : i - 1, std::max(last_use[i], i == 0 ? 0 : i - 1));
+    if (i > 0) live(i, first_gradient[i], 2 * count - (i - 1));
+  }
+  memory.activation_peak = *std::ranges::max_element(alive);
+  return memory;
+}
+
+std::vector<Saving> fusion_savings(const Network& network, const StepOptions& options) {
+  const double element_bytes = options.precision == Precision::bf16 ? 2 : 4;
+  const auto tensors = network.tensors(options.batch, DType::f32);
+  const auto adds = accumulations(network);
+  const auto& nodes = network.nodes();
+  Saving statistics{"batch-norm sums and extremes in the epilogue of the forward convolution"};
+  Saving sums{"batch-norm gradient sums in the epilogue of the data gradient"};
+  Saving accumulation{"the data gradient adds to what is there (no `add`)"};
+  Saving inner{"inner activations (bn1 of a block) normalized while the next convolution loads, never stored"};
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const double numel_bytes = real(tensors[i + 1].shape.numel()) * element_bytes;
+    if (nodes[i].layer->kind() == "norm_act") {
+      statistics.bytes += numel_bytes;
+      ++statistics.nodes;
+      // The node behind it writes its dy last: a convolution, but for the norm of a shortcut and for the last one.
+      if (i + 1 == nodes.size() || nodes[i + 1].layer->kind() != "conv2d") continue;
+      sums.bytes += numel_bytes;
+      ++sums.nodes;
+      if (nodes[i].inputs.size() != 1 || i == 1) continue;  // the stem's output is a shortcut as well
+      inner.bytes += 2 * numel_bytes;
+      ++inner.nodes;
+    } else if (nodes[i].layer->kind() == "conv2d" && adds[i][0]) {
+      accumulation.bytes +=
+          2 * real(tensors[static_cast<std::size_t>(nodes[i].inputs[0])].shape.numel()) * element_bytes;
+      ++accumulation.nodes;
+    }
+  }
+  return {statistics, sums, accumulation, inner};
+}
+
+double padded_floor_s(const Operation& operation, Precision precision, const Machine& machine, int tile,
+                      bool both_sides) {
+  require(operation.convolution.has_value(), "padded_floor_s: {} is no convolution", operation.name);
+  const ConvGeometry& g = *operation.convolution;
+  const auto factor = [&](int channels) {
+    return static_cast<double>((channels + tile - 1) / tile * tile) / static_cast<double>(channels);
+  };
+  const bool writes_input_side = operation.group == "conv backward data";
+  Operation padded = operation;
+  padded.flops *= both_sides ? factor(g.in_channels) * factor(g.out_channels)
+                             : factor(writes_input_side ? g.in_channels : g.out_channels);
+  return floor_s(padded, precision, machine);
+}
+
+}  // namespace bsq::bench

@@ -1,0 +1,264 @@
+// The tables about one GPU.
+#include "bench/roofline_model.h"
+#include "bench/roofline_tables.h"
+#include "models/resnet.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace bsq::bench {
+namespace {
+
+constexpr int kImages = 50'000;
+constexpr int kEpochs = 350;
+constexpr int kActBits = 4;
+constexpr int kBatches[] = {128, 512};
+constexpr Precision kPrecisions[] = {Precision::fp32, Precision::tf32, Precision::bf16};
+constexpr double kMicro = 1e6;
+constexpr double kMega = 1e-6;
+constexpr double kGiga = 1e-9;
+constexpr const char* kNotMeasured = "not yet";
+
+std::string number(double value, int digits = 1) {
+  return fmt::format("{:.{}f}", value, digits);
+}
+
+Network network_of(int weight_bits) {
+  return make_resnet({.act_bits = weight_bits > 0 ? kActBits : 0});
+}
+
+std::vector<Operation> step_of(const StepOptions& options) {
+  return training_step(network_of(options.weight_bits), options);
+}
+
+Totals totals_of(const StepOptions& options, const Machine& machine = {}) {
+  return bench::totals_of(step_of(options), options.precision, machine);
+}
+
+std::string range_of(const Totals& totals, const Machine& machine) {
+  return fmt::format("{:.0f} to {:.0f}", totals.low_s(machine) * kMicro, totals.high_s(machine) * kMicro);
+}
+
+std::string step_name(const StepOptions& options) {
+  return fmt::format("{}, {}, batch {}", options.weight_bits > 0 ? "BSQ" : "float", name_of(options.precision),
+                     options.batch);
+}
+
+Table rates() {
+  const Machine machine;
+  return {"rates",
+          {"what", "value"},
+          {{"device memory, bytes read plus bytes written",
+            fmt::format("{:.1f} TB/s (H100: {:.1f})", machine.bytes_per_s * 1e-12, h100().bytes_per_s * 1e-12)},
+           {"bf16 products on tensor cores", number(machine.bf16_flops * 1e-12, 0) + " TFLOP/s"},
+           {"tf32 products on tensor cores", number(machine.tf32_flops * 1e-12, 0) + " TFLOP/s"},
+           {"fp32 without tensor cores", number(machine.fp32_flops * 1e-12, 0) + " TFLOP/s"},
+           {"gap between two kernels of a graph",
+            fmt::format("{:.1f} to {:.1f} us", machine.short_gap_s * kMicro, machine.long_gap_s * kMicro)},
+           {"shortest kernel (column \"slow\")", number(machine.shortest_kernel_s * kMicro) + " us"}}};
+}
+
+Table steps() {
+  Table table{"steps",
+              {"step", "least MB", "GFLOP", "kernels", "floor us", "predicted us", "slow us", "predicted us, H100",
+               "s an epoch", "350 epochs, min", "BSQ / float", "measured us"},
+              {}};
+  const Machine machine;
+  for (const int batch : kBatches) {
+    for (const Precision precision : kPrecisions) {
+      const Totals plain = totals_of({batch, precision, 0});
+      for (const int bits : {0, 8}) {
+        const StepOptions options{batch, precision, bits};
+        const Totals totals = totals_of(options);
+        const double epoch_s = totals.middle_s(machine) * std::ceil(static_cast<double>(kImages) / batch);
+        table.rows.push_back(
+            {step_name(options), number(totals.bytes * kMega, 0), number(totals.flops * kGiga),
+             std::to_string(totals.nodes), number(totals.floor_s * kMicro, 0), range_of(totals, machine),
+             number(totals.slow_s(machine) * kMicro, 0), range_of(totals_of(options, h100()), h100()),
+             number(epoch_s, 3), number(epoch_s * kEpochs / 60),
+             bits > 0 ? number(totals.middle_s(machine) / plain.middle_s(machine), 3) : "", kNotMeasured});
+      }
+    }
+  }
+  return table;
+}
+
+Table groups() {
+  Table table{"groups", {"kernels of a BSQ step", "count", "least MB, bf16, 128"}, {}};
+  for (const int batch : kBatches)
+    for (const Precision precision : kPrecisions)
+      table.head.push_back(fmt::format("{}, {}: us", name_of(precision), batch));
+  table.head.push_back("measured us, bf16, 512");
+  for (const Repeated& repeated : distinct(step_of({}))) {
+    const std::string& group = repeated.operation.group;
+    if (std::ranges::any_of(table.rows, [&](const auto& row) { return row.front() == group; })) continue;
+    std::vector<std::string> row{group};
+    const auto add_totals = [&](const StepOptions& options, bool counts) {
+      std::vector<Operation> chosen = step_of(options);
+      std::erase_if(chosen, [&](const Operation& operation) { return operation.group != group; });
+      const Totals totals = bench::totals_of(chosen, options.precision, Machine());
+      if (counts) {
+        row.push_back(std::to_string(totals.nodes));
+        row.push_back(number(totals.bytes * kMega));
+      } else {
+        row.push_back(number(totals.floor_s * kMicro));
+      }
+    };
+    add_totals({}, true);
+    for (const int batch : kBatches)
+      for (const Precision precision : kPrecisions) add_totals({batch, precision, 8}, false);
+    row.emplace_back(kNotMeasured);
+    table.rows.push_back(row);
+  }
+  return table;
+}
+
+Table memory() {
+  Table table{"memory",
+              {"step", "planes MB", "their momentum", "weights", "gradients", "other momentum", "activations",
+               "with their gradients", "all"},
+              {}};
+  for (const int batch : kBatches) {
+    for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+      for (const int bits : {0, 8}) {
+        const StepOptions options{batch, precision, bits};
+        const StepMemory used = memory_of(network_of(bits), options);
+        std::vector<std::string> row{step_name(options)};
+        for (const double bytes : {used.planes, used.plane_momentum, used.weights, used.gradients, used.momentum})
+          row.push_back(number(bytes * kMega));
+        for (const double bytes : {used.activations, used.activation_peak, used.total()})
+          row.push_back(number(bytes * kMega, 0));
+        table.rows.push_back(row);
+      }
+    }
+  }
+  return table;
+}
+
+Table fusions() {
+  Table table{"fusions", {"saved, bf16", "kernels", "MB, 128", "us, 128", "MB, 512", "us, 512"}, {}};
+  const Machine machine;
+  std::vector<std::vector<Saving>> savings;
+  for (const int batch : kBatches) savings.push_back(fusion_savings(network_of(8), {.batch = batch}));
+  std::vector<Saving> sums(savings.size());
+  const auto seconds = [&](const Saving& saving) {
+    return saving.bytes / machine.bytes_per_s + saving.nodes * machine.gap_s();
+  };
+  const auto add_row = [&](const std::string& what, const std::vector<Saving>& saved) {
+    std::vector<std::string> row{what, std::to_string(saved.front().nodes)};
+    for (const Saving& saving : saved) {
+      row.push_back(number(saving.bytes * kMega, 0));
+      row.push_back(number(seconds(saving) * kMicro, 0));
+    }
+    table.rows.push_back(row);
+  };
+  for (std::size_t change = 0; change < savings.front().size(); ++change) {
+    std::vector<Saving> saved;
+    for (std::size_t batch = 0; batch < savings.size(); ++batch) {
+      saved.push_back(savings[batch][change]);
+      sums[batch].bytes += saved.back().bytes;
+      sums[batch].nodes += saved.back().nodes;
+    }
+    add_row(saved.front().what, saved);
+  }
+  add_row("all four", sums);
+  for (const bool fused : {false, true}) {
+    std::vector<std::string> row{fused ? "a step with all four" : "a step as it is",
+                                 std::to_string(totals_of({}).nodes - (fused ? sums.front().nodes : 0))};
+    for (std::size_t batch = 0; batch < savings.size(); ++batch) {
+      const Totals totals = totals_of({.batch = kBatches[batch]});
+      const Saving saved = fused ? sums[batch] : Saving();
+      row.push_back(number((totals.bytes - saved.bytes) * kMega, 0));
+      row.push_back(number((totals.middle_s(machine) - seconds(saved)) * kMicro, 0));
+    }
+    table.rows.push_back(row);
+  }
+  return table;
+}
+
+Table tiles() {
+  constexpr int tile = 64;
+  Table table{"tiles",
+              {"convolution, three directions", "times", "least MB", "GFLOP", "floor us", "result filled up to 64",
+               "both channel counts filled up to 64"},
+              {}};
+  const Machine machine;
+  const auto shape_of = [](const Operation& operation) {
+    return operation.name.substr(0, operation.name.size() - operation.group.size() + 4);  // behind "conv "
+  };
+  std::vector<std::string> known;
+  const std::vector<Repeated> list = distinct(step_of({}));
+  for (const Repeated& first : list) {
+    if (first.operation.group != "conv forward") continue;
+    const std::string shape = shape_of(first.operation);
+    double bytes = 0;
+    double flops = 0;
+    double us[3] = {};
+    for (const auto& [operation, times] : list) {
+      if (!operation.convolution || shape_of(operation) != shape) continue;
+      bytes += times * operation.bytes;
+      flops += times * operation.flops;
+      us[0] += times * kMicro * floor_s(operation, Precision::bf16, machine);
+      us[1] += times * kMicro * padded_floor_s(operation, Precision::bf16, machine, tile, false);
+      us[2] += times * kMicro * padded_floor_s(operation, Precision::bf16, machine, tile, true);
+    }
+    table.rows.push_back({shape, std::to_string(first.times), number(bytes * kMega), number(flops * kGiga),
+                          number(us[0]), number(us[1]), number(us[2])});
+  }
+  return table;
+}
+
+/// The same list at another batch and in another precision; null where there is no such operation: casts, in fp32.
+const Operation* find(const std::vector<Operation>& list, const std::string& name) {
+  const auto found = std::ranges::find(list, name, &Operation::name);
+  return found == list.end() ? nullptr : &*found;
+}
+
+Table kernels() {
+  Table table{"kernels",
+              {"operation", "times", "kernels each", "MFLOP", "MB fp32", "MB bf16", "fp32 us", "tf32 us", "bf16 us",
+               "512: fp32 us", "tf32 us", "bf16 us", "bound, fp32 / tf32 / bf16"},
+              {}};
+  const Machine machine;
+  std::vector<Repeated> list = distinct(step_of({}));
+  std::vector<std::string> groups_in_order;
+  for (const Repeated& repeated : list) groups_in_order.push_back(repeated.operation.group);
+  std::ranges::stable_sort(list, {}, [&](const Repeated& repeated) {  // groups as they first appear
+    return std::ranges::find(groups_in_order, repeated.operation.group) - groups_in_order.begin();
+  });
+  for (const auto& [first, times] : list) {
+    std::vector<std::string> us;
+    std::string bounds;
+    std::string wide_mb;
+    for (const int batch : kBatches) {
+      for (const Precision precision : kPrecisions) {
+        const std::vector<Operation> step = step_of({batch, precision, 8});
+        const Operation* operation = find(step, first.name);
+        us.push_back(operation == nullptr ? "" : number(floor_s(*operation, precision, machine) * kMicro, 2));
+        if (operation == nullptr || batch != kBatches[0]) continue;
+        if (precision == Precision::fp32) wide_mb = number(operation->bytes * kMega, 2);
+        bounds += bounds.empty() ? "" : " / ";
+        bounds += is_memory_bound(*operation, precision, machine) ? "memory" : "arithmetic";
+      }
+    }
+    for (const std::string bound : {"memory", "arithmetic"})
+      if (bounds == fmt::format("{0} / {0} / {0}", bound)) bounds = bound;
+    std::vector<std::string> row{
+        first.name, std::to_string(times),         std::to_string(first.nodes), number(first.flops * kMega),
+        wide_mb,    number(first.bytes * kMega, 2)};
+    row.insert(row.end(), us.begin(), us.end());
+    row.push_back(bounds);
+    table.rows.push_back(row);
+  }
+  return table;
+}
+
+}  // namespace
+
+std::vector<Table> step_tables() {
+  return {rates(), steps(), groups(), memory(), fusions(), tiles(), kernels()};
+}
+
+}  // namespace bsq::bench

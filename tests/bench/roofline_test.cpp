@@ -1,0 +1,223 @@
+// The paper model of a step: its counts against counts by hand and against the executor's plan, its formulas at points
+// where they are known, and the document that shows its tables.
+#include "bench/roofline_model.h"
+#include "bench/roofline_scaling.h"
+#include "bench/roofline_tables.h"
+#include "engine/executor.h"
+#include "engine/model.h"
+#include "kernels/error.h"
+#include "kernels/reference.h"
+#include "models/resnet.h"
+#include "tests/support/catch.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+namespace bsq::bench {
+namespace {
+
+Operation find(const std::vector<Operation>& step, const std::string& name) {
+  const auto found = std::ranges::find(step, name, &Operation::name);
+  INFO(name);
+  REQUIRE(found != step.end());
+  return *found;
+}
+
+std::vector<Operation> resnet20_step(const StepOptions& options) {
+  return training_step(make_resnet({.act_bits = 4}), options);
+}
+
+TEST_CASE("a step multiplies three times what forward does, but for the gradient of the images") {
+  for (const int depth : {8, 20, 32}) {
+    const Network network = make_resnet({.depth = depth, .act_bits = 4});
+    const auto tensors = network.tensors(7, DType::f32);
+    double forward = 0;
+    for (const Node& node : network.nodes()) forward += node.layer->flops(network.inputs_of(node, tensors));
+    const Node& stem = network.nodes().front();
+    const double expected = 3 * forward - stem.layer->flops(network.inputs_of(stem, tensors));
+    const Totals totals = totals_of(training_step(network, {.batch = 7}), Precision::bf16, Machine());
+    CHECK(totals.flops == expected);
+  }
+}
+
+TEST_CASE("bytes and FLOPs of a convolution are those counted by hand") {
+  const std::string name = "conv 3x3 16->16 at 32x32 ";
+  const double pixels = 128 * 32 * 32;
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const double e = precision == Precision::bf16 ? 2 : 4;
+    const auto step = resnet20_step({.batch = 128, .precision = precision});
+    CHECK(find(step, name + "forward").bytes == pixels * (16 + 16) * e + 16 * 9 * 16 * e);
+    CHECK(find(step, name + "backward data").bytes == pixels * (16 + 16) * e + 16 * 9 * 16 * e);
+    CHECK(find(step, name + "backward weight").bytes == pixels * (16 + 16) * e + 16 * 9 * 16 * 4);
+    CHECK(find(step, name + "forward").flops == pixels * 16 * 2 * 9 * 16);
+    // A 1x1 filter of stride 2 reads one pixel of four, but writes the gradient of all.
+    const std::string shortcut = "conv 1x1 16->32 at 32x32 /2 ";
+    CHECK(find(step, shortcut + "forward").bytes == pixels / 4 * (16 + 32) * e + 32 * 16 * e);
+    CHECK(find(step, shortcut + "backward data").bytes == pixels * 16 * e + pixels / 4 * 32 * e + 32 * 16 * e);
+  }
+}
+
+TEST_CASE("norm_act counts every pass its kernels make") {
+  const auto step = resnet20_step({.batch = 2, .precision = Precision::fp32});
+  const double tensor = 2 * 32 * 32 * 16 * 4;
+  CHECK(find(step, "norm_act 32x32x16 relu forward").bytes == 3 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit forward").bytes == 3 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit forward").nodes == 3);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut forward").bytes == 6 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut forward").nodes == 4);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit backward").bytes == 5 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut backward").bytes == 8 * tensor);
+  const auto plain = training_step(make_resnet({}), {.batch = 2, .precision = Precision::fp32, .weight_bits = 0});
+  CHECK(find(plain, "norm_act 32x32x16 relu6 + shortcut forward").bytes == 4 * tensor);
+}
+
+TEST_CASE("planes are read once forward, and read and written once with their momentum") {
+  const double quantized = 268'346;
+  const double classifier = 650;
+  for (const int bits : {1, 8}) {
+    const auto wide = resnet20_step({.precision = Precision::fp32, .weight_bits = bits});
+    const auto narrow = resnet20_step({.precision = Precision::bf16, .weight_bits = bits});
+    CHECK(find(wide, "weights_from_planes").bytes == quantized * (2 * bits + 1) * 4);
+    CHECK(find(narrow, "weights_from_planes").bytes ==
+          quantized * 2 * bits * 4 + (quantized - classifier) * 2 + classifier * 4);
+    CHECK(find(narrow, "planes_step").bytes == quantized * (8 * bits + 1) * 4);
+  }
+}
+
+TEST_CASE("each of nine blocks adds the gradient of its first convolution to another one") {
+  const auto step = resnet20_step({});
+  CHECK(std::ranges::count(step, "add", &Operation::group) == 9);
+  CHECK(std::ranges::count(step, "conv forward", &Operation::group) == 21);
+  CHECK(std::ranges::count(step, "conv backward weight", &Operation::group) == 21);
+  CHECK(std::ranges::count(step, "conv backward data", &Operation::group) == 20);
+  int times = 0;
+  for (const Repeated& repeated : distinct(step)) times += repeated.times;
+  CHECK(times == static_cast<int>(step.size()));
+}
+
+TEST_CASE("floors are the slower of bytes and FLOPs, and sums are sums") {
+  const Machine machine{.bytes_per_s = 1e9, .bf16_flops = 1e10, .tf32_flops = 5e9, .fp32_flops = 1e9};
+  Operation convolution{"c", "conv forward", 2e9, 1e10, 1, ConvGeometry()};
+  CHECK(floor_s(convolution, Precision::bf16, machine) == Approx(2));
+  CHECK(is_memory_bound(convolution, Precision::bf16, machine));
+  CHECK(floor_s(convolution, Precision::fp32, machine) == Approx(10));
+  CHECK_FALSE(is_memory_bound(convolution, Precision::fp32, machine));
+  const Operation classifier{"l", "head", 0, 1e9, 2};
+  CHECK(floor_s(classifier, Precision::bf16, machine) == Approx(1));  // not a convolution: fp32
+  const Totals totals = totals_of({convolution, classifier}, Precision::bf16, machine);
+  CHECK(totals.floor_s == Approx(3));
+  CHECK(totals.nodes == 3);
+  CHECK(totals.middle_s(machine) == Approx(3 + 3 * 1.25e-6));
+  convolution.convolution = ConvGeometry{.batch = 1, .height = 4, .width = 4, .in_channels = 48, .out_channels = 16};
+  CHECK(padded_floor_s(convolution, Precision::tf32, machine, 64, false) == Approx(2 * 4));
+  CHECK(padded_floor_s(convolution, Precision::tf32, machine, 64, true) == Approx(2 * 4 * 64.0 / 48));
+}
+
+TEST_CASE("fused convolutions save no more than there is") {
+  const auto savings = fusion_savings(make_resnet({.act_bits = 4}), {});
+  REQUIRE(savings.size() == 4);
+  const auto step = resnet20_step({});
+  double adds = 0;
+  for (const Operation& operation : step) adds += operation.group == "add" ? operation.bytes : 0;
+  CHECK(savings[0].nodes == 21);
+  CHECK(savings[1].nodes == 18);  // all norms but the last and the two on shortcuts
+  CHECK(savings[2].nodes == 9);
+  CHECK(savings[2].bytes == adds * 2 / 3);
+  CHECK(savings[3].nodes == 9);
+  CHECK(savings[0].bytes + savings[1].bytes + savings[3].bytes <
+        totals_of(step, Precision::bf16, Machine()).bytes - adds);
+}
+
+TEST_CASE("the memory of activations is what the executor plans") {
+  const auto backend = make_reference_backend();
+  const ResNetOptions options{.depth = 14, .width = 8, .image_height = 16, .image_width = 16, .act_bits = 4};
+  DeviceMemory memory(*backend);
+  const Model model(memory, make_resnet(options), 1, {},
+                    [](const ArenaLayout& layout) -> HostWeights { return initial_weights(layout, 1); });
+  const int batch = 4;
+  const Executor executor(memory, model.network(), model.parameters(), batch, DType::f32, ExecutionMode::training);
+  const StepMemory counted = memory_of(model.network(), {.batch = batch, .precision = Precision::fp32});
+  const auto planned = static_cast<double>(executor.plan().arena_bytes);
+  CHECK(planned >= counted.activation_peak);
+  CHECK(planned < 1.02 * counted.activation_peak);  // means and deviations of the norms, and alignment
+  CHECK(counted.activation_peak > counted.activations);
+  const StepMemory large = memory_of(make_resnet({}), {});
+  CHECK(large.planes == 268'346.0 * 16 * 4);
+  CHECK(large.plane_momentum == large.planes);
+}
+
+TEST_CASE("an all-reduce takes what its formula says, and never less on more GPUs") {
+  const Cluster cluster{.gpus_per_node = 8, .node = {1e9, 1e-3}, .network = {1e8, 1e-2}, .launch_s = 0.5};
+  CHECK(all_reduce_s(cluster, 1e9, 1) == 0);
+  CHECK(ring_all_reduce_s(cluster, 1e9, 2) == Approx(2 * (1e-3 + 0.5)));
+  CHECK(tree_all_reduce_s(cluster, 1e9, 2) == Approx(2 * 1e-3 + 2));
+  CHECK(ring_all_reduce_s(cluster, 8e9, 8) == Approx(2 * 7 * (1e-3 + 1)));
+  CHECK(ring_all_reduce_s(cluster, 8e9, 32) == Approx(2 * 7 * (1e-3 + 1) + 2 * 3 * (1e-2 + 2.5)));
+  CHECK(tree_all_reduce_s(cluster, 8e9, 32) == Approx(6 * 1e-3 + 16 + 4 * 1e-2 + 20));
+  for (const double bytes : {1e3, 1e9})
+    for (int gpus = 1; gpus < 1024; gpus *= 2)
+      CHECK(all_reduce_s(cluster, bytes, 2 * gpus) >= all_reduce_s(cluster, bytes, gpus));
+}
+
+TEST_CASE("a workload is a line through its steps, and overlap hides all-reduces but the last") {
+  const Machine machine;
+  const Workload small = resnet20_workload(machine);
+  for (const int batch : {128, 512}) {
+    const auto step = resnet20_step({.batch = batch});
+    CHECK(small.step_s(batch) == Approx(totals_of(step, Precision::bf16, machine).middle_s(machine)));
+  }
+  CHECK(small.gradient_bytes > 4 * 268'346);
+  const Workload large = resnet50_workload(machine);
+  const Cluster cluster;
+  for (const int gpus : {2, 8, 64, 1024}) {
+    CHECK(exposed_s(cluster, small, 512, gpus, true) == all_reduce_s(cluster, small.gradient_bytes, gpus));
+    const double after = exposed_s(cluster, large, 256, gpus, false);
+    const double during = exposed_s(cluster, large, 256, gpus, true);
+    CHECK(during < after);
+    CHECK(during >= all_reduce_s(cluster, large.gradient_bytes / large.buckets, gpus));
+  }
+}
+
+// ---- the document ---------------------------------------------------------------------------------------------------
+
+const Table kTable{"t", {"a", "b", "measured us"}, {{"x", "1", "not yet"}, {"y", "2", "not yet"}}};
+
+std::string error_of(const std::string& document) {
+  try {
+    with_tables(document, {kTable});
+  } catch (const Error& error) {
+    CHECK(error.exit_code() == 2);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_CASE("a table is written anew and keeps what was measured") {
+  const std::string before =
+      "text\n<!-- table t -->\n| a | b | measured us |\n|---|--:|--:|\n| y | 7 | 33 |\n<!-- end -->\n";
+  const std::string after =
+      "text\n<!-- table t -->\n| a | b | measured us |\n|---|--:|--:|\n| x | 1 | not yet |\n| y | 2 | 33 |\n<!-- end "
+      "-->\n";
+  CHECK(with_tables(before, {kTable}) == after);
+  CHECK(with_tables(after, {kTable}) == after);
+}
+
+TEST_CASE("a document that lacks a table, names an unknown one or does not end one is refused") {
+  CHECK(error_of("text\n") == "table t must stand in the document once");
+  CHECK(error_of("<!-- table u -->\n<!-- end -->\n") == "there is no table u");
+  CHECK(error_of("<!-- table t -->\n| a |\n") == "table t does not end in <!-- end -->");
+  const std::string once = "<!-- table t -->\n<!-- end -->\n";
+  CHECK(error_of(once + once) == "table t must stand in the document once");
+}
+
+TEST_CASE("bench/ROOFLINE.md shows the tables that the program prints") {
+  std::ifstream file(BSQ_SOURCE_DIR "/bench/ROOFLINE.md");
+  std::ostringstream text;
+  text << file.rdbuf();
+  INFO("build/bin/roofline bench/ROOFLINE.md writes the tables anew");
+  CHECK(with_tables(text.str(), roofline_tables()) == text.str());
+}
+
+}  // namespace
+}  // namespace bsq::bench

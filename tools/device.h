@@ -1,0 +1,17 @@
+// The device a command computes on.
+#pragma once
+
+#include "engine/config.h"
+#include "engine/console.h"
+#include "kernels/backend.h"
+#include "kernels/communicator.h"
+
+#include <memory>
+
+namespace bsq {
+
+/// That of the configuration. Says on the console which it is, and why it is no GPU where `auto` found none.
+/// Throws Error(device) where the ranks cannot train together on it.
+std::unique_ptr<Backend> open_device(const Config& config, Console& console, Communicator& ranks);
+
+}  // namespace bsq
