@@ -28,8 +28,8 @@ int info_command(const Arguments& arguments) {
   std::istringstream cuda_lines(cuda.text);
   const char* label = "cuda";
   for (std::string line; std::getline(cuda_lines, line); label = "") fmt::print("{:<9}  {}\n", label, line);
-  fmt::print("mpi        {}\n", describe_mpi());
   fmt::print("precision  fp32{}\n", has_bf16 ? ", bf16" : "; no bf16: " + why);
+  fmt::print("mpi        {}\n", describe_mpi());
   return 0;
 }
 

@@ -1,4 +1,5 @@
 // `mpirun -np N bsq ...` as a person uses it: runs, stops, resumes, and ranks that die.
+#include "tests/cli/program_tree.h"
 #include "tests/cli/workspace.h"
 #include "tests/ranks/launch.h"
 
@@ -278,25 +279,24 @@ TEST_CASE("Ctrl-C at mpirun leaves a checkpoint to go on from") {
 
 TEST_CASE("several processes without MPI between them are an error, not as many runs") {
   const Workspace here;
-  Setup setup{.folder = here.path(), .environment = mpirun_setup(".").environment};
-  setup.environment["RANK"] = "0";
-  setup.environment["WORLD_SIZE"] = "2";
-  const auto refuses = [&](const std::string& why) {
+  const auto refuses = [&](Setup setup, const std::string& why) {
+    setup.environment["RANK"] = "0";
+    setup.environment["WORLD_SIZE"] = "2";
     const Outcome outcome = run(kTrain, setup);
     INFO(describe(kTrain, outcome));
     CHECK(outcome.exit_code == 5);
     CHECK_THAT(outcome.err, Catch::Contains("error: WORLD_SIZE = 2") && Catch::Contains(why));
     CHECK_FALSE(fs::exists(here / "run"));
   };
-  if (why_no_ranks().empty()) refuses("but MPI knows of 1 process: ");
-
-  // A bsq whose library is not there.
-  fs::create_directories(here / "bin");
-  fs::copy(BSQ_PROGRAM, here / "bin/bsq");
-  setup.program = here / "bin/bsq";
-  refuses("this bsq is built without MPI (install libopenmpi-dev and build it anew)");
-  setup.environment.clear();
-  CHECK(run(kTrain, setup).exit_code == 0);  // by itself it trains
+  if (why_no_ranks().empty()) {
+    Setup by_hand = mpirun_setup(here.path());
+    by_hand.program = BSQ_PROGRAM;
+    refuses(by_hand, "but MPI knows of 1 process: ");
+  }
+  const ProgramTree without_mpi;
+  refuses(without_mpi.setup(here), "this bsq is built without MPI (install libopenmpi-dev and build it anew)");
+  CHECK(without_mpi.run(here, kTrain).exit_code == 0);  // by itself it trains
+  CHECK_THAT(without_mpi.run(here, {"info"}).out, Catch::Contains("\nmpi        this bsq is built without MPI"));
 }
 
 }  // namespace bsq::test
