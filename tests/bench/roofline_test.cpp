@@ -133,7 +133,7 @@ TEST_CASE("the memory of activations is what the executor plans") {
   const auto backend = make_reference_backend();
   const ResNetOptions options{.depth = 14, .width = 8, .image_height = 16, .image_width = 16, .act_bits = 4};
   DeviceMemory memory(*backend);
-  const Model model(memory, make_resnet(options), 1, {},
+  const Model model(memory, make_resnet(options), DType::f32, 1, {},
                     [](const ArenaLayout& layout) -> HostWeights { return initial_weights(layout, 1); });
   const int batch = 4;
   const Executor executor(memory, model.network(), model.parameters(), batch, DType::f32, ExecutionMode::training);

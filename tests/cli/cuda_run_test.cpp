@@ -117,7 +117,7 @@ TEST_CASE("a GPU whose memory is too small ends the run with what was wanted, wh
   CHECK(status_of(here / "run") == "failed 5");
 }
 
-TEST_CASE("a GPU lost in the middle of a run ends it with the first error; its checkpoint is as good as ever") {
+TEST_CASE("a GPU lost in the middle of a run ends it with the first error, its checkpoint is as good as ever") {
   if (is_missing()) return;
   const Workspace here;
   const EmulatedGpu gpu;
