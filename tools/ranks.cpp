@@ -33,10 +33,12 @@ void lead_stdout_nowhere() {
 
 /// Prints what a rank other than 0 has to say, unless rank 0 ends this process before; returns the exit code.
 int report_as_rank(int rank, const Failure& failure) {
+  const bool was_asked_to_stop = take_request() == Request::stop;  // by a person, before
+  const auto is_being_ended = [&] { return !was_asked_to_stop && take_request() == Request::stop; };
   const auto end = std::chrono::steady_clock::now() + kGrace;
-  while (std::chrono::steady_clock::now() < end && take_request() != Request::stop)
+  while (std::chrono::steady_clock::now() < end && !is_being_ended())
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  if (take_request() != Request::stop) print_failure(failure, fmt::format("rank {}: ", rank));
+  if (!is_being_ended()) print_failure(failure, fmt::format("rank {}: ", rank));
   return static_cast<int>(ErrorKind::device);
 }
 
@@ -88,7 +90,7 @@ int threads_of(const Config& config, Communicator& ranks) {
   };
   Seat own{};
   ::gethostname(own.machine.data(), own.machine.size() - 1);
-  if (::sched_getaffinity(0, sizeof(own.cores), &own.cores) != 0) return 1;
+  if (::sched_getaffinity(0, sizeof(own.cores), &own.cores) != 0) CPU_SET(0, &own.cores);
   cpu_set_t together;
   CPU_ZERO(&together);
   int neighbours = 0;
