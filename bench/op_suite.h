@@ -127,9 +127,10 @@ class Suite {
     benchmark::AddCustomContext("batch", std::to_string(kBatch));
     benchmark::AddCustomContext("cache", cold ? "cold" : "warm");
     benchmark::AddCustomContext("peak GB/s", fmt::format("{:.1f}", bytes_per_s_ * 1e-9));
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const Precision precision : {Precision::fp32, Precision::bf16}) {
       std::string why;
-      if (!backend.supports(dtype, why)) continue;
+      if (!backend.supports(precision, why)) continue;
+      const DType dtype = dtype_of(precision);
       dtypes_.push_back(dtype);
       flops_per_s_[static_cast<std::size_t>(dtype)] = peak_flops(backend, dtype);
       benchmark::AddCustomContext(fmt::format("peak GFLOP/s {}", name_of(dtype)),

@@ -1,7 +1,8 @@
 // Speed of every operator of kernels/backend.h on the real layers of bench/op_cases.h at batch 128, against what the
 // machine can do.
 //
-//   ops_bench [--device=cpu] [--threads=N] [--cold] [Google Benchmark's flags, such as --benchmark_out=FILE.json]
+//   ops_bench [--device=cpu] [--threads=N] [--tf32] [--cold] [Google Benchmark's flags, such as
+//   --benchmark_out=FILE.json]
 //
 // A row is operator/case/dtype. Time is the mean; the counters come from the median of the same calls:
 //   bytes/s, flop/s, items/s (images, or parameters for the weight operators), AI = flop / byte,
@@ -273,6 +274,8 @@ int run(int argc, char** argv) {
       device = argument.substr(9);
     } else if (argument.starts_with("--threads=")) {
       options.threads = std::atoi(argument.data() + 10);
+    } else if (argument == "--tf32") {
+      options.allow_tf32 = true;
     } else if (argument == "--cold") {
       cold = true;
     } else {

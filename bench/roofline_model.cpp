@@ -57,7 +57,7 @@ class StepCounter {
   StepCounter(const Network& network, const StepOptions& options)
       : network_(network),
         options_(options),
-        dtype_(options.precision == Precision::bf16 ? DType::bf16 : DType::f32),
+        dtype_(dtype_of(options.precision)),
         element_bytes_(static_cast<double>(size_of(dtype_))),
         tensors_(network.tensors(options.batch, dtype_)),
         counts_(network) {}
@@ -188,11 +188,6 @@ double rate_of(const Operation& operation, Precision precision, const Machine& m
 }
 
 }  // namespace
-
-const char* name_of(Precision precision) {
-  constexpr const char* names[] = {"fp32", "tf32", "bf16"};
-  return names[static_cast<int>(precision)];
-}
 
 double Machine::flops(Precision precision) const {
   return precision == Precision::bf16 ? bf16_flops : precision == Precision::tf32 ? tf32_flops : fp32_flops;

@@ -16,10 +16,6 @@
 
 namespace bsq::bench {
 
-enum class Precision { fp32, tf32, bf16 };
-
-const char* name_of(Precision precision);
-
 /// Rates of one GPU, an H200; bench/ROOFLINE.md says where each comes from.
 struct Machine {
   double bytes_per_s = 4.3e12;

@@ -83,7 +83,7 @@ struct Config {
   std::uint64_t seed = 1;          // of initial weights, shuffling and augmentation (--manualSeed)
   std::string device = "auto";     // auto | cpu | reference | cuda
   int threads = 0;                 // CPU threads; 0 = all cores
-  std::string precision = "fp32";  // fp32 | bf16: operands of convolutions; accumulation is float32
+  std::string precision = "fp32";  // fp32 | tf32 | bf16: operands of convolutions; accumulation is float32
   std::vector<std::string> stages = {"pretrain", "convert", "bsq", "finetune"};  // this order or a part of it
 
   ModelConfig model;

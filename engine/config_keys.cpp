@@ -66,7 +66,7 @@ void add_root(std::vector<ConfigKey>& keys) {
   keys.push_back(
       {"threads", root_field(&Config::threads), between(0, 4096), "CPU threads; 0 = all cores", "", kMayChange});
   keys.push_back(
-      {"precision", root_field(&Config::precision), one_of({"fp32", "bf16"}), "operands of the convolutions"});
+      {"precision", root_field(&Config::precision), one_of({"fp32", "tf32", "bf16"}), "operands of the convolutions"});
   keys.push_back(
       {"stages", root_field(&Config::stages), stages, "what to run, in this order; leave out what is not needed"});
 }

@@ -22,14 +22,6 @@ std::array<float, 3> to_floats(const std::vector<double>& values) {
   return {static_cast<float>(values.at(0)), static_cast<float>(values.at(1)), static_cast<float>(values.at(2))};
 }
 
-DType checked_dtype(const Config& config, const Backend& backend) {
-  const DType dtype = config.precision == "bf16" ? DType::bf16 : DType::f32;
-  std::string why;
-  if (!backend.supports(dtype, why))
-    fail(ErrorKind::device, "precision: {}: {}; set precision: fp32", config.precision, why);
-  return dtype;
-}
-
 double peak_resident_mib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -41,6 +33,16 @@ double peak_resident_mib() {
 int world_size_of(const CheckpointFiles& files) {
   const auto found = files.state.find("world_size");
   return found != files.state.end() && found->is_number_integer() ? found->get<int>() : 1;
+}
+
+Precision checked_precision(const Config& config, const Backend& backend) {
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+    if (config.precision != name_of(precision)) continue;
+    std::string why;
+    if (backend.supports(precision, why)) return precision;
+    fail(ErrorKind::device, "precision: {}: {}; set precision: fp32", config.precision, why);
+  }
+  fail(ErrorKind::usage, "precision: {}: use fp32, tf32 or bf16", config.precision);
 }
 
 Progress progress_of(const CheckpointFiles& files, const std::string& where) {
@@ -58,7 +60,7 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
       test_(data_memory_, parts_.data.test, "test"),
       context_{.config = config,
                .backend = parts_.backend,
-               .dtype = checked_dtype(config, parts_.backend),
+               .dtype = dtype_of(checked_precision(config, parts_.backend)),
                .make_network = parts_.make_network,
                .train = train_,
                .test = test_,

@@ -48,6 +48,8 @@ class Experiment {
 
 /// How many ranks wrote a checkpoint.
 int world_size_of(const CheckpointFiles& files);
+/// The config's precision. Throws Error(device) where the backend does not have it.
+Precision checked_precision(const Config& config, const Backend& backend);
 /// Progress of a checkpoint folder's state.json.
 Progress progress_of(const CheckpointFiles& files, const std::string& where);
 

@@ -39,8 +39,8 @@ class Backend {
   virtual std::string name() const = 0;
   /// One line for logs: device, instruction set or compute capability, threads, library versions.
   virtual std::string describe() const = 0;
-  /// Whether convolutions can run in `dtype` here; on false `why` says what is missing.
-  virtual bool supports(DType dtype, std::string& why) const = 0;
+  /// Whether convolutions can run in `precision` here; on false `why` says what is missing.
+  virtual bool supports(Precision precision, std::string& why) const = 0;
 
   // ---- memory -------------------------------------------------------------------------------------------------
   /// Throws Error(device) naming what was wanted and what is free.
@@ -140,6 +140,7 @@ class Backend {
 /// What make_backend needs to know. `threads` = 0 means all cores the process may use.
 struct BackendOptions {
   int threads = 0;
+  bool allow_tf32 = false;  // float32 products may round their operands to tf32: Precision::tf32
 };
 
 /// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU, and `why_no_gpu` (may be null) is

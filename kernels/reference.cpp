@@ -37,9 +37,9 @@ std::unique_ptr<Backend> make_reference_backend() {
   return std::make_unique<ReferenceBackend>();
 }
 
-bool ReferenceBackend::supports(DType dtype, std::string& why) const {
-  if (dtype == DType::f32 || dtype == DType::bf16) return true;
-  why = fmt::format("convolutions run in f32 or bf16, not in {}", name_of(dtype));
+bool ReferenceBackend::supports(Precision precision, std::string& why) const {
+  if (precision != Precision::tf32) return true;
+  why = "tf32 is a number format of GPUs";
   return false;
 }
 

@@ -13,8 +13,8 @@ class ReferenceBackend final : public Backend {
  public:
   std::string name() const override { return "reference"; }
   std::string describe() const override { return "reference: plain loops, double accumulation, 1 thread"; }
-  /// f32 and bf16.
-  bool supports(DType dtype, std::string& why) const override;
+  /// fp32 and bf16.
+  bool supports(Precision precision, std::string& why) const override;
 
   // memory: 64-byte aligned host memory; a capture stores the function and replays it
   void* allocate(std::size_t size_bytes) override;

@@ -32,6 +32,20 @@ constexpr const char* name_of(DType dtype) {
   return names[static_cast<int>(dtype)];
 }
 
+/// What convolutions multiply; they always accumulate in float32. tf32: float32 operands of which the multiplication
+/// sees 11 significant bits.
+enum class Precision : std::uint8_t { fp32, tf32, bf16 };
+
+constexpr const char* name_of(Precision precision) {
+  constexpr const char* names[] = {"fp32", "tf32", "bf16"};
+  return names[static_cast<int>(precision)];
+}
+
+/// Of activations and filters in memory.
+constexpr DType dtype_of(Precision precision) {
+  return precision == Precision::bf16 ? DType::bf16 : DType::f32;
+}
+
 /// Up to four dimensions, outermost first; a scalar has none.
 struct Shape {
   std::array<std::int64_t, 4> dims{};

@@ -5,6 +5,7 @@
 #include "engine/batch_source.h"
 #include "engine/checkpoint_dir.h"
 #include "engine/evaluator.h"
+#include "engine/experiment.h"
 #include "kernels/error.h"
 #include "tools/arguments.h"
 #include "tools/device.h"
@@ -136,9 +137,7 @@ std::array<float, 3> to_floats(const std::vector<double>& values) {
 
 Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
                     Backend& backend, Communicator& ranks) {
-  const DType dtype = config.precision == "bf16" ? DType::bf16 : DType::f32;
-  std::string why;
-  if (!backend.supports(dtype, why)) fail(ErrorKind::device, "precision: {}: {}", config.precision, why);
+  const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
   Network network =
       network_factory(config, images)(activation_from_name(block_activation(config.quant)), config.quant.act_bits);

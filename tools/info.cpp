@@ -18,8 +18,6 @@ int info_command(const Arguments& arguments) {
   if (!parse_arguments(app, arguments)) return 0;
   CudaSearch cuda = find_cuda({});
   const auto backend = cuda.backend != nullptr ? std::move(cuda.backend) : make_backend("cpu", {});
-  std::string why;
-  const bool has_bf16 = backend->supports(DType::bf16, why);
   fmt::print("bsq        {}\n", full_version());
   fmt::print("build      {}\n", compiler());
   fmt::print("libraries  {}\n", library_versions());
@@ -28,7 +26,16 @@ int info_command(const Arguments& arguments) {
   std::istringstream cuda_lines(cuda.text);
   const char* label = "cuda";
   for (std::string line; std::getline(cuda_lines, line); label = "") fmt::print("{:<9}  {}\n", label, line);
-  fmt::print("precision  fp32{}\n", has_bf16 ? ", bf16" : "; no bf16: " + why);
+  std::string precisions;
+  std::string missing;
+  std::string why;
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+    if (backend->supports(precision, why))
+      precisions += fmt::format("{}{}", precisions.empty() ? "" : ", ", name_of(precision));
+    else
+      missing += fmt::format("; no {}: {}", name_of(precision), why);
+  }
+  fmt::print("precision  {}{}\n", precisions, missing);
   fmt::print("mpi        {}\n", describe_mpi());
   return 0;
 }

@@ -51,10 +51,10 @@ std::string CpuBackend::describe() const {
                      simd_.instruction_set);
 }
 
-bool CpuBackend::supports(DType dtype, std::string& why) const {
-  if (dtype == DType::f32) return true;
-  if (dtype == DType::bf16 && onednn_has_bf16()) return true;
-  why = dtype == DType::bf16 ? "this CPU has no bf16 instructions (AVX512_BF16)" : "only f32 and bf16 are supported";
+bool CpuBackend::supports(Precision precision, std::string& why) const {
+  if (precision == Precision::fp32 || (precision == Precision::bf16 && onednn_has_bf16())) return true;
+  why = precision == Precision::bf16 ? "this CPU has no bf16 instructions (AVX512_BF16)"
+                                     : "tf32 is a number format of GPUs";
   return false;
 }
 

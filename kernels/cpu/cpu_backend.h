@@ -18,7 +18,7 @@ class CpuBackend final : public Backend {
 
   std::string name() const override { return "cpu"; }
   std::string describe() const override;
-  bool supports(DType dtype, std::string& why) const override;
+  bool supports(Precision precision, std::string& why) const override;
 
   void* allocate(std::size_t size_bytes) override;
   void release(void* data) noexcept override;

@@ -30,8 +30,8 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
-  /// f32 and bf16.
-  bool supports(DType dtype, std::string& why) const override;
+  /// All.
+  bool supports(Precision precision, std::string& why) const override;
 
   void* allocate(std::size_t size_bytes) override;
   void release(void* data) noexcept override;

@@ -46,10 +46,10 @@ std::string describe() {
   return text;
 }
 
-std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& /*options*/) {
+std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
   count_devices();
   return std::make_unique<CudaBackend>(
-      /*device=*/0, [](cudaStream_t stream) { return make_vendor_math(stream, /*allow_tf32=*/false); });
+      /*device=*/0, [&](cudaStream_t stream) { return make_vendor_math(stream, options.allow_tf32); });
 }
 
 }  // namespace

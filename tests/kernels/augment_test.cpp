@@ -116,7 +116,7 @@ TEST_CASE("a sample's augmentation does not depend on where in which batch it st
 TEST_CASE("augment writes bf16 as the rounded f32") {
   for_each_backend([](Backend& backend) {
     std::string why;
-    if (!backend.supports(DType::bf16, why)) return;
+    if (!backend.supports(Precision::bf16, why)) return;
     const cases::AugmentCase c = augment_case(1, true);
     const AugmentInputs inputs = make_inputs(c);
     std::vector<double> expected = run_augment(backend, c.rule(), images, {}, DType::f32, inputs).at("output").values;

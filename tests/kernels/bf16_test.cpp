@@ -44,7 +44,7 @@ TEST_CASE("a bf16 convolution of integer levels is exact up to the rounding of i
   for_each_backend([](Backend& backend) {
     for (const cases::ConvCase& c : cases::conv_cases()) {
       std::string why;
-      if (!backend.supports(DType::bf16, why)) continue;
+      if (!backend.supports(Precision::bf16, why)) continue;
       const ConvGeometry geometry = c.geometry(DType::bf16);
       INFO(c.name);
       RandomTensors random("levels " + c.name);

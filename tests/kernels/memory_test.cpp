@@ -78,8 +78,8 @@ TEST_CASE("captured work runs at each replay and reads what memory holds then") 
 TEST_CASE("every backend convolves in f32, and says why not where it does not") {
   for_each_backend([](Backend& backend) {
     std::string why;
-    CHECK(backend.supports(DType::f32, why));
-    CHECK_FALSE(backend.supports(DType::u8, why));
+    CHECK(backend.supports(Precision::fp32, why));
+    CHECK_FALSE(backend.supports(Precision::tf32, why));
     CHECK_FALSE(why.empty());
     CHECK_FALSE(backend.describe().empty());
   });

@@ -36,8 +36,8 @@ void for_each_backend(Check&& check) {
 inline std::vector<DType> activation_dtypes(const Backend& backend) {
   std::vector<DType> dtypes;
   std::string why;
-  for (const DType dtype : {DType::f32, DType::bf16}) {
-    if (backend.supports(dtype, why)) dtypes.push_back(dtype);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    if (backend.supports(precision, why)) dtypes.push_back(dtype_of(precision));
   }
   return dtypes;
 }

@@ -41,7 +41,7 @@ class GuardingBackend final : public Backend {
 
   std::string name() const override { return inner_.name(); }
   std::string describe() const override { return inner_.describe(); }
-  bool supports(DType dtype, std::string& why) const override { return inner_.supports(dtype, why); }
+  bool supports(Precision precision, std::string& why) const override { return inner_.supports(precision, why); }
   void upload(void* device, const void* host, std::size_t size) override { inner_.upload(device, host, size); }
   void download(void* host, const void* device, std::size_t size) override { inner_.download(host, device, size); }
   void fill_zero(void* device, std::size_t size) override { inner_.fill_zero(device, size); }
