@@ -1,6 +1,8 @@
 // Evaluation: forward passes in inference mode, counts summed on the host.
 #include "engine/evaluator.h"
 
+#include "engine/ranks.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -17,12 +19,14 @@ AugmentRule plain_input(const InputOptions& options) {
   return {.height = options.height, .width = options.width, .mean = options.mean, .std = options.std};
 }
 
-Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size)
+Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
+                     Communicator& communicator)
     : backend_(memory.backend()),
       model_(model),
       source_(source),
       input_(plain_input(input)),
       batch_size_(static_cast<int>(std::min<std::int64_t>(batch_size, source.size()))),
+      communicator_(communicator),
       executor_(memory, model.network(), model.parameters(), batch_size_, model.dtype(), ExecutionMode::inference),
       labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batch_size_))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, evaluation", 1)),
@@ -36,7 +40,8 @@ EvalResult Evaluator::run() {
   model_.materialize(nullptr, nullptr);
   const auto* inputs = inputs_.as<StepInputs>();
   const std::int64_t batches = batches_of(source_.size(), batch_size_);
-  for (std::int64_t i = 0; i < batches; ++i) {
+  const Slice own = slice_of(batches, communicator_.rank(), communicator_.world());
+  for (std::int64_t i = own.first; i < own.first + own.count; ++i) {
     const std::int64_t first = i * batch_size_;
     const int batch = static_cast<int>(std::min<std::int64_t>(batch_size_, source_.size() - first));
     const StepInputs step{.first_sample = first, .metrics_slot = i};
@@ -48,8 +53,10 @@ EvalResult Evaluator::run() {
                                    labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>());
   }
   EvalResult result;
-  for (const StepMetrics& metrics :
-       download_array(backend_, metrics_.as<StepMetrics>(), static_cast<std::size_t>(batches))) {
+  std::vector<StepMetrics> all =
+      download_array(backend_, metrics_.as<StepMetrics>(), static_cast<std::size_t>(batches));
+  sum_over_ranks(communicator_, all);  // every batch has been visited by one rank, and left zeros on the others
+  for (const StepMetrics& metrics : all) {
     result.loss_sum += metrics.loss_sum;
     result.top1 += metrics.top1;
     result.top5 += metrics.top5;

@@ -66,7 +66,8 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
              {.max_bits = context.config.quant.max_bits, .alpha = static_cast<float>(context.config.bsq.alpha)},
              [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
       steps_per_epoch_(steps_of(context.train.size(), context.config.data.batch_size)),
-      evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size) {
+      evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
+                 context.communicator) {
   const Config& config = context.config;
   if (start != nullptr) model_.load_plain(*start);
   if (!trains()) return;
@@ -78,7 +79,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   const SgdRule rule{.momentum = static_cast<float>(settings_->momentum),
                      .weight_decay = static_cast<float>(settings_->weight_decay)};
   step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, augment, rule, config.data.batch_size,
-                                         steps_per_epoch_);
+                                         steps_per_epoch_, context.communicator);
 }
 
 PrecisionSummary Stage::precision() const {
@@ -111,6 +112,7 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     const StageOutcome outcome = train_epoch(progress, output);
     progress.totals.seconds += seconds_since(start);
     if (outcome == StageOutcome::stopped) {
+      check_ranks(progress, "the last step");
       save_checkpoint(progress, output);
       return StageOutcome::stopped;
     }
@@ -146,7 +148,10 @@ StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
       line.update(steps_per_epoch_ * progress.epoch + progress.step,
                   fmt::format("loss {:.3f} | top1 {:.1f}", totals.loss_sum / static_cast<double>(totals.samples),
                               100.0 * static_cast<double>(totals.top1) / static_cast<double>(totals.samples)));
-    if (request == Request::checkpoint) save_checkpoint(progress, output);
+    if (request == Request::checkpoint) {
+      check_ranks(progress, "the last step");
+      save_checkpoint(progress, output);
+    }
     if (request == Request::stop) return StageOutcome::stopped;
   }
   return StageOutcome::done;

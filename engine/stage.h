@@ -22,7 +22,7 @@ namespace bsq {
 /// A network whose blocks have this activation, quantized to act_bits (0: not).
 using NetworkFactory = std::function<Network(Activation activation, int act_bits)>;
 
-/// What the person outside wants; asked after every step.
+/// What the person outside wants; asked after every step. Several ranks get the same answer.
 enum class Request { none, checkpoint, stop };
 using RequestPoll = std::function<Request()>;
 
@@ -36,9 +36,10 @@ struct StageContext {
   BatchSource& test;
   InputOptions input;
   std::map<std::string, std::string> metadata;  // goes into every model file
+  Communicator& communicator;
 };
 
-/// Where a stage writes. A dry run has none of it.
+/// Where a stage writes: rank 0 alone; what the others have leads nowhere. A dry run has none of it.
 struct StageOutput {
   RunDirectory& directory;
   RunLog& log;
@@ -62,6 +63,8 @@ class Stage {
   TensorFile save_result() const;
   /// Of the weights as they are; computed once until they change.
   EvalResult evaluate();
+  /// What a rank hands over in every step.
+  ReducedBytes reduced_bytes() const { return step_ == nullptr ? ReducedBytes{} : step_->reduced_bytes(); }
   /// One step on the first batch, for dry runs; returns its metrics.
   StepMetrics try_step();
 
@@ -79,6 +82,8 @@ class Stage {
   void save_best(const EvalResult& result, const Progress& progress, StageOutput& output) const;
   [[noreturn]] void report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
                                       double loss) const;
+  /// Throws Error(device) unless all ranks hold the same model.
+  void check_ranks(const Progress& progress, std::string_view after) const;
   TensorFile with_metadata(TensorFile file) const;
 
   const StageContext& context_;
