@@ -33,12 +33,20 @@ Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, co
       metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation",
                                                   static_cast<std::size_t>(batches_of(source.size(), batch_size_)))) {}
 
+void Evaluator::enqueue(int batch) {
+  const auto* inputs = inputs_.as<StepInputs>();
+  backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
+  executor_.forward(batch);
+  const TensorView logits = executor_.logits(batch);
+  backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                 labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>());
+}
+
 EvalResult Evaluator::run() {
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
   std::iota(order.begin(), order.end(), 0);
   source_.begin_epoch(order);
   model_.materialize(nullptr, nullptr);
-  const auto* inputs = inputs_.as<StepInputs>();
   const std::int64_t batches = batches_of(source_.size(), batch_size_);
   const Slice own = slice_of(batches, communicator_.rank(), communicator_.world());
   for (std::int64_t i = own.first; i < own.first + own.count; ++i) {
@@ -46,11 +54,9 @@ EvalResult Evaluator::run() {
     const int batch = static_cast<int>(std::min<std::int64_t>(batch_size_, source_.size() - first));
     const StepInputs step{.first_sample = first, .metrics_slot = i};
     backend_.upload(inputs_.data(), &step, sizeof(step));
-    backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
-    executor_.forward(batch);
-    const TensorView logits = executor_.logits(batch);
-    backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
-                                   labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>());
+    std::unique_ptr<CapturedWork>& work = captured_[batch];
+    if (work == nullptr) work = backend_.capture([this, batch] { enqueue(batch); });
+    work->replay();
   }
   EvalResult result;
   std::vector<StepMetrics> all =

@@ -9,6 +9,9 @@
 #include "engine/model.h"
 #include "kernels/communicator.h"
 
+#include <map>
+#include <memory>
+
 namespace bsq {
 
 struct EvalResult {
@@ -45,6 +48,8 @@ class Evaluator {
   const Executor& executor() const { return executor_; }
 
  private:
+  void enqueue(int batch);
+
   Backend& backend_;
   Model& model_;
   BatchSource& source_;
@@ -53,8 +58,9 @@ class Evaluator {
   Communicator& communicator_;
   Executor executor_;
   Buffer labels_;
-  Buffer inputs_;   // StepInputs
-  Buffer metrics_;  // one StepMetrics a batch
+  Buffer inputs_;                                          // StepInputs
+  Buffer metrics_;                                         // one StepMetrics a batch
+  std::map<int, std::unique_ptr<CapturedWork>> captured_;  // by batch size
 };
 
 }  // namespace bsq

@@ -74,7 +74,13 @@ class Stage {
 
  private:
   StageOutcome train_epoch(Progress& progress, StageOutput& output);
-  void collect_metrics(Progress& progress, const StageOutput& output);
+  /// Where a window of steps ended whose metrics are still to be read.
+  struct Window {
+    std::int64_t end = 0;
+    std::unique_ptr<Milestone> milestone;
+  };
+  void read_finished_metrics(Window& window, Progress& progress, const StageOutput& output);
+  void collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress, const StageOutput& output);
   void finish_epoch(Progress& progress, StageOutput& output);
   void requantize(Progress& progress, StageOutput& output);
   void keep_best(Progress& progress, StageOutput& output);

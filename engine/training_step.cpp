@@ -74,9 +74,15 @@ void TrainingStep::run(int batch, const StepInputs& inputs) {
   ++model_.batches_tracked;
 }
 
-std::vector<StepMetrics> TrainingStep::metrics(std::int64_t first_slot, std::int64_t count) const {
-  std::vector<StepMetrics> metrics =
-      download_array(backend_, metrics_.as<StepMetrics>() + first_slot, static_cast<std::size_t>(count));
+std::vector<StepMetrics> TrainingStep::metrics(std::int64_t first_slot, std::int64_t count,
+                                               const Milestone* milestone) const {
+  std::vector<StepMetrics> metrics(static_cast<std::size_t>(count));
+  const StepMetrics* stored = metrics_.as<StepMetrics>() + first_slot;
+  const std::size_t size_bytes = metrics.size() * sizeof(StepMetrics);
+  if (milestone == nullptr)
+    backend_.download(metrics.data(), stored, size_bytes);
+  else
+    backend_.download_after(*milestone, metrics.data(), stored, size_bytes);
   sum_over_ranks(communicator_, metrics);
   return metrics;
 }

@@ -25,8 +25,9 @@ class TrainingStep {
   /// inputs.metrics_slot. A rank whose slice is empty adds nothing to the sums and takes part in the rest.
   void run(int batch, const StepInputs& inputs);
   void recapture() { captured_.clear(); }
-  /// Of the whole batches. Waits for the steps enqueued so far.
-  std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count) const;
+  /// Of the whole batches. Waits for the steps enqueued so far, or for those before `milestone` alone.
+  std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count,
+                                   const Milestone* milestone = nullptr) const;
   ReducedBytes reduced_bytes() const { return reducer_.bytes_per_step(); }
   Executor& executor() { return executor_; }
 

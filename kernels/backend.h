@@ -28,6 +28,12 @@ class CapturedWork {
   virtual void replay() = 0;
 };
 
+/// A point in the order of enqueued work.
+class Milestone {
+ public:
+  virtual ~Milestone() = default;
+};
+
 class Backend {
  public:
   Backend() = default;
@@ -51,6 +57,12 @@ class Backend {
   virtual void upload(void* device, const void* host, std::size_t size_bytes) = 0;
   /// Waits for the work enqueued so far.
   virtual void download(void* host, const void* device, std::size_t size_bytes) = 0;
+  /// The work enqueued so far; null where the host never runs ahead of it.
+  virtual std::unique_ptr<Milestone> milestone() { return nullptr; }
+  /// As download(), but waits only for the work before `milestone`, and what follows goes on meanwhile.
+  virtual void download_after(const Milestone& /*milestone*/, void* host, const void* device, std::size_t size_bytes) {
+    download(host, device, size_bytes);
+  }
   virtual void fill_zero(void* device, std::size_t size_bytes) = 0;
   virtual void synchronize() = 0;
   /// Records what `enqueue` enqueues, for replay(); whether it also runs now is not said. Host values it reads must not

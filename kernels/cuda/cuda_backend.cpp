@@ -29,6 +29,24 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
+class Event final : public Milestone {
+ public:
+  explicit Event(cudaStream_t stream) {
+    BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming));
+    const cudaError_t status = cudaEventRecord(event_, stream);
+    if (status == cudaSuccess) return;
+    cudaEventDestroy(event_);
+    BSQ_CUDA_CHECK(status);
+  }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event() override { cudaEventDestroy(event_); }
+  cudaEvent_t get() const { return event_; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 /// The device that the next calls mean, made current.
 cudaDeviceProp select_device(int device) {
   BSQ_CUDA_CHECK(cudaSetDevice(device));
@@ -98,6 +116,16 @@ void CudaBackend::upload(void* device, const void* host, std::size_t size_bytes)
 void CudaBackend::download(void* host, const void* device, std::size_t size_bytes) {
   BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, stream_.get()));
   synchronize();
+}
+
+std::unique_ptr<Milestone> CudaBackend::milestone() {
+  return std::make_unique<Event>(stream_.get());
+}
+
+void CudaBackend::download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) {
+  BSQ_CUDA_CHECK(cudaStreamWaitEvent(copies_.get(), dynamic_cast<const Event&>(milestone).get(), 0));
+  BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, copies_.get()));
+  BSQ_CUDA_CHECK(cudaStreamSynchronize(copies_.get()));
 }
 
 void CudaBackend::fill_zero(void* device, std::size_t size_bytes) {
