@@ -121,6 +121,8 @@ void Experiment::start_stage(Stage& stage, StageOutput& output) {
     output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics a rank and step",
                                     stage.name(), with_thousands(reduced.gradients),
                                     with_thousands(reduced.statistics)));
+  const std::vector<std::string> notes = parts_.backend.notes();
+  for (; notes_shown_ < notes.size(); ++notes_shown_) output.console.warning(notes[notes_shown_]);
 }
 
 TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutput& output) {

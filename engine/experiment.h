@@ -44,6 +44,7 @@ class Experiment {
   ResidentSource train_;
   ResidentSource test_;
   StageContext context_;
+  std::size_t notes_shown_ = 0;  // of the backend's
 };
 
 /// How many ranks wrote a checkpoint.

@@ -39,6 +39,8 @@ class Backend {
   virtual std::string name() const = 0;
   /// One line for logs: device, instruction set or compute capability, threads, library versions.
   virtual std::string describe() const = 0;
+  /// What a person should know of how this backend does what was planned on it so far (conv2d_scratch_bytes).
+  virtual std::vector<std::string> notes() const { return {}; }
   /// Whether convolutions can run in `precision` here; on false `why` says what is missing.
   virtual bool supports(Precision precision, std::string& why) const = 0;
 

@@ -30,6 +30,7 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
+  std::vector<std::string> notes() const override { return math_->notes(); }
   /// All.
   bool supports(Precision precision, std::string& why) const override;
 

@@ -41,6 +41,7 @@ class GuardingBackend final : public Backend {
 
   std::string name() const override { return inner_.name(); }
   std::string describe() const override { return inner_.describe(); }
+  std::vector<std::string> notes() const override { return inner_.notes(); }
   bool supports(Precision precision, std::string& why) const override { return inner_.supports(precision, why); }
   void upload(void* device, const void* host, std::size_t size) override { inner_.upload(device, host, size); }
   void download(void* host, const void* device, std::size_t size) override { inner_.download(host, device, size); }
