@@ -29,6 +29,25 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
+/// A moment in a stream, by the device's clock.
+class Event {
+ public:
+  Event() { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDefault)); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event() { cudaEventDestroy(event_); }
+  void record(cudaStream_t stream) { BSQ_CUDA_CHECK(cudaEventRecord(event_, stream)); }
+  double seconds_since(const Event& earlier) const {
+    BSQ_CUDA_CHECK(cudaEventSynchronize(event_));
+    float milliseconds = 0;
+    BSQ_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, earlier.event_, event_));
+    return double{milliseconds} / 1e3;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 /// The device that the next calls mean, made current.
 cudaDeviceProp select_device(int device) {
   BSQ_CUDA_CHECK(cudaSetDevice(device));
@@ -120,6 +139,15 @@ std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue
   }
   BSQ_CUDA_CHECK(cudaStreamEndCapture(stream_.get(), &graph));
   return std::make_unique<CapturedGraph>(graph, stream_.get());
+}
+
+double CudaBackend::device_seconds(const std::function<void()>& enqueue) {
+  Event begin;
+  Event end;
+  begin.record(stream_.get());
+  enqueue();
+  end.record(stream_.get());
+  return end.seconds_since(begin);
 }
 
 // ---- input and convolution ------------------------------------------------------------------------------------------
