@@ -5,6 +5,7 @@
 #include "engine/device_memory.h"
 #include "kernels/backend.h"
 #include "kernels/bf16.h"
+#include "kernels/error.h"
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -163,6 +164,7 @@ class Suite {
   Backend& backend() const { return backend_; }
   const std::vector<DType>& dtypes() const { return dtypes_; }
   int batch() const { return options_.batch; }
+  bool failed() const { return failed_; }
 
   void add(const std::string& operation, const std::string& name, DType dtype, int per_step, Cost cost, Setup setup) {
     const Peaks peaks{flops_per_s_[static_cast<std::size_t>(dtype)], bytes_per_s_};
@@ -205,14 +207,22 @@ class Suite {
     return [this, work, calls] { return backend_.device_seconds([&] { work->replay(); }) / calls; };
   }
 
-  void run(benchmark::State& state, int per_step, const Cost& cost, const Peaks& peaks, const Setup& setup) {
+  /// A row that fails does not keep the others from running.
+  void run(benchmark::State& state, int per_step, const Cost& cost, const Peaks& peaks, const Setup& setup) try {
+    measure(state, per_step, cost, peaks, setup);
+  } catch (const Error& error) {
+    failed_ = true;
+    state.SkipWithError(error.what());
+  }
+
+  void measure(benchmark::State& state, int per_step, const Cost& cost, const Peaks& peaks, const Setup& setup) {
     Arguments arguments(backend_);
     const Call call = setup(arguments);
     call();  // whatever the backend prepares once
-    const std::function<double()> measure = stopwatch(call);
+    const std::function<double()> seconds_of_call = stopwatch(call);
     std::vector<double> seconds;
     for ([[maybe_unused]] auto _ : state) {
-      seconds.push_back(measure());
+      seconds.push_back(seconds_of_call());
       state.SetIterationTime(seconds.back());
     }
     std::ranges::sort(seconds);
@@ -232,6 +242,7 @@ class Suite {
 
   Backend& backend_;
   SuiteOptions options_;
+  bool failed_ = false;
   double bytes_per_s_;
   std::array<double, 6> flops_per_s_{};
   std::vector<DType> dtypes_;

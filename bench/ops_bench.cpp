@@ -365,6 +365,7 @@ void run(const Options& options) {
     add_fixed_and_plain(suite);
   }
   benchmark::RunSpecifiedBenchmarks();
+  if (suite.failed()) fail(ErrorKind::device, "ops_bench: not every row could be measured, see above");
 }
 
 }  // namespace
