@@ -24,6 +24,7 @@
 #include <ctime>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -78,7 +79,7 @@ class Trainee {
                  if (!planes) return start;
                  return to_planes(start, std::vector<int>(layout.slots.size(), number(options, "bits")));
                }),
-        step_(memory_, model_, source_, augmentation(), SgdRule{}, batch_, 1) {
+        step_(memory_, model_, source_, augmentation(), SgdRule{}, batch_, 1, *alone_) {
     std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);
     source_.begin_epoch(order);
@@ -122,6 +123,7 @@ class Trainee {
   int batch_;
   ResidentSource source_;
   Model model_;
+  std::unique_ptr<Communicator> alone_ = make_single_process();
   TrainingStep step_;
   std::int64_t next_batch_ = 0;
 };

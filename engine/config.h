@@ -49,7 +49,7 @@ struct DataConfig {
   int test_per_class = 0;          // use the first N test images of each class; 0 = all
   int synthetic_train = 10000;     // training images of the synthetic set
   int synthetic_test = 2000;       // test images of the synthetic set
-  int batch_size = 128;            // images of a training step (--train-batch)
+  int batch_size = 128;            // images of a training step, those of all ranks together (--train-batch)
   int eval_batch_size = 100;       // images of an evaluation step; part of the result: activation scales are per batch
                                    // (--test-batch)
   int crop_padding = 4;            // pixels of zeros around an image before the random crop; 0 = no crop

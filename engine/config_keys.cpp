@@ -89,7 +89,8 @@ void add_data(std::vector<ConfigKey>& keys) {
   data.add("test_per_class", &DataConfig::test_per_class, at_least(0), "first N test images of a class; 0 = all");
   data.add("synthetic_train", &DataConfig::synthetic_train, at_least(1), "training images of the synthetic set");
   data.add("synthetic_test", &DataConfig::synthetic_test, at_least(1), "test images of the synthetic set");
-  data.add("batch_size", &DataConfig::batch_size, between(1, 65536), "images of a training step", "--train-batch");
+  data.add("batch_size", &DataConfig::batch_size, between(1, 65536),
+           "images of a training step, those of all ranks together", "--train-batch");
   data.add("eval_batch_size", &DataConfig::eval_batch_size, between(1, 65536),
            "images of an evaluation step; activation scales are per batch", "--test-batch");
   data.add("crop_padding", &DataConfig::crop_padding, between(0, 64),

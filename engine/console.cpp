@@ -52,13 +52,13 @@ void Console::detail(std::string_view line) {
 }
 
 void Console::info(std::string_view line) {
-  print(line, "", "", options_.verbosity != Verbosity::quiet);
+  print(line, "", "", options_.verbosity >= Verbosity::normal);
 }
 void Console::warning(std::string_view line) {
-  print(line, "warning: ", kYellow, true);
+  print(line, "warning: ", kYellow, options_.verbosity != Verbosity::silent);
 }
 void Console::error(std::string_view line) {
-  print(line, "error: ", kRed, true);
+  print(line, "error: ", kRed, options_.verbosity != Verbosity::silent);
 }
 
 void Console::print(std::string_view line, std::string_view prefix, std::string_view color, bool on_terminal) {

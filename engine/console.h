@@ -16,7 +16,7 @@
 
 namespace bsq {
 
-enum class Verbosity { quiet, normal, verbose };
+enum class Verbosity { silent, quiet, normal, verbose };
 enum class ColorMode { automatic, always, never };
 
 /// `always` and `never` are the person's word; `automatic` colours a terminal unless NO_COLOR holds anything
@@ -43,13 +43,13 @@ class Console {
 
   void detail(std::string_view line);   // verbose only
   void info(std::string_view line);     // not on a quiet terminal
-  void warning(std::string_view line);  // always
-  void error(std::string_view line);    // always
+  void warning(std::string_view line);  // not on a silent terminal
+  void error(std::string_view line);    // likewise
 
   /// Shows or replaces the progress line; it vanishes before the next line of text. Nothing where there is no terminal.
   void show_progress(std::string_view text);
   void clear_progress();
-  bool shows_progress() const { return options_.is_terminal && options_.verbosity != Verbosity::quiet; }
+  bool shows_progress() const { return options_.is_terminal && options_.verbosity >= Verbosity::normal; }
 
  private:
   void print(std::string_view line, std::string_view prefix, std::string_view color, bool on_terminal);

@@ -1,6 +1,8 @@
 // Evaluation: forward passes in inference mode, counts summed on the host.
 #include "engine/evaluator.h"
 
+#include "engine/ranks.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -17,39 +19,50 @@ AugmentRule plain_input(const InputOptions& options) {
   return {.height = options.height, .width = options.width, .mean = options.mean, .std = options.std};
 }
 
-Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size)
+Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
+                     Communicator& communicator)
     : backend_(memory.backend()),
       model_(model),
       source_(source),
       input_(plain_input(input)),
       batch_size_(static_cast<int>(std::min<std::int64_t>(batch_size, source.size()))),
+      communicator_(communicator),
       executor_(memory, model.network(), model.parameters(), batch_size_, model.dtype(), ExecutionMode::inference),
       labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batch_size_))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, evaluation", 1)),
       metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation",
                                                   static_cast<std::size_t>(batches_of(source.size(), batch_size_)))) {}
 
+void Evaluator::enqueue(int batch) {
+  const auto* inputs = inputs_.as<StepInputs>();
+  backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
+  executor_.forward(batch);
+  const TensorView logits = executor_.logits(batch);
+  backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                 labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>());
+}
+
 EvalResult Evaluator::run() {
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
   std::iota(order.begin(), order.end(), 0);
   source_.begin_epoch(order);
   model_.materialize(nullptr, nullptr);
-  const auto* inputs = inputs_.as<StepInputs>();
   const std::int64_t batches = batches_of(source_.size(), batch_size_);
-  for (std::int64_t i = 0; i < batches; ++i) {
+  const Slice own = slice_of(batches, communicator_.rank(), communicator_.world());
+  for (std::int64_t i = own.first; i < own.first + own.count; ++i) {
     const std::int64_t first = i * batch_size_;
     const int batch = static_cast<int>(std::min<std::int64_t>(batch_size_, source_.size() - first));
     const StepInputs step{.first_sample = first, .metrics_slot = i};
     backend_.upload(inputs_.data(), &step, sizeof(step));
-    backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
-    executor_.forward(batch);
-    const TensorView logits = executor_.logits(batch);
-    backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
-                                   labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>());
+    std::unique_ptr<CapturedWork>& work = captured_[batch];
+    if (work == nullptr) work = backend_.capture([this, batch] { enqueue(batch); });
+    work->replay();
   }
   EvalResult result;
-  for (const StepMetrics& metrics :
-       download_array(backend_, metrics_.as<StepMetrics>(), static_cast<std::size_t>(batches))) {
+  std::vector<StepMetrics> all =
+      download_array(backend_, metrics_.as<StepMetrics>(), static_cast<std::size_t>(batches));
+  sum_over_ranks(communicator_, all);  // every batch has been visited by one rank, and left zeros on the others
+  for (const StepMetrics& metrics : all) {
     result.loss_sum += metrics.loss_sum;
     result.top1 += metrics.top1;
     result.top5 += metrics.top5;

@@ -7,6 +7,10 @@
 #include "engine/batch_source.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "kernels/communicator.h"
+
+#include <map>
+#include <memory>
 
 namespace bsq {
 
@@ -35,22 +39,28 @@ AugmentRule plain_input(const InputOptions& options);
 class Evaluator {
  public:
   /// All references must outlive the evaluator.
-  Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size);
+  Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
+            Communicator& communicator);
 
-  /// Materializes the weights and runs the whole set.
+  /// Materializes the weights and runs the whole set: each rank its share of the batches, whose results are added in
+  /// the order of the set. So the result does not depend on how many ranks there are.
   EvalResult run();
   const Executor& executor() const { return executor_; }
 
  private:
+  void enqueue(int batch);
+
   Backend& backend_;
   Model& model_;
   BatchSource& source_;
   AugmentRule input_;
   int batch_size_;
+  Communicator& communicator_;
   Executor executor_;
   Buffer labels_;
-  Buffer inputs_;   // StepInputs
-  Buffer metrics_;  // one StepMetrics a batch
+  Buffer inputs_;                                          // StepInputs
+  Buffer metrics_;                                         // one StepMetrics a batch
+  std::map<int, std::unique_ptr<CapturedWork>> captured_;  // by batch size
 };
 
 }  // namespace bsq

@@ -128,7 +128,7 @@ void Executor::forward(int batch) {
   }
 }
 
-void Executor::backward(int batch) {
+void Executor::backward(int batch, const std::function<void(std::size_t node)>& node_done) {
   require(mode_ == ExecutionMode::training, "backward of an inference executor");
   const auto& nodes = network_.nodes();
   std::vector<TensorView> inputs;
@@ -151,6 +151,7 @@ void Executor::backward(int batch) {
                               .modes = modes_[i],
                               .saved = view({}, saved_buffer_[i], batch).data,
                               .scratch = scratch_.data()});
+    if (node_done) node_done(i);
   }
 }
 

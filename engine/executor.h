@@ -8,6 +8,8 @@
 #include "engine/memory_planner.h"
 #include "engine/network.h"
 
+#include <functional>
+
 namespace bsq {
 
 enum class ExecutionMode { training, inference };
@@ -26,8 +28,9 @@ class Executor {
            ExecutionMode mode);
 
   void forward(int batch);
-  /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient.
-  void backward(int batch);
+  /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient; calls `node_done`
+  /// when those of a node are enqueued, the last node first.
+  void backward(int batch, const std::function<void(std::size_t node)>& node_done = {});
 
   TensorView images(int batch) const { return tensor(0, batch); }
   TensorView logits(int batch) const { return tensor(static_cast<TensorId>(network_.nodes().size()), batch); }

@@ -1,6 +1,7 @@
 // The chain of stages.
 #include "engine/experiment.h"
 
+#include "engine/posix_file.h"
 #include "kernels/error.h"
 
 #include <sys/resource.h>
@@ -28,6 +29,11 @@ double peak_resident_mib() {
 }
 
 }  // namespace
+
+int world_size_of(const CheckpointFiles& files) {
+  const auto found = files.state.find("world_size");
+  return found != files.state.end() && found->is_number_integer() ? found->get<int>() : 1;
+}
 
 Precision checked_precision(const Config& config, const Backend& backend) {
   for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
@@ -62,7 +68,8 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                          .width = parts_.data.train.width,
                          .mean = to_floats(config.data.mean),
                          .std = to_floats(config.data.std)},
-               .metadata = parts_.metadata} {
+               .metadata = parts_.metadata,
+               .communicator = parts_.communicator} {
   if (config.data.batch_size > train_.size())
     fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set of {} images; lower it",
          config.data.batch_size, train_.size());
@@ -102,11 +109,20 @@ void Experiment::start_stage(Stage& stage, StageOutput& output) {
                                    {"form", stage.model().quantized().form()},
                                    {"parameters", bits.parameters + bits.float_parameters},
                                    {"trainable_numbers", stage.model().trainable_numbers()},
-                                   {"planned_bytes", planned_bytes}});
+                                   {"planned_bytes", planned_bytes},
+                                   {"ranks", parts_.communicator.world()},
+                                   {"gradient_bytes_per_step", stage.reduced_bytes().gradients},
+                                   {"statistics_bytes_per_step", stage.reduced_bytes().statistics}});
   output.console.info(
       fmt::format("stage {}: {} quantizable parameters in {} form, {} trainable numbers, {:.0f} MiB planned",
                   stage.name(), bits.parameters, stage.model().quantized().form(), stage.model().trainable_numbers(),
                   static_cast<double>(planned_bytes) / kMiB));
+  if (const ReducedBytes reduced = stage.reduced_bytes(); reduced.gradients > 0)
+    output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics a rank and step",
+                                    stage.name(), with_thousands(reduced.gradients),
+                                    with_thousands(reduced.statistics)));
+  const std::vector<std::string> notes = parts_.backend.notes();
+  for (; notes_shown_ < notes.size(); ++notes_shown_) output.console.warning(notes[notes_shown_]);
 }
 
 TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutput& output) {
@@ -139,7 +155,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   CheckpointFiles files;
   files.tensors["model.safetensors"] = model;
   files.state = summary;
-  save_checkpoint(output.directory.checkpoints() / stage.name(), files);
+  if (output.directory.writes()) save_checkpoint(output.directory.checkpoints() / stage.name(), files);
 
   // The next stage starts from this checkpoint if the run is killed before its first epoch is over.
   Progress next = progress;
@@ -151,9 +167,12 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   next.logs = output.log.position();
   ++next.total_epochs;
   files.state = {{"progress", to_json(next)}, {"stage", stage.name()}, {"config_hash", config_hash(config_)}};
+  files.state["world_size"] = parts_.communicator.world();
   const std::string folder = fmt::format("epoch_{:04}", next.total_epochs);
-  save_checkpoint(output.directory.checkpoints() / folder, files);
-  update_last(output.directory.checkpoints(), folder, config_.checkpoint.keep_last);
+  if (output.directory.writes()) {
+    save_checkpoint(output.directory.checkpoints() / folder, files);
+    update_last(output.directory.checkpoints(), folder, config_.checkpoint.keep_last);
+  }
   next.stage = progress.stage;  // run() counts it up
   progress = next;
   return model;

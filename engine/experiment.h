@@ -18,6 +18,7 @@ struct ExperimentParts {
   NetworkFactory make_network;
   std::map<std::string, std::string> metadata;  // architecture and data, for every model file
   std::optional<TensorFile> init;               // model.init, read and with normalized names
+  Communicator& communicator;                   // of the ranks that train together; all make the same experiment
 };
 
 class Experiment {
@@ -43,8 +44,11 @@ class Experiment {
   ResidentSource train_;
   ResidentSource test_;
   StageContext context_;
+  std::size_t notes_shown_ = 0;  // of the backend's
 };
 
+/// How many ranks wrote a checkpoint.
+int world_size_of(const CheckpointFiles& files);
 /// The config's precision. Throws Error(device) where the backend does not have it.
 Precision checked_precision(const Config& config, const Backend& backend);
 /// Progress of a checkpoint folder's state.json.

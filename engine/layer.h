@@ -59,6 +59,8 @@ class Layer {
   /// Shape and type of the output; throws Error(internal) where the inputs do not fit.
   virtual TensorSpec output(std::span<const TensorSpec> inputs) const = 0;
   virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const = 0;
+  /// The parameters whose gradients backward writes.
+  virtual std::vector<ParameterId> parameters() const { return {}; }
   /// The unit of the output. `own` is a number in device memory that forward may write as a part of it.
   virtual TensorUnit output_unit(std::span<const TensorView>, const ParameterMemory&, float* /*own*/) const {
     return {};

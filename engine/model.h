@@ -26,6 +26,7 @@ class Model {
   DType dtype() const { return dtype_; }
   const ParameterMemory& parameters() const { return parameters_; }
   const ArenaLayout& quantized_layout() const { return quantized_layout_; }
+  const ArenaLayout& plain_layout() const { return plain_layout_; }
   WeightStore& quantized() { return *quantized_; }
   const WeightStore& quantized() const { return *quantized_; }
   /// Null unless the weights are bit planes.
@@ -38,6 +39,8 @@ class Model {
   void reset_momentum();
   /// All gradients: what data-parallel ranks reduce. Bytes = 4 * (quantized + plain parameters, padded).
   const Buffer& gradients() const { return gradients_; }
+  /// Running statistics of all batch norms.
+  const Buffer& states() const { return states_; }
 
   HostWeights host_weights() const;
   /// Every tensor under PyTorch's names, with `form` and `scheme` in the metadata.

@@ -113,7 +113,8 @@ bool is_being_written(const fs::path& run) {
   return !PosixFile::open_regular(run / kLockFile, ErrorKind::checkpoint).try_lock();
 }
 
-RunDirectory::RunDirectory(fs::path path, PosixFile lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+RunDirectory::RunDirectory(fs::path path, std::optional<PosixFile> lock)
+    : path_(std::move(path)), lock_(std::move(lock)) {}
 
 RunDirectory RunDirectory::create(const RunDirectoryOptions& options) {
   const bool generated = options.explicit_path.empty();
@@ -142,6 +143,7 @@ RunDirectory RunDirectory::resume(const fs::path& path, std::string_view command
 }
 
 void RunDirectory::write_status(const RunStatus& status) const {
+  if (!writes()) return;
   nlohmann::ordered_json record;
   record["state"] = name_of(status.state);
   record["stage"] = status.stage;

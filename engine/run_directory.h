@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +62,8 @@ class RunDirectory {
   static RunDirectory create(const RunDirectoryOptions& options);
   /// Locks an existing run and notes the command. Throws Error(usage) where there is none or it is being written.
   static RunDirectory resume(const std::filesystem::path& path, std::string_view command);
+  /// The run that rank 0 has made or locked, for a rank that reads and does not write.
+  static RunDirectory of_rank_0(const std::filesystem::path& path) { return {path, std::nullopt}; }
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path config_file() const { return path_ / "config.yaml"; }
@@ -68,15 +71,17 @@ class RunDirectory {
   std::filesystem::path report() const { return path_ / "report"; }
   std::filesystem::path train_log() const { return path_ / "train.log"; }
 
-  /// Atomic, so that a watching script never reads half a status.
+  /// Whether files of this run are ours to write.
+  bool writes() const { return lock_.has_value(); }
+  /// Atomic, so that a watching script never reads half a status. Nothing where the run is another rank's to write.
   void write_status(const RunStatus& status) const;
   RunStatus read_status() const { return read_run_status(path_); }
 
  private:
-  RunDirectory(std::filesystem::path path, PosixFile lock);
+  RunDirectory(std::filesystem::path path, std::optional<PosixFile> lock);
 
   std::filesystem::path path_;
-  PosixFile lock_;
+  std::optional<PosixFile> lock_;
 };
 
 }  // namespace bsq

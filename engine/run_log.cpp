@@ -87,7 +87,7 @@ RunLog::RunLog(const fs::path& folder)
 RunLog RunLog::create(const fs::path& folder) {
   RunLog log(folder);
   for (const LogFile* file : {&log.metrics_, &log.csv_, &log.precision_}) {
-    require(file->file.size_bytes() == 0, "{}: a fresh run has no log yet", file->file.path().string());
+    require(file->file->size_bytes() == 0, "{}: a fresh run has no log yet", file->file->path().string());
   }
   append(log.csv_, csv_header());
   return log;
@@ -101,18 +101,19 @@ RunLog RunLog::resume(const fs::path& folder, const LogPosition& position) {
   log.metrics_.size_bytes = position.metrics_bytes;
   log.csv_.size_bytes = position.csv_bytes;
   log.precision_.size_bytes = position.precision_bytes;
-  for (LogFile* file : {&log.metrics_, &log.csv_, &log.precision_}) file->file.truncate(file->size_bytes);
+  for (LogFile* file : {&log.metrics_, &log.csv_, &log.precision_}) file->file->truncate(file->size_bytes);
   if (log.csv_.size_bytes == 0) append(log.csv_, csv_header());
   return log;
 }
 
 void RunLog::append(LogFile& log, std::string_view line) {
+  if (!log.file) return;
   try {
-    log.file.write(std::string(line) + "\n");  // one call: a reader sees whole lines
+    log.file->write(std::string(line) + "\n");  // one call: a reader sees whole lines
   } catch (const Error&) {
     try {
-      log.file.truncate(log.size_bytes);  // half a line would make the file unreadable
-    } catch (const Error&) {              // the first failure is the one to report
+      log.file->truncate(log.size_bytes);  // half a line would make the file unreadable
+    } catch (const Error&) {               // the first failure is the one to report
     }
     throw;
   }
@@ -143,7 +144,8 @@ void RunLog::precision(const PrecisionRow& row) {
 }
 
 LogPosition RunLog::position() {
-  for (LogFile* log : {&metrics_, &csv_, &precision_}) log->file.sync();
+  for (LogFile* log : {&metrics_, &csv_, &precision_})
+    if (log->file) log->file->sync();
   return {metrics_.size_bytes, csv_.size_bytes, precision_.size_bytes};
 }
 

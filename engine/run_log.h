@@ -64,6 +64,8 @@ class RunLog {
   static RunLog create(const std::filesystem::path& folder);
   /// Cuts the files back to `position` and goes on; refuses files that are missing or shorter.
   static RunLog resume(const std::filesystem::path& folder, const LogPosition& position);
+  /// Of a rank that does not write: everything is dropped.
+  static RunLog nowhere() { return RunLog(); }
 
   /// Adds `fields` (an object) under the name `event` ("epoch", "eval", "requant", ...).
   void event(std::string_view event, nlohmann::ordered_json fields = nlohmann::ordered_json::object());
@@ -75,9 +77,10 @@ class RunLog {
 
  private:
   struct LogFile {
-    PosixFile file;
+    std::optional<PosixFile> file;
     std::int64_t size_bytes = 0;
   };
+  RunLog() = default;
   explicit RunLog(const std::filesystem::path& folder);
   static void append(LogFile& log, std::string_view line);
 

@@ -12,7 +12,9 @@
 namespace bsq {
 namespace {
 
-constexpr std::int64_t kPollSteps = 8;  // metrics are read this often: a NaN stops the run at most so many steps late
+// Metrics are read this often, on a GPU a window later than they are made: it is not to wait for the host. A NaN stops
+// the run at most two windows late.
+constexpr std::int64_t kWindowSteps = 8;
 
 const StageConfig* settings_of(const Config& config, const std::string& name) {
   if (name == "pretrain") return &config.pretrain;
@@ -66,7 +68,8 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
              {.max_bits = context.config.quant.max_bits, .alpha = static_cast<float>(context.config.bsq.alpha)},
              [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
       steps_per_epoch_(steps_of(context.train.size(), context.config.data.batch_size)),
-      evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size) {
+      evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
+                 context.communicator) {
   const Config& config = context.config;
   if (start != nullptr) model_.load_plain(*start);
   if (!trains()) return;
@@ -78,7 +81,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   const SgdRule rule{.momentum = static_cast<float>(settings_->momentum),
                      .weight_decay = static_cast<float>(settings_->weight_decay)};
   step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, augment, rule, config.data.batch_size,
-                                         steps_per_epoch_);
+                                         steps_per_epoch_, context.communicator);
 }
 
 PrecisionSummary Stage::precision() const {
@@ -111,6 +114,7 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     const StageOutcome outcome = train_epoch(progress, output);
     progress.totals.seconds += seconds_since(start);
     if (outcome == StageOutcome::stopped) {
+      check_ranks(progress, "the last step");
       save_checkpoint(progress, output);
       return StageOutcome::stopped;
     }
@@ -131,6 +135,7 @@ StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
   const auto rate = static_cast<float>(learning_rate(*settings_, progress.epoch));
   ProgressLine line(output.console, fmt::format("{} {}/{}", name_, progress.epoch + 1, settings_->epochs),
                     steps_per_epoch_ * settings_->epochs, steps_per_epoch_ * progress.epoch + progress.step);
+  Window window;
   while (progress.step < steps_per_epoch_) {
     const std::int64_t first = progress.step * batch_size;
     const int batch = static_cast<int>(std::min<std::int64_t>(batch_size, samples - first));
@@ -139,22 +144,35 @@ StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
     ++progress.step;
     ++progress.total_steps;
     const Request request = output.poll();
-    if (progress.step % kPollSteps == 0 || progress.step == steps_per_epoch_ || request != Request::none)
-      collect_metrics(progress, output);
+    if (progress.step == steps_per_epoch_ || request != Request::none)
+      collect_metrics(progress.step, nullptr, progress, output);
+    else if (progress.step % kWindowSteps == 0)
+      read_finished_metrics(window, progress, output);
     const EpochTotals& totals = progress.totals;
     if (totals.samples > 0)
       line.update(steps_per_epoch_ * progress.epoch + progress.step,
                   fmt::format("loss {:.3f} | top1 {:.1f}", totals.loss_sum / static_cast<double>(totals.samples),
                               100.0 * static_cast<double>(totals.top1) / static_cast<double>(totals.samples)));
-    if (request == Request::checkpoint) save_checkpoint(progress, output);
+    if (request == Request::checkpoint) {
+      check_ranks(progress, "the last step");
+      save_checkpoint(progress, output);
+    }
     if (request == Request::stop) return StageOutcome::stopped;
   }
   return StageOutcome::done;
 }
 
-void Stage::collect_metrics(Progress& progress, const StageOutput& output) {
+void Stage::read_finished_metrics(Window& window, Progress& progress, const StageOutput& output) {
+  Window latest{progress.step, context_.backend.milestone()};
+  if (latest.milestone == nullptr) return collect_metrics(latest.end, nullptr, progress, output);
+  if (window.end > progress.totals.steps) collect_metrics(window.end, window.milestone.get(), progress, output);
+  window = std::move(latest);
+}
+
+void Stage::collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress,
+                            const StageOutput& output) {
   const std::int64_t first = progress.totals.steps;
-  const std::vector<StepMetrics> metrics = step_->metrics(first, progress.step - first);
+  const std::vector<StepMetrics> metrics = step_->metrics(first, end - first, milestone);
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     const std::int64_t step = first + static_cast<std::int64_t>(i) + 1;
     const double loss = metrics[i].loss_sum / static_cast<double>(metrics[i].samples);

@@ -22,7 +22,7 @@ namespace bsq {
 /// A network whose blocks have this activation, quantized to act_bits (0: not).
 using NetworkFactory = std::function<Network(Activation activation, int act_bits)>;
 
-/// What the person outside wants; asked after every step.
+/// What the person outside wants; asked after every step. Several ranks get the same answer.
 enum class Request { none, checkpoint, stop };
 using RequestPoll = std::function<Request()>;
 
@@ -36,9 +36,10 @@ struct StageContext {
   BatchSource& test;
   InputOptions input;
   std::map<std::string, std::string> metadata;  // goes into every model file
+  Communicator& communicator;
 };
 
-/// Where a stage writes. A dry run has none of it.
+/// Where a stage writes: rank 0 alone; what the others have leads nowhere. A dry run has none of it.
 struct StageOutput {
   RunDirectory& directory;
   RunLog& log;
@@ -62,6 +63,8 @@ class Stage {
   TensorFile save_result() const;
   /// Of the weights as they are; computed once until they change.
   EvalResult evaluate();
+  /// What a rank hands over in every step.
+  ReducedBytes reduced_bytes() const { return step_ == nullptr ? ReducedBytes{} : step_->reduced_bytes(); }
   /// One step on the first batch, for dry runs; returns its metrics.
   StepMetrics try_step();
 
@@ -71,7 +74,13 @@ class Stage {
 
  private:
   StageOutcome train_epoch(Progress& progress, StageOutput& output);
-  void collect_metrics(Progress& progress, const StageOutput& output);
+  /// Where a window of steps ended whose metrics are still to be read.
+  struct Window {
+    std::int64_t end = 0;
+    std::unique_ptr<Milestone> milestone;
+  };
+  void read_finished_metrics(Window& window, Progress& progress, const StageOutput& output);
+  void collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress, const StageOutput& output);
   void finish_epoch(Progress& progress, StageOutput& output);
   void requantize(Progress& progress, StageOutput& output);
   void keep_best(Progress& progress, StageOutput& output);
@@ -79,6 +88,8 @@ class Stage {
   void save_best(const EvalResult& result, const Progress& progress, StageOutput& output) const;
   [[noreturn]] void report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
                                       double loss) const;
+  /// Throws Error(device) unless all ranks hold the same model.
+  void check_ranks(const Progress& progress, std::string_view after) const;
   TensorFile with_metadata(TensorFile file) const;
 
   const StageContext& context_;

@@ -1,6 +1,7 @@
 // What a stage writes: epoch lines, re-quantizations, the best model, checkpoints.
 #include "engine/atomic_file.h"
 #include "engine/checkpoint_dir.h"
+#include "engine/ranks.h"
 #include "engine/schedule.h"
 #include "engine/stage.h"
 #include "kernels/error.h"
@@ -30,6 +31,13 @@ std::string changed_layers(const PrecisionSummary& before, const PrecisionSummar
 
 }  // namespace
 
+void Stage::check_ranks(const Progress& progress, std::string_view after) const {
+  if (context_.communicator.world() == 1) return;
+  check_same_on_ranks(
+      context_.communicator, model_.save().tensors,
+      fmt::format("after {} (stage {}, epoch {}, step {})", after, name_, progress.epoch + 1, progress.step));
+}
+
 TensorFile Stage::with_metadata(TensorFile file) const {
   for (const auto& [key, value] : context_.metadata) file.metadata[key] = value;
   file.metadata["activation"] = name_of(activation_);
@@ -48,6 +56,7 @@ void Stage::requantize(Progress& progress, StageOutput& output) {
   }
   store.set_planes(planes);
   model_.reset_momentum();
+  check_ranks(progress, "a re-quantization");
   step_->recapture();
   latest_result_.reset();
   progress.best_top1.reset();  // an accuracy under more bits is no rival for one under fewer
@@ -89,6 +98,7 @@ void Stage::keep_best(Progress& progress, StageOutput& output) {
 }
 
 void Stage::finish_epoch(Progress& progress, StageOutput& output) {
+  check_ranks(progress, "the epoch");
   keep_best(progress, output);
   const EvalResult result = evaluate();
   const EpochTotals& totals = progress.totals;
@@ -128,17 +138,20 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
 }
 
 void Stage::save_checkpoint(Progress& progress, StageOutput& output) {
+  if (!output.directory.writes()) return;
   progress.logs = output.log.position();
   CheckpointFiles files;
   files.tensors["model.safetensors"] = with_metadata(model_.save());
   files.tensors["optimizer.safetensors"] = model_.save_momentum();
   files.state = {{"progress", to_json(progress)}, {"stage", name_}, {"config_hash", config_hash(context_.config)}};
+  files.state["world_size"] = context_.communicator.world();
   const std::string name = fmt::format("epoch_{:04}", progress.total_epochs);
   bsq::save_checkpoint(output.directory.checkpoints() / name, files);
   update_last(output.directory.checkpoints(), name, context_.config.checkpoint.keep_last);
 }
 
 void Stage::save_best(const EvalResult& result, const Progress& progress, StageOutput& output) const {
+  if (!output.directory.writes()) return;
   CheckpointFiles files;
   files.tensors["model.safetensors"] = save_result();
   if (model_.quantized().form() != "float")

@@ -29,6 +29,12 @@ class CapturedWork {
   virtual void replay() = 0;
 };
 
+/// A point in the order of enqueued work.
+class Milestone {
+ public:
+  virtual ~Milestone() = default;
+};
+
 class Backend {
  public:
   Backend() = default;
@@ -40,6 +46,8 @@ class Backend {
   virtual std::string name() const = 0;
   /// One line for logs: device, instruction set or compute capability, threads, library versions.
   virtual std::string describe() const = 0;
+  /// What a person should know of how this backend does what was planned on it so far (conv2d_scratch_bytes).
+  virtual std::vector<std::string> notes() const { return {}; }
   /// Whether convolutions can run in `precision` here; on false `why` says what is missing.
   virtual bool supports(Precision precision, std::string& why) const = 0;
 
@@ -50,6 +58,12 @@ class Backend {
   virtual void upload(void* device, const void* host, std::size_t size_bytes) = 0;
   /// Waits for the work enqueued so far.
   virtual void download(void* host, const void* device, std::size_t size_bytes) = 0;
+  /// The work enqueued so far; null where the host never runs ahead of it.
+  virtual std::unique_ptr<Milestone> milestone() { return nullptr; }
+  /// As download(), but waits only for the work before `milestone`, and what follows goes on meanwhile.
+  virtual void download_after(const Milestone& /*milestone*/, void* host, const void* device, std::size_t size_bytes) {
+    download(host, device, size_bytes);
+  }
   virtual void fill_zero(void* device, std::size_t size_bytes) = 0;
   virtual void synchronize() = 0;
   /// Records what `enqueue` enqueues, for replay(); whether it also runs now is not said. Host values it reads must not

@@ -2,7 +2,7 @@
 # The tests of whatever runs on a device, on the GPU alone: programs that ctest runs on the CPU, here with
 # BSQ_TEST_DEVICE=cuda. Prints "SKIPPED: device: cuda: why" where there is no GPU. Needs neither ctest nor CMake.
 #
-# usage: tests/gpu_tests.sh BIN_DIR kernels|parity|engine [OPTION OF CATCH2 ...]
+# usage: tests/gpu_tests.sh BIN_DIR primitives|kernels|parity|engine [OPTION OF CATCH2 ...]
 #        tests/gpu_tests.sh BIN_DIR own|step                  less, for tools that slow down: kernels of our own; one step
 #        tests/gpu_tests.sh BIN_DIR golden TRACE.safetensors ...
 # BSQ_RUNNER in the environment is put before the program: what starts it, or a tool that watches it.
@@ -35,6 +35,8 @@ case $part in
       planes_test),an accumulated gradient*" -# "$@" ;;
   parity)
     run bsq_kernels_tests "$(tagged parity_{augment,conv,fixed,head,norm_act,planes,sgd,tf32}_test)" -# "$@" ;;
+  primitives)
+    run bsq_primitives_tests "$@" ;;
   own) # parity of our own kernels
     run bsq_kernels_tests "$(tagged parity_{augment,fixed,head,norm_act,planes,sgd}_test)" -# "$@" ;;
   engine)

@@ -37,7 +37,7 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
 }
 
-nlohmann::ordered_json environment(const Config& config, const Backend& backend) {
+nlohmann::ordered_json environment(const Config& config, const Backend& backend, const Communicator& ranks) {
   const unsigned cores = std::thread::hardware_concurrency();
   return {{"bsq_version", kVersion},
           {"commit", BSQ_COMMIT},
@@ -49,7 +49,8 @@ nlohmann::ordered_json environment(const Config& config, const Backend& backend)
           {"threads", config.threads == 0 ? static_cast<int>(cores) : config.threads},
           {"device", backend.describe()},
           {"seed", config.seed},
-          {"world_size", 1}};
+          {"world_size", ranks.world()},
+          {"ranks", ranks.describe()}};
 }
 
 }  // namespace bsq

@@ -3,6 +3,7 @@
 
 #include "engine/config.h"
 #include "kernels/backend.h"
+#include "kernels/communicator.h"
 
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,6 @@ std::string cpu_name();
 std::string host_name();
 
 /// env.json of a run.
-nlohmann::ordered_json environment(const Config& config, const Backend& backend);
+nlohmann::ordered_json environment(const Config& config, const Backend& backend, const Communicator& ranks);
 
 }  // namespace bsq

@@ -4,12 +4,14 @@
 #include "engine/config.h"
 #include "engine/console.h"
 #include "kernels/backend.h"
+#include "kernels/communicator.h"
 
 #include <memory>
 
 namespace bsq {
 
 /// That of the configuration. Says on the console which it is, and why it is no GPU where `auto` found none.
-std::unique_ptr<Backend> open_device(const Config& config, Console& console);
+/// Throws Error(device) where the ranks cannot train together on it.
+std::unique_ptr<Backend> open_device(const Config& config, Console& console, Communicator& ranks);
 
 }  // namespace bsq

@@ -11,6 +11,7 @@
 #include "tools/device.h"
 #include "tools/networks.h"
 #include "tools/precision_text.h"
+#include "tools/ranks.h"
 #include "tools/run_files.h"
 
 #include <algorithm>
@@ -135,7 +136,7 @@ std::array<float, 3> to_floats(const std::vector<double>& values) {
 }
 
 Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
-                    Backend& backend) {
+                    Backend& backend, Communicator& ranks) {
   const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
   Network network =
@@ -148,7 +149,7 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
                            .width = images.width,
                            .mean = to_floats(config.data.mean),
                            .std = to_floats(config.data.std)};
-  Evaluator evaluator(memory, model, source, input, config.data.eval_batch_size);
+  Evaluator evaluator(memory, model, source, input, config.data.eval_batch_size, ranks);
   return {std::string(model.quantized().form()), evaluator.run(),
           summarize_precision(model.host_weights(), model.network())};
 }
@@ -184,12 +185,10 @@ void print_json(const TensorFile& file, const Config& config, const Evaluation& 
   fmt::print("{}\n", record.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
-}  // namespace
-
-int eval_command(const Arguments& arguments) {
+int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   EvalOptions options;
   if (!parse(arguments, options)) return 0;
-  Console console = options.console.console();
+  Console console = console_of(options.console, ranks);
   const TensorFile file = read_model(options.checkpoint, console);
   Config config = read_config(options, file, console);
   apply_metadata(config, options, file);
@@ -198,11 +197,17 @@ int eval_command(const Arguments& arguments) {
   data.train_per_class = 1;  // only the test set is looked at
   const ImageSet images = load_datasets(data).test;
   check_classes(file, images);
-  const auto backend = open_device(config, console);
-  const Evaluation evaluation = evaluate(file, config, options, images, *backend);
+  const auto backend = open_device(config, console, ranks);
+  const Evaluation evaluation = evaluate(file, config, options, images, *backend, ranks);
   const std::uintmax_t file_bytes = fs::file_size(file.path);
   (options.json ? print_json : print_text)(file, config, evaluation, file_bytes);
   return 0;
+}
+
+}  // namespace
+
+int eval_command(const Arguments& arguments) {
+  return run_on_ranks([&](Communicator& ranks) { return eval_on_ranks(arguments, ranks); });
 }
 
 }  // namespace bsq

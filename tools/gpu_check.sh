@@ -3,14 +3,14 @@
 # a training run, PyTorch beside it. Needs bash, coreutils and what bsq needs to run; no compiler, CMake or ctest.
 #
 # usage: tools/gpu_check.sh FOLDER [OPTION ...]
-#   FOLDER              a build folder, or a copy of one: bin/ and lib/; where it has a run.sh, programs are started by it
+#   FOLDER              a build folder, or a copy of its bin/ and lib/; where it has a run.sh, programs are started by it
 #   --only PART,...     of these, in their order: about how long each takes on an H100, and at most
 #                         tests      label gpu: operators, parity, engine; golden traces       2 min  (10)
 #                         sanitizer  memcheck, racecheck, initcheck, synccheck                 5 min  (12)
 #                         bench      operators warm and cold, whole steps                      3 min  (10)
 #                         train      the quickstart's run in fp32 (twice: the same bits?) and bf16; CIFAR-10 if given   2 min  (12)
 #                         peers      bench/pytorch_gpu.py, only with --python                  6 min  (10)
-#   --out DIR           results go to DIR/<gpu>-<date>/ (default: gpu-results), packed beside it as well
+#   --out DIR           results go to DIR/<gpu>-<date>/ (default: FOLDER/results), packed beside it as well
 #   --golden DIR        reference traces, *.safetensors
 #   --cifar DIR         CIFAR-10, for 2 epochs of configs/cifar10_resnet20_short.yaml
 #   --python PROGRAM    a python3 that imports torch
@@ -28,7 +28,7 @@ usage() {
 }
 
 # ---- arguments --------------------------------------------------------------------------------------------------------
-folder= only=tests,sanitizer,bench,train,peers out=gpu-results golden= cifar= python= minutes=1000 quick=false
+folder='' only=tests,sanitizer,bench,train,peers out='' golden='' cifar='' python='' minutes=1000 quick=false
 while [[ $# -gt 0 ]]; do
   case $1 in
     --only | --out | --golden | --cifar | --python | --minutes)
@@ -106,7 +106,7 @@ info=$("${start[@]}" "$bin/bsq" info 2>&1)
 gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
 [[ -n $gpu ]] || gpu=$(sed -n 's/^device  *cuda, \([^,]*\),.*/\1/p' <<<"$info")
 label=$(tr '[:upper:]' '[:lower:]' <<<"${gpu:-no-gpu}" | tr -cs 'a-z0-9' - | sed 's/^-//; s/-$//')-$(date -u +%Y-%m-%d)
-results=$(realpath -m "$out")/$label
+results=$(realpath -m "${out:-$folder/results}")/$label
 mkdir -p "$results"
 {
   echo "date     $(date -u +%Y-%m-%dT%H:%M:%SZ)"
@@ -130,7 +130,11 @@ fi
 
 run_tests() {
   local part trace
-  for part in kernels parity engine; do
+  for part in primitives kernels parity engine; do
+    if [[ $part == primitives && ! -x $bin/bsq_primitives_tests ]]; then
+      skip tests-primitives "not in $bin"
+      continue
+    fi
     step "tests-$part" 240 env BSQ_RUNNER="${start[*]}" bash "$here/tests/gpu_tests.sh" "$bin" "$part" -d yes
   done
   [[ -n $golden ]] || { skip golden "no --golden DIR"; return; }

@@ -1,6 +1,7 @@
 // `bsq info`: build, machine and device, for reports of bugs.
 #include "kernels/backend.h"
 #include "kernels/cuda_loader.h"
+#include "kernels/mpi_loader.h"
 #include "tools/arguments.h"
 #include "tools/build_info.h"
 
@@ -35,6 +36,7 @@ int info_command(const Arguments& arguments) {
       missing += fmt::format("; no {}: {}", name_of(precision), why);
   }
   fmt::print("precision  {}{}\n", precisions, missing);
+  fmt::print("mpi        {}\n", describe_mpi());
   return 0;
 }
 

@@ -6,6 +6,7 @@ readonly packages=(
   cmake ninja-build g++ ccache
   libdnnl-dev ocl-icd-opencl-dev
   libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libpng-dev libjpeg-dev
+  libopenmpi-dev openmpi-bin
   catch2 libbenchmark-dev
 )
 

@@ -3,7 +3,9 @@
 #include "kernels/error.h"
 #include "tools/build_info.h"
 #include "tools/commands.h"
+#include "tools/failure.h"
 #include "tools/openmp_waiting.h"
+#include "tools/ranks.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,8 +13,6 @@
 
 #include <csignal>
 #include <cstdio>
-#include <exception>
-#include <sstream>
 #include <system_error>
 
 namespace bsq {
@@ -23,7 +23,7 @@ struct Command {
   const char* arguments;
   const char* meaning;
   int (*run)(const Arguments&);
-  bool computes = false;
+  bool computes = false;  // with threads, and on several ranks where asked to
 };
 
 constexpr Command kCommands[] = {
@@ -63,7 +63,10 @@ int dispatch(char** argv, const Arguments& words) {
   std::vector<std::string> names;
   for (const Command& command : kCommands) {
     if (words[0] == command.name) {
-      if (command.computes) shorten_openmp_spins(argv);
+      if (command.computes)
+        shorten_openmp_spins(argv);
+      else
+        refuse_ranks(command.name);
       return command.run({words.begin() + 1, words.end()});
     }
     names.emplace_back(command.name);
@@ -98,12 +101,6 @@ void occupy_closed_streams() {
   if (null > kLastStandardStream) ::close(null);
 }
 
-int report_error(const std::string& message, int exit_code) {
-  std::istringstream lines(message);
-  for (std::string line; std::getline(lines, line);) fmt::print(stderr, "error: {}\n", line);
-  return exit_code;
-}
-
 }  // namespace
 }  // namespace bsq
 
@@ -112,12 +109,9 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file at its limit (ulimit -f) is a failed write with a message, not the end
   try {
     return bsq::run(argv, {argv + 1, argv + argc});
-  } catch (const bsq::Error& error) {
-    return bsq::report_error(error.what(), error.exit_code());
-  } catch (const std::bad_alloc&) {
-    return bsq::report_error("out of memory; lower data.batch_size", static_cast<int>(bsq::ErrorKind::device));
-  } catch (const std::exception& error) {
-    return bsq::report_error(fmt::format("internal: {}; please report it with `bsq info`", error.what()),
-                             static_cast<int>(bsq::ErrorKind::internal));
+  } catch (...) {
+    const bsq::Failure failure = bsq::current_failure();
+    bsq::print_failure(failure);
+    return failure.exit_code;
   }
 }

@@ -44,7 +44,7 @@ Request take_request() {
 }
 
 int stop_exit_code() {
-  return kSignalExit + stop_signal;
+  return stop_signal == 0 ? 0 : kSignalExit + stop_signal;
 }
 
 }  // namespace bsq

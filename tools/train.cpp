@@ -1,11 +1,13 @@
 // `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
 // the run directory is made: configuration, start model, data, device.
 #include "engine/experiment.h"
+#include "engine/ranks.h"
 #include "kernels/error.h"
 #include "tools/arguments.h"
 #include "tools/build_info.h"
 #include "tools/device.h"
 #include "tools/networks.h"
+#include "tools/ranks.h"
 #include "tools/run_files.h"
 #include "tools/run_report.h"
 #include "tools/signals.h"
@@ -64,6 +66,22 @@ std::optional<fs::path> run_to_resume(const TrainOptions& options, const Config&
   return std::nullopt;
 }
 
+/// The answer of rank 0, since another one's may come after rank 0 has made a run.
+std::optional<fs::path> agreed_run_to_resume(const TrainOptions& options, const Config& config, Communicator& ranks) {
+  std::optional<fs::path> run;
+  if (ranks.rank() == 0) run = run_to_resume(options, config);
+  const std::string path = broadcast_text(ranks, run ? run->string() : "");
+  if (path.empty()) return std::nullopt;
+  return fs::path(path);
+}
+
+/// The run that rank 0 has made or locked, on every rank.
+RunDirectory join(std::optional<RunDirectory> of_rank_0, Communicator& ranks) {
+  const fs::path path = broadcast_text(ranks, of_rank_0 ? of_rank_0->path().string() : "");
+  if (of_rank_0) return std::move(*of_rank_0);
+  return RunDirectory::of_rank_0(path);
+}
+
 /// The given configuration, or the resumed run's own with the overrides.
 Config read_config(const TrainOptions& options) {
   const bool resumes_named_run = !options.resume.empty() && options.resume != "auto";
@@ -89,6 +107,7 @@ void check_same_experiment(const fs::path& run, const Config& now) {
 
 /// The last line of a failed run's own files says why.
 void note_failure(const RunDirectory& directory, int exit_code, const std::string& error) {
+  if (!directory.writes()) return;
   RunStatus status = directory.read_status();
   status.state = RunState::failed;
   status.exit_code = exit_code;
@@ -101,6 +120,7 @@ void note_failure(const RunDirectory& directory, int exit_code, const std::strin
 }
 
 void set_running(const RunDirectory& directory) {
+  if (!directory.writes()) return;
   RunStatus status = directory.read_status();
   status.state = RunState::running;
   status.exit_code = 0;
@@ -113,15 +133,50 @@ bool has_checkpoint(const RunDirectory& directory) {
   return fs::is_symlink(directory.checkpoints() / "last", ignored);
 }
 
+/// Throws Error(usage) on every rank unless all have the same configuration.
+void check_same_config(const Config& config, Communicator& ranks) {
+  const std::string own = config_hash(config);
+  const std::vector<char> all = gather(ranks, std::span<const char>(own));
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (all[i] != own[i % own.size()])
+      fail(ErrorKind::usage,
+           "rank {} has another configuration than the ranks before it; give all the same files and overrides",
+           i / own.size());
+}
+
+/// What has been asked of any rank, the same on all.
+class AgreedRequests {
+ public:
+  explicit AgreedRequests(Communicator& ranks) : ranks_(ranks) {}
+
+  Request take() {
+    const Request own = take_request();
+    constexpr int kCheckpoint = 1;  // a stop is its exit code
+    const int asked = largest_of(ranks_, own == Request::stop         ? stop_exit_code()
+                                         : own == Request::checkpoint ? kCheckpoint
+                                                                      : 0);
+    if (asked > kCheckpoint) exit_code_ = asked;
+    return asked > kCheckpoint ? Request::stop : asked == kCheckpoint ? Request::checkpoint : Request::none;
+  }
+  /// Of a run that has been stopped.
+  int exit_code() const { return exit_code_; }
+
+ private:
+  Communicator& ranks_;
+  int exit_code_ = 0;
+};
+
 class TrainRun {
  public:
-  TrainRun(const TrainOptions& options, const Config& config, Console& console)
-      : options_(options), config_(config), console_(console) {}
+  TrainRun(const TrainOptions& options, const Config& config, Console& console, Communicator& ranks)
+      : options_(options), config_(config), console_(console), ranks_(ranks), requests_(ranks) {}
 
   /// `resumed`: the run to go on with, locked.
   int run(std::optional<RunDirectory> resumed) {
     std::optional<TensorFile> init;
-    if (!config_.model.init.empty() && !(resumed && has_checkpoint(*resumed))) {
+    // What rank 0 sees counts: another one may look before its checkpoint is to be seen.
+    resumes_checkpoint_ = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
+    if (!config_.model.init.empty() && !resumes_checkpoint_) {
       init = read_model(config_.model.init, console_);
       check_start_model(*init, config_);
     }
@@ -130,22 +185,35 @@ class TrainRun {
     console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
                               data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
                               config_.data.kind));
-    const auto backend = open_device(config_, console_);
+    const auto backend = open_device(config_, console_, ranks_);
+    if (ranks_.world() > 1) console_.info(ranks_text());
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,
                                     .make_network = network_factory(config_, data.train),
                                     .metadata = model_metadata(config_, data.train),
-                                    .init = std::move(init)});
+                                    .init = std::move(init),
+                                    .communicator = ranks_});
     if (options_.dry_run) {
       for (const std::string& line : experiment.dry_run()) fmt::print("{}\n", line);
       return 0;
     }
     if (resumed) return run_in(*resumed, experiment, true);
-    RunDirectory directory = create(*backend);
+    RunDirectory directory = join(ranks_.rank() == 0 ? std::optional(create(*backend)) : std::nullopt, ranks_);
     return run_in(directory, experiment, false);
   }
 
  private:
+  std::string ranks_text() const {
+    const int batch = config_.data.batch_size;
+    const std::int64_t largest = slice_of(batch, 0, ranks_.world()).count;
+    const std::int64_t smallest = slice_of(batch, ranks_.world() - 1, ranks_.world()).count;
+    return fmt::format(
+        "ranks: {} processes ({}); a batch of {} images is {} a rank; batch norm and activation scales are of a rank's "
+        "own images, the learning rate is as configured",
+        ranks_.world(), ranks_.describe(), batch,
+        smallest == largest ? std::to_string(largest) : fmt::format("{} or {}", smallest, largest));
+  }
+
   RunDirectory create(const Backend& backend) const {
     // `--resume auto` in a folder whose run was killed before it had written anything worth keeping starts it again.
     std::error_code ignored;
@@ -158,18 +226,15 @@ class TrainRun {
                                  .config_yaml = to_yaml(config_),
                                  .command = options_.command,
                                  .overrides = options_.words.overrides,
-                                 .env = environment(config_, backend)});
+                                 .env = environment(config_, backend, ranks_)});
   }
 
   int run_in(RunDirectory& directory, Experiment& experiment, bool resumes) {
     try {
       const StageOutcome outcome = train(directory, experiment, resumes);
-      RunStatus status = directory.read_status();
-      status.state = outcome == StageOutcome::done ? RunState::done : RunState::interrupted;
-      status.exit_code = outcome == StageOutcome::done ? 0 : stop_exit_code();
-      directory.write_status(status);
-      if (outcome == StageOutcome::done) report(directory);
-      return status.exit_code;
+      const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
+      if (directory.writes()) note_end(directory, outcome, exit_code);
+      return exit_code;
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;
@@ -179,6 +244,14 @@ class TrainRun {
     }
   }
 
+  void note_end(const RunDirectory& directory, StageOutcome outcome, int exit_code) const {
+    RunStatus status = directory.read_status();
+    status.state = outcome == StageOutcome::done ? RunState::done : RunState::interrupted;
+    status.exit_code = exit_code;
+    directory.write_status(status);
+    if (outcome == StageOutcome::done) report(directory);
+  }
+
   void report(const RunDirectory& directory) const {
     const RunReport report = read_run_report(directory.path());
     write_report_files(report, directory.report());
@@ -186,18 +259,25 @@ class TrainRun {
   }
 
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {
-    console_.log_to(directory.train_log());
+    if (directory.writes()) console_.log_to(directory.train_log());
     console_.info(fmt::format("run: {}", directory.path().string()));
     const fs::path last = directory.checkpoints() / "last";
     std::optional<CheckpointFiles> checkpoint;
-    if (resumes && has_checkpoint(directory)) checkpoint = load_checkpoint(last);
+    if (resumes_checkpoint_) checkpoint = load_checkpoint(last);
     const Progress from = checkpoint ? progress_of(*checkpoint, last.string()) : Progress{};
-    RunLog log = resumes ? RunLog::resume(directory.path(), from.logs) : RunLog::create(directory.path());
+    RunLog log = !directory.writes() ? RunLog::nowhere()
+                 : resumes           ? RunLog::resume(directory.path(), from.logs)
+                                     : RunLog::create(directory.path());
     set_running(directory);
     if (resumes) console_.info(fmt::format("resuming after {} epochs, {} steps", from.total_epochs, from.total_steps));
+    if (checkpoint && world_size_of(*checkpoint) != ranks_.world())
+      console_.info(fmt::format(
+          "resuming on {} rank{} what {} had begun: the same batches, in other slices, so that sums are rounded and "
+          "batch norm is done in another way",
+          ranks_.world(), ranks_.world() == 1 ? "" : "s", world_size_of(*checkpoint)));
     catch_signals();
-    const StageOutcome outcome =
-        experiment.run(directory, log, console_, take_request, checkpoint ? &*checkpoint : nullptr);
+    const StageOutcome outcome = experiment.run(
+        directory, log, console_, [this] { return requests_.take(); }, checkpoint ? &*checkpoint : nullptr);
     if (outcome == StageOutcome::stopped)
       console_.info(
           fmt::format("stopped after a checkpoint; go on with: bsq train --resume {}", directory.path().string()));
@@ -215,11 +295,12 @@ class TrainRun {
   const TrainOptions& options_;
   const Config& config_;
   Console& console_;
+  Communicator& ranks_;
+  AgreedRequests requests_;
+  bool resumes_checkpoint_ = false;
 };
 
-}  // namespace
-
-int train_command(const Arguments& arguments) {
+int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
   TrainOptions options;
   if (!parse(arguments, options)) return 0;
   if (options.help_keys) {
@@ -227,24 +308,32 @@ int train_command(const Arguments& arguments) {
     return 0;
   }
   const Config config = read_config(options);
-  const std::optional<fs::path> resumed_run = run_to_resume(options, config);
+  check_same_config(config, ranks);
+  const std::optional<fs::path> resumed_run = agreed_run_to_resume(options, config, ranks);
   if (resumed_run) check_same_experiment(*resumed_run, config);
   if (options.print_config) {
     fmt::print("{}", to_yaml(config));
     return 0;
   }
   outlive_readers();
-  Console console = options.console.console();
+  Console console = console_of(options.console, ranks);
   for (const std::string& warning : config_warnings(config)) console.warning(warning);
   std::optional<RunDirectory> directory;
   if (resumed_run) {
-    directory = RunDirectory::resume(*resumed_run, options.command);
-    if (directory->read_status().state == RunState::done) {
+    if (ranks.rank() == 0) directory = RunDirectory::resume(*resumed_run, options.command);
+    directory = join(std::move(directory), ranks);
+    if (largest_of(ranks, directory->writes() && directory->read_status().state == RunState::done ? 1 : 0) == 1) {
       console.info(fmt::format("{}: this run is complete, nothing to do", resumed_run->string()));
       return 0;
     }
   }
-  return TrainRun(options, config, console).run(std::move(directory));
+  return TrainRun(options, config, console, ranks).run(std::move(directory));
+}
+
+}  // namespace
+
+int train_command(const Arguments& arguments) {
+  return run_on_ranks([&](Communicator& ranks) { return train_on_ranks(arguments, ranks); });
 }
 
 }  // namespace bsq

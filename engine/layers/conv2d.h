@@ -22,6 +22,7 @@ class Conv2d final : public Layer {
   std::string_view kind() const override { return "conv2d"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const override;
+  std::vector<ParameterId> parameters() const override { return {weight_}; }
   double flops(std::span<const TensorSpec> inputs) const override;
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
                          float* own) const override;

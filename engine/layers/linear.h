@@ -15,6 +15,7 @@ class Linear final : public Layer {
   std::string_view kind() const override { return "linear"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend&, std::span<const TensorSpec>) const override { return {}; }
+  std::vector<ParameterId> parameters() const override { return {weight_, bias_}; }
   double flops(std::span<const TensorSpec> inputs) const override;
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;

@@ -38,6 +38,12 @@ LayerMemory NormAct::plan(Backend& backend, std::span<const TensorSpec> inputs) 
           .scratch_bytes = backend.norm_act_scratch_bytes(geometry(inputs[0].shape, inputs[0].dtype))};
 }
 
+std::vector<ParameterId> NormAct::parameters() const {
+  std::vector<ParameterId> ids = {ids_.gamma, ids_.beta};
+  if (ids_.clip >= 0) ids.push_back(ids_.clip);
+  return ids;
+}
+
 TensorUnit NormAct::output_unit(std::span<const TensorView> /*inputs*/, const ParameterMemory& /*parameters*/,
                                 float* own) const {
   return {.activation = options_.act_bits > 0 ? own : nullptr};

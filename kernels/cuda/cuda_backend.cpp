@@ -30,19 +30,37 @@ class CapturedGraph final : public CapturedWork {
 };
 
 /// A moment in a stream, by the device's clock.
-class Event {
+class Timestamp {
  public:
-  Event() { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDefault)); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  ~Event() { cudaEventDestroy(event_); }
+  Timestamp() { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDefault)); }
+  Timestamp(const Timestamp&) = delete;
+  Timestamp& operator=(const Timestamp&) = delete;
+  ~Timestamp() { cudaEventDestroy(event_); }
   void record(cudaStream_t stream) { BSQ_CUDA_CHECK(cudaEventRecord(event_, stream)); }
-  double seconds_since(const Event& earlier) const {
+  double seconds_since(const Timestamp& earlier) const {
     BSQ_CUDA_CHECK(cudaEventSynchronize(event_));
     float milliseconds = 0;
     BSQ_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, earlier.event_, event_));
     return double{milliseconds} / 1e3;
   }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+class Event final : public Milestone {
+ public:
+  explicit Event(cudaStream_t stream) {
+    BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming));
+    const cudaError_t status = cudaEventRecord(event_, stream);
+    if (status == cudaSuccess) return;
+    cudaEventDestroy(event_);
+    BSQ_CUDA_CHECK(status);
+  }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event() override { cudaEventDestroy(event_); }
+  cudaEvent_t get() const { return event_; }
 
  private:
   cudaEvent_t event_ = nullptr;
@@ -119,6 +137,16 @@ void CudaBackend::download(void* host, const void* device, std::size_t size_byte
   synchronize();
 }
 
+std::unique_ptr<Milestone> CudaBackend::milestone() {
+  return std::make_unique<Event>(stream_.get());
+}
+
+void CudaBackend::download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) {
+  BSQ_CUDA_CHECK(cudaStreamWaitEvent(copies_.get(), dynamic_cast<const Event&>(milestone).get(), 0));
+  BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, copies_.get()));
+  BSQ_CUDA_CHECK(cudaStreamSynchronize(copies_.get()));
+}
+
 void CudaBackend::fill_zero(void* device, std::size_t size_bytes) {
   BSQ_CUDA_CHECK(cudaMemsetAsync(device, 0, size_bytes, stream_.get()));
 }
@@ -142,8 +170,8 @@ std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue
 }
 
 double CudaBackend::device_seconds(const std::function<void()>& enqueue) {
-  Event begin;
-  Event end;
+  Timestamp begin;
+  Timestamp end;
   begin.record(stream_.get());
   enqueue();
   end.record(stream_.get());

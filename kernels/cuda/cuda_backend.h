@@ -30,6 +30,7 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
+  std::vector<std::string> notes() const override { return math_->notes(); }
   /// All.
   bool supports(Precision precision, std::string& why) const override;
 
@@ -37,6 +38,8 @@ class CudaBackend final : public Backend {
   void release(void* data) noexcept override;
   void upload(void* device, const void* host, std::size_t size_bytes) override;
   void download(void* host, const void* device, std::size_t size_bytes) override;
+  std::unique_ptr<Milestone> milestone() override;
+  void download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) override;
   void fill_zero(void* device, std::size_t size_bytes) override;
   void synchronize() override;
   /// Records a CUDA graph; nothing runs before its first replay.
@@ -82,6 +85,7 @@ class CudaBackend final : public Backend {
 
   cudaDeviceProp properties_;
   Stream stream_;
+  Stream copies_;  // of download_after, beside the work
   std::unique_ptr<DenseMath> math_;
 };
 

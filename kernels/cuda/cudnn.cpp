@@ -89,11 +89,11 @@ OperationNames names_of(ConvolutionPass pass) {
           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA};
 }
 
-/// The operation as a graph of its own.
-CudnnDescriptor graph_of(const CudnnHandle& handle, const ConvGeometry& geometry, ConvolutionPass pass) {
+/// The operation as a graph of its own; none where cuDNN does not know such an operation.
+std::optional<CudnnDescriptor> graph_of(const CudnnHandle& handle, const ConvGeometry& geometry, ConvolutionPass pass,
+                                        DType weight_dtype) {
   const float alpha = 1;
   const float beta = 0;
-  const DType weight_dtype = pass == ConvolutionPass::backward_weight ? DType::f32 : geometry.dtype;
   const OperationNames names = names_of(pass);
   CudnnDescriptor operation(names.type);
   operation.set(names.convolution, convolution(geometry));
@@ -102,13 +102,13 @@ CudnnDescriptor graph_of(const CudnnHandle& handle, const ConvGeometry& geometry
   operation.set(names.output, tensor(kOutput, geometry.dtype, geometry.output_shape()));
   operation.set(names.alpha, CUDNN_TYPE_FLOAT, 1, &alpha);
   operation.set(names.beta, CUDNN_TYPE_FLOAT, 1, &beta);
-  operation.finalize();
+  if (operation.try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
 
   const cudnnHandle_t raw_handle = handle.get();
   CudnnDescriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &raw_handle);
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation);
-  graph.finalize();
+  if (graph.try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
   return graph;
 }
 
@@ -155,12 +155,12 @@ bool is_exact_enough(const std::vector<cudnnBackendNumericalNote_t>& notes, DTyp
   return dtype == DType::bf16 || allow_tf32 || !rounds_operands;
 }
 
+}  // namespace
+
 const char* name_of(ConvolutionPass pass) {
   constexpr const char* names[] = {"forward", "backward data", "backward weight"};
   return names[static_cast<int>(pass)];
 }
-
-}  // namespace
 
 void fail_cudnn(cudnnStatus_t status, const char* call, const char* file, int line) {
   const bool is_out_of_memory = status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ||
@@ -229,19 +229,19 @@ void CudnnDescriptor::finalize() {
 
 // ---- plans ----------------------------------------------------------------------------------------------------------
 
-ConvolutionPlan::ConvolutionPlan(const CudnnHandle& handle, const ConvGeometry& geometry, ConvolutionPass pass,
-                                 const ConvolutionPlanOptions& options)
-    : plan_(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
-  const CudnnDescriptor graph = graph_of(handle, geometry, pass);
-  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
-    for (const CudnnDescriptor& config : engine_configs(graph, mode))
-      if (try_engine(handle, config, options, geometry.dtype)) return;
+std::optional<ConvolutionPlan> ConvolutionPlan::find(const CudnnHandle& handle, const ConvGeometry& geometry,
+                                                     ConvolutionPass pass, const ConvolutionPlanOptions& options,
+                                                     DType d_weight_dtype) {
+  const DType weight_dtype = pass == ConvolutionPass::backward_weight ? d_weight_dtype : geometry.dtype;
+  const std::optional<CudnnDescriptor> graph = graph_of(handle, geometry, pass, weight_dtype);
+  ConvolutionPlan plan;
+  for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
+    if (!graph.has_value()) break;
+    for (const CudnnDescriptor& config : engine_configs(*graph, mode))
+      if (plan.try_engine(handle, config, options, geometry.dtype)) return plan;
+  }
   BSQ_CUDA_CHECK(cudaDeviceSynchronize());  // or is it that the device fails whatever it is asked?
-  fail(ErrorKind::device,
-       "cuDNN {} has no deterministic {} engine for a {} convolution {}x{}x{}x{} -> {} channels, kernel {}, stride {}; "
-       "set device: cpu",
-       cudnn_version(), name_of(pass), bsq::name_of(geometry.dtype), geometry.batch, geometry.height, geometry.width,
-       geometry.in_channels, geometry.out_channels, geometry.kernel, geometry.stride);
+  return std::nullopt;
 }
 
 bool ConvolutionPlan::try_engine(const CudnnHandle& handle, const CudnnDescriptor& config,

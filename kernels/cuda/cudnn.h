@@ -7,6 +7,7 @@
 #include <cudnn.h>
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ class CudnnDescriptor {
 
 enum class ConvolutionPass : std::uint8_t { forward, backward_data, backward_weight };
 
+const char* name_of(ConvolutionPass pass);
+
 struct ConvolutionPlanOptions {
   bool allow_tf32 = false;
   std::size_t most_workspace_bytes = 0;
@@ -59,15 +62,17 @@ struct ConvolutionPlanOptions {
 /// One pass of a convolution with a deterministic engine, the first that cuDNN's heuristics name and that runs here.
 class ConvolutionPlan {
  public:
-  /// Throws Error(device) where no engine fits.
-  ConvolutionPlan(const CudnnHandle& handle, const ConvGeometry& geometry, ConvolutionPass pass,
-                  const ConvolutionPlanOptions& options);
+  /// None where no engine fits. `d_weight_dtype`: of what the pass backward_weight writes.
+  static std::optional<ConvolutionPlan> find(const CudnnHandle& handle, const ConvGeometry& geometry,
+                                             ConvolutionPass pass, const ConvolutionPlanOptions& options,
+                                             DType d_weight_dtype = DType::f32);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
-  /// input: x or dx; weight: w or dw; output: y or dy. bf16 geometries take bf16 weights and give float32 dw.
+  /// input: x or dx; weight: w or dw; output: y or dy.
   void run(const CudnnHandle& handle, const void* input, const void* weight, const void* output, void* workspace) const;
 
  private:
+  ConvolutionPlan() : plan_(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {}
   bool try_engine(const CudnnHandle& handle, const CudnnDescriptor& config, const ConvolutionPlanOptions& options,
                   DType dtype);
 

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace bsq::cuda {
 
@@ -29,6 +30,8 @@ class DenseMath {
 
   /// Library versions, for logs.
   virtual std::string describe() const = 0;
+  /// Backend::notes().
+  virtual std::vector<std::string> notes() const { return {}; }
   /// Chooses the algorithms of a geometry when it is first asked; all later calls find them chosen.
   virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
   virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,

@@ -1,7 +1,8 @@
-// Two passes over flat arrays: rounding to bf16 (float weights that a bf16 convolution multiplies), and adding one
+// Passes over flat arrays: rounding to bf16 (float weights that a bf16 convolution multiplies) and back, and adding one
 // gradient to another.
 //
-// round_to_bf16 reads 4 and writes 2 bytes an element; add reads 2 e and writes e, e = bytes of an element.
+// round_to_bf16 reads 4 and writes 2 bytes an element, widen_bf16 the other way; add reads 2 e and writes e, e = bytes
+// of an element.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/kernels.h"
 
@@ -36,6 +37,22 @@ __global__ void round_elements(std::int64_t numel, const float* from, __nv_bfloa
   for (std::int64_t i = first; i < numel; ++i) to[i] = __float2bfloat16_rn(from[i]);
 }
 
+// grid ceil(numel / (kCastWidth kThreads)), block kThreads, one thread per kCastWidth elements
+__global__ void widen_elements(std::int64_t numel, const __nv_bfloat16* from, float* to) {
+  constexpr int half = kVectorWidth<float>;
+  const std::int64_t first = first_element(kCastWidth);
+  if (first + kCastWidth <= numel) {
+    float value[kCastWidth];
+    load<kCastWidth>(from + first, value);
+    const float low[half] = {value[0], value[1], value[2], value[3]};
+    const float high[half] = {value[4], value[5], value[6], value[7]};
+    store<half>(to + first, low);
+    store<half>(to + first + half, high);
+    return;
+  }
+  for (std::int64_t i = first; i < numel; ++i) to[i] = __bfloat162float(from[i]);
+}
+
 template <int Width, typename T>
 __device__ void add_at(const T* addend, T* sum) {
   float value[Width];
@@ -67,6 +84,12 @@ void round_to_bf16(std::int64_t numel, const float* values, void* rounded, cudaS
   if (numel == 0) return;  // a grid has a block at least
   launch(round_elements, blocks_of(numel, kCastWidth), kThreads, 0, stream, numel, values,
          static_cast<__nv_bfloat16*>(rounded));
+}
+
+void widen_bf16(std::int64_t numel, const void* rounded, float* values, cudaStream_t stream) {
+  if (numel == 0) return;
+  launch(widen_elements, blocks_of(numel, kCastWidth), kThreads, 0, stream, numel,
+         static_cast<const __nv_bfloat16*>(rounded), values);
 }
 
 void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream) {

@@ -17,8 +17,18 @@ void augment(const AugmentArgs& args, cudaStream_t stream);
 
 // ---- around a convolution (elementwise.cu): all pointers are 16-byte aligned ---------------------------------------
 void round_to_bf16(std::int64_t numel, const float* values, void* rounded, cudaStream_t stream);
+/// values [numel] float32 = rounded [numel] bf16.
+void widen_bf16(std::int64_t numel, const void* rounded, float* values, cudaStream_t stream);
 /// sum += addend, both [numel] of `dtype`.
 void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream);
+
+// ---- convolution where the vendor has no engine (direct_convolution.cu) ---------------------------------------------
+void direct_conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
+                           cudaStream_t stream);
+void direct_conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
+                                 GradMode mode, cudaStream_t stream);
+void direct_conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
+                                   float* d_weight, cudaStream_t stream);
 
 // ---- batch norm + shortcut + activation + quantizer (norm_act_forward.cu, norm_act_backward.cu) ---------------------
 /// Of forward and backward.

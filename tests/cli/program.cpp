@@ -118,7 +118,7 @@ struct Child {
 }  // namespace
 
 Program::Program(const Words& words, const Setup& setup) : out_(memory_file("stdout")), err_(memory_file("stderr")) {
-  std::vector<std::string> texts = {"bsq"};
+  std::vector<std::string> texts = {setup.program.filename()};
   texts.insert(texts.end(), words.begin(), words.end());
   std::vector<std::string> entries = environment_of(setup);
   std::vector<char*> arguments = pointers_to(texts), environment = pointers_to(entries);
@@ -185,7 +185,7 @@ Outcome Program::finished(int status) {
                   content_of(out_), content_of(err_)};
   for (const char* complaint : {"AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:"})
     if (outcome.err.find(complaint) != std::string::npos) FAIL(outcome.err);
-  if (outcome.exit_code == kCouldNotStart) FAIL("the program could not be started: " BSQ_PROGRAM);
+  if (outcome.exit_code == kCouldNotStart) FAIL("the program could not be started");
   return outcome;
 }
 

@@ -17,7 +17,7 @@ enum class Sink { kept, full_disk, gone_reader, closed };
 
 struct Setup {
   std::filesystem::path folder = ".";              // the program's working directory
-  std::filesystem::path program = BSQ_PROGRAM;     // or a copy of it, for what it looks for beside itself
+  std::filesystem::path program = BSQ_PROGRAM;     // or a copy of it, for what it looks for beside itself; or mpirun
   std::map<std::string, std::string> environment;  // added to our own; an empty value takes away
   Sink out = Sink::kept;
   Sink err = Sink::kept;

@@ -5,6 +5,7 @@
 #include "engine/batch_source.h"
 #include "engine/evaluator.h"
 #include "engine/model.h"
+#include "kernels/communicator.h"
 #include "models/resnet.h"
 #include "tests/support/backends.h"
 #include "tests/support/compare.h"
@@ -53,6 +54,12 @@ inline ResNetOptions tiny_resnet(Activation activation = Activation::relu6, int 
           .image_width = 8,
           .activation = activation,
           .act_bits = act_bits};
+}
+
+/// The communicator of a process by itself. It has no state.
+inline Communicator& alone() {
+  static const std::unique_ptr<Communicator> communicator = make_single_process();
+  return *communicator;
 }
 
 /// A model and the memory it lives in; start values unless `make_weights` says otherwise.

@@ -78,7 +78,7 @@ TEST_CASE("an evaluation counts as a plain loop over the logits does, with an un
     ResidentSource source(test.memory, set, "test");
     for (const int batch_size : {1, 4, 11, 22, 100}) {
       INFO("batches of " << batch_size);
-      Evaluator evaluator(test.memory, test.model, source, tiny_input(), batch_size);
+      Evaluator evaluator(test.memory, test.model, source, tiny_input(), batch_size, alone());
       const EvalResult result = evaluator.run();
       check_same(result, plain_loop(backend, test.model, set, batch_size));
       CHECK(result.samples == 22);
@@ -98,7 +98,7 @@ TEST_CASE("the scale of quantized activations is that of each batch, and so the 
   ResidentSource source(test.memory, set, "test");
   std::map<int, double> losses;
   for (const int batch_size : {1, 4, 22}) {
-    Evaluator evaluator(test.memory, test.model, source, tiny_input(), batch_size);
+    Evaluator evaluator(test.memory, test.model, source, tiny_input(), batch_size, alone());
     const EvalResult result = evaluator.run();
     check_same(result, plain_loop(*oracle, test.model, set, batch_size));
     losses[batch_size] = result.loss();
@@ -112,7 +112,7 @@ TEST_CASE("an evaluation changes nothing, follows the weights, and sees the set 
     const ImageSet set = pictures_of_nine_classes(10);
     TestModel test(backend, make_resnet(nine_classes(4)), {}, start_as_planes());
     ResidentSource source(test.memory, set, "test");
-    Evaluator evaluator(test.memory, test.model, source, tiny_input(), 4);
+    Evaluator evaluator(test.memory, test.model, source, tiny_input(), 4, alone());
     const std::vector<HostTensor> before = test.model.save().tensors;
     const EvalResult first = evaluator.run();
     CHECK(different_tensors(before, test.model.save().tensors).empty());

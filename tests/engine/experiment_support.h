@@ -62,7 +62,8 @@ class ExperimentRuns {
                                     .make_network = [](Activation activation,
                                                        int bits) { return make_resnet(tiny_resnet(activation, bits)); },
                                     .metadata = {},
-                                    .init = std::move(init)});
+                                    .init = std::move(init),
+                                    .communicator = alone()});
     std::ostringstream nowhere;
     Console console(nowhere, {});
     int steps = 0;

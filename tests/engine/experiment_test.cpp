@@ -215,7 +215,8 @@ TEST_CASE("a dry run plans every stage, takes one step and writes nothing") {
                                  .make_network = [](Activation activation,
                                                     int bits) { return make_resnet(tiny_resnet(activation, bits)); },
                                  .metadata = {},
-                                 .init = {}});
+                                 .init = {},
+                                 .communicator = alone()});
   std::string text;
   for (const std::string& line : experiment.dry_run()) text += line + "\n";
   for (const char* stage : {"stage pretrain", "stage convert", "stage bsq", "stage finetune"})

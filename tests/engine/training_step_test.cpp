@@ -34,7 +34,7 @@ struct Setup {
     source.begin_epoch(order);
   }
   TrainingStep make_step(int batch_size = kBatch) {
-    return {test_model.memory, test_model.model, source, augmentation(), kRule, batch_size, 5};
+    return {test_model.memory, test_model.model, source, augmentation(), kRule, batch_size, 5, alone()};
   }
   /// Weights, statistics and momentum.
   std::vector<HostTensor> state() {

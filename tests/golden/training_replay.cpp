@@ -195,7 +195,7 @@ void TrainingReplay::read_weight_gradients(FirstStep& result) const {
 StepMetrics TrainingReplay::run_step(int step) {
   if (further_steps_ == nullptr)
     further_steps_ = std::make_unique<TrainingStep>(memory_, model_, source_, plain_input(cifar_input()), setup_.rule,
-                                                    setup_.batch, setup_.steps);
+                                                    setup_.batch, setup_.steps, *alone_);
   further_steps_->run(
       setup_.batch,
       {.learning_rate = setup_.learning_rate, .first_sample = std::int64_t{step} * setup_.batch, .metrics_slot = step});
@@ -207,7 +207,7 @@ std::vector<float> TrainingReplay::evaluate(int count) {
   images.labels.resize(static_cast<std::size_t>(count));
   images.pixels.resize(static_cast<std::size_t>(count) * images.image_bytes());
   ResidentSource source(memory_, images, "evaluation");
-  Evaluator evaluator(memory_, model_, source, cifar_input(), count);
+  Evaluator evaluator(memory_, model_, source, cifar_input(), count, *alone_);
   evaluator.run();
   const TensorView logits = evaluator.executor().logits(count);
   return download_array(backend_, logits.as<float>(), static_cast<std::size_t>(logits.shape.numel()));

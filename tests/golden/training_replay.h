@@ -68,6 +68,7 @@ class TrainingReplay {
 
   Backend& backend_;
   TrainingSetup setup_;
+  std::unique_ptr<Communicator> alone_ = make_single_process();
   ImageSet images_;
   DeviceMemory memory_;
   Model model_;

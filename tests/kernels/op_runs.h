@@ -83,5 +83,6 @@ struct SgdInputs {
 };
 SgdInputs make_inputs(const cases::SgdCase& c);
 Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inputs);
+Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values);
 
 }  // namespace bsq::test

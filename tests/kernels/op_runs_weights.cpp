@@ -223,4 +223,11 @@ Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inp
   return memory.finish();
 }
 
+Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values) {
+  RunMemory memory(backend);
+  const auto numel = static_cast<std::int64_t>(values.size());
+  backend.round_to_bf16(numel, memory.input("values", values), memory.output("rounded", DType::bf16, numel));
+  return memory.finish();
+}
+
 }  // namespace bsq::test

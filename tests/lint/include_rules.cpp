@@ -25,7 +25,7 @@ const IncludeRule* rule_of(std::string_view path) {
 /// The C++ standard library (<vector>, <cstdint>: neither a dot nor a slash) and POSIX.
 bool is_always_there(std::string_view header) {
   return header.find_first_of("./") == std::string_view::npos ||
-         begins_with_any(header, {"dlfcn.h", "fcntl.h", "signal.h", "sys/", "unistd.h"});
+         begins_with_any(header, {"dlfcn.h", "fcntl.h", "sched.h", "signal.h", "sys/", "unistd.h"});
 }
 
 }  // namespace
@@ -37,6 +37,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"kernels/",             "",      {"kernels/"},                                           {"fmt/"}},
     {"kernels/cpu/",         "",      {"kernels/"},                                           {"fmt/", "oneapi/dnnl/", "omp.h"}},
     {"kernels/cuda/",        "",      {"kernels/"},                                           {"fmt/", "cxxabi.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h"}},
+    {"kernels/mpi/",         "",      {"kernels/"},                                           {"fmt/", "mpi.h"}},
     {"kernels/cuda/",        ".cu",   {"kernels/types.h", "kernels/random.h", "kernels/cuda/"}, {}},
     {"kernels/cuda/",        ".cuh",  {"kernels/types.h", "kernels/random.h", "kernels/cuda/"}, {}},
     {"kernels/cuda/port.h",  "",      {"kernels/cuda/"},                                      {"cuda_runtime.h", "cuda_bf16.h", "cuda_on_host.h"}},
@@ -52,7 +53,7 @@ const std::vector<IncludeRule>& include_rules() {
 
 std::vector<std::string> check_includes(std::string_view path, std::string_view text) {
   // What a floor keeps to itself: outside kernels/ nobody sees which device does the work.
-  static const std::vector<std::string_view> private_folders = {"kernels/cpu/", "kernels/cuda/"};
+  static const std::vector<std::string_view> private_folders = {"kernels/cpu/", "kernels/cuda/", "kernels/mpi/"};
   static const std::regex include_line(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"].*)");
 
   std::vector<std::string> faults;

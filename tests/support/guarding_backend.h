@@ -41,9 +41,14 @@ class GuardingBackend final : public Backend {
 
   std::string name() const override { return inner_.name(); }
   std::string describe() const override { return inner_.describe(); }
+  std::vector<std::string> notes() const override { return inner_.notes(); }
   bool supports(Precision precision, std::string& why) const override { return inner_.supports(precision, why); }
   void upload(void* device, const void* host, std::size_t size) override { inner_.upload(device, host, size); }
   void download(void* host, const void* device, std::size_t size) override { inner_.download(host, device, size); }
+  std::unique_ptr<Milestone> milestone() override { return inner_.milestone(); }
+  void download_after(const Milestone& milestone, void* host, const void* device, std::size_t size) override {
+    inner_.download_after(milestone, host, device, size);
+  }
   void fill_zero(void* device, std::size_t size) override { inner_.fill_zero(device, size); }
   void synchronize() override { inner_.synchronize(); }
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override { return inner_.capture(enqueue); }

@@ -112,6 +112,12 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   });
 }
 
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
+  return enqueue("cudaStreamWaitEvent", stream, [event] {
+    if (!event->is_recorded) remember(cudaErrorInvalidResourceHandle);
+  });
+}
+
 cudaError_t cudaEventSynchronize(cudaEvent_t /*event*/) {
   return refuse_while_capturing("cudaEventSynchronize");
 }

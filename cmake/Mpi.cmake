@@ -1,0 +1,27 @@
+# MPI, where it is found: libbsq_mpi.so, which bsq loads where a launcher has started several processes.
+set(BSQ_MPI AUTO CACHE STRING "training on several processes: AUTO (where MPI is found), ON (an error where it is not) or OFF")
+set_property(CACHE BSQ_MPI PROPERTY STRINGS AUTO ON OFF)
+if(BSQ_MPI STREQUAL "OFF")
+  message(STATUS "bsq: MPI: off (BSQ_MPI=OFF)")
+  return()
+endif()
+enable_language(C)  # MPI's C++ package brings a library of bindings that nobody uses any more
+find_package(MPI QUIET COMPONENTS C)
+if(NOT MPI_C_FOUND)
+  if(BSQ_MPI STREQUAL "ON")
+    message(FATAL_ERROR "BSQ_MPI=ON, but no MPI is found; install it (Debian: libopenmpi-dev openmpi-bin), or use BSQ_MPI=OFF")
+  endif()
+  message(STATUS "bsq: MPI: not found, several processes cannot train together")
+  return()
+endif()
+message(STATUS "bsq: MPI: ${MPI_C_LIBRARIES}")
+
+file(GLOB mpi_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/mpi/*.cpp)
+add_library(bsq_mpi MODULE ${mpi_sources})
+target_link_libraries(bsq_mpi PRIVATE bsq_options fmt::fmt MPI::MPI_C)
+target_compile_definitions(bsq_mpi PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
+if(NOT BSQ_SANITIZE)  # whose symbols are the program's
+  target_link_options(bsq_mpi PRIVATE -Wl,--no-undefined)
+endif()
+set_target_properties(bsq_mpi PROPERTIES CXX_VISIBILITY_PRESET hidden INSTALL_RPATH_USE_LINK_PATH ON)
+install(TARGETS bsq_mpi LIBRARY DESTINATION lib)
