@@ -1,39 +1,71 @@
-// Speed of every operator of kernels/backend.h on the real layers of bench/op_cases.h at batch 128, against what the
+// Speed of every operator of kernels/backend.h on real layers (bench/op_cases.h, bench/large_cases.h), against what the
 // machine can do.
 //
-//   ops_bench [--device=cpu] [--threads=N] [--tf32] [--cold] [Google Benchmark's flags, such as
-//   --benchmark_out=FILE.json]
+//   ops_bench [--device=cpu] [--threads=N] [--batch=128] [--shapes=resnet20|large|all] [--cold] [--tf32] [--quick]
+//             [Google Benchmark's flags, such as --benchmark_out=FILE.json]
 //
-// A row is operator/case/dtype. Time is the mean; the counters come from the median of the same calls:
+// A row is operator/case/dtype; --tf32: only the products that tf32 changes, as rows named tf32. --quick: 2 calls a row
+// and no peaks worth the name, to see that everything runs. Time is the mean; the counters come from the median of the
+// same calls:
 //   bytes/s, flop/s, items/s (images, or parameters for the weight operators), AI = flop / byte,
-//   pct_roof = time the roofline allows / time, noise_pct = how far the fastest call lies below the median,
-//   per_step_ms = time x how often one BSQ step of ResNet-20 does it.
+//   pct_flops, pct_bytes = of the measured peaks, pct_roof = time the roofline allows / time,
+//   noise_pct = how far the fastest call lies below the median,
+//   per_step_ms = time x how often one BSQ step of ResNet-20 does it (once for a large shape).
 // Bytes are the least any implementation must move, every argument once: a second pass over a tensor (norm_act needs
 // one for its statistics and one for its maximum) shows as a lower pct_roof. Flops are nominal: padding counts, a
 // winograd convolution may pass 100 %. Peaks are measured at the start, through the backend itself, best of several:
-//   flop/s  a 1x1 convolution from 1024 to 1024 channels over 4096 pixels, that is a large matrix product
-//   bytes/s sgd_step over 16 Mi parameters (192 MiB), which reads what it writes, so no hidden traffic
-// Calls repeat on the same buffers, so small ones run from cache and may pass 100 % of memory's peak; --cold sweeps
-// 256 MiB before every call.
-#include "bench/op_cases.h"
+//   flop/s  a 1x1 convolution from 1024 to 1024 channels over 4096 pixels (65536 on a GPU): a large matrix product
+//   bytes/s sgd_step over 16 Mi parameters (320 MiB of traffic), which reads what it writes, so no hidden traffic
+// Calls repeat on the same buffers, so small ones run from cache and may pass 100 % of memory's peak; --cold clears
+// 256 MiB, more than any cache, before every call.
+//
+// Time is the device's own (Backend::device_seconds). On a GPU warm calls are replays of a graph that holds as many as
+// last about 2 ms, so that neither launches nor the events show; a cold call is enqueued while the device still clears,
+// which hides its launches, and has two events around it: a microsecond or two that are not its own. What the clearing
+// leaves in the cache has to be written back first, during the call.
+#include "bench/large_cases.h"
 #include "bench/op_suite.h"
 #include "kernels/backend.h"
+#include "kernels/error.h"
 
 #include <cstdlib>
 #include <iostream>
-#include <string_view>
 
 namespace bsq::bench {
 namespace {
 
+/// What is measured; ResNet-20 alone has the operators that are not listed.
+struct Shapes {
+  std::vector<cases::ConvCase> convolutions;
+  std::vector<cases::NormActCase> norms;
+  std::vector<cases::PoolCase> pools;
+  std::vector<cases::LinearCase> linears;
+  std::vector<cases::PlaneCase> planes;
+};
+
+Shapes resnet20_shapes() {
+  const auto real_layers = [](auto all) {
+    std::erase_if(all, [](const auto& c) { return c.layers == 0; });
+    return all;
+  };
+  Shapes shapes{real_layers(cases::conv_cases()), real_layers(cases::norm_act_cases()),
+                real_layers(cases::pool_cases()), real_layers(cases::linear_cases()), cases::plane_cases()};
+  std::erase_if(shapes.planes, [](const cases::PlaneCase& c) { return c.numels.size() < 21; });  // whole networks only
+  return shapes;
+}
+
+Shapes large_shapes() {
+  return {cases::large_conv_cases(), cases::large_norm_act_cases(), cases::large_pool_cases(),
+          cases::large_linear_cases(), cases::large_plane_cases()};
+}
+
 // ---- the operators, each with its cost: bytes = every argument once, flops as the formulas of backend.h need
 // ----------
 
-void add_convolutions(Suite& suite) {
+void add_convolutions(Suite& suite, const std::vector<cases::ConvCase>& convolutions) {
   Backend& backend = suite.backend();
-  for (cases::ConvCase c : cases::conv_cases()) {
-    if (c.layers == 0) continue;
-    c.batch = kBatch;
+  for (cases::ConvCase c : convolutions) {
+    c.batch = suite.batch();
     for (const DType dtype : suite.dtypes()) {
       const ConvGeometry g = c.geometry(dtype);
       const std::int64_t weights = g.weight_shape().numel();
@@ -87,11 +119,10 @@ struct NormActMemory {
   void* scratch;
 };
 
-void add_norm_act(Suite& suite) {
+void add_norm_act(Suite& suite, const std::vector<cases::NormActCase>& norms) {
   Backend& backend = suite.backend();
-  for (cases::NormActCase c : cases::norm_act_cases()) {
-    if (c.layers == 0) continue;
-    c.batch = kBatch;
+  for (cases::NormActCase c : norms) {
+    c.batch = suite.batch();
     for (const DType dtype : suite.dtypes()) {
       const NormActGeometry g = c.geometry(dtype);
       const double elements = real(g.rows) * g.channels;
@@ -117,39 +148,45 @@ void add_norm_act(Suite& suite) {
   }
 }
 
-void add_input_and_pool(Suite& suite) {
+void add_input(Suite& suite) {
   Backend& backend = suite.backend();
   constexpr int images = 1000;
+  const int batch = suite.batch();
   for (const DType dtype : suite.dtypes()) {
     for (const cases::AugmentCase& c : cases::augment_cases()) {
       if (c.layers == 0) continue;
-      const double elements = 3.0 * c.height * c.width * kBatch;
+      const double elements = 3.0 * c.height * c.width * batch;
       const int per_step = c.crop_padding > 0 ? 1 : 0;
       suite.add("augment", c.name, dtype, per_step, {elements * (1.0 + real(size_of(dtype))), 2 * elements},
                 [=, &backend](Arguments& a) {
                   const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(images * 3 * c.height * c.width), 77);
                   const SampleSource source{a.array(pixels), a.below(10, images), a.below(images, images)};
-                  const Shape shape{kBatch, c.height, c.width, 3};
+                  const Shape shape{batch, c.height, c.width, 3};
                   return [=, &backend, rule = c.rule(), output = TensorView{dtype, shape, a.uniform(dtype, shape)},
-                          inputs = a.step_inputs(), labels = a.below(10, kBatch)] {
-                    backend.augment({rule, source, inputs, kBatch, output, labels});
+                          inputs = a.step_inputs(), labels = a.below(10, batch)] {
+                    backend.augment({rule, source, inputs, batch, output, labels});
                   };
                 });
     }
-    for (cases::PoolCase c : cases::pool_cases()) {
-      if (c.layers == 0) continue;
-      c.batch = kBatch;
+  }
+}
+
+void add_pools(Suite& suite, const std::vector<cases::PoolCase>& pools) {
+  Backend& backend = suite.backend();
+  for (cases::PoolCase c : pools) {
+    c.batch = suite.batch();
+    for (const DType dtype : suite.dtypes()) {
       const PoolGeometry g = c.geometry(dtype);
       const Shape shape{g.batch, g.pixels, g.channels};
       const double elements = real(shape.numel());
       const Cost cost{elements * real(size_of(dtype)) + 4.0 * g.batch * g.channels, elements};
       suite.add("average_pool_forward", c.name, dtype, 1, cost, [=, &backend](Arguments& a) {
-        return [=, &backend, x = a.uniform(dtype, shape), y = a.uniform(g.batch * g.channels)] {
+        return [=, &backend, x = a.uniform(dtype, shape), y = a.uniform(std::int64_t{g.batch} * g.channels)] {
           backend.average_pool_forward(g, x, {}, y);
         };
       });
       suite.add("average_pool_backward", c.name, dtype, 1, cost, [=, &backend](Arguments& a) {
-        return [=, &backend, dx = a.uniform(dtype, shape), dy = a.uniform(g.batch * g.channels)] {
+        return [=, &backend, dx = a.uniform(dtype, shape), dy = a.uniform(std::int64_t{g.batch} * g.channels)] {
           backend.average_pool_backward(g, dy, {}, dx);
         };
       });
@@ -157,11 +194,10 @@ void add_input_and_pool(Suite& suite) {
   }
 }
 
-void add_head(Suite& suite) {
+void add_linears(Suite& suite, const std::vector<cases::LinearCase>& linears) {
   Backend& backend = suite.backend();
-  for (cases::LinearCase c : cases::linear_cases()) {
-    if (c.layers == 0) continue;
-    c.batch = kBatch;
+  for (cases::LinearCase c : linears) {
+    c.batch = suite.batch();
     const LinearGeometry g = c.geometry();
     const std::int64_t x = std::int64_t{g.batch} * g.in_features, y = std::int64_t{g.batch} * g.out_features;
     const std::int64_t w = std::int64_t{g.out_features} * g.in_features;
@@ -177,25 +213,29 @@ void add_head(Suite& suite) {
                         db = a.uniform(g.out_features)] { backend.linear_backward(g, dy, input, weight, dx, dw, db); };
               });
   }
+}
+
+void add_loss(Suite& suite) {
+  Backend& backend = suite.backend();
+  const int batch = suite.batch();
   for (const cases::LossCase& c : cases::loss_cases()) {
     if (c.layers == 0) continue;
-    const std::int64_t logits = std::int64_t{kBatch} * c.classes;
+    const std::int64_t logits = std::int64_t{batch} * c.classes;
     const int per_step = c.evaluation ? 0 : 1;  // maximum, exponential, sum, quotient, rank 2
     suite.add("softmax_cross_entropy", c.name, DType::f32, per_step,
               {(c.evaluation ? 4 : 8) * real(logits), 6 * real(logits)}, [=, &backend](Arguments& a) {
                 return
-                    [=, &backend, x = a.uniform(logits), labels = a.below(c.classes, kBatch),
+                    [=, &backend, x = a.uniform(logits), labels = a.below(c.classes, batch),
                      dx = c.evaluation ? nullptr : a.uniform(logits), inputs = a.step_inputs(), metrics = a.metrics()] {
-                      backend.softmax_cross_entropy(kBatch, c.classes, x, labels, dx, inputs, metrics);
+                      backend.softmax_cross_entropy(batch, c.classes, x, labels, dx, inputs, metrics);
                     };
               });
   }
 }
 
-void add_planes(Suite& suite) {
+void add_planes(Suite& suite, const std::vector<cases::PlaneCase>& networks) {
   Backend& backend = suite.backend();
-  for (const cases::PlaneCase& c : cases::plane_cases()) {
-    if (c.numels.size() < 21) continue;  // whole networks only
+  for (const cases::PlaneCase& c : networks) {
     const std::vector<PlaneTensor> host = c.tensors();
     double weights = 0, planes = 0;
     for (const PlaneTensor& t : host) {
@@ -261,38 +301,71 @@ void add_fixed_and_plain(Suite& suite) {
       return [=, &backend, inputs = a.step_inputs(), g = a.uniform(c.numel), x = a.uniform(c.numel),
               v = a.uniform(c.numel)] { backend.sgd_step(c.numel, c.rule, inputs, g, x, v); };
     });
+    suite.add("round_to_bf16", c.name, DType::f32, 0, {6 * n, n, n}, [=, &backend](Arguments& a) {
+      return [=, &backend, x = a.uniform(c.numel), y = a.scratch(static_cast<std::size_t>(2 * c.numel))] {
+        backend.round_to_bf16(c.numel, x, y);
+      };
+    });
   }
 }
 
-int run(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);  // takes its own flags away
+struct Options {
   std::string device = "cpu";
-  BackendOptions options;
-  bool cold = false;
-  for (const std::string_view argument : std::vector<std::string_view>(argv + 1, argv + argc)) {
-    if (argument.starts_with("--device=")) {
-      device = argument.substr(9);
-    } else if (argument.starts_with("--threads=")) {
-      options.threads = std::atoi(argument.data() + 10);
+  std::string shapes = "resnet20";
+  BackendOptions backend;
+  SuiteOptions suite;
+};
+
+Options parse(const std::vector<std::string>& arguments) {
+  Options options;
+  for (const std::string& argument : arguments) {
+    const std::size_t equals = argument.find('=');
+    const std::string key = argument.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : argument.substr(equals + 1);
+    if (key == "--device") {
+      options.device = value;
+    } else if (key == "--shapes" && (value == "resnet20" || value == "large" || value == "all")) {
+      options.shapes = value;
+    } else if (key == "--threads") {
+      options.backend.threads = std::atoi(value.c_str());
+    } else if (key == "--batch" && std::atoi(value.c_str()) > 0) {
+      options.suite.batch = std::atoi(value.c_str());
     } else if (argument == "--tf32") {
-      options.allow_tf32 = true;
+      options.backend.allow_tf32 = options.suite.tf32 = true;
+    } else if (argument == "--quick") {
+      options.suite.quick = true;
     } else if (argument == "--cold") {
-      cold = true;
+      options.suite.cold = true;
     } else {
-      std::cerr << fmt::format("ops_bench: unknown argument {}\n", argument);
-      return 2;
+      fail(ErrorKind::usage, "ops_bench: unknown argument {}; see the first lines of bench/ops_bench.cpp", argument);
     }
   }
-  const std::unique_ptr<Backend> backend = make_backend(device, options);
-  Suite suite(*backend, cold);
-  add_convolutions(suite);
-  add_norm_act(suite);
-  add_input_and_pool(suite);
-  add_head(suite);
-  add_planes(suite);
-  add_fixed_and_plain(suite);
+  return options;
+}
+
+void run(const Options& options) {
+  const std::unique_ptr<Backend> backend = make_backend(options.device, options.backend);
+  std::string why;
+  if (options.suite.tf32 && !backend->supports(Precision::tf32, why)) fail(ErrorKind::device, "--tf32: {}", why);
+  Suite suite(*backend, options.suite);
+  benchmark::AddCustomContext("shapes", options.shapes);
+  for (const char* name : {"resnet20", "large"}) {
+    if (options.shapes != name && options.shapes != "all") continue;
+    const bool resnet20 = name == std::string("resnet20");
+    const Shapes shapes = resnet20 ? resnet20_shapes() : large_shapes();
+    add_convolutions(suite, shapes.convolutions);
+    add_linears(suite, shapes.linears);
+    if (options.suite.tf32) continue;
+    add_norm_act(suite, shapes.norms);
+    add_pools(suite, shapes.pools);
+    add_planes(suite, shapes.planes);
+    if (!resnet20) continue;
+    add_input(suite);
+    add_loss(suite);
+    add_fixed_and_plain(suite);
+  }
   benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  if (suite.failed()) fail(ErrorKind::device, "ops_bench: not every row could be measured, see above");
 }
 
 }  // namespace
@@ -300,9 +373,11 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return bsq::bench::run(argc, argv);
-  } catch (const std::exception& error) {
+    benchmark::Initialize(&argc, argv);  // takes its own flags away
+    bsq::bench::run(bsq::bench::parse({argv + 1, argv + argc}));
+    return 0;
+  } catch (const bsq::Error& error) {
     std::cerr << error.what() << '\n';
-    return 1;
+    return error.exit_code();
   }
 }

@@ -1,12 +1,16 @@
 // Seconds of a whole training step of a CIFAR ResNet, float and BSQ, in the keys of pytorch_bsq.py: one line of JSON a
 // mode.
 //
-//   step_bench [--mode=float|bsq|both] [--precision=fp32|bf16] [--act-bits=4] [--batch=128] [--depth=20] [--bits=8]
-//              [--threads=N] [--steps=20] [--warmup=3] [--device=cpu]
+//   step_bench [--mode=float|bsq|both] [--precision=fp32|tf32|bf16] [--act-bits=4] [--batch=128] [--depth=20]
+//              [--bits=8] [--threads=N] [--steps=20] [--burst=1] [--warmup=3] [--device=cpu]
 //
 // A step is what `bsq train` does: weights from masters, augmentation (crop, flip, normalise: more than the peer's step
 // does), forward, loss, backward, update with clamp. With `both` the two kinds of steps alternate, so that a machine
 // that slows down slows both, and the BSQ line says bsq_over_float, the median of the ratios of neighbours.
+//
+// --burst: steps that are enqueued one behind the other, with one wait at their end, as training does; 1 waits for
+// each. Seconds are those of a burst over its steps, and so are the seconds in which the host enqueued it
+// (median_enqueue_s); a device that is fed well takes longer than the host. `steps` and `warmup` count bursts.
 #include "engine/batch_source.h"
 #include "engine/training_step.h"
 #include "kernels/error.h"
@@ -33,8 +37,9 @@ constexpr int kBatches = 4;  // batches of images there are; labels are random
 using Options = std::map<std::string, std::string>;
 
 Options parse(int argc, char** argv) {
-  Options options{{"mode", "both"}, {"precision", "fp32"}, {"act-bits", "4"}, {"batch", "128"}, {"depth", "20"},
-                  {"bits", "8"},    {"threads", "0"},      {"steps", "20"},   {"warmup", "3"},  {"device", "cpu"}};
+  Options options{{"mode", "both"}, {"precision", "fp32"}, {"act-bits", "4"}, {"batch", "128"},
+                  {"depth", "20"},  {"bits", "8"},         {"threads", "0"},  {"steps", "20"},
+                  {"burst", "1"},   {"warmup", "3"},       {"device", "cpu"}};
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const std::size_t equals = argument.find('=');
@@ -63,6 +68,7 @@ class Trainee {
  public:
   Trainee(Backend& backend, const Options& options, bool planes)
       : backend_(backend),
+        options_(options),
         memory_(backend),
         batch_(number(options, "batch")),
         source_(memory_, random_images(kBatches * batch_), "training"),
@@ -79,15 +85,19 @@ class Trainee {
     source_.begin_epoch(order);
   }
 
-  void step(bool counts) {
+  void run_burst(bool counts) {
+    const int steps = number(options_, "burst");
     const std::clock_t cpu_start = std::clock();
     const auto start = std::chrono::steady_clock::now();
-    step_.run(batch_, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * batch_});
+    for (int i = 0; i < steps; ++i)
+      step_.run(batch_, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * batch_});
+    const std::chrono::duration<double> enqueued = std::chrono::steady_clock::now() - start;
     backend_.synchronize();
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (!counts) return;
-    seconds.push_back(elapsed.count());
-    cpu_seconds.push_back(static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC);
+    seconds.push_back(elapsed.count() / steps);
+    enqueue_seconds.push_back(enqueued.count() / steps);
+    cpu_seconds.push_back(static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC / steps);
   }
   double loss() const {
     const StepMetrics metrics = step_.metrics(0, 1).front();
@@ -95,7 +105,7 @@ class Trainee {
   }
   double planned_mib() const { return static_cast<double>(memory_.total_bytes()) / (1 << 20); }
 
-  std::vector<double> seconds, cpu_seconds;
+  std::vector<double> seconds, enqueue_seconds, cpu_seconds;
 
  private:
   static AugmentRule augmentation() {
@@ -108,6 +118,7 @@ class Trainee {
   }
 
   Backend& backend_;
+  const Options& options_;
   DeviceMemory memory_;
   int batch_;
   ResidentSource source_;
@@ -135,6 +146,8 @@ nlohmann::ordered_json result(const Trainee& trainee, const Options& options, co
           {"median_s", median(trainee.seconds)},
           {"min_s", std::ranges::min(trainee.seconds)},
           {"max_s", std::ranges::max(trainee.seconds)},
+          {"burst", number(options, "burst")},
+          {"median_enqueue_s", median(trainee.enqueue_seconds)},
           {"median_cpu_s", median(trainee.cpu_seconds)},
           {"images_per_s", number(options, "batch") / median(trainee.seconds)},
           {"last_loss", trainee.loss()},
@@ -144,15 +157,26 @@ nlohmann::ordered_json result(const Trainee& trainee, const Options& options, co
 }
 
 void run(const Options& options) {
-  const std::unique_ptr<Backend> backend = make_backend(options.at("device"), {.threads = number(options, "threads")});
+  const std::string& wanted = options.at("precision");
+  const std::unique_ptr<Backend> backend = make_backend(
+      options.at("device"), {.threads = number(options, "threads"), .allow_tf32 = wanted == name_of(Precision::tf32)});
+  bool is_known = false;
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+    std::string why;
+    if (wanted != name_of(precision)) continue;
+    if (!backend->supports(precision, why)) fail(ErrorKind::device, "step_bench: --precision={}: {}", wanted, why);
+    is_known = true;
+  }
+  if (!is_known) fail(ErrorKind::usage, "step_bench: --precision={}: use fp32, tf32 or bf16", wanted);
   const std::string& mode = options.at("mode");
   std::map<std::string, std::unique_ptr<Trainee>> trainees;
   for (const std::string name : {"float", "bsq"})
     if (mode == name || mode == "both") trainees[name] = std::make_unique<Trainee>(*backend, options, name == "bsq");
-  if (trainees.empty() || number(options, "steps") < 1) fail(ErrorKind::usage, "step_bench: nothing to measure");
+  if (trainees.empty() || number(options, "steps") < 1 || number(options, "burst") < 1)
+    fail(ErrorKind::usage, "step_bench: nothing to measure");
   const int warmup = number(options, "warmup");
   for (int i = 0; i < warmup + number(options, "steps"); ++i)
-    for (auto& [name, trainee] : trainees) trainee->step(i >= warmup);
+    for (auto& [name, trainee] : trainees) trainee->run_burst(i >= warmup);
 
   for (const auto& [name, trainee] : trainees) {
     nlohmann::ordered_json line = result(*trainee, options, *backend);

@@ -13,6 +13,7 @@
 
 #include "kernels/operation_args.h"
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -68,6 +69,15 @@ class Backend {
   /// Records what `enqueue` enqueues, for replay(); whether it also runs now is not said. Host values it reads must not
   /// change until the last replay; device memory may.
   virtual std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) = 0;
+  /// How long the device is busy with what `enqueue` enqueues, once it has begun; by its own clock where it has one.
+  /// What was enqueued before is not in it and need not be waited for. Returns when all is done. Not within capture().
+  virtual double device_seconds(const std::function<void()>& enqueue) {
+    synchronize();
+    const auto start = std::chrono::steady_clock::now();
+    enqueue();
+    synchronize();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
 
   // ---- input --------------------------------------------------------------------------------------------------
   /// Gathers samples order[first_sample + i], i < batch: output [batch, H, W, C] of `dtype`, labels [batch].

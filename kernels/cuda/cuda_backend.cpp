@@ -29,6 +29,25 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
+/// A moment in a stream, by the device's clock.
+class Timestamp {
+ public:
+  Timestamp() { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDefault)); }
+  Timestamp(const Timestamp&) = delete;
+  Timestamp& operator=(const Timestamp&) = delete;
+  ~Timestamp() { cudaEventDestroy(event_); }
+  void record(cudaStream_t stream) { BSQ_CUDA_CHECK(cudaEventRecord(event_, stream)); }
+  double seconds_since(const Timestamp& earlier) const {
+    BSQ_CUDA_CHECK(cudaEventSynchronize(event_));
+    float milliseconds = 0;
+    BSQ_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, earlier.event_, event_));
+    return double{milliseconds} / 1e3;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 class Event final : public Milestone {
  public:
   explicit Event(cudaStream_t stream) {
@@ -148,6 +167,15 @@ std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue
   }
   BSQ_CUDA_CHECK(cudaStreamEndCapture(stream_.get(), &graph));
   return std::make_unique<CapturedGraph>(graph, stream_.get());
+}
+
+double CudaBackend::device_seconds(const std::function<void()>& enqueue) {
+  Timestamp begin;
+  Timestamp end;
+  begin.record(stream_.get());
+  enqueue();
+  end.record(stream_.get());
+  return end.seconds_since(begin);
 }
 
 // ---- input and convolution ------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ class CudaBackend final : public Backend {
   void synchronize() override;
   /// Records a CUDA graph; nothing runs before its first replay.
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
+  double device_seconds(const std::function<void()>& enqueue) override;
 
   void augment(const AugmentArgs& args) override;
 

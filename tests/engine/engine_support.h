@@ -32,9 +32,16 @@ inline std::vector<float> download_view(Backend& backend, const TensorView& view
 /// What threads change is the business of the kernels' tests and of the one on whole experiments.
 template <typename Check>
 void for_each_device(Check&& check) {
-  for (const std::string device : {"reference", "cpu"}) {
-    INFO("backend " << device);
-    check(*make_backend(device, {.threads = 1}));
+  std::vector<std::unique_ptr<Backend>> backends;
+  if (tests_gpu()) {
+    backends.push_back(make_gpu());
+  } else {
+    for (const char* device : {"reference", "cpu"}) backends.push_back(make_backend(device, {.threads = 1}));
+  }
+  for (const auto& backend : backends) {
+    if (backend == nullptr) continue;
+    INFO("backend " << backend->name());
+    check(*backend);
   }
 }
 

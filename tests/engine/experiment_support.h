@@ -54,7 +54,8 @@ class ExperimentRuns {
   StageOutcome run(
       const std::function<Request(int)>& poll = [](int) { return Request::none; },
       std::optional<TensorFile> init = {}) {
-    const auto backend = make_backend(device_, {.threads = threads_});
+    const bool tf32 = config_.precision == name_of(Precision::tf32);
+    const auto backend = make_backend(device_, {.threads = threads_, .allow_tf32 = tf32});
     const DataSets data = tiny_data();
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,

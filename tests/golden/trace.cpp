@@ -65,12 +65,15 @@ float scalar_at(const TensorFile& trace, const std::string& name) {
 }
 
 void on_every_backend(Comparison& comparison, const std::function<void(Backend&)>& compare) {
-  for (const char* device : {"reference", "cpu", "cuda"}) {
+  const char* only = std::getenv("BSQ_TEST_DEVICE");
+  for (const std::string device : {"reference", "cpu", "cuda"}) {
+    if (only != nullptr && device != only) continue;
     std::unique_ptr<Backend> backend;
     try {
       backend = make_backend(device, {});
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::device) throw;
+      if (only != nullptr) throw Skipped(error.what());
       comparison.note(fmt::format("not run: {}", error.what()));
       continue;
     }

@@ -57,24 +57,30 @@ void check_same_step(const Outputs& actual, const Outputs& expected) {
   }
 }
 
+void check_integer_convolutions(Backend& backend, DType dtype) {
+  for (const cases::ConvCase& c : cases::conv_cases()) {
+    const ConvGeometry geometry = c.geometry(dtype);
+    constexpr int act_bits = 4;
+    INFO(c.name << ", " << name_of(dtype));
+    RandomTensors random("levels " + c.name);
+    const ConvInputs inputs{random_integers(random, geometry.input_shape().numel(), 0, (1 << act_bits) - 1),
+                            random_integers(random, geometry.weight_shape().numel(), -255, 255),
+                            {},
+                            {}};
+    CHECK(run_conv_forward(backend, geometry, inputs).at("output").values == integer_convolution(geometry, inputs));
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a convolution of levels is integer arithmetic, rounded once") {
   for_each_backend([](Backend& backend) {
-    for (const DType dtype : activation_dtypes(backend)) {
-      for (const cases::ConvCase& c : cases::conv_cases()) {
-        const ConvGeometry geometry = c.geometry(dtype);
-        constexpr int act_bits = 4;
-        INFO(c.name << ", " << name_of(dtype));
-        RandomTensors random("levels " + c.name);
-        const ConvInputs inputs{random_integers(random, geometry.input_shape().numel(), 0, (1 << act_bits) - 1),
-                                random_integers(random, geometry.weight_shape().numel(), -255, 255),
-                                {},
-                                {}};
-        CHECK(run_conv_forward(backend, geometry, inputs).at("output").values == integer_convolution(geometry, inputs));
-      }
-    }
+    for (const DType dtype : activation_dtypes(backend)) check_integer_convolutions(backend, dtype);
   });
+}
+
+TEST_CASE("a convolution of levels is integer arithmetic in tf32 as well", "[gpu]") {
+  if (const auto gpu = make_gpu({.allow_tf32 = true})) check_integer_convolutions(*gpu, DType::f32);
 }
 
 TEST_CASE("planes move by the gradients of integers as by those of weights") {

@@ -1,25 +1,55 @@
-// The backends this build has. The first is the oracle; every other is compared with it.
+// The backends a test runs on. The first is the oracle; every other is compared with it.
+//
+// Ordinarily those that every machine has. With BSQ_TEST_DEVICE=cuda in the environment the GPU alone instead, and none
+// where there is none: the tests then do nothing but say "SKIPPED: device: cuda: why" (tests/gpu_tests.sh).
 #pragma once
 
+#include "kernels/error.h"
 #include "kernels/reference.h"
 
 #include <catch2/catch.hpp>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace bsq::test {
 
+inline constexpr const char* kTestDevice = "BSQ_TEST_DEVICE";
+
+inline bool tests_gpu() {
+  const char* device = std::getenv(kTestDevice);
+  return device != nullptr && std::string(device) == "cuda";
+}
+
+/// The GPU, or null where there is none that can be used, which the first call of a process finds out and says.
+inline std::unique_ptr<Backend> make_gpu(const BackendOptions& options = {}) {
+  enum class Gpu { not_asked, found, missing };
+  static Gpu gpu = Gpu::not_asked;
+  if (gpu == Gpu::missing) return nullptr;
+  try {
+    std::unique_ptr<Backend> backend = make_backend("cuda", options);
+    gpu = Gpu::found;
+    return backend;
+  } catch (const Error& error) {
+    if (gpu == Gpu::found || error.kind() != ErrorKind::device) throw;
+    gpu = Gpu::missing;
+    WARN("SKIPPED: " << error.what());
+    return nullptr;
+  }
+}
+
 inline std::vector<std::unique_ptr<Backend>> other_backends() {
   std::vector<std::unique_ptr<Backend>> backends;
-  backends.push_back(make_backend("cpu", {}));
+  std::unique_ptr<Backend> backend = tests_gpu() ? make_gpu() : make_backend("cpu", {});
+  if (backend != nullptr) backends.push_back(std::move(backend));
   return backends;
 }
 
 inline std::vector<std::unique_ptr<Backend>> all_backends() {
   std::vector<std::unique_ptr<Backend>> backends = other_backends();
-  backends.insert(backends.begin(), make_reference_backend());
+  if (!tests_gpu()) backends.insert(backends.begin(), make_reference_backend());
   return backends;
 }
 

@@ -52,6 +52,7 @@ class GuardingBackend final : public Backend {
   void fill_zero(void* device, std::size_t size) override { inner_.fill_zero(device, size); }
   void synchronize() override { inner_.synchronize(); }
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override { return inner_.capture(enqueue); }
+  double device_seconds(const std::function<void()>& enqueue) override { return inner_.device_seconds(enqueue); }
 
   void augment(const AugmentArgs& args) override { inner_.augment(args); }
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
