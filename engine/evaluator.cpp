@@ -13,6 +13,12 @@ std::int64_t batches_of(std::int64_t samples, int batch_size) {
   return (samples + batch_size - 1) / batch_size;
 }
 
+/// The size of a last batch that is smaller than the others, where there is one.
+std::vector<int> last_batches(std::int64_t samples, int batch_size) {
+  const auto rest = static_cast<int>(samples % batch_size);
+  return rest == 0 ? std::vector<int>{} : std::vector<int>{rest};
+}
+
 }  // namespace
 
 AugmentRule plain_input(const InputOptions& options) {
@@ -27,7 +33,8 @@ Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, co
       input_(plain_input(input)),
       batch_size_(static_cast<int>(std::min<std::int64_t>(batch_size, source.size()))),
       communicator_(communicator),
-      executor_(memory, model.network(), model.parameters(), batch_size_, model.dtype(), ExecutionMode::inference),
+      executor_(memory, model.network(), model.parameters(), batch_size_, model.dtype(), ExecutionMode::inference,
+                last_batches(source.size(), batch_size_)),
       labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batch_size_))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, evaluation", 1)),
       metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation",

@@ -8,7 +8,7 @@
 namespace bsq {
 
 Executor::Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch,
-                   DType dtype, ExecutionMode mode)
+                   DType dtype, ExecutionMode mode, const std::vector<int>& other_batches)
     : network_(network),
       parameters_(parameters),
       backend_(memory.backend()),
@@ -17,6 +17,7 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
       tensors_(network.tensors(max_batch, dtype)) {
   plan_tensors(backend_);
   plan_gradients();
+  for (const int batch : other_batches) plan_scratch(backend_, batch, dtype);
   plan_.arena_bytes = plan_memory(plan_.buffers);
   const std::string what = mode == ExecutionMode::training ? "training" : "evaluation";
   arena_ = memory.allocate("activations and gradients, " + what, plan_.arena_bytes);
@@ -52,6 +53,14 @@ void Executor::plan_tensors(Backend& backend) {
     if (memory.saved_bytes == 0) continue;
     saved_buffer_[static_cast<std::size_t>(i)] = static_cast<int>(plan_.buffers.size());
     plan_.buffers.push_back({node.name + ", saved", memory.saved_bytes, i, training ? backward_time : i, 0});
+  }
+}
+
+void Executor::plan_scratch(Backend& backend, int batch, DType dtype) {
+  const std::vector<TensorSpec> tensors = network_.tensors(batch, dtype);
+  for (const Node& node : network_.nodes()) {
+    const LayerMemory memory = node.layer->plan(backend, network_.inputs_of(node, tensors));
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, memory.scratch_bytes);
   }
 }
 

@@ -23,9 +23,11 @@ struct ExecutionPlan {
 
 class Executor {
  public:
-  /// `parameters` must outlive the executor; its pointers are read at every call.
+  /// `parameters` must outlive the executor; its pointers are read at every call. `other_batches`: smaller sizes that
+  /// will be run; a backend may need more scratch for them, and chooses its algorithms when they are planned, which it
+  /// cannot do while work is captured.
   Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch, DType dtype,
-           ExecutionMode mode);
+           ExecutionMode mode, const std::vector<int>& other_batches = {});
 
   void forward(int batch);
   /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient; calls `node_done`
@@ -43,6 +45,7 @@ class Executor {
  private:
   void plan_tensors(Backend& backend);
   void plan_gradients();
+  void plan_scratch(Backend& backend, int batch, DType dtype);
   void resolve_units();
   TensorView view(const TensorSpec& spec, int buffer, int batch) const;
 

@@ -10,6 +10,16 @@ int largest_slice(int batch_size, const Communicator& communicator) {
   return static_cast<int>(slice_of(batch_size, 0, communicator.world()).count);
 }
 
+/// What this rank gets of a full batch and of the last one, where that is something.
+std::vector<int> own_slices(std::int64_t samples, int batch_size, const Communicator& communicator) {
+  std::vector<int> counts;
+  for (const std::int64_t batch : {std::int64_t{batch_size}, samples % batch_size}) {
+    const std::int64_t count = slice_of(batch, communicator.rank(), communicator.world()).count;
+    if (count > 0) counts.push_back(static_cast<int>(count));
+  }
+  return counts;
+}
+
 }  // namespace
 
 TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment,
@@ -21,7 +31,7 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
       rule_(rule),
       communicator_(communicator),
       executor_(memory, model.network(), model.parameters(), largest_slice(batch_size, communicator), model.dtype(),
-                ExecutionMode::training),
+                ExecutionMode::training, own_slices(source.size(), batch_size, communicator)),
       reducer_(communicator, model),
       labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(executor_.max_batch()))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, training", 1)),

@@ -350,4 +350,25 @@ TEST_CASE("inference needs less memory than training, and batches beyond the pla
   CHECK_THROWS_AS(inference.executor.backward(2), Error);
 }
 
+TEST_CASE("scratch is planned for every batch size that is announced, whichever wants most") {
+  class Hungry final : public GuardingBackend {
+   public:
+    using GuardingBackend::GuardingBackend;
+    std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
+      return geometry.batch == 3 ? 1 << 20 : 0;
+    }
+  };
+  const auto oracle = make_reference_backend();
+  Hungry backend(*oracle);
+  TestModel test(backend, make_resnet(tiny_resnet()));
+  const auto scratch_bytes = [&](const std::vector<int>& other_batches) {
+    return Executor(test.memory, test.model.network(), test.model.parameters(), 8, DType::f32, ExecutionMode::training,
+                    other_batches)
+        .plan()
+        .scratch_bytes;
+  };
+  CHECK(scratch_bytes({}) < 1 << 20);
+  CHECK(scratch_bytes({5, 3, 2}) == 1 << 20);
+}
+
 }  // namespace bsq::test

@@ -10,7 +10,7 @@
 
 namespace bsq::test {
 
-class GuardingBackend final : public Backend {
+class GuardingBackend : public Backend {
  public:
   explicit GuardingBackend(Backend& inner) : inner_(inner) {}
 
