@@ -57,7 +57,7 @@ void run(const AugmentArgs& args, cudaStream_t stream) {
 }  // namespace
 
 void augment(const AugmentArgs& args, cudaStream_t stream) {
-  args.output.dtype == DType::bf16 ? run<__nv_bfloat16>(args, stream) : run<float>(args, stream);
+  with_element(args.output.dtype, [&]<typename T>() { run<T>(args, stream); });
 }
 
 }  // namespace bsq::cuda

@@ -38,6 +38,15 @@ struct ChannelTiles {
   }
 };
 
+/// Calls body<T, Width>(tiles) for the type of a tensor [rows, channels] and the widest access that its rows allow.
+template <typename Body>
+void with_tiles(DType dtype, std::int64_t rows, int channels, Body body) {
+  with_element(dtype, [&]<typename T>() {
+    const ChannelTiles tiles(rows, channels, kVectorWidth<T>);
+    tiles.width == 1 ? body.template operator()<T, 1>(tiles) : body.template operator()<T, kVectorWidth<T>>(tiles);
+  });
+}
+
 /// One thread's place in the tiles.
 struct TilePlace {
   int lane = 0;

@@ -18,6 +18,12 @@ __device__ inline float value_of(const TensorUnit& unit) {
   return (unit.activation == nullptr ? 1.0F : *unit.activation) * (unit.weight == nullptr ? 1.0F : *unit.weight);
 }
 
+/// Calls body<T>() with the type of which tensors of `dtype` are made. On the host.
+template <typename Body>
+auto with_element(DType dtype, Body body) {
+  return dtype == DType::bf16 ? body.template operator()<__nv_bfloat16>() : body.template operator()<float>();
+}
+
 // ---- loads and stores: Width is 1 or kVectorWidth<T>; vectors are 16-byte aligned -----------------------------------
 
 template <int Width>

@@ -111,39 +111,33 @@ __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, co
   if (place.active && place.lane == 0) d_weight[std::int64_t{blockIdx.x} * g.in_channels + place.channel] = sum[0];
 }
 
-template <typename T>
-void run_correlate(const ConvGeometry& g, const void* input, const void* d_output, float* d_weight,
-                   cudaStream_t stream) {
-  ChannelTiles tiles(std::int64_t{g.batch} * g.out_height() * g.out_width(), g.in_channels, /*vector_width=*/1);
-  tiles.row_blocks = g.out_channels * g.kernel * g.kernel;
-  launch(correlate<T>, tiles.grid(), dim3(kTileThreads), 0, stream, g, tiles, static_cast<const T*>(input),
-         static_cast<const T*>(d_output), d_weight);
-}
-
 }  // namespace
 
 void direct_conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                            cudaStream_t stream) {
-  const auto run = [&]<typename T>(T*) {
+  with_element(geometry.dtype, [&]<typename T>() {
     launch(convolve<T>, blocks_of(geometry.output_shape().numel()), kThreads, 0, stream, geometry,
            static_cast<const T*>(input), static_cast<const T*>(weight), static_cast<T*>(output));
-  };
-  geometry.dtype == DType::bf16 ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
+  });
 }
 
 void direct_conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                                  GradMode mode, cudaStream_t stream) {
-  const auto run = [&]<typename T>(T*) {
+  with_element(geometry.dtype, [&]<typename T>() {
     launch(convolve_back<T>, blocks_of(geometry.input_shape().numel()), kThreads, 0, stream, geometry,
            static_cast<const T*>(d_output), static_cast<const T*>(weight), static_cast<T*>(d_input), mode);
-  };
-  geometry.dtype == DType::bf16 ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
+  });
 }
 
 void direct_conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                    float* d_weight, cudaStream_t stream) {
-  geometry.dtype == DType::bf16 ? run_correlate<__nv_bfloat16>(geometry, input, d_output, d_weight, stream)
-                                : run_correlate<float>(geometry, input, d_output, d_weight, stream);
+  ChannelTiles tiles(std::int64_t{geometry.batch} * geometry.out_height() * geometry.out_width(), geometry.in_channels,
+                     /*vector_width=*/1);
+  tiles.row_blocks = geometry.out_channels * geometry.kernel * geometry.kernel;
+  with_element(geometry.dtype, [&]<typename T>() {
+    launch(correlate<T>, tiles.grid(), dim3(kTileThreads), 0, stream, geometry, tiles, static_cast<const T*>(input),
+           static_cast<const T*>(d_output), d_weight);
+  });
 }
 
 }  // namespace bsq::cuda

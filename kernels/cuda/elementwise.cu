@@ -94,8 +94,7 @@ void widen_bf16(std::int64_t numel, const void* rounded, float* values, cudaStre
 
 void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream) {
   if (numel == 0) return;
-  dtype == DType::bf16 ? run_add<__nv_bfloat16>(numel, addend, sum, stream)
-                       : run_add<float>(numel, addend, sum, stream);
+  with_element(dtype, [&]<typename T>() { run_add<T>(numel, addend, sum, stream); });
 }
 
 }  // namespace bsq::cuda

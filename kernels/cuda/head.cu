@@ -43,28 +43,14 @@ __global__ void pool_backward(ChannelTiles tiles, const float* d_output, TensorU
     store<Width>(d_input + (sample * tiles.rows + pixel) * tiles.channels + place.channel, share);
 }
 
-/// Pixels of a sample are the rows; the first grid dimension is the batch instead of blocks of rows.
-template <typename T>
-ChannelTiles tiles_of(const PoolGeometry& geometry) {
-  ChannelTiles tiles(geometry.pixels, geometry.channels, kVectorWidth<T>);
-  tiles.row_blocks = geometry.batch;
-  return tiles;
-}
-
-template <typename T>
-void run_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output,
-                      cudaStream_t stream) {
-  const ChannelTiles tiles = tiles_of<T>(geometry);
-  const auto kernel = tiles.width == 1 ? pool_forward<T, 1> : pool_forward<T, kVectorWidth<T>>;
-  launch(kernel, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, static_cast<const T*>(input), unit, output);
-}
-
-template <typename T>
-void run_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit, void* d_input,
-                       cudaStream_t stream) {
-  const ChannelTiles tiles = tiles_of<T>(geometry);
-  const auto kernel = tiles.width == 1 ? pool_backward<T, 1> : pool_backward<T, kVectorWidth<T>>;
-  launch(kernel, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, d_output, unit, static_cast<T*>(d_input));
+/// Calls body<T, Width>(tiles): pixels of a sample are the rows, the first grid dimension is the batch instead of
+/// blocks of rows.
+template <typename Body>
+void with_sample_tiles(const PoolGeometry& geometry, Body body) {
+  with_tiles(geometry.dtype, geometry.pixels, geometry.channels, [&]<typename T, int Width>(ChannelTiles tiles) {
+    tiles.row_blocks = geometry.batch;
+    body.template operator()<T, Width>(tiles);
+  });
 }
 
 // ---- bias -----------------------------------------------------------------------------------------------------------
@@ -167,14 +153,18 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
 
 void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output,
                           cudaStream_t stream) {
-  geometry.dtype == DType::bf16 ? run_pool_forward<__nv_bfloat16>(geometry, input, unit, output, stream)
-                                : run_pool_forward<float>(geometry, input, unit, output, stream);
+  with_sample_tiles(geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
+    launch(pool_forward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, static_cast<const T*>(input),
+           unit, output);
+  });
 }
 
 void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit, void* d_input,
                            cudaStream_t stream) {
-  geometry.dtype == DType::bf16 ? run_pool_backward<__nv_bfloat16>(geometry, d_output, unit, d_input, stream)
-                                : run_pool_backward<float>(geometry, d_output, unit, d_input, stream);
+  with_sample_tiles(geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
+    launch(pool_backward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, d_output, unit,
+           static_cast<T*>(d_input));
+  });
 }
 
 void fill_with_bias(const LinearGeometry& geometry, const float* bias, float* output, cudaStream_t stream) {

@@ -144,8 +144,7 @@ __global__ void write_gradients(ChannelTiles tiles, NormActBackwardArgs args, Co
 }
 
 template <typename T, int Width>
-void run(const NormActBackwardArgs& args, cudaStream_t stream) {
-  const ChannelTiles tiles(args.geometry.rows, args.geometry.channels, kVectorWidth<T>);
+void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, cudaStream_t stream) {
   const int channels = args.geometry.channels;
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, channels};
   float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * channels;
@@ -156,24 +155,21 @@ void run(const NormActBackwardArgs& args, cudaStream_t stream) {
   launch(write_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, coefficients);
 }
 
-template <typename T>
-void run_any_width(const NormActBackwardArgs& args, cudaStream_t stream) {
-  args.geometry.channels % kVectorWidth<T> == 0 ? run<T, kVectorWidth<T>>(args, stream) : run<T, 1>(args, stream);
-}
-
 }  // namespace
 
 std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) {
   constexpr int most_fields = 4;  // forward's; backward has one less
   constexpr int coefficient_fields = 2;
-  const ChannelTiles tiles(geometry.rows, geometry.channels,
-                           geometry.dtype == DType::bf16 ? kVectorWidth<__nv_bfloat16> : kVectorWidth<float>);
-  return static_cast<std::size_t>(tiles.row_blocks * most_fields + coefficient_fields) *
+  const int row_blocks = with_element(geometry.dtype, [&]<typename T>() {
+    return ChannelTiles(geometry.rows, geometry.channels, kVectorWidth<T>).row_blocks;
+  });
+  return static_cast<std::size_t>(row_blocks * most_fields + coefficient_fields) *
          static_cast<std::size_t>(geometry.channels) * sizeof(float);
 }
 
 void norm_act_backward(const NormActBackwardArgs& args, cudaStream_t stream) {
-  args.geometry.dtype == DType::bf16 ? run_any_width<__nv_bfloat16>(args, stream) : run_any_width<float>(args, stream);
+  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels,
+             [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, stream); });
 }
 
 }  // namespace bsq::cuda

@@ -196,8 +196,7 @@ __global__ void write_activations(ChannelTiles tiles, NormActForwardArgs args) {
 }
 
 template <typename T, int Width>
-void run(const NormActForwardArgs& args, cudaStream_t stream) {
-  const ChannelTiles tiles(args.geometry.rows, args.geometry.channels, kVectorWidth<T>);
+void run(const NormActForwardArgs& args, const ChannelTiles& tiles, cudaStream_t stream) {
   const auto* x = static_cast<const T*>(args.x);
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, args.geometry.channels};
   const bool maximum_from_extremes = args.rule.act_bits > 0 && args.shortcut == nullptr;
@@ -211,15 +210,11 @@ void run(const NormActForwardArgs& args, cudaStream_t stream) {
   launch(write_activations<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
 }
 
-template <typename T>
-void run_any_width(const NormActForwardArgs& args, cudaStream_t stream) {
-  args.geometry.channels % kVectorWidth<T> == 0 ? run<T, kVectorWidth<T>>(args, stream) : run<T, 1>(args, stream);
-}
-
 }  // namespace
 
 void norm_act_forward(const NormActForwardArgs& args, cudaStream_t stream) {
-  args.geometry.dtype == DType::bf16 ? run_any_width<__nv_bfloat16>(args, stream) : run_any_width<float>(args, stream);
+  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels,
+             [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, stream); });
 }
 
 }  // namespace bsq::cuda
