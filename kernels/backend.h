@@ -139,9 +139,8 @@ class Backend {
   /// scales: [tensors]. Reads every plane once.
   virtual void weights_from_planes(const PlanesForwardArgs& args) = 0;
   /// One SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`, then
-  /// clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Where weights are integers
-  /// d_weights holds their gradient, unit dW, and the scale's gradient is 0 where the unit is 0. Reads and writes
-  /// planes and momentum once.
+  /// clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Where weights are integers d_weights holds their
+  /// gradient, unit dW, and the scale's gradient is 0 where the unit is 0. Reads and writes planes and momentum once.
   virtual void planes_step(const PlanesStepArgs& args) = 0;
   /// Of weights_from_planes and planes_step, for the partial sums of a fixed-order reduction.
   virtual std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) = 0;

@@ -29,38 +29,23 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
-/// A moment in a stream, by the device's clock.
-class Timestamp {
+/// A point in a stream.
+class Event final : public Milestone {
  public:
-  Timestamp() { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDefault)); }
-  Timestamp(const Timestamp&) = delete;
-  Timestamp& operator=(const Timestamp&) = delete;
-  ~Timestamp() { cudaEventDestroy(event_); }
+  /// cudaEventDefault: with the time on the device's clock; cudaEventDisableTiming: without, which costs less.
+  explicit Event(unsigned flags) { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, flags)); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event() override { cudaEventDestroy(event_); }
+  cudaEvent_t get() const { return event_; }
   void record(cudaStream_t stream) { BSQ_CUDA_CHECK(cudaEventRecord(event_, stream)); }
-  double seconds_since(const Timestamp& earlier) const {
+  /// Waits for this event.
+  double seconds_since(const Event& earlier) const {
     BSQ_CUDA_CHECK(cudaEventSynchronize(event_));
     float milliseconds = 0;
     BSQ_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, earlier.event_, event_));
     return double{milliseconds} / 1e3;
   }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
-class Event final : public Milestone {
- public:
-  explicit Event(cudaStream_t stream) {
-    BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming));
-    const cudaError_t status = cudaEventRecord(event_, stream);
-    if (status == cudaSuccess) return;
-    cudaEventDestroy(event_);
-    BSQ_CUDA_CHECK(status);
-  }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  ~Event() override { cudaEventDestroy(event_); }
-  cudaEvent_t get() const { return event_; }
 
  private:
   cudaEvent_t event_ = nullptr;
@@ -88,8 +73,7 @@ CudaBackend::CudaBackend(int device, const MathFactory& make_math) : properties_
   if (compute_capability() < kOldestCapability)
     fail(ErrorKind::device,
          "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; choose another GPU with CUDA_VISIBLE_DEVICES, "
-         "or "
-         "set device: cpu",
+         "or set device: cpu",
          properties_.name, properties_.major, properties_.minor);
   math_ = make_math(stream_.get());
 }
@@ -138,7 +122,9 @@ void CudaBackend::download(void* host, const void* device, std::size_t size_byte
 }
 
 std::unique_ptr<Milestone> CudaBackend::milestone() {
-  return std::make_unique<Event>(stream_.get());
+  auto event = std::make_unique<Event>(cudaEventDisableTiming);
+  event->record(stream_.get());
+  return event;
 }
 
 void CudaBackend::download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) {
@@ -170,8 +156,8 @@ std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue
 }
 
 double CudaBackend::device_seconds(const std::function<void()>& enqueue) {
-  Timestamp begin;
-  Timestamp end;
+  Event begin(cudaEventDefault);
+  Event end(cudaEventDefault);
   begin.record(stream_.get());
   enqueue();
   end.record(stream_.get());
