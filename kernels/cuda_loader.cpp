@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/plugin.h"
 #include "kernels/error.h"
+#include "kernels/plugin_library.h"
 
 #include <dlfcn.h>
 
@@ -19,19 +20,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kForceLoad = "BSQ_CUDA_FORCE_LOAD";
 
-fs::path plugin_path() {
-  const fs::path program = fs::read_symlink("/proc/self/exe");
-  return program.parent_path().parent_path() / "lib" / cuda::kPluginFile;
-}
-
-std::string last_dl_error() {
-  const char* text = dlerror();
-  return text == nullptr ? "unknown error" : text;
-}
-
 void* open_plugin(const fs::path& path) {
   if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-  const std::string reason = last_dl_error();
+  const std::string reason = last_library_error();
   if (reason.starts_with(path.string()))  // the file itself; otherwise the reason begins with a library it needs
     fail(ErrorKind::device, "device: cuda: {}; build and install bsq anew, or set device: cpu", reason);
   fail(
@@ -45,7 +36,7 @@ void* open_plugin(const fs::path& path) {
 const cuda::Plugin& load_plugin() {
   static const cuda::Plugin* loaded = nullptr;
   if (loaded != nullptr) return *loaded;
-  const fs::path path = plugin_path();
+  const fs::path path = plugin_path(cuda::kPluginFile);
   std::error_code unreadable;  // says dlopen, with the reason
   if (!fs::exists(path, unreadable) && !unreadable)
     fail(ErrorKind::device,
@@ -53,9 +44,9 @@ const cuda::Plugin& load_plugin() {
          "cpu",
          path.string());
   if (std::getenv(kForceLoad) == nullptr && dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL) == nullptr)
-    fail(ErrorKind::device, "device: cuda: no NVIDIA driver ({}); install it, or set device: cpu", last_dl_error());
-  const auto get = reinterpret_cast<cuda::PluginGetter>(dlsym(open_plugin(path), cuda::kPluginSymbol));
-  const cuda::Plugin* plugin = get == nullptr ? nullptr : get();
+    fail(ErrorKind::device, "device: cuda: no NVIDIA driver ({}); install it, or set device: cpu",
+         last_library_error());
+  const auto* plugin = plugin_table<cuda::Plugin>(open_plugin(path), cuda::kPluginSymbol);
   if (plugin == nullptr)
     fail(ErrorKind::device,
          "device: cuda: {} is not a part of bsq, it has no {}; build and install bsq anew, or set device: cpu",

@@ -4,6 +4,7 @@
 
 #include "kernels/error.h"
 #include "kernels/mpi/plugin.h"
+#include "kernels/plugin_library.h"
 
 #include <dlfcn.h>
 
@@ -14,17 +15,12 @@ namespace {
 
 /// Throws Error(device) with the reason alone. Never unloaded: MPI's own libraries cannot be.
 const mpi::Plugin& load_plugin() {
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
-  const std::filesystem::path path = program.parent_path().parent_path() / "lib" / mpi::kPluginFile;
+  const std::filesystem::path path = plugin_path(mpi::kPluginFile);
   if (!std::filesystem::exists(path))
     fail(ErrorKind::device, "this bsq is built without MPI (install libopenmpi-dev and build it anew)");
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (library == nullptr) {
-    const char* text = dlerror();
-    fail(ErrorKind::device, "{}; is MPI installed?", text == nullptr ? "unknown error" : text);
-  }
-  const auto get = reinterpret_cast<mpi::PluginGetter>(dlsym(library, mpi::kPluginSymbol));
-  const mpi::Plugin* plugin = get == nullptr ? nullptr : get();
+  if (library == nullptr) fail(ErrorKind::device, "{}; is MPI installed?", last_library_error());
+  const auto* plugin = plugin_table<mpi::Plugin>(library, mpi::kPluginSymbol);
   if (plugin == nullptr || plugin->abi != mpi::kPluginAbi)
     fail(ErrorKind::device, "{} is of another version of bsq; build it anew", path.string());
   return *plugin;

@@ -23,6 +23,5 @@ struct Plugin {
 
 constexpr const char* kPluginFile = "libbsq_cuda.so";
 constexpr const char* kPluginSymbol = "bsq_cuda_plugin";
-using PluginGetter = const Plugin* (*)();
 
 }  // namespace bsq::cuda

@@ -23,6 +23,5 @@ struct Plugin {
 
 constexpr const char* kPluginFile = "libbsq_mpi.so";
 constexpr const char* kPluginSymbol = "bsq_mpi_plugin";
-using PluginGetter = const Plugin* (*)();
 
 }  // namespace bsq::mpi
