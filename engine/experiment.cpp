@@ -35,6 +35,13 @@ int world_size_of(const CheckpointFiles& files) {
   return found != files.state.end() && found->is_number_integer() ? found->get<int>() : 1;
 }
 
+InputOptions input_options(const Config& config, const ImageSet& images) {
+  return {.height = images.height,
+          .width = images.width,
+          .mean = to_floats(config.data.mean),
+          .std = to_floats(config.data.std)};
+}
+
 Precision checked_precision(const Config& config, const Backend& backend) {
   for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
     if (config.precision != name_of(precision)) continue;
@@ -64,10 +71,7 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                .make_network = parts_.make_network,
                .train = train_,
                .test = test_,
-               .input = {.height = parts_.data.train.height,
-                         .width = parts_.data.train.width,
-                         .mean = to_floats(config.data.mean),
-                         .std = to_floats(config.data.std)},
+               .input = input_options(config, parts_.data.train),
                .metadata = parts_.metadata,
                .communicator = parts_.communicator} {
   if (config.data.batch_size > train_.size())

@@ -49,6 +49,8 @@ class Experiment {
 
 /// How many ranks wrote a checkpoint.
 int world_size_of(const CheckpointFiles& files);
+/// How the images of a set become batches under this config.
+InputOptions input_options(const Config& config, const ImageSet& images);
 /// The config's precision. Throws Error(device) where the backend does not have it.
 Precision checked_precision(const Config& config, const Backend& backend);
 /// Progress of a checkpoint folder's state.json.

@@ -131,10 +131,6 @@ struct Evaluation {
   PrecisionSummary precision;
 };
 
-std::array<float, 3> to_floats(const std::vector<double>& values) {
-  return {static_cast<float>(values[0]), static_cast<float>(values[1]), static_cast<float>(values[2])};
-}
-
 Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
                     Backend& backend, Communicator& ranks) {
   const DType dtype = dtype_of(checked_precision(config, backend));
@@ -145,11 +141,7 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
               [&](const ArenaLayout& layout) { return weights_to_evaluate(file, layout, config, options); });
   model.load_plain(file);
   ResidentSource source(memory, images, "test");
-  const InputOptions input{.height = images.height,
-                           .width = images.width,
-                           .mean = to_floats(config.data.mean),
-                           .std = to_floats(config.data.std)};
-  Evaluator evaluator(memory, model, source, input, config.data.eval_batch_size, ranks);
+  Evaluator evaluator(memory, model, source, input_options(config, images), config.data.eval_batch_size, ranks);
   return {std::string(model.quantized().form()), evaluator.run(),
           summarize_precision(model.host_weights(), model.network())};
 }
