@@ -2,6 +2,7 @@
 // precision and on every backend (METHOD 9).
 #include "engine/layers/conv2d.h"
 #include "tests/engine/engine_support.h"
+#include "tests/support/integer_convolution.h"
 #include "tests/support/read_tensor.h"
 
 #include <cmath>
@@ -61,29 +62,6 @@ struct QuantizedNetwork {
 bool are_integers(const std::vector<float>& values, float lowest, float highest) {
   return std::ranges::all_of(
       values, [&](float value) { return value == std::nearbyint(value) && value >= lowest && value <= highest; });
-}
-
-std::vector<float> integer_convolution(const ConvGeometry& g, const std::vector<float>& input,
-                                       const std::vector<float>& weight) {
-  std::vector<float> output;
-  for (int pixel = 0; pixel < g.batch * g.out_height() * g.out_width(); ++pixel)
-    for (int o = 0; o < g.out_channels; ++o) {
-      std::int64_t sum = 0;
-      const int n = pixel / (g.out_height() * g.out_width());
-      for (int tap = 0; tap < g.kernel * g.kernel; ++tap) {
-        const int y = pixel / g.out_width() % g.out_height() * g.stride - g.padding + tap / g.kernel;
-        const int x = pixel % g.out_width() * g.stride - g.padding + tap % g.kernel;
-        if (y < 0 || y >= g.height || x < 0 || x >= g.width) continue;
-        const int from = ((n * g.height + y) * g.width + x) * g.in_channels;
-        const int filter = (o * g.kernel * g.kernel + tap) * g.in_channels;
-        for (int i = 0; i < g.in_channels; ++i)
-          sum += std::llround(input[static_cast<std::size_t>(from + i)]) *
-                 std::llround(weight[static_cast<std::size_t>(filter + i)]);
-      }
-      const auto exact = static_cast<float>(sum);
-      output.push_back(g.dtype == DType::bf16 ? to_float(to_bfloat16(exact)) : exact);
-    }
-  return output;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "tests/kernels/op_runs.h"
 #include "tests/support/backends.h"
 #include "tests/support/compare.h"
+#include "tests/support/integer_convolution.h"
 #include "tests/support/random_tensors.h"
 #include "tests/support/tolerances.h"
 
@@ -15,29 +16,6 @@ std::vector<float> random_integers(RandomTensors& random, std::int64_t count, in
   return values;
 }
 
-/// The convolution in 64-bit integers, then one rounding to the geometry's type.
-std::vector<double> integer_convolution(const ConvGeometry& g, const ConvInputs& inputs) {
-  std::vector<double> output;
-  for (int n = 0; n < g.batch; ++n)
-    for (int y = 0; y < g.out_height(); ++y)
-      for (int x = 0; x < g.out_width(); ++x)
-        for (int o = 0; o < g.out_channels; ++o) {
-          std::int64_t sum = 0;
-          for (int tap = 0; tap < g.kernel * g.kernel; ++tap) {
-            const int in_y = y * g.stride - g.padding + tap / g.kernel;
-            const int in_x = x * g.stride - g.padding + tap % g.kernel;
-            if (in_y < 0 || in_y >= g.height || in_x < 0 || in_x >= g.width) continue;
-            const int pixel = ((n * g.height + in_y) * g.width + in_x) * g.in_channels;
-            const int filter = (o * g.kernel * g.kernel + tap) * g.in_channels;
-            for (int i = 0; i < g.in_channels; ++i)
-              sum += static_cast<std::int64_t>(inputs.input[static_cast<std::size_t>(pixel + i)]) *
-                     static_cast<std::int64_t>(inputs.weight[static_cast<std::size_t>(filter + i)]);
-          }
-          output.push_back(rounded_to(g.dtype, {static_cast<float>(sum)})[0]);
-        }
-  return output;
-}
-
 /// d_weights of the weights -> of the integers that stand for them.
 template <typename Tensor>
 void to_integer_gradients(const std::vector<Tensor>& tensors, const std::vector<float>& scales,
@@ -49,12 +27,27 @@ void to_integer_gradients(const std::vector<Tensor>& tensors, const std::vector<
   }
 }
 
-void check_same_step(const Outputs& actual, const Outputs& expected) {
-  for (const auto& [name, output] : expected) {
-    const Comparison comparison = compare_scaled(actual.at(name).values, output.values, relative_tolerance(DType::f32));
-    INFO(name << ": " << comparison.report());
-    CHECK(comparison.ok());
-  }
+/// A step from the gradients of integers is the one from the gradients of the weights they stand for.
+template <typename Case, typename Run>
+void check_integer_steps(const std::vector<Case>& all_cases, Run&& run) {
+  for_each_backend([&](Backend& backend) {
+    for (const Case& c : all_cases) {
+      if (c.storage == WeightStorage::values) continue;
+      INFO(c.name);
+      Case with_values = c;
+      with_values.storage = WeightStorage::values;
+      auto inputs = make_inputs(c);
+      const Outputs expected = run(backend, with_values, inputs);
+      to_integer_gradients(c.tensors(), inputs.scales, inputs.d_weights);
+      const Outputs actual = run(backend, c, inputs);
+      for (const auto& [name, output] : expected) {
+        const Comparison comparison =
+            compare_scaled(actual.at(name).values, output.values, relative_tolerance(DType::f32));
+        INFO(name << ": " << comparison.report());
+        CHECK(comparison.ok());
+      }
+    }
+  });
 }
 
 void check_integer_convolutions(Backend& backend, DType dtype) {
@@ -67,7 +60,9 @@ void check_integer_convolutions(Backend& backend, DType dtype) {
                             random_integers(random, geometry.weight_shape().numel(), -255, 255),
                             {},
                             {}};
-    CHECK(run_conv_forward(backend, geometry, inputs).at("output").values == integer_convolution(geometry, inputs));
+    const std::vector<float> expected = integer_convolution(geometry, inputs.input, inputs.weight);
+    CHECK(run_conv_forward(backend, geometry, inputs).at("output").values ==
+          std::vector<double>(expected.begin(), expected.end()));
   }
 }
 
@@ -84,35 +79,11 @@ TEST_CASE("a convolution of levels is integer arithmetic in tf32 as well", "[gpu
 }
 
 TEST_CASE("planes move by the gradients of integers as by those of weights") {
-  for_each_backend([](Backend& backend) {
-    for (cases::PlaneCase c : cases::plane_cases()) {
-      const WeightStorage storage = c.storage;
-      if (storage == WeightStorage::values) continue;
-      INFO(c.name);
-      PlaneInputs inputs = make_inputs(c);
-      c.storage = WeightStorage::values;
-      const Outputs expected = run_planes_step(backend, c, inputs);
-      c.storage = storage;
-      to_integer_gradients(c.tensors(), inputs.scales, inputs.d_weights);
-      check_same_step(run_planes_step(backend, c, inputs), expected);
-    }
-  });
+  check_integer_steps(cases::plane_cases(), run_planes_step);
 }
 
 TEST_CASE("fixed-point weights move by the gradients of integers as by those of weights") {
-  for_each_backend([](Backend& backend) {
-    for (cases::FixedCase c : cases::fixed_cases()) {
-      const WeightStorage storage = c.storage;
-      if (storage == WeightStorage::values) continue;
-      INFO(c.name);
-      FixedInputs inputs = make_inputs(c);
-      c.storage = WeightStorage::values;
-      const Outputs expected = run_fixed_step(backend, c, inputs);
-      c.storage = storage;
-      to_integer_gradients(c.tensors(), inputs.scales, inputs.d_weights);
-      check_same_step(run_fixed_step(backend, c, inputs), expected);
-    }
-  });
+  check_integer_steps(cases::fixed_cases(), run_fixed_step);
 }
 
 TEST_CASE("a scale of 0 has the gradient 0 where weights are integers") {
