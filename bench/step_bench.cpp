@@ -79,7 +79,8 @@ class Trainee {
                  if (!planes) return start;
                  return to_planes(start, std::vector<int>(layout.slots.size(), number(options, "bits")));
                }),
-        step_(memory_, model_, source_, augmentation(), SgdRule{}, batch_, 1, *alone_) {
+        step_(memory_, model_, source_,
+              {.augment = augmentation(), .rule = {}, .batch_size = batch_, .metrics_slots = 1}, *alone_) {
     std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);
     source_.begin_epoch(order);

@@ -36,10 +36,11 @@ struct BsqConfig : StageConfig {
 };
 
 struct ModelConfig {
-  std::string arch = "resnet";  // family of networks
-  int depth = 20;               // layers, 6n+2 (--depth)
-  int width = 16;               // channels of the first of the three groups, doubled in each next one
-  std::string init;             // checkpoint folder or .safetensors to start from; empty: random weights (--model)
+  std::string arch = "resnet";   // family of networks
+  int depth = 20;                // layers, 6n+2 (--depth)
+  int width = 16;                // channels of the first of the three groups, doubled in each next one
+  bool sync_batch_norm = false;  // statistics of all ranks' images, not of each rank's own
+  std::string init;              // checkpoint folder or .safetensors to start from; empty: random weights (--model)
 };
 
 struct DataConfig {
@@ -59,10 +60,12 @@ struct DataConfig {
 };
 
 struct QuantConfig {
-  int weight_bits = 8;              // bits of every layer at the conversion (--Nbits)
-  int max_bits = 8;                 // a layer never grows beyond this at re-quantization
-  int act_bits = 4;                 // activation bits of the stages bsq and finetune; 0 = not quantized (--act)
-  std::string activation = "auto";  // auto | relu | relu6 | pact; auto: pact where 1 <= act_bits <= 3, else relu6
+  int weight_bits = 8;                  // bits of every layer at the conversion (--Nbits)
+  int max_bits = 8;                     // a layer never grows beyond this at re-quantization
+  int act_bits = 4;                     // activation bits of the stages bsq and finetune; 0 = not quantized (--act)
+  std::string activation = "auto";      // auto | relu | relu6 | pact; auto: pact where 1 <= act_bits <= 3, else relu6
+  std::string act_scale = "batch_max";  // batch_max | calibrated: in evaluation; training takes the batch's maximum
+  int calibration_batches = 32;         // of data.eval_batch_size training images, before each evaluation
 };
 
 struct CheckpointConfig {

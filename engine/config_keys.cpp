@@ -76,6 +76,8 @@ void add_model(std::vector<ConfigKey>& keys) {
   model.add("arch", &ModelConfig::arch, one_of({"resnet"}), "family of networks", "--arch");
   model.add("depth", &ModelConfig::depth, between(8, 10000), "layers, 6n+2: 8, 14, 20, 32, 44, 56, 110", "--depth");
   model.add("width", &ModelConfig::width, between(1, 4096), "channels of the first group of blocks");
+  model.add("sync_batch_norm", &ModelConfig::sync_batch_norm, anything(),
+            "batch statistics and activation scales are those of the whole batch, not of each rank's slice");
   model.add("init", &ModelConfig::init, anything(), "checkpoint folder or .safetensors to start from", "--model");
 }
 
@@ -110,6 +112,10 @@ void add_quant(std::vector<ConfigKey>& keys) {
             "--act");
   quant.add("activation", &QuantConfig::activation, activations,
             "of the blocks; auto: pact for 1..3 act_bits, else relu6");
+  quant.add("act_scale", &QuantConfig::act_scale, one_of({"batch_max", "calibrated"}),
+            "activation scale in evaluation: the maximum of each batch, as published, or fixed, as deployment needs");
+  quant.add("calibration_batches", &QuantConfig::calibration_batches, between(1, 1e6),
+            "batches of data.eval_batch_size training images that calibrated scales are the mean maximum of");
 }
 
 /// The keys every training stage has.

@@ -40,16 +40,16 @@ Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, co
       metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation",
                                                   static_cast<std::size_t>(batches_of(source.size(), batch_size_)))) {}
 
-void Evaluator::enqueue(int batch) {
+void Evaluator::enqueue(int batch, ActScale act_scale) {
   const auto* inputs = inputs_.as<StepInputs>();
   backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
-  executor_.forward(batch);
+  executor_.forward(batch, {.act_scale = act_scale});
   const TensorView logits = executor_.logits(batch);
   backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
                                  labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>());
 }
 
-EvalResult Evaluator::run() {
+EvalResult Evaluator::run(ActScale act_scale) {
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
   std::iota(order.begin(), order.end(), 0);
   source_.begin_epoch(order);
@@ -61,8 +61,8 @@ EvalResult Evaluator::run() {
     const int batch = static_cast<int>(std::min<std::int64_t>(batch_size_, source_.size() - first));
     const StepInputs step{.first_sample = first, .metrics_slot = i};
     backend_.upload(inputs_.data(), &step, sizeof(step));
-    std::unique_ptr<CapturedWork>& work = captured_[batch];
-    if (work == nullptr) work = backend_.capture([this, batch] { enqueue(batch); });
+    std::unique_ptr<CapturedWork>& work = captured_[{batch, act_scale}];
+    if (work == nullptr) work = backend_.capture([this, batch, act_scale] { enqueue(batch, act_scale); });
     work->replay();
   }
   EvalResult result;

@@ -1,7 +1,7 @@
 // Accuracy of a model on a set, batch after batch in the order of the set.
 //
 // Where activations are quantized their scale is the maximum of each batch, so that the batch size is part of the
-// result (METHOD 6).
+// result (METHOD 6), or a calibrated one (METHOD 11).
 #pragma once
 
 #include "engine/batch_source.h"
@@ -44,11 +44,11 @@ class Evaluator {
 
   /// Materializes the weights and runs the whole set: each rank its share of the batches, whose results are added in
   /// the order of the set. So the result does not depend on how many ranks there are.
-  EvalResult run();
+  EvalResult run(ActScale act_scale = ActScale::batch_max);
   const Executor& executor() const { return executor_; }
 
  private:
-  void enqueue(int batch);
+  void enqueue(int batch, ActScale act_scale);
 
   Backend& backend_;
   Model& model_;
@@ -58,9 +58,9 @@ class Evaluator {
   Communicator& communicator_;
   Executor executor_;
   Buffer labels_;
-  Buffer inputs_;                                          // StepInputs
-  Buffer metrics_;                                         // one StepMetrics a batch
-  std::map<int, std::unique_ptr<CapturedWork>> captured_;  // by batch size
+  Buffer inputs_;                                                               // StepInputs
+  Buffer metrics_;                                                              // one StepMetrics a batch
+  std::map<std::pair<int, ActScale>, std::unique_ptr<CapturedWork>> captured_;  // by batch size
 };
 
 }  // namespace bsq

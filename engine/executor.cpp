@@ -119,7 +119,7 @@ TensorView Executor::d_logits(int batch) const {
   return view(tensors_.back(), gradient_buffer_.back(), batch);
 }
 
-void Executor::forward(int batch) {
+void Executor::forward(int batch, const ForwardOptions& options) {
   require(batch >= 1 && batch <= max_batch_, "batch of {} in an executor planned for {}", batch, max_batch_);
   const auto& nodes = network_.nodes();
   std::vector<TensorView> inputs;
@@ -133,11 +133,13 @@ void Executor::forward(int batch) {
                              .output = tensor(static_cast<TensorId>(i) + 1, batch),
                              .saved = saved,
                              .scratch = scratch_.data(),
-                             .training = mode_ == ExecutionMode::training});
+                             .training = mode_ == ExecutionMode::training,
+                             .slice = options.slice,
+                             .act_scale = options.act_scale});
   }
 }
 
-void Executor::backward(int batch, const std::function<void(std::size_t node)>& node_done) {
+void Executor::backward(int batch, const std::function<void(std::size_t node)>& node_done, BatchSlice* slice) {
   require(mode_ == ExecutionMode::training, "backward of an inference executor");
   const auto& nodes = network_.nodes();
   std::vector<TensorView> inputs;
@@ -159,7 +161,8 @@ void Executor::backward(int batch, const std::function<void(std::size_t node)>& 
                               .d_inputs = d_inputs,
                               .modes = modes_[i],
                               .saved = view({}, saved_buffer_[i], batch).data,
-                              .scratch = scratch_.data()});
+                              .scratch = scratch_.data(),
+                              .slice = slice});
     if (node_done) node_done(i);
   }
 }

@@ -21,6 +21,11 @@ struct ExecutionPlan {
   std::size_t scratch_bytes = 0;       // the largest scratch of any operation
 };
 
+struct ForwardOptions {
+  BatchSlice* slice = nullptr;  // training: where batch statistics are those of a batch of which this is a rank's part
+  ActScale act_scale = ActScale::batch_max;  // inference
+};
+
 class Executor {
  public:
   /// `parameters` must outlive the executor; its pointers are read at every call. `other_batches`: smaller sizes that
@@ -29,10 +34,11 @@ class Executor {
   Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch, DType dtype,
            ExecutionMode mode, const std::vector<int>& other_batches = {});
 
-  void forward(int batch);
+  void forward(int batch, const ForwardOptions& options = {});
   /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient; calls `node_done`
   /// when those of a node are enqueued, the last node first.
-  void backward(int batch, const std::function<void(std::size_t node)>& node_done = {});
+  /// `slice`: as in forward.
+  void backward(int batch, const std::function<void(std::size_t node)>& node_done = {}, BatchSlice* slice = nullptr);
 
   TensorView images(int batch) const { return tensor(0, batch); }
   TensorView logits(int batch) const { return tensor(static_cast<TensorId>(network_.nodes().size()), batch); }

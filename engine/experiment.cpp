@@ -139,6 +139,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
                                     {"test_top5", result.top5_percent()},
                                     {"test_loss", result.loss()},
                                     {"test_images", result.samples}};
+  if (stage.calibrates()) summary["test_top1_batch_max"] = stage.evaluate_by_batch_max().top1_percent();
   if (progress.best_top1) {
     summary["best_top1"] = *progress.best_top1;
     summary["best_epoch"] = progress.best_epoch;
@@ -153,8 +154,12 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   event["peak_resident_mib"] = peak_resident_mib();
   event["seconds"] = progress.stage_seconds;
   output.log.event("stage_end", event);
-  output.console.info(fmt::format("stage {} done: test {:.2f} %, {:.2f} bits a parameter, {:.2f}x", stage.name(),
-                                  result.top1_percent(), bits.bits_per_parameter(), bits.compression()));
+  const std::string by_batch =
+      stage.calibrates() ? fmt::format(" with calibrated activation scales, {:.2f} % with those of each batch",
+                                       summary.at("test_top1_batch_max").get<double>())
+                         : "";
+  output.console.info(fmt::format("stage {} done: test {:.2f} %{}, {:.2f} bits a parameter, {:.2f}x", stage.name(),
+                                  result.top1_percent(), by_batch, bits.bits_per_parameter(), bits.compression()));
 
   CheckpointFiles files;
   files.tensors["model.safetensors"] = model;

@@ -6,7 +6,8 @@
 //
 // Weights: a rank's loss gradient is that of the mean over its own slice; weighted with the slice's share of the batch
 // the sum is that of the mean over the whole batch, and the statistics are the mean over its samples. (Batch norm
-// itself normalizes every slice by itself, and so does the scale of quantized activations.)
+// itself normalizes every slice by itself, and so does the scale of quantized activations, unless they are
+// synchronised: kernels/batch_slice.h.)
 #pragma once
 
 #include "engine/model.h"

@@ -7,6 +7,7 @@
 
 #include "engine/parameters.h"
 #include "kernels/backend.h"
+#include "kernels/batch_slice.h"
 
 #include <span>
 #include <string_view>
@@ -31,6 +32,9 @@ struct LayerMemory {
   std::size_t scratch_bytes = 0;  // holds nothing between calls
 };
 
+/// S of quantized activations in inference (METHOD 6 and 11).
+enum class ActScale : std::uint8_t { batch_max, calibrated };
+
 struct ForwardPass {
   Backend& backend;
   const ParameterMemory& parameters;
@@ -39,6 +43,8 @@ struct ForwardPass {
   void* saved = nullptr;
   void* scratch = nullptr;
   bool training = true;
+  BatchSlice* slice = nullptr;  // of a batch whose statistics are to be used; null: those of the inputs
+  ActScale act_scale = ActScale::batch_max;
 };
 
 struct BackwardPass {
@@ -50,6 +56,7 @@ struct BackwardPass {
   std::span<const GradMode> modes;       // one for each of d_inputs
   void* saved = nullptr;
   void* scratch = nullptr;
+  BatchSlice* slice = nullptr;  // as in forward
 };
 
 class Layer {

@@ -16,6 +16,13 @@ constexpr std::int64_t kStateAlignment = 16;
 bool is_clip(const std::string& name) {
   return name.ends_with(".alpha");
 }
+bool is_act_scale(const std::string& name) {
+  return name.ends_with(".act_scale");
+}
+/// What a checkpoint of the same network may have or lack.
+bool is_optional(const std::string& name) {
+  return is_clip(name) || is_act_scale(name);
+}
 bool is_batch_counter(const std::string& name) {
   return name.ends_with(".num_batches_tracked");
 }
@@ -158,6 +165,7 @@ void Model::load_plain(const TensorFile& file) {
     if (!is_clip(slot.spec.name) || file.find(slot.spec.name) != nullptr) plain_->load(file, slot);
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {
     const StateSpec& state = network_.states()[i];
+    if (is_optional(state.name) && file.find(state.name) == nullptr) continue;
     const HostTensor& tensor = file.at(state.name);
     if (tensor.shape != std::vector<std::int64_t>{state.numel})
       fail(ErrorKind::checkpoint, "{}: {} has shape ({}), this network wants ({})", file.path.string(), state.name,
@@ -210,7 +218,7 @@ void check_names(const TensorFile& file, const Network& network) {
   std::vector<std::string> missing;
   const auto expect = [&](const std::string& name) {
     expected.insert(name);
-    if (!present.contains(name) && !is_clip(name)) missing.push_back(name);
+    if (!present.contains(name) && !is_optional(name)) missing.push_back(name);
   };
   for (const StateSpec& state : network.states()) expect(state.name);
   for (const ParameterSpec& spec : network.parameters()) {
@@ -227,7 +235,7 @@ void check_names(const TensorFile& file, const Network& network) {
   }
   std::vector<std::string> unexpected;
   for (const std::string& name : present)
-    if (!expected.contains(name) && !is_clip(name) && !is_batch_counter(name)) unexpected.push_back(name);
+    if (!expected.contains(name) && !is_optional(name) && !is_batch_counter(name)) unexpected.push_back(name);
   if (missing.empty() && unexpected.empty()) return;
   std::string message = file.path.string() + ": not a checkpoint of this network";
   if (!missing.empty()) message += fmt::format("; missing: {}", fmt::join(missing, ", "));

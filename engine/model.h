@@ -39,7 +39,7 @@ class Model {
   void reset_momentum();
   /// All gradients: what data-parallel ranks reduce. Bytes = 4 * (quantized + plain parameters, padded).
   const Buffer& gradients() const { return gradients_; }
-  /// Running statistics of all batch norms.
+  /// Running statistics of all batch norms, and calibrated activation scales.
   const Buffer& states() const { return states_; }
 
   HostWeights host_weights() const;
@@ -49,7 +49,8 @@ class Model {
   TensorFile save_as_float() const;
   /// Bit planes whatever the form is (fixed-point weights convert exactly); float weights are saved as they are.
   TensorFile save_as_planes() const;
-  /// Plain parameters and running statistics; a PACT ceiling the file does not have keeps its start value.
+  /// Plain parameters and running statistics; PACT ceilings and activation scales that the file does not have keep
+  /// their start values.
   void load_plain(const TensorFile& file);
   TensorFile save_momentum() const;
   void load_momentum(const TensorFile& file);

@@ -13,6 +13,9 @@ struct EpochKey {
   int epoch = 0;  // within the stage, from 0
 };
 
+/// The `stage` of the order in which images are chosen for calibration.
+inline constexpr int kCalibrationOrder = 1 << 20;
+
 /// A uniformly random permutation of 0 .. count-1 (Fisher-Yates driven by Philox).
 std::vector<std::int32_t> epoch_order(std::int64_t count, const EpochKey& key);
 

@@ -72,16 +72,25 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                  context.communicator) {
   const Config& config = context.config;
   if (start != nullptr) model_.load_plain(*start);
+  if (config.quant.act_scale == "calibrated" && act_bits_ > 0)
+    calibrator_ = std::make_unique<Calibrator>(memory_, model_, context.train,
+                                               CalibrationOptions{.input = context.input,
+                                                                  .batch_size = config.data.eval_batch_size,
+                                                                  .batches = config.quant.calibration_batches,
+                                                                  .seed = config.seed},
+                                               context.communicator);
   if (!trains()) return;
-  AugmentRule augment = plain_input(context.input);
-  augment.crop_padding = config.data.crop_padding;
-  augment.random_flip = config.data.flip;
-  augment.seed = config.seed;
-  augment.stream = augment_stream(index);
-  const SgdRule rule{.momentum = static_cast<float>(settings_->momentum),
-                     .weight_decay = static_cast<float>(settings_->weight_decay)};
-  step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, augment, rule, config.data.batch_size,
-                                         steps_per_epoch_, context.communicator);
+  TrainingOptions options{.augment = plain_input(context.input),
+                          .rule = {.momentum = static_cast<float>(settings_->momentum),
+                                   .weight_decay = static_cast<float>(settings_->weight_decay)},
+                          .batch_size = config.data.batch_size,
+                          .metrics_slots = steps_per_epoch_,
+                          .synchronised_norms = config.model.sync_batch_norm};
+  options.augment.crop_padding = config.data.crop_padding;
+  options.augment.random_flip = config.data.flip;
+  options.augment.seed = config.seed;
+  options.augment.stream = augment_stream(index);
+  step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, options, context.communicator);
 }
 
 PrecisionSummary Stage::precision() const {
@@ -93,7 +102,9 @@ TensorFile Stage::save_result() const {
 }
 
 EvalResult Stage::evaluate() {
-  if (!latest_result_) latest_result_ = evaluator_.run();
+  if (latest_result_) return *latest_result_;
+  if (calibrates()) calibrator_->run();
+  latest_result_ = evaluator_.run(calibrates() ? ActScale::calibrated : ActScale::batch_max);
   return *latest_result_;
 }
 

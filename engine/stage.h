@@ -6,6 +6,7 @@
 // finetune   fixed-point weights under the found scheme  -> fixed-point
 #pragma once
 
+#include "engine/calibrator.h"
 #include "engine/config.h"
 #include "engine/console.h"
 #include "engine/evaluator.h"
@@ -61,8 +62,12 @@ class Stage {
   PrecisionSummary precision() const;
   /// The model as this stage hands it on: float, or bit planes.
   TensorFile save_result() const;
-  /// Of the weights as they are; computed once until they change.
+  /// Of the weights as they are, with calibrated activation scales where the configuration wants them, which are then
+  /// found first; computed once until the weights change.
   EvalResult evaluate();
+  /// Whether activation scales are calibrated here, so that the maximum of each batch would give another result.
+  bool calibrates() const { return calibrator_ != nullptr; }
+  EvalResult evaluate_by_batch_max() { return evaluator_.run(ActScale::batch_max); }
   /// What a rank hands over in every step.
   ReducedBytes reduced_bytes() const { return step_ == nullptr ? ReducedBytes{} : step_->reduced_bytes(); }
   /// One step on the first batch, for dry runs; returns its metrics.
@@ -103,6 +108,7 @@ class Stage {
   std::int64_t steps_per_epoch_;
   std::unique_ptr<TrainingStep> step_;  // null for convert
   Evaluator evaluator_;
+  std::unique_ptr<Calibrator> calibrator_;  // null where scales are those of each batch
   std::optional<EvalResult> latest_result_;
 };
 

@@ -1,7 +1,11 @@
 // What a step enqueues, in order.
 #include "engine/training_step.h"
 
+#include "engine/layers/norm_act.h"
 #include "engine/ranks.h"
+#include "kernels/rank_slice.h"
+
+#include <algorithm>
 
 namespace bsq {
 namespace {
@@ -10,55 +14,63 @@ int largest_slice(int batch_size, const Communicator& communicator) {
   return static_cast<int>(slice_of(batch_size, 0, communicator.world()).count);
 }
 
-/// What this rank gets of a full batch and of the last one, where that is something.
-std::vector<int> own_slices(std::int64_t samples, int batch_size, const Communicator& communicator) {
+/// How many samples this rank runs of a full batch and of the last one, where it runs any.
+std::vector<int> own_slices(std::int64_t samples, const TrainingOptions& options, const Communicator& communicator) {
   std::vector<int> counts;
-  for (const std::int64_t batch : {std::int64_t{batch_size}, samples % batch_size}) {
+  for (const std::int64_t batch : {std::int64_t{options.batch_size}, samples % options.batch_size}) {
     const std::int64_t count = slice_of(batch, communicator.rank(), communicator.world()).count;
-    if (count > 0) counts.push_back(static_cast<int>(count));
+    const bool joins_with_nothing = options.synchronised_norms && count == 0 && batch > 0;
+    if (count > 0 || joins_with_nothing) counts.push_back(std::max(static_cast<int>(count), 1));
   }
   return counts;
 }
 
 }  // namespace
 
-TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment,
-                           const SgdRule& rule, int batch_size, std::int64_t metrics_slots, Communicator& communicator)
+TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const TrainingOptions& options,
+                           Communicator& communicator)
     : backend_(memory.backend()),
       model_(model),
       source_(source),
-      augment_(augment),
-      rule_(rule),
+      augment_(options.augment),
+      rule_(options.rule),
+      synchronised_norms_(options.synchronised_norms && communicator.world() > 1),
       communicator_(communicator),
-      executor_(memory, model.network(), model.parameters(), largest_slice(batch_size, communicator), model.dtype(),
-                ExecutionMode::training, own_slices(source.size(), batch_size, communicator)),
+      executor_(memory, model.network(), model.parameters(), largest_slice(options.batch_size, communicator),
+                model.dtype(), ExecutionMode::training, own_slices(source.size(), options, communicator)),
       reducer_(communicator, model),
       labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(executor_.max_batch()))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, training", 1)),
-      metrics_(memory.allocate_array<StepMetrics>("metrics, training", static_cast<std::size_t>(metrics_slots))) {}
+      metrics_(
+          memory.allocate_array<StepMetrics>("metrics, training", static_cast<std::size_t>(options.metrics_slots))) {}
 
-void TrainingStep::enqueue(int batch, float weight) {
+void TrainingStep::enqueue(int count, int batch) {
   const auto* inputs = inputs_.as<StepInputs>();
-  auto* metrics = metrics_.as<StepMetrics>();
-  model_.materialize(inputs, metrics);
-  if (batch > 0)
-    enqueue_slice(batch, weight);
-  else
+  const float weight = static_cast<float>(count) / static_cast<float>(batch);
+  model_.materialize(inputs, metrics_.as<StepMetrics>());
+  if (synchronised_norms_) {
+    RankSlice slice(backend_, communicator_, count, batch);
+    enqueue_samples(std::max(count, 1), weight, &slice);
+  } else if (count > 0) {
+    enqueue_samples(count, weight, nullptr);
+  } else {
     enqueue_nothing();
+  }
   reducer_.finish();
   model_.step(rule_, inputs);
 }
 
-void TrainingStep::enqueue_slice(int batch, float weight) {
+void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
   const auto* inputs = inputs_.as<StepInputs>();
-  backend_.augment({augment_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
-  executor_.forward(batch);
+  backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+  executor_.forward(count, {.slice = slice});
   reducer_.start_statistics(weight);
-  const TensorView logits = executor_.logits(batch);
-  backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
-                                 labels_.as<std::int32_t>(), executor_.d_logits(batch).as<float>(), inputs,
+  const TensorView logits = executor_.logits(count);
+  backend_.softmax_cross_entropy(count, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                 labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
                                  metrics_.as<StepMetrics>());
-  executor_.backward(batch, [&](std::size_t node) { reducer_.node_done(node, weight); });
+  executor_.backward(
+      count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice);
 }
 
 /// The sums that the others make, with nothing of ours in them.
@@ -72,16 +84,26 @@ void TrainingStep::run(int batch, const StepInputs& inputs) {
   const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
   StepInputs own = inputs;
   own.first_sample += slice.first;
-  backend_.upload(inputs_.data(), &own, sizeof(own));
   const auto count = static_cast<int>(slice.count);
-  if (count == 0) backend_.fill_zero(metrics_.as<StepMetrics>() + inputs.metrics_slot, sizeof(StepMetrics));
+  if (count == 0) own.first_sample = inputs.first_sample;  // any sample of the batch
+  backend_.upload(inputs_.data(), &own, sizeof(own));
   std::unique_ptr<CapturedWork>& work = captured_[{count, batch}];
-  if (work == nullptr) {
-    const float weight = static_cast<float>(count) / static_cast<float>(batch);
-    work = backend_.capture([this, count, weight] { enqueue(count, weight); });
-  }
+  if (work == nullptr) work = backend_.capture([this, count, batch] { enqueue(count, batch); });
   work->replay();
+  if (count == 0) backend_.fill_zero(metrics_.as<StepMetrics>() + inputs.metrics_slot, sizeof(StepMetrics));
   ++model_.batches_tracked;
+}
+
+ReducedBytes TrainingStep::reduced_bytes() const {
+  ReducedBytes bytes = reducer_.bytes_per_step();
+  if (!synchronised_norms_) return bytes;
+  constexpr std::size_t floats_a_channel = 4;  // two moments forward, two sums backward
+  const Network& network = model_.network();
+  for (const Node& node : network.nodes())
+    if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get()))
+      bytes.statistics += sizeof(float) * (floats_a_channel * static_cast<std::size_t>(norm->options().channels) +
+                                           (norm->options().act_bits > 0 ? 1 : 0));
+  return bytes;
 }
 
 std::vector<StepMetrics> TrainingStep::metrics(std::int64_t first_slot, std::int64_t count,

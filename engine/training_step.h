@@ -15,11 +15,19 @@
 
 namespace bsq {
 
+struct TrainingOptions {
+  AugmentRule augment;
+  SgdRule rule;
+  int batch_size = 0;               // of all ranks together
+  std::int64_t metrics_slots = 0;   // steps an epoch has
+  bool synchronised_norms = false;  // batch statistics and activation scales are those of the whole batch (METHOD 10)
+};
+
 class TrainingStep {
  public:
-  /// All references must outlive the step. `metrics_slots`: steps an epoch has.
-  TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const AugmentRule& augment, const SgdRule& rule,
-               int batch_size, std::int64_t metrics_slots, Communicator& communicator);
+  /// All references must outlive the step.
+  TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const TrainingOptions& options,
+               Communicator& communicator);
 
   /// Enqueues one step on `batch` samples, of which this rank takes its slice; the metrics of the slice land in
   /// inputs.metrics_slot. A rank whose slice is empty adds nothing to the sums and takes part in the rest.
@@ -28,12 +36,12 @@ class TrainingStep {
   /// Of the whole batches. Waits for the steps enqueued so far, or for those before `milestone` alone.
   std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count,
                                    const Milestone* milestone = nullptr) const;
-  ReducedBytes reduced_bytes() const { return reducer_.bytes_per_step(); }
+  ReducedBytes reduced_bytes() const;
   Executor& executor() { return executor_; }
 
  private:
-  void enqueue(int batch, float weight);
-  void enqueue_slice(int batch, float weight);
+  void enqueue(int count, int batch);
+  void enqueue_samples(int count, float weight, BatchSlice* slice);
   void enqueue_nothing();
 
   Backend& backend_;
@@ -41,6 +49,7 @@ class TrainingStep {
   BatchSource& source_;
   AugmentRule augment_;
   SgdRule rule_;
+  bool synchronised_norms_;
   Communicator& communicator_;
   Executor executor_;
   GradientReducer reducer_;

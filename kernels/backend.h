@@ -101,13 +101,15 @@ class Backend {
   /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
   /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored.
   /// Where y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x only where
-  /// nothing will run backward.
+  /// nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is rounded.
+  /// Where `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
   virtual void norm_act_forward(const NormActForwardArgs& args) = 0;
   /// Straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip]; d_shortcut = dz;
   /// d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
   /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
   /// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 where the unit is 0),
   /// d_x = x_unit dx, d_shortcut = shortcut_unit dz.
+  /// Where `slice` is given, the sums in dx are the batch's; the gradients of parameters stay those of the slice.
   /// Needs rule.batch_statistics. d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says
   /// how it is written.
   virtual void norm_act_backward(const NormActBackwardArgs& args) = 0;

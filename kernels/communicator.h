@@ -52,6 +52,8 @@ class Communicator {
   /// gives finite floats and weight 0. NCCL calls it a pre-multiplied sum. The result has the same bits on every rank
   /// and in every run of as many ranks. Work enqueued before finish_reductions() must not touch the floats.
   virtual void start_weighted_sum(float* device, std::size_t count, float weight) = 0;
+  /// Likewise the largest over the ranks; no float is negative.
+  virtual void start_maximum(float* device, std::size_t count) = 0;
   /// Work enqueued from here on sees the results of all reductions begun so far.
   virtual void finish_reductions() = 0;
 

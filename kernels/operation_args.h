@@ -6,6 +6,8 @@
 
 namespace bsq {
 
+class BatchSlice;
+
 struct NormActForwardArgs {
   NormActGeometry geometry;
   NormActRule rule;
@@ -18,6 +20,8 @@ struct NormActForwardArgs {
   TensorUnit x_unit = {};
   TensorUnit shortcut_unit = {};
   float* y_unit = nullptr;  // null: y is stored as it is; else as integer levels, and the unit goes here (act_bits > 0)
+  const float* act_scale = nullptr;  // [1]; null: S = max|y|; else S is this, and y is clamped to +-S
+  BatchSlice* slice = nullptr;       // of whose batch the statistics and S shall be; null: they are those of x
 };
 
 struct NormActBackwardArgs {
@@ -36,6 +40,7 @@ struct NormActBackwardArgs {
   TensorUnit x_unit = {};
   TensorUnit shortcut_unit = {};
   const float* y_unit = nullptr;  // as in forward
+  BatchSlice* slice = nullptr;    // likewise
 };
 
 struct PlanesForwardArgs {

@@ -22,6 +22,7 @@ class SingleProcess final : public Communicator {
   void start_weighted_sum(float*, std::size_t, float weight) override {
     require(weight == 1.0F, "a single process is the whole, not {} of it", weight);
   }
+  void start_maximum(float*, std::size_t) override {}
   void finish_reductions() override {}
   void finish() override {}
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }

@@ -12,6 +12,7 @@ namespace bsq {
 namespace {
 
 constexpr float kInitialClip = 10.0F;  // PACT's alpha before training
+constexpr float kNotCalibrated = -1.0F;
 
 class ResNetBuilder {
  public:
@@ -71,6 +72,8 @@ class ResNetBuilder {
     ids.running_var = network_.add_state({name + ".running_var", channels, 1.0F});
     if (activation == Activation::pact)
       ids.clip = network_.add_parameter({.name = activation_name + ".alpha", .shape = {1}, .constant = kInitialClip});
+    if (options_.static_act_scales && act_bits > 0)
+      ids.act_scale = network_.add_state({activation_name + ".act_scale", 1, kNotCalibrated});
     const NormActOptions options{.channels = channels, .activation = activation, .act_bits = act_bits};
     return network_.add(name, std::make_unique<NormAct>(options, ids), inputs);
   }

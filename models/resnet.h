@@ -20,6 +20,7 @@ struct ResNetOptions {
   int image_width = 32;
   Activation activation = Activation::relu6;  // of the blocks
   int act_bits = 0;                           // of the blocks; 0: not quantized
+  bool static_act_scales = false;             // room for calibrated ones: layer1.0.relu1.act_scale
 };
 
 /// Throws Error(usage) for a depth that is not 6n + 2.

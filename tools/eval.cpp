@@ -107,11 +107,13 @@ void apply_metadata(Config& config, const EvalOptions& options, const TensorFile
   apply("std", "data.std", config.data.std);
   apply("eval_batch_size", "data.eval_batch_size", config.data.eval_batch_size);
   apply("activation", "quant.activation", config.quant.activation);
+  apply("act_scale", "quant.act_scale", config.quant.act_scale);
   if (!options.overrides_key("quant.act_bits") && model.find("conv1.weight") != nullptr && options.config_file.empty())
     config.quant.act_bits = 0;  // a float model of unknown origin
   apply("act_bits", "quant.act_bits", config.quant.act_bits);
   if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
-      config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation))
+      config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation) ||
+      (config.quant.act_scale != "batch_max" && config.quant.act_scale != "calibrated"))
     fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", model.path.string());
 }
 
@@ -128,8 +130,24 @@ HostWeights weights_to_evaluate(const TensorFile& model, const ArenaLayout& layo
 struct Evaluation {
   std::string form;
   EvalResult result;
+  std::optional<EvalResult> by_batch_max;  // where `result` is that of calibrated activation scales
   PrecisionSummary precision;
 };
+
+/// Whether activations are quantized by scales of the file. Throws Error(usage) where they should be and are not there.
+bool uses_calibrated_scales(const TensorFile& file, const Config& config, const Model& model) {
+  if (config.quant.act_scale != "calibrated" || config.quant.act_bits == 0) return false;
+  for (const StateSpec& state : model.network().states()) {
+    if (!state.name.ends_with(".act_scale")) continue;
+    const HostTensor* scale = file.find(state.name);
+    if (scale == nullptr || scale->values<float>()[0] < 0)
+      fail(ErrorKind::usage,
+           "{}: has no calibrated {}; evaluate with quant.act_scale=batch_max, or calibrate it: bsq train CFG "
+           "quant.act_scale=calibrated stages=[finetune] finetune.epochs=0 model.init={}",
+           file.path.string(), state.name, file.path.string());
+  }
+  return true;
+}
 
 Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
                     Backend& backend, Communicator& ranks) {
@@ -142,13 +160,22 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
   model.load_plain(file);
   ResidentSource source(memory, images, "test");
   Evaluator evaluator(memory, model, source, input_options(config, images), config.data.eval_batch_size, ranks);
-  return {std::string(model.quantized().form()), evaluator.run(),
-          summarize_precision(model.host_weights(), model.network())};
+  Evaluation evaluation{.form = std::string(model.quantized().form()),
+                        .result = evaluator.run(),
+                        .by_batch_max = {},
+                        .precision = summarize_precision(model.host_weights(), model.network())};
+  if (uses_calibrated_scales(file, config, model)) {
+    evaluation.by_batch_max = evaluation.result;
+    evaluation.result = evaluator.run(ActScale::calibrated);
+  }
+  return evaluation;
 }
 
 std::string activations_text(const QuantConfig& quant) {
   const std::string name = block_activation(quant);
-  return quant.act_bits == 0 ? name + ", not quantized" : fmt::format("{}, {} bits", name, quant.act_bits);
+  if (quant.act_bits == 0) return name + ", not quantized";
+  return fmt::format("{}, {} bits{}", name, quant.act_bits,
+                     quant.act_scale == "calibrated" ? " by calibrated scales" : "");
 }
 
 void print_text(const TensorFile& file, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
@@ -156,24 +183,28 @@ void print_text(const TensorFile& file, const Config& config, const Evaluation& 
   fmt::print("{}: {} weights; activations {}; batches of {}\n\n", file.path.string(), evaluation.form,
              activations_text(config.quant), config.data.eval_batch_size);
   fmt::print("top-1   {:.2f} %   {} of {} images\n", result.top1_percent(), result.top1, result.samples);
+  if (evaluation.by_batch_max)
+    fmt::print("        {:.2f} %   with the maximum of each batch for activation scales\n",
+               evaluation.by_batch_max->top1_percent());
   fmt::print("top-5   {:.2f} %\nloss    {:.4f}\n\n", result.top5_percent(), result.loss());
   fmt::print("{}\n{}", layer_table(evaluation.precision), compression_text(evaluation.precision, file_bytes));
 }
 
 void print_json(const TensorFile& file, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
   const EvalResult& result = evaluation.result;
-  const ordered_json record = {{"file", file.path.string()},
-                               {"form", evaluation.form},
-                               {"activation", block_activation(config.quant)},
-                               {"act_bits", config.quant.act_bits},
-                               {"eval_batch_size", config.data.eval_batch_size},
-                               {"images", result.samples},
-                               {"top1_correct", result.top1},
-                               {"top5_correct", result.top5},
-                               {"top1", result.top1_percent()},
-                               {"top5", result.top5_percent()},
-                               {"loss", result.loss()},
-                               {"precision", to_json(evaluation.precision, file_bytes)}};
+  ordered_json record = {{"file", file.path.string()},
+                         {"form", evaluation.form},
+                         {"activation", block_activation(config.quant)},
+                         {"act_bits", config.quant.act_bits},
+                         {"eval_batch_size", config.data.eval_batch_size},
+                         {"images", result.samples},
+                         {"top1_correct", result.top1},
+                         {"top5_correct", result.top5},
+                         {"top1", result.top1_percent()},
+                         {"top5", result.top5_percent()},
+                         {"loss", result.loss()},
+                         {"precision", to_json(evaluation.precision, file_bytes)}};
+  if (evaluation.by_batch_max) record["top1_batch_max"] = evaluation.by_batch_max->top1_percent();
   fmt::print("{}\n", record.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 

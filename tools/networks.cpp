@@ -27,7 +27,8 @@ NetworkFactory network_factory(const Config& config, const ImageSet& images) {
                         .width = config.model.width,
                         .num_classes = images.num_classes(),
                         .image_height = images.height,
-                        .image_width = images.width};
+                        .image_width = images.width,
+                        .static_act_scales = config.quant.act_scale == "calibrated"};
   return [options](Activation activation, int act_bits) {
     ResNetOptions chosen = options;
     chosen.activation = activation;
@@ -44,6 +45,7 @@ std::map<std::string, std::string> model_metadata(const Config& config, const Im
           {"class_names", nlohmann::json(images.class_names).dump()},
           {"mean", nlohmann::json(config.data.mean).dump()},
           {"std", nlohmann::json(config.data.std).dump()},
+          {"act_scale", config.quant.act_scale},
           {"eval_batch_size", std::to_string(config.data.eval_batch_size)},
           {"bsq_version", kVersion}};
 }

@@ -52,6 +52,7 @@ TensorUnit NormAct::output_unit(std::span<const TensorView> /*inputs*/, const Pa
 void NormAct::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const TensorView shortcut = pass.inputs.size() == 2 ? pass.inputs[1] : TensorView{};
+  const bool has_static_scale = ids_.act_scale >= 0 && pass.act_scale == ActScale::calibrated && !pass.training;
   pass.backend.norm_act_forward({.geometry = geometry(x.shape, x.dtype),
                                  .rule = rule(pass.training),
                                  .x = x.data,
@@ -62,7 +63,9 @@ void NormAct::forward(const ForwardPass& pass) const {
                                  .scratch = pass.scratch,
                                  .x_unit = x.unit,
                                  .shortcut_unit = shortcut.unit,
-                                 .y_unit = pass.output.unit.activation});
+                                 .y_unit = pass.output.unit.activation,
+                                 .act_scale = has_static_scale ? pass.parameters.states[ids_.act_scale] : nullptr,
+                                 .slice = pass.slice});
 }
 
 void NormAct::backward(const BackwardPass& pass) const {
@@ -86,7 +89,8 @@ void NormAct::backward(const BackwardPass& pass) const {
                                   .scratch = pass.scratch,
                                   .x_unit = x.unit,
                                   .shortcut_unit = shortcut.unit,
-                                  .y_unit = pass.d_output.unit.activation});
+                                  .y_unit = pass.d_output.unit.activation,
+                                  .slice = pass.slice});
 }
 
 }  // namespace bsq

@@ -22,6 +22,7 @@ struct NormActParameters {
   ParameterId clip = -1;  // PACT only
   StateId running_mean = -1;
   StateId running_var = -1;
+  StateId act_scale = -1;  // [1], a static S for inference; below 0: not calibrated yet
 };
 
 class NormAct final : public Layer {
@@ -39,6 +40,8 @@ class NormAct final : public Layer {
   void backward(const BackwardPass& pass) const override;
 
   const NormActOptions& options() const { return options_; }
+  /// The state that holds its static activation scale, or -1.
+  StateId act_scale() const { return ids_.act_scale; }
 
  private:
   NormActGeometry geometry(const Shape& input, DType dtype) const;

@@ -3,6 +3,7 @@
 //
 // Least bytes, e = bytes of an element: 5 e rows C (x and dy twice, dx once); with a shortcut 3 e rows C more, and one
 // e rows C more where its gradient is accumulated.
+#include "kernels/batch_slice.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/norm_act.cuh"
 
@@ -11,10 +12,19 @@ namespace {
 
 enum Field { kSum, kProjection, kClipped, kFields };
 
-/// d_x = x_unit scale dz + slope (x - mean) + offset; [C] each, behind the partial sums.
+/// d_x = x_unit scale dz + slope (x - mean) + offset; [C] each, behind the partial sums. Before either is known the two
+/// hold what the ranks exchange, the sums of dz and of dz (x - mean).
 struct Coefficients {
   float* slope = nullptr;
   float* offset = nullptr;
+
+  __device__ void set(const NormActBackwardArgs& args, int channel, double sum, double projection) const {
+    const auto rows = static_cast<double>(args.geometry.rows);
+    const double inv_std = args.saved.inv_std[channel];
+    const double scale = static_cast<double>(value_of(args.x_unit)) * args.parameters.gamma[channel] * inv_std;
+    slope[channel] = static_cast<float>(-scale * inv_std * inv_std * projection / rows);
+    offset[channel] = static_cast<float>(-scale * sum / rows);
+  }
 };
 
 /// A vector of x - mean and dy, and the z it had.
@@ -85,8 +95,6 @@ __global__ void finish_gradients(ChannelTiles tiles, NormActBackwardArgs args, P
                                  Coefficients coefficients) {
   BSQ_SHARED(double, shared, [kFinishChannels * kFinishLanes]);
   const Activation activation = args.rule.activation;
-  const double x_unit = value_of(args.x_unit);
-  const auto rows = static_cast<double>(tiles.rows);
   double d_clip = 0;
   for (int first = 0; first < tiles.channels; first += kFinishChannels) {
     const int channel = first + static_cast<int>(threadIdx.x);
@@ -95,16 +103,25 @@ __global__ void finish_gradients(ChannelTiles tiles, NormActBackwardArgs args, P
     if (activation == Activation::pact)
       d_clip += combine_row_blocks(partials, tiles.row_blocks, kClipped, channel, 0.0, shared, Sum());
     if (threadIdx.y != 0 || channel >= tiles.channels) continue;
-    const double inv_std = args.saved.inv_std[channel];
-    const double scale = x_unit * args.parameters.gamma[channel] * inv_std;
     args.gradients.d_beta[channel] = static_cast<float>(sum);
-    args.gradients.d_gamma[channel] = static_cast<float>(projection * inv_std);
-    coefficients.slope[channel] = static_cast<float>(-scale * inv_std * inv_std * projection / rows);
-    coefficients.offset[channel] = static_cast<float>(-scale * sum / rows);
+    args.gradients.d_gamma[channel] = static_cast<float>(projection * args.saved.inv_std[channel]);
+    if (args.slice == nullptr) {
+      coefficients.set(args, channel, sum, projection);
+    } else {
+      coefficients.slope[channel] = static_cast<float>(sum);
+      coefficients.offset[channel] = static_cast<float>(projection);
+    }
   }
   if (activation != Activation::pact || threadIdx.y != 0) return;
   d_clip = reduce_warp(d_clip, Sum());  // the threads of lane 0 are a warp
   if (threadIdx.x == 0) *args.gradients.d_clip = static_cast<float>(d_clip);
+}
+
+// grid enough for all, block kTileThreads, one thread per channel
+__global__ void finish_over_all_slices(NormActBackwardArgs args, Coefficients coefficients) {
+  const int channel = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (channel < args.geometry.channels)
+    coefficients.set(args, channel, coefficients.slope[channel], coefficients.offset[channel]);
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
@@ -152,6 +169,11 @@ void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, cudaStream_
   launch(sum_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, partials);
   launch(finish_gradients, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args, partials,
          coefficients);
+  if (args.slice != nullptr) {
+    args.slice->average(coefficients.slope, 2 * static_cast<std::size_t>(channels));
+    const auto blocks = static_cast<unsigned>((channels + kTileThreads - 1) / kTileThreads);
+    launch(finish_over_all_slices, dim3(blocks), dim3(kTileThreads), 0, stream, args, coefficients);
+  }
   launch(write_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, coefficients);
 }
 

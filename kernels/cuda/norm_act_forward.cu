@@ -3,6 +3,7 @@
 // Reads x for the statistics (and, without a shortcut, each channel's extremes, which give the activation's maximum),
 // reads x and the shortcut once more to write y. With a shortcut and a quantizer the maximum takes a pass of its own.
 // Least bytes, e = bytes of an element: 3 e rows C; + e rows C with a shortcut, + 2 e rows C more if quantized.
+#include "kernels/batch_slice.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/norm_act.cuh"
 
@@ -68,6 +69,47 @@ __device__ Statistics statistics_of(double pilot, double sum, double squares, do
   return {unit * (pilot + offset), centred / rows, centred / (rows > 1 ? rows - 1 : 1)};
 }
 
+/// Of one channel, from the sums over its rows here; the threads of lane 0 get them.
+template <typename T>
+__device__ Statistics combine_statistics(const ChannelTiles& tiles, const NormActForwardArgs& args,
+                                         const PartialTable& partials, int channel, double* shared) {
+  const double sum = combine_row_blocks(partials, tiles.row_blocks, kSum, channel, 0.0, shared, Sum());
+  const double squares = combine_row_blocks(partials, tiles.row_blocks, kSquares, channel, 0.0, shared, Sum());
+  if (threadIdx.y != 0 || channel >= tiles.channels) return {};
+  float pilot[1];
+  load<1>(static_cast<const T*>(args.x) + channel, pilot);
+  return statistics_of(pilot[0], sum, squares, static_cast<double>(tiles.rows), value_of(args.x_unit));
+}
+
+/// What the ranks exchange: first and second moments about the running mean, which is the same on all of them.
+struct SliceMoments {
+  float* first = nullptr;   // [C]
+  float* second = nullptr;  // [C], right behind; both null: statistics are those of the rows here
+  double rows = 0;          // of all slices
+
+  __device__ Statistics statistics(float running_mean, int channel) const {
+    const double offset = first[channel];
+    double variance = second[channel] - offset * offset;
+    if (variance < 0) variance = 0;
+    return {running_mean + offset, variance, variance * rows / (rows > 1 ? rows - 1 : 1)};
+  }
+};
+
+// grid 1, block (kFinishChannels, kFinishLanes), one column of threads per channel
+template <typename T>
+__global__ void write_moments(ChannelTiles tiles, NormActForwardArgs args, PartialTable partials,
+                              SliceMoments moments) {
+  BSQ_SHARED(double, shared, [kFinishChannels * kFinishLanes]);
+  for (int start = 0; start < tiles.channels; start += kFinishChannels) {
+    const int channel = start + static_cast<int>(threadIdx.x);
+    const Statistics own = combine_statistics<T>(tiles, args, partials, channel, shared);
+    if (threadIdx.y != 0 || channel >= tiles.channels) continue;
+    const double offset = own.mean - args.parameters.running_mean[channel];
+    moments.first[channel] = static_cast<float>(offset);
+    moments.second[channel] = static_cast<float>(own.variance + offset * offset);
+  }
+}
+
 __device__ void save_statistics(const Statistics& found, const NormActRule& rule, const NormParameters& parameters,
                                 const NormSaved& saved, int channel) {
   const double momentum = rule.momentum;
@@ -89,26 +131,25 @@ __device__ float largest_of(const Normalization<1>& normalization, const Clamp& 
 // grid 1, block (kFinishChannels, kFinishLanes), one column of threads per channel
 template <typename T>
 __global__ void finish_statistics(ChannelTiles tiles, NormActForwardArgs args, PartialTable partials,
-                                  bool maximum_from_extremes) {
+                                  bool maximum_from_extremes, SliceMoments moments) {
   BSQ_SHARED(double, shared_sums, [kFinishChannels * kFinishLanes]);
   BSQ_SHARED(float, shared_extremes, [kFinishChannels * kFinishLanes]);
-  const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit] = args;
+  const NormActRule& rule = args.rule;
+  const NormParameters& parameters = args.parameters;
+  const NormSaved& saved = args.saved;
   const int row_blocks = tiles.row_blocks;
   const Clamp clamp(rule.activation, parameters.clip);
   float largest = 0;
   for (int first = 0; first < tiles.channels; first += kFinishChannels) {
     const int channel = first + static_cast<int>(threadIdx.x);
     const bool leads = threadIdx.y == 0 && channel < tiles.channels;
-    if (rule.batch_statistics) {
-      const double sum = combine_row_blocks(partials, row_blocks, kSum, channel, 0.0, shared_sums, Sum());
-      const double squares = combine_row_blocks(partials, row_blocks, kSquares, channel, 0.0, shared_sums, Sum());
-      if (leads) {
-        float pilot[1];
-        load<1>(static_cast<const T*>(x) + channel, pilot);
-        const auto rows = static_cast<double>(tiles.rows);
-        save_statistics(statistics_of(pilot[0], sum, squares, rows, value_of(x_unit)), rule, parameters, saved,
+    if (rule.batch_statistics && moments.first == nullptr) {
+      const Statistics own = combine_statistics<T>(tiles, args, partials, channel, shared_sums);
+      if (leads) save_statistics(own, rule, parameters, saved, channel);
+    } else if (rule.batch_statistics) {
+      if (leads)
+        save_statistics(moments.statistics(parameters.running_mean[channel], channel), rule, parameters, saved,
                         channel);
-      }
     } else if (leads) {
       saved.mean[channel] = parameters.running_mean[channel];
       const double variance = parameters.running_var[channel];
@@ -120,8 +161,9 @@ __global__ void finish_statistics(ChannelTiles tiles, NormActForwardArgs args, P
     if (leads) largest = Largest()(largest, largest_of({args, channel}, clamp, low, high));
   }
   if (rule.act_bits == 0 || threadIdx.y != 0) return;
-  largest = reduce_warp(largest, Largest());         // the threads of lane 0 are a warp
-  if (threadIdx.x == 0) *saved.act_scale = largest;  // 0 where the maximum still has to be found
+  largest = reduce_warp(largest, Largest());  // the threads of lane 0 are a warp
+  if (threadIdx.x == 0)                       // 0 where the maximum still has to be found
+    *saved.act_scale = args.act_scale != nullptr ? *args.act_scale : largest;
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
@@ -156,6 +198,7 @@ __global__ void find_largest(ChannelTiles tiles, NormActForwardArgs args) {
 struct LevelGrid {
   float levels_per_one = 0;
   float unit = 0;
+  float limit = 0;  // S
 
   __device__ LevelGrid(const NormActRule& rule, const NormSaved& saved) {
     constexpr float largest_ratio = 1e38F;
@@ -165,6 +208,12 @@ struct LevelGrid {
     if (act_scale == 0.0F || levels / act_scale > largest_ratio) return;
     levels_per_one = levels / act_scale;
     unit = act_scale / levels;
+    limit = act_scale;
+  }
+  /// A NaN stays one, and with a NaN for S all are.
+  __device__ float level(float y) const {
+    const float within = y > limit ? limit : y < -limit ? -limit : y;
+    return rintf(within * levels_per_one);
   }
 };
 
@@ -189,7 +238,7 @@ __global__ void write_activations(ChannelTiles tiles, NormActForwardArgs args) {
     if (shortcut != nullptr) load<Width>(shortcut + at, addend);
     for (int i = 0; i < Width; ++i) {
       value[i] = clamp.apply(normalization.z(value[i], addend[i], i));
-      if (args.rule.act_bits > 0) value[i] = rintf(value[i] * grid.levels_per_one) * stored_level;
+      if (args.rule.act_bits > 0) value[i] = grid.level(value[i]) * stored_level;
     }
     store<Width>(static_cast<T*>(args.y) + at, value);
   }
@@ -199,14 +248,25 @@ template <typename T, int Width>
 void run(const NormActForwardArgs& args, const ChannelTiles& tiles, cudaStream_t stream) {
   const auto* x = static_cast<const T*>(args.x);
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, args.geometry.channels};
-  const bool maximum_from_extremes = args.rule.act_bits > 0 && args.shortcut == nullptr;
+  const dim3 finishing_block(kFinishChannels, kFinishLanes);
+  const bool wants_maximum = args.rule.act_bits > 0 && args.act_scale == nullptr;
+  const bool maximum_from_extremes = wants_maximum && args.shortcut == nullptr;
+  BatchSlice* slice = args.rule.batch_statistics ? args.slice : nullptr;
   if (args.rule.batch_statistics || maximum_from_extremes)
     launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, x, maximum_from_extremes,
            partials);
-  launch(finish_statistics<T>, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args, partials,
-         maximum_from_extremes);
-  if (args.rule.act_bits > 0 && args.shortcut != nullptr)
+  SliceMoments moments;
+  if (slice != nullptr) {
+    float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * args.geometry.channels;
+    moments = {behind, behind + args.geometry.channels, static_cast<double>(slice->rows_of_batch(tiles.rows))};
+    launch(write_moments<T>, dim3(1), finishing_block, 0, stream, tiles, args, partials, moments);
+    slice->average(moments.first, 2 * static_cast<std::size_t>(args.geometry.channels));
+  }
+  launch(finish_statistics<T>, dim3(1), finishing_block, 0, stream, tiles, args, partials, maximum_from_extremes,
+         moments);
+  if (wants_maximum && args.shortcut != nullptr)
     launch(find_largest<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
+  if (wants_maximum && slice != nullptr) slice->maximum(args.saved.act_scale, 1);
   launch(write_activations<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
 }
 

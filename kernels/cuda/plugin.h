@@ -11,7 +11,7 @@
 namespace bsq::cuda {
 
 /// Counted up whenever this file or backend.h changes what passes between the two.
-constexpr int kPluginAbi = 5;
+constexpr int kPluginAbi = 6;
 
 struct Plugin {
   int abi = kPluginAbi;

@@ -48,8 +48,16 @@ void MpiCommunicator::all_gather(const void* host, std::size_t size_bytes, void*
 
 void MpiCommunicator::start_weighted_sum(float* device, std::size_t count, float weight) {
   for (std::size_t i = 0; i < count; ++i) device[i] *= weight;
+  start_reduction(device, count, MPI_SUM);
+}
+
+void MpiCommunicator::start_maximum(float* device, std::size_t count) {
+  start_reduction(device, count, MPI_MAX);
+}
+
+void MpiCommunicator::start_reduction(float* device, std::size_t count, MPI_Op operation) {
   requests_.push_back(MPI_REQUEST_NULL);
-  check(MPI_Iallreduce(MPI_IN_PLACE, device, to_count(count), MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &requests_.back()),
+  check(MPI_Iallreduce(MPI_IN_PLACE, device, to_count(count), MPI_FLOAT, operation, MPI_COMM_WORLD, &requests_.back()),
         "MPI_Iallreduce");
   // MPI moves data inside calls only: those begun earlier get on now, while the backward pass is under way.
   int all_done = 0;

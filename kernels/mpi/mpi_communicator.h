@@ -25,12 +25,15 @@ class MpiCommunicator final : public Communicator {
   void broadcast(void* host, std::size_t size_bytes) override;
   void all_gather(const void* host, std::size_t size_bytes, void* gathered) override;
   void start_weighted_sum(float* device, std::size_t count, float weight) override;
+  void start_maximum(float* device, std::size_t count) override;
   void finish_reductions() override;
   void finish() override;
   [[noreturn]] void abort(int exit_code) override;
 
  private:
-  std::vector<MPI_Request> requests_;  // of the sums under way
+  void start_reduction(float* device, std::size_t count, MPI_Op operation);
+
+  std::vector<MPI_Request> requests_;  // of the reductions under way
 };
 
 /// Starts MPI and finds out who this process is.

@@ -70,6 +70,29 @@ TEST_CASE("eval gives what the run measured, of a run, a checkpoint or a file") 
   CHECK(alone == eval(here, {"m.safetensors", "--config", "tiny.yaml"}));
 }
 
+TEST_CASE("with calibrated activation scales run and eval say both accuracies, and a batch is no part of the result") {
+  const Workspace here;
+  here.train("run", {"quant.act_scale=calibrated", "quant.calibration_batches=2"});
+  const json event = stage_end(here, "finetune");
+  const json result = eval(here, {"run/checkpoints/finetune"});
+  CHECK(result.at("loss") == event.at("test_loss"));
+  CHECK(result.at("top1_batch_max") == event.at("test_top1_batch_max"));
+  const json in_sevens = eval(here, {"run/checkpoints/finetune", "data.eval_batch_size=7"});
+  CHECK(in_sevens.at("loss").get<double>() == Approx(result.at("loss").get<double>()).epsilon(1e-6));
+  const json published = eval(here, {"run/checkpoints/finetune", "quant.act_scale=batch_max"});
+  CHECK(published.at("top1") == result.at("top1_batch_max"));
+  CHECK(published.at("loss") != result.at("loss"));
+  CHECK(!published.contains("top1_batch_max"));
+  CHECK(!eval(here, {"run/checkpoints/pretrain"}).contains("top1_batch_max"));  // not quantized there
+  CHECK_THAT(here.must({"eval", "run/checkpoints/finetune"}).out,
+             Catch::Contains("4 bits by calibrated scales") &&
+                 Catch::Contains(" %   with the maximum of each batch for activation scales\n"));
+
+  here.train("published");
+  check_error(here, {"eval", "published", "quant.act_scale=calibrated"}, 2,
+              {"has no calibrated layer1.0.relu1.act_scale", "quant.act_scale=batch_max"});
+}
+
 TEST_CASE("eval as text: accuracy, layers, compression on stdout, the rest on stderr") {
   const Workspace here;
   here.train("run");

@@ -34,6 +34,7 @@ class WatchedRanks final : public Communicator {
     handed_over.push_back({device, download_array(backend_, device, count), weight});
     if (watched != nullptr) watched_at_handing.push_back(download_array(backend_, watched, 1).front());
   }
+  void start_maximum(float*, std::size_t) override {}
   void finish_reductions() override {
     for (const HandedOver& part : handed_over)
       was_final = was_final && same_bits(part.values, download_array(backend_, part.place, part.values.size()));
@@ -54,7 +55,8 @@ struct Setup {
   explicit Setup(Backend& backend, Communicator& ranks)
       : test(backend, make_resnet(resnet_20())),
         source(test.memory, tiny_pictures("train", 8), "training"),
-        step(test.memory, test.model, source, plain_input(tiny_input()), {}, 3, 2, ranks) {
+        step(test.memory, test.model, source,
+             {.augment = plain_input(tiny_input()), .rule = {}, .batch_size = 3, .metrics_slots = 2}, ranks) {
     source.begin_epoch({0, 1, 2, 3, 4, 5, 6, 7});
   }
   TestModel test;

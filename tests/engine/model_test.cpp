@@ -67,7 +67,8 @@ TEST_CASE("num_batches_tracked counts the training steps of every norm and survi
   TestModel test(*oracle, tiny());
   ResidentSource source(test.memory, tiny_pictures("counted", 6), "training");
   source.begin_epoch({0, 1, 2, 3, 4, 5});
-  TrainingStep step(test.memory, test.model, source, plain_input(tiny_input()), {}, 2, 1, alone());
+  TrainingStep step(test.memory, test.model, source,
+                    {.augment = plain_input(tiny_input()), .rule = {}, .batch_size = 2, .metrics_slots = 1}, alone());
   for (int i = 0; i < 5; ++i) step.run(2, {.learning_rate = 0.01F});
   const TensorFile file = test.model.save();
   for (const std::string module : {"bn1", "layer1.0.bn2", "layer3.0.downsample.1"})
@@ -86,7 +87,8 @@ TEST_CASE("plain parameters and statistics come back from a file bit for bit") {
     TestModel test(backend, tiny(Activation::pact, 2), {}, start_as_planes());
     ResidentSource source(test.memory, tiny_pictures("trained", 6), "training");
     source.begin_epoch({0, 1, 2, 3, 4, 5});
-    TrainingStep step(test.memory, test.model, source, plain_input(tiny_input()), {}, 6, 1, alone());
+    TrainingStep step(test.memory, test.model, source,
+                      {.augment = plain_input(tiny_input()), .rule = {}, .batch_size = 6, .metrics_slots = 1}, alone());
     for (int i = 0; i < 3; ++i) step.run(6, {.learning_rate = 0.1F});
     const TensorFile file = test.model.save();
     TestModel copy(backend, tiny(Activation::pact, 2), {},

@@ -34,7 +34,9 @@ struct Setup {
     source.begin_epoch(order);
   }
   TrainingStep make_step(int batch_size = kBatch) {
-    return {test_model.memory, test_model.model, source, augmentation(), kRule, batch_size, 5, alone()};
+    const TrainingOptions options{
+        .augment = augmentation(), .rule = kRule, .batch_size = batch_size, .metrics_slots = 5};
+    return {test_model.memory, test_model.model, source, options, alone()};
   }
   /// Weights, statistics and momentum.
   std::vector<HostTensor> state() {

@@ -194,8 +194,12 @@ void TrainingReplay::read_weight_gradients(FirstStep& result) const {
 
 StepMetrics TrainingReplay::run_step(int step) {
   if (further_steps_ == nullptr)
-    further_steps_ = std::make_unique<TrainingStep>(memory_, model_, source_, plain_input(cifar_input()), setup_.rule,
-                                                    setup_.batch, setup_.steps, *alone_);
+    further_steps_ = std::make_unique<TrainingStep>(memory_, model_, source_,
+                                                    TrainingOptions{.augment = plain_input(cifar_input()),
+                                                                    .rule = setup_.rule,
+                                                                    .batch_size = setup_.batch,
+                                                                    .metrics_slots = setup_.steps},
+                                                    *alone_);
   further_steps_->run(
       setup_.batch,
       {.learning_rate = setup_.learning_rate, .first_sample = std::int64_t{step} * setup_.batch, .metrics_slot = step});

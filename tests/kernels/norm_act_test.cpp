@@ -102,6 +102,19 @@ TEST_CASE("the quantizer scales by the largest magnitude and rounds half to even
   });
 }
 
+TEST_CASE("a given activation scale is the quantizer's, and what is larger is clamped to it") {
+  for_each_backend([](Backend& backend) {
+    NormActInputs inputs = identity_inputs({0, 0.4F, 1.5F, 2.6F, 3, 7});
+    inputs.act_scale = {3};  // 2 bits: levels of 1
+    const NormActRule rule{Activation::relu, 2, false, 0.0F};
+    const Outputs outputs = run_norm_act_forward(backend, {6, 1}, rule, inputs);
+    CHECK(outputs.at("y").values == std::vector<double>{0, 0, 2, 3, 3, 3});
+    CHECK(outputs.at("act_scale").values[0] == 3);
+    inputs.act_scale = {0};
+    CHECK(run_norm_act_forward(backend, {6, 1}, rule, inputs).at("y").values == std::vector<double>(6, 0.0));
+  });
+}
+
 TEST_CASE("act_scale is the largest activation over all channels") {
   for_each_backend([](Backend& backend) {
     const auto all = cases::norm_act_cases();

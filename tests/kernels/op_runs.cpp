@@ -55,6 +55,7 @@ struct NormActArguments {
   void* scratch;
   TensorUnit x_unit, shortcut_unit;
   float* y_unit;
+  const float* act_scale;
 };
 
 /// Only forward's y_unit is ever written through a unit.
@@ -81,6 +82,7 @@ NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometr
   arguments.x_unit = place_unit(memory, "x_unit", inputs.x_unit);
   arguments.shortcut_unit = place_unit(memory, "shortcut_unit", inputs.shortcut_unit);
   if (!inputs.x_unit.empty() && rule.act_bits > 0) arguments.y_unit = memory.output<float>("y_unit", 1);
+  if (!inputs.act_scale.empty()) arguments.act_scale = memory.input("given act_scale", inputs.act_scale);
   return arguments;
 }
 
@@ -133,7 +135,8 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
   const void* x = in_place ? y : memory.input("x", geometry.dtype, inputs.x);
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
   backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved, y,
-                            arguments.scratch, arguments.x_unit, arguments.shortcut_unit, arguments.y_unit});
+                            arguments.scratch, arguments.x_unit, arguments.shortcut_unit, arguments.y_unit,
+                            arguments.act_scale, inputs.slice});
   return memory.finish();
 }
 
@@ -145,7 +148,7 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
   backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved,
                             memory.output("y", geometry.dtype, count), arguments.scratch, arguments.x_unit,
-                            arguments.shortcut_unit, arguments.y_unit});
+                            arguments.shortcut_unit, arguments.y_unit, arguments.act_scale, inputs.slice});
 
   const bool in_place = where == Place::in_place;
   void* d_x = in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : memory.output("d_x", geometry.dtype, count);
@@ -163,7 +166,7 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   void* scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
   backend.norm_act_backward({geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
                              d_shortcut, shortcut_mode, gradients, scratch, arguments.x_unit, arguments.shortcut_unit,
-                             arguments.y_unit});
+                             arguments.y_unit, inputs.slice});
   Outputs outputs = memory.finish();
   for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale", "y_unit"}) {
     outputs.erase(forward_output);

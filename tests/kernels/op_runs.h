@@ -17,6 +17,8 @@ Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const 
 struct NormActInputs {
   std::vector<float> x, shortcut, gamma, beta, running_mean, running_var, clip, d_y, d_shortcut_before;
   std::vector<float> x_unit, shortcut_unit;  // [2] and [1], or empty; with units y is stored as levels where quantized
+  std::vector<float> act_scale;              // [1], or empty: max|y|
+  BatchSlice* slice = nullptr;
 };
 /// The shortcut is empty where the case has none. d_y is 0 where z is within 1e-4 of a kink of the activation: there
 /// a backend may rightly take either side.

@@ -42,6 +42,26 @@ void check_outputs_on_grid(Outputs actual, Outputs expected, const std::string& 
   check_outputs(actual, expected);
 }
 
+std::vector<double> levels_before_rounding(Backend& oracle, const cases::NormActCase& c, DType dtype,
+                                           const NormActInputs& inputs, double act_scale) {
+  NormActInputs seen = inputs;
+  seen.x = rounded_to(dtype, inputs.x);
+  seen.shortcut = rounded_to(dtype, inputs.shortcut);
+  NormActRule unquantized = c.rule;
+  unquantized.act_bits = 0;
+  std::vector<double> levels = run_norm_act_forward(oracle, c.geometry(DType::f32), unquantized, seen).at("y").values;
+  const double most = (1 << c.rule.act_bits) - 1;
+  for (double& level : levels) level = std::clamp(level * most / act_scale, -most, most);
+  return levels;
+}
+
+double size_of_d_x_terms(Backend& oracle, const cases::NormActCase& c, DType dtype, const NormActInputs& inputs) {
+  std::vector<double> factor = run_norm_act_forward(oracle, c.geometry(dtype), c.rule, inputs).at("inv_std").values;
+  for (std::size_t channel = 0; channel < factor.size(); ++channel)
+    factor[channel] *= static_cast<double>(inputs.gamma[channel]);
+  return root_mean_square(factor) * root_mean_square({inputs.d_y.begin(), inputs.d_y.end()});
+}
+
 Outputs run_twice(const std::function<Outputs()>& run) {
 #if defined(__SANITIZE_THREAD__)  // looks for races, and takes a hundred times as long
   return run();

@@ -30,6 +30,12 @@ void check_outputs(const Outputs& actual, const Outputs& expected, const std::ma
 void check_outputs_on_grid(Outputs actual, Outputs expected, const std::string& name, const std::vector<double>& levels,
                            const std::vector<double>& steps);
 
+/// y (2^k - 1) / S of norm_act before it is rounded, from the same contents in float32.
+std::vector<double> levels_before_rounding(Backend& oracle, const cases::NormActCase& c, DType dtype,
+                                           const NormActInputs& inputs, double act_scale);
+/// How large the terms of d_x are: with a row or two it is next to nothing, since the three of them cancel.
+double size_of_d_x_terms(Backend& oracle, const cases::NormActCase& c, DType dtype, const NormActInputs& inputs);
+
 /// What `run` returns; it is run once more and has to return the same bits.
 Outputs run_twice(const std::function<Outputs()>& run);
 

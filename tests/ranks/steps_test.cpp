@@ -14,6 +14,8 @@ namespace {
 
 constexpr int kPictures = 24;
 constexpr int kBatch = 10;
+// Of the largest gradient: sums in another order, through the layers of a small network.
+constexpr double kSynchronisedTolerance = 1e-4;
 constexpr SgdRule kRule{.momentum = 0.9F, .weight_decay = 1e-3F};
 
 /// A rank among its equals; it says goodbye only where all has gone well, since the others must not wait for it.
@@ -34,12 +36,19 @@ AugmentRule augmentation() {
 
 /// A small network in bit planes, its pictures, and steps on them.
 struct Training {
-  explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, const std::string& device = "cpu")
+  explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, const std::string& device = "cpu",
+                    bool synchronised = false)
       : backend(make_backend(device, {.threads = 1})),
         test(*backend, make_resnet(tiny_resnet(Activation::pact, 2)), {.max_bits = 8, .alpha = 0.01F},
              start_as_planes(6)),
         source(test.memory, tiny_pictures("train", kPictures), "training"),
-        step(test.memory, test.model, source, augmentation(), kRule, kBatch, 64, ranks) {
+        step(test.memory, test.model, source,
+             {.augment = augmentation(),
+              .rule = kRule,
+              .batch_size = kBatch,
+              .metrics_slots = 64,
+              .synchronised_norms = synchronised},
+             ranks) {
     if (order.empty()) {
       order.resize(kPictures);
       std::iota(order.begin(), order.end(), 0);
@@ -167,6 +176,41 @@ TEST_CASE("worker: slices of the same pictures", "[.worker]") {
   check_close(together.gradients(), to_doubles(single.gradients()), 12 * relative_tolerance(DType::f32));
 }
 
+TEST_CASE("worker: synchronised batch norm", "[.worker]") {
+  // Quantized activations included: their scale is that of the whole batch then.
+  Ranks ranks;
+  Communicator& communicator = *ranks.communicator;
+  for (const int batch : {kBatch, 3, 1}) {
+    INFO("batch of " << batch << ", rank " << communicator.rank());
+    Training together(communicator, {}, "cpu", true);
+    Training single(alone());
+    together.step.run(batch, {.learning_rate = 0});
+    single.step.run(batch, {.learning_rate = 0});
+    check_close(together.gradients(), to_doubles(single.gradients()), kSynchronisedTolerance);
+    check_close(together.statistics(), to_doubles(single.statistics()), relative_tolerance(DType::f32));
+    check_all_have(communicator, together.gradients());
+    check_all_have(communicator, together.statistics());
+    const StepMetrics found = together.step.metrics(0, 1).front();
+    const StepMetrics expected = single.step.metrics(0, 1).front();
+    CHECK(found.samples == batch);
+    CHECK(found.loss_sum == Approx(expected.loss_sum).epsilon(relative_tolerance(DType::f32)));
+    CHECK(found.top1 == expected.top1);
+    if (communicator.world() > 1)
+      CHECK(together.step.reduced_bytes().statistics > together.test.model.states().size_bytes());
+  }
+}
+
+TEST_CASE("worker: synchronised training", "[.worker]") {
+  Ranks ranks;
+  Communicator& communicator = *ranks.communicator;
+  Training together(communicator, {}, "cpu", true);
+  together.train();
+  check_same_on_ranks(communicator, together.state(), "after the test");
+  Training again(communicator, {}, "cpu", true);
+  again.train();
+  CHECK(different_tensors(together.state(), again.state()).empty());
+}
+
 TEST_CASE("worker: the same bits after training", "[.worker]") {
   Ranks ranks;
   Communicator& communicator = *ranks.communicator;
@@ -235,6 +279,16 @@ TEST_CASE("gradients and statistics are those of the whole batch, uneven and emp
 TEST_CASE("where all slices hold the same pictures the gradient is that of a single process") {
   BSQ_NEEDS_RANKS();
   check_on_ranks(GENERATE(2, 4), "worker: slices of the same pictures");
+}
+
+TEST_CASE("with synchronised statistics the gradient is that of a single process") {
+  BSQ_NEEDS_RANKS();
+  check_on_ranks(GENERATE(1, 2, 4), "worker: synchronised batch norm");
+}
+
+TEST_CASE("with synchronised statistics all ranks hold the same bits after twenty steps and a re-quantization") {
+  BSQ_NEEDS_RANKS();
+  check_on_ranks(GENERATE(2, 4), "worker: synchronised training");
 }
 
 TEST_CASE("after twenty steps and a re-quantization all ranks hold the same bits, and evaluate as one") {

@@ -26,8 +26,8 @@ struct NormActScratch {
   double* partials;
   float* scale;  // z = stored x * scale + shift
   float* shift;
-  float* slope;  // d_x = dz * scale + (x - mean) * slope + offset
-  float* offset;
+  float* slope;   // d_x = dz * scale + (x - mean) * slope + offset
+  float* offset;  // behind slope: before either is known, the two together hold what the ranks exchange
   float* chunk_max;
   std::int64_t width;
 };

@@ -1,6 +1,6 @@
 // norm_act backward: one pass for the sums, one that writes dx and d_shortcut; z is recomputed, never stored.
+#include "kernels/batch_slice.h"
 #include "kernels/cpu/simd/norm_act.h"
-
 #include "kernels/cpu/simd/variant.h"
 
 namespace bsq::BSQ_SIMD_NAMESPACE {
@@ -66,9 +66,18 @@ void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratc
   });
 }
 
+/// The coefficients of d_x, from the sums of dz and of dz (x - mean).
+void set_coefficients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units, int channel,
+                      double sum, double projection) {
+  const auto rows = static_cast<double>(args.geometry.rows);
+  const auto inv_std = static_cast<double>(args.saved.inv_std[channel]);
+  const double scale = static_cast<double>(args.parameters.gamma[channel]) * inv_std * static_cast<double>(units.x);
+  scratch.slope[channel] = static_cast<float>(-scale * inv_std * inv_std * projection / rows);
+  scratch.offset[channel] = static_cast<float>(-scale * sum / rows);
+}
+
 /// Parameter gradients and the coefficients of d_x.
 void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
-  const auto rows = static_cast<double>(args.geometry.rows);
   double d_clip = 0;
   for (int channel = 0; channel < args.geometry.channels; ++channel) {
     const double* partial = scratch.partials + channel;
@@ -80,15 +89,26 @@ void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scr
       d_clip += partial[2 * scratch.width];
       partial += kBackwardFields * scratch.width;
     }
-    const auto inv_std = static_cast<double>(args.saved.inv_std[channel]);
-    const auto scale = static_cast<double>(args.parameters.gamma[channel]) * inv_std;
     args.gradients.d_beta[channel] = static_cast<float>(sum);
-    args.gradients.d_gamma[channel] = static_cast<float>(projection * inv_std);
-    const double stored_scale = scale * static_cast<double>(units.x);
-    scratch.slope[channel] = static_cast<float>(-stored_scale * inv_std * inv_std * projection / rows);
-    scratch.offset[channel] = static_cast<float>(-stored_scale * sum / rows);
+    args.gradients.d_gamma[channel] = static_cast<float>(projection * static_cast<double>(args.saved.inv_std[channel]));
+    if (args.slice == nullptr) {
+      set_coefficients(args, scratch, units, channel, sum, projection);
+    } else {
+      scratch.slope[channel] = static_cast<float>(sum);
+      scratch.offset[channel] = static_cast<float>(projection);
+    }
   }
   if (args.gradients.d_clip != nullptr) *args.gradients.d_clip = static_cast<float>(d_clip);
+}
+
+/// The sums of the slice, in place of the coefficients, become those of the batch and then the coefficients.
+void finish_over_all_slices(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
+  for (std::int64_t channel = args.geometry.channels; channel < scratch.width; ++channel)
+    scratch.slope[channel] = scratch.offset[channel] = 0;
+  args.slice->average(scratch.slope, static_cast<std::size_t>(2 * scratch.width));
+  for (int channel = 0; channel < args.geometry.channels; ++channel)
+    set_coefficients(args, scratch, units, channel, static_cast<double>(scratch.slope[channel]),
+                     static_cast<double>(scratch.offset[channel]));
 }
 
 template <typename T, Activation Act>
@@ -125,6 +145,7 @@ void backward(const NormActBackwardArgs& args) {
     fold_normalization(args.parameters, args.saved, channel, units.x, scratch);
   sum_gradients<T, Act>(args, scratch, units);
   finish_gradients(args, scratch, units);
+  if (args.slice != nullptr) finish_over_all_slices(args, scratch, units);
   write_gradients<T, Act>(args, scratch, units);
 }
 

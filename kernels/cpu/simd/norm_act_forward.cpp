@@ -3,8 +3,8 @@
 // With batch statistics: one pass for the moments (and, where there is no shortcut, the extremes of every channel, from
 // which max|y| follows because z is monotone in x), one pass that writes y. With a shortcut and a quantizer max|y|
 // costs a further read.
+#include "kernels/batch_slice.h"
 #include "kernels/cpu/simd/norm_act.h"
-
 #include "kernels/cpu/simd/variant.h"
 
 #include <cmath>
@@ -63,47 +63,86 @@ BSQ_LANES_INLINE float activate_one(const NormActForwardArgs& args, float z) {
   return y > ceiling ? ceiling : y;
 }
 
-/// Statistics, running statistics and the coefficients of z; returns max|y| over the channels' extremes.
+struct ChannelStatistics {
+  double mean;
+  double variance;  // biased; never negative, but a NaN stays one
+};
+
+/// A channel's sums over all chunks.
 template <typename T>
-float finish_statistics(const NormActForwardArgs& args, const NormActScratch& scratch) {
-  const T* x = static_cast<const T*>(args.x);
+ChannelStatistics statistics_of(const NormActForwardArgs& args, const NormActScratch& scratch, int channel) {
+  const double* partial = scratch.partials + channel;
   const auto rows = static_cast<double>(args.geometry.rows);
+  const auto unit = static_cast<double>(value_of(args.x_unit));
+  double sum = 0;
+  double squares = 0;
+  for (std::int64_t chunk = 0; chunk < chunks_of(args.geometry.rows); ++chunk) {
+    sum += partial[0];
+    squares += partial[scratch.width];
+    partial += kForwardFields * scratch.width;
+  }
+  const auto pivot = static_cast<double>(to_float(static_cast<const T*>(args.x) + channel));
+  const double variance = unit * unit * (squares / rows - (sum / rows) * (sum / rows));
+  return {unit * (pivot + sum / rows), variance < 0 ? 0.0 : variance};
+}
+
+/// Saves them and moves the running statistics; `rows`: those that the statistics are of.
+void use_batch_statistics(const NormActForwardArgs& args, const NormActScratch& scratch, int channel,
+                          const ChannelStatistics& found, double rows) {
+  args.saved.mean[channel] = static_cast<float>(found.mean);
+  args.saved.inv_std[channel] =
+      static_cast<float>(1.0 / std::sqrt(found.variance + static_cast<double>(args.rule.epsilon)));
+  const double unbiased = rows > 1 ? found.variance * rows / (rows - 1) : found.variance;
+  float& running_mean = args.parameters.running_mean[channel];
+  float& running_var = args.parameters.running_var[channel];
+  const double momentum = static_cast<double>(args.rule.momentum);
+  running_mean = static_cast<float>((1 - momentum) * static_cast<double>(running_mean) + momentum * found.mean);
+  running_var = static_cast<float>((1 - momentum) * static_cast<double>(running_var) + momentum * unbiased);
+  fold_normalization(args.parameters, args.saved, channel, value_of(args.x_unit), scratch);
+}
+
+/// From the slices' first and second moments about the running mean, which is the same on every rank (METHOD 10).
+template <typename T>
+void use_statistics_of_all_slices(const NormActForwardArgs& args, const NormActScratch& scratch) {
+  float* first = scratch.slope;
+  float* second = scratch.offset;
+  for (std::int64_t i = 0; i < 2 * scratch.width; ++i) first[i] = 0;
+  for (int channel = 0; channel < args.geometry.channels; ++channel) {
+    const ChannelStatistics own = statistics_of<T>(args, scratch, channel);
+    const double offset = own.mean - static_cast<double>(args.parameters.running_mean[channel]);
+    first[channel] = static_cast<float>(offset);
+    second[channel] = static_cast<float>(own.variance + offset * offset);
+  }
+  args.slice->average(first, static_cast<std::size_t>(2 * scratch.width));
+  const auto rows = static_cast<double>(args.slice->rows_of_batch(args.geometry.rows));
+  for (int channel = 0; channel < args.geometry.channels; ++channel) {
+    const auto offset = static_cast<double>(first[channel]);
+    const double variance = static_cast<double>(second[channel]) - offset * offset;
+    const double mean = static_cast<double>(args.parameters.running_mean[channel]) + offset;
+    use_batch_statistics(args, scratch, channel, {mean, variance < 0 ? 0.0 : variance}, rows);
+  }
+}
+
+/// max|y| of a tensor without shortcut: z is monotone in x, so it lies at an extreme of a channel.
+template <typename T>
+float largest_at_extremes(const NormActForwardArgs& args, const NormActScratch& scratch) {
   const std::int64_t width = scratch.width;
-  const float unit = value_of(args.x_unit);
-  const auto wide_unit = static_cast<double>(unit);
   float largest = 0;
   for (int channel = 0; channel < args.geometry.channels; ++channel) {
     const double* partial = scratch.partials + channel;
-    double sum = 0;
-    double squares = 0;
     double lowest = partial[2 * width];
     double highest = partial[3 * width];
     for (std::int64_t chunk = 0; chunk < chunks_of(args.geometry.rows); ++chunk, partial += kForwardFields * width) {
-      sum += partial[0];
-      squares += partial[width];
       lowest = partial[2 * width] < lowest ? partial[2 * width] : lowest;
       highest = partial[3 * width] > highest ? partial[3 * width] : highest;
     }
-    const auto pivot = static_cast<double>(to_float(x + channel));
-    const double mean = wide_unit * (pivot + sum / rows);
-    const double raw_variance = wide_unit * wide_unit * (squares / rows - (sum / rows) * (sum / rows));
-    const double variance = raw_variance < 0 ? 0.0 : raw_variance;  // NaN stays NaN
-    const double inv_std = 1.0 / std::sqrt(variance + static_cast<double>(args.rule.epsilon));
-    args.saved.mean[channel] = static_cast<float>(mean);
-    args.saved.inv_std[channel] = static_cast<float>(inv_std);
-    const double unbiased = rows > 1 ? variance * rows / (rows - 1) : variance;
-    float& running_mean = args.parameters.running_mean[channel];
-    float& running_var = args.parameters.running_var[channel];
-    const double momentum = static_cast<double>(args.rule.momentum);
-    running_mean = static_cast<float>((1 - momentum) * static_cast<double>(running_mean) + momentum * mean);
-    running_var = static_cast<float>((1 - momentum) * static_cast<double>(running_var) + momentum * unbiased);
-    fold_normalization(args.parameters, args.saved, channel, unit, scratch);
-    const float scale = scratch.scale[channel];
-    const float shift = scratch.shift[channel];
-    const float at_low = activate_one(args, static_cast<float>(lowest + pivot) * scale + shift);
-    const float at_high = activate_one(args, static_cast<float>(highest + pivot) * scale + shift);
-    largest = at_low > largest ? at_low : largest;
-    largest = at_high > largest ? at_high : largest;
+    const auto pivot = static_cast<double>(to_float(static_cast<const T*>(args.x) + channel));
+    const double extremes[] = {lowest, highest};
+    for (const double extreme : extremes) {
+      const float x = static_cast<float>(extreme + pivot);
+      const float y = activate_one(args, x * scratch.scale[channel] + scratch.shift[channel]);
+      largest = y > largest ? y : largest;
+    }
   }
   return largest;
 }
@@ -167,13 +206,15 @@ void write_activations(const NormActForwardArgs& args, const NormActScratch& scr
   const float from_level = representable ? act_scale / levels : 0.0F;
   if (args.y_unit != nullptr) *args.y_unit = from_level;
   const float stored_level = args.y_unit != nullptr ? 1.0F : from_level;
+  const FloatLanes limit = broadcast(act_scale);
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
     const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
       const std::int64_t index = row * channels + tile.channel;
       FloatLanes result = activation_at<T, Act, Full>(args, index, tile.count, scale, shift, shortcut_unit, clip);
-      if constexpr (Quantize) result = round_half_even(result * to_level) * stored_level;
+      if constexpr (Quantize)
+        result = round_half_even(at_least(at_most(result, limit), -limit) * to_level) * stored_level;
       store_lanes<Full>(y + index, result, tile.count);
     }
   });
@@ -182,17 +223,27 @@ void write_activations(const NormActForwardArgs& args, const NormActScratch& scr
 template <typename T, Activation Act>
 void forward(const NormActForwardArgs& args) {
   const NormActScratch scratch = carve_scratch(args.scratch, args.geometry);
-  float largest = 0;
-  if (args.rule.batch_statistics) {
-    sum_moments<T>(args, scratch);
-    largest = finish_statistics<T>(args, scratch);
-  } else {
+  const bool synchronised = args.rule.batch_statistics && args.slice != nullptr;
+  if (args.rule.batch_statistics) sum_moments<T>(args, scratch);
+  if (synchronised)
+    use_statistics_of_all_slices<T>(args, scratch);
+  else if (args.rule.batch_statistics)
+    for (int channel = 0; channel < args.geometry.channels; ++channel)
+      use_batch_statistics(args, scratch, channel, statistics_of<T>(args, scratch, channel),
+                           static_cast<double>(args.geometry.rows));
+  else
     use_running_statistics(args, scratch);
-  }
   if (args.rule.act_bits == 0) return write_activations<T, Act, false>(args, scratch, 0.0F);
-  const bool extremes_suffice = args.rule.batch_statistics && args.shortcut == nullptr;
-  *args.saved.act_scale = extremes_suffice ? largest : largest_activation<T, Act>(args, scratch);
-  write_activations<T, Act, true>(args, scratch, *args.saved.act_scale);
+
+  float& act_scale = *args.saved.act_scale;
+  if (args.act_scale != nullptr)
+    act_scale = *args.act_scale;
+  else if (args.rule.batch_statistics && args.shortcut == nullptr)
+    act_scale = largest_at_extremes<T>(args, scratch);
+  else
+    act_scale = largest_activation<T, Act>(args, scratch);
+  if (synchronised && args.act_scale == nullptr) args.slice->maximum(&act_scale, 1);
+  write_activations<T, Act, true>(args, scratch, act_scale);
 }
 
 }  // namespace
