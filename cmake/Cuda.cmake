@@ -1,5 +1,6 @@
 # CUDA, where it is found: compiles kernels/cuda/*.cu with nvcc. Sets
 #   BSQ_HAVE_CUDA          whether all the plug-in needs is there: nvcc, cuBLAS, cuDNN
+#   BSQ_NCCL_SOURCE        kernels/cuda/nccl.cpp, or what takes its place where NCCL is not found
 #   BSQ_CUDA_INCLUDE_DIR   CUDA's headers, which the emulated tests need even without nvcc; empty where there are none
 set(BSQ_CUDA AUTO CACHE STRING "the CUDA backend: AUTO (where CUDA is found), ON (an error where it is not) or OFF")
 set_property(CACHE BSQ_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -9,6 +10,11 @@ set(BSQ_HAVE_CUDA OFF)
 include(${CMAKE_CURRENT_LIST_DIR}/NvidiaHints.cmake)
 find_path(BSQ_CUDA_INCLUDE_DIR NAMES cuda_runtime_api.h HINTS ${BSQ_NVIDIA_HINTS} PATH_SUFFIXES include)
 mark_as_advanced(BSQ_CUDA_INCLUDE_DIR)
+find_package(NCCL 2 QUIET)
+set(BSQ_NCCL_SOURCE ${CMAKE_SOURCE_DIR}/kernels/cuda/no_nccl.cpp)
+if(NCCL_FOUND)
+  set(BSQ_NCCL_SOURCE ${CMAKE_SOURCE_DIR}/kernels/cuda/nccl.cpp)
+endif()
 
 if(BSQ_CUDA STREQUAL "OFF")
   message(STATUS "bsq: CUDA backend: off (BSQ_CUDA=OFF)")
@@ -44,7 +50,6 @@ if(CMAKE_CUDA_COMPILER)
   endif()
   find_package(CUDAToolkit QUIET)
   find_package(CUDNN 9 QUIET)
-  find_package(NCCL 2 QUIET)
   if(NOT TARGET CUDA::cublas)
     list(APPEND missing cuBLAS)
   endif()
@@ -99,13 +104,20 @@ if(NOT BSQ_HAVE_CUDA)
   return()
 endif()
 file(GLOB plugin_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cpp)
-add_library(bsq_cuda MODULE ${plugin_sources})
+list(FILTER plugin_sources EXCLUDE REGEX "/(no_)?nccl\\.cpp$")
+add_library(bsq_cuda MODULE ${plugin_sources} ${BSQ_NCCL_SOURCE})
 target_link_libraries(bsq_cuda PRIVATE bsq_options bsq_cuda_kernels fmt::fmt CUDA::cudart_static CUDA::cublas
-                      CUDNN::cudnn)
+                      CUDNN::cudnn ${CMAKE_DL_LIBS})
+if(NCCL_FOUND)  # loaded, not linked
+  target_include_directories(bsq_cuda SYSTEM PRIVATE ${NCCL_INCLUDE_DIR})
+endif()
 target_link_options(bsq_cuda PRIVATE -Wl,--no-undefined)
 # Where CUDA's libraries are: beside the plug-in, or where they were found. CMake takes its folder for one the system knows.
 set(rpath "$ORIGIN")
-foreach(library IN ITEMS ${CUDA_cublas_LIBRARY} ${CUDNN_LIBRARY})
+foreach(library IN ITEMS ${CUDA_cublas_LIBRARY} ${CUDNN_LIBRARY} ${NCCL_LIBRARY})
+  if(NOT library)  # no NCCL
+    continue()
+  endif()
   cmake_path(GET library PARENT_PATH folder)
   list(APPEND rpath ${folder})
 endforeach()

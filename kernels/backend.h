@@ -11,6 +11,7 @@
 // Numbers as in "METHOD 6" refer to kernels/METHOD.md.
 #pragma once
 
+#include "kernels/communicator.h"
 #include "kernels/operation_args.h"
 
 #include <chrono>
@@ -50,6 +51,12 @@ class Backend {
   virtual std::vector<std::string> notes() const { return {}; }
   /// Whether convolutions can run in `precision` here; on false `why` says what is missing.
   virtual bool supports(Precision precision, std::string& why) const = 0;
+
+  /// `ranks` as they reach the memory of this device: reductions become operations like those below, everything else
+  /// stays as it is. To be called by all ranks; both outlive what it returns. Throws Error(device).
+  virtual std::unique_ptr<Communicator> connect(Communicator& ranks) {
+    return std::make_unique<ForwardingCommunicator>(ranks);  // device memory is host memory
+  }
 
   // ---- memory -------------------------------------------------------------------------------------------------
   /// Throws Error(device) naming what was wanted and what is free.
@@ -165,6 +172,7 @@ class Backend {
 /// What make_backend needs to know. `threads` = 0 means all cores the process may use.
 struct BackendOptions {
   int threads = 0;
+  int local_rank = 0;       // which of the devices that this process sees, counted round
   bool allow_tf32 = false;  // float32 products may round their operands to tf32: Precision::tf32
 };
 

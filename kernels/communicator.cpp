@@ -19,10 +19,4 @@ std::unique_ptr<Communicator> make_communicator() {
   return communicator;
 }
 
-void check_reaches(const Communicator& communicator, const Backend& backend) {
-  if (communicator.world() > 1 && backend.name() == "cuda")
-    fail(ErrorKind::device, "device: cuda: {} ranks on GPUs need NCCL, which bsq does not use yet; set device: cpu",
-         communicator.world());
-}
-
 }  // namespace bsq

@@ -1,8 +1,8 @@
 // The slice of a batch that a rank of several has.
 #pragma once
 
+#include "kernels/backend.h"
 #include "kernels/batch_slice.h"
-#include "kernels/communicator.h"
 
 namespace bsq {
 

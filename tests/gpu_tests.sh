@@ -31,7 +31,7 @@ run() { # PROGRAM ARGUMENT ...: a name that matches no test is an error, which C
 
 case $part in
   kernels) # what is not parity; those of gradient_test are the oracle's own but for one
-    run bsq_kernels_tests "$(tagged augment_test bf16_test fixed_test integer_test loss_test memory_test norm_act_test \
+    run bsq_kernels_tests "$(tagged augment_test bf16_test communicator_test fixed_test integer_test loss_test memory_test norm_act_test \
       planes_test),an accumulated gradient*" -# "$@" ;;
   parity)
     run bsq_kernels_tests "$(tagged parity_{augment,conv,fixed,head,norm_act,planes,sgd,tf32}_test)" -# "$@" ;;

@@ -186,13 +186,14 @@ class TrainRun {
                               data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
                               config_.data.kind));
     const auto backend = open_device(config_, console_, ranks_);
-    if (ranks_.world() > 1) console_.info(ranks_text());
+    const auto connected = ranks_.world() > 1 ? backend->connect(ranks_) : nullptr;
+    if (connected) console_.info(ranks_text(*connected));
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,
                                     .make_network = network_factory(config_, data.train),
                                     .metadata = model_metadata(config_, data.train),
                                     .init = std::move(init),
-                                    .communicator = ranks_});
+                                    .communicator = connected ? *connected : ranks_});
     if (options_.dry_run) {
       for (const std::string& line : experiment.dry_run()) fmt::print("{}\n", line);
       return 0;
@@ -203,14 +204,14 @@ class TrainRun {
   }
 
  private:
-  std::string ranks_text() const {
+  std::string ranks_text(const Communicator& connected) const {
     const int batch = config_.data.batch_size;
     const std::int64_t largest = slice_of(batch, 0, ranks_.world()).count;
     const std::int64_t smallest = slice_of(batch, ranks_.world() - 1, ranks_.world()).count;
     return fmt::format(
         "ranks: {} processes ({}); a batch of {} images is {} a rank; batch norm and activation scales are of a rank's "
         "own images, the learning rate is as configured",
-        ranks_.world(), ranks_.describe(), batch,
+        ranks_.world(), connected.describe(), batch,
         smallest == largest ? std::to_string(largest) : fmt::format("{} or {}", smallest, largest));
   }
 

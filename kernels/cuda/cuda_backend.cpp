@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/kernels.h"
+#include "kernels/cuda/nccl_communicator.h"
 #include "kernels/error.h"
 
 namespace bsq::cuda {
@@ -29,28 +30,6 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
-/// A point in a stream.
-class Event final : public Milestone {
- public:
-  /// cudaEventDefault: with the time on the device's clock; cudaEventDisableTiming: without, which costs less.
-  explicit Event(unsigned flags) { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, flags)); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  ~Event() override { cudaEventDestroy(event_); }
-  cudaEvent_t get() const { return event_; }
-  void record(cudaStream_t stream) { BSQ_CUDA_CHECK(cudaEventRecord(event_, stream)); }
-  /// Waits for this event.
-  double seconds_since(const Event& earlier) const {
-    BSQ_CUDA_CHECK(cudaEventSynchronize(event_));
-    float milliseconds = 0;
-    BSQ_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, earlier.event_, event_));
-    return double{milliseconds} / 1e3;
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
 /// The device that the next calls mean, made current.
 cudaDeviceProp select_device(int device) {
   BSQ_CUDA_CHECK(cudaSetDevice(device));
@@ -61,15 +40,8 @@ cudaDeviceProp select_device(int device) {
 
 }  // namespace
 
-Stream::Stream() {
-  BSQ_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-}
-
-Stream::~Stream() {
-  cudaStreamDestroy(stream_);
-}
-
-CudaBackend::CudaBackend(int device, const MathFactory& make_math) : properties_(select_device(device)) {
+CudaBackend::CudaBackend(int device, const MathFactory& make_math)
+    : device_(device), properties_(select_device(device)) {
   if (compute_capability() < kOldestCapability)
     fail(ErrorKind::device,
          "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; choose another GPU with CUDA_VISIBLE_DEVICES, "
@@ -85,6 +57,10 @@ std::string CudaBackend::describe() const {
 
 bool CudaBackend::supports(Precision /*precision*/, std::string& /*why*/) const {
   return true;  // the oldest device that is taken has tensor cores for all of them
+}
+
+std::unique_ptr<Communicator> CudaBackend::connect(Communicator& ranks) {
+  return make_nccl_communicator(ranks, device_, stream_.get());
 }
 
 // ---- memory ---------------------------------------------------------------------------------------------------------
@@ -128,7 +104,7 @@ std::unique_ptr<Milestone> CudaBackend::milestone() {
 }
 
 void CudaBackend::download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) {
-  BSQ_CUDA_CHECK(cudaStreamWaitEvent(copies_.get(), dynamic_cast<const Event&>(milestone).get(), 0));
+  dynamic_cast<const Event&>(milestone).hold_back(copies_.get());
   BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, copies_.get()));
   BSQ_CUDA_CHECK(cudaStreamSynchronize(copies_.get()));
 }
@@ -143,7 +119,8 @@ void CudaBackend::synchronize() {
 
 std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue) {
   cudaGraph_t graph = nullptr;
-  BSQ_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeGlobal));
+  // Of this thread: those of NCCL allocate when they like.
+  BSQ_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
   try {
     enqueue();
   } catch (...) {  // the stream must not stay in capture

@@ -3,23 +3,11 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/dense_math.h"
+#include "kernels/cuda/stream.h"
 
 #include <cuda_runtime_api.h>
 
 namespace bsq::cuda {
-
-/// A CUDA stream of its own, not synchronised with the default one.
-class Stream {
- public:
-  Stream();
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  ~Stream();
-  cudaStream_t get() const { return stream_; }
-
- private:
-  cudaStream_t stream_ = nullptr;
-};
 
 class CudaBackend final : public Backend {
  public:
@@ -33,6 +21,8 @@ class CudaBackend final : public Backend {
   std::vector<std::string> notes() const override { return math_->notes(); }
   /// All.
   bool supports(Precision precision, std::string& why) const override;
+  /// By NCCL.
+  std::unique_ptr<Communicator> connect(Communicator& ranks) override;
 
   void* allocate(std::size_t size_bytes) override;
   void release(void* data) noexcept override;
@@ -83,6 +73,7 @@ class CudaBackend final : public Backend {
  private:
   int compute_capability() const { return properties_.major * 10 + properties_.minor; }
 
+  int device_;
   cudaDeviceProp properties_;
   Stream stream_;
   Stream copies_;  // of download_after, beside the work

@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/nccl.h"
 #include "kernels/error.h"
 
 namespace bsq::cuda {
@@ -34,9 +35,19 @@ int count_devices() {
   fail(ErrorKind::device, "device: cuda: {}", explain(status, "see what nvidia-smi says, or set device: cpu"));
 }
 
+/// "NCCL 2.28.9", or why there is none.
+std::string describe_nccl() {
+  try {
+    return "NCCL " + nccl_version();
+  } catch (const Error& error) {
+    return fmt::format("no NCCL, which several ranks need: {}", error.what());
+  }
+}
+
 std::string describe() {
   const int count = count_devices();
-  std::string text = fmt::format("driver for CUDA {}, {}", version_text(driver_version()), vendor_versions());
+  std::string text =
+      fmt::format("driver for CUDA {}, {}\n{}", version_text(driver_version()), vendor_versions(), describe_nccl());
   for (int device = 0; device < count; ++device) {
     cudaDeviceProp properties{};
     BSQ_CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
@@ -47,9 +58,9 @@ std::string describe() {
 }
 
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
-  count_devices();
-  return std::make_unique<CudaBackend>(
-      /*device=*/0, [&](cudaStream_t stream) { return make_vendor_math(stream, options.allow_tf32); });
+  return std::make_unique<CudaBackend>(options.local_rank % count_devices(), [&](cudaStream_t stream) {
+    return make_vendor_math(stream, options.allow_tf32);
+  });
 }
 
 }  // namespace

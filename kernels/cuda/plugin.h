@@ -10,8 +10,8 @@
 
 namespace bsq::cuda {
 
-/// Counted up whenever this file or backend.h changes what passes between the two.
-constexpr int kPluginAbi = 6;
+/// Counted up whenever this file, backend.h or communicator.h changes what passes between the two.
+constexpr int kPluginAbi = 7;
 
 struct Plugin {
   int abi = kPluginAbi;

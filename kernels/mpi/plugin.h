@@ -11,7 +11,7 @@
 namespace bsq::mpi {
 
 /// Counted up whenever this file or communicator.h changes what passes between the two.
-constexpr int kPluginAbi = 2;
+constexpr int kPluginAbi = 3;
 
 struct Plugin {
   int abi = kPluginAbi;

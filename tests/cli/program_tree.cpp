@@ -15,11 +15,8 @@ ProgramTree::ProgramTree() {
   std::string name = stand_in("tree-XXXXXX").string();
   REQUIRE(::mkdtemp(name.data()) != nullptr);
   path_ = fs::canonical(name);
-  fs::create_directories(path_ / "bin");
   fs::create_directories(path_ / "lib");
-  std::error_code not_linked;
-  fs::create_hard_link(BSQ_PROGRAM, path_ / "bin" / "bsq", not_linked);
-  if (not_linked) fs::copy_file(BSQ_PROGRAM, path_ / "bin" / "bsq");
+  with_file("bin", BSQ_PROGRAM);
 }
 
 ProgramTree::~ProgramTree() {
@@ -32,6 +29,14 @@ ProgramTree& ProgramTree::with_plugin(const fs::path& library) {
   return *this;
 }
 
+ProgramTree& ProgramTree::with_file(const std::string& folder, const fs::path& file) {
+  fs::create_directories(path_ / folder);
+  std::error_code not_linked;
+  fs::create_hard_link(file, path_ / folder / file.filename(), not_linked);
+  if (not_linked) fs::copy_file(file, path_ / folder / file.filename());
+  return *this;
+}
+
 ProgramTree& ProgramTree::with_variable(const std::string& name, const std::string& value) {
   environment_[name] = value;
   return *this;
@@ -39,7 +44,7 @@ ProgramTree& ProgramTree::with_variable(const std::string& name, const std::stri
 
 Setup ProgramTree::setup(const Workspace& here) const {
   Setup setup = here.setup();
-  setup.program = path_ / "bin" / "bsq";
+  setup.program = program();
   setup.environment = environment_;
   return setup;
 }

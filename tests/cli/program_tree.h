@@ -22,6 +22,9 @@ class ProgramTree {
   /// Where bsq looks for its CUDA library.
   fs::path plugin() const { return path_ / "lib" / "libbsq_cuda.so"; }
   ProgramTree& with_plugin(const fs::path& library);
+  /// Another library beside the program, or another program.
+  ProgramTree& with_file(const std::string& folder, const fs::path& file);
+  fs::path program(const std::string& name = "bsq") const { return path_ / "bin" / name; }
   ProgramTree& with_variable(const std::string& name, const std::string& value);
   Setup setup(const Workspace& here) const;
   Outcome run(const Workspace& here, const Words& words) const { return test::run(words, setup(here)); }

@@ -1,21 +1,15 @@
 // The runtime's stand-in refuses what CUDA refuses, and captured graphs replay.
 #include "kernels/cuda/port.h"
+#include "kernels/cuda/stream.h"
 #include "tests/cuda_on_host/device_array.h"
 #include "tests/support/catch.h"
 
 namespace bsq::test {
 namespace {
 
-class Stream {
- public:
-  Stream() { BSQ_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  ~Stream() { cudaStreamDestroy(stream_); }
-  operator cudaStream_t() const { return stream_; }
-
- private:
-  cudaStream_t stream_ = nullptr;
+/// For calls of CUDA.
+struct Stream : cuda::Stream {
+  operator cudaStream_t() const { return get(); }
 };
 
 __global__ void add(int* values, const int* increment) {
@@ -148,6 +142,89 @@ TEST_CASE("a call that a capture does not allow fails, and the capture with it")
   cudaGraph_t graph = nullptr;
   CHECK(cudaStreamEndCapture(stream, &graph) == cudaErrorIllegalState);  // none has begun
   CHECK(cudaGetLastError() == cudaErrorIllegalState);
+}
+
+TEST_CASE("a stream that waits for a captured one is captured with it, and must be waited for") {
+  const Stream stream;
+  const Stream aside;
+  const cuda::Event fork(cudaEventDisableTiming);
+  const cuda::Event join(cudaEventDisableTiming);
+  const DeviceArray<int> values(std::vector<int>(1, 0));
+  const DeviceArray<int> copy(1);
+  const DeviceArray<int> increment(std::vector<int>{1});
+  const auto copy_aside = [&](cudaStream_t on) {
+    return cudaMemcpyAsync(copy.data(), values.data(), sizeof(int), cudaMemcpyDeviceToDevice, on);
+  };
+  cudaGraph_t graph = nullptr;
+  for (const bool joins : {false, true}) {
+    INFO(joins);
+    REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+    cuda::launch(add, 1, 1, 0, stream, values.data(), increment.data());
+    REQUIRE(cudaEventRecord(fork.get(), stream) == cudaSuccess);
+    REQUIRE(cudaStreamWaitEvent(aside, fork.get(), 0) == cudaSuccess);
+    REQUIRE(copy_aside(aside) == cudaSuccess);
+    if (joins) {
+      REQUIRE(cudaEventRecord(join.get(), aside) == cudaSuccess);
+      REQUIRE(cudaStreamWaitEvent(stream, join.get(), 0) == cudaSuccess);
+    }
+    cuda::launch(add, 1, 1, 0, stream, values.data(), increment.data());
+    CHECK(cudaStreamEndCapture(stream, &graph) == (joins ? cudaSuccess : cudaErrorStreamCaptureUnjoined));
+  }
+  cudaGraphExec_t executable = nullptr;
+  REQUIRE(cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess);
+  REQUIRE(cudaGraphDestroy(graph) == cudaSuccess);
+  for (const int first : {1, 3}) {
+    REQUIRE(cudaGraphLaunch(executable, stream) == cudaSuccess);
+    CHECK(copy.get() == std::vector<int>{first});
+    CHECK(values.get() == std::vector<int>{first + 1});
+  }
+  REQUIRE(cudaGraphExecDestroy(executable) == cudaSuccess);
+  CHECK(copy_aside(aside) == cudaSuccess);  // no longer captured
+  CHECK(copy.get() == values.get());
+  CHECK(cudaStreamWaitEvent(stream, join.get(), 0) == cudaErrorCapturedEvent);
+  CHECK(cudaGetLastError() == cudaErrorCapturedEvent);
+}
+
+TEST_CASE("work that a captured graph does not wait for comes late or early, as tests want it") {
+  const Stream stream;
+  const Stream aside;
+  const cuda::Event fork(cudaEventDisableTiming);
+  const cuda::Event join(cudaEventDisableTiming);
+  for (const bool aside_first : {false, true}) {
+    INFO(aside_first);
+    cuda_on_host::set_device({.aside_first = aside_first});
+    const DeviceArray<int> values(std::vector<int>(1, 0));
+    const DeviceArray<int> copy(1);
+    const DeviceArray<int> increment(std::vector<int>{1});
+    REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+    REQUIRE(cudaEventRecord(fork.get(), stream) == cudaSuccess);
+    REQUIRE(cudaStreamWaitEvent(aside, fork.get(), 0) == cudaSuccess);
+    cuda::launch(add, 1, 1, 0, stream, values.data(), increment.data());
+    REQUIRE(cudaMemcpyAsync(copy.data(), values.data(), sizeof(int), cudaMemcpyDeviceToDevice, aside) == cudaSuccess);
+    REQUIRE(cudaEventRecord(join.get(), aside) == cudaSuccess);
+    REQUIRE(cudaStreamWaitEvent(stream, join.get(), 0) == cudaSuccess);
+    cudaGraph_t graph = nullptr;
+    REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+    cudaGraphExec_t executable = nullptr;
+    REQUIRE(cudaGraphInstantiate(&executable, graph, 0) == cudaSuccess);
+    REQUIRE(cudaGraphDestroy(graph) == cudaSuccess);
+    REQUIRE(cudaGraphLaunch(executable, stream) == cudaSuccess);
+    CHECK(copy.get() == std::vector<int>{aside_first ? 0 : 1});
+    REQUIRE(cudaGraphExecDestroy(executable) == cudaSuccess);
+  }
+  cuda_on_host::set_device({});
+}
+
+TEST_CASE("a captured stream does not wait for what lies outside of the capture") {
+  const Stream stream;
+  const Stream aside;
+  const cuda::Event outside(cudaEventDisableTiming);
+  REQUIRE(cudaEventRecord(outside.get(), aside) == cudaSuccess);
+  REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal) == cudaSuccess);
+  CHECK(cudaStreamWaitEvent(stream, outside.get(), 0) == cudaErrorStreamCaptureIsolation);
+  cudaGraph_t graph = nullptr;
+  CHECK(cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureInvalidated);
+  CHECK(cudaGetLastError() == cudaErrorStreamCaptureInvalidated);
 }
 
 }  // namespace

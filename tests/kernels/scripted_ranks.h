@@ -3,7 +3,7 @@
 // that after as many rounds as there are calls all are right.
 #pragma once
 
-#include "kernels/communicator.h"
+#include "kernels/backend.h"
 
 #include <algorithm>
 #include <cstdlib>

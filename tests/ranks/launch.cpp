@@ -67,8 +67,8 @@ Setup mpirun_setup(const fs::path& folder) {
   return setup;
 }
 
-Words ranks_of_bsq(int ranks, const Words& words) {
-  Words all = {"-np", std::to_string(ranks), BSQ_PROGRAM};
+Words ranks_of_bsq(int ranks, const Words& words, const fs::path& program) {
+  Words all = {"-np", std::to_string(ranks), program};
   all.insert(all.end(), words.begin(), words.end());
   return all;
 }
@@ -89,10 +89,9 @@ pid_t process_of_rank(const Program& mpirun, int rank) {
   return -1;
 }
 
-void check_on_ranks(int ranks, const std::string& hidden_test) {
+void check_on_ranks(int ranks, const std::string& hidden_test, const Setup& setup, const fs::path& program) {
   INFO(hidden_test << ", on " << ranks << " ranks");
-  const std::string self = fs::read_symlink("/proc/self/exe").string();
-  const Outcome outcome = run({"-np", std::to_string(ranks), self, hidden_test}, mpirun_setup("."));
+  const Outcome outcome = run(ranks_of_bsq(ranks, {hidden_test}, program), setup);
   INFO(outcome.out << outcome.err);
   CHECK(outcome.exit_code == 0);
   std::size_t passed = 0;

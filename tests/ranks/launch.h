@@ -16,7 +16,7 @@ std::string why_no_ranks();
 Setup mpirun_setup(const std::filesystem::path& folder);
 
 /// `-np N bsq words...`, the words of mpirun.
-Words ranks_of_bsq(int ranks, const Words& words);
+Words ranks_of_bsq(int ranks, const Words& words, const std::filesystem::path& program = BSQ_PROGRAM);
 
 /// Runs them to their end.
 Outcome run_ranks(int ranks, const Words& words, const std::filesystem::path& folder);
@@ -24,8 +24,10 @@ Outcome run_ranks(int ranks, const Words& words, const std::filesystem::path& fo
 /// The process of a rank that runs under this mpirun, or -1 while there is none.
 pid_t process_of_rank(const Program& mpirun, int rank);
 
-/// Runs a hidden test of this program on every rank; fails the test that calls it where one of them fails.
-void check_on_ranks(int ranks, const std::string& hidden_test);
+/// Runs a hidden test of this program, or of a copy of it, on every rank; fails the test that calls it where one of
+/// them fails.
+void check_on_ranks(int ranks, const std::string& hidden_test, const Setup& setup = mpirun_setup("."),
+                    const std::filesystem::path& program = std::filesystem::read_symlink("/proc/self/exe"));
 
 }  // namespace bsq::test
 

@@ -6,6 +6,7 @@
 #include "kernels/error.h"
 #include "tests/engine/engine_support.h"
 #include "tests/ranks/launch.h"
+#include "tests/support/backends.h"
 
 #include <numeric>
 
@@ -36,9 +37,9 @@ AugmentRule augmentation() {
 
 /// A small network in bit planes, its pictures, and steps on them.
 struct Training {
-  explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, const std::string& device = "cpu",
-                    bool synchronised = false)
-      : backend(make_backend(device, {.threads = 1})),
+  explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, bool synchronised = false)
+      : backend(make_backend(tests_gpu() ? "cuda" : "cpu", {.threads = 1, .local_rank = ranks.local_rank()})),
+        connected(ranks.world() > 1 ? backend->connect(ranks) : nullptr),
         test(*backend, make_resnet(tiny_resnet(Activation::pact, 2)), {.max_bits = 8, .alpha = 0.01F},
              start_as_planes(6)),
         source(test.memory, tiny_pictures("train", kPictures), "training"),
@@ -48,7 +49,7 @@ struct Training {
               .batch_size = kBatch,
               .metrics_slots = 64,
               .synchronised_norms = synchronised},
-             ranks) {
+             connected ? *connected : ranks) {
     if (order.empty()) {
       order.resize(kPictures);
       std::iota(order.begin(), order.end(), 0);
@@ -88,6 +89,7 @@ struct Training {
   }
 
   std::unique_ptr<Backend> backend;
+  std::unique_ptr<Communicator> connected;
   TestModel test;
   ResidentSource source;
   TrainingStep step;
@@ -182,7 +184,7 @@ TEST_CASE("worker: synchronised batch norm", "[.worker]") {
   Communicator& communicator = *ranks.communicator;
   for (const int batch : {kBatch, 3, 1}) {
     INFO("batch of " << batch << ", rank " << communicator.rank());
-    Training together(communicator, {}, "cpu", true);
+    Training together(communicator, {}, true);
     Training single(alone());
     together.step.run(batch, {.learning_rate = 0});
     single.step.run(batch, {.learning_rate = 0});
@@ -203,10 +205,10 @@ TEST_CASE("worker: synchronised batch norm", "[.worker]") {
 TEST_CASE("worker: synchronised training", "[.worker]") {
   Ranks ranks;
   Communicator& communicator = *ranks.communicator;
-  Training together(communicator, {}, "cpu", true);
+  Training together(communicator, {}, true);
   together.train();
   check_same_on_ranks(communicator, together.state(), "after the test");
-  Training again(communicator, {}, "cpu", true);
+  Training again(communicator, {}, true);
   again.train();
   CHECK(different_tensors(together.state(), again.state()).empty());
 }

@@ -11,11 +11,13 @@ namespace bsq::cuda_on_host {
 
 struct Device {
   int count = 1;
+  int first_uuid = 1;  // of the devices, counted up: processes with the same number see the same ones
   int capability = 90;
   std::size_t memory_mib = 16384;
-  std::string fails = {};  // this call, "cudaMalloc", always fails
-  int error = 0;           // so: a cudaError_t
-  int good_grids = -1;     // so many kernels run, the next one loses the device by an illegal access; -1: all run
+  std::string fails = {};    // this call, "cudaMalloc", always fails
+  int error = 0;             // so: a cudaError_t
+  int good_grids = -1;       // so many kernels run, the next one loses the device by an illegal access; -1: all run
+  bool aside_first = false;  // where a graph leaves it open, what streams other than its first do comes first, or last
 };
 
 const Device& device();

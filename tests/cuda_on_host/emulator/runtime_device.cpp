@@ -39,6 +39,11 @@ constexpr std::array kErrors = {
               "operation failed due to a previous error during capture"},
     ErrorText{cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",
               "operation would make the legacy stream depend on a capturing blocking stream"},
+    ErrorText{cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined", "capturing stream has unjoined work"},
+    ErrorText{cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
+              "dependency created on uncaptured work in another stream"},
+    ErrorText{cudaErrorCapturedEvent, "cudaErrorCapturedEvent",
+              "operation not permitted on an event last recorded in a capturing stream"},
 };
 
 const ErrorText& text_of(cudaError_t status) {
@@ -112,6 +117,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   if (!is_device(index)) return remember(cudaErrorInvalidDevice);
   *properties = {};
   std::strcpy(properties->name, "CUDA on host");
+  properties->uuid.bytes[0] = static_cast<char>(device().first_uuid + index);
   properties->major = device().capability / 10;
   properties->minor = device().capability % 10;
   properties->multiProcessorCount = kMultiprocessors;

@@ -16,6 +16,10 @@ Device device_of_environment() {
     bool known = true;
     if (name == "count")
       words >> device.count;
+    else if (name == "first_uuid")
+      words >> device.first_uuid;
+    else if (name == "aside_first")
+      words >> device.aside_first;
     else if (name == "capability")
       words >> device.capability;
     else if (name == "memory_mib")
