@@ -29,6 +29,8 @@ class Experiment {
   /// Runs every stage. The run directory holds all results; `resumed` is its last checkpoint, null at the start.
   StageOutcome run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,
                    const CheckpointFiles* resumed);
+  /// Of its ranks.
+  Communicator& communicator() const { return parts_.communicator; }
   /// Plans the memory of every stage, takes one step of the first that trains, writes nothing. Returns the lines to
   /// print.
   std::vector<std::string> dry_run();

@@ -142,6 +142,12 @@ RunDirectory RunDirectory::resume(const fs::path& path, std::string_view command
   return run;
 }
 
+RunDirectory RunDirectory::in_place_of_rank_0(const fs::path& path) {
+  std::optional<PosixFile> lock = PosixFile::open_append(path / kLockFile, ErrorKind::checkpoint);
+  if (!lock->try_lock()) lock.reset();
+  return {path, std::move(lock)};
+}
+
 void RunDirectory::write_status(const RunStatus& status) const {
   if (!writes()) return;
   nlohmann::ordered_json record;

@@ -65,6 +65,9 @@ class RunDirectory {
   /// The run that rank 0 has made or locked, for a rank that reads and does not write.
   static RunDirectory of_rank_0(const std::filesystem::path& path) { return {path, std::nullopt}; }
 
+  /// The same for a rank that writes in place of rank 0, which has died; one that reads where its process still lives.
+  static RunDirectory in_place_of_rank_0(const std::filesystem::path& path);
+
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path config_file() const { return path_ / "config.yaml"; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }

@@ -6,7 +6,9 @@
 #include "tools/arguments.h"
 #include "tools/build_info.h"
 #include "tools/device.h"
+#include "tools/failure.h"
 #include "tools/networks.h"
+#include "tools/rank_watch.h"
 #include "tools/ranks.h"
 #include "tools/run_files.h"
 #include "tools/run_report.h"
@@ -105,6 +107,12 @@ void check_same_experiment(const fs::path& run, const Config& now) {
   if (!message.empty()) throw Error(ErrorKind::checkpoint, message);
 }
 
+/// False for a run that was killed before its first checkpoint: it begins anew, from model.init.
+bool has_checkpoint(const RunDirectory& directory) {
+  std::error_code ignored;
+  return fs::is_symlink(directory.checkpoints() / "last", ignored);
+}
+
 /// The last line of a failed run's own files says why.
 void note_failure(const RunDirectory& directory, int exit_code, const std::string& error) {
   if (!directory.writes()) return;
@@ -119,18 +127,32 @@ void note_failure(const RunDirectory& directory, int exit_code, const std::strin
   for (std::string line; std::getline(lines, line);) log.error(line);
 }
 
+/// In the words of a rank that sees another one dead, for rank 0 where that is the dead one. Nothing where the run has
+/// been noted as failed: another rank has seen the same, or the dead one has said itself what it died of.
+void report_dead_rank(const RunDirectory& directory, const std::string& what) {
+  if (directory.read_status().state != RunState::running) return;
+  const std::string run = directory.path().string();
+  const bool is_begun = has_checkpoint(directory);
+  const Failure failure{fmt::format("{}; the run ends. {}: bsq train --resume {}", what,
+                                    is_begun ? fmt::format("The last checkpoint is {}, go on with",
+                                                           (directory.checkpoints() / "last").string())
+                                             : "There is no checkpoint yet, begin again with",
+                                    run),
+                        static_cast<int>(ErrorKind::device)};
+  print_failure(failure);
+  const auto note = [&](const RunDirectory& written) { note_failure(written, failure.exit_code, failure.message); };
+  if (directory.writes())
+    note(directory);
+  else
+    note(RunDirectory::in_place_of_rank_0(directory.path()));
+}
+
 void set_running(const RunDirectory& directory) {
   if (!directory.writes()) return;
   RunStatus status = directory.read_status();
   status.state = RunState::running;
   status.exit_code = 0;
   directory.write_status(status);
-}
-
-/// False for a run that was killed before its first checkpoint: it begins anew, from model.init.
-bool has_checkpoint(const RunDirectory& directory) {
-  std::error_code ignored;
-  return fs::is_symlink(directory.checkpoints() / "last", ignored);
 }
 
 /// Throws Error(usage) on every rank unless all have the same configuration.
@@ -277,12 +299,32 @@ class TrainRun {
           "batch norm is done in another way",
           ranks_.world(), ranks_.world() == 1 ? "" : "s", world_size_of(*checkpoint)));
     catch_signals();
-    const StageOutcome outcome = experiment.run(
-        directory, log, console_, [this] { return requests_.take(); }, checkpoint ? &*checkpoint : nullptr);
+    const StageOutcome outcome = run_watched(
+        experiment,
+        [&] {
+          return experiment.run(
+              directory, log, console_, [this] { return requests_.take(); }, checkpoint ? &*checkpoint : nullptr);
+        },
+        directory);
     if (outcome == StageOutcome::stopped)
       console_.info(
           fmt::format("stopped after a checkpoint; go on with: bsq train --resume {}", directory.path().string()));
     return outcome;
+  }
+
+  /// Looks after the other ranks until `run` is over on all of them.
+  StageOutcome run_watched(const Experiment& experiment, const std::function<StageOutcome()>& run,
+                           const RunDirectory& directory) {
+    RankWatch watch(experiment.communicator(), [&](const std::string& what) { report_dead_rank(directory, what); });
+    try {
+      const StageOutcome outcome = run();
+      watch.stop();
+      ranks_.barrier();  // nobody looks any more: from here on a rank may end
+      return outcome;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::device) watch.look_closer();
+      throw;
+    }
   }
 
   /// The first error is the one to report: failing to note it must not hide it.

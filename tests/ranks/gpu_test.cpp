@@ -170,4 +170,18 @@ TEST_CASE("what NCCL refuses ends the run with exit 5, its own words, and where 
   CHECK(status_of(here / "run") == "failed 5");
 }
 
+TEST_CASE("a reduction that another GPU has left ends the run, though nothing but NCCL itself knows it") {
+  BSQ_NEEDS_RANKS();
+  if (is_missing()) return;
+  const Workspace here;
+  EmulatedGpus gpus;
+  Setup setup = gpus.setup(here);
+  setup.environment["BSQ_STAND_IN_NCCL"] = "good_sums=30";  // on both ranks, in the middle of an epoch
+  CHECK_THAT(error_of(gpus.run(2, kTrain, setup, 5)),
+             Catch::StartsWith("error: NCCL: a reduction under way: remote process exited or there was a network error "
+                               "(the stand-in was told to); is another rank gone, or the network between the machines "
+                               "down? NCCL_DEBUG=INFO in the environment says more; the run ends. "));
+  CHECK(status_of(here / "run") == "failed 5");
+}
+
 }  // namespace bsq::test

@@ -42,6 +42,20 @@ pid_t parent_of(const fs::path& process) {
   return parent;
 }
 
+pid_t number_of(const fs::path& process) {
+  return static_cast<pid_t>(std::stol(process.filename().string()));
+}
+
+std::vector<fs::path> children_of(pid_t parent) {
+  std::vector<fs::path> children;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") == std::string::npos && parent_of(entry.path()) == parent)
+      children.push_back(entry.path());
+  }
+  return children;
+}
+
 }  // namespace
 
 std::string why_no_ranks() {
@@ -79,14 +93,17 @@ Outcome run_ranks(int ranks, const Words& words, const fs::path& folder) {
 
 pid_t process_of_rank(const Program& mpirun, int rank) {
   const std::string variable = "OMPI_COMM_WORLD_RANK=" + std::to_string(rank);
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const std::string name = entry.path().filename().string();
-    if (name.find_first_not_of("0123456789") != std::string::npos || parent_of(entry.path()) != mpirun.id()) continue;
-    std::istringstream environment(content_of(entry.path() / "environ"));
+  for (const fs::path& process : children_of(mpirun.id())) {
+    std::istringstream environment(content_of(process / "environ"));
     for (std::string line; std::getline(environment, line, '\0');)
-      if (line == variable) return static_cast<pid_t>(std::stol(name));
+      if (line == variable) return number_of(process);
   }
   return -1;
+}
+
+pid_t child_of(pid_t parent) {
+  const std::vector<fs::path> children = children_of(parent);
+  return children.empty() ? -1 : number_of(children[0]);
 }
 
 void check_on_ranks(int ranks, const std::string& hidden_test, const Setup& setup, const fs::path& program) {

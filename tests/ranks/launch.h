@@ -24,6 +24,9 @@ Outcome run_ranks(int ranks, const Words& words, const std::filesystem::path& fo
 /// The process of a rank that runs under this mpirun, or -1 while there is none.
 pid_t process_of_rank(const Program& mpirun, int rank);
 
+/// The process whose parent this is, or -1 while there is none.
+pid_t child_of(pid_t parent);
+
 /// Runs a hidden test of this program, or of a copy of it, on every rank; fails the test that calls it where one of
 /// them fails.
 void check_on_ranks(int ranks, const std::string& hidden_test, const Setup& setup = mpirun_setup("."),
