@@ -6,8 +6,8 @@
 By default what the published BSQ scripts save and take as --model: {"state_dict", "Nbit_dict", "epoch", "acc",
 "best_acc"}, names with module. in front, in the form that IN has: float weights, bit planes, or fixed-point weights as
 finetuning saves them (<layer>.weight in [-1, 1] beside <layer>.scale; the published scripts take those up again with
---resume only, while `bsq convert` makes bit planes of them). from_torch.py makes IN of it again, bit for bit. Written is
-the format from before PyTorch 1.6, which every version reads."""
+--resume only, while `bsq convert` makes bit planes of them). from_torch.py makes IN of it again, bit for bit. Written
+is the format from before PyTorch 1.6, which every version reads."""
 from __future__ import annotations
 
 import argparse
@@ -43,7 +43,9 @@ def convert(source: Path, target: Path, plain: bool, force: bool) -> None:
         what = "float effective weights"
     else:
         saved = model.to_published(tensors, metadata)
-        saved["state_dict"] = to_tensors(saved["state_dict"])
+        for key in ("state_dict", model.EXTRA_KEY):
+            if key in saved:
+                saved[key] = to_tensors(saved[key])
         what = f"{metadata['form']} weights in the published layout"
     with files.atomic_file(target) as file:
         torch.save(saved, file, _use_new_zipfile_serialization=False)

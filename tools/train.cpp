@@ -268,6 +268,7 @@ class TrainRun {
     RunLog log = !directory.writes() ? RunLog::nowhere()
                  : resumes           ? RunLog::resume(directory.path(), from.logs)
                                      : RunLog::create(directory.path());
+    if (config_.log.tensorboard && directory.writes()) log.add(start_tensorboard(directory, from));
     set_running(directory);
     if (resumes) console_.info(fmt::format("resuming after {} epochs, {} steps", from.total_epochs, from.total_steps));
     if (checkpoint && world_size_of(*checkpoint) != ranks_.world())
@@ -282,6 +283,16 @@ class TrainRun {
       console_.info(
           fmt::format("stopped after a checkpoint; go on with: bsq train --resume {}", directory.path().string()));
     return outcome;
+  }
+
+  TensorBoard start_tensorboard(const RunDirectory& directory, const Progress& from) const {
+    const int epochs_done = epochs_before(config_, from.stage) + from.epoch;
+    TensorBoard board = TensorBoard::start(directory.path(), epochs_done);
+    std::string markdown;  // indented, so that it is shown as it is
+    std::istringstream lines(to_yaml(config_));
+    for (std::string line; std::getline(lines, line);) markdown += "    " + line + "\n";
+    board.text(epochs_done, "config", markdown);
+    return board;
   }
 
   /// The first error is the one to report: failing to note it must not hide it.

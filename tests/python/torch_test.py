@@ -175,6 +175,19 @@ class RoundTrips(TorchTest):
         saved = published(state_dict(), planes)
         return saved.pop("state_dict"), saved
 
+    def test_calibrated_activation_scales_survive_beside_what_the_published_code_loads(self):
+        state, saved = self.split(True)
+        scales = {"layer1.0.relu1.act_scale": torch.tensor([2.5]), "layer3.0.relu2.act_scale": torch.tensor([-1.0])}
+        first, second = self.folder / "1.safetensors", self.folder / "2.safetensors"
+        self.must("from_torch.py", self.save("in.pth", saved | {"state_dict": state, "bsq_tensors": scales}), first)
+        self.assertIn("layer1.0.relu1.act_scale", fixtures.read_safetensors(first)[0])
+        self.must("to_torch.py", first, self.folder / "t.pth")
+        self.assertEqual(set(torch.load(self.folder / "t.pth")["state_dict"]), set(state))
+        self.must("from_torch.py", self.folder / "t.pth", second)
+        self.assertEqual(first.read_bytes(), second.read_bytes())
+        self.must("to_torch.py", first, self.folder / "plain.pth", "--plain")
+        self.assertEqual(set(torch.load(self.folder / "plain.pth")), set(state_dict()))
+
     def test_plain_is_what_the_program_writes_as_float(self):
         for planes in (True, False):
             model, plain, own = (self.folder / f"{planes}.{end}" for end in ("safetensors", "pth", "float.safetensors"))

@@ -28,7 +28,9 @@ Say = Callable[[str], None]
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "net")
 PROGRESS_KEYS = ("epoch", "acc", "best_acc")  # numbers of the published files that are kept, as metadata
 METADATA_KEY = "bsq_metadata"
+EXTRA_KEY = "bsq_tensors"  # what the published code has no place for: calibrated activation scales
 ALPHA = re.compile(r"layer[123]\.\d+\.relu[12]\.alpha")
+ACT_SCALE = re.compile(r"layer[123]\.\d+\.relu[12]\.act_scale")
 MAX_BITS = 8
 
 
@@ -138,7 +140,7 @@ def check_tensors(shapes: dict[str, Shape]) -> dict[str, Shape]:
     expected = plain_tensors(blocks, stem[0]) | stored_tensors(parameters, form)
     missing = [name for name in expected if name not in shapes]
     unexpected = [name for name in shapes
-                  if name not in expected and not ALPHA.fullmatch(name) and not name.endswith(".num_batches_tracked")]
+                  if name not in expected and not is_optional(name)]
     check_names(shapes, missing, unexpected)
     wrong = [f"{name} is {show(shapes[name])}, expected {show(shape)}" for name, shape in expected.items()
              if not fits(shapes[name], shape)]
@@ -149,6 +151,10 @@ def check_tensors(shapes: dict[str, Shape]) -> dict[str, Shape]:
     if wrong:
         raise CheckpointError(f"not a CIFAR ResNet of {6 * blocks + 2} layers and width {stem[0]}: {listed(wrong)}")
     return parameters
+
+
+def is_optional(name: str) -> bool:
+    return bool(ALPHA.fullmatch(name) or ACT_SCALE.fullmatch(name) or name.endswith(".num_batches_tracked"))
 
 
 def check_names(shapes: dict[str, Shape], missing: list[str], unexpected: list[str]) -> None:
@@ -217,10 +223,11 @@ def as_float(tensors: Tensors, metadata: Metadata) -> Tensors:
     parameters = check_tensors({name: tensor.shape for name, tensor in tensors.items()})
     form = metadata["form"]
     if form == "float":
-        return tensors
+        return {name: tensor for name, tensor in tensors.items() if not ACT_SCALE.fullmatch(name)}
     scheme = json.loads(metadata["scheme"])
     quantized = stored_tensors(parameters, form)
-    result = {name: tensor for name, tensor in tensors.items() if name not in quantized}
+    result = {name: tensor for name, tensor in tensors.items()
+              if name not in quantized and not ACT_SCALE.fullmatch(name)}
     for name in parameters:
         layer, _, leaf = name.rpartition(".")
         result[name] = effective_weights(tensors, name, scheme[layer][leaf == "bias"])
@@ -292,6 +299,10 @@ def from_saved(saved: object, file_bytes: int, say: Say) -> tuple[Tensors, Metad
             "its tensors are larger than the file: they share elements, which those of a model do not")
     shortcuts = split_shortcuts(state, say)
     state = finetuned_names(state)
+    extra = around.get(EXTRA_KEY)
+    if isinstance(extra, dict):
+        state |= {name: tensor for name, tensor in extra.items()
+                  if isinstance(name, str) and ACT_SCALE.fullmatch(name) and isinstance(tensor, Tensor)}
     shapes = {name: tensor.shape for name, tensor in state.items()} | {name: a.shape for name, a in shortcuts.items()}
     shapes |= {
     name: (
@@ -365,7 +376,10 @@ def to_published(tensors: Tensors, metadata: Metadata) -> dict:
     """What the published code saves, with arrays for tensors."""
     form = metadata["form"]
     state = {}
+    extra = {name: tensor for name, tensor in tensors.items() if ACT_SCALE.fullmatch(name)}
     for name, tensor in tensors.items():
+        if name in extra:
+            continue
         is_number = name.endswith("scale") or ALPHA.fullmatch(name)
         state[published_name(name, form)] = tensor.reshape(()) if is_number else tensor
     result: dict = {}
@@ -373,6 +387,8 @@ def to_published(tensors: Tensors, metadata: Metadata) -> dict:
         result["Nbit_dict"] = json.loads(metadata["scheme"])
     for key in PROGRESS_KEYS:
         result[key] = number(metadata.get(key, "0"))
+    if extra:
+        result[EXTRA_KEY] = extra
     return result | {"state_dict": state, METADATA_KEY: metadata}
 
 
