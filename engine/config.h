@@ -78,7 +78,9 @@ struct RunConfig {
 };
 
 struct LogConfig {
-  int every_steps = 0;  // steps from one step line to the next; 0 = epoch lines only
+  int every_steps = 0;              // steps from one step line to the next; 0 = epoch lines only
+  bool tensorboard = false;         // event files in <run>/tb/ as well
+  bool tensorboard_layers = false;  // and in them the bits of every layer
 };
 
 struct Config {

@@ -157,6 +157,10 @@ void add_files(std::vector<ConfigKey>& keys) {
   Rows<LogConfig> log = {keys, "log", &Config::log};
   log.add("every_steps", &LogConfig::every_steps, at_least(0),
           "steps from one step line to the next; 0 = epoch lines only", "", kMayChange);
+  log.add("tensorboard", &LogConfig::tensorboard, anything(), "event files for TensorBoard in tb/ of the run", "",
+          kMayChange);
+  log.add("tensorboard_layers", &LogConfig::tensorboard_layers, anything(), "in them the bits of every layer as well",
+          "", kMayChange);
 }
 
 std::vector<ConfigKey> make_table() {

@@ -16,9 +16,9 @@ constexpr const char* kLockFile = ".bsq-lock";  // made first, so its presence s
 constexpr const char* kStatusFile = "status.json";
 
 /// Everything a run writes, the lock aside; what --force removes.
-constexpr std::array<const char*, 11> kRunEntries = {"config.yaml",     "command.txt", "overrides.txt", "env.json",
+constexpr std::array<const char*, 12> kRunEntries = {"config.yaml",     "command.txt", "overrides.txt", "env.json",
                                                      kStatusFile,       "train.log",   "metrics.jsonl", "metrics.csv",
-                                                     "precision.jsonl", "checkpoints", "report"};
+                                                     "precision.jsonl", "checkpoints", "report",        "tb"};
 
 constexpr std::array<std::pair<RunState, const char*>, 4> kStateNames = {{{RunState::running, "running"},
                                                                           {RunState::done, "done"},

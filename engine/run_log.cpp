@@ -44,6 +44,24 @@ Cells cells_of(const EpochRow& row) {
           {"seconds", cell(row.seconds)}};
 }
 
+/// The tags of TensorBoard.
+std::vector<Scalar> scalars_of(const EpochRow& row) {
+  std::vector<Scalar> scalars = {{"train/loss", row.train_loss},
+                                 {"train/reg", row.train_penalty},
+                                 {"train/top1", row.train_top1},
+                                 {"optim/lr", row.learning_rate},
+                                 {"perf/images_per_second", row.images_per_second}};
+  const auto add = [&](const char* tag, std::optional<double> value) {
+    if (value) scalars.emplace_back(tag, *value);
+  };
+  add("val/loss", row.test_loss);
+  add("val/top1", row.test_top1);
+  add("quant/bits_per_parameter", row.bits_per_parameter);
+  add("quant/compression", row.compression);
+  for (const auto& [layer, bits] : row.layer_bits) scalars.emplace_back("layers/" + layer + "/bits", bits);
+  return scalars;
+}
+
 std::string csv_header() {
   std::vector<std::string> names;
   for (const auto& [name, value] : cells_of({})) names.emplace_back(name);
@@ -131,6 +149,7 @@ void RunLog::event(std::string_view event, ordered_json fields) {
 
 void RunLog::epoch(const EpochRow& row) {
   append(csv_, csv_line(row));
+  if (board_) board_->scalars(row.epoch_of_run, scalars_of(row));
 }
 
 void RunLog::precision(const PrecisionRow& row) {

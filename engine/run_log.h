@@ -1,8 +1,22 @@
 // The machine-readable logs of a run, append-only, each line written at once:
 //
 //     metrics.jsonl    one JSON object an event: {["schema":1,] "event":..., fields..., "t":"2026-01-31T12:00:00.000Z"}
+//       stage_start    stage, form (float | planes | fixed), parameters, trainable_numbers, planned_bytes, ranks,
+//                      gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands over; 0 where it is alone)
+//       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean cross entropy of the batch),
+//                      penalty (R, without alpha); every log.every_steps steps
+//       requant        stage, epoch (how many are over), bits_before, bits_after (a quantizable parameter), compression
+//       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
+//                      epochs since the last re-quantization), bits_per_parameter, compression (the paper's rule),
+//                      compression_without_empty (empty layers at 0 bits), compression_on_disk (all counted),
+//                      trainable_numbers, planned_bytes, peak_resident_mib, seconds (of its epochs)
 //     metrics.csv      one row an epoch, columns as in EpochRow
 //     precision.jsonl  one JSON object a layer and re-quantization, fields as in PrecisionRow
+//     tb/              event files for TensorBoard, where log.tensorboard is set: the configuration as a text, and of
+//                      every epoch train/loss, train/reg (R), train/top1, val/loss, val/top1 (of the test set),
+//                      optim/lr, quant/bits_per_parameter, quant/compression, perf/images_per_second; of every layer
+//                      layers/<layer>/bits where log.tensorboard_layers is set. The step is the epoch, counted from 1
+//                      over all stages.
 //
 // NaN and infinity are the strings "NaN", "Infinity", "-Infinity" in JSON. Everything measured with a clock stands last
 // in its line, so that two runs compare by what comes before. A checkpoint stores position(); resuming cuts the files
@@ -10,6 +24,7 @@
 #pragma once
 
 #include "engine/posix_file.h"
+#include "engine/tensorboard.h"
 
 #include <nlohmann/json.hpp>
 
@@ -18,6 +33,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bsq {
@@ -45,6 +61,10 @@ struct EpochRow {
   std::optional<double> compression;
   double images_per_second = 0;
   double seconds = 0;
+
+  // Of TensorBoard alone.
+  std::int64_t epoch_of_run = 0;                             // counts from 1 over all stages: the step axis
+  std::vector<std::pair<std::string, int>> layer_bits = {};  // log.tensorboard_layers
 };
 
 /// A line of precision.jsonl: one tensor at one re-quantization.
@@ -66,6 +86,8 @@ class RunLog {
   static RunLog resume(const std::filesystem::path& folder, const LogPosition& position);
   /// Of a rank that does not write: everything is dropped.
   static RunLog nowhere() { return RunLog(); }
+  /// From now on epochs go there as well.
+  void add(TensorBoard board) { board_ = std::move(board); }
 
   /// Adds `fields` (an object) under the name `event` ("epoch", "eval", "requant", ...).
   void event(std::string_view event, nlohmann::ordered_json fields = nlohmann::ordered_json::object());
@@ -87,6 +109,7 @@ class RunLog {
   LogFile metrics_;
   LogFile csv_;
   LogFile precision_;
+  std::optional<TensorBoard> board_;
 };
 
 /// The JSON text of one line, non-finite numbers as strings, without the newline.

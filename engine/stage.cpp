@@ -49,6 +49,14 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
+int epochs_before(const Config& config, int stage) {
+  int epochs = 0;
+  for (int i = 0; i < stage; ++i)
+    if (const StageConfig* settings = settings_of(config, config.stages[static_cast<std::size_t>(i)]))
+      epochs += settings->epochs;
+  return epochs;
+}
+
 Activation activation_from_name(const std::string& name) {
   for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact})
     if (name == name_of(activation)) return activation;

@@ -112,6 +112,8 @@ class Stage {
   std::optional<EvalResult> latest_result_;
 };
 
+/// Of all stages before the one of this index.
+int epochs_before(const Config& config, int stage);
 /// relu, relu6 or pact.
 Activation activation_from_name(const std::string& name);
 

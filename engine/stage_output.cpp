@@ -117,7 +117,11 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
                .bits_per_parameter = bits.bits_per_parameter(),
                .compression = bits.compression(),
                .images_per_second = static_cast<double>(totals.samples) / totals.seconds,
-               .seconds = totals.seconds};
+               .seconds = totals.seconds,
+               .epoch_of_run = epochs_before(context_.config, index_) + progress.epoch + 1};
+  if (context_.config.log.tensorboard_layers)
+    for (const TensorPrecision& tensor : bits.tensors)
+      row.layer_bits.emplace_back(short_name(tensor.name), tensor.bits);
   output.log.epoch(row);
   output.console.info(fmt::format(
       "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "

@@ -8,6 +8,7 @@ readonly packages=(
   libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libpng-dev libjpeg-dev
   libopenmpi-dev openmpi-bin
   catch2 libbenchmark-dev
+  python3-numpy
 )
 
 # quietly NAME COMMAND...: the output goes to a log, which is shown where the command fails.

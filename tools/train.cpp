@@ -231,10 +231,12 @@ class TrainRun {
     const std::int64_t largest = slice_of(batch, 0, ranks_.world()).count;
     const std::int64_t smallest = slice_of(batch, ranks_.world() - 1, ranks_.world()).count;
     return fmt::format(
-        "ranks: {} processes ({}); a batch of {} images is {} a rank; batch norm and activation scales are of a rank's "
-        "own images, the learning rate is as configured",
+        "ranks: {} processes ({}); a batch of {} images is {} a rank; batch norm and activation scales are of {} "
+        "images, "
+        "the learning rate is as configured",
         ranks_.world(), connected.describe(), batch,
-        smallest == largest ? std::to_string(largest) : fmt::format("{} or {}", smallest, largest));
+        smallest == largest ? std::to_string(largest) : fmt::format("{} or {}", smallest, largest),
+        config_.model.sync_batch_norm ? "all ranks'" : "a rank's own");
   }
 
   RunDirectory create(const Backend& backend) const {
@@ -291,6 +293,7 @@ class TrainRun {
     RunLog log = !directory.writes() ? RunLog::nowhere()
                  : resumes           ? RunLog::resume(directory.path(), from.logs)
                                      : RunLog::create(directory.path());
+    if (config_.log.tensorboard && directory.writes()) log.add(start_tensorboard(directory, from));
     set_running(directory);
     if (resumes) console_.info(fmt::format("resuming after {} epochs, {} steps", from.total_epochs, from.total_steps));
     if (checkpoint && world_size_of(*checkpoint) != ranks_.world())
@@ -325,6 +328,16 @@ class TrainRun {
       if (error.kind() == ErrorKind::device) watch.look_closer();
       throw;
     }
+  }
+
+  TensorBoard start_tensorboard(const RunDirectory& directory, const Progress& from) const {
+    const int epochs_done = epochs_before(config_, from.stage) + from.epoch;
+    TensorBoard board = TensorBoard::start(directory.path(), epochs_done);
+    std::string markdown;  // indented, so that it is shown as it is
+    std::istringstream lines(to_yaml(config_));
+    for (std::string line; std::getline(lines, line);) markdown += "    " + line + "\n";
+    board.text(epochs_done, "config", markdown);
+    return board;
   }
 
   /// The first error is the one to report: failing to note it must not hide it.

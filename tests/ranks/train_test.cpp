@@ -2,6 +2,7 @@
 #include "tests/cli/program_tree.h"
 #include "tests/cli/workspace.h"
 #include "tests/ranks/launch.h"
+#include "tests/support/event_file.h"
 
 #include <unistd.h>
 
@@ -213,9 +214,12 @@ TEST_CASE("ranks that start from different models stop with exit 5 and the name 
   const Workspace here;
   here.train("start");
   here.train("elsewhere/start", {"seed=2"});
-  const Outcome outcome = run_in_two_folders(here, {"--run-dir", "run", "model.init=start", "stages=[bsq]"});
+  const Outcome outcome =
+      run_in_two_folders(here, {"--run-dir", "run", "model.init=start", "stages=[bsq]", "log.tensorboard=true"});
   INFO(outcome.err);
   CHECK(outcome.exit_code == 5);
+  CHECK(event_files(here / "run").size() == 1);  // of rank 0
+  CHECK_FALSE(fs::exists(here / "elsewhere/run"));
   CHECK(count_of(outcome.err,
                  "error: rank 1 and rank 0 do not hold the same bits after a re-quantization (stage bsq, "
                  "epoch 1, step 0): conv1.pweight differs, and ") == 1);

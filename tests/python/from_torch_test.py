@@ -1,0 +1,177 @@
+# tools/from_torch.py on files written by hand, without torch: every container and form, names, options.
+from __future__ import annotations
+
+import struct
+
+import fixtures
+from fixtures import Array, Call, Global, floats, quantized, read_safetensors, resnet8, run, saved_file, with_module
+
+
+class FromTorch(fixtures.ScriptTest):
+    def convert(self, content: bytes):
+        """(tensors, metadata, what was said)"""
+        source, target = self.put("in.pth.tar", content), self.folder / "out.safetensors"
+        outcome = self.must("from_torch.py", source, target, "--force")
+        self.assertEqual(outcome.out, "")
+        return *read_safetensors(target), outcome.err
+
+    def check_same(self, tensors: dict, state: dict) -> None:
+        self.assertEqual(set(tensors), set(state))
+        for name, array in state.items():
+            dtype = "I64" if array.kind == "Long" else "F32"
+            self.assertEqual(tensors[name], (dtype, array.shape, array.data), name)
+
+    def test_every_container_gives_the_same_file(self):
+        state = resnet8()
+        for zipped in (False, True):
+            for around in (None, {"epoch": 343, "acc": 92.55, "best_acc": 92.55, "optimizer": {"state": {3: 1}}}):
+                with self.subTest(zipped=zipped, bare=around is None):
+                    tensors, metadata, _ = self.convert(saved_file(with_module(state), zipped, around))
+                    self.check_same(tensors, state)
+                    kept = {"epoch": "343", "acc": "92.55", "best_acc": "92.55"} if around else {}
+                    self.assertEqual(metadata, {"format": "pt", "form": "float"} | kept)
+
+    def test_the_program_takes_what_is_written(self):
+        state = resnet8()
+        planes, table = quantized(state, planes=True)
+        fixed, _ = quantized(state, planes=False)
+        for form, content in (("float", saved_file(state, True)),
+                              ("planes", saved_file(with_module(planes), False, {"Nbit_dict": table})),
+                              ("fixed", saved_file(with_module(fixed), True, {"Nbit_dict": table}))):
+            with self.subTest(form=form):
+                self.convert(content)
+                outcome = self.must("bsq", "convert", self.folder / "out.safetensors", self.folder / "f.safetensors",
+                                    "--to", "float", "--force")
+                self.assertIn(f"{form} -> float", outcome.err)
+
+    def test_bit_planes_keep_names_values_and_bits(self):
+        planes, table = quantized(resnet8(), planes=True)
+        for around in ({"Nbit_dict": table}, {}):
+            tensors, metadata, _ = self.convert(saved_file(with_module(planes), False, around))
+            self.check_same(tensors, {name: Array((1,), a.data) if name.endswith("scale") else a
+                                      for name, a in planes.items()})
+            self.assertEqual(metadata["form"], "planes")
+            self.assertEqual(metadata["scheme"], '{"conv1":[1,0],"layer1.0.conv1":[2,0],"layer1.0.conv2":[3,0],'
+                             '"layer2.0.conv1":[4,0],"layer2.0.conv2":[1,0],"layer3.0.conv1":[2,0],'
+                             '"layer3.0.conv2":[3,0],"fc":[4,1]}')
+
+    def test_weights_of_finetuning_become_fixed_point_weights(self):
+        fixed, table = quantized(resnet8(), planes=False)
+        table["layer1.0.conv1"] = [0, 0]  # pruned
+        tensors, metadata, _ = self.convert(saved_file(with_module(fixed), False, {"Nbit_dict": table}))
+        renamed = {}
+        for name, array in fixed.items():
+            layer, _, leaf = name.rpartition(".")
+            renamed[f"{layer}.u{leaf}" if name in fixtures.QUANTIZED else name] = \
+                Array((1,), array.data) if name.endswith("scale") else array
+        self.check_same(tensors, renamed)
+        self.assertEqual(metadata["form"], "fixed")
+        self.assertIn('"layer1.0.conv1":[0,0]', metadata["scheme"])
+
+    def test_other_spellings_are_renamed_and_said(self):
+        state = resnet8()
+        foreign = {name.replace("downsample", "shortcut").replace("fc.", "linear."): a for name, a in state.items()}
+        tensors, _, said = self.convert(saved_file(with_module(foreign), True))
+        self.check_same(tensors, state)
+        self.assertIn(f"renamed: module.* -> * ({len(state)} tensors)\n", said)
+        self.assertIn("layer2.0.shortcut.0.weight -> layer2.0.downsample.0.weight", said)
+        self.assertIn("linear.bias -> fc.bias\n", said)
+
+    def test_ceilings_of_pact_become_lists_of_one(self):
+        state = resnet8() | {"layer1.0.relu1.alpha": floats((), [9.5])}
+        tensors, _, _ = self.convert(saved_file(state, False))
+        self.assertEqual(tensors["layer1.0.relu1.alpha"], ("F32", (1,), struct.pack("<f", 9.5)))
+
+    def test_counters_may_be_missing(self):
+        state = {name: array for name, array in resnet8().items() if not name.endswith("num_batches_tracked")}
+        tensors, _, _ = self.convert(saved_file(state, False))
+        self.check_same(tensors, state)
+
+    def test_other_float_types_become_float32(self):
+        state = resnet8()
+        values = [1.5, -0.25]
+        for kind, data, said in (("Half", struct.pack("<2e", *values), ""),
+                                 ("Double", struct.pack("<2d", *values), "rounded"),
+                                 ("BFloat16", b"".join(struct.pack("<f", v)[2:] for v in values), "")):
+            with self.subTest(kind=kind):
+                tensors, _, err = self.convert(saved_file(state | {"bn1.weight": Array((2,), data, kind)}, True))
+                self.assertEqual(tensors["bn1.weight"], ("F32", (2,), struct.pack("<2f", *values)))
+                self.assertEqual("bn1.weight: Double rounded to float32\n" in err, said == "rounded")
+
+    def test_views_are_read_through_offset_and_stride(self):
+        state = resnet8()
+        keys = {name: str(i) for i, name in enumerate(state)}
+        storages = list(state.values())
+        storages[int(keys["fc.weight"])] = floats((25,), list(range(25)))
+        calls = {name: fixtures.tensor(array, keys[name], False) for name, array in state.items()}
+        calls["fc.weight"] = fixtures.tensor(state["fc.weight"], keys["fc.weight"],
+                                             False, numel=25, offset=1, stride=(1, 3))
+        tensors, _, _ = self.convert(fixtures.legacy(fixtures.ordered(calls), storages))
+        transposed = [1 + row + 3 * column for row in range(3) for column in range(8)]
+        self.assertEqual(tensors["fc.weight"], ("F32", (3, 8), struct.pack("<24f", *transposed)))
+
+    def test_parameters_are_tensors(self):
+        state = resnet8()
+        calls = {name: fixtures.tensor(array, str(i), True) for i, (name, array) in enumerate(state.items())}
+        parameter = Global("torch._utils._rebuild_parameter")
+        hooks = Call(Global("collections.OrderedDict"), ())
+        calls = {name: Call(parameter, (call, True, hooks)) for name, call in calls.items()}
+        tensors, _, _ = self.convert(fixtures.zip_file(fixtures.ordered(calls), list(state.values())))
+        self.check_same(tensors, state)
+
+    def test_quantized_shortcuts_become_effective_weights(self):
+        planes, table = quantized(resnet8(), planes=True)
+        name = "layer2.0.downsample.0"
+        del planes[f"{name}.weight"]
+        numel = planes["layer2.0.downsample.1.weight"].numel() * 2
+        planes |= {f"{name}.pweight": floats((4, 2, 1, 1, 2), [1, 0] * numel), f"{name}.scale": floats((), [1.5]),
+                   f"{name}.nweight": floats((4, 2, 1, 1, 2), [0, 0.75] * numel)}
+        tensors, _, said = self.convert(saved_file(with_module(planes), False, {"Nbit_dict": table | {name: [2, 0]}}))
+        # u = 2/3 - 0.75/3 = 0.4166; 3 u = 1.25 rounds to 1; W = 1.5 * 1/3
+        self.assertEqual(tensors[f"{name}.weight"], ("F32", (4, 2, 1, 1), struct.pack("<f", 0.5) * numel))
+        self.assertIn(f"{name}: bit planes -> float effective weights; bsq quantizes no shortcuts\n", said)
+
+
+class CommandLine(fixtures.ScriptTest):
+    def test_an_existing_file_is_kept_unless_forced(self):
+        source, target = self.put("in.pth", saved_file(resnet8(), True)), self.put("out.safetensors", b"mine")
+        outcome = run("from_torch.py", source, target)
+        self.assertEqual((outcome.exit_code, outcome.err), (2, f"error: {target} exists; use --force to replace it\n"))
+        self.assertEqual(target.read_bytes(), b"mine")
+        self.must("from_torch.py", source, target, "--force")
+        self.assertEqual(len(read_safetensors(target)[0]), len(resnet8()))
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["in.pth", "out.safetensors"])
+
+    def test_the_output_is_a_safetensors_file(self):
+        outcome = run("from_torch.py", self.put("in.pth", b""), self.folder / "out.pth")
+        self.assertEqual(outcome.exit_code, 2)
+        self.assertIn("name the output *.safetensors", outcome.err)
+
+    def test_a_missing_file_and_a_folder_are_errors(self):
+        for source, part in ((self.folder / "none", "No such file or directory"),
+                             (self.folder, "is not a regular file")):
+            outcome = run("from_torch.py", source, self.folder / "o.safetensors")
+            self.assertEqual(outcome.exit_code, 4)
+            self.assertTrue(outcome.err.startswith(f"error: {source}: ") and part in outcome.err, outcome.err)
+
+    def test_usage_errors_and_help(self):
+        self.assertEqual(run("from_torch.py").exit_code, 2)
+        for script in ("from_torch.py", "to_torch.py"):
+            self.assertIn("exit codes: 0 done, 2 usage, 4", self.must(script, "--help").out)
+
+    def test_to_torch_says_what_is_missing_where_there_is_no_torch(self):
+        self.put("torch.py", b"raise ImportError('blocked')\n")
+        outcome = run(
+    "to_torch.py",
+    "in.safetensors",
+    self.folder / "out.pth",
+    environment={
+        "PYTHONPATH": str(
+            self.folder)})
+        self.assertEqual(outcome.exit_code, 2, outcome.err)
+        self.assertIn("writing a PyTorch file needs torch", outcome.err)
+        self.assertIn("(blocked); install it (pip install torch)", outcome.err)
+
+
+if __name__ == "__main__":
+    fixtures.main()

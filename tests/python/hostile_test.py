@@ -1,0 +1,234 @@
+# Files that are damaged, or made to do harm, get a sentence and exit code 4: nothing in them is executed, and no size
+# in them is believed.
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import resource
+import struct
+import zipfile
+
+import fixtures
+from fixtures import (Array, Call, Global, Persistent, Raw, floats, legacy, opcodes, pickled, quantized, resnet8,
+                      saved_file)
+
+ONE = floats((1,), [1.0])
+
+
+def one_tensor(zipped: bool, **changes) -> object:
+    return {"w": fixtures.tensor(ONE, "0", zipped, **changes)}
+
+
+class Pickles(fixtures.ScriptTest):
+    def refuse(self, saved: object, *parts: str, storages: tuple = (ONE,)) -> None:
+        for make in (legacy, fixtures.zip_file):
+            self.check_refused(self.put("hostile.pth", make(saved, list(storages))), *parts)
+
+    def test_nothing_is_executed(self):
+        marker = self.folder / "executed"
+        for name in ("os.system", "posix.system", "builtins.eval", "torch.load", "torch.storage._load_from_bytes",
+                     "argparse.Namespace"):
+            self.refuse({"state_dict": {}, "args": Call(Global(name), (f"touch {marker}",))},
+                        f"asks for {name}, which is no part of a state_dict and is not executed here")
+        real = pickle.dumps({"x": ExecutesOnLoad(str(marker))}, 2)[2:-1]
+        self.refuse(Raw(real), f"asks for {os.system.__module__}.system")
+        new = Raw(opcodes(Global("collections.OrderedDict")) + b")\x81")
+        self.refuse(new, "NEWOBJ in it is not used by torch.save")
+        self.refuse(Raw(b"(ios\nsystem\n"), "asks for os.system")
+        self.refuse(Raw(opcodes("os") + opcodes("system") + b"\x93"), "asks for os.system")
+        self.assertFalse(marker.exists())
+
+    def test_a_whole_module_is_refused(self):
+        identity = ("module", Global("torch.FloatStorage"), "model.py", "source")
+        self.refuse({"m": Persistent(identity)}, "a whole module was saved, with its code", storages=())
+
+    def test_sizes_that_are_none(self):
+        huge = 2**80
+        for changes, part in ((dict(shape=(2,), stride=(1,)), "a tensor larger than its storage"),
+                              (dict(offset=1), "a tensor larger than its storage"),
+                              (dict(shape=(1,) * 9, stride=(1,) * 9), "without sizes and strides"),
+                              (dict(shape=(2**40,), stride=(0,)), "a tensor larger than its storage"),
+                              (dict(shape=(huge,), stride=(0,)), "sizes that are no counts"),
+                              (dict(shape=(1,), stride=(-1,)), "sizes that are no counts"),
+                              (dict(offset=-1), "sizes that are no counts"),
+                              (dict(shape=("a",)), "sizes that are no counts"),
+                              (dict(shape=(True,)), "sizes that are no counts"),
+                              (dict(shape=1), "without sizes and strides"),
+                              (dict(numel=-1), "a storage without a key or a size"),
+                              (dict(numel=huge), "a storage without a key or a size")):
+            with self.subTest(**changes):
+                for make, zipped in ((legacy, False), (fixtures.zip_file, True)):
+                    self.check_refused(self.put("h.pth", make(one_tensor(zipped, **changes), [ONE])), part)
+
+    def test_storages_larger_than_the_file(self):
+        saved = one_tensor(False, numel=2**40)
+        content = legacy(saved, [ONE])
+        self.check_refused(self.put("l.pth", content), "storage 0 ends at byte 4,398,046,", "truncated")
+        content = legacy(one_tensor(False, numel=1), [floats((1,), [1.0])])[:-12] + struct.pack("<qf", 2, 1.0)
+        self.check_refused(self.put("l.pth", content), "storage 0 has another size than its tensors say")
+        self.check_refused(self.put("z.pth", fixtures.zip_file(one_tensor(True, numel=2**40), [ONE])),
+                           "storage 0 has another size than its tensors say")
+
+    def test_tensors_that_share_their_elements_do_not_become_a_large_file(self):
+        shared = floats((4096,), [0.0] * 4096)
+        calls = {f"t{i}": fixtures.tensor(shared, "0", False) for i in range(100)}
+        self.check_refused(self.put("s.pth", legacy(calls, [shared])), "tensors are larger than the file")
+
+    def test_structures_that_would_take_for_ever(self):
+        deep = 100_000
+        self.refuse(Raw(b")" + b"\x85" * deep), "holds tuple, not a state_dict", storages=())
+        self.refuse(Raw(b"]" * deep + b"a" * (deep - 1)), "holds list", storages=())
+        self.refuse(Raw(b")2\x86"), "DUP in it is not used by torch.save", storages=())
+        doubled = b")" + b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(64))
+        self.refuse(Raw(b"}" + doubled + b"Ns"), "a key that is neither text nor number", storages=())
+        self.refuse({"x": Raw(doubled)}, "no state_dict in it", "it has: x", storages=())
+        self.refuse(Raw(b"}q\x00(X\x01\x00\x00\x00ah\x00u"), "no state_dict in it", storages=())  # holds itself
+
+    def test_opcodes_that_claim_much(self):
+        for claim, part in ((b"X\xff\xff\xff\xff", "cannot be read"), (b"\x8d" + b"\xff" * 8, "cannot be read"),
+                            (b"\x8b\xff\xff\xff\x7f", "cannot be read"), (b"B\xff\xff\xff\x7f", "cannot be read"),
+                            (b"Nr\xff\xff\xff\xff", "holds NoneType"), (b"I" + b"9" * 5000 + b"\n", "cannot be read")):
+            with self.subTest(claim=claim[:8]):
+                content = b"".join([pickled(part) for part in (fixtures.MAGIC, 1001, {"little_endian": True})])
+                rest = pickled([]) if part.startswith("holds") else b""
+                self.check_refused(self.put("c.pth", content + b"\x80\x02" + claim + b"." + rest), part)
+
+    def test_malformed_pickles(self):
+        for code in (b"", b"R", b"NN", b"h\x05", b"0", b"(t(", b"u", b"Nb", b"NNs", b"Na", b"NQ", b")Q", b"]N}s",
+                     b"(NNNd",
+                     b"NNR", b"N" + opcodes(Global("torch.FloatStorage")) + b")R",
+                     opcodes(Call(Global("collections.OrderedDict"), ([1],))), opcodes(Call(Global("torch.Size"), ())),
+                     opcodes(Call(Global("torch._utils._rebuild_tensor"), ())),
+                     opcodes(Call(Global("torch._utils._rebuild_parameter"), (1,)))):
+            with self.subTest(code=code):
+                self.refuse(Raw(code), "error: ", storages=())
+
+
+class ExecutesOnLoad:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+class Containers(fixtures.ScriptTest):
+    def test_other_files(self):
+        for content, part in ((b"", "is no file of torch.save"), (b"hello world", "is no file of torch.save"),
+                              (b"\x1f\x8b\x08", "is compressed with gzip; unpack it first"),
+                              (b"\0" * 257 + b"ustar" + b"\0" * 250, "is a tar archive"),
+                              (pickled({"a": 1}), "is no file of torch.save"),
+                              (pickled(fixtures.MAGIC) + pickled(1000), "version of PyTorch's format"),
+                              (pickled(fixtures.MAGIC) + pickled(1001) + pickled({"little_endian": False}),
+                               "big-endian")):
+            self.check_refused(self.put("other.pth", content), part)
+
+    def test_zip_archives(self):
+        good = fixtures.as_saved({"w": ONE}, True, None)
+        compressed = fixtures.zip_file(good, [floats((100000,), [0.0] * 100000)], zipfile.ZIP_DEFLATED)
+        self.check_refused(self.put("c.pth", compressed), "in it is compressed or larger than the file")
+        for members, part in (({"a.txt": b""}, "is no file of torch.save"),
+                              ({"a/data.pkl": b"", "b/data.pkl": b""}, "is no file of torch.save"),
+                              ({"a/data.pkl": b"", "a/constants.pkl": b""}, "is a TorchScript archive"),
+                              ({"a/data.pkl": pickled(good)}, "storages are not in it: 0; the file is corrupt"),
+                              ({"a/data.pkl": pickled(good), "a/byteorder": b"big"}, "big-endian")):
+            path = self.folder / "z.pth"
+            with zipfile.ZipFile(path, "w") as archive:
+                for name, data in members.items():
+                    archive.writestr(name, data)
+            self.check_refused(path, part)
+
+    def test_a_file_too_large_for_a_checkpoint_is_not_read(self):
+        path = self.put("sparse.pth", b"\x80")
+        os.truncate(path, 2 << 30)
+        self.check_refused(path, "2,147,483,648 bytes are too many for a checkpoint")
+
+    def test_no_damage_passes_unnoticed_or_ends_in_a_traceback(self):
+        """Both formats, cut at many places and with bytes changed: refused, or read with the sizes of a network."""
+        from bsq_torch import files, model, torch_file
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_AS, limits)
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, limits[1]))
+        planes, table = quantized(resnet8(), planes=True)
+        chance = random.Random(11)  # the seed is arbitrary, but the same on every day
+        for zipped in (False, True):
+            content = saved_file(planes, zipped, {"Nbit_dict": table})
+            model.from_saved(torch_file.read_torch_file(content), len(content), lambda text: None)
+            refused = 0
+            for trial in range(600):
+                damaged = bytearray(content)
+                if trial % 3 == 0:
+                    del damaged[chance.randrange(len(content)):]
+                else:
+                    for _ in range(1 + trial % 4):
+                        damaged[chance.randrange(len(content))] = chance.randrange(256)
+                try:
+                    model.from_saved(torch_file.read_torch_file(bytes(damaged)), len(damaged), lambda text: None)
+                    self.assertNotEqual(trial % 3, 0, "a part of a file was taken for the whole")
+                except files.CheckpointError as error:
+                    self.assertTrue(str(error).isprintable() and len(str(error)) < 5000, str(error))
+                    refused += 1
+            self.assertGreater(refused, 200)
+
+
+class States(fixtures.ScriptTest):
+    def refuse(self, state: dict, *parts: str, around: dict | None = None) -> None:
+        self.check_refused(self.put("state.pth", saved_file(state, True, around)), *parts)
+
+    def test_missing_and_unexpected_tensors_are_listed(self):
+        state = resnet8()
+        for name in ("bn1.bias", "layer2.0.bn2.weight"):
+            del state[name]
+        self.refuse(state | {"layer4.0.conv1.weight": ONE, "odd\x1b[2J": ONE},
+                    "missing: bn1.bias, layer2.0.bn2.weight; ",
+                    "unexpected: layer4.0.conv1.weight, odd?[2J")
+
+    def test_shortcuts_without_parameters_are_named_for_what_they_are(self):
+        state = {name.replace("fc.", "linear."): a for name, a in resnet8().items() if "downsample" not in name}
+        self.refuse(fixtures.with_module(state), "its shortcuts have no parameters (option A of the ResNet paper",
+                    "cannot be represented")
+
+    def test_shapes_of_another_network(self):
+        self.refuse(resnet8() | {"layer3.0.conv2.weight": floats((8, 8, 1, 1), [0.0] * 64)},
+                    "not a CIFAR ResNet of 8 layers and width 2: "
+                    "layer3.0.conv2.weight is (8, 8, 1, 1), expected (8, 8, 3, 3)")
+        self.refuse(resnet8() | {"layer1.0.relu1.alpha": floats((2,), [1.0, 2.0])},
+                    "layer1.0.relu1.alpha is (2), expected one number")
+
+    def test_what_is_no_state_dict(self):
+        self.check_refused(self.put("a.pth", legacy([1], [])), "holds list, not a state_dict")
+        self.check_refused(self.put("a.pth", legacy({"weights": 1, "epoch": 3}, [])), "it has: weights, epoch")
+        self.check_refused(self.put("a.pth", legacy(
+            {"state_dict": {"conv1.weight": 3}}, [])), "conv1.weight, which is no tensor")
+        self.refuse({"conv1.weight": ONE}, "no conv1, layer1.0.conv1 and fc in it; not a checkpoint of a CIFAR ResNet")
+
+    def test_names_that_become_one(self):
+        self.refuse(resnet8() | {"module.fc.bias": ONE}, "two of its tensors would be fc.bias")
+
+    def test_elements_of_the_wrong_type(self):
+        self.refuse(resnet8() | {"fc.bias": Array((3,), bytes(24), "Long")},
+                    "fc.bias has elements of type Long, expected floats")
+        self.refuse(resnet8() | {"bn1.num_batches_tracked": floats((), [1.0])}, "bn1.num_batches_tracked is no integer")
+
+    def test_bits_that_do_not_fit(self):
+        planes, table = quantized(resnet8(), planes=True)
+        self.refuse(
+    planes,
+    "its Nbit_dict says other bits than its planes have",
+    around={
+        "Nbit_dict": table | {
+            "fc": [
+                3,
+                 3]}})
+        self.refuse(planes, "its Nbit_dict gives no bits of weight and bias in 0..8 for fc",
+                    around={"Nbit_dict": table | {"fc": [9, 1]}})
+        self.refuse(planes | {"fc.nweight": floats((3, 8, 1), [0.0] * 24)}, "fc.nweight has other bits than fc.pweight")
+        self.refuse(planes | {"conv1.pweight": floats((2, 3, 3, 3, 9), [0.0] * 486)},
+                    "conv1.pweight is (2, 3, 3, 3, 9), expected (2, 3, 3, 3, 1..8)")
+        fixed, _ = quantized(resnet8(), planes=False)
+        self.refuse(fixed, "its Nbit_dict gives no bits of weight and bias in 0..8 for conv1")
+
+
+if __name__ == "__main__":
+    fixtures.main()
