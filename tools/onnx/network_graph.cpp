@@ -23,10 +23,6 @@ constexpr float kRelu6Ceiling = 6.0F;
 /// Takes the place of a maximum of 0, so that nothing is divided by 0; every level is 0 then.
 constexpr float kLeastMaximum = 1e-30F;
 
-std::string act_scale_name(const NormActOptions& options) {
-  return options.activation_name + ".act_scale";
-}
-
 int ir_version_of(int opset) {
   constexpr std::pair<int, int> first_opset_of[] = {{25, 13}, {24, 12}, {23, 11}, {21, 10}, {19, 9}, {15, 8}};
   for (const auto& [first, version] : first_opset_of)
@@ -122,17 +118,16 @@ class GraphBuilder {
       require(options.act_bits == 0, "{}: quantized without an activation", name);
       return x;
     }
-    const HostTensor* act_scale = options.act_bits > 0 ? file_.find(act_scale_name(options)) : nullptr;
+    const std::optional<float> act_scale = act_scale_of(norm);
     float ceiling = std::numeric_limits<float>::infinity();
     if (options.activation == Activation::relu6) ceiling = kRelu6Ceiling;
     if (options.activation == Activation::pact) ceiling = clip_of(norm);
-    if (act_scale != nullptr) ceiling = std::min(ceiling, load_number(file_, act_scale->name));
+    if (act_scale) ceiling = std::min(ceiling, *act_scale);
     const std::string y = std::isinf(ceiling)
                               ? add("Relu", name, {x})
                               : add("Clip", name, {x, number("zero", 0), number(name + ".ceiling", ceiling)});
     if (options.act_bits == 0) return y;
-    return act_scale != nullptr ? add_fixed_quantizer(options, y, load_number(file_, act_scale->name))
-                                : add_batch_quantizer(options, y);
+    return act_scale ? add_fixed_quantizer(options, y, *act_scale) : add_batch_quantizer(options, y);
   }
 
   /// The engine's arithmetic: S = max y; round(y (levels / S)) (S / levels).
@@ -170,6 +165,16 @@ class GraphBuilder {
         {{"signed", flag}, {"narrow", flag}, {"rounding_mode", std::string("ROUND")}});
     model_.nodes.back().domain = kQonnxDomain;
     return name;
+  }
+
+  /// The number in place of the batch's maximum, where the network has one.
+  std::optional<float> act_scale_of(const NormAct& norm) const {
+    if (norm.act_scale() < 0) return std::nullopt;
+    const std::string& name = network_.states()[static_cast<std::size_t>(norm.act_scale())].name;
+    const float value = load_number(file_, name);
+    if (!(value >= 0))
+      fail(ErrorKind::usage, "{}: {} is {}, which is no scale; is it calibrated?", file_.path.string(), name, value);
+    return value;
   }
 
   float clip_of(const NormAct& norm) const {
@@ -249,10 +254,9 @@ std::string rounding_node(const Node& node) {
   return norm != nullptr && norm->options().act_bits > 0 ? norm->options().activation_name + ".round" : "";
 }
 
-bool depends_on_batch(const Network& network, const TensorFile& model) {
-  return std::any_of(network.nodes().begin(), network.nodes().end(), [&](const Node& node) {
-    if (rounding_node(node).empty()) return false;
-    return model.find(act_scale_name(dynamic_cast<const NormAct&>(*node.layer).options())) == nullptr;
+bool depends_on_batch(const Network& network) {
+  return std::any_of(network.nodes().begin(), network.nodes().end(), [](const Node& node) {
+    return !rounding_node(node).empty() && dynamic_cast<const NormAct&>(*node.layer).act_scale() < 0;
   });
 }
 
