@@ -175,7 +175,7 @@ TEST_CASE("a graph that is not the network is found out") {
   }));
 }
 
-TEST_CASE("an opset that cannot hold a width is refused by name; wider containers need no newer one") {
+TEST_CASE("an opset that cannot hold a width is refused by name, and wider containers need no newer one") {
   const Network network = make_resnet(tiny(0));
   const TensorFile plain = random_plain(network);
   const auto of_bits = [&](int bits) -> HostWeights {

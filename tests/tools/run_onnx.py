@@ -1,4 +1,4 @@
-# Runs an ONNX model with onnxruntime: run_onnx.py MODEL IMAGES LOGITS BATCH. Images and logits are float32 files without
+# Runs an ONNX model with onnxruntime: run_onnx.py MODEL IMAGES LOGITS BATCH. Images and logits are float32 files without a
 # a header; the model says the shape of an image.
 import sys
 
