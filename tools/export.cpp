@@ -124,6 +124,7 @@ void note_activations(ExportJob& job, const ModelWords& words) {
   };
   note("act_bits", "quant.act_bits", std::to_string(job.config.quant.act_bits));
   note("activation", "quant.activation", job.config.quant.activation);
+  note("act_scale", "quant.act_scale", job.config.quant.act_scale);
 }
 
 void print_outcome(const ExportJob& job, const ExportOutcome& outcome) {

@@ -7,6 +7,7 @@
 #include "models/resnet.h"
 #include "tools/build_info.h"
 #include "tools/export_formats.h"
+#include "tools/model_config.h"
 #include "tools/networks.h"
 #include "tools/onnx/engine_run.h"
 #include "tools/onnx/network_graph.h"
@@ -105,7 +106,9 @@ ExportOutcome export_onnx(const ExportJob& job, Console& console) {
   options.image_width = images.images.width;
   options.activation = activation_from_name(block_activation(job.config.quant));
   options.act_bits = job.config.quant.act_bits;
+  options.static_act_scales = job.config.quant.act_scale == "calibrated";
   const Network network = make_resnet(options);
+  uses_calibrated_scales(job.file, job.config, network);  // or throws
   OnnxModel model =
       network_graph(network, job.file, job.weights,
                     {.qonnx = job.format == "qonnx", .opset = job.opset, .int8_at_least = job.int8_at_least});
@@ -120,7 +123,7 @@ ExportOutcome export_onnx(const ExportJob& job, Console& console) {
   write_file_atomically(job.output, onnx_bytes(model), ErrorKind::checkpoint, [&](const fs::path& temporary) {
     outcome.verified = verify(temporary, job.output, engine, images.what);
   });
-  if (depends_on_batch(network, job.file))
+  if (depends_on_batch(network))
     console.warning(
         "activations are scaled by the maximum of each batch, as in training: what this model says of an image depends "
         "on the batch it is in");

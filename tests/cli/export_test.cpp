@@ -118,6 +118,30 @@ TEST_CASE("export writes ONNX and QONNX of every form, run against the engine be
   CHECK_THAT(outcome.out, Catch::StartsWith("run/export/model.onnx: "));
 }
 
+TEST_CASE("export of calibrated activation scales does not depend on the batch") {
+  const Workspace here;
+  BSQ_NEEDS_ONNX(here);
+  here.train("run", {"quant.act_scale=calibrated"});
+  for (const std::string format : {"onnx", "qonnx"}) {
+    INFO(format);
+    const Outcome outcome = here.must({"export", "run", "--format", format});
+    CHECK_THAT(outcome.out, Catch::Contains("verified: read back and run on 20 test images"));
+    CHECK_FALSE(contains(outcome.err, "depends on the batch"));
+    const std::string bytes =
+        text_of(here / (format == "onnx" ? "run/export/model.onnx" : "run/export/model.qonnx.onnx"));
+    CHECK_FALSE(contains(bytes, "ReduceMax"));
+    CHECK(contains(bytes, "QuantizeLinear") == (format == "onnx"));
+  }
+  here.must({"export", "run", "--format=onnx", "-o=m.onnx", "quant.act_scale=batch_max"});
+  CHECK(contains(text_of(here / "m.onnx"), "ReduceMax"));
+  here.must({"export", "run", "--format=packed", "-o=p.safetensors"});
+  const json expected = json_from(here, {"eval", "run", "--config", "tiny.yaml"});
+  const json found = json_from(here, {"eval", "p.safetensors", "--config", "tiny.yaml"});
+  for (const char* key : {"loss", "top1_batch_max"}) CHECK(found.at(key) == expected.at(key));
+  check_error(here, {"export", "run/checkpoints/pretrain", "--format=onnx", "-q", "quant.act_bits=4"}, 2,
+              {"has no calibrated layer1.0.relu1.act_scale"});
+}
+
 TEST_CASE("export of a model from anywhere, with an empty layer, without its data") {
   const Workspace here;
   BSQ_NEEDS_ONNX(here);

@@ -81,7 +81,7 @@ TEST_CASE("a graph says what the engine says, with mixed widths and every quanti
   const EngineRun engine = check_same(model, engine_run(tiny(act_bits), plain, weights, 6));
   CHECK(compare_logits(engine.logits, engine.logits).largest_logit > 0.5);
   CHECK((engine.guide.rounded > 0) == (act_bits > 0));
-  CHECK(depends_on_batch(network, plain) == (act_bits > 0));
+  CHECK(depends_on_batch(network) == (act_bits > 0));
   CHECK(count_nodes(model, "ReduceMax") == (act_bits > 0 ? 6 : 0));
   CHECK(count_nodes(model, "IntQuant") == (qonnx ? 8 + (act_bits > 0 ? 6 : 0) + 1 : 0));
   CHECK(count_nodes(model, "BatchNormalization") == 9);
@@ -116,8 +116,11 @@ TEST_CASE("a scale in the model takes the place of the batch's maximum") {
   const OnnxModel dynamic = network_graph(network, plain, weights, {});
   const EngineRun engine = engine_run(tiny(act_bits), plain, weights, 6);
   const TensorFile calibrated = with_act_scales(plain, dynamic, engine.images);
-  CHECK_FALSE(depends_on_batch(network, calibrated));
-  const OnnxModel fixed = network_graph(network, calibrated, weights, {.qonnx = qonnx});
+  ResNetOptions options = tiny(act_bits);
+  options.static_act_scales = true;
+  const Network static_network = make_resnet(options);
+  CHECK_FALSE(depends_on_batch(static_network));
+  const OnnxModel fixed = network_graph(static_network, calibrated, weights, {.qonnx = qonnx});
   CHECK(count_nodes(fixed, "ReduceMax") == 0);
   CHECK(count_nodes(fixed, "QuantizeLinear") == (qonnx ? 0 : 6));
   check_same(fixed, engine);  // the maxima are those of this batch
@@ -136,11 +139,14 @@ TEST_CASE("a scale in the model takes the place of the batch's maximum") {
     const float smaller = tensor.values<float>()[0] / 2;
     std::memcpy(tensor.bytes.data(), &smaller, sizeof(smaller));
   }
-  OnnxModel clipped = network_graph(network, half, weights, {.qonnx = qonnx});
+  OnnxModel clipped = network_graph(static_network, half, weights, {.qonnx = qonnx});
+  check_same(clipped, engine_run(options, half, weights, 6));
   clipped.output.name = qonnx ? "layer1.0.relu1.round" : "layer1.0.relu1.quantized";
   const std::vector<float> values = evaluate_graph(clipped, engine.images).values;
   CHECK(*std::max_element(values.begin(), values.end()) ==
         Approx(half.at("layer1.0.relu1.act_scale").values<float>()[0]));
+  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { network_graph(static_network, plain, weights, {}); }),
+             Catch::Contains("layer1.0.relu1.act_scale"));
 }
 
 TEST_CASE("a graph that is not the network is found out") {

@@ -28,6 +28,7 @@ std::ptrdiff_t class_of(const GraphTensor& logits, std::int64_t image) {
 
 EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const HostWeights& weights,
                      const ImageSet& images, const InputOptions& input, int batch) {
+  const ActScale act_scale = depends_on_batch(network) ? ActScale::batch_max : ActScale::calibrated;
   DeviceMemory memory(backend);
   Model model(memory, std::move(network), DType::f32, /*seed=*/0, {.max_bits = kMaxBits},
               [&](const ArenaLayout&) { return weights; });
@@ -43,7 +44,7 @@ EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain,
   model.materialize(nullptr, nullptr);
   backend.augment({plain_input(input), source.samples(), inputs.as<StepInputs>(), batch, executor.images(batch),
                    labels.as<std::int32_t>()});
-  executor.forward(batch);
+  executor.forward(batch, {.act_scale = act_scale});
 
   EngineRun run;
   run.images = to_nchw(backend, executor.images(batch));

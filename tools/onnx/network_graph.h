@@ -2,8 +2,8 @@
 //
 // Input `images` [N, 3, H, W] (normalised, N is any), output `logits` [N, classes]; layouts are PyTorch's. Quantized
 // weights stay the integers they are: DequantizeLinear (onnx) or IntQuant (qonnx) gives their values. Batch norm stays
-// a node of its own. An activation quantizer divides by the tensor's maximum: that of each batch (METHOD 6), unless the
-// model has a number `<activation>.act_scale`, which then stands in its place, larger values being clipped to it.
+// a node of its own. An activation quantizer divides by the tensor's maximum: that of each batch (METHOD 6), or where
+// the network has calibrated scales (METHOD 11) the number of the model, larger values being clipped to it.
 #pragma once
 
 #include "engine/host_weights.h"
@@ -34,6 +34,6 @@ OnnxType container_of(int bits, int opset, bool int8_at_least);
 /// The name of the ONNX node that rounds the activations this node of the network writes; empty where none does.
 std::string rounding_node(const Node& node);
 /// Whether some activation is quantized by the maximum of its batch.
-bool depends_on_batch(const Network& network, const TensorFile& model);
+bool depends_on_batch(const Network& network);
 
 }  // namespace bsq
