@@ -107,6 +107,10 @@ AtomicFile::~AtomicFile() {
   if (!committed_) fs::remove(temporary_name(path_), ignored);
 }
 
+fs::path AtomicFile::temporary() const {
+  return temporary_name(path_);
+}
+
 void AtomicFile::commit() {
   file_.sync();
   rename_entry(temporary_name(path_), path_, kind_);
@@ -114,14 +118,16 @@ void AtomicFile::commit() {
   sync_folder(path_.parent_path(), kind_);
 }
 
-void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes, ErrorKind kind) {
+void write_file_atomically(const fs::path& path, std::span<const std::byte> bytes, ErrorKind kind,
+                           const FileCheck& check) {
   AtomicFile file(path, kind);
   file.write(bytes);
+  if (check) check(file.temporary());
   file.commit();
 }
 
-void write_file_atomically(const fs::path& path, std::string_view text, ErrorKind kind) {
-  write_file_atomically(path, std::as_bytes(std::span(text)), kind);
+void write_file_atomically(const fs::path& path, std::string_view text, ErrorKind kind, const FileCheck& check) {
+  write_file_atomically(path, std::as_bytes(std::span(text)), kind, check);
 }
 
 AtomicDirectory::AtomicDirectory(const fs::path& target, ErrorKind kind)

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -30,6 +31,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes) { file_.write(bytes); }
   void write(std::string_view text) { file_.write(text); }
+  /// Where the content is until commit(), for a look at what has really been written.
+  std::filesystem::path temporary() const;
   void commit();
 
  private:
@@ -39,11 +42,14 @@ class AtomicFile {
   bool committed_ = false;
 };
 
+/// Looks at a temporary file before it gets its name; what it throws leaves the old file as it was.
+using FileCheck = std::function<void(const std::filesystem::path& temporary)>;
+
 /// Writes or replaces a file. On any failure the old file is as it was and an Error of `kind` says why.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
-                           ErrorKind kind = ErrorKind::checkpoint);
+                           ErrorKind kind = ErrorKind::checkpoint, const FileCheck& check = {});
 void write_file_atomically(const std::filesystem::path& path, std::string_view text,
-                           ErrorKind kind = ErrorKind::checkpoint);
+                           ErrorKind kind = ErrorKind::checkpoint, const FileCheck& check = {});
 
 /// A flat folder filled under path() and moved to `target` by commit(). Without commit() it is removed.
 /// Replaces an empty folder or one with a marker; anything else that is at `target` is somebody's and refused.

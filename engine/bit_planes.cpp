@@ -148,15 +148,24 @@ BitPlanes planes_from_float(std::span<const float> weights, int bits) {
   return planes_from_levels(levels, bits, scale);
 }
 
-std::vector<float> effective_weights(const BitPlanes& planes) {
+std::vector<int> integer_levels(const BitPlanes& planes) {
   require_consistent(planes);
-  return scaled(on_grid(clamped_levels(normalised_sum(planes), planes.bits), planes.bits), planes.scale);
+  return clamped_levels(normalised_sum(planes), planes.bits);
+}
+
+std::vector<int> integer_levels(const FixedPoint& fixed) {
+  if (fixed.bits == 0) return std::vector<int>(fixed.u.size());
+  require_bits(fixed.bits);
+  return clamped_levels(fixed.u, fixed.bits);
+}
+
+std::vector<float> effective_weights(const BitPlanes& planes) {
+  return scaled(on_grid(integer_levels(planes), planes.bits), planes.scale);
 }
 
 std::vector<float> effective_weights(const FixedPoint& fixed) {
   if (fixed.bits == 0) return std::vector<float>(fixed.u.size());
-  require_bits(fixed.bits);
-  return scaled(on_grid(clamped_levels(fixed.u, fixed.bits), fixed.bits), fixed.scale);
+  return scaled(on_grid(integer_levels(fixed), fixed.bits), fixed.scale);
 }
 
 void requantize(BitPlanes& planes, int max_bits) {

@@ -39,6 +39,10 @@ BitPlanes planes_from_float(std::span<const float> weights, int bits);
 std::vector<float> effective_weights(const BitPlanes& planes);
 std::vector<float> effective_weights(const FixedPoint& fixed);
 
+/// k of every weight: W_eff = s k / (2^bits - 1). All 0 where bits = 0.
+std::vector<int> integer_levels(const BitPlanes& planes);
+std::vector<int> integer_levels(const FixedPoint& fixed);
+
 /// Rounds the planes to the bits of k = round(u (2^bits - 1)). Where some |k| needs one more bit the tensor gets it, as
 /// long as bits < max_bits (the scale follows); else |k| is clamped. Effective weights stay as they are, bit for bit,
 /// except where the tensor grows: a weight that the forward pass clamped comes out, the others round anew (a few ulp).

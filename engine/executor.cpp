@@ -35,9 +35,9 @@ void Executor::plan_tensors(Backend& backend) {
     const TensorView sized{tensors_[i].dtype, tensors_[i].shape, nullptr};
     // The images arrive before node 0; tensor i is written by node i - 1. The logits stay for the loss.
     const int written = std::max(static_cast<int>(i) - 1, 0);
-    const bool is_logits = static_cast<int>(i) == num_nodes;
+    const bool stays = static_cast<int>(i) == num_nodes || mode_ == ExecutionMode::tracing;
     plan_.buffers.push_back(
-        {i == 0 ? "images" : nodes[i - 1].name, sized.size_bytes(), written, is_logits ? num_nodes : written, 0});
+        {i == 0 ? "images" : nodes[i - 1].name, sized.size_bytes(), written, stays ? num_nodes : written, 0});
   }
   saved_buffer_.assign(nodes.size(), -1);
   for (int i = 0; i < num_nodes; ++i) {
@@ -69,7 +69,7 @@ void Executor::plan_gradients() {
   const int num_nodes = static_cast<int>(nodes.size());
   gradient_buffer_.assign(tensors_.size(), -1);
   modes_.resize(nodes.size());
-  if (mode_ == ExecutionMode::inference) return;
+  if (mode_ != ExecutionMode::training) return;
   const auto add_gradient = [&](TensorId id, int first_use) {
     const auto index = static_cast<std::size_t>(id);
     gradient_buffer_[index] = static_cast<int>(plan_.buffers.size());

@@ -12,7 +12,8 @@
 
 namespace bsq {
 
-enum class ExecutionMode { training, inference };
+/// tracing: inference that keeps every tensor.
+enum class ExecutionMode { training, inference, tracing };
 
 /// The plan alone: sizes without memory, for dry runs and reports.
 struct ExecutionPlan {
@@ -43,7 +44,7 @@ class Executor {
   TensorView images(int batch) const { return tensor(0, batch); }
   TensorView logits(int batch) const { return tensor(static_cast<TensorId>(network_.nodes().size()), batch); }
   TensorView d_logits(int batch) const;
-  /// Any tensor of the list; in inference only until its last reader has run.
+  /// Any tensor of the list; in inference only until its last reader has run, in tracing until the next forward.
   TensorView tensor(TensorId id, int batch) const;
   int max_batch() const { return max_batch_; }
   const ExecutionPlan& plan() const { return plan_; }

@@ -267,7 +267,7 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   return result;
 }
 
-void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {
+void write_safetensors(const std::filesystem::path& path, const TensorFile& file, const FileCheck& check) {
   const std::vector<const HostTensor*> order = in_writing_order(file);
   const std::string header = header_text(file, order);
   const std::uint64_t header_bytes = header.size();
@@ -276,6 +276,7 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
   output.write(std::as_bytes(std::span(&header_bytes, 1)));
   output.write(header);
   for (const HostTensor* tensor : order) output.write(tensor->bytes);
+  if (check) check(output.temporary());
   output.commit();
 }
 

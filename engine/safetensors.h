@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -90,7 +91,9 @@ struct TensorFile {
 /// Throws Error(checkpoint) naming the file, and the tensor where it is one tensor's fault.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
-/// Atomic (engine/atomic_file.h): a failure leaves the old file as it was and throws Error(checkpoint).
-void write_safetensors(const std::filesystem::path& path, const TensorFile& file);
+/// Atomic (engine/atomic_file.h): a failure leaves the old file as it was and throws Error(checkpoint). `check` may
+/// look at the file before it gets its name, and refuse it by an Error of its own.
+void write_safetensors(const std::filesystem::path& path, const TensorFile& file,
+                       const std::function<void(const std::filesystem::path& temporary)>& check = {});
 
 }  // namespace bsq

@@ -21,7 +21,7 @@ class ResNetBuilder {
 
   Network build() {
     TensorId x = conv("conv1", 0, {.in_channels = 3, .out_channels = options_.width});
-    x = norm("bn1", {x}, options_.width, Activation::relu, 0, "");
+    x = norm("bn1", {x}, options_.width, Activation::relu, 0, "relu");
     int channels = options_.width;
     for (int stage = 1; stage <= 3; ++stage) {
       const int out_channels = options_.width << (stage - 1);
@@ -74,7 +74,8 @@ class ResNetBuilder {
       ids.clip = network_.add_parameter({.name = activation_name + ".alpha", .shape = {1}, .constant = kInitialClip});
     if (options_.static_act_scales && act_bits > 0)
       ids.act_scale = network_.add_state({activation_name + ".act_scale", 1, kNotCalibrated});
-    const NormActOptions options{.channels = channels, .activation = activation, .act_bits = act_bits};
+    const NormActOptions options{
+        .channels = channels, .activation = activation, .act_bits = act_bits, .activation_name = activation_name};
     return network_.add(name, std::make_unique<NormAct>(options, ids), inputs);
   }
 

@@ -12,6 +12,7 @@ using Arguments = std::vector<std::string>;
 int train_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);
 int convert_command(const Arguments& arguments);
+int export_command(const Arguments& arguments);
 int inspect_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);

@@ -8,8 +8,6 @@
 #include "tools/networks.h"
 #include "tools/precision_text.h"
 
-#include <set>
-
 namespace bsq {
 namespace {
 
@@ -84,34 +82,6 @@ HostWeights convert(const TensorFile& file, const HostWeights& weights, const Ar
   }
   if (form_of(weights) != "float" && !options.bits) return to_planes(weights, {});
   return converted_to_planes(weights, std::vector<int>(layout.slots.size(), options.bits.value_or(kMaxBits)));
-}
-
-/// The tensors of `file` with the quantized ones replaced; metadata stays but for form and scheme.
-TensorFile with_weights(const TensorFile& file, const HostWeights& weights, const ArenaLayout& layout) {
-  TensorFile result;
-  result.metadata = file.metadata;
-  result.metadata["format"] = "pt";
-  result.metadata["form"] = std::string(form_of(weights));
-  result.metadata.erase("scheme");
-  std::set<std::string> replaced;
-  for (const ParameterSlot& slot : layout.slots) {
-    const std::string& name = slot.spec.name;
-    replaced.insert({name, plane_name(name, "p"), plane_name(name, "n"), plane_name(name, "u"), scale_name(name)});
-  }
-  for (const HostTensor& tensor : file.tensors)
-    if (!replaced.contains(tensor.name)) result.tensors.push_back(tensor);
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) {
-    result.metadata["scheme"] = scheme_to_json(weights, layout);
-    for (HostTensor& tensor : planes_to_tensors(*planes, layout)) result.tensors.push_back(std::move(tensor));
-    return result;
-  }
-  const auto& dense = std::get<DenseTensors>(weights);
-  for (std::size_t i = 0; i < dense.size(); ++i) {
-    const ParameterSpec& spec = layout.slots[i].spec;
-    result.tensors.push_back(
-        HostTensor::from<float>(spec.name, file_shape(spec.shape), to_file_layout(dense[i], spec.shape)));
-  }
-  return result;
 }
 
 }  // namespace

@@ -3,18 +3,16 @@
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
 // configuration names the data; overrides have the last word.
 #include "engine/batch_source.h"
-#include "engine/checkpoint_dir.h"
 #include "engine/evaluator.h"
 #include "engine/experiment.h"
 #include "kernels/error.h"
 #include "tools/arguments.h"
 #include "tools/device.h"
+#include "tools/model_config.h"
 #include "tools/networks.h"
 #include "tools/precision_text.h"
 #include "tools/ranks.h"
 #include "tools/run_files.h"
-
-#include <algorithm>
 
 namespace bsq {
 namespace {
@@ -24,15 +22,9 @@ using nlohmann::ordered_json;
 
 struct EvalOptions {
   std::string checkpoint;
-  std::string config_file;
-  std::vector<std::string> overrides;
+  ModelWords words;
   ConsoleFlags console;
   bool json = false;
-
-  bool overrides_key(const std::string& key) const {
-    return std::any_of(overrides.begin(), overrides.end(),
-                       [&](const std::string& word) { return word.starts_with(key + "="); });
-  }
 };
 
 bool parse(const Arguments& arguments, EvalOptions& options) {
@@ -40,7 +32,8 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
   std::vector<std::string> words;
   app.add_option("words", words, "what to evaluate, and overrides such as data.root=DIR, quant.act_bits=4")
       ->option_text("CHECKPOINT [key=value ...]");
-  app.add_option("--config", options.config_file, "the data, by a configuration; default: that of the checkpoint's run")
+  app.add_option("--config", options.words.config_file,
+                 "the data, by a configuration; default: that of the checkpoint's run")
       ->option_text("CFG");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
   add_console_flags(app, options.console);
@@ -50,77 +43,14 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
   if (split.file.empty())
     fail(ErrorKind::usage, "bsq eval: which checkpoint? usage: bsq eval CHECKPOINT [key=value ...]");
   options.checkpoint = split.file;
-  options.overrides = split.overrides;
+  options.words.overrides = split.overrides;
   return true;
-}
-
-/// The configuration of the data: --config, that of the run the model is in, or the overrides alone.
-Config read_config(EvalOptions& options, const TensorFile& model, Console& console) {
-  std::string file = options.config_file;
-  if (const std::optional<fs::path> run = run_of_checkpoint(model.path); file.empty() && run) {
-    file = (*run / "config.yaml").string();
-    console.info("data as in " + file);
-  }
-  if (file.empty() && !options.overrides_key("data.kind"))
-    fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
-  std::vector<std::string> words = options.overrides;
-  words.push_back("model.init=" + ordered_json(model.path.string()).dump());  // whatever the stages, a model is there
-  return load_config(file, words);
-}
-
-/// `key` of the metadata as JSON; null where it is not there.
-nlohmann::json metadata_value(const TensorFile& model, const std::string& key) {
-  const auto found = model.metadata.find(key);
-  if (found == model.metadata.end()) return nullptr;
-  nlohmann::json value = nlohmann::json::parse(found->second, nullptr, false);
-  return value.is_discarded() ? nlohmann::json(found->second) : value;
-}
-
-bool is_activation(const std::string& name) {
-  const std::vector<std::string> names = {"auto", "relu", "relu6", "pact"};
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-/// Puts what the model says about itself in, except where an override says otherwise.
-void apply_metadata(Config& config, const EvalOptions& options, const TensorFile& model) {
-  const ResNetOptions network = resnet_options_of(model);
-  const auto refuse_other = [&](const char* key, int asked, int found) {
-    if (options.overrides_key(key) && asked != found)
-      fail(ErrorKind::usage, "{} = {}: {} has {}; leave it out", key, asked, model.path.string(), found);
-  };
-  refuse_other("model.depth", config.model.depth, network.depth);
-  refuse_other("model.width", config.model.width, network.width);
-  config.model.depth = network.depth;
-  config.model.width = network.width;
-  const auto apply = [&](const std::string& metadata_key, const std::string& key, auto& value) {
-    if (options.overrides_key(key)) return;
-    const nlohmann::json found = metadata_value(model, metadata_key);
-    if (found.is_null()) return;
-    try {
-      found.get_to(value);
-    } catch (const nlohmann::json::exception&) {
-      fail(ErrorKind::checkpoint, "{}: metadata '{}' is {}; the file is damaged, or give {}=...", model.path.string(),
-           metadata_key, found.dump(), key);
-    }
-  };
-  apply("mean", "data.mean", config.data.mean);
-  apply("std", "data.std", config.data.std);
-  apply("eval_batch_size", "data.eval_batch_size", config.data.eval_batch_size);
-  apply("activation", "quant.activation", config.quant.activation);
-  apply("act_scale", "quant.act_scale", config.quant.act_scale);
-  if (!options.overrides_key("quant.act_bits") && model.find("conv1.weight") != nullptr && options.config_file.empty())
-    config.quant.act_bits = 0;  // a float model of unknown origin
-  apply("act_bits", "quant.act_bits", config.quant.act_bits);
-  if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
-      config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation) ||
-      (config.quant.act_scale != "batch_max" && config.quant.act_scale != "calibrated"))
-    fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", model.path.string());
 }
 
 HostWeights weights_to_evaluate(const TensorFile& model, const ArenaLayout& layout, const Config& config,
                                 const EvalOptions& options) {
   HostWeights weights = read_weights(model, layout, kMaxBits);
-  if (!options.overrides_key("quant.weight_bits")) return weights;
+  if (!options.words.overrides_key("quant.weight_bits")) return weights;
   if (form_of(weights) != "float")
     fail(ErrorKind::usage, "quant.weight_bits = {}: {} has bit widths of its own; leave it out, or see bsq convert",
          config.quant.weight_bits, model.path.string());
@@ -133,21 +63,6 @@ struct Evaluation {
   std::optional<EvalResult> by_batch_max;  // where `result` is that of calibrated activation scales
   PrecisionSummary precision;
 };
-
-/// Whether activations are quantized by scales of the file. Throws Error(usage) where they should be and are not there.
-bool uses_calibrated_scales(const TensorFile& file, const Config& config, const Model& model) {
-  if (config.quant.act_scale != "calibrated" || config.quant.act_bits == 0) return false;
-  for (const StateSpec& state : model.network().states()) {
-    if (!state.name.ends_with(".act_scale")) continue;
-    const HostTensor* scale = file.find(state.name);
-    if (scale == nullptr || scale->values<float>()[0] < 0)
-      fail(ErrorKind::usage,
-           "{}: has no calibrated {}; evaluate with quant.act_scale=batch_max, or calibrate it: bsq train CFG "
-           "quant.act_scale=calibrated stages=[finetune] finetune.epochs=0 model.init={}",
-           file.path.string(), state.name, file.path.string());
-  }
-  return true;
-}
 
 Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
                     Backend& backend, Communicator& ranks) {
@@ -164,7 +79,7 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
                         .result = evaluator.run(),
                         .by_batch_max = {},
                         .precision = summarize_precision(model.host_weights(), model.network())};
-  if (uses_calibrated_scales(file, config, model)) {
+  if (uses_calibrated_scales(file, config, model.network())) {
     evaluation.by_batch_max = evaluation.result;
     evaluation.result = evaluator.run(ActScale::calibrated);
   }
@@ -213,8 +128,9 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   if (!parse(arguments, options)) return 0;
   Console console = console_of(options.console, ranks);
   const TensorFile file = read_model(options.checkpoint, console);
-  Config config = read_config(options, file, console);
-  apply_metadata(config, options, file);
+  if (options.words.config_file.empty() && !run_of_checkpoint(file.path) && !options.words.overrides_key("data.kind"))
+    fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
+  const Config config = config_of_model(options.words, file, console);
   check_model(file);
   DataOptions data = data_options(config);
   data.train_per_class = 1;  // only the test set is looked at

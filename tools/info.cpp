@@ -4,6 +4,7 @@
 #include "kernels/mpi_loader.h"
 #include "tools/arguments.h"
 #include "tools/build_info.h"
+#include "tools/onnx/onnx_file.h"
 
 #include <fmt/format.h>
 
@@ -37,6 +38,7 @@ int info_command(const Arguments& arguments) {
   }
   fmt::print("precision  {}{}\n", precisions, missing);
   fmt::print("mpi        {}\n", describe_mpi());
+  fmt::print("onnx       {}\n", describe_onnx());
   return 0;
 }
 

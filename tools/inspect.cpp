@@ -1,5 +1,6 @@
 // `bsq inspect`: what is in a safetensors file, whoever wrote it; the precision table where it is a quantized model.
 #include "engine/checkpoint_dir.h"
+#include "engine/packed_model.h"
 #include "engine/posix_file.h"
 #include "kernels/error.h"
 #include "tools/arguments.h"
@@ -28,7 +29,7 @@ bool parse(const Arguments& arguments, InspectOptions& options) {
 
 bool is_quantized_model(const TensorFile& file) {
   const auto form = file.metadata.find("form");
-  return form != file.metadata.end() && (form->second == "planes" || form->second == "fixed");
+  return is_packed(file) || (form != file.metadata.end() && (form->second == "planes" || form->second == "fixed"));
 }
 
 /// Smallest and largest value of a float32 tensor.

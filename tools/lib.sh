@@ -7,6 +7,7 @@ readonly packages=(
   libdnnl-dev ocl-icd-opencl-dev
   libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libpng-dev libjpeg-dev
   libopenmpi-dev openmpi-bin
+  libonnx-dev libprotobuf-dev
   catch2 libbenchmark-dev
   python3-numpy
 )

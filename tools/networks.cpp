@@ -3,10 +3,13 @@
 
 #include "engine/checkpoint_dir.h"
 #include "engine/model.h"
+#include "engine/packed_model.h"
 #include "kernels/error.h"
 #include "tools/build_info.h"
 
 #include <nlohmann/json.hpp>
+
+#include <set>
 
 namespace bsq {
 
@@ -53,6 +56,7 @@ std::map<std::string, std::string> model_metadata(const Config& config, const Im
 TensorFile read_model(const fs::path& path, Console& console) {
   const fs::path found = resolve_checkpoint(path);
   TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
+  if (is_packed(file)) file = unpack(file);
   const std::vector<std::string> renamed = normalize_names(file);
   if (!renamed.empty())
     console.info(fmt::format("{}: {} tensors renamed ({}{})", file.path.string(), renamed.size(), renamed.front(),
@@ -64,6 +68,33 @@ HostWeights check_model(const TensorFile& model, int max_bits) {
   const Network network = make_resnet(resnet_options_of(model));
   check_names(model, network);
   return read_weights(model, lay_out(network.parameters(), ParameterGroup::quantized), max_bits);
+}
+
+TensorFile with_weights(const TensorFile& file, const HostWeights& weights, const ArenaLayout& layout) {
+  TensorFile result;
+  result.metadata = file.metadata;
+  result.metadata["format"] = "pt";
+  result.metadata["form"] = std::string(form_of(weights));
+  result.metadata.erase("scheme");
+  std::set<std::string> replaced;
+  for (const ParameterSlot& slot : layout.slots) {
+    const std::string& name = slot.spec.name;
+    replaced.insert({name, plane_name(name, "p"), plane_name(name, "n"), plane_name(name, "u"), scale_name(name)});
+  }
+  for (const HostTensor& tensor : file.tensors)
+    if (!replaced.contains(tensor.name)) result.tensors.push_back(tensor);
+  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) {
+    result.metadata["scheme"] = scheme_to_json(weights, layout);
+    for (HostTensor& tensor : planes_to_tensors(*planes, layout)) result.tensors.push_back(std::move(tensor));
+    return result;
+  }
+  const auto& dense = std::get<DenseTensors>(weights);
+  for (std::size_t i = 0; i < dense.size(); ++i) {
+    const ParameterSpec& spec = layout.slots[i].spec;
+    result.tensors.push_back(
+        HostTensor::from<float>(spec.name, file_shape(spec.shape), to_file_layout(dense[i], spec.shape)));
+  }
+  return result;
 }
 
 void check_start_model(const TensorFile& model, const Config& config) {

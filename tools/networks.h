@@ -26,11 +26,13 @@ NetworkFactory network_factory(const Config& config, const ImageSet& images);
 std::map<std::string, std::string> model_metadata(const Config& config, const ImageSet& images);
 
 /// A model in any form from a file, a checkpoint folder, a run, or the folder of runs of one name, its names
-/// normalized (which is said on the console). Throws Error(checkpoint).
+/// normalized (which is said on the console); a packed one comes as bit planes. Throws Error(checkpoint).
 TensorFile read_model(const std::filesystem::path& path, Console& console);
 
 /// Throws Error(checkpoint) unless the file holds every tensor of a network of ours and no other; returns its weights.
 HostWeights check_model(const TensorFile& model, int max_bits = kMaxBits);
+/// The tensors of `file` with the quantized ones replaced; metadata stays but for form and scheme.
+TensorFile with_weights(const TensorFile& file, const HostWeights& weights, const ArenaLayout& layout);
 /// check_model, and: Error(checkpoint) if it is another network than the configured one, Error(usage) if the first
 /// stage cannot start from it.
 void check_start_model(const TensorFile& model, const Config& config);

@@ -1,6 +1,7 @@
 // Drawing a PrecisionSummary.
 #include "tools/precision_text.h"
 
+#include "engine/packed_model.h"
 #include "engine/posix_file.h"
 #include "models/resnet.h"
 #include "tools/table.h"
@@ -27,6 +28,7 @@ std::string planes_text(const std::vector<double>& density_percent) {
 }  // namespace
 
 PrecisionSummary precision_of(const TensorFile& model) {
+  if (is_packed(model)) return precision_of(unpack(model));
   const Network network = make_resnet(resnet_options_of(model));
   const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
   return summarize_precision(read_weights(model, layout, kMaxBits), network);
@@ -67,8 +69,11 @@ std::string compression_text(const PrecisionSummary& summary, std::uintmax_t fil
                              with_thousands(static_cast<std::uint64_t>(summary.float_parameters)),
                              with_thousands(static_cast<std::uint64_t>(summary.packed_bytes)),
                              with_thousands(static_cast<std::uint64_t>(summary.float_bytes)))});
-  table.add_row({"this file", ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(file_bytes)),
-                 fmt::format("{} bytes: numbers in float32, to train on", with_thousands(file_bytes))});
+  table.add_row(
+      {"this file", ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(file_bytes)),
+       fmt::format(
+           "{} bytes on disk{}", with_thousands(file_bytes),
+           file_bytes > static_cast<std::uintmax_t>(summary.float_bytes) ? ": numbers in float32, to train on" : "")});
   return table.text();
 }
 

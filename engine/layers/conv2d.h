@@ -29,6 +29,7 @@ class Conv2d final : public Layer {
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;
 
+  const Conv2dOptions& options() const { return options_; }
   ParameterId weight() const { return weight_; }
   ConvGeometry geometry(const Shape& input, DType dtype) const;
 

@@ -21,6 +21,7 @@ class Linear final : public Layer {
   void backward(const BackwardPass& pass) const override;
 
   ParameterId weight() const { return weight_; }
+  ParameterId bias() const { return bias_; }
 
  private:
   LinearGeometry geometry(const Shape& input) const;

@@ -8,12 +8,15 @@
 
 #include "engine/layer.h"
 
+#include <string>
+
 namespace bsq {
 
 struct NormActOptions {
   int channels = 0;
   Activation activation = Activation::relu;
   int act_bits = 0;
+  std::string activation_name = {};  // PyTorch's module: layer1.0.relu1; empty where there is none
 };
 
 struct NormActParameters {
@@ -42,6 +45,7 @@ class NormAct final : public Layer {
   const NormActOptions& options() const { return options_; }
   /// The state that holds its static activation scale, or -1.
   StateId act_scale() const { return ids_.act_scale; }
+  const NormActParameters& ids() const { return ids_; }
 
  private:
   NormActGeometry geometry(const Shape& input, DType dtype) const;

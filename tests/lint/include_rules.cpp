@@ -46,6 +46,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"models/",              "",      {"kernels/", "engine/", "models/"},                     {"fmt/"}},
     {"data/",                "",      {"kernels/", "engine/", "data/"},                       {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
     {"tools/",               "",      {"kernels/", "engine/", "models/", "data/", "tools/"},  {"fmt/", "nlohmann/", "CLI/"}},
+    {"tools/onnx/plugin/",   "",      {"kernels/", "tools/onnx/"},                            {"fmt/", "onnx/", "google/protobuf/"}},
   };
   // clang-format on
   return rules;
