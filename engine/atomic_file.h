@@ -30,6 +30,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes) { file_.write(bytes); }
   void write(std::string_view text) { file_.write(text); }
+  /// Returns once the content is on the disk: of several files, all can be there before the first is committed.
+  void sync() { file_.sync(); }
   void commit();
 
  private:

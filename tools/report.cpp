@@ -1,8 +1,9 @@
-// `bsq report`: the tables of one run, or a comparison of several; writes report/ into every run.
+// `bsq report`: the tables of one run, or a comparison of several; writes report/ into every run, and the comparison
+// into the folder that the runs have in common.
 #include "kernels/error.h"
 #include "tools/arguments.h"
+#include "tools/reports.h"
 #include "tools/run_files.h"
-#include "tools/run_report.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +15,7 @@ using nlohmann::ordered_json;
 
 struct ReportOptions {
   std::vector<std::string> runs;
-  std::string csv_folder;
+  std::string folder;
   bool json = false;
 };
 
@@ -24,15 +25,12 @@ bool parse(const Arguments& arguments, ReportOptions& options) {
       ->required()
       ->option_text("RUN...");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
-  app.add_option("--csv", options.csv_folder, "write the files here instead of <run>/report/")->option_text("DIR");
+  app.add_option("--out", options.folder,
+                 "write the files here instead of <run>/report/; of several runs, instead of report/ in the folder "
+                 "they have in common, and those of each run into a folder in it")
+      ->option_text("DIR");
+  app.footer("\nFiles: index.html, which opens offline; every table as CSV, every figure as SVG.");
   return parse_arguments(app, arguments);
-}
-
-/// Where the files of a report go; with --csv and several runs, one folder each.
-fs::path folder_of(const RunReport& report, const ReportOptions& options, std::size_t number) {
-  if (options.csv_folder.empty()) return report.path / "report";
-  if (options.runs.size() == 1) return options.csv_folder;
-  return fs::path(options.csv_folder) / fmt::format("{:02}-{}", number + 1, report.config.name);
 }
 
 }  // namespace
@@ -50,7 +48,8 @@ int report_command(const Arguments& arguments) {
   } else {
     fmt::print("{}", reports.size() == 1 ? report_text(reports.front()) : comparison_text(reports));
   }
-  for (std::size_t i = 0; i < reports.size(); ++i) write_report_files(reports[i], folder_of(reports[i], options, i));
+  const fs::path page = write_reports(reports, options.folder);
+  if (!options.json) fmt::print("\npage: {}\n", page.string());
   return 0;
 }
 

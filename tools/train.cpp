@@ -8,8 +8,8 @@
 #include "tools/device.h"
 #include "tools/networks.h"
 #include "tools/ranks.h"
+#include "tools/reports.h"
 #include "tools/run_files.h"
-#include "tools/run_report.h"
 #include "tools/signals.h"
 
 #include <fmt/ranges.h>
@@ -254,8 +254,8 @@ class TrainRun {
 
   void report(const RunDirectory& directory) const {
     const RunReport report = read_run_report(directory.path());
-    write_report_files(report, directory.report());
-    if (!options_.console.quiet) fmt::print("\n{}", report_text(report));
+    const fs::path page = write_reports({report});
+    if (!options_.console.quiet) fmt::print("\n{}\npage: {}\n", report_text(report), page.string());
   }
 
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {

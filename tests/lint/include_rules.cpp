@@ -46,6 +46,8 @@ const std::vector<IncludeRule>& include_rules() {
     {"models/",              "",      {"kernels/", "engine/", "models/"},                     {"fmt/"}},
     {"data/",                "",      {"kernels/", "engine/", "data/"},                       {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
     {"tools/",               "",      {"kernels/", "engine/", "models/", "data/", "tools/"},  {"fmt/", "nlohmann/", "CLI/"}},
+    {"tools/charts/",        "",      {"tools/charts/"},                                      {"fmt/"}},
+    {"tools/report_page",    "",      {"tools/"},                                             {"fmt/", "kainjow/"}},
   };
   // clang-format on
   return rules;
