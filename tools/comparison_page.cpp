@@ -99,6 +99,7 @@ Page comparison_page(const Comparison& comparison, const std::vector<RunReport>&
     page.subtitle = "of different experiments";
   else if (const std::size_t seed = page.subtitle.rfind("; seed"); seed != std::string::npos)
     page.subtitle.erase(seed);
+  if (const fs::path shared = shared_folder(reports); !shared.empty()) page.subtitle += "; runs in " + shared.string();
   page.notices = comparison.remarks;
   PageSection figures{.title = "Figures", .figures = comparison_figures(comparison)};
   if (figures.figures.empty()) figures.paragraphs.emplace_back("No run has a quantized model yet.");

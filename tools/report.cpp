@@ -4,6 +4,7 @@
 #include "tools/arguments.h"
 #include "tools/reports.h"
 #include "tools/run_files.h"
+#include "tools/sweep_plan.h"
 
 #include <fmt/format.h>
 
@@ -21,16 +22,25 @@ struct ReportOptions {
 
 bool parse(const Arguments& arguments, ReportOptions& options) {
   CLI::App app("Shows what a run has come to, or compares several. Runs may still be going on.", "bsq report");
-  app.add_option("runs", options.runs, "run directories, or folders of runs (their newest)")
+  app.add_option("runs", options.runs, "run directories, folders of runs (their newest), folders of sweeps (all runs)")
       ->required()
       ->option_text("RUN...");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
   app.add_option("--out", options.folder,
-                 "write the files here instead of <run>/report/; of several runs, instead of report/ in the folder "
-                 "they have in common, and those of each run into a folder in it")
+                 "write here instead of report/ in the run, or in the folder that several have in common")
       ->option_text("DIR");
   app.footer("\nFiles: index.html, which opens offline; every table as CSV, every figure as SVG.");
   return parse_arguments(app, arguments);
+}
+
+/// The runs of a sweep that have begun, or the one run.
+std::vector<fs::path> runs_of(const fs::path& word) {
+  if (!is_sweep(word)) return {find_run(word)};
+  std::vector<fs::path> runs;
+  for (const SweepRun& run : read_sweep(word))
+    if (is_run(word / run.name)) runs.push_back(word / run.name);
+  if (runs.empty()) fail(ErrorKind::usage, "{}: no run of this sweep has begun", word.string());
+  return runs;
 }
 
 }  // namespace
@@ -39,7 +49,8 @@ int report_command(const Arguments& arguments) {
   ReportOptions options;
   if (!parse(arguments, options)) return 0;
   std::vector<RunReport> reports;
-  for (const std::string& run : options.runs) reports.push_back(read_run_report(find_run(run)));
+  for (const std::string& word : options.runs)
+    for (const fs::path& run : runs_of(word)) reports.push_back(read_run_report(run));
   if (options.json) {
     ordered_json json = ordered_json::array();
     for (const RunReport& report : reports) json.push_back(report_json(report));

@@ -181,6 +181,17 @@ std::string report_text(const RunReport& report) {
   return fmt::format("{}", fmt::join(parts, "\n"));
 }
 
+std::filesystem::path shared_folder(const std::vector<RunReport>& reports) {
+  std::filesystem::path shared = reports.front().path.parent_path();
+  for (const RunReport& report : reports)
+    while (!shared.empty() &&
+           std::mismatch(shared.begin(), shared.end(), report.path.begin(), report.path.end()).first != shared.end()) {
+      const std::filesystem::path above = shared.parent_path();
+      shared = above == shared ? "" : above;
+    }
+  return shared;
+}
+
 Table comparison_table(const std::vector<RunReport>& reports) {
   constexpr std::size_t kPathWidth = 34;
   Table table({{"run", Align::left},
@@ -194,12 +205,14 @@ Table comparison_table(const std::vector<RunReport>& reports) {
                {"bits"},
                {"paper"},
                {"all"}});
+  const std::filesystem::path shared = shared_folder(reports);
   for (const RunReport& report : reports) {
+    const std::filesystem::path path = shared.empty() ? report.path : report.path.lexically_relative(shared);
     const StageReport* last = report.last_done();
-    table.add_row({shortened(report.path.string(), kPathWidth), report.state(),
-                   fmt::format("{:g}", report.config.bsq.alpha), std::to_string(report.config.quant.act_bits),
-                   std::to_string(report.config.seed), percent(report.top1_of("pretrain")),
-                   percent(report.top1_of("bsq")), last == nullptr ? "" : percent(report.top1_of(last->name)),
+    table.add_row({shortened(path.string(), kPathWidth), report.state(), fmt::format("{:g}", report.config.bsq.alpha),
+                   std::to_string(report.config.quant.act_bits), std::to_string(report.config.seed),
+                   percent(report.top1_of("pretrain")), percent(report.top1_of("bsq")),
+                   last == nullptr ? "" : percent(report.top1_of(last->name)),
                    last == nullptr ? "" : fmt::format("{:.3f}", last->result->bits_per_parameter),
                    last == nullptr ? "" : ratio_text(last->result->compression),
                    last == nullptr ? "" : ratio_text(last->result->compression_everything)});
@@ -208,7 +221,9 @@ Table comparison_table(const std::vector<RunReport>& reports) {
 }
 
 std::string comparison_text(const std::vector<RunReport>& reports) {
-  return comparison_table(reports).text() + kComparisonNotes;
+  const std::filesystem::path shared = shared_folder(reports);
+  return (shared.empty() ? "" : fmt::format("runs in {}\n\n", shared.string())) + comparison_table(reports).text() +
+         kComparisonNotes;
 }
 
 }  // namespace bsq

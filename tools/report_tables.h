@@ -4,6 +4,7 @@
 #include "tools/run_report.h"
 #include "tools/table.h"
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,9 @@ extern const char* const kStagesNotes;
 /// One row a stage that has begun: time, memory, trainable numbers.
 Table cost_table(const RunReport& report);
 extern const char* const kCostNotes;
-/// One row a run.
+/// The folder that all these runs lie in as they were given; empty: none.
+std::filesystem::path shared_folder(const std::vector<RunReport>& reports);
+/// One row a run, called by its path in that folder.
 Table comparison_table(const std::vector<RunReport>& reports);
 extern const char* const kComparisonNotes;
 

@@ -25,7 +25,7 @@ const IncludeRule* rule_of(std::string_view path) {
 /// The C++ standard library (<vector>, <cstdint>: neither a dot nor a slash) and POSIX.
 bool is_always_there(std::string_view header) {
   return header.find_first_of("./") == std::string_view::npos ||
-         begins_with_any(header, {"dlfcn.h", "fcntl.h", "sched.h", "signal.h", "sys/", "unistd.h"});
+         begins_with_any(header, {"dlfcn.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "sys/", "unistd.h"});
 }
 
 }  // namespace
