@@ -221,6 +221,18 @@ TEST_CASE("points have labels that keep clear of each other, spreads and a line"
       labels.emplace_back(std::stod(label.attributes.at("x")), std::stod(label.attributes.at("y")));
   REQUIRE(labels.size() == 3);
   CHECK((std::abs(labels[0].first - labels[2].first) > 20 || std::abs(labels[0].second - labels[2].second) > 10));
+  // A label is on the other side of the line than it would be without.
+  const auto height_of_label = [&](double y) {
+    const ScatterChart line{.text = {"line", "Line", ""},
+                            .x = {.range = range_of(0, 10)},
+                            .y = {.range = range_of(0, 10)},
+                            .series = {{"", {{5, 5, 0, 0, "here", ""}}}},
+                            .front = {{5, 5}, {9, y}}};
+    for (const XmlElement& label : elements_named(check_chart(draw(line)), "text"))
+      if (label.text == "here") return std::stod(label.attributes.at("y"));
+    return kNan;
+  };
+  CHECK(height_of_label(2) < height_of_label(7) - 10);
   chart.series.resize(1);
   chart.series[0].points.resize(1);
   chart.faint.clear();

@@ -17,13 +17,22 @@ bool overlap(const Box& a, const Box& b) {
   return a.left < b.right() && b.left < a.right() && a.top < b.bottom() && b.top < a.bottom();
 }
 
-/// Labels are put where there is room among these places: right, left, above, below; else not at all, for the tooltip
-/// says it as well.
+/// Labels are put where there is room among these places: right, left, above, below; clear of lines where that can be.
+/// One without room is left out, for the tooltip says it as well.
 class Labels {
  public:
   explicit Labels(const Box& plot) : plot_(plot) {}
 
   void keep_clear(const Box& box) { taken_.push_back(box); }
+
+  void keep_clear_of_line(Place from, Place to) {
+    constexpr double kStep = 4;
+    const double length = std::hypot(to.x - from.x, to.y - from.y);
+    for (double at = 0; at <= length; at += kStep) {
+      const double share = length > 0 ? at / length : 0;
+      lines_.push_back({from.x + share * (to.x - from.x) - 2, from.y + share * (to.y - from.y) - 2, 4, 4});
+    }
+  }
 
   void place(Svg& svg, Place point, const std::string& text) {
     const double width = text_width(text, kSmallSize), height = kSmallSize + 3;
@@ -33,19 +42,25 @@ class Labels {
                                        {point.x - 10 - width, point.y + 3, width, height},
                                        {point.x - width / 2, point.y - height - 10, width, height},
                                        {point.x - width / 2, point.y + 10, width, height}}};
-    for (const Box& box : boxes) {
-      if (box.left < plot_.left || box.right() > plot_.right() || box.top < plot_.top || box.bottom() > plot_.bottom())
-        continue;
-      if (std::any_of(taken_.begin(), taken_.end(), [&](const Box& other) { return overlap(box, other); })) continue;
-      svg.text({box.left, box.top + kSmallSize}, text, {.size = kSmallSize});
-      keep_clear(box);
-      return;
-    }
+    for (const bool clear_of_lines : {true, false})
+      for (const Box& box : boxes) {
+        if (box.left < plot_.left || box.right() > plot_.right() || box.top < plot_.top ||
+            box.bottom() > plot_.bottom() || hits(taken_, box) || (clear_of_lines && hits(lines_, box)))
+          continue;
+        svg.text({box.left, box.top + kSmallSize}, text, {.size = kSmallSize});
+        keep_clear(box);
+        return;
+      }
   }
 
  private:
+  static bool hits(const std::vector<Box>& boxes, const Box& box) {
+    return std::any_of(boxes.begin(), boxes.end(), [&](const Box& other) { return overlap(box, other); });
+  }
+
   Box plot_;
   std::vector<Box> taken_;
+  std::vector<Box> lines_;
 };
 
 bool is_finite(const ScatterPoint& point) {
@@ -96,6 +111,7 @@ Svg draw(const ScatterChart& chart) {
   for (const Place& place : chart.front) front.push_back(frame.at(place.x, place.y));
   if (front.size() > 1) svg.polyline(front, {ink(), 1.5});
   Labels labels(frame.plot());
+  for (std::size_t i = 1; i < front.size(); ++i) labels.keep_clear_of_line(front[i - 1], front[i]);
   for (const ScatterPoint& point : chart.faint)
     if (is_finite(point)) svg.marker(frame.at(point.x, point.y), 2.6, Shape::circle, muted(), point.tooltip);
   for (std::size_t i = 0; i < chart.series.size(); ++i)
