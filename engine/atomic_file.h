@@ -33,6 +33,8 @@ class AtomicFile {
   void write(std::string_view text) { file_.write(text); }
   /// Where the content is until commit(), for a look at what has really been written.
   std::filesystem::path temporary() const;
+  /// Returns once the content is on the disk: of several files, all can be there before the first is committed.
+  void sync() { file_.sync(); }
   void commit();
 
  private:

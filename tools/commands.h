@@ -10,6 +10,7 @@ namespace bsq {
 using Arguments = std::vector<std::string>;
 
 int train_command(const Arguments& arguments);
+int sweep_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);
 int convert_command(const Arguments& arguments);
 int export_command(const Arguments& arguments);

@@ -102,7 +102,8 @@ void print_text(const TensorFile& file, const Config& config, const Evaluation& 
     fmt::print("        {:.2f} %   with the maximum of each batch for activation scales\n",
                evaluation.by_batch_max->top1_percent());
   fmt::print("top-5   {:.2f} %\nloss    {:.4f}\n\n", result.top5_percent(), result.loss());
-  fmt::print("{}\n{}", layer_table(evaluation.precision), compression_text(evaluation.precision, file_bytes));
+  fmt::print("{}\n{}", layer_table(evaluation.precision).text(),
+             compression_table(evaluation.precision, file_bytes).text());
 }
 
 void print_json(const TensorFile& file, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {

@@ -25,7 +25,8 @@ Failure current_failure() {
 
 void print_failure(const Failure& failure, const std::string& who) {
   std::istringstream lines(failure.message);
-  for (std::string line; std::getline(lines, line);) fmt::print(stderr, "error: {}{}\n", who, line);
+  for (std::string line; std::getline(lines, line);)  // not by fmt, which throws where stderr cannot be written
+    std::fputs(fmt::format("error: {}{}\n", who, line).c_str(), stderr);
 }
 
 }  // namespace bsq

@@ -60,7 +60,7 @@ void print_text(const TensorFile& file, std::uintmax_t file_bytes) {
   fmt::print("\n{}", tensors.text());
   if (!is_quantized_model(file)) return;
   const PrecisionSummary summary = precision_of(file);
-  fmt::print("\n{}\n{}", layer_table(summary), compression_text(summary, file_bytes));
+  fmt::print("\n{}\n{}", layer_table(summary).text(), compression_table(summary, file_bytes).text());
 }
 
 void print_json(const TensorFile& file, std::uintmax_t file_bytes) {

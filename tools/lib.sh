@@ -6,11 +6,17 @@ readonly packages=(
   cmake ninja-build g++ ccache
   libdnnl-dev ocl-icd-opencl-dev
   libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libpng-dev libjpeg-dev
+  libkainjow-mustache-dev
   libopenmpi-dev openmpi-bin
   libonnx-dev libprotobuf-dev
   catch2 libbenchmark-dev
   python3-numpy
 )
+
+# What tests alone need: a browser for the pages of reports. Ubuntu's is no package, and the test is skipped there.
+test_packages=()
+[[ ! -r /etc/os-release ]] || [[ "$(. /etc/os-release && echo "$ID")" != debian ]] || test_packages=(chromium)
+readonly test_packages
 
 # quietly NAME COMMAND...: the output goes to a log, which is shown where the command fails.
 quietly() {
@@ -25,21 +31,22 @@ quietly() {
   return "$status"
 }
 
-# The packages that dpkg does not hold as installed, one a line.
+# missing_packages PACKAGE...: those that dpkg does not hold as installed, one a line.
 missing_packages() {
-  comm -23 <(printf '%s\n' "${packages[@]}" | sort) \
-           <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
+  comm -23 <(printf '%s\n' "$@" | sort) \
+           <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
                sed -n 's/^installed //p' | sort -u)
 }
 
-# Installs what is missing where that is allowed (root, or sudo that asks for no password); else says the line to run.
+# install_packages [PACKAGE...]: installs what is missing of those and of what the build needs, where that is allowed
+# (root, or sudo that asks for no password); else says the line to run.
 install_packages() {
   local missing as_root=()
   if ! command -v dpkg-query >/dev/null; then
-    echo "note: no dpkg here; CMake says what is missing (Debian's names: ${packages[*]})" >&2
+    echo "note: no dpkg here; CMake says what is missing (Debian's names: ${packages[*]} $*)" >&2
     return
   fi
-  mapfile -t missing < <(missing_packages)
+  mapfile -t missing < <(missing_packages "${packages[@]}" "$@")
   ((${#missing[@]})) || return 0
 
   if ((EUID != 0)); then

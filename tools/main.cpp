@@ -29,6 +29,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"train", "CFG [key=value ...]", "run the stages of an experiment, or go on with --resume RUN", train_command,
      /*computes=*/true},
+    {"sweep", "CFG key=value,value...", "every combination of several values, and their comparison", sweep_command},
     {"eval", "CHECKPOINT [key=value ...]", "accuracy, bits of every layer, compression", eval_command,
      /*computes=*/true},
     {"convert", "IN OUT", "float to bit planes (--bits, --scheme) and back (--to float)", convert_command},

@@ -4,7 +4,6 @@
 #include "engine/packed_model.h"
 #include "engine/posix_file.h"
 #include "models/resnet.h"
-#include "tools/table.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -34,7 +33,7 @@ PrecisionSummary precision_of(const TensorFile& model) {
   return summarize_precision(read_weights(model, layout, kMaxBits), network);
 }
 
-std::string layer_table(const PrecisionSummary& summary) {
+Table layer_table(const PrecisionSummary& summary) {
   Table table({{"layer", Align::left},
                {"shape", Align::left},
                {"weights"},
@@ -50,10 +49,10 @@ std::string layer_table(const PrecisionSummary& summary) {
                    percent_text(tensor.zero_percent), is_float ? "" : fmt::format("{:.4g}", tensor.scale),
                    planes_text(tensor.plane_density_percent)});
   }
-  return table.text();
+  return table;
 }
 
-std::string compression_text(const PrecisionSummary& summary, std::uintmax_t file_bytes) {
+Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes) {
   std::int64_t empty_tensors = 0;
   for (const TensorPrecision& tensor : summary.tensors) empty_tensors += tensor.empty ? 1 : 0;
   Table table({{"compression", Align::left}, {""}, {"what is counted", Align::left}});
@@ -74,7 +73,7 @@ std::string compression_text(const PrecisionSummary& summary, std::uintmax_t fil
        fmt::format(
            "{} bytes on disk{}", with_thousands(file_bytes),
            file_bytes > static_cast<std::uintmax_t>(summary.float_bytes) ? ": numbers in float32, to train on" : "")});
-  return table.text();
+  return table;
 }
 
 nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/precision.h"
+#include "tools/table.h"
 
 #include <nlohmann/json.hpp>
 
@@ -15,9 +16,9 @@ namespace bsq {
 PrecisionSummary precision_of(const TensorFile& model);
 
 /// One row a tensor: name, shape, weights, bits, zeros, scale, ones of each plane.
-std::string layer_table(const PrecisionSummary& summary);
+Table layer_table(const PrecisionSummary& summary);
 /// The ratio by each rule of counting. `file_bytes`: of the file the model lies in.
-std::string compression_text(const PrecisionSummary& summary, std::uintmax_t file_bytes);
+Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes);
 nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes);
 
 /// `layer1.0.conv1` of `layer1.0.conv1.weight`; a bias keeps its full name.

@@ -1,8 +1,10 @@
-// `bsq report`: the tables of one run, or a comparison of several; writes report/ into every run.
+// `bsq report`: the tables of one run, or a comparison of several; writes report/ into every run, and the comparison
+// into the folder that the runs have in common.
 #include "kernels/error.h"
 #include "tools/arguments.h"
+#include "tools/reports.h"
 #include "tools/run_files.h"
-#include "tools/run_report.h"
+#include "tools/sweep_plan.h"
 
 #include <fmt/format.h>
 
@@ -14,25 +16,31 @@ using nlohmann::ordered_json;
 
 struct ReportOptions {
   std::vector<std::string> runs;
-  std::string csv_folder;
+  std::string folder;
   bool json = false;
 };
 
 bool parse(const Arguments& arguments, ReportOptions& options) {
   CLI::App app("Shows what a run has come to, or compares several. Runs may still be going on.", "bsq report");
-  app.add_option("runs", options.runs, "run directories, or folders of runs (their newest)")
+  app.add_option("runs", options.runs, "run directories, folders of runs (their newest), folders of sweeps (all runs)")
       ->required()
       ->option_text("RUN...");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
-  app.add_option("--csv", options.csv_folder, "write the files here instead of <run>/report/")->option_text("DIR");
+  app.add_option("--out", options.folder,
+                 "write here instead of report/ in the run, or in the folder that several have in common")
+      ->option_text("DIR");
+  app.footer("\nFiles: index.html, which opens offline; every table as CSV, every figure as SVG.");
   return parse_arguments(app, arguments);
 }
 
-/// Where the files of a report go; with --csv and several runs, one folder each.
-fs::path folder_of(const RunReport& report, const ReportOptions& options, std::size_t number) {
-  if (options.csv_folder.empty()) return report.path / "report";
-  if (options.runs.size() == 1) return options.csv_folder;
-  return fs::path(options.csv_folder) / fmt::format("{:02}-{}", number + 1, report.config.name);
+/// The runs of a sweep that have begun, or the one run.
+std::vector<fs::path> runs_of(const fs::path& word) {
+  if (!is_sweep(word)) return {find_run(word)};
+  std::vector<fs::path> runs;
+  for (const SweepRun& run : read_sweep(word))
+    if (is_run(word / run.name)) runs.push_back(word / run.name);
+  if (runs.empty()) fail(ErrorKind::usage, "{}: no run of this sweep has begun", word.string());
+  return runs;
 }
 
 }  // namespace
@@ -41,7 +49,8 @@ int report_command(const Arguments& arguments) {
   ReportOptions options;
   if (!parse(arguments, options)) return 0;
   std::vector<RunReport> reports;
-  for (const std::string& run : options.runs) reports.push_back(read_run_report(find_run(run)));
+  for (const std::string& word : options.runs)
+    for (const fs::path& run : runs_of(word)) reports.push_back(read_run_report(run));
   if (options.json) {
     ordered_json json = ordered_json::array();
     for (const RunReport& report : reports) json.push_back(report_json(report));
@@ -50,7 +59,8 @@ int report_command(const Arguments& arguments) {
   } else {
     fmt::print("{}", reports.size() == 1 ? report_text(reports.front()) : comparison_text(reports));
   }
-  for (std::size_t i = 0; i < reports.size(); ++i) write_report_files(reports[i], folder_of(reports[i], options, i));
+  const fs::path page = write_reports(reports, options.folder);
+  if (!options.json) fmt::print("\npage: {}\n", page.string());
   return 0;
 }
 

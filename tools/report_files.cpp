@@ -1,13 +1,11 @@
 // The report as JSON and CSV, numbers in full precision.
-#include "engine/atomic_file.h"
 #include "engine/run_log.h"
+#include "tools/file_set.h"
 #include "tools/precision_text.h"
-#include "tools/run_report.h"
+#include "tools/run_page.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-
-#include <system_error>
 
 namespace bsq {
 namespace {
@@ -17,6 +15,11 @@ using nlohmann::ordered_json;
 
 std::string cell(const std::optional<double>& value) {
   return value ? fmt::format("{}", *value) : "";
+}
+
+std::string file_ratio(const StageReport& stage) {
+  if (stage.file_bytes == 0) return "";
+  return fmt::format("{}", static_cast<double>(stage.float_file_bytes) / static_cast<double>(stage.file_bytes));
 }
 
 ordered_json stage_json(const StageReport& stage) {
@@ -44,6 +47,51 @@ ordered_json stage_json(const StageReport& stage) {
   json["compression_everything"] = result.compression_everything;
   json["peak_resident_mib"] = result.peak_resident_mib;
   return json;
+}
+
+std::string stages_csv(const RunReport& report) {
+  std::string text =
+      "stage,epochs,planned_epochs,form,test_top1,test_top5,test_loss,best_top1,best_epoch,bits_per_parameter,"
+      "compression,compression_without_empty,compression_everything,compression_file,seconds_per_epoch,"
+      "images_per_second,train_seconds,trainable_numbers,planned_bytes,peak_resident_mib\n";
+  for (const StageReport& stage : report.stages) {
+    text += fmt::format("{},{},{},{},", stage.name, stage.epochs, stage.planned_epochs, stage.form);
+    if (const auto& result = stage.result)
+      text += fmt::format("{},{},{},{},{},{},{},{},{},{},", result->test_top1, result->test_top5, result->test_loss,
+                          cell(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
+                          result->bits_per_parameter, result->compression, result->compression_without_empty,
+                          result->compression_everything, file_ratio(stage));
+    else
+      text += std::string(10, ',');
+    const bool trained = stage.epochs > 0 && stage.train_seconds > 0;
+    text += fmt::format("{},{},{},{},{},{}\n", trained ? cell(stage.train_seconds / stage.epochs) : "",
+                        trained ? cell(stage.train_images / stage.train_seconds) : "", stage.train_seconds,
+                        stage.trainable_numbers, stage.planned_bytes,
+                        stage.result ? cell(stage.result->peak_resident_mib) : "");
+  }
+  return text;
+}
+
+std::string headline_csv(const RunReport& report) {
+  const Cost cost = cost_of(report);
+  std::string text =
+      "top1_float,top1_bsq,top1_finetune,bits_per_parameter,compression,compression_without_empty,"
+      "compression_everything,seconds_per_epoch,images_per_second,peak_resident_mib,trainable_numbers\n";
+  text += fmt::format("{},{},{},", cell(report.top1_of("pretrain")), cell(report.top1_of("bsq")),
+                      cell(report.top1_of("finetune")));
+  if (const StageReport* last = report.last_done())
+    text += fmt::format("{},{},{},{},", last->result->bits_per_parameter, last->result->compression,
+                        last->result->compression_without_empty, last->result->compression_everything);
+  else
+    text += std::string(4, ',');
+  return text + fmt::format("{},{},{},{}\n", cell(cost.seconds_per_epoch), cell(cost.images_per_second),
+                            cell(cost.peak_mib), cost.trainable_numbers);
+}
+
+std::string compression_csv(const PrecisionSummary& precision, std::uintmax_t file_bytes) {
+  return fmt::format("rule,ratio\npaper,{}\nempty_as_0_bits,{}\neverything,{}\nfile,{}\n", precision.compression(),
+                     precision.compression_without_empty(), precision.compression_on_disk(),
+                     static_cast<double>(precision.float_bytes) / static_cast<double>(file_bytes));
 }
 
 std::string layers_csv(const PrecisionSummary& precision) {
@@ -105,16 +153,22 @@ ordered_json report_json(const RunReport& report) {
 }
 
 void write_report_files(const RunReport& report, const fs::path& folder) {
-  std::error_code code;
-  fs::create_directories(folder, code);
-  check_file(code, ErrorKind::checkpoint, folder, "cannot create the folder of the report");
-  write_file_atomically(folder / "summary.json",
-                        report_json(report).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-  write_file_atomically(folder / "epochs.csv", epochs_csv(report.epochs));
-  write_file_atomically(folder / "history.csv", history_csv(report.history));
-  if (!report.precision) return;
-  write_file_atomically(folder / "layers.csv", layers_csv(*report.precision));
-  write_file_atomically(folder / "planes.csv", planes_csv(*report.precision));
+  FileSet files(folder, "the report");
+  const Page page = run_page(report);
+  files.add("index.html", html_of(page));
+  for (const PageSection& section : page.sections)
+    for (const ReportFigure& figure : section.figures) files.add(figure.svg.id() + ".svg", figure.svg.file());
+  files.add("summary.json", report_json(report).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  files.add("headline.csv", headline_csv(report));
+  files.add("stages.csv", stages_csv(report));
+  files.add("epochs.csv", epochs_csv(report.epochs));
+  files.add("history.csv", history_csv(report.history));
+  if (report.precision) {
+    files.add("layers.csv", layers_csv(*report.precision));
+    files.add("planes.csv", planes_csv(*report.precision));
+    files.add("compression.csv", compression_csv(*report.precision, report.model_bytes));
+  }
+  files.commit();
 }
 
 }  // namespace bsq

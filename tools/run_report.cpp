@@ -40,18 +40,24 @@ int epochs_of(const Config& config, const std::string& stage) {
   return stage == "finetune" ? config.finetune.epochs : 0;
 }
 
+/// NaN and infinity are texts in a log.
+double number_of(const json& value) {
+  return value.is_string() ? std::stod(value.get<std::string>()) : value.get<double>();
+}
+
 StageResult result_of(const json& event) {
-  StageResult result{.test_top1 = event.at("test_top1"),
-                     .test_top5 = event.at("test_top5"),
-                     .test_loss = event.at("test_loss"),
+  const auto number = [&](const char* key) { return number_of(event.at(key)); };
+  StageResult result{.test_top1 = number("test_top1"),
+                     .test_top5 = number("test_top5"),
+                     .test_loss = number("test_loss"),
                      .best_top1 = {},
                      .best_epoch = event.value("best_epoch", 0),
-                     .bits_per_parameter = event.at("bits_per_parameter"),
-                     .compression = event.at("compression"),
-                     .compression_without_empty = event.at("compression_without_empty"),
-                     .compression_everything = event.at("compression_on_disk"),
-                     .peak_resident_mib = event.at("peak_resident_mib")};
-  if (event.contains("best_top1")) result.best_top1 = event.at("best_top1").get<double>();
+                     .bits_per_parameter = number("bits_per_parameter"),
+                     .compression = number("compression"),
+                     .compression_without_empty = number("compression_without_empty"),
+                     .compression_everything = number("compression_on_disk"),
+                     .peak_resident_mib = number("peak_resident_mib")};
+  if (event.contains("best_top1")) result.best_top1 = number("best_top1");
   return result;
 }
 
@@ -134,12 +140,14 @@ void read_model_files(RunReport& report) {
     for (const std::string& name : {stage.name + "_best", stage.name}) {
       const fs::path file = report.path / "checkpoints" / name / "model.safetensors";
       if (!fs::exists(file, ignored)) continue;
-      const PrecisionSummary precision = precision_of(read_safetensors(file));
+      const TensorFile model = read_safetensors(file);
+      const PrecisionSummary precision = precision_of(model);
       stage.file_bytes = fs::file_size(file);
       stage.float_file_bytes = static_cast<std::uintmax_t>(precision.float_bytes);
       report.precision = precision;
       report.model = name;
       report.model_bytes = stage.file_bytes;
+      report.level_counts = count_levels(model);
       break;
     }
   }
@@ -167,6 +175,33 @@ const StageReport* RunReport::last_done() const {
   return last;
 }
 
+Cost cost_of(const RunReport& report) {
+  Cost cost;
+  double seconds = 0, images = 0;
+  int epochs = 0;
+  for (const StageReport& stage : report.stages) {
+    seconds += stage.train_seconds;
+    images += stage.train_images;
+    epochs += stage.epochs;
+    if (stage.planned_epochs > 0) cost.trainable_numbers = std::max(cost.trainable_numbers, stage.trainable_numbers);
+    if (stage.result) cost.peak_mib = std::max(cost.peak_mib.value_or(0), stage.result->peak_resident_mib);
+  }
+  if (epochs > 0 && seconds > 0) {
+    cost.seconds_per_epoch = seconds / epochs;
+    cost.images_per_second = images / seconds;
+  }
+  return cost;
+}
+
+int epochs_before(const RunReport& report, const std::string& name) {
+  int epochs = 0;
+  for (const StageReport& stage : report.stages) {
+    if (stage.name == name) break;
+    epochs += stage.epochs;
+  }
+  return epochs;
+}
+
 RunReport read_run_report(const fs::path& run) {
   RunReport report;
   report.path = run;
@@ -179,6 +214,9 @@ RunReport read_run_report(const fs::path& run) {
     stage.planned_epochs = epochs_of(report.config, name);
     report.stages.push_back(stage);
   }
+  std::error_code ignored;
+  if (fs::exists(run / "command.txt", ignored))
+    report.command = read_text_file(run / "command.txt", ErrorKind::checkpoint);
   report.environment = json::parse(read_text_file(run / "env.json", ErrorKind::checkpoint), nullptr, false);
   read_events(report);
   read_epochs(report);

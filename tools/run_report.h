@@ -1,14 +1,16 @@
 // What a run directory says about its run: read from its logs and checkpoints while it is going on or afterwards.
 //
 //     run_report.cpp      reading
-//     report_tables.cpp   the tables on the terminal
-//     report_files.cpp    report/{summary.json, layers.csv, planes.csv, history.csv, epochs.csv}
+//     report_tables.cpp   the tables
+//     report_figures.cpp  the figures
+//     report_files.cpp    the files: summary.json, every table as CSV, every figure as SVG, all of it as index.html
 #pragma once
 
 #include "engine/config.h"
 #include "engine/precision.h"
 #include "engine/run_directory.h"
 #include "engine/run_log.h"
+#include "tools/level_counts.h"
 
 #include <nlohmann/json.hpp>
 
@@ -59,6 +61,8 @@ struct RunReport {
   std::optional<PrecisionSummary> precision;  // of the model to use
   std::string model;                          // its folder in checkpoints/
   std::uintmax_t model_bytes = 0;
+  LevelCounts level_counts;  // of that model
+  std::string command;       // a line a start or resume
 
   /// `done`, `running`, `interrupted (exit 143)`, `failed (exit 6)` or `crashed`.
   std::string state() const;
@@ -67,6 +71,18 @@ struct RunReport {
   /// The last finished stage, or null.
   const StageReport* last_done() const;
 };
+
+/// What a run costs: means over all stages that train, the largest memory and count of numbers.
+struct Cost {
+  std::optional<double> seconds_per_epoch;
+  std::optional<double> images_per_second;
+  std::optional<double> peak_mib;
+  std::int64_t trainable_numbers = 0;
+};
+Cost cost_of(const RunReport& report);
+
+/// Where a stage's first epoch stands in the whole run: epochs of the stages before it.
+int epochs_before(const RunReport& report, const std::string& stage);
 
 /// Throws Error(usage) where there is no run, Error(checkpoint) where its files are damaged.
 RunReport read_run_report(const std::filesystem::path& run);
@@ -77,7 +93,7 @@ std::string report_text(const RunReport& report);
 std::string comparison_text(const std::vector<RunReport>& reports);
 
 nlohmann::ordered_json report_json(const RunReport& report);
-/// summary.json and the four CSV files.
+/// All files of the report of one run; where one cannot be written, all are as they were before.
 void write_report_files(const RunReport& report, const std::filesystem::path& folder);
 
 }  // namespace bsq

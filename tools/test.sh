@@ -13,7 +13,7 @@ case "${1-}" in
   *) sed -n 's/^# usage:/usage:/p' "$0" >&2; exit 2 ;;
 esac
 
-install_packages
+install_packages "${test_packages[@]}"
 build release
 ctest --preset release
 if ! "$quick"; then

@@ -10,8 +10,8 @@
 #include "tools/networks.h"
 #include "tools/rank_watch.h"
 #include "tools/ranks.h"
+#include "tools/reports.h"
 #include "tools/run_files.h"
-#include "tools/run_report.h"
 #include "tools/signals.h"
 
 #include <fmt/ranges.h>
@@ -279,8 +279,8 @@ class TrainRun {
 
   void report(const RunDirectory& directory) const {
     const RunReport report = read_run_report(directory.path());
-    write_report_files(report, directory.report());
-    if (!options_.console.quiet) fmt::print("\n{}", report_text(report));
+    const fs::path page = write_reports({report});
+    if (!options_.console.quiet) fmt::print("\n{}\npage: {}\n", report_text(report), page.string());
   }
 
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {

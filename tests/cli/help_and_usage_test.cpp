@@ -10,7 +10,8 @@ using namespace bsq::test;
 
 namespace {
 
-const std::vector<std::string> kCommands = {"train", "eval", "convert", "inspect", "report", "validate", "info"};
+const std::vector<std::string> kCommands = {"train",   "sweep",  "eval",     "convert",
+                                            "inspect", "report", "validate", "info"};
 
 }  // namespace
 
@@ -155,6 +156,13 @@ TEST_CASE("an output that cannot be written is an error, however much was writte
     INFO(describe(words, outcome));
     CHECK(outcome.signal == SIGPIPE);
     CHECK(outcome.err.empty());
+  }
+  setup.err = Sink::full_disk;  // an error that cannot be said is the same error
+  for (const auto& [words, exit_code] :
+       {std::pair{Words{"train", "nowhere.yaml"}, 2}, std::pair{Words{"eval", "run/nowhere"}, 4}}) {
+    const Outcome outcome = run(words, setup);
+    INFO(describe(words, outcome));
+    CHECK(outcome.exit_code == exit_code);
   }
 }
 

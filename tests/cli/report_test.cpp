@@ -55,6 +55,16 @@ TEST_CASE("the report of a run is what the run printed, as text, JSON and CSV") 
   CHECK(check_csv(report / "epochs.csv",
                   "stage,epoch,step,learning_rate,train_loss,train_penalty,train_top1,test_loss,test_top1,test_top5,"
                   "bits_per_parameter,compression,images_per_second,seconds") == 7);
+  CHECK(check_csv(report / "stages.csv",
+                  "stage,epochs,planned_epochs,form,test_top1,test_top5,test_loss,best_top1,best_epoch,"
+                  "bits_per_parameter,compression,compression_without_empty,compression_everything,compression_file,"
+                  "seconds_per_epoch,images_per_second,train_seconds,trainable_numbers,planned_bytes,"
+                  "peak_resident_mib") == 4);
+  CHECK(check_csv(report / "headline.csv",
+                  "top1_float,top1_bsq,top1_finetune,bits_per_parameter,compression,compression_without_empty,"
+                  "compression_everything,seconds_per_epoch,images_per_second,peak_resident_mib,trainable_numbers") ==
+        1);
+  CHECK(check_csv(report / "compression.csv", "rule,ratio") == 4);
 }
 
 TEST_CASE("several runs are compared, a row each, whatever has become of them") {
@@ -64,7 +74,8 @@ TEST_CASE("several runs are compared, a row each, whatever has become of them") 
   CHECK(here.run({"train", "tiny.yaml", "--run-dir", "nan", "pretrain.lr=1e30"}).exit_code == 6);
   const Outcome printed = here.must({"report", "float", "whole", "nan"});
   const std::vector<std::string> lines = lines_of(printed.out);
-  REQUIRE(lines.size() == 6);
+  REQUIRE(lines.size() == 8);
+  CHECK(lines[7] == "page: report/index.html");
   CHECK_THAT(lines[0], Catch::Contains("run    state") && Catch::Contains("alpha") && Catch::Contains("final %"));
   CHECK_THAT(lines[2], Catch::StartsWith("float  done ") && Catch::Contains(" 32.000 "));
   CHECK_THAT(lines[3], Catch::StartsWith("whole  done "));
@@ -77,17 +88,19 @@ TEST_CASE("several runs are compared, a row each, whatever has become of them") 
              Catch::Contains("no epoch is finished yet, there is nothing to report\n"));
 }
 
-TEST_CASE("option --csv puts the files elsewhere, a folder a run") {
+TEST_CASE("option --out puts the files elsewhere, a folder a run") {
   const Workspace here;
   here.train("a", {"stages=[pretrain]"});
   here.train("b", {"stages=[pretrain]", "name=other"});
   const std::vector<std::string> before = here.files("a/report");
-  here.must({"report", "a", "--csv", "out/one"});
+  CHECK_THAT(here.must({"report", "a", "--out", "out/one"}).out, Catch::EndsWith("\npage: out/one/index.html\n"));
   CHECK(here.files("out/one") == before);
-  here.must({"report", "a", "b", "--csv", "out/two"});
+  here.must({"report", "a", "b", "--out", "out/two"});
   CHECK(here.files("out/two/01-tiny") == before);
   CHECK(here.files("out/two/02-other") == before);
-  const Outcome outcome = here.run({"report", "a", "--csv", "tiny.yaml/x"});
+  CHECK(fs::exists(here / "out/two/index.html"));
+  CHECK_FALSE(fs::exists(here / "report"));
+  const Outcome outcome = here.run({"report", "a", "--out", "tiny.yaml/x"});
   CHECK(outcome.exit_code == 4);
   CHECK(outcome.err == "error: tiny.yaml/x: cannot create the folder of the report: Not a directory; check the path\n");
 }

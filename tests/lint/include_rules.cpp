@@ -25,7 +25,7 @@ const IncludeRule* rule_of(std::string_view path) {
 /// The C++ standard library (<vector>, <cstdint>: neither a dot nor a slash) and POSIX.
 bool is_always_there(std::string_view header) {
   return header.find_first_of("./") == std::string_view::npos ||
-         begins_with_any(header, {"dlfcn.h", "fcntl.h", "sched.h", "signal.h", "sys/", "unistd.h"});
+         begins_with_any(header, {"dlfcn.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "sys/", "unistd.h"});
 }
 
 }  // namespace
@@ -47,6 +47,8 @@ const std::vector<IncludeRule>& include_rules() {
     {"data/",                "",      {"kernels/", "engine/", "data/"},                       {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
     {"tools/",               "",      {"kernels/", "engine/", "models/", "data/", "tools/"},  {"fmt/", "nlohmann/", "CLI/"}},
     {"tools/onnx/plugin/",   "",      {"kernels/", "tools/onnx/"},                            {"fmt/", "onnx/", "google/protobuf/"}},
+    {"tools/charts/",        "",      {"tools/charts/"},                                      {"fmt/"}},
+    {"tools/report_page",    "",      {"tools/"},                                             {"fmt/", "kainjow/"}},
   };
   // clang-format on
   return rules;
