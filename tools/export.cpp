@@ -69,7 +69,7 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
                  "float: effective weights under PyTorch's names | packed: bit planes, a bit taking a bit | "
                  "onnx: integers and DequantizeLinear | qonnx: IntQuant nodes of exact widths")
       ->option_text("F");
-  app.add_option("--output,-o", options.output, "file to write (default: export/ of the run, or beside the model)")
+  app.add_option("--output", options.output, "file to write (default: export/ of the run, or beside the model)")
       ->option_text("FILE");
   app.add_option("--opset", options.opset, "of onnx and qonnx (default: 13, or 21 where INT4 or INT16 is needed)")
       ->check(CLI::Range(kLeastOpset, kMostOpset))

@@ -62,7 +62,7 @@ TEST_CASE("export packs what every stage leaves, and the packed file is the mode
   for (const std::string stage : {"convert", "bsq", "finetune"}) {
     INFO(stage);
     const std::string model = "run/checkpoints/" + stage;
-    const Outcome outcome = here.must({"export", model, "--format", "packed", "-o", stage + ".safetensors"});
+    const Outcome outcome = here.must({"export", model, "--format", "packed", "--output", stage + ".safetensors"});
     CHECK_THAT(outcome.out, Catch::StartsWith(stage + ".safetensors: "));
     CHECK_THAT(outcome.out, Catch::Contains("by the paper's rule"));
     CHECK_THAT(outcome.out, Catch::Contains("\n  verified: read back, every weight bit for bit\n"));
@@ -112,8 +112,9 @@ TEST_CASE("export writes ONNX and QONNX of every form, run against the engine be
       CHECK(contains(bytes, "scheme") == (stage != "pretrain"));
     }
   }
-  CHECK_THAT(here.must({"export", "run/checkpoints/convert", "--format=onnx", "-o=a.onnx", "quant.act_bits=0"}).out,
-             Catch::Contains("ONNX opset 21, weights in INT16"));
+  CHECK_THAT(
+      here.must({"export", "run/checkpoints/convert", "--format=onnx", "--output=a.onnx", "quant.act_bits=0"}).out,
+      Catch::Contains("ONNX opset 21, weights in INT16"));
   const Outcome outcome = here.must({"export", "run", "--format=onnx"});
   CHECK_THAT(outcome.out, Catch::StartsWith("run/export/model.onnx: "));
 }
@@ -132,9 +133,9 @@ TEST_CASE("export of calibrated activation scales does not depend on the batch")
     CHECK_FALSE(contains(bytes, "ReduceMax"));
     CHECK(contains(bytes, "QuantizeLinear") == (format == "onnx"));
   }
-  here.must({"export", "run", "--format=onnx", "-o=m.onnx", "quant.act_scale=batch_max"});
+  here.must({"export", "run", "--format=onnx", "--output=m.onnx", "quant.act_scale=batch_max"});
   CHECK(contains(text_of(here / "m.onnx"), "ReduceMax"));
-  here.must({"export", "run", "--format=packed", "-o=p.safetensors"});
+  here.must({"export", "run", "--format=packed", "--output=p.safetensors"});
   const json expected = json_from(here, {"eval", "run", "--config", "tiny.yaml"});
   const json found = json_from(here, {"eval", "p.safetensors", "--config", "tiny.yaml"});
   for (const char* key : {"loss", "top1_batch_max"}) CHECK(found.at(key) == expected.at(key));
@@ -172,20 +173,24 @@ TEST_CASE("export refuses what makes no sense, and never replaces a file unasked
       {{"export", "run", "--format=packed", "--opset=21"}, 2, "--opset: is for the formats onnx and qonnx"},
       {{"export", "run", "--format=qonnx", "--min-container=int8"}, 2, "--min-container: is for --format onnx"},
       {{"export", "run", "--format=onnx", "--opset=12"}, 2, "--opset: Value 12 not in range 13 to 25"},
-      {{"export", "run", "--format=packed", "-o", "p.onnx"}, 2, "p.onnx: name the output *.safetensors"},
-      {{"export", "run", "--format=packed", "-o", "there.safetensors"}, 2, "exists; use --force to replace it"},
-      {{"export", model, "--format=packed", "--force", "-o", model}, 2, "is the model itself; choose another --output"},
+      {{"export", "run", "--format=packed", "--output", "p.onnx"}, 2, "p.onnx: name the output *.safetensors"},
+      {{"export", "run", "--format=packed", "--output", "there.safetensors"}, 2, "exists; use --force to replace it"},
+      {{"export", model, "--format=packed", "--force", "--output", model},
+       2,
+       "is the model itself; choose another --output"},
       {{"export", "run/checkpoints/pretrain", "--format=packed"}, 2, "is a float model and has no bit widths"},
       {{"export", "gone", "--format=packed"}, 4, "gone: no such checkpoint; check the path"},
       {{"export", "cut.safetensors", "--format=packed"}, 4, "cut.safetensors: "},
-      {{"export", "run", "--format=packed", "-o", "gone/p.safetensors"}, 4, "cannot create: No such file or directory"},
+      {{"export", "run", "--format=packed", "--output", "gone/p.safetensors"},
+       4,
+       "cannot create: No such file or directory"},
   };
   for (const auto& [words, exit_code, message] : cases) check_error(here, words, exit_code, {message});
   check_errors(
       here, {"export", "run", "-q", "--format=packed", "quant.akt_bits=4"}, 2,
       {"override 1: unknown key 'quant.akt_bits'; did you mean 'quant.act_bits'?", "1 error; nothing was written"});
   CHECK(text_of(here / "there.safetensors") == "precious");
-  here.must({"export", "run", "--format=packed", "-o", "there.safetensors", "--force"});
+  here.must({"export", "run", "--format=packed", "--output", "there.safetensors", "--force"});
   CHECK(text_of(here / "there.safetensors") != "precious");
 }
 
@@ -196,7 +201,7 @@ TEST_CASE("export that cannot write, or is not the model, leaves the old file an
   put_text(here / "out/m.safetensors", "precious");
   Setup setup = here.setup();
   setup.file_size_limit_bytes = 300;
-  const Words words = {"export", "run", "--format=packed", "--force", "-o", "out/m.safetensors"};
+  const Words words = {"export", "run", "--format=packed", "--force", "--output", "out/m.safetensors"};
   const Outcome outcome = run(words, setup);
   INFO(describe(words, outcome));
   CHECK(outcome.exit_code == 4);
@@ -209,9 +214,9 @@ TEST_CASE("export that cannot write, or is not the model, leaves the old file an
               [](const std::string& name, float value) {
                 return name == "layer1.0.bn1.weight" ? std::numeric_limits<float>::quiet_NaN() : value;
               });
-  check_error(here,
-              {"export", "n.safetensors", "--format=onnx", "--force", "-q", "-o", "out/m.onnx", "quant.act_bits=0"}, 7,
-              {"out/m.onnx: max abs logit diff inf", "top-1 differs on", "nothing was written"});
+  check_error(
+      here, {"export", "n.safetensors", "--format=onnx", "--force", "-q", "--output", "out/m.onnx", "quant.act_bits=0"},
+      7, {"out/m.onnx: max abs logit diff inf", "top-1 differs on", "nothing was written"});
   CHECK(text_of(here / "out/m.onnx") == "precious");
   CHECK(here.files("out") == std::vector<std::string>{"m.onnx", "m.safetensors"});
 }
