@@ -10,12 +10,12 @@ readonly packages=(
   libopenmpi-dev openmpi-bin
   libonnx-dev libprotobuf-dev
   catch2 libbenchmark-dev
-  python3-numpy
 )
 
-# What tests alone need: a browser for the pages of reports. Ubuntu's is no package, and the test is skipped there.
-test_packages=()
-[[ ! -r /etc/os-release ]] || [[ "$(. /etc/os-release && echo "$ID")" != debian ]] || test_packages=(chromium)
+# What tests alone need: numpy for the PyTorch scripts; a browser for the pages of reports, which on Ubuntu is no package,
+# so that the test is skipped there.
+test_packages=(python3-numpy)
+[[ ! -r /etc/os-release ]] || [[ "$(. /etc/os-release && echo "$ID")" != debian ]] || test_packages+=(chromium)
 readonly test_packages
 
 # quietly NAME COMMAND...: the output goes to a log, which is shown where the command fails.
