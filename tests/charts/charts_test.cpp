@@ -242,13 +242,15 @@ TEST_CASE("points have labels that keep clear of each other, spreads and a line"
 }
 
 TEST_CASE("histograms share their scale, and a bin without weights has no height") {
+  std::vector<std::int64_t> wide(511, 3);
+  wide.front() = wide[1] = wide.back() = 0;  // an outline that begins and ends on its base
   const Histograms histograms{.text = {"weights", "Weights", "Many."},
                               .x_title = "weight",
                               .y_title = "count",
                               .panels = {{"conv1", "1 bit", {10, 0, 1000}, -1, 1},
                                          {"fc", "empty", {}, 0, 0},
                                          {"one", "0 bits", {64}, 0, 0},
-                                         {"wide", "8 bits", std::vector<std::int64_t>(511, 3), -2, 2}}};
+                                         {"wide", "8 bits", wide, -2, 2}}};
   const auto elements = check_chart(draw(histograms));
   for (const char* text :
        {"conv1", "1 bit", "fc", "one", "wide", "weight", "count", "1", "10", "100", "1k", "-1", "0"}) {

@@ -30,7 +30,7 @@ std::vector<Place> outline(const Histogram& panel, const Box& plot, double most)
     const double top = plot.bottom() - plot.height * height_of(static_cast<double>(panel.counts[i]), most);
     const double left = plot.left + width * static_cast<double>(i);
     if (width <= kWidthForGaps) {  // one step, unless the bin is as high as the one before
-      if (places.back().y == top) places.pop_back();
+      if (places.size() > 1 && places.back().y == top) places.pop_back();
       if (places.back().y != top) places.push_back({left, top});
       places.push_back({left + width, top});
       continue;
