@@ -139,8 +139,9 @@ TEST_CASE("export of calibrated activation scales does not depend on the batch")
   const json expected = json_from(here, {"eval", "run", "--config", "tiny.yaml"});
   const json found = json_from(here, {"eval", "p.safetensors", "--config", "tiny.yaml"});
   for (const char* key : {"loss", "top1_batch_max"}) CHECK(found.at(key) == expected.at(key));
-  check_error(here, {"export", "run/checkpoints/pretrain", "--format=onnx", "-q", "quant.act_bits=4"}, 2,
-              {"has no calibrated layer1.0.relu1.act_scale"});
+  check_error(here,
+              {"export", "run/checkpoints/pretrain", "--format=onnx", "--output=other.onnx", "-q", "quant.act_bits=4"},
+              2, {"has no calibrated layer1.0.relu1.act_scale"});
 }
 
 TEST_CASE("export of a model from anywhere, with an empty layer, without its data") {
