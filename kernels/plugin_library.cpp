@@ -12,4 +12,13 @@ std::string last_library_error() {
   return text == nullptr ? "unknown error" : text;
 }
 
+void* open_plugin(const OptionalPlugin& what) {
+  const std::filesystem::path path = plugin_path(what.file);
+  if (!std::filesystem::exists(path))
+    fail(what.kind, "this bsq is built without {} (install {} and build it anew)", what.feature, what.packages);
+  void* library = dlopen(path.c_str(), RTLD_NOW | what.scope);
+  if (library == nullptr) fail(what.kind, "{}; {}", last_library_error(), what.question);
+  return library;
+}
+
 }  // namespace bsq
