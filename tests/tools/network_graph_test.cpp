@@ -24,20 +24,6 @@ EngineRun check_same(const OnnxModel& model, EngineRun engine) {
   return engine;
 }
 
-/// The maxima that the engine has scaled its activations by, as a calibrated model has them.
-TensorFile with_act_scales(const TensorFile& plain, const OnnxModel& dynamic, const GraphTensor& images) {
-  TensorFile file = plain;
-  for (const OnnxNode& node : dynamic.nodes) {
-    if (node.op != "ReduceMax") continue;
-    OnnxModel until = dynamic;
-    until.output.name = node.outputs[0];
-    const float maximum = evaluate_graph(until, images).values.at(0);
-    const std::string activation = node.inputs[0];
-    file.tensors.push_back(HostTensor::from<float>(activation + ".act_scale", {1}, std::span(&maximum, 1)));
-  }
-  return file;
-}
-
 }  // namespace
 
 TEST_CASE("the integers of a graph are the weights' levels at every width, in the narrowest types") {

@@ -55,6 +55,20 @@ inline EngineRun engine_run(const ResNetOptions& options, const TensorFile& plai
                     tiny_input(), images);
 }
 
+/// The maxima that a graph scales the activations of these images by, as a calibrated model has them.
+inline TensorFile with_act_scales(const TensorFile& plain, const OnnxModel& dynamic, const GraphTensor& images) {
+  TensorFile file = plain;
+  for (const OnnxNode& node : dynamic.nodes) {
+    if (node.op != "ReduceMax") continue;
+    OnnxModel until = dynamic;
+    until.output.name = node.outputs[0];
+    const float maximum = evaluate_graph(until, images).values.at(0);
+    const std::string activation = node.inputs[0];
+    file.tensors.push_back(HostTensor::from<float>(activation + ".act_scale", {1}, std::span(&maximum, 1)));
+  }
+  return file;
+}
+
 inline const OnnxTensor& initializer(const OnnxModel& model, const std::string& name) {
   for (const OnnxTensor& tensor : model.initializers)
     if (tensor.name == name) return tensor;
