@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <thread>
 #include <utility>
 
 namespace bsq {
@@ -132,10 +133,15 @@ void PosixFile::sync() {
     fail_on_file(kind_, path_, "cannot write to the disk", errno);  // EINVAL: a device
 }
 
-bool PosixFile::try_lock() {
-  if (retried([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); }) == 0) return true;
-  if (errno != EWOULDBLOCK) fail_on_file(kind_, path_, "cannot lock", errno);
-  return false;
+bool PosixFile::try_lock(std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds pause{20};
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (retried([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); }) != 0) {
+    if (errno != EWOULDBLOCK) fail_on_file(kind_, path_, "cannot lock", errno);
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(pause);
+  }
+  return true;
 }
 
 std::string read_text_file(const std::filesystem::path& path, ErrorKind kind) {

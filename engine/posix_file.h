@@ -6,6 +6,7 @@
 
 #include "kernels/error.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -46,8 +47,11 @@ class PosixFile {
   void truncate(std::int64_t size_bytes);
   /// Returns once the content is on the disk.
   void sync();
-  /// Takes the exclusive lock of the file until this object dies; false where another process (or object) holds it.
-  bool try_lock();
+  /// Takes the exclusive lock of the file until this object dies; false where another process (or object) holds it for
+  /// as long as `patience`.
+  bool try_lock(std::chrono::milliseconds patience = std::chrono::milliseconds(0));
+  /// Enough for a process that was killed to be gone.
+  static constexpr std::chrono::milliseconds kDyingTime{1000};
 
   /// As errors name it.
   const std::filesystem::path& path() const { return path_; }

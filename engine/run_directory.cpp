@@ -33,7 +33,7 @@ void make_folder(const fs::path& folder) {
 
 PosixFile lock_run(const fs::path& folder) {
   PosixFile lock = PosixFile::open_append(folder / kLockFile, ErrorKind::usage);
-  if (lock.try_lock()) return lock;
+  if (lock.try_lock(PosixFile::kDyingTime)) return lock;
   fail(ErrorKind::usage, "{}: another bsq is writing this run; wait for its end or choose another --run-dir",
        folder.string());
 }

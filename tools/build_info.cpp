@@ -38,15 +38,13 @@ std::string host_name() {
 }
 
 nlohmann::ordered_json environment(const Config& config, const Backend& backend, const Communicator& ranks) {
-  const unsigned cores = std::thread::hardware_concurrency();
   return {{"bsq_version", kVersion},
           {"commit", BSQ_COMMIT},
           {"compiler", compiler()},
           {"libraries", library_versions()},
           {"host", host_name()},
           {"cpu", cpu_name()},
-          {"cores", cores},
-          {"threads", config.threads == 0 ? static_cast<int>(cores) : config.threads},
+          {"cores", std::thread::hardware_concurrency()},
           {"device", backend.describe()},
           {"seed", config.seed},
           {"world_size", ranks.world()},

@@ -89,7 +89,7 @@ fs::path make_folder(const SweepWords& words, const std::vector<SweepRun>& runs)
 
 PosixFile lock_sweep(const fs::path& folder) {
   PosixFile lock = PosixFile::open_append(folder / ".bsq-lock", ErrorKind::usage);
-  if (!lock.try_lock())
+  if (!lock.try_lock(PosixFile::kDyingTime))
     fail(ErrorKind::usage, "{}: another bsq is running this sweep; wait for its end", folder.string());
   return lock;
 }

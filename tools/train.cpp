@@ -259,6 +259,7 @@ class TrainRun {
       const StageOutcome outcome = train(directory, experiment, resumes);
       const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
       if (directory.writes()) note_end(directory, outcome, exit_code);
+      if (directory.writes() && outcome == StageOutcome::done) report(directory);
       return exit_code;
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
@@ -274,13 +275,21 @@ class TrainRun {
     status.state = outcome == StageOutcome::done ? RunState::done : RunState::interrupted;
     status.exit_code = exit_code;
     directory.write_status(status);
-    if (outcome == StageOutcome::done) report(directory);
   }
 
+  /// A run that is complete stays so where its report cannot be written.
   void report(const RunDirectory& directory) const {
     const RunReport report = read_run_report(directory.path());
-    const fs::path page = write_reports({report});
-    if (!options_.console.quiet) fmt::print("\n{}\npage: {}\n", report_text(report), page.string());
+    std::string page;
+    try {
+      page = write_reports({report}).string();
+    } catch (const Error& error) {
+      console_.warning(fmt::format("{}; then write the report of this run with: bsq report {}", error.what(),
+                                   directory.path().string()));
+    }
+    if (options_.console.quiet) return;
+    fmt::print("\n{}\n", report_text(report));
+    if (!page.empty()) fmt::print("page: {}\n", page);
   }
 
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {

@@ -104,6 +104,22 @@ TEST_CASE("a limit on file sizes is a failed write with a message, and lifting i
   CHECK_FALSE(has_leftovers(here.path()));
 }
 
+TEST_CASE("a run that is complete stays so where its report cannot be written") {
+  const Workspace here;
+  here.train("run", {"stages=[pretrain]"});
+  edit_text(here / "run/status.json", "done", "interrupted");
+  fs::remove_all(here / "run/report");
+  put_text(here / "run/report", "in the way");
+  const Outcome outcome = here.must({"train", "--resume", "run"});
+  CHECK_THAT(outcome.err, Catch::Contains("warning: run/report") &&
+                              Catch::Contains("; then write the report of this run with: bsq report run\n"));
+  CHECK_THAT(outcome.out, Catch::Contains("run       run  done\n") && !Catch::Contains("page:"));
+  CHECK(status_of(here / "run") == "done 0");
+  fs::remove(here / "run/report");
+  here.must({"report", "run"});
+  CHECK(fs::exists(here / "run/report/index.html"));
+}
+
 TEST_CASE("folders and files that may not be written or read") {
   const Workspace here;
   here.train("run", {"stages=[pretrain]"});

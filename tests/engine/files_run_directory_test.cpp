@@ -8,6 +8,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace bsq;
@@ -158,6 +159,17 @@ TEST_CASE("two cannot write one run, and the lock ends with its holder") {
 
   run.reset();
   CHECK_NOTHROW(RunDirectory::resume(folder / "x", "bsq"));
+}
+
+TEST_CASE("a process that is dying is waited for") {
+  const TemporaryFolder folder;
+  std::optional<RunDirectory> run = RunDirectory::create(explicit_options(folder));
+  std::thread dying([&] {
+    std::this_thread::sleep_for(PosixFile::kDyingTime / 5);
+    run.reset();
+  });
+  CHECK_NOTHROW(RunDirectory::resume(folder / "x", "bsq"));
+  dying.join();
 }
 
 TEST_CASE("the lock of a process that was killed does not stay") {
