@@ -7,19 +7,6 @@
 #include <numeric>
 
 namespace bsq {
-namespace {
-
-std::int64_t batches_of(std::int64_t samples, int batch_size) {
-  return (samples + batch_size - 1) / batch_size;
-}
-
-/// The size of a last batch that is smaller than the others, where there is one.
-std::vector<int> last_batches(std::int64_t samples, int batch_size) {
-  const auto rest = static_cast<int>(samples % batch_size);
-  return rest == 0 ? std::vector<int>{} : std::vector<int>{rest};
-}
-
-}  // namespace
 
 AugmentRule plain_input(const InputOptions& options) {
   return {.height = options.height, .width = options.width, .mean = options.mean, .std = options.std};
@@ -31,14 +18,13 @@ Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, co
       model_(model),
       source_(source),
       input_(plain_input(input)),
-      batch_size_(static_cast<int>(std::min<std::int64_t>(batch_size, source.size()))),
+      batches_{source.size(), static_cast<int>(std::min<std::int64_t>(batch_size, source.size()))},
       communicator_(communicator),
-      executor_(memory, model.network(), model.parameters(), batch_size_, model.dtype(), ExecutionMode::inference,
-                last_batches(source.size(), batch_size_)),
-      labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batch_size_))),
+      executor_(memory, model.network(), model.parameters(), batches_.batch_size, model.dtype(),
+                ExecutionMode::inference, batches_.sizes()),
+      labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batches_.batch_size))),
       inputs_(memory.allocate_array<StepInputs>("step inputs, evaluation", 1)),
-      metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation",
-                                                  static_cast<std::size_t>(batches_of(source.size(), batch_size_)))) {}
+      metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation", static_cast<std::size_t>(batches_.count()))) {}
 
 void Evaluator::enqueue(int batch, ActScale act_scale) {
   const auto* inputs = inputs_.as<StepInputs>();
@@ -54,12 +40,10 @@ EvalResult Evaluator::run(ActScale act_scale) {
   std::iota(order.begin(), order.end(), 0);
   source_.begin_epoch(order);
   model_.materialize(nullptr, nullptr);
-  const std::int64_t batches = batches_of(source_.size(), batch_size_);
-  const Slice own = slice_of(batches, communicator_.rank(), communicator_.world());
+  const Slice own = slice_of(batches_.count(), communicator_.rank(), communicator_.world());
   for (std::int64_t i = own.first; i < own.first + own.count; ++i) {
-    const std::int64_t first = i * batch_size_;
-    const int batch = static_cast<int>(std::min<std::int64_t>(batch_size_, source_.size() - first));
-    const StepInputs step{.first_sample = first, .metrics_slot = i};
+    const int batch = batches_.size(i);
+    const StepInputs step{.first_sample = batches_.first_sample(i), .metrics_slot = i};
     backend_.upload(inputs_.data(), &step, sizeof(step));
     std::unique_ptr<CapturedWork>& work = captured_[{batch, act_scale}];
     if (work == nullptr) work = backend_.capture([this, batch, act_scale] { enqueue(batch, act_scale); });
@@ -67,7 +51,7 @@ EvalResult Evaluator::run(ActScale act_scale) {
   }
   EvalResult result;
   std::vector<StepMetrics> all =
-      download_array(backend_, metrics_.as<StepMetrics>(), static_cast<std::size_t>(batches));
+      download_array(backend_, metrics_.as<StepMetrics>(), static_cast<std::size_t>(batches_.count()));
   sum_over_ranks(communicator_, all);  // every batch has been visited by one rank, and left zeros on the others
   for (const StepMetrics& metrics : all) {
     result.loss_sum += metrics.loss_sum;

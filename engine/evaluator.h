@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/batch_source.h"
+#include "engine/batches.h"
 #include "engine/executor.h"
 #include "engine/model.h"
 #include "kernels/communicator.h"
@@ -54,7 +55,7 @@ class Evaluator {
   Model& model_;
   BatchSource& source_;
   AugmentRule input_;
-  int batch_size_;
+  Batches batches_;
   Communicator& communicator_;
   Executor executor_;
   Buffer labels_;

@@ -39,10 +39,6 @@ HostWeights start_weights(const Config& config, const std::string& stage, const 
   return to_planes(weights, std::vector<int>(layout.slots.size(), config.quant.weight_bits));
 }
 
-std::int64_t steps_of(std::int64_t samples, int batch_size) {
-  return (samples + batch_size - 1) / batch_size;
-}
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -75,7 +71,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
       model_(memory_, context.make_network(activation_, act_bits_), context.dtype, context.config.seed,
              {.max_bits = context.config.quant.max_bits, .alpha = static_cast<float>(context.config.bsq.alpha)},
              [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
-      steps_per_epoch_(steps_of(context.train.size(), context.config.data.batch_size)),
+      batches_{context.train.size(), context.config.data.batch_size},
       evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
                  context.communicator) {
   const Config& config = context.config;
@@ -92,7 +88,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                           .rule = {.momentum = static_cast<float>(settings_->momentum),
                                    .weight_decay = static_cast<float>(settings_->weight_decay)},
                           .batch_size = config.data.batch_size,
-                          .metrics_slots = steps_per_epoch_,
+                          .metrics_slots = batches_.count(),
                           .synchronised_norms = config.model.sync_batch_norm};
   options.augment.crop_padding = config.data.crop_padding;
   options.augment.random_flip = config.data.flip;
@@ -148,28 +144,27 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
 
 StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
   latest_result_.reset();
-  const int batch_size = context_.config.data.batch_size;
-  const std::int64_t samples = context_.train.size();
-  context_.train.begin_epoch(epoch_order(samples, {context_.config.seed, index_, progress.epoch}));
+  const std::int64_t steps = batches_.count();
+  context_.train.begin_epoch(epoch_order(batches_.samples, {context_.config.seed, index_, progress.epoch}));
   const auto rate = static_cast<float>(learning_rate(*settings_, progress.epoch));
   ProgressLine line(output.console, fmt::format("{} {}/{}", name_, progress.epoch + 1, settings_->epochs),
-                    steps_per_epoch_ * settings_->epochs, steps_per_epoch_ * progress.epoch + progress.step);
+                    steps * settings_->epochs, steps * progress.epoch + progress.step);
   Window window;
-  while (progress.step < steps_per_epoch_) {
-    const std::int64_t first = progress.step * batch_size;
-    const int batch = static_cast<int>(std::min<std::int64_t>(batch_size, samples - first));
-    step_->run(batch,
-               {.learning_rate = rate, .epoch = progress.epoch, .first_sample = first, .metrics_slot = progress.step});
+  while (progress.step < steps) {
+    step_->run(batches_.size(progress.step), {.learning_rate = rate,
+                                              .epoch = progress.epoch,
+                                              .first_sample = batches_.first_sample(progress.step),
+                                              .metrics_slot = progress.step});
     ++progress.step;
     ++progress.total_steps;
     const Request request = output.poll();
-    if (progress.step == steps_per_epoch_ || request != Request::none)
+    if (progress.step == steps || request != Request::none)
       collect_metrics(progress.step, nullptr, progress, output);
     else if (progress.step % kWindowSteps == 0)
       read_finished_metrics(window, progress, output);
     const EpochTotals& totals = progress.totals;
     if (totals.samples > 0)
-      line.update(steps_per_epoch_ * progress.epoch + progress.step,
+      line.update(steps * progress.epoch + progress.step,
                   fmt::format("loss {:.3f} | top1 {:.1f}", totals.loss_sum / static_cast<double>(totals.samples),
                               100.0 * static_cast<double>(totals.top1) / static_cast<double>(totals.samples)));
     if (request == Request::checkpoint) {

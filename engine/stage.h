@@ -105,7 +105,7 @@ class Stage {
   Activation activation_;
   DeviceMemory memory_;
   Model model_;
-  std::int64_t steps_per_epoch_;
+  Batches batches_;                     // of an epoch
   std::unique_ptr<TrainingStep> step_;  // null for convert
   Evaluator evaluator_;
   std::unique_ptr<Calibrator> calibrator_;  // null where scales are those of each batch

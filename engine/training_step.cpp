@@ -1,6 +1,7 @@
 // What a step enqueues, in order.
 #include "engine/training_step.h"
 
+#include "engine/batches.h"
 #include "engine/layers/norm_act.h"
 #include "engine/ranks.h"
 #include "kernels/rank_slice.h"
@@ -17,9 +18,9 @@ int largest_slice(int batch_size, const Communicator& communicator) {
 /// How many samples this rank runs of a full batch and of the last one, where it runs any.
 std::vector<int> own_slices(std::int64_t samples, const TrainingOptions& options, const Communicator& communicator) {
   std::vector<int> counts;
-  for (const std::int64_t batch : {std::int64_t{options.batch_size}, samples % options.batch_size}) {
+  for (const int batch : Batches{samples, options.batch_size}.sizes()) {
     const std::int64_t count = slice_of(batch, communicator.rank(), communicator.world()).count;
-    const bool joins_with_nothing = options.synchronised_norms && count == 0 && batch > 0;
+    const bool joins_with_nothing = options.synchronised_norms && count == 0;
     if (count > 0 || joins_with_nothing) counts.push_back(std::max(static_cast<int>(count), 1));
   }
   return counts;
