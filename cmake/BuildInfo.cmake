@@ -1,9 +1,11 @@
-# What tools/build_info.cpp says about this build: version, commit, compiler and libraries as found at configuration.
-execute_process(COMMAND git -C ${CMAKE_CURRENT_SOURCE_DIR} describe --always --dirty --abbrev=12 --exclude=*
-                OUTPUT_VARIABLE bsq_commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE bsq_git_failed)
-if(bsq_git_failed)
-  set(bsq_commit "")
-endif()
+# What tools/build_info.cpp says about this build: version, compiler and libraries as found at configuration, and the
+# commit as it is when bsq is built.
+set(commit_source ${CMAKE_CURRENT_BINARY_DIR}/embedded/kCommit.cpp)
+add_custom_target(bsq_commit BYPRODUCTS ${commit_source}
+                  COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_CURRENT_SOURCE_DIR} -DOUTPUT=${commit_source}
+                          -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/WriteCommit.cmake)
+add_dependencies(bsq bsq_commit)
+target_sources(bsq PRIVATE ${commit_source})
 if(DEFINED JPEG_VERSION)
   set(bsq_jpeg " ${JPEG_VERSION}")
 endif()
@@ -12,4 +14,4 @@ string(JOIN ", " bsq_libraries "oneDNN ${dnnl_VERSION}" "yaml-cpp ${yaml-cpp_VER
        "libjpeg${bsq_jpeg}")
 target_compile_definitions(bsq PRIVATE BSQ_VERSION="${PROJECT_VERSION}")
 set_source_files_properties(tools/build_info.cpp PROPERTIES COMPILE_DEFINITIONS
-  "BSQ_COMMIT=\"${bsq_commit}\";BSQ_LIBRARIES=\"${bsq_libraries}\";BSQ_COMPILER=\"${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}\"")
+  "BSQ_LIBRARIES=\"${bsq_libraries}\";BSQ_COMPILER=\"${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}\"")

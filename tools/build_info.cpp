@@ -1,4 +1,4 @@
-// Constants come from CMake (BSQ_COMMIT, BSQ_LIBRARIES, BSQ_COMPILER), the rest from the system.
+// Constants come from CMake (kCommit, BSQ_LIBRARIES, BSQ_COMPILER), the rest from the system.
 #include "tools/build_info.h"
 
 #include <fmt/format.h>
@@ -10,8 +10,10 @@
 
 namespace bsq {
 
+extern const char* const kCommit;  // cmake/WriteCommit.cmake
+
 std::string full_version() {
-  const std::string commit = BSQ_COMMIT;
+  const std::string commit = kCommit;
   return commit.empty() ? kVersion : fmt::format("{} ({})", kVersion, commit);
 }
 
@@ -39,7 +41,7 @@ std::string host_name() {
 
 nlohmann::ordered_json environment(const Config& config, const Backend& backend, const Communicator& ranks) {
   return {{"bsq_version", kVersion},
-          {"commit", BSQ_COMMIT},
+          {"commit", kCommit},
           {"compiler", compiler()},
           {"libraries", library_versions()},
           {"host", host_name()},
