@@ -6,12 +6,12 @@
 #include "tools/arguments.h"
 #include "tools/build_info.h"
 #include "tools/device.h"
-#include "tools/failure.h"
 #include "tools/networks.h"
 #include "tools/rank_watch.h"
 #include "tools/ranks.h"
 #include "tools/reports.h"
 #include "tools/run_files.h"
+#include "tools/run_notes.h"
 #include "tools/signals.h"
 
 #include <fmt/ranges.h>
@@ -105,54 +105,6 @@ void check_same_experiment(const fs::path& run, const Config& now) {
   for (const std::string& line : differences(load_config(run / "config.yaml"), now, CompareKeys::fixed_on_resume))
     message += fmt::format("{}--resume: {}; start a new run, or drop the override", message.empty() ? "" : "\n", line);
   if (!message.empty()) throw Error(ErrorKind::checkpoint, message);
-}
-
-/// False for a run that was killed before its first checkpoint: it begins anew, from model.init.
-bool has_checkpoint(const RunDirectory& directory) {
-  std::error_code ignored;
-  return fs::is_symlink(directory.checkpoints() / "last", ignored);
-}
-
-/// The last line of a failed run's own files says why.
-void note_failure(const RunDirectory& directory, int exit_code, const std::string& error) {
-  if (!directory.writes()) return;
-  RunStatus status = directory.read_status();
-  status.state = RunState::failed;
-  status.exit_code = exit_code;
-  directory.write_status(status);
-  std::ostringstream nowhere;
-  Console log(nowhere, {});
-  log.log_to(directory.train_log());
-  std::istringstream lines(error);
-  for (std::string line; std::getline(lines, line);) log.error(line);
-}
-
-/// In the words of a rank that sees another one dead, for rank 0 where that is the dead one. Nothing where the run has
-/// been noted as failed: another rank has seen the same, or the dead one has said itself what it died of.
-void report_dead_rank(const RunDirectory& directory, const std::string& what) {
-  if (directory.read_status().state != RunState::running) return;
-  const std::string run = directory.path().string();
-  const bool is_begun = has_checkpoint(directory);
-  const Failure failure{fmt::format("{}; the run ends. {}: bsq train --resume {}", what,
-                                    is_begun ? fmt::format("The last checkpoint is {}, go on with",
-                                                           (directory.checkpoints() / "last").string())
-                                             : "There is no checkpoint yet, begin again with",
-                                    run),
-                        static_cast<int>(ErrorKind::device)};
-  print_failure(failure);
-  const auto note = [&](const RunDirectory& written) { note_failure(written, failure.exit_code, failure.message); };
-  if (directory.writes())
-    note(directory);
-  else
-    note(RunDirectory::in_place_of_rank_0(directory.path()));
-}
-
-void set_running(const RunDirectory& directory) {
-  if (!directory.writes()) return;
-  RunStatus status = directory.read_status();
-  status.state = RunState::running;
-  status.exit_code = 0;
-  directory.write_status(status);
 }
 
 /// Throws Error(usage) on every rank unless all have the same configuration.
@@ -258,7 +210,7 @@ class TrainRun {
     try {
       const StageOutcome outcome = train(directory, experiment, resumes);
       const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
-      if (directory.writes()) note_end(directory, outcome, exit_code);
+      note_status(directory, outcome == StageOutcome::done ? RunState::done : RunState::interrupted, exit_code);
       if (directory.writes() && outcome == StageOutcome::done) report(directory);
       return exit_code;
     } catch (const Error& error) {
@@ -268,13 +220,6 @@ class TrainRun {
       leave_failed(directory, static_cast<int>(ErrorKind::internal), error.what());
       throw;
     }
-  }
-
-  void note_end(const RunDirectory& directory, StageOutcome outcome, int exit_code) const {
-    RunStatus status = directory.read_status();
-    status.state = outcome == StageOutcome::done ? RunState::done : RunState::interrupted;
-    status.exit_code = exit_code;
-    directory.write_status(status);
   }
 
   /// A run that is complete stays so where its report cannot be written.
@@ -303,7 +248,7 @@ class TrainRun {
                  : resumes           ? RunLog::resume(directory.path(), from.logs)
                                      : RunLog::create(directory.path());
     if (config_.log.tensorboard && directory.writes()) log.add(start_tensorboard(directory, from));
-    set_running(directory);
+    note_status(directory, RunState::running, 0);
     if (resumes) console_.info(fmt::format("resuming after {} epochs, {} steps", from.total_epochs, from.total_steps));
     if (checkpoint && world_size_of(*checkpoint) != ranks_.world())
       console_.info(fmt::format(
