@@ -2,6 +2,7 @@
 # commit as it is when bsq is built.
 set(commit_source ${CMAKE_CURRENT_BINARY_DIR}/embedded/kCommit.cpp)
 add_custom_target(bsq_commit BYPRODUCTS ${commit_source}
+                  COMMENT "Looking up the commit"
                   COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_CURRENT_SOURCE_DIR} -DOUTPUT=${commit_source}
                           -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/WriteCommit.cmake)
 add_dependencies(bsq bsq_commit)
