@@ -13,6 +13,8 @@ namespace {
   fail_library(cublasGetStatusString(status), status == CUBLAS_STATUS_ALLOC_FAILED, call, file, line);
 }
 
+constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // what cuBLAS takes by itself on an H100
+
 #define BSQ_CUBLAS_CHECK(...)                                                                                         \
   do {                                                                                                                \
     const cublasStatus_t bsq_cublas_status = (__VA_ARGS__);                                                           \
@@ -24,17 +26,26 @@ namespace {
 CublasHandle::CublasHandle(cudaStream_t stream, bool allow_tf32) {
   BSQ_CUBLAS_CHECK(cublasCreate(&handle_));
   cublasStatus_t status = cublasSetStream(handle_, stream);
+  // Memory of our own, or it allocates some in every graph that is captured. cublasSetStream would take it away again.
+  if (status == CUBLAS_STATUS_SUCCESS && cudaMalloc(&workspace_, kWorkspaceBytes) != cudaSuccess)
+    status = CUBLAS_STATUS_ALLOC_FAILED;
+  if (status == CUBLAS_STATUS_SUCCESS) status = cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes);
   // Without atomics and on one stream the same call gives the same bits.
   if (status == CUBLAS_STATUS_SUCCESS) status = cublasSetAtomicsMode(handle_, CUBLAS_ATOMICS_NOT_ALLOWED);
   if (status == CUBLAS_STATUS_SUCCESS)
     status = cublasSetMathMode(handle_, allow_tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH);
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  cublasDestroy(handle_);
+  destroy();
   BSQ_CUBLAS_CHECK(status);
 }
 
 CublasHandle::~CublasHandle() {
+  destroy();
+}
+
+void CublasHandle::destroy() {
   cublasDestroy(handle_);
+  cudaFree(workspace_);
 }
 
 void CublasHandle::gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) const {

@@ -20,7 +20,10 @@ class CublasHandle {
   void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) const;
 
  private:
+  void destroy();
+
   cublasContext* handle_ = nullptr;
+  void* workspace_ = nullptr;
 };
 
 /// "13.0.2", of the library that is loaded.

@@ -90,8 +90,8 @@ OperationNames names_of(ConvolutionPass pass) {
 }
 
 /// The operation as a graph of its own; none where cuDNN does not know such an operation.
-std::optional<CudnnDescriptor> graph_of(const CudnnHandle& handle, const ConvGeometry& geometry, ConvolutionPass pass,
-                                        DType weight_dtype) {
+std::optional<CudnnDescriptor> graph_of(const CudnnTarget& target, const ConvGeometry& geometry, ConvolutionPass pass) {
+  const DType weight_dtype = pass == ConvolutionPass::backward_weight ? DType::f32 : geometry.dtype;
   const float alpha = 1;
   const float beta = 0;
   const OperationNames names = names_of(pass);
@@ -104,19 +104,20 @@ std::optional<CudnnDescriptor> graph_of(const CudnnHandle& handle, const ConvGeo
   operation.set(names.beta, CUDNN_TYPE_FLOAT, 1, &beta);
   if (operation.try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
 
-  const cudnnHandle_t raw_handle = handle.get();
   CudnnDescriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &raw_handle);
+  target.set_on_graph(graph);
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation);
   if (graph.try_finalize() != CUDNN_STATUS_SUCCESS) return std::nullopt;
   return graph;
 }
 
 /// Engine configurations, best first; none where the heuristics do not know the graph.
-std::vector<CudnnDescriptor> engine_configs(const CudnnDescriptor& graph, cudnnBackendHeurMode_t mode) {
+std::vector<CudnnDescriptor> engine_configs(const CudnnTarget& target, const CudnnDescriptor& graph,
+                                            cudnnBackendHeurMode_t mode) {
   CudnnDescriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
   heuristics.set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
+  target.set_on_heuristics(heuristics);
   if (heuristics.try_finalize() != CUDNN_STATUS_SUCCESS) return {};
   std::int64_t count = 0;
   BSQ_CUDNN_CHECK(cudnnBackendGetAttribute(heuristics.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS,
@@ -151,8 +152,9 @@ bool is_exact_enough(const std::vector<cudnnBackendNumericalNote_t>& notes, DTyp
   const auto has = [&](cudnnBackendNumericalNote_t note) { return std::ranges::find(notes, note) != notes.end(); };
   if (has(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) || has(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)) return false;
   if (has(CUDNN_NUMERICAL_NOTE_WINOGRAD) || has(CUDNN_NUMERICAL_NOTE_FFT)) return false;  // digits lost on the way
-  const bool rounds_operands = has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE) || has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS);
-  return dtype == DType::bf16 || allow_tf32 || !rounds_operands;
+  if (dtype == DType::bf16) return true;
+  if (has(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) return false;  // to 16 bits, which is less than tf32
+  return allow_tf32 || !has(CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
 }
 
 }  // namespace
@@ -227,29 +229,50 @@ void CudnnDescriptor::finalize() {
   BSQ_CUDNN_CHECK(cudnnBackendFinalize(descriptor_));
 }
 
+// ---- targets --------------------------------------------------------------------------------------------------------
+
+CudnnTarget::CudnnTarget(const std::string& properties_json)
+    : properties_(CudnnDescriptor(CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR)) {
+  properties_->set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, std::ssize(properties_json),
+                   properties_json.data());
+  properties_->finalize();
+}
+
+void CudnnTarget::set_on_graph(CudnnDescriptor& graph) const {
+  if (is_there()) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle_);
+}
+
+void CudnnTarget::set_on_heuristics(CudnnDescriptor& heuristics) const {
+  if (!is_there()) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *properties_);
+}
+
+void CudnnTarget::set_on_plan(CudnnDescriptor& plan) const {
+  if (is_there())
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle_);
+  else
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *properties_);
+}
+
 // ---- plans ----------------------------------------------------------------------------------------------------------
 
-std::optional<ConvolutionPlan> ConvolutionPlan::find(const CudnnHandle& handle, const ConvGeometry& geometry,
-                                                     ConvolutionPass pass, const ConvolutionPlanOptions& options,
-                                                     DType d_weight_dtype) {
-  const DType weight_dtype = pass == ConvolutionPass::backward_weight ? d_weight_dtype : geometry.dtype;
-  const std::optional<CudnnDescriptor> graph = graph_of(handle, geometry, pass, weight_dtype);
+std::optional<ConvolutionPlan> ConvolutionPlan::find(const CudnnTarget& target, const ConvGeometry& geometry,
+                                                     ConvolutionPass pass, const ConvolutionPlanOptions& options) {
+  const std::optional<CudnnDescriptor> graph = graph_of(target, geometry, pass);
   ConvolutionPlan plan;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
     if (!graph.has_value()) break;
-    for (const CudnnDescriptor& config : engine_configs(*graph, mode))
-      if (plan.try_engine(handle, config, options, geometry.dtype)) return plan;
+    for (const CudnnDescriptor& config : engine_configs(target, *graph, mode))
+      if (plan.try_engine(target, config, options, geometry.dtype)) return plan;
   }
-  BSQ_CUDA_CHECK(cudaDeviceSynchronize());  // or is it that the device fails whatever it is asked?
+  if (target.is_there()) BSQ_CUDA_CHECK(cudaDeviceSynchronize());  // or does the device fail whatever it is asked?
   return std::nullopt;
 }
 
-bool ConvolutionPlan::try_engine(const CudnnHandle& handle, const CudnnDescriptor& config,
+bool ConvolutionPlan::try_engine(const CudnnTarget& target, const CudnnDescriptor& config,
                                  const ConvolutionPlanOptions& options, DType dtype) {
   if (!is_exact_enough(numerical_notes(config), dtype, options.allow_tf32)) return false;
-  const cudnnHandle_t raw_handle = handle.get();
   CudnnDescriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-  plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &raw_handle);
+  target.set_on_plan(plan);
   plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
   if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) return false;
   std::int64_t workspace_bytes = 0;

@@ -50,6 +50,24 @@ class CudnnDescriptor {
   cudnnBackendDescriptor_t descriptor_ = nullptr;
 };
 
+/// For what device plans are made.
+class CudnnTarget {
+ public:
+  /// The handle's, whose plans can be run. Must outlive the target.
+  explicit CudnnTarget(const CudnnHandle& handle) : handle_(handle.get()) {}
+  /// One that need not be there: its properties in cuDNN's own JSON (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION).
+  explicit CudnnTarget(const std::string& properties_json);
+
+  bool is_there() const { return handle_ != nullptr; }
+  void set_on_graph(CudnnDescriptor& graph) const;
+  void set_on_heuristics(CudnnDescriptor& heuristics) const;
+  void set_on_plan(CudnnDescriptor& plan) const;
+
+ private:
+  cudnnHandle_t handle_ = nullptr;
+  std::optional<CudnnDescriptor> properties_;
+};
+
 enum class ConvolutionPass : std::uint8_t { forward, backward_data, backward_weight };
 
 const char* name_of(ConvolutionPass pass);
@@ -62,10 +80,9 @@ struct ConvolutionPlanOptions {
 /// One pass of a convolution with a deterministic engine, the first that cuDNN's heuristics name and that runs here.
 class ConvolutionPlan {
  public:
-  /// None where no engine fits. `d_weight_dtype`: of what the pass backward_weight writes.
-  static std::optional<ConvolutionPlan> find(const CudnnHandle& handle, const ConvGeometry& geometry,
-                                             ConvolutionPass pass, const ConvolutionPlanOptions& options,
-                                             DType d_weight_dtype = DType::f32);
+  /// None where no engine fits. The pass backward_weight writes float32.
+  static std::optional<ConvolutionPlan> find(const CudnnTarget& target, const ConvGeometry& geometry,
+                                             ConvolutionPass pass, const ConvolutionPlanOptions& options);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   /// input: x or dx; weight: w or dw; output: y or dy.
@@ -73,7 +90,7 @@ class ConvolutionPlan {
 
  private:
   ConvolutionPlan() : plan_(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {}
-  bool try_engine(const CudnnHandle& handle, const CudnnDescriptor& config, const ConvolutionPlanOptions& options,
+  bool try_engine(const CudnnTarget& target, const CudnnDescriptor& config, const ConvolutionPlanOptions& options,
                   DType dtype);
 
   CudnnDescriptor plan_;
