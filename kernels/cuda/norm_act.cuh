@@ -64,30 +64,41 @@ struct PartialTable {
   }
 };
 
-// The finishing kernels: one block of kFinishChannels x kFinishLanes threads walks over all channels.
+// The finishing kernels: blocks of kFinishChannels x kFinishLanes threads, one column of threads per channel.
 constexpr int kFinishChannels = 32;
-constexpr int kFinishLanes = 8;
+constexpr int kFinishLanes = 16;
 
-/// Adds up one field of a channel over all row blocks; the threads of lane 0 get the result. `shared`: one block's
-/// worth.
-template <typename T, typename Combine>
-__device__ T combine_row_blocks(const PartialTable& partials, int row_blocks, int field, int channel, T start,
-                                T* shared, Combine combine) {
+inline dim3 finish_block() {
+  return dim3(kFinishChannels, kFinishLanes);
+}
+inline dim3 finish_grid(int channels) {
+  return dim3(static_cast<unsigned>((channels + kFinishChannels - 1) / kFinishChannels));
+}
+
+/// Combines `Fields` neighbouring fields of a channel over all row blocks, in a fixed order; the threads of lane 0 get
+/// the result. All fields are read at once, since it is the latency of these reads that the kernel takes. `shared`: one
+/// block's worth.
+template <int Fields, typename T, typename Combine>
+__device__ void combine_row_blocks(const PartialTable& partials, int row_blocks, int first_field, int channel,
+                                   T (&values)[Fields], T* shared, Combine combine) {
   const int lane = static_cast<int>(threadIdx.y);
-  T value = start;
-  if (channel < partials.channels)
+  if (channel < partials.channels) {
+#pragma unroll 8
     for (int block = lane; block < row_blocks; block += kFinishLanes)
-      value = combine(value, static_cast<T>(partials.at(block, field, channel)));
-  T* own = shared + lane * kFinishChannels + static_cast<int>(threadIdx.x);
-  *own = value;
+      for (int i = 0; i < Fields; ++i)
+        values[i] = combine(values[i], static_cast<T>(partials.at(block, first_field + i, channel)));
+  }
+  T* own = shared + (lane * kFinishChannels + static_cast<int>(threadIdx.x)) * Fields;
+  for (int i = 0; i < Fields; ++i) own[i] = values[i];
   __syncthreads();
   for (int half = kFinishLanes / 2; half > 0; half /= 2) {
-    if (lane < half) *own = combine(*own, own[half * kFinishChannels]);
+    const T* other = own + half * kFinishChannels * Fields;
+    if (lane < half)
+      for (int i = 0; i < Fields; ++i) own[i] = combine(own[i], other[i]);
     __syncthreads();
   }
-  value = *own;
+  for (int i = 0; i < Fields; ++i) values[i] = own[i];
   __syncthreads();
-  return value;
 }
 
 }  // namespace bsq::cuda

@@ -90,19 +90,24 @@ __global__ void sum_gradients(ChannelTiles tiles, NormActBackwardArgs args, Part
   }
 }
 
-// grid 1, block (kFinishChannels, kFinishLanes), one column of threads per channel
+// grid finish_grid, of which a block takes every gridDim.x-th group of channels; one block for PACT, which has a sum
+// over all of them. block finish_block
 __global__ void finish_gradients(ChannelTiles tiles, NormActBackwardArgs args, PartialTable partials,
                                  Coefficients coefficients) {
-  BSQ_SHARED(double, shared, [kFinishChannels * kFinishLanes]);
+  BSQ_SHARED(double, shared, [kFields * kFinishChannels * kFinishLanes]);
   const Activation activation = args.rule.activation;
   double d_clip = 0;
-  for (int first = 0; first < tiles.channels; first += kFinishChannels) {
+  const int groups_apart = static_cast<int>(gridDim.x) * kFinishChannels;
+  for (int first = static_cast<int>(blockIdx.x) * kFinishChannels; first < tiles.channels; first += groups_apart) {
     const int channel = first + static_cast<int>(threadIdx.x);
-    const double sum = combine_row_blocks(partials, tiles.row_blocks, kSum, channel, 0.0, shared, Sum());
-    const double projection = combine_row_blocks(partials, tiles.row_blocks, kProjection, channel, 0.0, shared, Sum());
+    double sums[2] = {};  // kSum, kProjection
+    double clipped[1] = {};
+    combine_row_blocks(partials, tiles.row_blocks, kSum, channel, sums, shared, Sum());
     if (activation == Activation::pact)
-      d_clip += combine_row_blocks(partials, tiles.row_blocks, kClipped, channel, 0.0, shared, Sum());
+      combine_row_blocks(partials, tiles.row_blocks, kClipped, channel, clipped, shared, Sum());
     if (threadIdx.y != 0 || channel >= tiles.channels) continue;
+    const auto [sum, projection] = sums;
+    d_clip += clipped[0];
     args.gradients.d_beta[channel] = static_cast<float>(sum);
     args.gradients.d_gamma[channel] = static_cast<float>(projection * args.saved.inv_std[channel]);
     if (args.slice == nullptr) {
@@ -167,8 +172,8 @@ void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, cudaStream_
   float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * channels;
   const Coefficients coefficients{behind, behind + channels};
   launch(sum_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, partials);
-  launch(finish_gradients, dim3(1), dim3(kFinishChannels, kFinishLanes), 0, stream, tiles, args, partials,
-         coefficients);
+  launch(finish_gradients, args.rule.activation == Activation::pact ? dim3(1) : finish_grid(channels), finish_block(),
+         0, stream, tiles, args, partials, coefficients);
   if (args.slice != nullptr) {
     args.slice->average(coefficients.slope, 2 * static_cast<std::size_t>(channels));
     const auto blocks = static_cast<unsigned>((channels + kTileThreads - 1) / kTileThreads);

@@ -12,11 +12,14 @@ namespace {
 
 enum Field { kSum, kSquares, kLow, kHigh, kFields };
 
-// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
+// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time.
+// `maximum`: set to 0, to be raised by finish_statistics; null where the extremes are not asked for
 template <typename T, int Width>
-__global__ void sum_moments(ChannelTiles tiles, const T* x, bool with_extremes, PartialTable partials) {
+__global__ void sum_moments(ChannelTiles tiles, const T* x, float* maximum, PartialTable partials) {
   BSQ_SHARED(float, shared, [kTileThreads * Width]);
   const TilePlace place(tiles);
+  const bool with_extremes = maximum != nullptr;
+  if (with_extremes && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) *maximum = 0;
   float pilot[Width] = {};  // x[0, c]: of x - pilot, a channel far from zero loses no digits
   if (place.active) load<Width>(x + place.channel, pilot);
   float sum[Width] = {};
@@ -73,12 +76,12 @@ __device__ Statistics statistics_of(double pilot, double sum, double squares, do
 template <typename T>
 __device__ Statistics combine_statistics(const ChannelTiles& tiles, const NormActForwardArgs& args,
                                          const PartialTable& partials, int channel, double* shared) {
-  const double sum = combine_row_blocks(partials, tiles.row_blocks, kSum, channel, 0.0, shared, Sum());
-  const double squares = combine_row_blocks(partials, tiles.row_blocks, kSquares, channel, 0.0, shared, Sum());
+  double sums[2] = {};  // kSum, kSquares
+  combine_row_blocks(partials, tiles.row_blocks, kSum, channel, sums, shared, Sum());
   if (threadIdx.y != 0 || channel >= tiles.channels) return {};
   float pilot[1];
   load<1>(static_cast<const T*>(args.x) + channel, pilot);
-  return statistics_of(pilot[0], sum, squares, static_cast<double>(tiles.rows), value_of(args.x_unit));
+  return statistics_of(pilot[0], sums[0], sums[1], static_cast<double>(tiles.rows), value_of(args.x_unit));
 }
 
 /// What the ranks exchange: first and second moments about the running mean, which is the same on all of them.
@@ -95,19 +98,17 @@ struct SliceMoments {
   }
 };
 
-// grid 1, block (kFinishChannels, kFinishLanes), one column of threads per channel
+// grid finish_grid, block finish_block
 template <typename T>
 __global__ void write_moments(ChannelTiles tiles, NormActForwardArgs args, PartialTable partials,
                               SliceMoments moments) {
-  BSQ_SHARED(double, shared, [kFinishChannels * kFinishLanes]);
-  for (int start = 0; start < tiles.channels; start += kFinishChannels) {
-    const int channel = start + static_cast<int>(threadIdx.x);
-    const Statistics own = combine_statistics<T>(tiles, args, partials, channel, shared);
-    if (threadIdx.y != 0 || channel >= tiles.channels) continue;
-    const double offset = own.mean - args.parameters.running_mean[channel];
-    moments.first[channel] = static_cast<float>(offset);
-    moments.second[channel] = static_cast<float>(own.variance + offset * offset);
-  }
+  BSQ_SHARED(double, shared, [2 * kFinishChannels * kFinishLanes]);
+  const int channel = static_cast<int>(blockIdx.x) * kFinishChannels + static_cast<int>(threadIdx.x);
+  const Statistics own = combine_statistics<T>(tiles, args, partials, channel, shared);
+  if (threadIdx.y != 0 || channel >= tiles.channels) return;
+  const double offset = own.mean - args.parameters.running_mean[channel];
+  moments.first[channel] = static_cast<float>(offset);
+  moments.second[channel] = static_cast<float>(own.variance + offset * offset);
 }
 
 __device__ void save_statistics(const Statistics& found, const NormActRule& rule, const NormParameters& parameters,
@@ -121,6 +122,12 @@ __device__ void save_statistics(const Statistics& found, const NormActRule& rule
   running_var = static_cast<float>((1 - momentum) * running_var + momentum * found.unbiased_variance);
 }
 
+/// maximum = max(maximum, value), neither of them negative: such floats are ordered as their bits are, a NaN above all,
+/// and an integer maximum has no order to keep.
+__device__ void raise(float& maximum, float value) {
+  atomicMax(reinterpret_cast<int*>(&maximum), __float_as_int(value));
+}
+
 /// max|act(z)| of a channel without shortcut: z is monotonic in x, so it lies at an extreme of x.
 __device__ float largest_of(const Normalization<1>& normalization, const Clamp& clamp, float low, float high) {
   const float at_low = fabsf(clamp.apply(normalization.z(low, 0.0F, 0)));
@@ -128,42 +135,41 @@ __device__ float largest_of(const Normalization<1>& normalization, const Clamp& 
   return Largest()(at_low, at_high);
 }
 
-// grid 1, block (kFinishChannels, kFinishLanes), one column of threads per channel
+// grid finish_grid, block finish_block
 template <typename T>
 __global__ void finish_statistics(ChannelTiles tiles, NormActForwardArgs args, PartialTable partials,
                                   bool maximum_from_extremes, SliceMoments moments) {
-  BSQ_SHARED(double, shared_sums, [kFinishChannels * kFinishLanes]);
+  BSQ_SHARED(double, shared_sums, [2 * kFinishChannels * kFinishLanes]);
   BSQ_SHARED(float, shared_extremes, [kFinishChannels * kFinishLanes]);
   const NormActRule& rule = args.rule;
   const NormParameters& parameters = args.parameters;
   const NormSaved& saved = args.saved;
-  const int row_blocks = tiles.row_blocks;
-  const Clamp clamp(rule.activation, parameters.clip);
-  float largest = 0;
-  for (int first = 0; first < tiles.channels; first += kFinishChannels) {
-    const int channel = first + static_cast<int>(threadIdx.x);
-    const bool leads = threadIdx.y == 0 && channel < tiles.channels;
-    if (rule.batch_statistics && moments.first == nullptr) {
-      const Statistics own = combine_statistics<T>(tiles, args, partials, channel, shared_sums);
-      if (leads) save_statistics(own, rule, parameters, saved, channel);
-    } else if (rule.batch_statistics) {
-      if (leads)
-        save_statistics(moments.statistics(parameters.running_mean[channel], channel), rule, parameters, saved,
-                        channel);
-    } else if (leads) {
-      saved.mean[channel] = parameters.running_mean[channel];
-      const double variance = parameters.running_var[channel];
-      saved.inv_std[channel] = static_cast<float>(1.0 / sqrt(variance + static_cast<double>(rule.epsilon)));
-    }
-    if (!maximum_from_extremes) continue;
-    const float low = combine_row_blocks(partials, row_blocks, kLow, channel, INFINITY, shared_extremes, Smallest());
-    const float high = combine_row_blocks(partials, row_blocks, kHigh, channel, -INFINITY, shared_extremes, Largest());
-    if (leads) largest = Largest()(largest, largest_of({args, channel}, clamp, low, high));
+  const int channel = static_cast<int>(blockIdx.x) * kFinishChannels + static_cast<int>(threadIdx.x);
+  const bool leads = threadIdx.y == 0 && channel < tiles.channels;
+  if (rule.batch_statistics && moments.first == nullptr) {
+    const Statistics own = combine_statistics<T>(tiles, args, partials, channel, shared_sums);
+    if (leads) save_statistics(own, rule, parameters, saved, channel);
+  } else if (rule.batch_statistics) {
+    if (leads)
+      save_statistics(moments.statistics(parameters.running_mean[channel], channel), rule, parameters, saved, channel);
+  } else if (leads) {
+    saved.mean[channel] = parameters.running_mean[channel];
+    const double variance = parameters.running_var[channel];
+    saved.inv_std[channel] = static_cast<float>(1.0 / sqrt(variance + static_cast<double>(rule.epsilon)));
   }
-  if (rule.act_bits == 0 || threadIdx.y != 0) return;
-  largest = reduce_warp(largest, Largest());  // the threads of lane 0 are a warp
-  if (threadIdx.x == 0)                       // 0 where the maximum still has to be found
-    *saved.act_scale = args.act_scale != nullptr ? *args.act_scale : largest;
+  if (maximum_from_extremes) {
+    float low[1] = {INFINITY};
+    float high[1] = {-INFINITY};
+    combine_row_blocks(partials, tiles.row_blocks, kLow, channel, low, shared_extremes, Smallest());
+    combine_row_blocks(partials, tiles.row_blocks, kHigh, channel, high, shared_extremes, Largest());
+    if (threadIdx.y != 0) return;
+    float largest = 0;
+    if (leads) largest = largest_of({args, channel}, Clamp(rule.activation, parameters.clip), low[0], high[0]);
+    largest = reduce_warp(largest, Largest());  // the threads of lane 0 are a warp
+    if (threadIdx.x == 0) raise(*saved.act_scale, largest);
+  } else if (rule.act_bits > 0 && blockIdx.x == 0 && threadIdx.x == 0 && threadIdx.y == 0) {
+    *saved.act_scale = args.act_scale != nullptr ? *args.act_scale : 0.0F;  // 0: find_largest raises it
+  }
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
@@ -188,9 +194,7 @@ __global__ void find_largest(ChannelTiles tiles, NormActForwardArgs args) {
     }
   }
   largest = reduce_block(largest, shared, Largest());
-  // Floats that are not negative are ordered as their bits are, a NaN above all: an integer maximum has no order to
-  // keep.
-  if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(args.saved.act_scale), __float_as_int(largest));
+  if (threadIdx.x == 0) raise(*args.saved.act_scale, largest);
 }
 
 /// The grid that activations are rounded to: all levels are 0 where S is, or is too small for its steps to be told
@@ -248,21 +252,21 @@ template <typename T, int Width>
 void run(const NormActForwardArgs& args, const ChannelTiles& tiles, cudaStream_t stream) {
   const auto* x = static_cast<const T*>(args.x);
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, args.geometry.channels};
-  const dim3 finishing_block(kFinishChannels, kFinishLanes);
+  const dim3 finishing_grid = finish_grid(args.geometry.channels);
   const bool wants_maximum = args.rule.act_bits > 0 && args.act_scale == nullptr;
   const bool maximum_from_extremes = wants_maximum && args.shortcut == nullptr;
   BatchSlice* slice = args.rule.batch_statistics ? args.slice : nullptr;
   if (args.rule.batch_statistics || maximum_from_extremes)
-    launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, x, maximum_from_extremes,
-           partials);
+    launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, x,
+           maximum_from_extremes ? args.saved.act_scale : nullptr, partials);
   SliceMoments moments;
   if (slice != nullptr) {
     float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * args.geometry.channels;
     moments = {behind, behind + args.geometry.channels, static_cast<double>(slice->rows_of_batch(tiles.rows))};
-    launch(write_moments<T>, dim3(1), finishing_block, 0, stream, tiles, args, partials, moments);
+    launch(write_moments<T>, finishing_grid, finish_block(), 0, stream, tiles, args, partials, moments);
     slice->average(moments.first, 2 * static_cast<std::size_t>(args.geometry.channels));
   }
-  launch(finish_statistics<T>, dim3(1), finishing_block, 0, stream, tiles, args, partials, maximum_from_extremes,
+  launch(finish_statistics<T>, finishing_grid, finish_block(), 0, stream, tiles, args, partials, maximum_from_extremes,
          moments);
   if (wants_maximum && args.shortcut != nullptr)
     launch(find_largest<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
