@@ -1,10 +1,11 @@
-// CLI11 does the parsing; its exceptions end here.
+// What is known of CLI11; its exceptions end here.
 #include "tools/arguments.h"
 
 #include "engine/config_keys.h"
 #include "engine/suggest.h"
 #include "kernels/error.h"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -77,15 +78,78 @@ Console ConsoleFlags::console() const {
   return {std::cerr, ConsoleOptions::for_stderr(verbosity, mode)};
 }
 
-void add_console_flags(CLI::App& app, ConsoleFlags& flags) {
+CommandLine::CommandLine(const std::string& description, const std::string& name)
+    : app_(std::make_unique<CLI::App>(description, name)) {}
+
+CommandLine::~CommandLine() = default;
+
+CommandLine::Option* CommandLine::remember(CLI::Option* option) {
+  options_.push_back(std::make_unique<Option>(option));
+  return options_.back().get();
+}
+
+CommandLine::Option* CommandLine::add_flag(const std::string& names, bool& value, const std::string& description) {
+  return remember(app_->add_flag(names, value, description));
+}
+
+CommandLine::Option* CommandLine::add_option(const std::string& names, std::string& value,
+                                             const std::string& description) {
+  return remember(app_->add_option(names, value, description));
+}
+
+CommandLine::Option* CommandLine::add_option(const std::string& names, std::filesystem::path& value,
+                                             const std::string& description) {
+  return remember(app_->add_option(names, value, description));
+}
+
+CommandLine::Option* CommandLine::add_option(const std::string& names, std::vector<std::string>& value,
+                                             const std::string& description) {
+  return remember(app_->add_option(names, value, description));
+}
+
+CommandLine::Option* CommandLine::add_option(const std::string& names, int& value, const std::string& description) {
+  return remember(app_->add_option(names, value, description));
+}
+
+CommandLine::Option* CommandLine::add_option(const std::string& names, std::optional<int>& value,
+                                             const std::string& description) {
+  return remember(app_->add_option(names, value, description));
+}
+
+void CommandLine::footer(const std::string& text) {
+  app_->footer(text);
+}
+
+CommandLine::Option* CommandLine::Option::required() {
+  option_->required();
+  return this;
+}
+
+CommandLine::Option* CommandLine::Option::option_text(const std::string& text) {
+  option_->option_text(text);
+  return this;
+}
+
+CommandLine::Option* CommandLine::Option::one_of(const std::vector<std::string>& values) {
+  option_->check(CLI::IsMember(values));
+  return this;
+}
+
+CommandLine::Option* CommandLine::Option::between(int lowest, int highest) {
+  option_->check(CLI::Range(lowest, highest));
+  return this;
+}
+
+void add_console_flags(CommandLine& app, ConsoleFlags& flags) {
   app.add_flag("-q,--quiet", flags.quiet, "warnings and errors only");
   app.add_flag("-v,--verbose", flags.verbose, "more of what is done");
   app.add_option("--color", flags.color, "auto | always | never; auto: on a terminal, unless NO_COLOR is set")
-      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->one_of({"auto", "always", "never"})
       ->option_text("WHEN");
 }
 
-bool parse_arguments(CLI::App& app, const Arguments& arguments) {
+bool parse_arguments(CommandLine& command_line, const Arguments& arguments) {
+  CLI::App& app = *command_line.app_;
   std::vector<std::string> words;
   for (const std::string& word : arguments) {
     const bool is_override = word.starts_with("--") && word.find('=') != std::string::npos &&

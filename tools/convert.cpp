@@ -24,17 +24,15 @@ struct ConvertOptions {
 };
 
 bool parse(const Arguments& arguments, ConvertOptions& options) {
-  CLI::App app("Writes a model in another form. IN: a file, checkpoint folder or run; OUT: a .safetensors file.",
-               "bsq convert");
+  CommandLine app("Writes a model in another form. IN: a file, checkpoint folder or run; OUT: a .safetensors file.",
+                  "bsq convert");
   app.add_option("in", options.input, "model in any form")->required()->option_text("IN");
   app.add_option("out", options.output, "file to write")->required()->option_text("OUT");
-  CLI::Option* bits =
-      app.add_option("--bits", options.bits, "width of every layer, 1..8 (default 8)")->option_text("N");
-  bits->check(CLI::Range(1, kMaxBits));
+  app.add_option("--bits", options.bits, "width of every layer, 1..8 (default 8)")
+      ->between(1, kMaxBits)
+      ->option_text("N");
   app.add_option("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
-  app.add_option("--to", options.form, "planes | float")
-      ->check(CLI::IsMember({"planes", "float"}))
-      ->option_text("FORM");
+  app.add_option("--to", options.form, "planes | float")->one_of({"planes", "float"})->option_text("FORM");
   app.add_flag("--force", options.force, "replace OUT");
   add_console_flags(app, options.console);
   if (!parse_arguments(app, arguments)) return false;

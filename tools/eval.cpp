@@ -28,7 +28,7 @@ struct EvalOptions {
 };
 
 bool parse(const Arguments& arguments, EvalOptions& options) {
-  CLI::App app("Evaluates a checkpoint, a model file or a run, and shows bits, planes and compression.", "bsq eval");
+  CommandLine app("Evaluates a checkpoint, a model file or a run, and shows bits, planes and compression.", "bsq eval");
   std::vector<std::string> words;
   app.add_option("words", words, "what to evaluate, and overrides such as data.root=DIR, quant.act_bits=4")
       ->option_text("CHECKPOINT [key=value ...]");

@@ -60,8 +60,8 @@ void check_onnx_options(const ExportOptions& options) {
 }
 
 bool parse(const Arguments& arguments, ExportOptions& options) {
-  CLI::App app("Writes a model for other programs; what is written is read back and compared with the model first.",
-               "bsq export");
+  CommandLine app("Writes a model for other programs; what is written is read back and compared with the model first.",
+                  "bsq export");
   std::vector<std::string> words;
   app.add_option("words", words, "what to export, and overrides such as quant.act_bits=4, data.root=DIR")
       ->option_text("CHECKPOINT [key=value ...]");
@@ -72,10 +72,10 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
   app.add_option("--output", options.output, "file to write (default: export/ of the run, or beside the model)")
       ->option_text("FILE");
   app.add_option("--opset", options.opset, "of onnx and qonnx (default: 13, or 21 where INT4 or INT16 is needed)")
-      ->check(CLI::Range(kLeastOpset, kMostOpset))
+      ->between(kLeastOpset, kMostOpset)
       ->option_text("N");
   app.add_option("--min-container", options.min_container, "int8: no type below a byte, for runtimes without INT4")
-      ->check(CLI::IsMember({"int8"}))
+      ->one_of({"int8"})
       ->option_text("TYPE");
   app.add_option("--config", options.words.config_file, "the configuration of the data that onnx is verified on")
       ->option_text("CFG");

@@ -15,7 +15,7 @@
 namespace bsq {
 
 int info_command(const Arguments& arguments) {
-  CLI::App app("Shows version, build, machine and device.", "bsq info");
+  CommandLine app("Shows version, build, machine and device.", "bsq info");
   if (!parse_arguments(app, arguments)) return 0;
   CudaSearch cuda = find_cuda({});
   const auto backend = cuda.backend != nullptr ? std::move(cuda.backend) : make_backend("cpu", {});

@@ -21,7 +21,7 @@ struct InspectOptions {
 };
 
 bool parse(const Arguments& arguments, InspectOptions& options) {
-  CLI::App app("Lists the tensors and metadata of a safetensors file, checkpoint or run.", "bsq inspect");
+  CommandLine app("Lists the tensors and metadata of a safetensors file, checkpoint or run.", "bsq inspect");
   app.add_option("file", options.file, "what to look into")->required()->option_text("FILE");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
   return parse_arguments(app, arguments);

@@ -29,13 +29,13 @@ struct SweepWords {
 };
 
 bool parse(const Arguments& arguments, SweepWords& words) {
-  CLI::App app("Runs an experiment with every combination of several values of some keys, and compares the runs.",
-               "bsq sweep");
+  CommandLine app("Runs an experiment with every combination of several values of some keys, and compares the runs.",
+                  "bsq sweep");
   std::vector<std::string> given;
   app.add_option("words", given, "configuration file, and overrides with one value or several: bsq.alpha=3e-3,5e-3")
       ->option_text("CFG key=value,value...");
   app.add_option("--jobs", words.options.jobs, "runs at a time; where threads is not set, cores are divided among them")
-      ->check(CLI::Range(1, 1000))
+      ->between(1, 1000)
       ->option_text("N");
   app.add_option("--resume", words.resume, "go on with a sweep: finished runs are left, all others go on or start")
       ->option_text("SWEEP");

@@ -37,8 +37,8 @@ struct TrainOptions {
 };
 
 bool parse(const Arguments& arguments, TrainOptions& options) {
-  CLI::App app("Runs the stages of an experiment: float training, conversion to bit planes, BSQ, finetuning.",
-               "bsq train");
+  CommandLine app("Runs the stages of an experiment: float training, conversion to bit planes, BSQ, finetuning.",
+                  "bsq train");
   std::vector<std::string> words;
   app.add_option("words", words, "configuration file, and overrides such as bsq.alpha=0.01")
       ->option_text("CFG [key=value ...]");

@@ -8,7 +8,7 @@
 namespace bsq {
 
 int validate_command(const Arguments& arguments) {
-  CLI::App app("Checks a configuration; nothing is run, no data is opened.", "bsq validate");
+  CommandLine app("Checks a configuration; nothing is run, no data is opened.", "bsq validate");
   std::vector<std::string> words;
   bool schema = false;
   ConsoleFlags flags;
