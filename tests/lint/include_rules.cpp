@@ -84,4 +84,11 @@ std::vector<std::string> check_includes(std::string_view path, std::string_view 
   return faults;
 }
 
+bool begins_with_own_header(std::string_view path, std::string_view text) {
+  const std::string header = std::string(path.substr(0, path.rfind('.'))) + ".h";
+  for (const std::string& line : lines_of(text))  // a macro before it may be what it leans on
+    if (line.starts_with('#')) return line == "#include \"" + header + "\"";
+  return false;
+}
+
 }  // namespace bsq::lint

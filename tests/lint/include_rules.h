@@ -19,4 +19,7 @@ const std::vector<IncludeRule>& include_rules();
 /// The faults of the file `path` (relative to the root) with the contents `text`, as "path:line: what".
 std::vector<std::string> check_includes(std::string_view path, std::string_view text);
 
+/// Whether what the source file `path` includes first is the header of its name: then the header is compiled by itself.
+bool begins_with_own_header(std::string_view path, std::string_view text);
+
 }  // namespace bsq::lint

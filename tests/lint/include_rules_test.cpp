@@ -73,6 +73,14 @@ TEST_CASE("a library's header is allowed in its one place and nowhere else") {
   CHECK_FALSE(is_allowed("engine/config.cpp", "CLI/CLI.hpp"));
 }
 
+TEST_CASE("whether a file includes its own header before all else is told") {
+  CHECK(begins_with_own_header("data/a.cpp", "// What.\n#include \"data/a.h\"\n\n#include <map>\n"));
+  CHECK_FALSE(begins_with_own_header("data/a.cpp", "#include <map>\n#include \"data/a.h\"\n"));
+  CHECK_FALSE(begins_with_own_header("data/a.cpp", "#define A 1\n#include \"data/a.h\"\n"));
+  CHECK_FALSE(begins_with_own_header("data/a.cpp", "#include \"data/b.h\"\n"));
+  CHECK_FALSE(begins_with_own_header("data/a.cpp", "// No include.\n"));
+}
+
 TEST_CASE("a file in a folder without a rule is a fault, not a pass") {
   CHECK(check_includes("extras/a.cpp", "") ==
         Faults{"extras/a.cpp: no rule of tests/lint/include_rules.cpp is for this folder"});

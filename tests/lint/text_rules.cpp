@@ -35,6 +35,8 @@ std::vector<std::string> check_text(std::string_view path, std::string_view text
   if (number > kMaxLines && !path.ends_with(".json"))
     fault("more than " + std::to_string(kMaxLines) + " lines; split the file");
   if (!text.ends_with('\n') || text.ends_with("\n\n")) fault("the file must end in one line end");
+  if ((path.ends_with(".h") || path.ends_with(".cuh")) && text.find("\n#pragma once\n") == std::string_view::npos)
+    fault("a header without #pragma once");
   if (!says_what_it_is(path, text)) fault("the file must open with a comment that says what it is");
   return faults;
 }

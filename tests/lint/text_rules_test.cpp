@@ -35,11 +35,18 @@ TEST_CASE("work that was put off is found") {
         Faults{"a.cpp:2: " + word + ": do it, or file it as an issue"});
 }
 
+TEST_CASE("a header without its guard is found") {
+  CHECK(check_text("a.h", "// A header.\n").size() == 1);
+  CHECK(check_text("a.cuh", "// A header, without #pragma once\n").size() == 1);
+  CHECK(check_text("a.h", "// A header.\n#pragma once\n").empty());
+  CHECK(check_text("a.cpp", "// No header.\n").empty());
+}
+
 TEST_CASE("a source file says in its first line what it is") {
   CHECK(check_text("x/a.cpp", "#include <vector>\n").size() == 1);
   CHECK(check_text("x/a.cpp", "#include \"x/b.h\"\n").size() == 1);
   CHECK(check_text("x/a.cpp", "#include \"x/a.h\"\n").empty());  // which says it
-  CHECK(check_text("a.h", "#pragma once\n").size() == 1);
+  CHECK(check_text("a.h", "\n#pragma once\n").size() == 1);
   CHECK(check_text("a.py", "import os\n").size() == 1);
   CHECK(check_text("a.sh", "#!/bin/sh\n").empty());
   CHECK(check_text("a.yaml", "a: 1\n").empty());

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdio>
+#include <set>
 
 namespace bsq::lint {
 namespace {
@@ -54,6 +55,25 @@ TEST_CASE("every include points downward and every library stays in its place") 
   INFO(joined(faults));
   CHECK(faults.empty());
   CHECK(checked > 50);  // the tree was found at all
+}
+
+TEST_CASE("every header of the product is the first include of its own source file") {
+  // cmake/HeaderCheck.cmake compiles only those by themselves that have none.
+  const std::vector<SourceFile> files = source_files(BSQ_SOURCE_DIR);
+  std::set<std::string> headers;
+  for (const SourceFile& file : files)
+    if (file.path.ends_with(".h")) headers.insert(file.path.substr(0, file.path.size() - 2));
+  std::vector<std::string> faults;
+  int checked = 0;
+  for (const SourceFile& file : files) {
+    if (!file.path.ends_with(".cpp") || file.path.starts_with("tests/") || file.path.starts_with("bench/")) continue;
+    if (!headers.contains(file.path.substr(0, file.path.size() - 4))) continue;
+    if (!begins_with_own_header(file.path, file.text)) faults.push_back(file.path + ": its header must come first");
+    ++checked;
+  }
+  INFO(joined(faults));
+  CHECK(faults.empty());
+  CHECK(checked > 50);
 }
 
 TEST_CASE("every file keeps to the rules for text") {
