@@ -144,7 +144,7 @@ RunDirectory RunDirectory::resume(const fs::path& path, std::string_view command
 
 RunDirectory RunDirectory::in_place_of_rank_0(const fs::path& path) {
   std::optional<PosixFile> lock = PosixFile::open_append(path / kLockFile, ErrorKind::checkpoint);
-  if (!lock->try_lock()) lock.reset();
+  if (!lock->try_lock(PosixFile::kDyingTime)) lock.reset();  // rank 0 may still be dying
   return {path, std::move(lock)};
 }
 

@@ -43,10 +43,10 @@ void report_dead_rank(const RunDirectory& directory, const std::string& what) {
       fmt::format("{}; the run ends. {}: bsq train --resume {}", what, how_to_go_on, directory.path().string()),
       static_cast<int>(ErrorKind::device)};
   print_failure(failure);
-  if (directory.writes())
-    note_failure(directory, failure.exit_code, failure.message);
-  else
-    note_failure(RunDirectory::in_place_of_rank_0(directory.path()), failure.exit_code, failure.message);
+  if (directory.writes()) return note_failure(directory, failure.exit_code, failure.message);
+  const RunDirectory written = RunDirectory::in_place_of_rank_0(directory.path());
+  if (written.read_status().state == RunState::running)  // or another survivor was faster
+    note_failure(written, failure.exit_code, failure.message);
 }
 
 }  // namespace bsq
