@@ -5,7 +5,6 @@
 #include "engine/schedule.h"
 #include "kernels/error.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 
