@@ -242,28 +242,44 @@ void add_planes(Suite& suite, const std::vector<cases::PlaneCase>& networks) {
       weights += real(t.numel);
       planes += 2.0 * t.bits * real(t.numel);
     }
-    // planes in, weights out; a pair (p, n): difference and weighted sum 3, squares 4; a weight: clamp 2, round 3,
-    // scale 1
+    // at the start and after a re-quantization: 0 times a step. planes in, weights out; a pair (p, n): difference and
+    // weighted sum 3, squares 4; a weight: clamp 2, round 3, scale 1
     const Cost forward{4 * (planes + weights), 3.5 * planes + 6 * weights, weights};
-    suite.add("weights_from_planes", c.name, DType::f32, c.layers, forward, [=, &backend](Arguments& a) {
+    suite.add("weights_from_planes", c.name, DType::f32, 0, forward, [=, &backend](Arguments& a) {
       return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
               scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.weight_arena_size()),
-              units = a.uniform(std::ssize(host)), norms = a.uniform(c.plane_count()), inputs = a.step_inputs(),
-              metrics = a.metrics(), scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-        backend.weights_from_planes({{host, device}, planes, scales, weights, units, norms, inputs, metrics, scratch});
+              units = a.uniform(std::ssize(host)), norms = a.uniform(c.plane_count()),
+              penalty = a.array(std::vector<double>(1)),
+              scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
+        backend.weights_from_planes({{host, device}, planes, scales, weights, units, norms, penalty, scratch});
       };
     });
-    // planes and momentum in and out, dW in; an element: gradient 2, decay 2, momentum 2, step 2, clamp 2; a weight: q
-    // dW
-    const Cost step{16 * planes + 4 * weights, 10 * planes + 10 * weights, weights};
+    // planes and momentum in and out, dW in, weights out; an element: gradient 2, decay 2, momentum 2, step 2, clamp 2
+    // and its part of the next weights; a weight: q dW, and its next level
+    const Cost step{16 * planes + 8 * weights, 13.5 * planes + 16 * weights, weights};
     suite.add("planes_step", c.name, DType::f32, c.layers, step, [=, &backend](Arguments& a) {
       return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
               momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
               scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
-              norms = a.uniform(c.plane_count(), 1, 2), inputs = a.step_inputs(),
+              weights = a.uniform(c.weight_arena_size()), units = a.uniform(std::ssize(host)),
+              norms = a.uniform(c.plane_count(), 1, 2), penalty = a.array(std::vector<double>(1)),
+              inputs = a.step_inputs(), metrics = a.metrics(),
               scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-        backend.planes_step(
-            {{host, device}, c.rule, c.alpha, inputs, dw, norms, planes, momentum, scales, scale_momentum, scratch});
+        backend.planes_step({{host, device},
+                             c.rule,
+                             c.alpha,
+                             inputs,
+                             dw,
+                             planes,
+                             momentum,
+                             scales,
+                             scale_momentum,
+                             weights,
+                             units,
+                             norms,
+                             penalty,
+                             metrics,
+                             scratch});
       };
     });
   }

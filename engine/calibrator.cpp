@@ -42,7 +42,6 @@ Calibrator::Calibrator(DeviceMemory& memory, Model& model, BatchSource& source, 
 
 void Calibrator::run() {
   source_.begin_epoch(epoch_order(source_.size(), {options_.seed, kCalibrationOrder, 0}));
-  model_.materialize(nullptr, nullptr);
   const auto enqueue = [this] {
     backend_.augment({plain_input(options_.input), source_.samples(), inputs_.as<StepInputs>(), options_.batch_size,
                       executor_.images(options_.batch_size), labels_.as<std::int32_t>()});

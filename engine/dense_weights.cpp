@@ -29,20 +29,25 @@ TensorView DenseWeights::effective(std::size_t slot) const {
   return {dtype, spec.shape, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(dtype)};
 }
 
-void DenseWeights::materialize(const StepInputs*, StepMetrics*) {
-  if (rounded_.data() != nullptr) backend_.round_to_bf16(layout_.numel, values(), rounded_.data());
+void DenseWeights::write_effective(std::int64_t offset, std::int64_t numel) {
+  if (rounded_.data() == nullptr) return;
+  backend_.round_to_bf16(numel, values() + offset,
+                         rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(DType::bf16));
 }
 
 void DenseWeights::set(const ParameterSlot& slot, const std::vector<float>& values) {
   upload_array(backend_, this->values() + slot.offset, values);
+  write_effective(slot.offset, slot.spec.shape.numel());
 }
 
 void DenseWeights::load(const TensorFile& file, const ParameterSlot& slot) {
   load_tensor(backend_, slot, values(), file, slot.spec.name);
+  write_effective(slot.offset, slot.spec.shape.numel());
 }
 
-void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs) {
+void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* /*metrics*/) {
   backend_.sgd_step(layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>());
+  write_effective(0, layout_.numel);
 }
 
 void DenseWeights::reset_momentum() {

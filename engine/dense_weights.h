@@ -19,8 +19,7 @@ class DenseWeights final : public WeightStore {
   /// The trained numbers themselves, float32: the group's arena.
   float* values() const { return values_.as<float>(); }
   TensorView effective(std::size_t slot) const override;
-  void materialize(const StepInputs* inputs, StepMetrics* metrics) override;
-  void step(const SgdRule& rule, const StepInputs* inputs) override;
+  void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
   std::vector<HostTensor> save() const override;
   std::vector<HostTensor> save_momentum() const override;
@@ -28,6 +27,9 @@ class DenseWeights final : public WeightStore {
   std::int64_t trainable_numbers() const override { return layout_.parameters; }
 
  private:
+  /// Of `numel` masters from `offset` on, which begin a slot.
+  void write_effective(std::int64_t offset, std::int64_t numel);
+
   Backend& backend_;
   const ArenaLayout& layout_;
   const float* gradients_;

@@ -39,7 +39,6 @@ EvalResult Evaluator::run(ActScale act_scale) {
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
   std::iota(order.begin(), order.end(), 0);
   source_.begin_epoch(order);
-  model_.materialize(nullptr, nullptr);
   const Slice own = slice_of(batches_.count(), communicator_.rank(), communicator_.world());
   for (std::int64_t i = own.first; i < own.first + own.count; ++i) {
     const int batch = batches_.size(i);

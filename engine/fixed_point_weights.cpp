@@ -30,6 +30,7 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
   upload_array(backend_, table_.as<FixedTensor>(), tensors_);
   upload_array(backend_, scales_.as<float>(), scales);
   scratch_ = memory.allocate("fixed-point weights, scratch", backend_.fixed_scratch_bytes(table()));
+  write_effective();
 }
 
 std::vector<FixedPoint> FixedPointWeights::weights() const {
@@ -49,7 +50,7 @@ TensorView FixedPointWeights::effective(std::size_t slot) const {
   return stored_weights(layout_.slots[slot], values_, units_.as<float>() + slot);
 }
 
-void FixedPointWeights::materialize(const StepInputs*, StepMetrics*) {
+void FixedPointWeights::write_effective() {
   backend_.weights_from_fixed({.tensors = table(),
                                .u = u_.as<float>(),
                                .scales = scales_.as<float>(),
@@ -57,7 +58,7 @@ void FixedPointWeights::materialize(const StepInputs*, StepMetrics*) {
                                .weight_units = units_.as<float>()});
 }
 
-void FixedPointWeights::step(const SgdRule& rule, const StepInputs* inputs) {
+void FixedPointWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* /*metrics*/) {
   backend_.fixed_step({.tensors = table(),
                        .rule = rule,
                        .inputs = inputs,
@@ -67,6 +68,7 @@ void FixedPointWeights::step(const SgdRule& rule, const StepInputs* inputs) {
                        .scales = scales_.as<float>(),
                        .scale_momentum = scale_momentum_.as<float>(),
                        .scratch = scratch_.data()});
+  write_effective();
 }
 
 void FixedPointWeights::reset_momentum() {

@@ -20,8 +20,7 @@ class FixedPointWeights final : public WeightStore {
 
   std::string_view form() const override { return "fixed"; }
   TensorView effective(std::size_t slot) const override;
-  void materialize(const StepInputs* inputs, StepMetrics* metrics) override;
-  void step(const SgdRule& rule, const StepInputs* inputs) override;
+  void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
   std::vector<HostTensor> save() const override;
   std::vector<HostTensor> save_momentum() const override;
@@ -32,6 +31,7 @@ class FixedPointWeights final : public WeightStore {
   static std::vector<FixedPoint> load(const TensorFile& file, const ArenaLayout& layout, const std::vector<int>& bits);
 
  private:
+  void write_effective();
   DeviceTable<FixedTensor> table() const { return {tensors_, table_.as<FixedTensor>()}; }
   std::vector<HostTensor> save_arena(const Buffer& arena, const Buffer& scales, std::string_view suffix) const;
 

@@ -83,14 +83,9 @@ void Model::resolve_parameters() {
   for (const std::int64_t offset : state_offsets_) parameters_.states.push_back(states_.as<float>() + offset);
 }
 
-void Model::materialize(const StepInputs* inputs, StepMetrics* metrics) {
-  quantized_->materialize(inputs, metrics);
-  plain_->materialize(inputs, metrics);
-}
-
-void Model::step(const SgdRule& rule, const StepInputs* inputs) {
-  quantized_->step(rule, inputs);
-  plain_->step(rule, inputs);
+void Model::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) {
+  quantized_->step(rule, inputs, metrics);
+  plain_->step(rule, inputs, metrics);
 }
 
 void Model::reset_momentum() {

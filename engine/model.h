@@ -33,9 +33,8 @@ class Model {
   PlaneWeights* planes() { return dynamic_cast<PlaneWeights*>(quantized_.get()); }
   DenseWeights& plain() { return *plain_; }
 
-  /// Enqueues writing the effective weights of all parameters, and the penalty; see WeightStore.
-  void materialize(const StepInputs* inputs, StepMetrics* metrics);
-  void step(const SgdRule& rule, const StepInputs* inputs);
+  /// Of both stores; see WeightStore.
+  void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics);
   void reset_momentum();
   /// All gradients: what data-parallel ranks reduce. Bytes = 4 * (quantized + plain parameters, padded).
   const Buffer& gradients() const { return gradients_; }

@@ -54,8 +54,10 @@ PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
   norms_ = memory.allocate_array<float>("bit planes, norms", count * static_cast<std::size_t>(options.max_bits));
   values_ = memory.allocate_array<float>("effective weights", static_cast<std::size_t>(layout.numel));
   units_ = memory.allocate_array<float>("effective weights, units", count);
-  set_planes(planes);
+  penalty_ = memory.allocate_array<double>("bit planes, penalty", 1);
+  for (const ParameterSlot& slot : layout.slots) tensors_.push_back({.numel = slot.spec.shape.numel()});
   scratch_ = memory.allocate("bit planes, scratch", backend_.planes_scratch_bytes(table()));
+  set_planes(planes);
 }
 
 void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
@@ -86,6 +88,7 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   upload_array(backend_, table_.as<PlaneTensor>(), tensors_);
   upload_array(backend_, planes_.as<float>(), arena);
   upload_array(backend_, scales_.as<float>(), scales);
+  write_effective();
   reset_momentum();
 }
 
@@ -113,29 +116,32 @@ TensorView PlaneWeights::effective(std::size_t slot) const {
   return stored_weights(layout_.slots[slot], values_, units_.as<float>() + slot);
 }
 
-void PlaneWeights::materialize(const StepInputs* inputs, StepMetrics* metrics) {
+void PlaneWeights::write_effective() {
   backend_.weights_from_planes({.tensors = table(),
                                 .planes = planes_.as<float>(),
                                 .scales = scales_.as<float>(),
                                 .weights = values_.as<float>(),
                                 .weight_units = units_.as<float>(),
                                 .plane_norms = norms_.as<float>(),
-                                .inputs = inputs,
-                                .metrics = metrics,
+                                .penalty = penalty_.as<double>(),
                                 .scratch = scratch_.data()});
 }
 
-void PlaneWeights::step(const SgdRule& rule, const StepInputs* inputs) {
+void PlaneWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) {
   backend_.planes_step({.tensors = table(),
                         .rule = rule,
                         .alpha = options_.alpha,
                         .inputs = inputs,
                         .d_weights = gradients_,
-                        .plane_norms = norms_.as<float>(),
                         .planes = planes_.as<float>(),
                         .plane_momentum = momentum_.as<float>(),
                         .scales = scales_.as<float>(),
                         .scale_momentum = scale_momentum_.as<float>(),
+                        .weights = values_.as<float>(),
+                        .weight_units = units_.as<float>(),
+                        .plane_norms = norms_.as<float>(),
+                        .penalty = penalty_.as<double>(),
+                        .metrics = metrics,
                         .scratch = scratch_.data()});
 }
 

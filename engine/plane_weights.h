@@ -28,8 +28,7 @@ class PlaneWeights final : public WeightStore {
 
   std::string_view form() const override { return "planes"; }
   TensorView effective(std::size_t slot) const override;
-  void materialize(const StepInputs* inputs, StepMetrics* metrics) override;
-  void step(const SgdRule& rule, const StepInputs* inputs) override;
+  void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
   std::vector<HostTensor> save() const override;
   std::vector<HostTensor> save_momentum() const override;
@@ -41,6 +40,7 @@ class PlaneWeights final : public WeightStore {
 
  private:
   DeviceTable<PlaneTensor> table() const { return {tensors_, table_.as<PlaneTensor>()}; }
+  void write_effective();
   std::vector<BitPlanes> download(const Buffer& arena, const Buffer& scales) const;
 
   Backend& backend_;
@@ -56,6 +56,7 @@ class PlaneWeights final : public WeightStore {
   Buffer norms_;
   Buffer values_;  // each tensor at its offset, whatever its type
   Buffer units_;
+  Buffer penalty_;
   Buffer scratch_;
 };
 

@@ -48,7 +48,6 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
 void TrainingStep::enqueue(int count, int batch) {
   const auto* inputs = inputs_.as<StepInputs>();
   const float weight = static_cast<float>(count) / static_cast<float>(batch);
-  model_.materialize(inputs, metrics_.as<StepMetrics>());
   if (synchronised_norms_) {
     RankSlice slice(backend_, communicator_, count, batch);
     enqueue_samples(std::max(count, 1), weight, &slice);
@@ -58,7 +57,7 @@ void TrainingStep::enqueue(int count, int batch) {
     enqueue_nothing();
   }
   reducer_.finish();
-  model_.step(rule_, inputs);
+  model_.step(rule_, inputs, metrics_.as<StepMetrics>());
 }
 
 void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {

@@ -19,13 +19,12 @@ class WeightStore {
 
   /// "float", "planes" or "fixed": how the tensors of save() are to be read.
   virtual std::string_view form() const = 0;
-  /// The effective weights of a slot of the layout, of the slot's type: what layers read once they are materialized.
+  /// The effective weights of a slot of the layout, of the slot's type: what layers read. They are always those of the
+  /// masters: whatever sets masters writes them too.
   virtual TensorView effective(std::size_t slot) const = 0;
-  /// Enqueues writing the effective weights, and the penalty of metrics[metrics_slot] where there is one. Either may be
-  /// null together.
-  virtual void materialize(const StepInputs* inputs, StepMetrics* metrics) = 0;
-  /// Enqueues one optimizer step from the gradients this store was made with.
-  virtual void step(const SgdRule& rule, const StepInputs* inputs) = 0;
+  /// Enqueues one optimizer step from the gradients this store was made with, and the penalty of metrics[metrics_slot],
+  /// before the step, where there is one. `metrics` may be null.
+  virtual void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) = 0;
   virtual void reset_momentum() = 0;
 
   /// The masters under PyTorch's names and layouts; loading them again gives the same bits.

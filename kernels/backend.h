@@ -143,13 +143,16 @@ class Backend {
   // ---- bit planes, all tensors in one call (METHOD 1 to 3) ------------------------------------------------------
   /// weights = s q, q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(sum_b c_b (p_b - n_b), -1, 1),
   /// c_b = 2^(n-1-b) / (2^n - 1). On the way plane_norms[first_plane + b] = sqrt(1e-8 + sum(p_b^2 + n_b^2)) and
-  /// metrics[metrics_slot].penalty = sum over tensors of penalty_weight * sum_b norm_b (metrics may be null).
+  /// *penalty = sum over tensors of penalty_weight * sum_b norm_b.
   /// Where a tensor's storage says so, integers q (2^n - 1) are written instead, and their unit s / (2^n - 1).
   /// scales: [tensors]. Reads every plane once.
   virtual void weights_from_planes(const PlanesForwardArgs& args) = 0;
   /// One SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`, then
   /// clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Where weights are integers d_weights holds their
-  /// gradient, unit dW, and the scale's gradient is 0 where the unit is 0. Reads and writes planes and momentum once.
+  /// gradient, unit dW, and the scale's gradient is 0 where the unit is 0.
+  /// metrics[metrics_slot].penalty is that of the planes before the step; weights, units, norms and *penalty become,
+  /// bit for bit, what weights_from_planes makes of them after it: in the same pass, which reads and writes planes and
+  /// momentum once, but for a second look at the planes of tensors that are stored as values.
   virtual void planes_step(const PlanesStepArgs& args) = 0;
   /// Of weights_from_planes and planes_step, for the partial sums of a fixed-order reduction.
   virtual std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) = 0;

@@ -50,8 +50,7 @@ struct PlanesForwardArgs {
   float* weights = nullptr;
   float* weight_units = nullptr;  // [tensors]; written where weights are integers; null where none are
   float* plane_norms = nullptr;
-  const StepInputs* inputs = nullptr;
-  StepMetrics* metrics = nullptr;  // may be null
+  double* penalty = nullptr;  // [1]; may be null
   void* scratch = nullptr;
 };
 
@@ -61,11 +60,15 @@ struct PlanesStepArgs {
   float alpha = 0;
   const StepInputs* inputs = nullptr;
   const float* d_weights = nullptr;
-  const float* plane_norms = nullptr;
   float* planes = nullptr;
   float* plane_momentum = nullptr;
   float* scales = nullptr;
   float* scale_momentum = nullptr;
+  float* weights = nullptr;  // these four as weights_from_planes leaves them, before the step and after
+  float* weight_units = nullptr;
+  float* plane_norms = nullptr;
+  double* penalty = nullptr;
+  StepMetrics* metrics = nullptr;  // may be null
   void* scratch = nullptr;
 };
 

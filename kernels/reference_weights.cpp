@@ -84,7 +84,7 @@ double plane_sum(const PlaneTensor& tensor, const float* planes, std::int64_t i)
 }  // namespace
 
 void ReferenceBackend::weights_from_planes(const PlanesForwardArgs& args) {
-  const auto& [tensors, planes, scales, weights, weight_units, plane_norms, inputs, metrics, scratch] = args;
+  const auto& [tensors, planes, scales, weights, weight_units, plane_norms, penalty_of_all, scratch] = args;
   double penalty = 0;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const PlaneTensor& tensor = tensors.device[t];
@@ -104,12 +104,13 @@ void ReferenceBackend::weights_from_planes(const PlanesForwardArgs& args) {
       penalty += tensor.penalty_weight * norm;
     }
   }
-  if (metrics != nullptr) metrics[inputs->metrics_slot].penalty = penalty;
+  if (penalty_of_all != nullptr) *penalty_of_all = penalty;
 }
 
 void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
-  const auto& [tensors, rule, alpha, inputs, d_weights, plane_norms, planes, plane_momentum, scales, scale_momentum,
-               scratch] = args;
+  const auto& [tensors, rule, alpha, inputs, d_weights, planes, plane_momentum, scales, scale_momentum, weights,
+               weight_units, plane_norms, penalty, metrics, scratch] = args;
+  if (metrics != nullptr) metrics[inputs->metrics_slot].penalty = *penalty;
   const double learning_rate = inputs->learning_rate;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const PlaneTensor& tensor = tensors.device[t];
@@ -131,6 +132,7 @@ void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
     }
     scales[t] = static_cast<float>(sgd_updated(scale, d_scale, rule, learning_rate, scale_momentum[t]));
   }
+  weights_from_planes({tensors, planes, scales, weights, weight_units, plane_norms, penalty, scratch});
 }
 
 void ReferenceBackend::weights_from_fixed(const FixedForwardArgs& args) {

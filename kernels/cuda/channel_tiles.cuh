@@ -9,9 +9,11 @@
 namespace bsq::cuda {
 
 constexpr int kTileThreads = 256;
-constexpr int kTileColumns = 32;    // vectors of a row that lie together: 512 bytes, four full transactions
-constexpr int kMaxRowBlocks = 512;  // enough to fill 132 multiprocessors, few enough to add up quickly
-constexpr int kRowsPerLane = 4;     // fewer are not worth a block
+constexpr int kTileWarps = kTileThreads / kWarp;
+constexpr int kTileColumns = 32;             // vectors of a row that lie together: 512 bytes, four full transactions
+constexpr int kBlocksPerMultiprocessor = 2;  // that kernels leave registers for, at least
+constexpr int kMaxBlocks = 132 * kBlocksPerMultiprocessor;  // all at once on an H100; few enough to add up quickly
+constexpr int kRowsPerLane = 4;                             // fewer are not worth a block
 
 struct ChannelTiles {
   std::int64_t rows = 0;
@@ -20,6 +22,7 @@ struct ChannelTiles {
   int vectors = 0;  // of a row
   int columns = 0;
   int lanes = 0;
+  int column_tiles = 0;
   int row_blocks = 0;
 
   ChannelTiles() = default;
@@ -29,13 +32,13 @@ struct ChannelTiles {
     vectors = channels / width;
     columns = vectors < kTileColumns ? vectors : kTileColumns;
     lanes = kTileThreads / columns;
+    column_tiles = (vectors + columns - 1) / columns;
     const std::int64_t rows_per_block = std::int64_t{lanes} * kRowsPerLane;
     const std::int64_t blocks = (rows + rows_per_block - 1) / rows_per_block;
-    row_blocks = static_cast<int>(blocks < kMaxRowBlocks ? blocks : kMaxRowBlocks);
+    const std::int64_t most = column_tiles < kMaxBlocks ? kMaxBlocks / column_tiles : 1;
+    row_blocks = static_cast<int>(blocks < most ? blocks : most);
   }
-  dim3 grid() const {
-    return dim3(static_cast<unsigned>(row_blocks), static_cast<unsigned>((vectors + columns - 1) / columns));
-  }
+  dim3 grid() const { return dim3(static_cast<unsigned>(row_blocks), static_cast<unsigned>(column_tiles)); }
 };
 
 /// Calls body<T, Width>(tiles) for the type of a tensor [rows, channels] and the widest access that its rows allow.
@@ -50,13 +53,14 @@ void with_tiles(DType dtype, std::int64_t rows, int channels, Body body) {
 /// One thread's place in the tiles.
 struct TilePlace {
   int lane = 0;
+  int column = 0;
   int channel = 0;  // the first of its vector
   bool active = false;
   std::int64_t first_row = 0;
   std::int64_t row_step = 0;
 
   __device__ explicit TilePlace(const ChannelTiles& tiles) {
-    const int column = static_cast<int>(threadIdx.x) % tiles.columns;
+    column = static_cast<int>(threadIdx.x) % tiles.columns;
     const int vector = static_cast<int>(blockIdx.y) * tiles.columns + column;
     lane = static_cast<int>(threadIdx.x) / tiles.columns;
     channel = vector * tiles.width;
@@ -66,24 +70,107 @@ struct TilePlace {
   }
 };
 
-/// Combines the vectors of all lanes of a column, in a tree; lane 0 gets the result. `shared`: kTileThreads * Width.
-template <int Width, typename Combine>
-__device__ void reduce_lanes(const ChannelTiles& tiles, const TilePlace& place, float (&value)[Width], float* shared,
-                             Combine combine) {
-  float* own = shared + static_cast<int>(threadIdx.x) * Width;
-  for (int i = 0; i < Width; ++i) own[i] = value[i];
-  __syncthreads();
-  for (int live = tiles.lanes; live > 1;) {
-    const int half = (live + 1) / 2;
-    if (place.lane + half < live) {
-      const float* other = own + half * tiles.columns * Width;
-      for (int i = 0; i < Width; ++i) own[i] = combine(own[i], other[i]);
-    }
-    live = half;
-    __syncthreads();
+/// Calls use(row, load(row)) for the rows of a thread, in order; RowsInFlight loads are under way at a time.
+template <int RowsInFlight, typename Load, typename Use>
+__device__ void for_rows(const ChannelTiles& tiles, const TilePlace& place, Load load, Use use) {
+  std::int64_t row = place.first_row;
+  for (; row + (RowsInFlight - 1) * place.row_step < tiles.rows; row += RowsInFlight * place.row_step) {
+    decltype(load(row)) loaded[RowsInFlight];
+#pragma unroll
+    for (int i = 0; i < RowsInFlight; ++i) loaded[i] = load(row + i * place.row_step);
+#pragma unroll
+    for (int i = 0; i < RowsInFlight; ++i) use(row + i * place.row_step, loaded[i]);
   }
-  if (place.lane == 0)  // from its own place, which nobody else reads any more: no barrier is needed behind it
-    for (int i = 0; i < Width; ++i) value[i] = own[i];
+  for (; row < tiles.rows; row += place.row_step) use(row, load(row));
+}
+
+/// Of a reduction over the lanes of a tile thread i * columns + c gets the result of element i of column c: which
+/// channel that is.
+struct TileResult {
+  int channel = 0;
+  bool active = false;
+
+  __device__ explicit TileResult(const ChannelTiles& tiles) {
+    const int column = static_cast<int>(threadIdx.x) % tiles.columns;
+    const int element = static_cast<int>(threadIdx.x) / tiles.columns;
+    const int vector = static_cast<int>(blockIdx.y) * tiles.columns + column;
+    channel = vector * tiles.width + element;
+    active = element < tiles.width && vector < tiles.vectors;
+  }
+};
+
+/// Folds the lanes of a warp that share a column: they halve, between them, the elements they still have, and then add.
+/// Lanes differ by multiples of `columns`, a power of two. Returns how many elements are left in `value`: element k of
+/// them is element k (Width / left) + first, of which `first` is told; `leads` says whether no other lane has it too.
+template <int Width, typename Combine>
+__device__ int fold_warp(int columns, float (&value)[Width], int& first, bool& leads, Combine combine) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  int left = Width;
+  first = 0;
+  leads = true;
+#pragma unroll
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    if (distance < columns) break;
+    const bool upper = (lane & distance) != 0;
+    const int split = kWarp / 2 / distance * 2;  // into so many parts: 2, 4, 8, 16, 32
+    if (split <= Width) {
+      const int half = Width / split;
+#pragma unroll
+      for (int i = 0; i < half; ++i) {
+        const float keep = upper ? value[2 * i + 1] : value[2 * i];
+        const float give = upper ? value[2 * i] : value[2 * i + 1];
+        value[i] = combine(keep, __shfl_xor_sync(kFullMask, give, distance));
+      }
+      left = half;
+      first += upper ? split / 2 : 0;
+    } else {
+      value[0] = combine(value[0], __shfl_xor_sync(kFullMask, value[0], distance));
+      leads = leads && !upper;
+    }
+  }
+  return left;
+}
+
+/// Combines the vectors of all lanes of a column; see TileResult for who gets what. `shared`: kTileThreads * Width,
+/// free afterwards.
+template <int Width, typename Combine>
+[[nodiscard]] __device__ float reduce_lanes(const ChannelTiles& tiles, const TilePlace& place, float (&value)[Width],
+                                            float* shared, Combine combine) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int results = tiles.columns * Width;
+  float result = 0;
+  if (kWarp % tiles.columns == 0) {
+    int first = 0;
+    bool leads = true;
+    const int left = fold_warp(tiles.columns, value, first, leads, combine);
+    float* own = shared + thread / kWarp * results + place.column;
+    if (leads) {
+#pragma unroll
+      for (int i = 0; i < Width; ++i)  // so many registers; of them `left` are in use
+        if (i < left) own[(i * (Width / left) + first) * tiles.columns] = value[i];
+    }
+    __syncthreads();
+    if (thread < results) {
+      result = shared[thread];
+      for (int warp = 1; warp < kTileWarps; ++warp) result = combine(result, shared[warp * results + thread]);
+    }
+  } else {
+    for (int i = 0; i < Width; ++i) shared[i * kTileThreads + thread] = value[i];
+    __syncthreads();
+    for (int live = tiles.lanes; live > 1;) {
+      const int half = (live + 1) / 2;
+      if (place.lane + half < live)
+        for (int i = 0; i < Width; ++i) {
+          float& own = shared[i * kTileThreads + thread];
+          own = combine(own, shared[i * kTileThreads + thread + half * tiles.columns]);
+        }
+      live = half;
+      __syncthreads();
+    }
+    if (thread < results) result = shared[thread / tiles.columns * kTileThreads + thread % tiles.columns];
+  }
+  __syncthreads();
+  return result;
 }
 
 }  // namespace bsq::cuda

@@ -2,7 +2,6 @@
 #include "kernels/cuda/cuda_backend.h"
 
 #include "kernels/cuda/check.h"
-#include "kernels/cuda/kernels.h"
 #include "kernels/cuda/nccl_communicator.h"
 #include "kernels/error.h"
 
@@ -41,13 +40,26 @@ cudaDeviceProp select_device(int device) {
 }  // namespace
 
 CudaBackend::CudaBackend(int device, const MathFactory& make_math)
-    : device_(device), properties_(select_device(device)) {
+    : device_(device),
+      properties_(select_device(device)),
+      counters_(GridMemory::kCounters * sizeof(unsigned), stream_),
+      sums_(GridMemory::kSumBytes, stream_) {
   if (compute_capability() < kOldestCapability)
     fail(ErrorKind::device,
          "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; choose another GPU with CUDA_VISIBLE_DEVICES, "
          "or set device: cpu",
          properties_.name, properties_.major, properties_.minor);
   math_ = make_math(stream_.get());
+}
+
+GridMemory CudaBackend::grid_memory() const {
+  return {static_cast<unsigned*>(counters_.get()), sums_.get()};
+}
+
+void CudaBackend::check_count(std::size_t tensors) const {
+  if (tensors > GridMemory::kMostTensors)
+    fail(ErrorKind::device, "device: cuda: a network of {} quantized tensors; {} at most, or set device: cpu", tensors,
+         GridMemory::kMostTensors);
 }
 
 std::string CudaBackend::describe() const {
@@ -173,11 +185,11 @@ std::size_t CudaBackend::norm_act_scratch_bytes(const NormActGeometry& geometry)
 }
 
 void CudaBackend::norm_act_forward(const NormActForwardArgs& args) {
-  cuda::norm_act_forward(args, stream_.get());
+  cuda::norm_act_forward(args, grid_memory(), stream_.get());
 }
 
 void CudaBackend::norm_act_backward(const NormActBackwardArgs& args) {
-  cuda::norm_act_backward(args, stream_.get());
+  cuda::norm_act_backward(args, grid_memory(), stream_.get());
 }
 
 // ---- head -----------------------------------------------------------------------------------------------------------
@@ -194,6 +206,7 @@ void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const floa
 
 void CudaBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
                                  const float* bias, float* output) {
+  if (is_small(geometry)) return cuda::linear_forward(geometry, input, weight, bias, output, stream_.get());
   const auto [batch, in_features, out_features] = geometry;
   fill_with_bias(geometry, bias, output, stream_.get());
   math_->gemm({.m = batch, .n = out_features, .k = in_features, .transpose_b = true}, input, weight,
@@ -202,6 +215,8 @@ void CudaBackend::linear_forward(const LinearGeometry& geometry, const float* in
 
 void CudaBackend::linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
                                   const float* weight, float* d_input, float* d_weight, float* d_bias) {
+  if (is_small(geometry))
+    return cuda::linear_backward(geometry, d_output, input, weight, d_input, d_weight, d_bias, stream_.get());
   const auto [batch, in_features, out_features] = geometry;
   math_->gemm({.m = batch, .n = in_features, .k = out_features}, d_output, weight, GradMode::overwrite, d_input);
   math_->gemm({.m = out_features, .n = in_features, .k = batch, .transpose_a = true}, d_output, input,
@@ -211,24 +226,26 @@ void CudaBackend::linear_backward(const LinearGeometry& geometry, const float* d
 
 void CudaBackend::softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
                                         float* d_logits, const StepInputs* inputs, StepMetrics* metrics) {
-  cuda::softmax_cross_entropy(batch, classes, logits, labels, d_logits, inputs, metrics, stream_.get());
+  cuda::softmax_cross_entropy(batch, classes, logits, labels, d_logits, inputs, metrics, grid_memory(), stream_.get());
 }
 
 // ---- weights --------------------------------------------------------------------------------------------------------
 
 std::size_t CudaBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
+  check_count(tensors.host.size());
   return cuda::planes_scratch_bytes(tensors.host);
 }
 
 void CudaBackend::weights_from_planes(const PlanesForwardArgs& args) {
-  cuda::weights_from_planes(args, stream_.get());
+  cuda::weights_from_planes(args, grid_memory(), stream_.get());
 }
 
 void CudaBackend::planes_step(const PlanesStepArgs& args) {
-  cuda::planes_step(args, stream_.get());
+  cuda::planes_step(args, grid_memory(), stream_.get());
 }
 
 std::size_t CudaBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
+  check_count(tensors.host.size());
   return cuda::fixed_scratch_bytes(tensors.host);
 }
 
@@ -237,7 +254,7 @@ void CudaBackend::weights_from_fixed(const FixedForwardArgs& args) {
 }
 
 void CudaBackend::fixed_step(const FixedStepArgs& args) {
-  cuda::fixed_step(args, stream_.get());
+  cuda::fixed_step(args, grid_memory(), stream_.get());
 }
 
 void CudaBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {

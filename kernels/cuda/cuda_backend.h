@@ -3,6 +3,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/dense_math.h"
+#include "kernels/cuda/kernels.h"
 #include "kernels/cuda/stream.h"
 
 #include <cuda_runtime_api.h>
@@ -72,12 +73,17 @@ class CudaBackend final : public Backend {
 
  private:
   int compute_capability() const { return properties_.major * 10 + properties_.minor; }
+  /// Throws Error(device) where kernels that visit all tensors of a network at once cannot take so many.
+  void check_count(std::size_t tensors) const;
+  GridMemory grid_memory() const;
 
   int device_;
   cudaDeviceProp properties_;
   Stream stream_;
   Stream copies_;  // of download_after, beside the work
   std::unique_ptr<DenseMath> math_;
+  DeviceBlock counters_;  // of grid_memory()
+  DeviceBlock sums_;      // likewise
 };
 
 }  // namespace bsq::cuda

@@ -1,8 +1,10 @@
-// Building blocks of the kernels: 16-byte accesses, and reductions of a block whose order never changes.
+// Building blocks of the kernels: 16-byte accesses, and reductions of a block and of a grid whose order never changes.
 #pragma once
 
 #include "kernels/cuda/port.h"
 #include "kernels/types.h"
+
+#include <type_traits>
 
 namespace bsq::cuda {
 
@@ -26,17 +28,50 @@ auto with_element(DType dtype, Body body) {
 
 // ---- loads and stores: Width is 1 or kVectorWidth<T>; vectors are 16-byte aligned -----------------------------------
 
+/// What one access moves, as it lies in memory: a thread holds several, and unpacks them when all are under way.
+template <typename T, int Width>
+using Raw = std::conditional_t<Width == 1, T, uint4>;
+
+template <int Width, typename T>
+__device__ Raw<T, Width> load_raw(const T* from) {
+  static_assert(Width == 1 || Width == kVectorWidth<T>);
+  return *reinterpret_cast<const Raw<T, Width>*>(from);
+}
+
+__device__ inline void unpack(float raw, float (&to)[1]) {
+  to[0] = raw;
+}
+__device__ inline void unpack(__nv_bfloat16 raw, float (&to)[1]) {
+  to[0] = __bfloat162float(raw);
+}
+__device__ inline void unpack(const uint4& raw, float (&to)[4]) {
+  to[0] = __uint_as_float(raw.x);
+  to[1] = __uint_as_float(raw.y);
+  to[2] = __uint_as_float(raw.z);
+  to[3] = __uint_as_float(raw.w);
+}
+/// A bf16 is the upper half of a float; the first of two lies in the lower half.
+__device__ inline void unpack(const uint4& raw, float (&to)[8]) {
+  const unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
+  for (int i = 0; i < 4; ++i) {
+    to[2 * i] = __uint_as_float(words[i] << 16);
+    to[2 * i + 1] = __uint_as_float(words[i] & 0xFFFF0000U);
+  }
+}
+
+template <int Width, typename T>
+__device__ void load(const T* from, float (&to)[Width]) {
+  unpack(load_raw<Width>(from), to);
+}
+
+/// `Width` floats that lie side by side, 4 an access where that divides them.
 template <int Width>
-__device__ void load(const float* from, float (&to)[Width]) {
-  static_assert(Width == 1 || Width == kVectorWidth<float>);
-  if constexpr (Width == 1) {
-    to[0] = *from;
-  } else {
-    const float4 vector = *reinterpret_cast<const float4*>(from);
-    to[0] = vector.x;
-    to[1] = vector.y;
-    to[2] = vector.z;
-    to[3] = vector.w;
+__device__ void load_floats(const float* from, float (&to)[Width]) {
+  constexpr int step = Width % kVectorWidth<float> == 0 ? kVectorWidth<float> : 1;
+  for (int first = 0; first < Width; first += step) {
+    float part[step];
+    load<step>(from + first, part);
+    for (int i = 0; i < step; ++i) to[first + i] = part[i];
   }
 }
 
@@ -46,21 +81,6 @@ __device__ void store(float* to, const float (&from)[Width]) {
     *to = from[0];
   } else {
     *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
-  }
-}
-
-template <int Width>
-__device__ void load(const __nv_bfloat16* from, float (&to)[Width]) {
-  static_assert(Width == 1 || Width == kVectorWidth<__nv_bfloat16>);
-  if constexpr (Width == 1) {
-    to[0] = __bfloat162float(*from);
-  } else {
-    const uint4 vector = *reinterpret_cast<const uint4*>(from);
-    const unsigned words[4] = {vector.x, vector.y, vector.z, vector.w};
-    for (int i = 0; i < 4; ++i) {  // a bf16 is the upper half of a float; the first of two lies in the lower half
-      to[2 * i] = __uint_as_float(words[i] << 16);
-      to[2 * i + 1] = __uint_as_float(words[i] & 0xFFFF0000U);
-    }
   }
 }
 
@@ -116,6 +136,40 @@ __device__ T reduce_block(T value, T* shared, Combine combine) {
     for (int other = 1; other < warps; ++other) value = combine(value, shared[other]);
   __syncthreads();
   return value;
+}
+
+// ---- sums of a grid: every block leaves its part in memory, and the last one to arrive adds them up, in an order that
+// ---- does not depend on which one that is
+
+/// Whether this block is the last of `blocks` to arrive at `counter`; all its threads are told, and may read behind it
+/// what the threads of all these blocks wrote before. The counter is 0 again then, for the next kernel.
+__device__ inline bool arrives_last(unsigned* counter, unsigned blocks) {
+  BSQ_SHARED(bool, is_last, );
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();  // of what the block has written: the barrier has handed it to this thread
+    is_last = atomicInc(counter, blocks - 1) == blocks - 1;
+    __threadfence();
+  }
+  __syncthreads();
+  return is_last;
+}
+
+/// Combines one number of each of `count` blocks, none of them below 0 where `combine` is Largest; thread 0 brings that
+/// of its block. The last block to arrive gets the result, in thread 0, and all its threads are told so. `numbers`:
+/// [count].
+template <typename T, typename Combine>
+__device__ bool combine_blocks(T& number, unsigned index, unsigned count, T* numbers, unsigned* counter,
+                               Combine combine) {
+  if (count == 1) return true;
+  if (threadIdx.x == 0) numbers[index] = number;
+  if (!arrives_last(counter, count)) return false;
+  if (threadIdx.x < kWarp) {
+    number = 0;
+    for (unsigned block = threadIdx.x; block < count; block += kWarp) number = combine(number, numbers[block]);
+    number = reduce_warp(number, combine);
+  }
+  return true;
 }
 
 }  // namespace bsq::cuda

@@ -107,8 +107,9 @@ __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, co
       sum[0] = fmaf(load_one(from), load_one(d_output + pixel * g.out_channels + o), sum[0]);
     }
   }
-  reduce_lanes<1>(tiles, place, sum, shared, Sum());
-  if (place.active && place.lane == 0) d_weight[std::int64_t{blockIdx.x} * g.in_channels + place.channel] = sum[0];
+  const float total = reduce_lanes<1>(tiles, place, sum, shared, Sum());
+  const TileResult result(tiles);
+  if (result.active) d_weight[std::int64_t{blockIdx.x} * g.in_channels + result.channel] = total;
 }
 
 }  // namespace

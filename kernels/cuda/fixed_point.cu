@@ -1,4 +1,5 @@
-// Fixed-point weights of all layers: the weights a convolution reads, and the SGD step of what is trained.
+// Fixed-point weights of all layers: the weights a convolution reads, and the SGD step of what is trained; the last
+// block of each tensor moves its scale.
 //
 // weights_from_fixed moves 8 bytes a weight, 6 where it writes bf16; fixed_step 20: u, its momentum and dW read, u and
 // momentum written.
@@ -10,8 +11,8 @@ namespace bsq::cuda {
 namespace {
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
-__global__ void round_weights(FixedForwardArgs args) {
-  const Chunk chunk(args.tensors.device, blockIdx.x);
+__global__ void round_weights(FixedForwardArgs args, int num_tensors) {
+  const Chunk chunk(args.tensors.device, num_tensors);
   const FixedTensor tensor = args.tensors.device[chunk.tensor];
   const float levels = tensor.bits == 0 ? 1.0F : static_cast<float>((1 << tensor.bits) - 1);
   const float scale = args.scales[chunk.tensor];
@@ -48,9 +49,9 @@ __device__ float step_weights(const FixedStepArgs& args, float to_u, float level
 }
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
-__global__ void step_fixed(FixedStepArgs args, float* partials) {
-  BSQ_SHARED(float, shared, [kChunkThreads / kWarp]);
-  const Chunk chunk(args.tensors.device, blockIdx.x);
+__global__ void step_fixed(FixedStepArgs args, int num_tensors, float* partials, GridMemory memory) {
+  BSQ_SHARED(float, shared, [kChunkWarps]);
+  const Chunk chunk(args.tensors.device, num_tensors);
   const FixedTensor tensor = args.tensors.device[chunk.tensor];
   if (tensor.bits == 0) return;  // the whole block: nothing of this tensor moves
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
@@ -62,6 +63,9 @@ __global__ void step_fixed(FixedStepArgs args, float* partials) {
   });
   d_scale = reduce_block(d_scale, shared, Sum());
   if (threadIdx.x == 0) partials[blockIdx.x] = d_scale * factors.to_true;
+  if (!arrives_last(memory.counters + chunk.tensor, static_cast<unsigned>(chunk.count))) return;
+  const ScaleStep scale_step{args.rule, args.inputs, partials, args.scales, args.scale_momentum};
+  if (threadIdx.x < kWarp) scale_step.run(chunk);
 }
 
 }  // namespace
@@ -72,14 +76,13 @@ std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
 
 void weights_from_fixed(const FixedForwardArgs& args, cudaStream_t stream) {
   const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
-  launch(round_weights, dim3(chunks), dim3(kChunkThreads), 0, stream, args);
+  launch(round_weights, dim3(chunks), dim3(kChunkThreads), 0, stream, args, static_cast<int>(args.tensors.host.size()));
 }
 
-void fixed_step(const FixedStepArgs& args, cudaStream_t stream) {
-  auto* partials = static_cast<float*>(args.scratch);
+void fixed_step(const FixedStepArgs& args, const GridMemory& memory, cudaStream_t stream) {
   const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
-  launch(step_fixed, dim3(chunks), dim3(kChunkThreads), 0, stream, args, partials);
-  step_scales(args.tensors, {args.rule, args.inputs, partials, args.scales, args.scale_momentum}, stream);
+  launch(step_fixed, dim3(chunks), dim3(kChunkThreads), 0, stream, args, static_cast<int>(args.tensors.host.size()),
+         static_cast<float*>(args.scratch), memory);
 }
 
 }  // namespace bsq::cuda

@@ -12,6 +12,16 @@
 
 namespace bsq::cuda {
 
+/// What the blocks of one kernel tell each other through. Kernels that use it run one after the other.
+struct GridMemory {
+  static constexpr std::size_t kCounters = 4096;
+  static constexpr std::size_t kSumBytes = 16384;
+  static constexpr std::size_t kMostTensors = 2048;  // that planes_step and fixed_step take: a counter and a sum each
+
+  unsigned* counters = nullptr;  // [kCounters], 0 between kernels: how many blocks have arrived
+  void* sums = nullptr;          // kSumBytes that hold nothing between kernels
+};
+
 // ---- input (augment.cu) ---------------------------------------------------------------------------------------------
 void augment(const AugmentArgs& args, cudaStream_t stream);
 
@@ -33,30 +43,37 @@ void direct_conv2d_backward_weight(const ConvGeometry& geometry, const void* inp
 // ---- batch norm + shortcut + activation + quantizer (norm_act_forward.cu, norm_act_backward.cu) ---------------------
 /// Of forward and backward.
 std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry);
-void norm_act_forward(const NormActForwardArgs& args, cudaStream_t stream);
-void norm_act_backward(const NormActBackwardArgs& args, cudaStream_t stream);
+void norm_act_forward(const NormActForwardArgs& args, const GridMemory& memory, cudaStream_t stream);
+void norm_act_backward(const NormActBackwardArgs& args, const GridMemory& memory, cudaStream_t stream);
 
 // ---- head (head.cu) -------------------------------------------------------------------------------------------------
 void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output,
                           cudaStream_t stream);
 void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit, void* d_input,
                            cudaStream_t stream);
+/// Whether the two below serve a classifier: their threads hold the weights of a whole network's head, but no more.
+bool is_small(const LinearGeometry& geometry);
+void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
+                    float* output, cudaStream_t stream);
+void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
+                     float* d_input, float* d_weight, float* d_bias, cudaStream_t stream);
 /// output [N, O]: every row becomes `bias`, for a matrix product to be added.
 void fill_with_bias(const LinearGeometry& geometry, const float* bias, float* output, cudaStream_t stream);
 /// d_bias [O] = column sums of d_output.
 void bias_gradient(const LinearGeometry& geometry, const float* d_output, float* d_bias, cudaStream_t stream);
 void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
-                           const StepInputs* inputs, StepMetrics* metrics, cudaStream_t stream);
+                           const StepInputs* inputs, StepMetrics* metrics, const GridMemory& memory,
+                           cudaStream_t stream);
 
 // ---- bit planes (bit_planes.cu) -------------------------------------------------------------------------------------
 std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors);
-void weights_from_planes(const PlanesForwardArgs& args, cudaStream_t stream);
-void planes_step(const PlanesStepArgs& args, cudaStream_t stream);
+void weights_from_planes(const PlanesForwardArgs& args, const GridMemory& memory, cudaStream_t stream);
+void planes_step(const PlanesStepArgs& args, const GridMemory& memory, cudaStream_t stream);
 
 // ---- fixed-point weights (fixed_point.cu) ---------------------------------------------------------------------------
 std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors);
 void weights_from_fixed(const FixedForwardArgs& args, cudaStream_t stream);
-void fixed_step(const FixedStepArgs& args, cudaStream_t stream);
+void fixed_step(const FixedStepArgs& args, const GridMemory& memory, cudaStream_t stream);
 
 // ---- plain parameters (sgd_step.cu) ---------------------------------------------------------------------------------
 void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

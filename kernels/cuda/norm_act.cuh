@@ -33,6 +33,7 @@ struct Normalization {
   float x_unit;
   float shortcut_unit;
   float mean[Width];
+  float inv_std[Width];
   float scale[Width];
   float beta[Width];
 
@@ -40,11 +41,19 @@ struct Normalization {
   template <typename Args>
   __device__ Normalization(const Args& args, int channel)
       : x_unit(value_of(args.x_unit)), shortcut_unit(value_of(args.shortcut_unit)) {
-    for (int i = 0; i < Width; ++i) {
-      mean[i] = args.saved.mean[channel + i];
-      scale[i] = args.parameters.gamma[channel + i] * args.saved.inv_std[channel + i];
-      beta[i] = args.parameters.beta[channel + i];
+    if (args.rule.batch_statistics) {
+      load_floats(args.saved.mean + channel, mean);
+      load_floats(args.saved.inv_std + channel, inv_std);
+    } else {
+      float variance[Width];
+      load_floats(args.parameters.running_mean + channel, mean);
+      load_floats(args.parameters.running_var + channel, variance);
+      for (int i = 0; i < Width; ++i) inv_std[i] = 1.0F / sqrtf(variance[i] + args.rule.epsilon);
     }
+    float gamma[Width];
+    load_floats(args.parameters.gamma + channel, gamma);
+    load_floats(args.parameters.beta + channel, beta);
+    for (int i = 0; i < Width; ++i) scale[i] = gamma[i] * inv_std[i];
   }
   /// x - mean
   __device__ float centred(float x, int i) const { return fmaf(x, x_unit, -mean[i]); }
@@ -53,7 +62,7 @@ struct Normalization {
   }
 };
 
-/// Partial sums [row block][field][channel] of the first pass, which the finishing kernel adds up in order.
+/// The parts that row blocks leave of a tile's sums: [row block][field][channel].
 struct PartialTable {
   float* values = nullptr;
   int fields = 0;
@@ -64,41 +73,37 @@ struct PartialTable {
   }
 };
 
-// The finishing kernels: blocks of kFinishChannels x kFinishLanes threads, one column of threads per channel.
-constexpr int kFinishChannels = 32;
-constexpr int kFinishLanes = 16;
-
-inline dim3 finish_block() {
-  return dim3(kFinishChannels, kFinishLanes);
-}
-inline dim3 finish_grid(int channels) {
-  return dim3(static_cast<unsigned>((channels + kFinishChannels - 1) / kFinishChannels));
-}
-
-/// Combines `Fields` neighbouring fields of a channel over all row blocks, in a fixed order; the threads of lane 0 get
-/// the result. All fields are read at once, since it is the latency of these reads that the kernel takes. `shared`: one
-/// block's worth.
+/// Combines `Fields` neighbouring fields of the tile's channels over all row blocks; thread t gets those of the tile's
+/// channel t, all others what they came with. All fields are read at once, since it is the latency of these reads that
+/// takes the time. `shared`: Fields * kTileThreads, free afterwards.
 template <int Fields, typename T, typename Combine>
-__device__ void combine_row_blocks(const PartialTable& partials, int row_blocks, int first_field, int channel,
+__device__ void combine_row_blocks(const ChannelTiles& tiles, const PartialTable& partials, int first_field,
                                    T (&values)[Fields], T* shared, Combine combine) {
-  const int lane = static_cast<int>(threadIdx.y);
-  if (channel < partials.channels) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int own_channels = tiles.columns * tiles.width;
+  const int lanes = kTileThreads / own_channels;
+  const int lane = thread / own_channels;
+  const int channel = static_cast<int>(blockIdx.y) * own_channels + thread % own_channels;
+  if (lane < lanes && channel < tiles.channels) {
 #pragma unroll 8
-    for (int block = lane; block < row_blocks; block += kFinishLanes)
+    for (int block = lane; block < tiles.row_blocks; block += lanes)
       for (int i = 0; i < Fields; ++i)
         values[i] = combine(values[i], static_cast<T>(partials.at(block, first_field + i, channel)));
   }
-  T* own = shared + (lane * kFinishChannels + static_cast<int>(threadIdx.x)) * Fields;
-  for (int i = 0; i < Fields; ++i) own[i] = values[i];
+  for (int i = 0; i < Fields; ++i) shared[i * kTileThreads + thread] = values[i];
   __syncthreads();
-  for (int half = kFinishLanes / 2; half > 0; half /= 2) {
-    const T* other = own + half * kFinishChannels * Fields;
-    if (lane < half)
-      for (int i = 0; i < Fields; ++i) own[i] = combine(own[i], other[i]);
-    __syncthreads();
-  }
-  for (int i = 0; i < Fields; ++i) values[i] = own[i];
+  if (thread < own_channels)
+    for (int other = 1; other < lanes; ++other)
+      for (int i = 0; i < Fields; ++i)
+        values[i] = combine(values[i], shared[i * kTileThreads + other * own_channels + thread]);
   __syncthreads();
+}
+
+/// The channel of which combine_row_blocks tells this thread; past the last one where it is none.
+__device__ inline int channel_of_thread(const ChannelTiles& tiles) {
+  const int own_channels = tiles.columns * tiles.width;
+  const int thread = static_cast<int>(threadIdx.x);
+  return thread < own_channels ? static_cast<int>(blockIdx.y) * own_channels + thread : tiles.channels;
 }
 
 }  // namespace bsq::cuda

@@ -2,6 +2,7 @@
 //
 // Reads x for the statistics (and, without a shortcut, each channel's extremes, which give the activation's maximum),
 // reads x and the shortcut once more to write y. With a shortcut and a quantizer the maximum takes a pass of its own.
+// The last block of a pass finishes its sums, so that there is no launch between two passes.
 // Least bytes, e = bytes of an element: 3 e rows C; + e rows C with a shortcut, + 2 e rows C more if quantized.
 #include "kernels/batch_slice.h"
 #include "kernels/cuda/kernels.h"
@@ -10,53 +11,9 @@
 namespace bsq::cuda {
 namespace {
 
-enum Field { kSum, kSquares, kLow, kHigh, kFields };
+constexpr int kRowsInFlight = 4;  // of one or two vectors
 
-// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time.
-// `maximum`: set to 0, to be raised by finish_statistics; null where the extremes are not asked for
-template <typename T, int Width>
-__global__ void sum_moments(ChannelTiles tiles, const T* x, float* maximum, PartialTable partials) {
-  BSQ_SHARED(float, shared, [kTileThreads * Width]);
-  const TilePlace place(tiles);
-  const bool with_extremes = maximum != nullptr;
-  if (with_extremes && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) *maximum = 0;
-  float pilot[Width] = {};  // x[0, c]: of x - pilot, a channel far from zero loses no digits
-  if (place.active) load<Width>(x + place.channel, pilot);
-  float sum[Width] = {};
-  float squares[Width] = {};
-  float low[Width];
-  float high[Width];
-  for (int i = 0; i < Width; ++i) {
-    low[i] = INFINITY;
-    high[i] = -INFINITY;
-  }
-  for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
-    float value[Width];
-    load<Width>(x + row * tiles.channels + place.channel, value);
-    for (int i = 0; i < Width; ++i) {
-      const float centred = value[i] - pilot[i];
-      sum[i] += centred;
-      squares[i] = fmaf(centred, centred, squares[i]);
-      low[i] = Smallest()(low[i], value[i]);
-      high[i] = value[i] > high[i] ? value[i] : high[i];
-    }
-  }
-  reduce_lanes<Width>(tiles, place, sum, shared, Sum());
-  reduce_lanes<Width>(tiles, place, squares, shared, Sum());
-  if (with_extremes) {
-    reduce_lanes<Width>(tiles, place, low, shared, Smallest());
-    reduce_lanes<Width>(tiles, place, high, shared, Largest());
-  }
-  if (!place.active || place.lane != 0) return;
-  const int row_block = static_cast<int>(blockIdx.x);
-  for (int i = 0; i < Width; ++i) {
-    partials.at(row_block, kSum, place.channel + i) = sum[i];
-    partials.at(row_block, kSquares, place.channel + i) = squares[i];
-    if (!with_extremes) continue;
-    partials.at(row_block, kLow, place.channel + i) = low[i];
-    partials.at(row_block, kHigh, place.channel + i) = high[i];
-  }
-}
+enum Field { kSum, kSquares, kLow, kHigh, kFields };
 
 struct Statistics {
   double mean = 0;
@@ -72,24 +29,17 @@ __device__ Statistics statistics_of(double pilot, double sum, double squares, do
   return {unit * (pilot + offset), centred / rows, centred / (rows > 1 ? rows - 1 : 1)};
 }
 
-/// Of one channel, from the sums over its rows here; the threads of lane 0 get them.
-template <typename T>
-__device__ Statistics combine_statistics(const ChannelTiles& tiles, const NormActForwardArgs& args,
-                                         const PartialTable& partials, int channel, double* shared) {
-  double sums[2] = {};  // kSum, kSquares
-  combine_row_blocks(partials, tiles.row_blocks, kSum, channel, sums, shared, Sum());
-  if (threadIdx.y != 0 || channel >= tiles.channels) return {};
-  float pilot[1];
-  load<1>(static_cast<const T*>(args.x) + channel, pilot);
-  return statistics_of(pilot[0], sums[0], sums[1], static_cast<double>(tiles.rows), value_of(args.x_unit));
-}
-
 /// What the ranks exchange: first and second moments about the running mean, which is the same on all of them.
 struct SliceMoments {
   float* first = nullptr;   // [C]
   float* second = nullptr;  // [C], right behind; both null: statistics are those of the rows here
   double rows = 0;          // of all slices
 
+  __device__ void set(const Statistics& own, float running_mean, int channel) const {
+    const double offset = own.mean - running_mean;
+    first[channel] = static_cast<float>(offset);
+    second[channel] = static_cast<float>(own.variance + offset * offset);
+  }
   __device__ Statistics statistics(float running_mean, int channel) const {
     const double offset = first[channel];
     double variance = second[channel] - offset * offset;
@@ -98,103 +48,196 @@ struct SliceMoments {
   }
 };
 
-// grid finish_grid, block finish_block
-template <typename T>
-__global__ void write_moments(ChannelTiles tiles, NormActForwardArgs args, PartialTable partials,
-                              SliceMoments moments) {
-  BSQ_SHARED(double, shared, [2 * kFinishChannels * kFinishLanes]);
-  const int channel = static_cast<int>(blockIdx.x) * kFinishChannels + static_cast<int>(threadIdx.x);
-  const Statistics own = combine_statistics<T>(tiles, args, partials, channel, shared);
-  if (threadIdx.y != 0 || channel >= tiles.channels) return;
-  const double offset = own.mean - args.parameters.running_mean[channel];
-  moments.first[channel] = static_cast<float>(offset);
-  moments.second[channel] = static_cast<float>(own.variance + offset * offset);
-}
+/// The extremes of each channel of x, kept where its statistics have to wait for other ranks.
+struct Extremes {
+  float* low = nullptr;   // [C]
+  float* high = nullptr;  // [C]
+};
 
-__device__ void save_statistics(const Statistics& found, const NormActRule& rule, const NormParameters& parameters,
-                                const NormSaved& saved, int channel) {
-  const double momentum = rule.momentum;
-  saved.mean[channel] = static_cast<float>(found.mean);
-  saved.inv_std[channel] = static_cast<float>(1.0 / sqrt(found.variance + static_cast<double>(rule.epsilon)));
-  float& running_mean = parameters.running_mean[channel];
-  float& running_var = parameters.running_var[channel];
+/// What the pass over x is to find out, and where the parts of its sums go.
+struct FirstPass {
+  bool with_moments = false;
+  bool with_extremes = false;
+  PartialTable partials;
+  SliceMoments moments;
+  Extremes extremes;
+  GridMemory memory;
+};
+
+/// What a thread adds up of its vectors of x, less the pilot x[0, c]: a channel far from zero loses no digits then.
+template <int Width>
+struct Sums {
+  float pilot[Width] = {};
+  float sum[Width] = {};
+  float squares[Width] = {};
+  float low[Width];
+  float high[Width];
+
+  __device__ Sums() {
+    for (int i = 0; i < Width; ++i) {
+      low[i] = INFINITY;
+      high[i] = -INFINITY;
+    }
+  }
+  __device__ void add(const float (&value)[Width]) {
+    for (int i = 0; i < Width; ++i) {
+      const float centred = value[i] - pilot[i];
+      sum[i] += centred;
+      squares[i] = fmaf(centred, centred, squares[i]);
+      low[i] = Smallest()(low[i], value[i]);
+      high[i] = value[i] > high[i] ? value[i] : high[i];
+    }
+  }
+};
+
+__device__ void save_statistics(const Statistics& found, const NormActForwardArgs& args, int channel) {
+  const double momentum = args.rule.momentum;
+  args.saved.mean[channel] = static_cast<float>(found.mean);
+  args.saved.inv_std[channel] = static_cast<float>(1.0 / sqrt(found.variance + static_cast<double>(args.rule.epsilon)));
+  float& running_mean = args.parameters.running_mean[channel];
+  float& running_var = args.parameters.running_var[channel];
   running_mean = static_cast<float>((1 - momentum) * running_mean + momentum * found.mean);
   running_var = static_cast<float>((1 - momentum) * running_var + momentum * found.unbiased_variance);
 }
 
-/// maximum = max(maximum, value), neither of them negative: such floats are ordered as their bits are, a NaN above all,
-/// and an integer maximum has no order to keep.
-__device__ void raise(float& maximum, float value) {
-  atomicMax(reinterpret_cast<int*>(&maximum), __float_as_int(value));
-}
-
 /// max|act(z)| of a channel without shortcut: z is monotonic in x, so it lies at an extreme of x.
-__device__ float largest_of(const Normalization<1>& normalization, const Clamp& clamp, float low, float high) {
+__device__ float largest_of(const NormActForwardArgs& args, int channel, float low, float high) {
+  const Normalization<1> normalization(args, channel);
+  const Clamp clamp(args.rule.activation, args.parameters.clip);
   const float at_low = fabsf(clamp.apply(normalization.z(low, 0.0F, 0)));
   const float at_high = fabsf(clamp.apply(normalization.z(high, 0.0F, 0)));
   return Largest()(at_low, at_high);
 }
 
-// grid finish_grid, block finish_block
+/// S = the largest that any thread of any of the blocks brings, `count` of them.
+__device__ void save_largest(float largest, unsigned index, unsigned count, float* act_scale, float* shared,
+                             const GridMemory& memory) {
+  largest = reduce_block(largest, shared, Largest());
+  unsigned* const counter = memory.counters + GridMemory::kCounters - 1;  // the others are the column tiles'
+  const bool is_last = combine_blocks(largest, index, count, static_cast<float*>(memory.sums), counter, Largest());
+  if (is_last && threadIdx.x == 0) *act_scale = largest;
+}
+
+/// What the last block of a column tile makes of its sums.
 template <typename T>
-__global__ void finish_statistics(ChannelTiles tiles, NormActForwardArgs args, PartialTable partials,
-                                  bool maximum_from_extremes, SliceMoments moments) {
-  BSQ_SHARED(double, shared_sums, [2 * kFinishChannels * kFinishLanes]);
-  BSQ_SHARED(float, shared_extremes, [kFinishChannels * kFinishLanes]);
-  const NormActRule& rule = args.rule;
-  const NormParameters& parameters = args.parameters;
-  const NormSaved& saved = args.saved;
-  const int channel = static_cast<int>(blockIdx.x) * kFinishChannels + static_cast<int>(threadIdx.x);
-  const bool leads = threadIdx.y == 0 && channel < tiles.channels;
-  if (rule.batch_statistics && moments.first == nullptr) {
-    const Statistics own = combine_statistics<T>(tiles, args, partials, channel, shared_sums);
-    if (leads) save_statistics(own, rule, parameters, saved, channel);
-  } else if (rule.batch_statistics) {
-    if (leads)
-      save_statistics(moments.statistics(parameters.running_mean[channel], channel), rule, parameters, saved, channel);
-  } else if (leads) {
-    saved.mean[channel] = parameters.running_mean[channel];
-    const double variance = parameters.running_var[channel];
-    saved.inv_std[channel] = static_cast<float>(1.0 / sqrt(variance + static_cast<double>(rule.epsilon)));
+__device__ void finish_tile(const ChannelTiles& tiles, const NormActForwardArgs& args, const FirstPass& pass,
+                            double* shared_sums, float* shared_extremes) {
+  const int channel = channel_of_thread(tiles);
+  const bool leads = channel < tiles.channels;
+  if (pass.with_moments) {
+    double sums[2] = {};  // kSum, kSquares
+    combine_row_blocks(tiles, pass.partials, kSum, sums, shared_sums, Sum());
+    if (leads) {
+      float pilot[1];
+      load<1>(static_cast<const T*>(args.x) + channel, pilot);
+      const Statistics own =
+          statistics_of(pilot[0], sums[0], sums[1], static_cast<double>(tiles.rows), value_of(args.x_unit));
+      if (pass.moments.first == nullptr)
+        save_statistics(own, args, channel);
+      else
+        pass.moments.set(own, args.parameters.running_mean[channel], channel);
+    }
   }
-  if (maximum_from_extremes) {
-    float low[1] = {INFINITY};
-    float high[1] = {-INFINITY};
-    combine_row_blocks(partials, tiles.row_blocks, kLow, channel, low, shared_extremes, Smallest());
-    combine_row_blocks(partials, tiles.row_blocks, kHigh, channel, high, shared_extremes, Largest());
-    if (threadIdx.y != 0) return;
-    float largest = 0;
-    if (leads) largest = largest_of({args, channel}, Clamp(rule.activation, parameters.clip), low[0], high[0]);
-    largest = reduce_warp(largest, Largest());  // the threads of lane 0 are a warp
-    if (threadIdx.x == 0) raise(*saved.act_scale, largest);
-  } else if (rule.act_bits > 0 && blockIdx.x == 0 && threadIdx.x == 0 && threadIdx.y == 0) {
-    *saved.act_scale = args.act_scale != nullptr ? *args.act_scale : 0.0F;  // 0: find_largest raises it
+  if (!pass.with_extremes) return;
+  float low[1] = {INFINITY};
+  float high[1] = {-INFINITY};
+  combine_row_blocks(tiles, pass.partials, kLow, low, shared_extremes, Smallest());
+  combine_row_blocks(tiles, pass.partials, kHigh, high, shared_extremes, Largest());
+  if (pass.extremes.low != nullptr) {
+    if (!leads) return;
+    pass.extremes.low[channel] = low[0];
+    pass.extremes.high[channel] = high[0];
+    return;
   }
+  const float largest = leads ? largest_of(args, channel, low[0], high[0]) : 0.0F;
+  save_largest(largest, blockIdx.y, gridDim.y, args.saved.act_scale, shared_extremes, pass.memory);
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void find_largest(ChannelTiles tiles, NormActForwardArgs args) {
-  BSQ_SHARED(float, shared, [kTileThreads / kWarp]);
+__global__ void sum_moments(ChannelTiles tiles, NormActForwardArgs args, FirstPass pass) {
+  BSQ_SHARED(float, shared, [kTileThreads * Width]);
+  BSQ_SHARED(double, shared_sums, [2 * kTileThreads]);
+  const TilePlace place(tiles);
+  const auto* x = static_cast<const T*>(args.x);
+  Sums<Width> sums;
+  if (place.active) load<Width>(x + place.channel, sums.pilot);
+  for_rows<kRowsInFlight>(
+      tiles, place, [&](std::int64_t row) { return load_raw<Width>(x + row * tiles.channels + place.channel); },
+      [&](std::int64_t, const Raw<T, Width>& raw) {
+        float value[Width];
+        unpack(raw, value);
+        sums.add(value);
+      });
+  const TileResult result(tiles);
+  const auto keep = [&](Field field, float value) {
+    if (result.active) pass.partials.at(static_cast<int>(blockIdx.x), field, result.channel) = value;
+  };
+  if (pass.with_moments) {
+    keep(kSum, reduce_lanes<Width>(tiles, place, sums.sum, shared, Sum()));
+    keep(kSquares, reduce_lanes<Width>(tiles, place, sums.squares, shared, Sum()));
+  }
+  if (pass.with_extremes) {
+    keep(kLow, reduce_lanes<Width>(tiles, place, sums.low, shared, Smallest()));
+    keep(kHigh, reduce_lanes<Width>(tiles, place, sums.high, shared, Largest()));
+  }
+  if (arrives_last(pass.memory.counters + blockIdx.y, gridDim.x))
+    finish_tile<T>(tiles, args, pass, shared_sums, shared);
+}
+
+// grid enough for all, block kTileThreads, one thread per channel
+__global__ void finish_over_all_slices(NormActForwardArgs args, FirstPass pass) {
+  BSQ_SHARED(float, shared, [kTileWarps]);
+  const int channel = static_cast<int>(blockIdx.x) * kTileThreads + static_cast<int>(threadIdx.x);
+  const bool leads = channel < args.geometry.channels;
+  if (leads) save_statistics(pass.moments.statistics(args.parameters.running_mean[channel], channel), args, channel);
+  if (!pass.with_extremes) return;
+  const float largest = leads ? largest_of(args, channel, pass.extremes.low[channel], pass.extremes.high[channel]) : 0;
+  save_largest(largest, blockIdx.x, gridDim.x, args.saved.act_scale, shared, pass.memory);
+}
+
+/// A vector of x and of the shortcut, as they lie in memory.
+template <typename T, int Width>
+struct RawPair {
+  Raw<T, Width> x;
+  Raw<T, Width> shortcut{};  // zeros where there is none
+
+  __device__ static RawPair load(const NormActForwardArgs& args, std::int64_t at) {
+    RawPair pair;
+    pair.x = load_raw<Width>(static_cast<const T*>(args.x) + at);
+    if (args.shortcut != nullptr) pair.shortcut = load_raw<Width>(static_cast<const T*>(args.shortcut) + at);
+    return pair;
+  }
+  /// act(z)
+  __device__ void activate(const Normalization<Width>& normalization, const Clamp& clamp, float (&y)[Width]) const {
+    float value[Width];
+    float addend[Width];
+    unpack(x, value);
+    unpack(shortcut, addend);
+    for (int i = 0; i < Width; ++i) y[i] = clamp.apply(normalization.z(value[i], addend[i], i));
+  }
+};
+
+// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
+template <typename T, int Width>
+__global__ void find_largest(ChannelTiles tiles, NormActForwardArgs args, GridMemory memory) {
+  BSQ_SHARED(float, shared, [kTileWarps]);
   const TilePlace place(tiles);
   float largest = 0;
   if (place.active) {
-    const auto* x = static_cast<const T*>(args.x);
-    const auto* shortcut = static_cast<const T*>(args.shortcut);
     const Normalization<Width> normalization(args, place.channel);
     const Clamp clamp(args.rule.activation, args.parameters.clip);
-    for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
-      const std::int64_t at = row * tiles.channels + place.channel;
-      float value[Width];
-      float addend[Width];
-      load<Width>(x + at, value);
-      load<Width>(shortcut + at, addend);
-      for (int i = 0; i < Width; ++i)
-        largest = Largest()(largest, fabsf(clamp.apply(normalization.z(value[i], addend[i], i))));
-    }
+    for_rows<kRowsInFlight>(
+        tiles, place,
+        [&](std::int64_t row) { return RawPair<T, Width>::load(args, row * tiles.channels + place.channel); },
+        [&](std::int64_t, const RawPair<T, Width>& pair) {
+          float y[Width];
+          pair.activate(normalization, clamp, y);
+          for (int i = 0; i < Width; ++i) largest = Largest()(largest, fabsf(y[i]));
+        });
   }
-  largest = reduce_block(largest, shared, Largest());
-  if (threadIdx.x == 0) raise(*args.saved.act_scale, largest);
+  save_largest(largest, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y, args.saved.act_scale, shared,
+               memory);
 }
 
 /// The grid that activations are rounded to: all levels are 0 where S is, or is too small for its steps to be told
@@ -204,11 +247,11 @@ struct LevelGrid {
   float unit = 0;
   float limit = 0;  // S
 
-  __device__ LevelGrid(const NormActRule& rule, const NormSaved& saved) {
+  __device__ explicit LevelGrid(const NormActForwardArgs& args) {
     constexpr float largest_ratio = 1e38F;
-    if (rule.act_bits == 0) return;
-    const auto levels = static_cast<float>((1 << rule.act_bits) - 1);
-    const float act_scale = *saved.act_scale;
+    if (args.rule.act_bits == 0) return;
+    const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
+    const float act_scale = args.act_scale != nullptr ? *args.act_scale : *args.saved.act_scale;
     if (act_scale == 0.0F || levels / act_scale > largest_ratio) return;
     levels_per_one = levels / act_scale;
     unit = act_scale / levels;
@@ -221,64 +264,88 @@ struct LevelGrid {
   }
 };
 
+/// What nobody has written yet of what forward leaves behind: the statistics where they are the running ones, and the
+/// scale where it was given.
+template <int Width>
+__device__ void save_given(const NormActForwardArgs& args, const TilePlace& place,
+                           const Normalization<Width>& normalization, const LevelGrid& grid) {
+  if (blockIdx.x != 0 || place.lane != 0) return;
+  if (!args.rule.batch_statistics) {
+    for (int i = 0; i < Width; ++i) {
+      args.saved.mean[place.channel + i] = normalization.mean[i];
+      args.saved.inv_std[place.channel + i] = normalization.inv_std[i];
+    }
+  }
+  if (place.channel != 0) return;
+  if (args.rule.act_bits > 0 && args.act_scale != nullptr) *args.saved.act_scale = *args.act_scale;
+  if (args.y_unit != nullptr) *args.y_unit = grid.unit;
+}
+
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
 __global__ void write_activations(ChannelTiles tiles, NormActForwardArgs args) {
   const TilePlace place(tiles);
   if (!place.active) return;
-  const auto* x = static_cast<const T*>(args.x);
-  const auto* shortcut = static_cast<const T*>(args.shortcut);
   const Normalization<Width> normalization(args, place.channel);
   const Clamp clamp(args.rule.activation, args.parameters.clip);
-  const LevelGrid grid(args.rule, args.saved);
-  const bool stores_levels = args.y_unit != nullptr;
-  if (stores_levels && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) *args.y_unit = grid.unit;
-  const float stored_level = stores_levels ? 1.0F : grid.unit;
-  for (std::int64_t row = place.first_row; row < tiles.rows; row += place.row_step) {
-    const std::int64_t at = row * tiles.channels + place.channel;
-    float value[Width];
-    float addend[Width] = {};
-    load<Width>(x + at, value);
-    if (shortcut != nullptr) load<Width>(shortcut + at, addend);
-    for (int i = 0; i < Width; ++i) {
-      value[i] = clamp.apply(normalization.z(value[i], addend[i], i));
-      if (args.rule.act_bits > 0) value[i] = grid.level(value[i]) * stored_level;
-    }
-    store<Width>(static_cast<T*>(args.y) + at, value);
-  }
+  const LevelGrid grid(args);
+  save_given(args, place, normalization, grid);
+  const float stored_level = args.y_unit != nullptr ? 1.0F : grid.unit;
+  for_rows<kRowsInFlight>(
+      tiles, place,
+      [&](std::int64_t row) { return RawPair<T, Width>::load(args, row * tiles.channels + place.channel); },
+      [&](std::int64_t row, const RawPair<T, Width>& pair) {
+        float y[Width];
+        pair.activate(normalization, clamp, y);
+        if (args.rule.act_bits > 0)
+          for (int i = 0; i < Width; ++i) y[i] = grid.level(y[i]) * stored_level;
+        store<Width>(static_cast<T*>(args.y) + row * tiles.channels + place.channel, y);
+      });
 }
 
 template <typename T, int Width>
-void run(const NormActForwardArgs& args, const ChannelTiles& tiles, cudaStream_t stream) {
-  const auto* x = static_cast<const T*>(args.x);
-  const PartialTable partials{static_cast<float*>(args.scratch), kFields, args.geometry.channels};
-  const dim3 finishing_grid = finish_grid(args.geometry.channels);
+void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMemory& memory, cudaStream_t stream) {
+  const int channels = args.geometry.channels;
   const bool wants_maximum = args.rule.act_bits > 0 && args.act_scale == nullptr;
-  const bool maximum_from_extremes = wants_maximum && args.shortcut == nullptr;
   BatchSlice* slice = args.rule.batch_statistics ? args.slice : nullptr;
-  if (args.rule.batch_statistics || maximum_from_extremes)
-    launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, x,
-           maximum_from_extremes ? args.saved.act_scale : nullptr, partials);
-  SliceMoments moments;
+  FirstPass pass{.with_moments = args.rule.batch_statistics,
+                 .with_extremes = wants_maximum && args.shortcut == nullptr,
+                 .partials = {static_cast<float*>(args.scratch), kFields, channels},
+                 .moments = {},
+                 .extremes = {},
+                 .memory = memory};
   if (slice != nullptr) {
-    float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * args.geometry.channels;
-    moments = {behind, behind + args.geometry.channels, static_cast<double>(slice->rows_of_batch(tiles.rows))};
-    launch(write_moments<T>, finishing_grid, finish_block(), 0, stream, tiles, args, partials, moments);
-    slice->average(moments.first, 2 * static_cast<std::size_t>(args.geometry.channels));
+    float* behind = pass.partials.values + std::int64_t{tiles.row_blocks} * kFields * channels;
+    pass.moments = {behind, behind + channels, static_cast<double>(slice->rows_of_batch(tiles.rows))};
+    pass.extremes = {behind + 2 * channels, behind + 3 * channels};
   }
-  launch(finish_statistics<T>, finishing_grid, finish_block(), 0, stream, tiles, args, partials, maximum_from_extremes,
-         moments);
+  if (pass.with_moments || pass.with_extremes)
+    launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, pass);
+  if (slice != nullptr) {
+    slice->average(pass.moments.first, 2 * static_cast<std::size_t>(channels));
+    const auto blocks = static_cast<unsigned>((channels + kTileThreads - 1) / kTileThreads);
+    launch(finish_over_all_slices, dim3(blocks), dim3(kTileThreads), 0, stream, args, pass);
+  }
   if (wants_maximum && args.shortcut != nullptr)
-    launch(find_largest<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
+    launch(find_largest<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, memory);
   if (wants_maximum && slice != nullptr) slice->maximum(args.saved.act_scale, 1);
   launch(write_activations<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
 }
 
 }  // namespace
 
-void norm_act_forward(const NormActForwardArgs& args, cudaStream_t stream) {
+std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) {
+  constexpr int fields_of_slices = 4;  // moments and extremes; backward has fewer fields of either kind
+  const int row_blocks = with_element(geometry.dtype, [&]<typename T>() {
+    return ChannelTiles(geometry.rows, geometry.channels, kVectorWidth<T>).row_blocks;
+  });
+  return static_cast<std::size_t>(row_blocks * kFields + fields_of_slices) *
+         static_cast<std::size_t>(geometry.channels) * sizeof(float);
+}
+
+void norm_act_forward(const NormActForwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
   with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels,
-             [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, stream); });
+             [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, memory, stream); });
 }
 
 }  // namespace bsq::cuda

@@ -12,6 +12,7 @@
 namespace bsq::cuda {
 
 constexpr int kChunkThreads = 256;
+constexpr int kChunkWarps = kChunkThreads / kWarp;
 constexpr int kChunkWeights = kChunkThreads * kVectorWidth<float>;  // every thread takes one vector of each plane
 constexpr int kMaxBits = 8;
 
@@ -26,15 +27,46 @@ std::int64_t total_chunks(std::span<const Tensor> tensors) {
   return chunks;
 }
 
-/// Where a chunk lies: tensor `tensor`, weights begin ... of it. The tables are short and stay in the first cache.
+/// Where the chunk of a block lies: tensor `tensor`, weights begin ... of it. All lanes of a warp look for it together,
+/// each at a tensor of its own, which is as fast as looking it up: one read, and it is of the table that comes next.
 struct Chunk {
   int tensor = 0;
+  std::int64_t first = 0;  // index of the tensor's first chunk
+  std::int64_t count = 0;  // chunks of the tensor
   std::int64_t begin = 0;
 
-  template <typename Tensor>
-  __device__ Chunk(const Tensor* tensors, std::int64_t index) {
-    while (index >= chunks_of(tensors[tensor].numel)) index -= chunks_of(tensors[tensor++].numel);
-    begin = index * kChunkWeights;
+  struct All {
+    template <typename Tensor>
+    __device__ bool operator()(const Tensor&) const {
+      return true;
+    }
+  };
+
+  /// `counts`: which tensors have chunks at all.
+  template <typename Tensor, typename Counts = All>
+  __device__ Chunk(const Tensor* tensors, int num_tensors, Counts counts = {}) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const auto index = static_cast<std::int64_t>(blockIdx.x);
+    for (int base = 0;; base += kWarp) {
+      std::int64_t own = 0;
+      if (base + lane < num_tensors && counts(tensors[base + lane])) own = chunks_of(tensors[base + lane].numel);
+      std::int64_t end = own;  // of the chunks of this lane's tensor, from `first` on
+      for (int distance = 1; distance < kWarp; distance *= 2) {
+        const std::int64_t before = __shfl_up_sync(kFullMask, end, distance);
+        if (lane >= distance) end += before;
+      }
+      const unsigned past = __ballot_sync(kFullMask, index < first + end);
+      if (past == 0) {
+        first += __shfl_sync(kFullMask, end, kWarp - 1);
+        continue;
+      }
+      const int found = __ffs(static_cast<int>(past)) - 1;
+      tensor = base + found;
+      count = __shfl_sync(kFullMask, own, found);
+      first += __shfl_sync(kFullMask, end, found) - count;
+      begin = (index - first) * kChunkWeights;
+      return;
+    }
   }
 };
 

@@ -18,7 +18,6 @@ EvalResult plain_loop(Backend& backend, Model& model, const ImageSet& set, int b
   source.begin_epoch(order);
   const Buffer inputs = memory.allocate_array<StepInputs>("inputs", 1);
   const Buffer labels = memory.allocate_array<std::int32_t>("labels", order.size());
-  model.materialize(nullptr, nullptr);
   EvalResult result;
   for (std::int64_t first = 0; first < set.size(); first += batch_size) {
     const int batch = static_cast<int>(std::min<std::int64_t>(batch_size, set.size() - first));

@@ -36,7 +36,6 @@ struct NetworkRun {
         model(test_model.model),
         executor(test_model.memory, model.network(), model.parameters(), batch, DType::f32, mode) {
     keep_away_from_kinks();
-    model.materialize(nullptr, nullptr);
     const Shape image = model.network().image();
     images = RandomTensors("images").normal(batch * image.numel(), 0, 1);
     d_logits = RandomTensors("d_logits").normal(executor.logits(batch).shape.numel(), 0, 1);
@@ -297,7 +296,8 @@ TEST_CASE("no operation of a network writes outside the buffers planned for it")
         run.forward(batch);
         run.backward(batch);
       }
-      run.model.step({}, static_cast<const StepInputs*>(run.test_model.memory.allocate("", sizeof(StepInputs)).data()));
+      run.model.step({}, static_cast<const StepInputs*>(run.test_model.memory.allocate("", sizeof(StepInputs)).data()),
+                     nullptr);
       NetworkRun inference(guarding, resnet(Activation::pact), 3, ExecutionMode::inference);
       for (const int batch : smaller ? std::vector{3, 2, 1} : std::vector{3}) inference.forward(batch);
       CHECK(guarding.guards_intact());

@@ -24,7 +24,6 @@ struct QuantizedNetwork {
       : backend(used_backend),
         test(backend, make_resnet(tiny_resnet(Activation::relu6, act_bits)), {}, weights, dtype),
         executor(test.memory, test.model.network(), test.model.parameters(), kBatch, dtype, ExecutionMode::training) {
-    test.model.materialize(nullptr, nullptr);
     const TensorView images = executor.images(kBatch);
     upload(images, RandomTensors("images").normal(images.shape.numel(), 0, 1));
     executor.forward(kBatch);

@@ -36,7 +36,7 @@ struct StoreMemory {
     return inputs.as<StepInputs>();
   }
   /// The gradients of the weights at step `step`, by slot, also put where the store reads them, as it wants them: times
-  /// the unit where weights are stored as integers. After materialize(), which gives the units.
+  /// the unit where weights are stored as integers.
   std::vector<std::vector<float>> draw_gradients(const WeightStore& store, int step, float deviation) {
     RandomTensors random("gradients of step " + std::to_string(step));
     std::vector<std::vector<float>> drawn;

@@ -85,14 +85,13 @@ class StepByHand {
     Model& model = setup_.test_model.model;
     backend.upload(inputs_.data(), &step.inputs, sizeof(step.inputs));
     const auto* inputs = inputs_.as<StepInputs>();
-    model.materialize(inputs, metrics_.as<StepMetrics>());
     backend.augment({augmentation(), setup_.source.samples(), inputs, step.batch, executor_.images(step.batch),
                      labels_.as<std::int32_t>()});
     executor_.forward(step.batch);
     backend.softmax_cross_entropy(step.batch, 3, executor_.logits(step.batch).as<float>(), labels_.as<std::int32_t>(),
                                   executor_.d_logits(step.batch).as<float>(), inputs, metrics_.as<StepMetrics>());
     executor_.backward(step.batch);
-    model.step(kRule, inputs);
+    model.step(kRule, inputs, metrics_.as<StepMetrics>());
     ++model.batches_tracked;
   }
   std::vector<StepMetrics> metrics() { return download_array(setup_.backend, metrics_.as<StepMetrics>(), 5); }

@@ -16,9 +16,8 @@ std::vector<BitPlanes> trained(const ArenaLayout& layout) {
 void take_steps(StoreMemory& store_memory, WeightStore& store, int first, int count) {
   for (int step = first; step < first + count; ++step) {
     const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F});
-    store.materialize(inputs, nullptr);
     store_memory.draw_gradients(store, step, 0.3F);
-    store.step({}, inputs);
+    store.step({}, inputs, nullptr);
   }
 }
 
@@ -42,7 +41,6 @@ std::vector<std::vector<float>> materialized(Backend& backend, const HostWeights
   else
     store = std::make_unique<FixedPointWeights>(store_memory.memory, store_memory.layout, gradients,
                                                 std::get<std::vector<FixedPoint>>(weights));
-  store->materialize(nullptr, nullptr);
   std::vector<std::vector<float>> result;
   for (std::size_t slot = 0; slot < store_memory.layout.slots.size(); ++slot)
     result.push_back(store_memory.values(*store, slot));

@@ -105,9 +105,8 @@ TEST_CASE("dense weights step as PyTorch's SGD does") {
     }
     for (int step = 0; step < 6; ++step) {
       const float rate = step < 3 ? 0.1F : 0.01F;
-      store.materialize(nullptr, nullptr);
       const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
-      store.step(kRule, store_memory.set_inputs({.learning_rate = rate}));
+      store.step(kRule, store_memory.set_inputs({.learning_rate = rate}), nullptr);
       for (std::size_t slot = 0; slot < oracle.size(); ++slot) {
         std::vector<double> expected;
         for (std::size_t i = 0; i < oracle[slot].size(); ++i) {
@@ -127,13 +126,13 @@ TEST_CASE("effective weights and penalty of bit planes are those of the formulas
       const auto planes = planes_for(store_memory.layout, {bits, 9 - bits, 1 + bits % 3});
       PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8, 0.0F},
                          planes);
-      store.materialize(store_memory.set_inputs({.metrics_slot = 2}), store_memory.metrics.as<StepMetrics>());
       double penalty = 0;
       for (std::size_t slot = 0; slot < planes.size(); ++slot) {
         const PlaneOracle oracle(planes[slot], 225 + 21 + 3);
         check_close(store_memory.values(store, slot), oracle.weights(), std::to_string(bits) + " bits");
         penalty += oracle.penalty();
       }
+      store.step(kRule, store_memory.set_inputs({.metrics_slot = 2}), store_memory.metrics.as<StepMetrics>());
       const std::vector<StepMetrics> metrics = store_memory.read_metrics();
       CHECK(metrics[2].penalty == Approx(penalty).epsilon(1e-6));
       CHECK(metrics[1].penalty == 0);
@@ -154,9 +153,8 @@ TEST_CASE("several steps of bit planes are those of the formulas, into both clam
     for (int step = 0; step < 8; ++step) {
       const float rate = step < 5 ? 0.3F : 0.1F;
       const StepInputs* inputs = store_memory.set_inputs({.learning_rate = rate});
-      store.materialize(inputs, store_memory.metrics.as<StepMetrics>());
       const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
-      store.step(kRule, inputs);
+      store.step(kRule, inputs, nullptr);
       const std::vector<BitPlanes> after = store.planes();
       for (std::size_t slot = 0; slot < oracle.size(); ++slot) {
         oracle[slot].step(gradients[slot], double{kAlpha}, double{rate});
@@ -180,9 +178,8 @@ TEST_CASE("the scale of bit planes is not clamped") {
     planes[1].scale = 0.001F;
     PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8, 0}, planes);
     const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.1F});
-    store.materialize(inputs, nullptr);
     store_memory.draw_gradients(store, 0, 1.0F);
-    store.step({.momentum = 0, .weight_decay = 0}, inputs);
+    store.step({.momentum = 0, .weight_decay = 0}, inputs, nullptr);
     CHECK(store.planes()[0].scale > 40);
     PlaneOracle oracle(planes[1], 249);
     CHECK(store.planes()[1].scale != planes[1].scale);
@@ -209,7 +206,6 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
     FixedPointWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), start);
     for (int step = 0; step < 8; ++step) {
       const float rate = step < 5 ? 0.3F : 0.1F;
-      store.materialize(nullptr, nullptr);
       const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
       for (std::size_t slot = 0; slot < bits.size(); ++slot) {
         std::vector<double> expected;
@@ -217,7 +213,7 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
           expected.push_back(bits[slot] == 0 ? 0 : scales[slot].value * quantized_value(number.value, bits[slot]));
         check_close(store_memory.values(store, slot), expected, "weights of slot " + std::to_string(slot));
       }
-      store.step(kRule, store_memory.set_inputs({.learning_rate = rate}));
+      store.step(kRule, store_memory.set_inputs({.learning_rate = rate}), nullptr);
       const std::vector<FixedPoint> after = store.weights();
       for (std::size_t slot = 0; slot < bits.size(); ++slot) {
         if (bits[slot] == 0) {
@@ -255,14 +251,12 @@ TEST_CASE("a reset momentum makes the next step a first step") {
                          planes);
       const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.1F});
       if (with_history) {
-        store.materialize(inputs, nullptr);
         store_memory.draw_gradients(store, 0, 0.5F);
-        store.step(kRule, inputs);
+        store.step(kRule, inputs, nullptr);
         store.set_planes(planes);  // resets the momentum as well
       }
-      store.materialize(inputs, nullptr);
       store_memory.draw_gradients(store, 1, 0.5F);
-      store.step(kRule, inputs);
+      store.step(kRule, inputs, nullptr);
       return store.save();
     };
     CHECK(different_tensors(one_more_step(true), one_more_step(false)).empty());

@@ -123,7 +123,6 @@ FirstStep TrainingReplay::run_first_step() {
 
   FirstStep result;
   result.before = by_name(model_.save());
-  model_.materialize(inputs.as<StepInputs>(), metrics.as<StepMetrics>());
   backend_.augment({plain_input(cifar_input()), source_.samples(), inputs.as<StepInputs>(), setup_.batch,
                     executor.images(setup_.batch), labels.as<std::int32_t>()});
   executor.forward(setup_.batch);
@@ -135,7 +134,7 @@ FirstStep TrainingReplay::run_first_step() {
   result.kink_distances = kink_distances(executor);
   executor.backward(setup_.batch);
   read_weight_gradients(result);
-  model_.step(setup_.rule, inputs.as<StepInputs>());
+  model_.step(setup_.rule, inputs.as<StepInputs>(), metrics.as<StepMetrics>());
   result.metrics = download_array(backend_, metrics.as<StepMetrics>(), 1)[0];
   result.after = by_name(model_.save());
   result.gradients = gradients_of(model_.save_momentum(), result.before, setup_.rule.weight_decay);

@@ -68,7 +68,10 @@ struct PlaneInputs {
 };
 PlaneInputs make_inputs(const cases::PlaneCase& c);
 Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
+/// What the step moves; the penalty before it is 0.625.
 Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
+/// And the effective weights that it leaves, as run_weights_from_planes has them.
+Outputs run_planes_step_to_weights(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
 
 /// d_weights as in PlaneInputs.
 struct FixedInputs {

@@ -127,27 +127,39 @@ Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, con
   float* weights = weight_output(memory, c.storage, c.weight_arena_size());
   auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
   auto* plane_norms = memory.output<float>("plane_norms", c.plane_count());
-  backend.weights_from_planes({table, planes, scales, weights, weight_units, plane_norms, memory.step_inputs({}),
-                               memory.metrics(), memory.scratch(backend.planes_scratch_bytes(table))});
+  backend.weights_from_planes({table, planes, scales, weights, weight_units, plane_norms,
+                               memory.output<double>("penalty", 1),
+                               memory.scratch(backend.planes_scratch_bytes(table))});
   Outputs outputs = memory.finish();
   read_weights(tensors, outputs);
   return outputs;
 }
 
 Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
+  Outputs outputs = run_planes_step_to_weights(backend, c, inputs);
+  for (const char* name : {"weights", "gaps", "weight_units"}) outputs.erase(name);
+  return outputs;
+}
+
+Outputs run_planes_step_to_weights(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
   RunMemory memory(backend);
   const std::vector<PlaneTensor> tensors = c.tensors();
   const DeviceTable<PlaneTensor> table = upload_table(memory, tensors);
   const float* d_weights = memory.input("d_weights", inputs.d_weights);
-  const float* plane_norms = memory.input("plane_norms", inputs.plane_norms);
+  float* plane_norms = memory.in_out("plane_norms", inputs.plane_norms);
   float* planes = memory.in_out("planes", inputs.planes);
   float* momentum = memory.in_out("momentum", inputs.momentum);
   float* scales = memory.in_out("scales", inputs.scales);
   float* scale_momentum = memory.in_out("scale_momentum", inputs.scale_momentum);
-  backend.planes_step({table, c.rule, c.alpha, memory.step_inputs(step_with(inputs.learning_rate)), d_weights,
-                       plane_norms, planes, momentum, scales, scale_momentum,
+  float* weights = weight_output(memory, c.storage, c.weight_arena_size());
+  auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
+  double* penalty = memory.in_out("next_penalty", std::vector<double>{0.625});
+  backend.planes_step({table, c.rule, c.alpha, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, planes,
+                       momentum, scales, scale_momentum, weights, weight_units, plane_norms, penalty, memory.metrics(),
                        memory.scratch(backend.planes_scratch_bytes(table))});
-  return memory.finish();
+  Outputs outputs = memory.finish();
+  read_weights(tensors, outputs);
+  return outputs;
 }
 
 // ---- fixed point --------------------------------------------------------------------------------------------------

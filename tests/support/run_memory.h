@@ -104,6 +104,7 @@ class RunMemory {
   template <typename T>
   static constexpr DType dtype_of() {
     if constexpr (std::is_same_v<T, float>) return DType::f32;
+    if constexpr (std::is_same_v<T, double>) return DType::f64;
     if constexpr (std::is_same_v<T, bfloat16>) return DType::bf16;
     if constexpr (std::is_same_v<T, std::int32_t>) return DType::i32;
     return DType::u8;
@@ -129,6 +130,7 @@ class RunMemory {
     Output output{argument.dtype, {}};
     const auto append = [&](const auto& values) { output.values.assign(values.begin(), values.end()); };
     if (argument.dtype == DType::f32) append(argument.buffer.get<float>());
+    if (argument.dtype == DType::f64) append(argument.buffer.get<double>());
     if (argument.dtype == DType::i32) append(argument.buffer.get<std::int32_t>());
     if (argument.dtype == DType::bf16) {
       for (const bfloat16 value : argument.buffer.get<bfloat16>()) output.values.push_back(to_float(value));

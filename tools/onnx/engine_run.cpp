@@ -41,7 +41,6 @@ EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain,
   std::iota(order.begin(), order.end(), 0);
   source.begin_epoch(order);
   upload_array(backend, inputs.as<StepInputs>(), std::vector<StepInputs>(1));
-  model.materialize(nullptr, nullptr);
   backend.augment({plain_input(input), source.samples(), inputs.as<StepInputs>(), batch, executor.images(batch),
                    labels.as<std::int32_t>()});
   executor.forward(batch, {.act_scale = act_scale});

@@ -2,7 +2,7 @@
 //
 // u (2^n - 1) = sum_b 2^(n-1-b) (p_b - n_b) is summed with powers of two, so that exact 0/1 planes give exact integers;
 // q (2^n - 1) = sign(u) round(min(|u| (2^n - 1), 2^n - 1)). Work is cut into chunks of one tensor; partial sums of a
-// chunk (one a plane, one for the scale) are combined in chunk order.
+// chunk (one a plane, one for the scale) are combined in chunk order. A step leaves the weights of the next one.
 #include "kernels/cpu/simd/lanes.h"
 #include "kernels/cpu/simd/variant.h"
 
@@ -33,13 +33,19 @@ struct Chunk {
   std::int64_t end;
 };
 
+/// The chunk `index` of a tensor.
+template <typename Tensor>
+Chunk chunk_of(const Tensor& tensor, std::int64_t tensor_index, std::int64_t index) {
+  const std::int64_t begin = index * kChunkWeights;
+  return {tensor_index, begin, begin + kChunkWeights < tensor.numel ? begin + kChunkWeights : tensor.numel};
+}
+
+/// The chunk `index` of all tensors together.
 template <typename Tensor>
 Chunk find_chunk(std::span<const Tensor> tensors, std::int64_t index) {
   std::int64_t tensor = 0;
   while (index >= chunks_of(tensors.data()[tensor].numel)) index -= chunks_of(tensors.data()[tensor++].numel);
-  const std::int64_t begin = index * kChunkWeights;
-  const std::int64_t numel = tensors.data()[tensor].numel;
-  return {tensor, begin, begin + kChunkWeights < numel ? begin + kChunkWeights : numel};
+  return chunk_of(tensors.data()[tensor], tensor, index);
 }
 
 /// Calls body(first weight, lanes in use) for every sixteen weights of [begin, end).
@@ -94,22 +100,27 @@ BSQ_LANES_INLINE GradientFactors gradient_factors(WeightStorage storage, float s
   return {levels, scale == 0 ? 0.0F : levels / scale};
 }
 
+/// Adds (p - n) 2^(n-1-b) to u levels, and p^2 + n^2 to the squares of the plane.
 template <int Bits>
-void reconstruct_chunk(const PlanesForwardArgs& args, const PlaneTensor& tensor, float scale, const Chunk& chunk,
+BSQ_LANES_INLINE void add_plane(FloatLanes positive, FloatLanes negative, int bit, FloatLanes& scaled,
+                                FloatLanes& squares) {
+  scaled += (positive - negative) * static_cast<float>(1 << (Bits - 1 - bit));
+  squares += positive * positive + negative * negative;
+}
+
+template <int Bits>
+void reconstruct_chunk(const PlaneTensor& tensor, const float* planes, float* weights, float scale, const Chunk& chunk,
                        double* norm_partials) {
   constexpr auto levels = static_cast<float>((1 << Bits) - 1);
-  const float* p = args.planes + tensor.plane_offset;
+  const float* p = planes + tensor.plane_offset;
   const float* n = p + Bits * tensor.numel;
   FloatLanes squares[Bits] = {};
   for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t index, int count) {
     FloatLanes scaled{};
-    for (int bit = 0; bit < Bits; ++bit) {
-      const FloatLanes positive = load_lanes<Full>(p + bit * tensor.numel + index, count);
-      const FloatLanes negative = load_lanes<Full>(n + bit * tensor.numel + index, count);
-      scaled += (positive - negative) * static_cast<float>(1 << (Bits - 1 - bit));
-      squares[bit] += positive * positive + negative * negative;
-    }
-    store_weights<Full>(tensor, args.weights, index, level_of(scaled, levels), scale, levels, count);
+    for (int bit = 0; bit < Bits; ++bit)
+      add_plane<Bits>(load_lanes<Full>(p + bit * tensor.numel + index, count),
+                      load_lanes<Full>(n + bit * tensor.numel + index, count), bit, scaled, squares[bit]);
+    store_weights<Full>(tensor, weights, index, level_of(scaled, levels), scale, levels, count);
   });
   for (int bit = 0; bit < Bits; ++bit) norm_partials[bit] = sum_of(squares[bit]);
 }
@@ -123,8 +134,19 @@ BSQ_LANES_INLINE FloatLanes momentum_step(FloatLanes gradient, FloatLanes value,
   return value - learning_rate * speed;
 }
 
+/// A plane of sixteen weights after the step, which is stored.
+template <bool Full>
+BSQ_LANES_INLINE FloatLanes step_plane(FloatLanes gradient, FloatLanes value, float* plane, float* velocity, int count,
+                                       float momentum, float learning_rate) {
+  const FloatLanes moved = momentum_step<Full>(gradient, value, velocity, count, momentum, learning_rate);
+  const FloatLanes clamped = at_most(at_least(moved, FloatLanes{}), broadcast(2.0F));
+  store_lanes<Full>(plane, clamped, count);
+  return clamped;
+}
+
 template <int Bits>
-double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float scale, const Chunk& chunk) {
+double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float scale, const Chunk& chunk,
+                  double* norm_partials) {
   constexpr auto levels = static_cast<float>((1 << Bits) - 1);
   const float* d_weights = args.d_weights + tensor.weight_offset;
   float* p = args.planes + tensor.plane_offset;
@@ -138,10 +160,12 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   const float learning_rate = args.inputs->learning_rate;
   const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
   FloatLanes d_scale{};
+  FloatLanes squares[Bits] = {};  // of the new planes
   for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t index, int count) {
     const FloatLanes d_weight = load_lanes<Full>(d_weights + index, count);
     const FloatLanes d_scaled = d_weight * (factors.to_u / levels);  // dL / d(u levels)
     FloatLanes scaled{};
+    FloatLanes next_scaled{};
     for (int bit = 0; bit < Bits; ++bit) {
       const std::int64_t at = bit * tensor.numel + index;
       const auto weight = static_cast<float>(1 << (Bits - 1 - bit));
@@ -149,15 +173,17 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
       const FloatLanes negative = load_lanes<Full>(n + at, count);
       scaled += (positive - negative) * weight;
       const FloatLanes slope = d_scaled * weight;
-      const FloatLanes new_p = momentum_step<Full>(slope + pull[bit] * positive, positive, p_momentum + at, count,
-                                                   args.rule.momentum, learning_rate);
-      const FloatLanes new_n = momentum_step<Full>(pull[bit] * negative - slope, negative, n_momentum + at, count,
-                                                   args.rule.momentum, learning_rate);
-      store_lanes<Full>(p + at, at_most(at_least(new_p, FloatLanes{}), broadcast(2.0F)), count);
-      store_lanes<Full>(n + at, at_most(at_least(new_n, FloatLanes{}), broadcast(2.0F)), count);
+      const FloatLanes new_p = step_plane<Full>(slope + pull[bit] * positive, positive, p + at, p_momentum + at, count,
+                                                args.rule.momentum, learning_rate);
+      const FloatLanes new_n = step_plane<Full>(pull[bit] * negative - slope, negative, n + at, n_momentum + at, count,
+                                                args.rule.momentum, learning_rate);
+      add_plane<Bits>(new_p, new_n, bit, next_scaled, squares[bit]);
     }
     d_scale += level_of(scaled, levels) / levels * d_weight;
+    if (tensor.storage != WeightStorage::values)  // those have to wait for their scale
+      store_weights<Full>(tensor, args.weights, index, level_of(next_scaled, levels), 0.0F, levels, count);
   });
+  for (int bit = 0; bit < Bits; ++bit) norm_partials[bit] = sum_of(squares[bit]);
   return sum_of(d_scale) * static_cast<double>(factors.to_true);
 }
 
@@ -170,10 +196,49 @@ void step_scale(const double* partials, std::int64_t chunks, const SgdRule& rule
   *scale -= learning_rate * *velocity;
 }
 
+/// From the chunks' squares, `kMaxBits` of them a chunk: the norms of all planes, and the units that the scales give.
+/// Returns the penalty.
+double finish_tensors(std::span<const PlaneTensor> tensors, const double* norm_partials, const float* scales,
+                      float* plane_norms, float* weight_units) {
+  double penalty = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const PlaneTensor& tensor = tensors.data()[i];
+    for (int bit = 0; bit < tensor.bits; ++bit) {
+      double squares = 0;
+      for (std::int64_t chunk = 0; chunk < chunks_of(tensor.numel); ++chunk)
+        squares += norm_partials[chunk * kMaxBits + bit];
+      const double norm = std::sqrt(static_cast<double>(kNormEpsilon) + squares);
+      plane_norms[tensor.first_plane + bit] = static_cast<float>(norm);
+      penalty += static_cast<double>(tensor.penalty_weight) * norm;
+    }
+    if (tensor.storage != WeightStorage::values)
+      weight_units[i] = scales[i] / static_cast<float>((1 << tensor.bits) - 1);
+    norm_partials += chunks_of(tensor.numel) * kMaxBits;
+  }
+  return penalty;
+}
+
+/// The tensors that step_chunk has not written on its way, since their scale is in every weight.
+void write_values(const PlanesStepArgs& args) {
+  for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
+    const PlaneTensor& tensor = args.tensors.host.data()[i];
+    if (tensor.storage != WeightStorage::values) continue;
+    const std::int64_t chunks = chunks_of(tensor.numel);
+#pragma omp parallel for schedule(static) if (chunks > 1)
+    for (std::int64_t index = 0; index < chunks; ++index) {
+      const Chunk chunk = chunk_of(tensor, static_cast<std::int64_t>(i), index);
+      double unused[kMaxBits];
+      dispatch_bits(tensor.bits, [&]<int Bits>() {
+        reconstruct_chunk<Bits>(tensor, args.planes, args.weights, args.scales[i], chunk, unused);
+      });
+    }
+  }
+}
+
 }  // namespace
 
 std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * kMaxBits * sizeof(double);
+  return static_cast<std::size_t>(total_chunks(tensors)) * (kMaxBits + 1) * sizeof(double);
 }
 
 std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
@@ -188,36 +253,25 @@ void weights_from_planes(const PlanesForwardArgs& args) {
     const Chunk chunk = find_chunk(args.tensors.host, index);
     const PlaneTensor& tensor = args.tensors.host.data()[chunk.tensor];
     dispatch_bits(tensor.bits, [&]<int Bits>() {
-      reconstruct_chunk<Bits>(args, tensor, args.scales[chunk.tensor], chunk, partials + index * kMaxBits);
+      reconstruct_chunk<Bits>(tensor, args.planes, args.weights, args.scales[chunk.tensor], chunk,
+                              partials + index * kMaxBits);
     });
   }
-  double penalty = 0;
-  for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
-    const PlaneTensor& tensor = args.tensors.host.data()[i];
-    for (int bit = 0; bit < tensor.bits; ++bit) {
-      double squares = 0;
-      for (std::int64_t chunk = 0; chunk < chunks_of(tensor.numel); ++chunk)
-        squares += partials[chunk * kMaxBits + bit];
-      const double norm = std::sqrt(static_cast<double>(kNormEpsilon) + squares);
-      args.plane_norms[tensor.first_plane + bit] = static_cast<float>(norm);
-      penalty += static_cast<double>(tensor.penalty_weight) * norm;
-    }
-    if (tensor.storage != WeightStorage::values)
-      args.weight_units[i] = args.scales[i] / static_cast<float>((1 << tensor.bits) - 1);
-    partials += chunks_of(tensor.numel) * kMaxBits;
-  }
-  if (args.metrics != nullptr) args.metrics[args.inputs->metrics_slot].penalty = penalty;
+  const double penalty = finish_tensors(args.tensors.host, partials, args.scales, args.plane_norms, args.weight_units);
+  if (args.penalty != nullptr) *args.penalty = penalty;
 }
 
 void planes_step(const PlanesStepArgs& args) {
-  auto* partials = static_cast<double*>(args.scratch);
   const std::int64_t chunks = total_chunks(args.tensors.host);
+  auto* norm_partials = static_cast<double*>(args.scratch);
+  double* partials = norm_partials + chunks * kMaxBits;  // of the scales' gradients
 #pragma omp parallel for schedule(static)
   for (std::int64_t index = 0; index < chunks; ++index) {
     const Chunk chunk = find_chunk(args.tensors.host, index);
     const PlaneTensor& tensor = args.tensors.host.data()[chunk.tensor];
     dispatch_bits(tensor.bits, [&]<int Bits>() {
-      partials[index] = step_chunk<Bits>(args, tensor, args.scales[chunk.tensor], chunk);
+      partials[index] =
+          step_chunk<Bits>(args, tensor, args.scales[chunk.tensor], chunk, norm_partials + index * kMaxBits);
     });
   }
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
@@ -225,6 +279,9 @@ void planes_step(const PlanesStepArgs& args) {
     step_scale(partials, count, args.rule, args.inputs->learning_rate, args.scales + i, args.scale_momentum + i);
     partials += count;
   }
+  if (args.metrics != nullptr) args.metrics[args.inputs->metrics_slot].penalty = *args.penalty;
+  *args.penalty = finish_tensors(args.tensors.host, norm_partials, args.scales, args.plane_norms, args.weight_units);
+  write_values(args);
 }
 
 void weights_from_fixed(const FixedForwardArgs& args) {
