@@ -20,7 +20,8 @@ Block& block() {
   return the_block;
 }
 
-void Block::begin_grid(const GridShape& shape, Order order, const std::function<void()>& thread) {
+void Block::begin_grid(const void* kernel, const GridShape& shape, Order order, const std::function<void()>& thread) {
+  if (observer_ != nullptr) observer_->begin_grid(kernel);
   blockDim = shape.block;
   gridDim = shape.grid;
   num_threads_ = static_cast<int>(shape.block.x * shape.block.y * shape.block.z);
@@ -94,6 +95,7 @@ void Block::run() {
   make_current(*first);
   switch_fiber(host_, *first->fiber);  // back when the last thread has exited
   current_ = nullptr;
+  if (observer_ != nullptr) observer_->end_block();
   const Unobserved unobserved;
   for (void* allocation : shared_allocations_) std::free(allocation);
   shared_allocations_.clear();
@@ -337,6 +339,7 @@ void* Block::allocate_shared(std::size_t size_bytes, std::size_t alignment) {
   }
   std::memset(data, 0xFF, size_bytes);
   shared_allocations_.push_back(data);
+  if (observer_ != nullptr) observer_->has_shared_memory(data, size_bytes);
   return data;
 }
 

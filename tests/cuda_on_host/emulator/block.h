@@ -21,7 +21,7 @@ constexpr std::size_t kMaxSharedBytes = 227 * 1024;  // compute capability 9.0
 class Block {
  public:
   /// Before the blocks of a launch: what they have in common.
-  void begin_grid(const GridShape& shape, Order order, const std::function<void()>& thread);
+  void begin_grid(const void* kernel, const GridShape& shape, Order order, const std::function<void()>& thread);
   /// Runs the block blockIdx to its end.
   void run();
   void end_grid();
@@ -30,7 +30,13 @@ class Block {
   std::uint64_t random();
   void seed(std::uint64_t seed) { random_state_ = seed * 0x9E3779B97F4A7C15ULL | 1; }
 
+  void set_observer(Observer* observer) { observer_ = observer; }
+
   int lane() const { return current_->lane; }
+  /// Of the thread that runs: its index in the block.
+  int thread() const { return static_cast<int>(current_ - threads_); }
+  /// How many barriers have opened, over all launches: threads between the same two of them see the same number.
+  unsigned barriers() const { return generation_; }
   int barrier(bool predicate, const char* operation, Site site);
   void rendezvous(unsigned mask, void* slot, const WarpOperation& operation, Site site);
   void fence();
@@ -95,6 +101,7 @@ class Block {
   int alive_ = 0;
   Thread* current_ = nullptr;
   const std::function<void()>* thread_function_ = nullptr;
+  Observer* observer_ = nullptr;
   Order order_ = Order::forward;
   std::uint64_t random_state_ = 1;
   std::uint64_t serial_ = 0;  // of the block, over all launches

@@ -43,7 +43,8 @@ namespace bsq::cuda {
 template <typename... Parameters>
 cudaError_t enqueue(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
                     std::type_identity_t<Parameters>... arguments) {
-  return cuda_on_host::enqueue_grid(stream, {grid, block, shared_bytes}, [=] { kernel(arguments...); });
+  return cuda_on_host::enqueue_grid(stream, reinterpret_cast<const void*>(kernel), {grid, block, shared_bytes},
+                                    [=] { kernel(arguments...); });
 }
 
 }  // namespace bsq::cuda
