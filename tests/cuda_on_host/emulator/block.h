@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace bsq::cuda_on_host {
@@ -40,6 +41,7 @@ class Block {
   int barrier(bool predicate, const char* operation, Site site);
   void rendezvous(unsigned mask, void* slot, const WarpOperation& operation, Site site);
   void fence();
+  void note_atomic(void* address);
   void* static_shared(SharedVariable& variable, std::size_t size_bytes, std::size_t alignment);
   void* dynamic_shared() const { return dynamic_shared_; }
   bool runs() const { return current_ != nullptr; }
@@ -77,6 +79,17 @@ class Block {
   struct Clocks {
     char barrier[2];
     char warp[kMaxWarps][kWarpSize][2];
+    char fence[kMaxThreads];  // of each thread: what came before its fences
+  };
+  /// What came before the fences of all threads between the same two barriers.
+  struct FencedPart {
+    unsigned barriers = 0;
+    std::unique_ptr<char> clock;
+  };
+  struct Atomic {
+    void* address = nullptr;
+    const Thread* thread = nullptr;
+    unsigned barriers = 0;
   };
 
   static void thread_loop();
@@ -128,7 +141,9 @@ class Block {
   Clocks* clocks_ = nullptr;  // fresh ones for every block
   char grid_begin_ = 0;
   char grid_end_ = 0;
-  char fence_ = 0;
+  std::vector<FencedPart> fenced_parts_;  // of this block
+  std::vector<Atomic> atomics_;           // of this block
+  void* blank_context_ = nullptr;         // has seen nothing of any kernel
 };
 
 Block& block();

@@ -100,6 +100,10 @@ void thread_fence() {
   block().fence();
 }
 
+void note_atomic(void* address) {
+  block().note_atomic(address);
+}
+
 void* static_shared(SharedVariable& variable, std::size_t size_bytes, std::size_t alignment) {
   return block().static_shared(variable, size_bytes, alignment);
 }

@@ -70,6 +70,8 @@ struct WarpOperation {
 void warp_rendezvous(unsigned mask, void* slot, const WarpOperation& operation, Site site);
 
 void thread_fence();
+/// An atomic on `address` follows.
+void note_atomic(void* address);
 
 /// A __shared__ variable: one of these for each, and its memory anew for every block, filled with 0xFF (a NaN).
 struct SharedVariable {
