@@ -19,6 +19,11 @@ __global__ void strided(int stride, int lanes, float* out) {
   if (static_cast<int>(threadIdx.x) < lanes) out[threadIdx.x] = static_cast<float>(numbers[threadIdx.x * stride]);
 }
 
+__global__ void strided_dynamic(int stride, float* out) {
+  BSQ_DYNAMIC_SHARED(float, words);
+  out[threadIdx.x] = words[static_cast<int>(threadIdx.x) * stride];
+}
+
 /// 16 bytes: as kernels read them, whole.
 template <typename Vector>
 __global__ void strided_vectors(int stride, float* out) {
@@ -89,6 +94,9 @@ void read_broadcast(float* out) {
 }
 void read_words(int stride, int lanes, float* out) {
   run(strided<float>, stride, lanes, out);
+}
+void read_dynamic_words(int stride, float* out) {
+  cuda::launch(strided_dynamic, 1, kLanes, kMostWords * sizeof(float), nullptr, stride, out);
 }
 void read_bytes(float* out) {
   run(strided<unsigned char>, 1, kLanes, out);

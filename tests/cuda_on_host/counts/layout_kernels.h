@@ -9,6 +9,8 @@ namespace bsq::test {
 void read_broadcast(float* out);
 /// Lane l of the first `lanes` word l * stride.
 void read_words(int stride, int lanes, float* out);
+/// Likewise from dynamic shared memory, all lanes.
+void read_dynamic_words(int stride, float* out);
 /// Lane l byte l, 2-byte number l.
 void read_bytes(float* out);
 void read_shorts(float* out);

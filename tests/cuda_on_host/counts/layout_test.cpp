@@ -2,6 +2,7 @@
 #include "tests/cuda_on_host/counts/access_counter.h"
 #include "tests/cuda_on_host/counts/layout_kernels.h"
 #include "tests/cuda_on_host/device_array.h"
+#include "tests/cuda_on_host/thread_orders.h"
 #include "tests/support/catch.h"
 
 namespace bsq::test {
@@ -35,6 +36,8 @@ TEST_CASE("words of a warp: one wavefront for every word that a bank has to give
   check(counted(read_words, 3, 32), 1, 1, 1);    // odd: every bank once
   check(counted(read_words, 32, 32), 1, 32, 1);  // bank 0 alone
   check(counted(read_words, 0, 32), 1, 1, 1);
+  check(counted(read_dynamic_words, 1), 1, 1, 1);
+  check(counted(read_dynamic_words, 16), 1, 16, 1);  // banks 0 and 16, sixteen of each
 }
 
 TEST_CASE("lanes that take no part cost nothing") {
@@ -95,6 +98,11 @@ TEST_CASE("values of a thread side by side take several times the wavefronts of 
   check(side_by_side, 336, 2056, 336);
   CHECK(side_by_side.wavefronts.ratio() > 6);
   CHECK(side_by_side.places.front().wavefronts.taken == 8 * 8 * 8);  // the first write, which wastes most
+
+  for (const cuda_on_host::Order order : {cuda_on_host::Order::reverse, cuda_on_host::Order::random}) {
+    const ScopedSchedule scope({order, 1});
+    check(counted(sum_side_by_side), 336, 2056, 336);
+  }
 }
 
 TEST_CASE("launches are counted by kernel, under its name") {
@@ -107,6 +115,7 @@ TEST_CASE("launches are counted by kernel, under its name") {
   REQUIRE(counts.kernels.size() == 2);
   CHECK(counts.kernels[0].name == "strided<double>");
   CHECK(counts.kernels[0].launches == 2);
+  CHECK(counts.kernels[0].wavefronts.taken == 2 + 4);
   CHECK(counts.kernels[0].nodes == 0);
   CHECK(counts.kernels[1].name == "broadcast");
   CHECK(counts.kernels[1].launches == 1);

@@ -82,8 +82,7 @@ struct Subject {
 
 const ResNetOptions kResNet20{.act_bits = 4};  // otherwise as it comes: configs/cifar10_resnet20.yaml
 
-TEST_CASE(
-    "a captured BSQ step of ResNet-20 in bf16 has few kernels, and none whose lanes wait for each other's banks") {
+TEST_CASE("a captured BSQ step of ResNet-20 in bf16 has few kernels, and none that waits for banks") {
   Subject subject(kResNet20, start_as_planes(), DType::bf16);
   const Counts counts = subject.count_step();
   check_wavefronts("BSQ step of ResNet-20, bf16", counts);
@@ -95,17 +94,17 @@ TEST_CASE(
   CHECK(counts.library_nodes >= 3 * 21);  // three convolutions or products a layer
 }
 
-TEST_CASE("so has evaluation of ResNet-20") {
+TEST_CASE("no kernel of an evaluation of ResNet-20 waits for banks") {
   Subject subject(kResNet20, start_as_planes(), DType::bf16);
   check_wavefronts("evaluation of ResNet-20, bf16", subject.count_evaluation());
 }
 
-TEST_CASE("so has a finetuning step of ResNet-20") {
+TEST_CASE("no kernel of a finetuning step of ResNet-20 waits for banks") {
   Subject subject(kResNet20, start_as_fixed(6), DType::bf16);
   check_wavefronts("finetuning step of ResNet-20, bf16", subject.count_step());
 }
 
-TEST_CASE("so have steps and evaluations with other channels, activations and types") {
+TEST_CASE("no kernel waits for banks with other channels, activations and types") {
   struct Row {
     int width;
     Activation activation;

@@ -7,7 +7,17 @@
 //   a thread runs until it reaches a barrier or a warp operation. No cooperative groups, clusters, TMA, wgmma, CUB.
 // - Nothing relies on the lanes of a warp moving together; full-mask operations only where every lane arrives.
 // - No #if __CUDA_ARCH__ around logic. Functions that host code calls are __host__ __device__ (only nvcc sees it).
-// What it cannot tell: speed, real weak memory, rounding of fused and approximate operations, __launch_bounds__.
+// What it can tell:
+// - barriers and warp operations that not all threads reach, shared memory that no block can have; in every build;
+// - accesses out of bounds or not aligned, by AddressSanitizer and UBSan;
+// - races, by ThreadSanitizer: between the threads of a block without a barrier or __syncwarp, and between blocks unless
+//   the first has a __threadfence and then an atomic, the second an atomic on the same address and then a __threadfence;
+//   barriers carry a fence or an atomic of one thread to the others of its block (Block::fence);
+// - how many kernels a piece of work launches, by name, and as nodes of a graph (emulator/launches.h);
+// - how many wavefronts the accesses to shared memory take, and the least that there could be (counts/).
+// What it cannot tell: speed, what global memory and its caches cost, registers, instructions that nvcc leaves out or
+// reads twice, real weak memory, rounding of fused and approximate operations, __launch_bounds__; nor the wavefronts of
+// lanes that come to one instruction in different rounds of a loop, which are taken to come together.
 #pragma once
 
 #include "tests/cuda_on_host/emulator/intrinsics.h"
