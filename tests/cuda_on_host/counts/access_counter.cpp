@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <map>
-#include <stdexcept>
 #include <unordered_map>
 #include <utility>
 
@@ -186,12 +185,6 @@ std::int64_t Counts::kernel_nodes() const {
   return nodes;
 }
 
-const CountedKernel& Counts::kernel(const std::string& name) const {
-  for (const CountedKernel& counted_kernel : kernels)
-    if (counted_kernel.name.starts_with(name)) return counted_kernel;
-  throw std::runtime_error("no kernel named " + name + " has run");
-}
-
 Counts count(const std::function<void()>& run) {
   Counter own;
   {
@@ -201,7 +194,7 @@ Counts count(const std::function<void()>& run) {
   Counts counts;
   for (const LaunchCount& launch : launch_counts()) {
     if (launch.kernel == nullptr) {
-      counts.library_nodes += launch.in_graphs;
+      counts.other_nodes += launch.in_graphs;
       continue;
     }
     const auto sums = own.by_kernel().find(launch.kernel);

@@ -36,17 +36,14 @@ struct CountedKernel {
 
 struct Counts {
   std::vector<CountedKernel> kernels;  // in the order of their first launch
-  std::int64_t library_nodes = 0;      // of graphs: work that is no kernel of cuda::launch()
+  std::int64_t other_nodes = 0;  // of graphs: what is no kernel of cuda::launch(), but a library's, a copy, a fill
   std::int64_t kernel_nodes() const;
-  /// The first whose name begins like this.
-  const CountedKernel& kernel(const std::string& name) const;
 };
 
 /// Of the kernels that `run` runs.
 Counts count(const std::function<void()>& run);
 
-// ---- called by instrumented code
-// -------------------------------------------------------------------------------------
+// ---- called by instrumented code ------------------------------------------------------------------------------------
 
 void note_access(const volatile void* address, std::size_t size_bytes, bool is_atomic, const void* instruction);
 

@@ -10,9 +10,9 @@
 // What it can tell:
 // - barriers and warp operations that not all threads reach, shared memory that no block can have; in every build;
 // - accesses out of bounds or not aligned, by AddressSanitizer and UBSan;
-// - races, by ThreadSanitizer: between the threads of a block without a barrier or __syncwarp, and between blocks unless
-//   the first has a __threadfence and then an atomic, the second an atomic on the same address and then a __threadfence;
-//   barriers carry a fence or an atomic of one thread to the others of its block (Block::fence);
+// - races, by ThreadSanitizer: within a block without a barrier or __syncwarp in between, and between blocks unless the
+//   first has a __threadfence and then an atomic, the second an atomic on the same address and then a __threadfence;
+//   __syncthreads, not __syncwarp, carries the fence or the atomic of one thread to the others of its block;
 // - how many kernels a piece of work launches, by name, and as nodes of a graph (emulator/launches.h);
 // - how many wavefronts the accesses to shared memory take, and the least that there could be (counts/).
 // What it cannot tell: speed, what global memory and its caches cost, registers, instructions that nvcc leaves out or

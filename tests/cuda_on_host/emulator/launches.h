@@ -24,8 +24,7 @@ void reset_launch_counts();
 /// The name of a kernel in its source, with its template arguments: "sum_moments<float, 4>".
 std::string name_of_kernel(const void* kernel);
 
-// ---- called by the runtime
-// --------------------------------------------------------------------------------------------
+// ---- called by the runtime ------------------------------------------------------------------------------------------
 
 void count_launch(const void* kernel);
 void count_call(const char* call);
