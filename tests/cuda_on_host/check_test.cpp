@@ -44,8 +44,9 @@ TEST_CASE("a launch that no device takes is refused, with what was asked for and
   const int line = __LINE__ + 1;
   const std::string message = message_of([] { cuda::launch(do_nothing, 5, 2048, 64, nullptr, nullptr, 1); });
   CHECK_THAT(message, Catch::Contains("check_test.cpp:" + std::to_string(line) + ": launch of "));
-  CHECK_THAT(message, Catch::Contains("grid (5, 1, 1), block (2048, 1, 1), 64 bytes of shared memory: "
-                                      "cudaErrorInvalidConfiguration (invalid configuration argument); "));
+  CHECK_THAT(message,
+             Catch::Contains("do_nothing(int*, double), grid (5, 1, 1), block (2048, 1, 1), 64 bytes of shared memory: "
+                             "cudaErrorInvalidConfiguration (invalid configuration argument); "));
 }
 
 }  // namespace

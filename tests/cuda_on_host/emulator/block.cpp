@@ -20,7 +20,8 @@ Block& block() {
   return the_block;
 }
 
-void Block::begin_grid(const GridShape& shape, Order order, const std::function<void()>& thread) {
+void Block::begin_grid(const void* kernel, const GridShape& shape, Order order, const std::function<void()>& thread) {
+  if (observer_ != nullptr) observer_->begin_grid(kernel);
   blockDim = shape.block;
   gridDim = shape.grid;
   num_threads_ = static_cast<int>(shape.block.x * shape.block.y * shape.block.z);
@@ -37,6 +38,8 @@ void Block::begin_grid(const GridShape& shape, Order order, const std::function<
   }
   host_ = fiber_of_this_thread();
   host_context_ = sanitizers::current_thread();
+  if (sanitizers::watches_threads() && blank_context_ == nullptr)
+    blank_context_ = sanitizers::make_thread("cuda fence");
   sanitizers::release(&grid_begin_);
 }
 
@@ -94,10 +97,13 @@ void Block::run() {
   make_current(*first);
   switch_fiber(host_, *first->fiber);  // back when the last thread has exited
   current_ = nullptr;
+  if (observer_ != nullptr) observer_->end_block();
   const Unobserved unobserved;
   for (void* allocation : shared_allocations_) std::free(allocation);
   shared_allocations_.clear();
   delete clocks_;
+  fenced_parts_.clear();
+  atomics_.clear();
 }
 
 /// What every fiber runs: one CUDA thread after another, as long as there are any that have not begun. A thread that
@@ -292,10 +298,44 @@ void Block::on_exit(Thread& thread) {
   }
 }
 
-/// As __threadfence(): orders this thread's accesses against those of other threads that fence, in any block.
+// ---- fences and atomics ---------------------------------------------------------------------------------------------
+
+// One block's writes are there for another's reads where the first has a fence behind them and then an atomic, the
+// second an atomic on the same address and then a fence. Barriers carry either: the fence may be another thread's that
+// has come to a barrier in between.
+
+/// As __threadfence().
 void Block::fence() {
-  sanitizers::acquire(&fence_);
-  sanitizers::release(&fence_);
+  if (!sanitizers::watches_threads()) return;
+  const unsigned now = generation_;
+  for (const Atomic& atomic : atomics_)
+    if (atomic.thread == current_ || atomic.barriers != now) sanitizers::acquire(atomic.address);
+  if (fenced_parts_.empty() || fenced_parts_.back().barriers != now) {
+    const Unobserved unobserved;
+    fenced_parts_.push_back({now, std::make_unique<char>()});
+  }
+  sanitizers::release(fenced_parts_.back().clock.get());
+  sanitizers::release(&clocks_->fence[thread()]);
+}
+
+/// What lies behind the fences but before the atomic is not given away with it: not the thread that runs leaves its
+/// clock at the address, but another, which has seen no more than was fenced.
+void Block::note_atomic(void* address) {
+  if (!sanitizers::watches_threads()) return;
+  {
+    const Unobserved unobserved;
+    atomics_.push_back({address, current_, generation_});
+  }
+  if (fenced_parts_.empty()) return;
+  sanitizers::become_thread(blank_context_);
+  void* messenger = sanitizers::make_thread("cuda fence");
+  sanitizers::become_thread(messenger);
+  sanitizers::acquire(&clocks_->fence[thread()]);
+  for (const FencedPart& part : fenced_parts_)
+    if (part.barriers != generation_) sanitizers::acquire(part.clock.get());
+  sanitizers::release(address);
+  sanitizers::become_thread(current_->context);
+  sanitizers::destroy_thread(messenger);
 }
 
 void Block::report_deadlock() const {
@@ -337,6 +377,7 @@ void* Block::allocate_shared(std::size_t size_bytes, std::size_t alignment) {
   }
   std::memset(data, 0xFF, size_bytes);
   shared_allocations_.push_back(data);
+  if (observer_ != nullptr) observer_->has_shared_memory(data, size_bytes);
   return data;
 }
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace bsq::cuda_on_host {
@@ -21,7 +22,7 @@ constexpr std::size_t kMaxSharedBytes = 227 * 1024;  // compute capability 9.0
 class Block {
  public:
   /// Before the blocks of a launch: what they have in common.
-  void begin_grid(const GridShape& shape, Order order, const std::function<void()>& thread);
+  void begin_grid(const void* kernel, const GridShape& shape, Order order, const std::function<void()>& thread);
   /// Runs the block blockIdx to its end.
   void run();
   void end_grid();
@@ -30,10 +31,17 @@ class Block {
   std::uint64_t random();
   void seed(std::uint64_t seed) { random_state_ = seed * 0x9E3779B97F4A7C15ULL | 1; }
 
+  void set_observer(Observer* observer) { observer_ = observer; }
+
   int lane() const { return current_->lane; }
+  /// Of the thread that runs: its index in the block.
+  int thread() const { return static_cast<int>(current_ - threads_); }
+  /// How many barriers have opened, over all launches: threads between the same two of them see the same number.
+  unsigned barriers() const { return generation_; }
   int barrier(bool predicate, const char* operation, Site site);
   void rendezvous(unsigned mask, void* slot, const WarpOperation& operation, Site site);
   void fence();
+  void note_atomic(void* address);
   void* static_shared(SharedVariable& variable, std::size_t size_bytes, std::size_t alignment);
   void* dynamic_shared() const { return dynamic_shared_; }
   bool runs() const { return current_ != nullptr; }
@@ -71,6 +79,17 @@ class Block {
   struct Clocks {
     char barrier[2];
     char warp[kMaxWarps][kWarpSize][2];
+    char fence[kMaxThreads];  // of each thread: what came before its fences
+  };
+  /// What came before the fences of all threads between the same two barriers.
+  struct FencedPart {
+    unsigned barriers = 0;
+    std::unique_ptr<char> clock;
+  };
+  struct Atomic {
+    void* address = nullptr;
+    const Thread* thread = nullptr;
+    unsigned barriers = 0;
   };
 
   static void thread_loop();
@@ -95,6 +114,7 @@ class Block {
   int alive_ = 0;
   Thread* current_ = nullptr;
   const std::function<void()>* thread_function_ = nullptr;
+  Observer* observer_ = nullptr;
   Order order_ = Order::forward;
   std::uint64_t random_state_ = 1;
   std::uint64_t serial_ = 0;  // of the block, over all launches
@@ -121,7 +141,9 @@ class Block {
   Clocks* clocks_ = nullptr;  // fresh ones for every block
   char grid_begin_ = 0;
   char grid_end_ = 0;
-  char fence_ = 0;
+  std::vector<FencedPart> fenced_parts_;  // of this block
+  std::vector<Atomic> atomics_;           // of this block
+  void* blank_context_ = nullptr;         // has seen nothing of any kernel
 };
 
 Block& block();

@@ -7,7 +7,17 @@
 //   a thread runs until it reaches a barrier or a warp operation. No cooperative groups, clusters, TMA, wgmma, CUB.
 // - Nothing relies on the lanes of a warp moving together; full-mask operations only where every lane arrives.
 // - No #if __CUDA_ARCH__ around logic. Functions that host code calls are __host__ __device__ (only nvcc sees it).
-// What it cannot tell: speed, real weak memory, rounding of fused and approximate operations, __launch_bounds__.
+// What it can tell:
+// - barriers and warp operations that not all threads reach, shared memory that no block can have; in every build;
+// - accesses out of bounds or not aligned, by AddressSanitizer and UBSan;
+// - races, by ThreadSanitizer: within a block without a barrier or __syncwarp in between, and between blocks unless the
+//   first has a __threadfence and then an atomic, the second an atomic on the same address and then a __threadfence;
+//   __syncthreads, not __syncwarp, carries the fence or the atomic of one thread to the others of its block;
+// - how many kernels a piece of work launches, by name, and as nodes of a graph (emulator/launches.h);
+// - how many wavefronts the accesses to shared memory take, and the least that there could be (counts/).
+// What it cannot tell: speed, what global memory and its caches cost, registers, instructions that nvcc leaves out or
+// reads twice, real weak memory, rounding of fused and approximate operations, __launch_bounds__; nor the wavefronts of
+// lanes that come to one instruction in different rounds of a loop, which are taken to come together.
 #pragma once
 
 #include "tests/cuda_on_host/emulator/intrinsics.h"
@@ -43,7 +53,8 @@ namespace bsq::cuda {
 template <typename... Parameters>
 cudaError_t enqueue(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
                     std::type_identity_t<Parameters>... arguments) {
-  return cuda_on_host::enqueue_grid(stream, {grid, block, shared_bytes}, [=] { kernel(arguments...); });
+  return cuda_on_host::enqueue_grid(stream, reinterpret_cast<const void*>(kernel), {grid, block, shared_bytes},
+                                    [=] { kernel(arguments...); });
 }
 
 }  // namespace bsq::cuda

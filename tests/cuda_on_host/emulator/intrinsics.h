@@ -3,6 +3,8 @@
 // There are no atomics on floats, on purpose: their sums depend on the order of the threads.
 #pragma once
 
+#include "tests/cuda_on_host/emulator/scheduler.h"
+
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -11,9 +13,10 @@
 
 namespace bsq::cuda_on_host {
 
-/// Relaxed, as on the device: an atomic orders nothing but itself.
+/// Relaxed, as on the device: an atomic orders nothing but itself, unless there are fences.
 template <std::integral T, typename Update>
 T update_atomically(T* address, Update update) {
+  note_atomic(address);
   const std::atomic_ref<T> value(*address);
   T before = value.load(std::memory_order_relaxed);
   while (!value.compare_exchange_weak(before, update(before), std::memory_order_relaxed)) {

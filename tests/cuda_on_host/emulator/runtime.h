@@ -13,7 +13,7 @@ namespace bsq::cuda_on_host {
 
 /// Runs `work`, or records it where `stream` is being captured, for `call`.
 cudaError_t enqueue(const char* call, cudaStream_t stream, std::function<void()> work);
-cudaError_t enqueue_grid(cudaStream_t stream, const GridShape& shape, std::function<void()> thread);
+cudaError_t enqueue_grid(cudaStream_t stream, const void* kernel, const GridShape& shape, std::function<void()> thread);
 
 /// What every call of the runtime returns through: an error stays for cudaGetLastError().
 cudaError_t remember(cudaError_t status);

@@ -88,12 +88,6 @@ const char* cudaGetErrorString(cudaError_t status) {
   return text_of(status).text;
 }
 
-/// Kernels are functions of the program without names of their own.
-cudaError_t cudaFuncGetName(const char** name, const void* /*function*/) {
-  *name = nullptr;
-  return remember(cudaErrorInvalidDeviceFunction);
-}
-
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 0;
   if (const cudaError_t refused = refuse("cudaGetDeviceCount")) return refused;

@@ -5,6 +5,7 @@
 // and must be waited for before its end. A graph is what was enqueued, as closures, and what each had to wait for; of
 // the orders that this leaves open, tests choose one that is bad for a program that forgets to wait
 // (emulator/device.h).
+#include "tests/cuda_on_host/emulator/launches.h"
 #include "tests/cuda_on_host/emulator/runtime.h"
 
 #include <algorithm>
@@ -96,16 +97,8 @@ std::vector<std::function<void()>> in_order(const std::vector<Node>& nodes, bool
   return order;
 }
 
-}  // namespace
-
-cudaError_t refuse_while_capturing(const char* call) {
-  if (const cudaError_t refused = refuse(call)) return refused;
-  const std::lock_guard lock(capture_mutex);
-  if (current == nullptr) return cudaSuccess;
-  return lose_capture(cudaErrorStreamCaptureUnsupported);
-}
-
-cudaError_t enqueue(const char* call, cudaStream_t stream, std::function<void()> work) {
+/// Without counting it.
+cudaError_t enqueue_work(const char* call, cudaStream_t stream, std::function<void()> work) {
   if (const cudaError_t refused = refuse(call)) return refused;
   {
     const std::lock_guard lock(capture_mutex);
@@ -121,10 +114,28 @@ cudaError_t enqueue(const char* call, cudaStream_t stream, std::function<void()>
   return cudaSuccess;
 }
 
-cudaError_t enqueue_grid(cudaStream_t stream, const GridShape& shape, std::function<void()> thread) {
+}  // namespace
+
+cudaError_t refuse_while_capturing(const char* call) {
+  if (const cudaError_t refused = refuse(call)) return refused;
+  const std::lock_guard lock(capture_mutex);
+  if (current == nullptr) return cudaSuccess;
+  return lose_capture(cudaErrorStreamCaptureUnsupported);
+}
+
+cudaError_t enqueue(const char* call, cudaStream_t stream, std::function<void()> work) {
+  return enqueue_work(call, stream, [call, work = std::move(work)] {
+    count_call(call);
+    work();
+  });
+}
+
+cudaError_t enqueue_grid(cudaStream_t stream, const void* kernel, const GridShape& shape,
+                         std::function<void()> thread) {
   if (const cudaError_t refused = check_shape(shape)) return remember(refused);
-  return enqueue("cudaLaunchKernelExC", stream, [shape, thread = std::move(thread)] {
-    if (error_of_lost_device() == cudaSuccess && next_grid_is_good()) run_grid(shape, thread);
+  return enqueue_work("cudaLaunchKernelExC", stream, [kernel, shape, thread = std::move(thread)] {
+    count_launch(kernel);
+    if (error_of_lost_device() == cudaSuccess && next_grid_is_good()) run_grid(kernel, shape, thread);
   });
 }
 
@@ -246,6 +257,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   return enqueue("cudaGraphLaunch", stream, [executable] {
+    const NodesRun nodes_run;
     for (const auto& step : executable->work) step();
   });
 }

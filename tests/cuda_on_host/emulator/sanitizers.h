@@ -14,6 +14,7 @@ extern "C" {
                                                    std::size_t* stack_bytes);
 [[gnu::weak]] void* __tsan_get_current_fiber();
 [[gnu::weak]] void* __tsan_create_fiber(unsigned flags);
+[[gnu::weak]] void __tsan_destroy_fiber(void* fiber);
 [[gnu::weak]] void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 [[gnu::weak]] void __tsan_set_fiber_name(void* fiber, const char* name);
 [[gnu::weak]] void __tsan_acquire(void* address);
@@ -39,7 +40,7 @@ inline void release(void* address) {
   if (__tsan_release) __tsan_release(address);
 }
 
-/// Of whoever runs now.
+/// Of whoever runs now. A new one has seen what its maker has.
 inline void* current_thread() {
   return __tsan_get_current_fiber ? __tsan_get_current_fiber() : nullptr;
 }
@@ -47,6 +48,10 @@ inline void* make_thread(const char* name) {
   void* thread = __tsan_create_fiber(0);
   __tsan_set_fiber_name(thread, name);
   return thread;
+}
+/// Not the one that runs.
+inline void destroy_thread(void* thread) {
+  __tsan_destroy_fiber(thread);
 }
 inline void become_thread(void* thread) {
   constexpr unsigned no_ordering = 1;

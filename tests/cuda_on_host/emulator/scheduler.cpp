@@ -56,12 +56,16 @@ cudaError_t check_shape(const GridShape& shape) {
   return block_fits && grid_fits && shape.shared_bytes <= kMaxSharedBytes ? cudaSuccess : cudaErrorInvalidConfiguration;
 }
 
-void run_grid(const GridShape& shape, const std::function<void()>& thread) {
+void set_observer(Observer* observer) {
+  block().set_observer(observer);
+}
+
+void run_grid(const void* kernel, const GridShape& shape, const std::function<void()>& thread) {
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   Block& the_block = block();
   const Order order = schedule().order;
-  the_block.begin_grid(shape, order, thread);
+  the_block.begin_grid(kernel, shape, order, thread);
 
   const std::uint64_t blocks = volume(shape.grid);
   std::vector<std::uint64_t> shuffled;  // empty: forward or reverse
@@ -94,6 +98,10 @@ void warp_rendezvous(unsigned mask, void* slot, const WarpOperation& operation, 
 
 void thread_fence() {
   block().fence();
+}
+
+void note_atomic(void* address) {
+  block().note_atomic(address);
 }
 
 void* static_shared(SharedVariable& variable, std::size_t size_bytes, std::size_t alignment) {

@@ -29,9 +29,21 @@ struct GridShape {
 };
 /// cudaErrorInvalidConfiguration for a shape that no device takes.
 cudaError_t check_shape(const GridShape& shape);
-/// Runs `thread` once for every thread of a grid that check_shape found good. Launches from several host threads run
-/// one after another.
-void run_grid(const GridShape& shape, const std::function<void()>& thread);
+/// Runs `thread`, which calls `kernel`, once for every thread of a grid that check_shape found good. Launches from
+/// several host threads run one after another.
+void run_grid(const void* kernel, const GridShape& shape, const std::function<void()>& thread);
+
+/// Is told what runs, for programs that count what it would cost. block() answers for the thread that runs.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void begin_grid(const void* kernel) = 0;
+  /// Of the running block, until its end.
+  virtual void has_shared_memory(const void* data, std::size_t size_bytes) = 0;
+  virtual void end_block() = 0;
+};
+/// Null: nobody. Not while a grid runs.
+void set_observer(Observer* observer);
 
 /// Where in a kernel's source a thread waits. As a default argument, here() is the place of the call.
 struct Site {
@@ -58,6 +70,8 @@ struct WarpOperation {
 void warp_rendezvous(unsigned mask, void* slot, const WarpOperation& operation, Site site);
 
 void thread_fence();
+/// An atomic on `address` follows.
+void note_atomic(void* address);
 
 /// A __shared__ variable: one of these for each, and its memory anew for every block, filled with 0xFF (a NaN).
 struct SharedVariable {

@@ -20,6 +20,9 @@ struct Mistake {
 std::vector<Mistake> execution_mistakes();
 /// Missing order between threads: reported by ThreadSanitizer, whatever the order in which the threads happen to run.
 std::vector<Mistake> ordering_mistakes();
+/// Of the last block of a grid, which finishes what all have begun: reported by ThreadSanitizer, but for a counter that
+/// is not reset, which the second of two launches shows.
+std::vector<Mistake> last_block_mistakes();
 /// Accesses outside of what was allocated or aligned: reported by AddressSanitizer or UBSan.
 std::vector<Mistake> memory_mistakes();
 
