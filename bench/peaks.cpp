@@ -38,7 +38,7 @@ Peaks measure_peaks(const std::vector<Type>& types, double seconds) {
   Peaks peaks;
   Backend& backend = *types.front().backend;
   Stopwatch stopwatch(backend, seconds);
-  for (const double footprint : {4.0, 32.0, 256.0}) {
+  for (const double footprint : {1.0, 8.0, 32.0, 256.0}) {
     const double bytes = footprint * (1 << 20);
     const auto numel = static_cast<std::int64_t>(bytes / kSgdFootprint);
     peaks.bandwidths.push_back(

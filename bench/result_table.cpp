@@ -22,6 +22,7 @@ struct Candidate {
 };
 
 const std::string kNothing = "-";
+constexpr int kNameWidth = 24;  // at least, so that tables below each other are alike
 
 /// Three digits and a prefix: 1.23 m.
 std::string with_prefix(double value) {
@@ -126,7 +127,8 @@ std::vector<Candidate> candidates(const Report& report, const std::string& opera
   Columns columns;
   const bool steps = operation == "step";
   columns.add(
-      operation.c_str(), Columns::kAlways, [](const Result& r) { return "  " + r.shape; }, Align::left);
+      fmt::format("{:<{}}", operation, kNameWidth), Columns::kAlways, [](const Result& r) { return "  " + r.shape; },
+      Align::left);
   columns.add(
       "type", Columns::kAlways, [](const Result& r) { return r.type; }, Align::left);
   add_timing(columns, report, options, &Result::warm, steps ? "time" : "warm", 9);

@@ -74,7 +74,8 @@ Bound Floors::bound() const {
 }
 
 std::optional<Floors> floors_of(const Cost& cost, const std::string& type, const Peaks& peaks, bool cold) {
-  const std::optional<double> bytes_per_s = cold ? peaks.memory_bytes_per_s() : peaks.bytes_per_s(cost.bytes);
+  const double footprint_bytes = cost.footprint_bytes > 0 ? cost.footprint_bytes : cost.bytes;
+  const std::optional<double> bytes_per_s = cold ? peaks.memory_bytes_per_s() : peaks.bytes_per_s(footprint_bytes);
   const std::optional<double> flops_per_s = peaks.flops(type);
   if (!bytes_per_s || (cost.flops > 0 && !flops_per_s)) return std::nullopt;
   return Floors{cost.bytes / *bytes_per_s, cost.flops > 0 ? cost.flops / *flops_per_s : 0, cost.calls * peaks.call_s};

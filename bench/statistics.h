@@ -40,6 +40,7 @@ struct Cost {
   double flops = 0;
   double items = 0;  // 0: images of the batch
   double calls = 1;  // of the device: kernels that follow each other
+  double footprint_bytes = 0;  // of its arguments; 0: `bytes`, each is read or written once
 };
 
 /// What this machine can do, as measured. Nothing measured: nothing known.

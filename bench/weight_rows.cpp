@@ -38,7 +38,10 @@ void add_planes(RowList& list, const cases::PlaneCase& c, const Type& type) {
   });
   // planes and momentum in and out, dW in; an element: gradient 2, decay 2, momentum 2, step 2, clamp 2; a weight: q
   // dW
-  const Cost step{16 * planes + 4 * weights, 10 * planes + 10 * weights, weights};
+  const Cost step{.bytes = 16 * planes + 4 * weights,
+                  .flops = 10 * planes + 10 * weights,
+                  .items = weights,
+                  .footprint_bytes = 8 * planes + 4 * weights};
   list.add("planes_step", c.name, type, c.layers, step, [=, &backend](Arguments& a) {
     return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
             momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
@@ -60,19 +63,22 @@ void add_fixed(RowList& list, const cases::FixedCase& c, const Type& type) {
   list.add("weights_from_fixed", c.name, type, 0, {(4 + real(stored_bytes(c.storage))) * weights, 6 * weights, weights},
            [=, &backend](Arguments& a) {
              return [=, &backend, device = a.array(host), u = a.uniform(c.arena_size()),
-                     scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.arena_size())] {
-               backend.weights_from_fixed({{host, device}, u, scales, weights});
+                     scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.arena_size()),
+                     units = a.uniform(std::ssize(host))] {
+               backend.weights_from_fixed({{host, device}, u, scales, weights, units});
              };
            });
   // u and momentum in and out, dW in; gradient 1, decay 2, momentum 2, step 2, clamp 2, q dW 7
-  list.add("fixed_step", c.name, type, 0, {20 * weights, 16 * weights, weights}, [=, &backend](Arguments& a) {
-    return [=, &backend, device = a.array(host), dw = a.uniform(c.arena_size()), u = a.uniform(c.arena_size()),
-            momentum = a.uniform(c.arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
-            scale_momentum = a.uniform(std::ssize(host)), inputs = a.step_inputs(),
-            scratch = a.scratch(backend.fixed_scratch_bytes({host, nullptr}))] {
-      backend.fixed_step({{host, device}, c.rule, inputs, dw, u, momentum, scales, scale_momentum, scratch});
-    };
-  });
+  list.add("fixed_step", c.name, type, 0,
+           {.bytes = 20 * weights, .flops = 16 * weights, .items = weights, .footprint_bytes = 12 * weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), dw = a.uniform(c.arena_size()), u = a.uniform(c.arena_size()),
+                     momentum = a.uniform(c.arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
+                     scale_momentum = a.uniform(std::ssize(host)), inputs = a.step_inputs(),
+                     scratch = a.scratch(backend.fixed_scratch_bytes({host, nullptr}))] {
+               backend.fixed_step({{host, device}, c.rule, inputs, dw, u, momentum, scales, scale_momentum, scratch});
+             };
+           });
 }
 
 /// One small filter, the weights of ResNet-20, one large filter.
@@ -115,10 +121,11 @@ void add_fixed_and_plain(RowList& list) {
   for (const cases::SgdCase& c : cases::sgd_cases()) {
     if (c.layers == 0) continue;
     const double n = real(c.numel);  // float training, not BSQ training; decay 2, momentum 2, step 2
-    list.add("sgd_step", c.name, type, 0, {20 * n, 6 * n, n}, [=, &backend](Arguments& a) {
-      return [=, &backend, inputs = a.step_inputs(), g = a.uniform(c.numel), x = a.uniform(c.numel),
-              v = a.uniform(c.numel)] { backend.sgd_step(c.numel, c.rule, inputs, g, x, v); };
-    });
+    list.add("sgd_step", c.name, type, 0, {.bytes = 20 * n, .flops = 6 * n, .items = n, .footprint_bytes = 12 * n},
+             [=, &backend](Arguments& a) {
+               return [=, &backend, inputs = a.step_inputs(), g = a.uniform(c.numel), x = a.uniform(c.numel),
+                       v = a.uniform(c.numel)] { backend.sgd_step(c.numel, c.rule, inputs, g, x, v); };
+             });
     list.add("round_to_bf16", c.name, type, 0, {6 * n, n, n}, [=, &backend](Arguments& a) {
       return [=, &backend, x = a.uniform(c.numel), y = a.scratch(static_cast<std::size_t>(2 * c.numel))] {
         backend.round_to_bf16(c.numel, x, y);

@@ -75,10 +75,10 @@ TEST_CASE("a table shows time, spread, share and bound of warm and of cold calls
   const Report shown = report();
   const std::vector<std::string> lines = lines_of(table_of(shown, shown.results, {.columns = 100}));
   REQUIRE(lines.size() == 4);
-  CHECK(lines[0] == "conv2d_backward_weight  type     warm  +-  peak     cold  +-  peak     B/s  FLOP/s  bound by");
-  CHECK(lines[2] == "  stage2 3x3 strided    fp32  6.00 ms  2%   50%  8.00 ms  2%   38%  1.67 G   100 G  arithmetic");
+  CHECK(lines[0] == "conv2d_backward_weight    type     warm  +-  peak     cold  +-  peak     B/s  FLOP/s  bound by");
+  CHECK(lines[2] == "  stage2 3x3 strided      fp32  6.00 ms  2%   50%  8.00 ms  2%   38%  1.67 G   100 G  arithmetic");
   // no product of bf16 was measured
-  CHECK(lines[3] == "  stage2 3x3 strided    bf16  6.00 ms  2%     -  8.00 ms  2%     -  1.67 G   100 G  -");
+  CHECK(lines[3] == "  stage2 3x3 strided      bf16  6.00 ms  2%     -  8.00 ms  2%     -  1.67 G   100 G  -");
 }
 
 TEST_CASE("a narrow terminal gets fewer columns, the names last") {

@@ -64,6 +64,9 @@ TEST_CASE("what fits into a cache is held against the cache, all else against me
   CHECK(peaks().bytes_per_s(5e7) == 100);
   CHECK(peaks().bytes_per_s(1e9) == 100);
   CHECK(peaks().memory_bytes_per_s() == 100);
+  CHECK(floors_of({.bytes = 2e7}, "fp32", peaks(), false)->memory_s == 2e5);
+  CHECK(floors_of({.bytes = 2e7, .footprint_bytes = 1e7}, "fp32", peaks(), false)->memory_s ==
+        4e4);  // read and written
 }
 
 TEST_CASE("a call is bound by what takes it longest") {

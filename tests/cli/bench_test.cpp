@@ -41,7 +41,7 @@ TEST_CASE("a small benchmark measures peaks, fits its table into 100 columns and
   CHECK(file.at("batch") == 16);
   CHECK_THAT(std::string(file.at("place")), Catch::StartsWith("cpu, "));
   CHECK(file.at("peaks").at("flops_per_s").at("fp32") > 1e8);
-  CHECK(file.at("peaks").at("bandwidths").size() == 3);
+  CHECK(file.at("peaks").at("bandwidths").size() == 4);
   REQUIRE(file.at("rows").size() == 2);
   for (const json& row : file.at("rows")) {
     CHECK(row.at("calls_per_step") == 1);
@@ -127,6 +127,22 @@ TEST_CASE("every row of bench has a name of its own, and --list measures none") 
   for (const char* name : {"conv2d_backward_data +=/stage1 3x3/fp32", "planes_step/268,346 weights, 1 bit/fp32",
                            "step/finetune, ResNet-20, 8 bits/fp32", "norm_act_forward/7x7 2048 second/fp32"})
     CHECK(std::count(names.begin(), names.end(), name) == 1);
+}
+
+TEST_CASE("the sweep over planes has every width, and the passes over fixed-point weights") {
+  if (is_missing()) return;
+  const Workspace here;
+  here.must({"bench", "planes", "/2,304 weights", "--device", "cpu", "--seconds", "0", "--cache", "warm", "--json",
+             "p.json", "--precision", "fp32"});
+  std::map<std::string, int> rows;
+  const json file = json_of(here / "p.json");
+  for (const json& row : file.at("rows")) {
+    CHECK(row.contains("warm"));
+    ++rows[row.at("operation")];
+  }
+  const std::map<std::string, int> expected = {
+      {"weights_from_planes", 8}, {"planes_step", 8}, {"weights_from_fixed", 1}, {"fixed_step", 1}};
+  CHECK(rows == expected);
 }
 
 TEST_CASE("steps are timed beside the float step") {
