@@ -136,7 +136,7 @@ void add_convolutions(RowList& list, bool large) {
     c.batch = list.batch();
     for (const Type& type : list.types()) {
       add_forward(list, c, type);
-      if (c.input_gradients() > c.added_gradients) add_backward_data(list, c, type, GradMode::overwrite);
+      if (c.input_gradients() > 0) add_backward_data(list, c, type, GradMode::overwrite);
       if (c.added_gradients > 0) add_backward_data(list, c, type, GradMode::accumulate);
       add_backward_weight(list, c, type);
     }

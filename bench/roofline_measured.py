@@ -14,7 +14,7 @@ GROUPS = {
     "planes": ("weights_from_planes", "planes_step"), "augment": ("augment",), "conv forward": ("conv2d_forward",),
     "norm_act forward": ("norm_act_forward",), "norm_act backward": ("norm_act_backward",),
     "head": ("average_pool_forward", "average_pool_backward", "linear_forward", "linear_backward", "softmax_cross_entropy"),
-    "conv backward weight": ("conv2d_backward_weight",), "conv backward data": ("conv2d_backward_data", "conv2d_backward_data +="),
+    "conv backward weight": ("conv2d_backward_weight",), "conv backward data": ("conv2d_backward_data",),
 }
 HAVE_TYPES = ("augment", "conv2d", "norm_act", "average_pool")  # the others are float32 in every precision
 
@@ -27,13 +27,21 @@ def steps_us(path):
 
 
 def groups_us(path):
-    sums = {}
+    rows = {}
     for row in json.loads(path.read_text())["rows"]:
         if row["operation"].startswith(HAVE_TYPES) and row["type"] != "bf16" or row["type"] == "tf32" or "warm" not in row:
             continue
+        rows[row["operation"], row["shape"]] = row["calls_per_step"], 1e6 * row["warm"]["median_s"]
+    sums = {}
+    for (operation, shape), (calls, us) in rows.items():
+        if operation.endswith(" +="):  # the gradient, and the pass that adds it to another one
+            operation = operation[:-3]
+            alone = rows[operation, shape][1]
+            sums["add"] = sums.get("add", 0) + calls * (us - alone)
+            us = alone
         for group, operations in GROUPS.items():
-            if row["operation"] in operations:
-                sums[group] = sums.get(group, 0) + 1e6 * row["calls_per_step"] * row["warm"]["median_s"]
+            if operation in operations:
+                sums[group] = sums.get(group, 0) + calls * us
     return sums
 
 
