@@ -38,8 +38,8 @@ Change change_between(const Timing& before, const Timing& now);
 struct Cost {
   double bytes = 0;
   double flops = 0;
-  double items = 0;  // 0: images of the batch
-  double calls = 1;  // of the device: kernels that follow each other
+  double items = 0;            // 0: images of the batch
+  double calls = 1;            // of the device: kernels that follow each other
   double footprint_bytes = 0;  // of its arguments; 0: `bytes`, each is read or written once
 };
 
