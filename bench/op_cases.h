@@ -25,7 +25,10 @@ struct ConvCase {
   int kernel = 3;
   int stride = 1;
   int padding = 1;
+  int added_gradients = 0;  // of `layers`, how often the gradient of the input is added to the shortcut's
 
+  /// How often the gradient of the input is wanted: nobody needs that of the image.
+  int input_gradients() const { return name == "stem" ? 0 : layers; }
   ConvGeometry geometry(DType dtype) const {
     return {batch, height, width, in_channels, out_channels, kernel, stride, padding, dtype};
   }
@@ -34,11 +37,11 @@ struct ConvCase {
 inline std::vector<ConvCase> conv_cases() {
   return {
       {"stem", 1, 2, 32, 32, 3, 16, 3, 1, 1},
-      {"stage1 3x3", 6, 2, 32, 32, 16, 16, 3, 1, 1},
-      {"stage2 3x3 strided", 1, 2, 32, 32, 16, 32, 3, 2, 1},
-      {"stage2 3x3", 5, 2, 16, 16, 32, 32, 3, 1, 1},
-      {"stage3 3x3 strided", 1, 2, 16, 16, 32, 64, 3, 2, 1},
-      {"stage3 3x3", 5, 2, 8, 8, 64, 64, 3, 1, 1},
+      {"stage1 3x3", 6, 2, 32, 32, 16, 16, 3, 1, 1, 3},
+      {"stage2 3x3 strided", 1, 2, 32, 32, 16, 32, 3, 2, 1, 1},
+      {"stage2 3x3", 5, 2, 16, 16, 32, 32, 3, 1, 1, 2},
+      {"stage3 3x3 strided", 1, 2, 16, 16, 32, 64, 3, 2, 1, 1},
+      {"stage3 3x3", 5, 2, 8, 8, 64, 64, 3, 1, 1, 2},
       {"stage2 shortcut", 1, 2, 32, 32, 16, 32, 1, 2, 0},
       {"stage3 shortcut", 1, 2, 16, 16, 32, 64, 1, 2, 0},
       {"5 to 17 channels", 0, 3, 7, 9, 5, 17, 3, 1, 1},

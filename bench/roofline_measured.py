@@ -3,8 +3,8 @@
 
   roofline_measured.py RESULTS [ROOFLINE.md]
 
-A step's time is the median of steps.jsonl; a group's the sum of per_step_ms of ops-512-warm.json: every operation alone, warm, times its
-calls a step. Both with the name of the folder, which says card and date. `build/bin/roofline bench/ROOFLINE.md` keeps what is filled in.
+A step's time is the median of steps.jsonl; a group's the sum over ops-512-warm.json (`bsq bench ops --json`): the median of every
+operation alone, warm, times its calls a step. Both with the name of the folder, which says card and date. `build/bin/roofline bench/ROOFLINE.md` keeps what is filled in.
 """
 import json
 import pathlib
@@ -16,7 +16,7 @@ GROUPS = {
     "head": ("average_pool_forward", "average_pool_backward", "linear_forward", "linear_backward", "softmax_cross_entropy"),
     "conv backward weight": ("conv2d_backward_weight",), "conv backward data": ("conv2d_backward_data",),
 }
-HAVE_DTYPES = ("augment", "conv2d", "norm_act", "average_pool")  # the others are float32 in every precision
+HAVE_TYPES = ("augment", "conv2d", "norm_act", "average_pool")  # the others are float32 in every precision
 
 
 def steps_us(path):
@@ -27,14 +27,21 @@ def steps_us(path):
 
 
 def groups_us(path):
-    sums = {}
-    for row in json.loads(path.read_text())["benchmarks"]:
-        operation, _, dtype = row["name"].split("/")[:3]
-        if operation.startswith(HAVE_DTYPES) and dtype != "bf16":
+    rows = {}
+    for row in json.loads(path.read_text())["rows"]:
+        if row["operation"].startswith(HAVE_TYPES) and row["type"] != "bf16" or row["type"] == "tf32" or "warm" not in row:
             continue
+        rows[row["operation"], row["shape"]] = row["calls_per_step"], 1e6 * row["warm"]["median_s"]
+    sums = {}
+    for (operation, shape), (calls, us) in rows.items():
+        if operation.endswith(" +="):  # the gradient, and the pass that adds it to another one
+            operation = operation[:-3]
+            alone = rows[operation, shape][1]
+            sums["add"] = sums.get("add", 0) + calls * (us - alone)
+            us = alone
         for group, operations in GROUPS.items():
             if operation in operations:
-                sums[group] = sums.get(group, 0) + 1e3 * row["per_step_ms"]
+                sums[group] = sums.get(group, 0) + calls * us
     return sums
 
 

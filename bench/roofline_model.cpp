@@ -12,7 +12,8 @@ namespace bsq::bench {
 namespace {
 
 constexpr double kFloatBytes = 4;
-constexpr int kMaxBits = 8;  // of the arena of planes
+constexpr int kMaxBits = 8;            // of the arena of planes
+constexpr int kUncopiedChannels = 64;  // from here on cuDNN's first choice copies no operand
 
 double real(std::int64_t value) {
   return static_cast<double>(value);
@@ -63,13 +64,13 @@ class StepCounter {
         counts_(network) {}
 
   std::vector<Operation> count() {
-    add_weights();
+    add({"step inputs", "augment", {real(sizeof(StepInputs))}});
     const double pixels = real(tensors_[0].shape.numel());
-    add({"augment", "augment", pixels * (1 + element_bytes_) + 12.0 * options_.batch});  // index, label in, label out
+    add({"augment", "augment", {pixels * (1 + element_bytes_) + 12.0 * options_.batch}});  // index, label in, label out
     const auto& nodes = network_.nodes();
     for (std::size_t i = 0; i < nodes.size(); ++i) add_forward(nodes[i]);
     const double logits = real(tensors_.back().shape.numel());
-    add({"softmax_cross_entropy", "head", 2 * kFloatBytes * logits + kFloatBytes * options_.batch});
+    add({"softmax_cross_entropy", "head", {2 * kFloatBytes * logits + kFloatBytes * options_.batch}});
     const auto adds = accumulations(network_);
     for (std::size_t i = nodes.size(); i-- > 0;) add_backward(nodes[i], adds[i]);
     add_updates();
@@ -79,27 +80,25 @@ class StepCounter {
  private:
   void add(const Operation& operation) { operations_.push_back(operation); }
 
-  void add_weights() {
-    const bool bf16 = dtype_ == DType::bf16;
-    if (options_.weight_bits > 0)
-      add({"weights_from_planes", "planes",
-           counts_.quantized() * 2 * options_.weight_bits * kFloatBytes +
-               counts_.quantized_convolutions * element_bytes_ + counts_.quantized_others * kFloatBytes,
-           0, 2});
-    if (!bf16) return;  // a convolution reads float parameters as they are
-    const double read_write_bytes = kFloatBytes + element_bytes_;
-    if (options_.weight_bits == 0) add({"weights to bf16", "sgd", counts_.quantized_convolutions * read_write_bytes});
-    if (counts_.plain_convolutions > 0)
-      add({"shortcut weights to bf16", "sgd", counts_.plain_convolutions * read_write_bytes});
-  }
-
   void add_updates() {
+    const bool bf16 = dtype_ == DType::bf16;
     constexpr double sgd_bytes = 5 * kFloatBytes;  // gradient, parameter, momentum in; the last two out
-    if (options_.weight_bits > 0)
-      add({"planes_step", "planes", counts_.quantized() * (8 * options_.weight_bits + 1) * kFloatBytes, 0, 2});
-    else
-      add({"sgd_step, quantizable weights", "sgd", counts_.quantized() * sgd_bytes});
-    add({"sgd_step, plain parameters", "sgd", counts_.plain() * sgd_bytes});
+    const double read_write_bytes = kFloatBytes + element_bytes_;
+    if (options_.weight_bits > 0) {
+      // Planes and momentum in and out, dW in, the weights of the next step out; the classifier's need their scale
+      // first.
+      const double planes = 2.0 * options_.weight_bits;
+      add({"planes_step",
+           "planes",
+           {counts_.quantized() * (4 * planes + 1) * kFloatBytes + counts_.quantized_convolutions * element_bytes_,
+            counts_.quantized_others * (planes + 1) * kFloatBytes}});
+    } else {
+      add({"sgd_step, quantizable weights", "sgd", {counts_.quantized() * sgd_bytes}});
+      if (bf16) add({"weights to bf16", "sgd", {counts_.quantized_convolutions * read_write_bytes}});
+    }
+    add({"sgd_step, plain parameters", "sgd", {counts_.plain() * sgd_bytes}});
+    if (bf16 && counts_.plain_convolutions > 0)
+      add({"shortcut weights to bf16", "sgd", {counts_.plain_convolutions * read_write_bytes}});
   }
 
   std::vector<TensorSpec> inputs_of(const Node& node) const { return network_.inputs_of(node, tensors_); }
@@ -112,16 +111,20 @@ class StepCounter {
       add_convolution(*conv, inputs[0], "forward");
     } else if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get())) {
       const bool shortcut = inputs.size() == 2;
-      const bool extra_pass = shortcut && norm->options().act_bits > 0;  // for the maximum
-      add({norm_name(*norm, inputs), "norm_act forward",
-           input * element_bytes_ * (3 + (shortcut ? 1 : 0) + (extra_pass ? 2 : 0)), 0, extra_pass ? 4 : 3});
-      operations_.back().name += " forward";
+      const double tensor = input * element_bytes_;
+      const double reads = shortcut ? 2 * tensor : tensor;
+      std::vector<double> kernels{tensor};                                     // sums
+      if (shortcut && norm->options().act_bits > 0) kernels.push_back(reads);  // the maximum
+      kernels.push_back(reads + tensor);                                       // y
+      add({norm_name(*norm, inputs) + " forward", "norm_act forward", kernels});
     } else if (node.layer->kind() == "average_pool") {
-      add({"average_pool forward", "head", input * element_bytes_ + output * kFloatBytes});
+      add({"average_pool forward", "head", {input * element_bytes_ + output * kFloatBytes}});
     } else {
       require(node.layer->kind() == "linear", "roofline: no count for a {}", node.layer->kind());
-      add({"linear forward", "head", kFloatBytes * (input + linear_weights(inputs, output) + 3 * output),
-           node.layer->flops(inputs), 2});  // the bias is written first, the product adds to it
+      add({"linear forward",
+           "head",
+           {kFloatBytes * (input + linear_weights(inputs, output) + output)},
+           node.layer->flops(inputs)});
     }
   }
 
@@ -133,18 +136,22 @@ class StepCounter {
       add_convolution(*conv, inputs[0], "backward weight");
       if (node.inputs[0] == 0) return;  // nobody needs the gradient of the images
       add_convolution(*conv, inputs[0], "backward data");
-      if (adds[0]) add({shape_name(inputs[0].shape) + " add", "add", 3 * input * element_bytes_});
+      if (adds[0]) add({shape_name(inputs[0].shape) + " add", "add", {3 * input * element_bytes_}});
     } else if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get())) {
       const bool shortcut = inputs.size() == 2;
-      add({norm_name(*norm, inputs), "norm_act backward",
-           input * element_bytes_ * (5 + (shortcut ? 3 : 0) + (shortcut && adds[1] ? 1 : 0)), 0, 3});
-      operations_.back().name += " backward";
+      const double tensor = input * element_bytes_;
+      const double reads = (shortcut ? 3 : 2) * tensor;  // dy, x and the shortcut, for the sums and again for dx
+      const double writes = (shortcut ? 2 : 1) * tensor;
+      add({norm_name(*norm, inputs) + " backward",
+           "norm_act backward",
+           {reads, reads + writes + (shortcut && adds[1] ? tensor : 0)}});
     } else if (node.layer->kind() == "average_pool") {
-      add({"average_pool backward", "head", input * element_bytes_ + output * kFloatBytes});
+      add({"average_pool backward", "head", {input * element_bytes_ + output * kFloatBytes}});
     } else {
-      add({"linear backward", "head",
-           kFloatBytes * (3 * output + 2 * input + 2 * linear_weights(inputs, output)),  // two products, column sums
-           2 * node.layer->flops(inputs), 3});
+      add({"linear backward",
+           "head",
+           {kFloatBytes * (output + 2 * input + 2 * linear_weights(inputs, output))},
+           2 * node.layer->flops(inputs)});
     }
   }
 
@@ -153,13 +160,53 @@ class StepCounter {
     // Filters smaller than their stride skip pixels when they read, but the gradient of all pixels is written.
     const std::int64_t rows = pass == "backward data" ? g.height : std::min(g.height, g.kernel * g.out_height());
     const std::int64_t columns = pass == "backward data" ? g.width : std::min(g.width, g.kernel * g.out_width());
-    const double activations = real(g.batch * rows * columns * g.in_channels + g.output_shape().numel());
-    // The gradient of the weights is float32 always.
-    const double weight_bytes = pass == "backward weight" ? kFloatBytes : element_bytes_;
+    const double numbers = real(g.batch * rows * columns * g.in_channels + g.output_shape().numel());
+    const double weights = real(g.weight_shape().numel());
     const std::string name = fmt::format("conv {}x{} {}->{} at {}x{}{} {}", g.kernel, g.kernel, g.in_channels,
                                          g.out_channels, g.height, g.width, g.stride > 1 ? " /2" : "", pass);
-    add({name, "conv " + pass, activations * element_bytes_ + real(g.weight_shape().numel()) * weight_bytes, g.flops(),
-         1, g});
+    Operation operation{name, "conv " + pass, {}, g.flops(), 0, g};
+    if (pass == "backward weight")
+      add_filter_gradient(operation, numbers, weights);
+    else
+      add_product(operation, numbers, weights);
+    add(operation);
+  }
+
+  /// Forward and data gradient.
+  void add_product(Operation& operation, double numbers, double weights) const {
+    const double once = (numbers + weights) * element_bytes_;
+    if (options_.library == Library::copying && options_.precision == Precision::fp32) {
+      const double in = real(operation.convolution->input_shape().numel());
+      const double out = real(operation.convolution->output_shape().numel());
+      operation.kernels = {2 * in * kFloatBytes, once, 2 * out * kFloatBytes};
+      operation.worker = 1;
+    } else {
+      operation.kernels = {once};
+    }
+  }
+
+  /// The gradient of the weights is float32 always.
+  void add_filter_gradient(Operation& operation, double numbers, double weights) const {
+    const ConvGeometry& g = *operation.convolution;
+    const double all = real(g.input_shape().numel());
+    const double out = real(g.output_shape().numel());
+    const bool bf16 = dtype_ == DType::bf16;
+    const bool copies = options_.library == Library::copying;
+    if (options_.precision == Precision::fp32) {  // old engines that sum up as they go
+      operation.kernels = {(numbers + weights) * kFloatBytes};
+      return;
+    }
+    if (bf16 && !copies && g.in_channels % 2 == 0) {  // the engine that writes float32 from bf16
+      operation.kernels = {numbers * element_bytes_ + weights * kFloatBytes};
+      return;
+    }
+    if (bf16)  // widened
+      for (const double tensor : {all, out}) operation.kernels.push_back(tensor * (element_bytes_ + kFloatBytes));
+    if (copies && g.kernel > 1 && g.in_channels < kUncopiedChannels)
+      for (const double tensor : {all, out}) operation.kernels.push_back(2 * tensor * kFloatBytes);
+    operation.worker = operation.kernels.size();
+    operation.kernels.push_back((numbers + weights) * kFloatBytes);
+    operation.kernels.push_back(2 * weights * kFloatBytes);  // the sum over what the pixels were split into
   }
 
   static double linear_weights(const std::vector<TensorSpec>& inputs, double output) {
@@ -182,56 +229,10 @@ class StepCounter {
   std::vector<Operation> operations_;
 };
 
-double rate_of(const Operation& operation, Precision precision, const Machine& machine) {
-  if (operation.convolution) return machine.flops(precision);
-  return machine.flops(precision == Precision::tf32 ? Precision::tf32 : Precision::fp32);  // the classifier
-}
-
 }  // namespace
-
-double Machine::flops(Precision precision) const {
-  return precision == Precision::bf16 ? bf16_flops : precision == Precision::tf32 ? tf32_flops : fp32_flops;
-}
-
-Machine h100() {
-  Machine machine;
-  machine.bytes_per_s = 3.0e12;
-  return machine;
-}
 
 std::vector<Operation> training_step(const Network& network, const StepOptions& options) {
   return StepCounter(network, options).count();
-}
-
-double floor_s(const Operation& operation, Precision precision, const Machine& machine) {
-  return std::max(operation.bytes / machine.bytes_per_s, operation.flops / rate_of(operation, precision, machine));
-}
-
-bool is_memory_bound(const Operation& operation, Precision precision, const Machine& machine) {
-  return operation.bytes / machine.bytes_per_s >= operation.flops / rate_of(operation, precision, machine);
-}
-
-Totals totals_of(const std::vector<Operation>& operations, Precision precision, const Machine& machine) {
-  Totals totals;
-  for (const Operation& operation : operations) {
-    const double floor = floor_s(operation, precision, machine);
-    totals.bytes += operation.bytes;
-    totals.flops += operation.flops;
-    totals.nodes += operation.nodes;
-    totals.floor_s += floor;
-    totals.short_kernels_s += std::max(floor, operation.nodes * machine.shortest_kernel_s);
-  }
-  return totals;
-}
-
-std::vector<Repeated> distinct(const std::vector<Operation>& operations) {
-  std::vector<Repeated> result;
-  for (const Operation& operation : operations) {
-    const auto known = std::ranges::find_if(
-        result, [&](const Repeated& repeated) { return repeated.operation.name == operation.name; });
-    known == result.end() ? result.push_back({operation, 1}) : static_cast<void>(++known->times);
-  }
-  return result;
 }
 
 StepMemory memory_of(const Network& network, const StepOptions& options) {
@@ -284,43 +285,25 @@ std::vector<Saving> fusion_savings(const Network& network, const StepOptions& op
   const auto tensors = network.tensors(options.batch, DType::f32);
   const auto adds = accumulations(network);
   const auto& nodes = network.nodes();
-  Saving statistics{"batch-norm sums and extremes in the epilogue of the forward convolution"};
-  Saving sums{"batch-norm gradient sums in the epilogue of the data gradient"};
-  Saving accumulation{"the data gradient adds to what is there (no `add`)"};
-  Saving inner{"inner activations (bn1 of a block) normalized while the next convolution loads, never stored"};
+  Saving statistics{"batch-norm sums and extremes in the epilogue of the forward convolution", {}};
+  Saving sums{"batch-norm gradient sums in the epilogue of the data gradient", {}};
+  Saving accumulation{"the data gradient adds to what is there (no `add`)", {}};
+  Saving inner{"inner activations (bn1 of a block) normalized while the next convolution loads, never stored", {}};
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const double numel_bytes = real(tensors[i + 1].shape.numel()) * element_bytes;
     if (nodes[i].layer->kind() == "norm_act") {
-      statistics.bytes += numel_bytes;
-      ++statistics.nodes;
+      statistics.kernels.push_back(numel_bytes);
       // The node behind it writes its dy last: a convolution, but for the norm of a shortcut and for the last one.
       if (i + 1 == nodes.size() || nodes[i + 1].layer->kind() != "conv2d") continue;
-      sums.bytes += numel_bytes;
-      ++sums.nodes;
+      sums.kernels.push_back(numel_bytes);
       if (nodes[i].inputs.size() != 1 || i == 1) continue;  // the stem's output is a shortcut as well
-      inner.bytes += 2 * numel_bytes;
-      ++inner.nodes;
+      inner.kernels.push_back(2 * numel_bytes);
     } else if (nodes[i].layer->kind() == "conv2d" && adds[i][0]) {
-      accumulation.bytes +=
-          2 * real(tensors[static_cast<std::size_t>(nodes[i].inputs[0])].shape.numel()) * element_bytes;
-      ++accumulation.nodes;
+      accumulation.kernels.push_back(2 * real(tensors[static_cast<std::size_t>(nodes[i].inputs[0])].shape.numel()) *
+                                     element_bytes);
     }
   }
   return {statistics, sums, accumulation, inner};
-}
-
-double padded_floor_s(const Operation& operation, Precision precision, const Machine& machine, int tile,
-                      bool both_sides) {
-  require(operation.convolution.has_value(), "padded_floor_s: {} is no convolution", operation.name);
-  const ConvGeometry& g = *operation.convolution;
-  const auto factor = [&](int channels) {
-    return static_cast<double>((channels + tile - 1) / tile * tile) / static_cast<double>(channels);
-  };
-  const bool writes_input_side = operation.group == "conv backward data";
-  Operation padded = operation;
-  padded.flops *= both_sides ? factor(g.in_channels) * factor(g.out_channels)
-                             : factor(writes_input_side ? g.in_channels : g.out_channels);
-  return floor_s(padded, precision, machine);
 }
 
 }  // namespace bsq::bench

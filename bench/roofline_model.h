@@ -1,11 +1,13 @@
-// What one training step must move and multiply on the CUDA backend, kernel by kernel, and how long that takes at
-// least.
+// What one training step must move and multiply on the CUDA backend, kernel by kernel, and how long that takes.
 //
 // Counted from the flat list of a network: bytes as the opening comments of kernels/cuda/*.cu state them (each pass
 // over a tensor counts, so norm_act's second reading of x does too), FLOPs as Layer::flops does (a multiply-add is
 // two). In bf16: convolution weights are written as bf16 by what makes them, quantized activations are levels in bf16.
 // floor = max(bytes / bandwidth, FLOPs / rate). Arithmetic outside convolutions and the classifier counts nothing: it
 // is below 4 FLOPs a byte, and the machine does 15 in the time of one.
+//
+// A convolution is as many kernels as cuDNN's engine for it launches. Which engine that is depends on the device, so
+// there are two lists: the leanest that cuDNN 9.19 has, and the longest among what it offers first (see Library).
 #pragma once
 
 #include "engine/network.h"
@@ -22,32 +24,50 @@ struct Machine {
   double bf16_flops = 790e12;
   double tf32_flops = 395e12;
   double fp32_flops = 67e12;  // without tensor cores
-  // Assumptions: the distance of two kernels that follow each other inside a CUDA graph.
+  // Assumptions. The distance of two kernels that follow each other inside a CUDA graph:
   double short_gap_s = 1.0e-6;
   double long_gap_s = 1.5e-6;
-  double shortest_kernel_s = 2.0e-6;  // of launch, one wave and drain, however little it does
+  // What a kernel takes that moves little, from its start to the drain of its last block:
+  double short_latency_s = 2.5e-6;
+  double long_latency_s = 3.5e-6;
 
   double flops(Precision precision) const;
   double gap_s() const { return (short_gap_s + long_gap_s) / 2; }
+  double latency_s() const { return (short_latency_s + long_latency_s) / 2; }
 };
 
 /// The same processor with slower memory.
 Machine h100();
 
-/// One operation of the backend; `nodes` kernels of a graph.
+/// One operation of the backend.
 struct Operation {
-  std::string name;   // of its kind and shape: operations of equal name are equal
-  std::string group;  // the row of a summary
-  double bytes = 0;   // least traffic, all passes
-  double flops = 0;   // on the units that Machine::flops speaks of
-  int nodes = 1;      // a convolution or a product counts one: its library may take more
+  std::string name;             // of its kind and shape: operations of equal name are equal
+  std::string group;            // the row of a summary
+  std::vector<double> kernels;  // nodes of a graph: the least traffic of each
+  double flops = 0;             // of one of them, on the units that Machine::flops speaks of
+  std::size_t worker = 0;       // which one
   std::optional<ConvGeometry> convolution = std::nullopt;
+
+  double bytes() const;
+  int nodes() const { return static_cast<int>(kernels.size()); }
+};
+
+/// What cuDNN launches for a convolution, asked of 9.19 for an H100.
+enum class Library {
+  /// One kernel, but for filter gradients: in bf16 the engine that writes float32 from bf16 (the stem, of 3 channels,
+  /// has none: its operands are widened), in float32 an engine that copies no operand, and a sum over its split pixels.
+  lean,
+  /// Filter gradients from operands that are widened to float32, brought into another layout by engines that hold
+  /// copies of both in their workspace (all 3x3 filters but those of the last, 64-channel layers), and summed. In fp32
+  /// without tensor cores every convolution brings its operand and its result into another layout.
+  copying,
 };
 
 struct StepOptions {
   int batch = 128;
   Precision precision = Precision::bf16;
   int weight_bits = 8;  // 0: a float step
+  Library library = Library::lean;
 };
 
 /// Everything a step enqueues, in order.
@@ -62,17 +82,25 @@ struct Totals {
   double flops = 0;
   int nodes = 0;
   double floor_s = 0;
-  double short_kernels_s = 0;  // every node takes at least Machine::shortest_kernel_s
+  double short_kernels_s = 0;  // no kernel below Machine::short_latency_s
+  double long_kernels_s = 0;   // none below long_latency_s
 
-  /// Floors plus gaps, short, in the middle and long.
-  double low_s(const Machine& machine) const { return floor_s + nodes * machine.short_gap_s; }
-  double middle_s(const Machine& machine) const { return floor_s + nodes * machine.gap_s(); }
-  double high_s(const Machine& machine) const { return floor_s + nodes * machine.long_gap_s; }
-  /// Long gaps, and no kernel shorter than the shortest.
-  double slow_s(const Machine& machine) const { return short_kernels_s + nodes * machine.long_gap_s; }
+  /// With the gaps.
+  double low_s(const Machine& machine) const { return short_kernels_s + nodes * machine.short_gap_s; }
+  double high_s(const Machine& machine) const { return long_kernels_s + nodes * machine.long_gap_s; }
+  double middle_s(const Machine& machine) const { return (low_s(machine) + high_s(machine)) / 2; }
 };
 
 Totals totals_of(const std::vector<Operation>& operations, Precision precision, const Machine& machine);
+
+/// How long a step takes: the lean list where all goes well, the copying one where nothing does.
+struct Prediction {
+  double low_s = 0;
+  double high_s = 0;
+
+  double middle_s() const { return (low_s + high_s) / 2; }
+};
+Prediction predict(const Network& network, StepOptions options, const Machine& machine);
 
 /// Operations of equal name as one, in the order of their first appearance.
 struct Repeated {
@@ -99,8 +127,11 @@ StepMemory memory_of(const Network& network, const StepOptions& options);
 /// A fusion: what it takes away from a step.
 struct Saving {
   std::string what;
-  double bytes = 0;
-  int nodes = 0;
+  std::vector<double> kernels;  // that go, and the bytes that go with each
+
+  double bytes() const;
+  int nodes() const { return static_cast<int>(kernels.size()); }
+  double seconds(const Machine& machine) const;  // latencies and gaps in the middle
 };
 
 /// What fused convolutions would save; no saving counts bytes of another one.

@@ -31,6 +31,10 @@ std::vector<Operation> resnet20_step(int batch) {
   return training_step(make_resnet({.act_bits = 4}), {.batch = batch});
 }
 
+double resnet20_s(int batch, const Machine& machine) {
+  return predict(make_resnet({.act_bits = 4}), {.batch = batch}, machine).middle_s();
+}
+
 }  // namespace
 
 double ring_all_reduce_s(const Cluster& cluster, double size_bytes, int gpus) {
@@ -53,8 +57,8 @@ double all_reduce_s(const Cluster& cluster, double size_bytes, int gpus) {
 Workload resnet20_workload(const Machine& machine) {
   constexpr int small = 128;
   constexpr int large = 512;
-  const double small_s = totals_of(resnet20_step(small), Precision::bf16, machine).middle_s(machine);
-  const double large_s = totals_of(resnet20_step(large), Precision::bf16, machine).middle_s(machine);
+  const double small_s = resnet20_s(small, machine);
+  const double large_s = resnet20_s(large, machine);
   Workload workload{"ResNet-20", memory_of(make_resnet({}), {}).gradients};
   workload.seconds_per_image = (large_s - small_s) / (large - small);
   workload.fixed_s = small_s - small * workload.seconds_per_image;
@@ -66,16 +70,16 @@ Workload resnet50_workload(const Machine& machine) {
   constexpr double flops_per_image = 3 * 2 * 4.1e9;  // forward and both gradients, a multiply-add is two
   constexpr double outputs_per_image = 11.1e6;
   constexpr int convolutions = 53;
-  constexpr double plane_bytes = 2 * 8 * 4 + 2 + (8 * 8 + 1) * 4;  // a weight, both passes
+  constexpr double plane_bytes = (8 * 8 + 1) * 4 + 2;  // a weight
   constexpr int batch = 128;
   double outputs = 0;
   double activation_bytes = 0;
   double nodes = 0;
   int counted = 0;
   for (const Operation& operation : resnet20_step(batch)) {
-    nodes += operation.nodes;
+    nodes += operation.nodes();
     if (operation.group == "planes" || operation.group == "sgd") continue;
-    activation_bytes += operation.bytes;
+    activation_bytes += operation.bytes();
     if (operation.group != "conv forward") continue;
     outputs += static_cast<double>(operation.convolution->output_shape().numel());
     ++counted;

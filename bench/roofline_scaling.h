@@ -3,7 +3,7 @@
 // 8 GPUs a node, every GPU with a network link of its own. Ring and tree in the latency-bandwidth model, the faster one
 // counts. Ring: reduce-scatter and all-gather in the node, all-reduce of each GPU's eighth between the nodes,
 // 2 (p - 1) (latency + bytes / (p rate)) for p ranks. Tree: up and down, 2 log2(p) latency + 2 bytes / rate a level of
-// the hierarchy. What replicas do not share shrinks with their batch; gaps between kernels and the passes over the
+// the hierarchy. What replicas do not share shrinks with their batch; gaps between kernels and the pass over the
 // weights do not.
 #pragma once
 
@@ -36,7 +36,7 @@ struct Workload {
   std::string name;
   double gradient_bytes = 0;
   double seconds_per_image = 0;
-  double fixed_s = 0;            // gaps and the passes over the weights
+  double fixed_s = 0;            // gaps and the pass over the weights
   double backward_share = 0.65;  // of the step: the time in which buckets can travel
   int buckets = 1;               // gradients leave in so many parts where they overlap with backward
 

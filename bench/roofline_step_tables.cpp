@@ -37,8 +37,22 @@ Totals totals_of(const StepOptions& options, const Machine& machine = {}) {
   return bench::totals_of(step_of(options), options.precision, machine);
 }
 
-std::string range_of(const Totals& totals, const Machine& machine) {
-  return fmt::format("{:.0f} to {:.0f}", totals.low_s(machine) * kMicro, totals.high_s(machine) * kMicro);
+Prediction predict(const StepOptions& options, const Machine& machine = {}) {
+  return bench::predict(network_of(options.weight_bits), options, machine);
+}
+
+std::string range_of(const Prediction& prediction) {
+  return fmt::format("{:.0f} to {:.0f}", prediction.low_s * kMicro, prediction.high_s * kMicro);
+}
+
+/// `154`, or `154 to 240` where cuDNN may launch more.
+std::string range_of(int lean, int copying) {
+  return lean == copying ? std::to_string(lean) : fmt::format("{} to {}", lean, copying);
+}
+
+StepOptions copying(StepOptions options) {
+  options.library = Library::copying;
+  return options;
 }
 
 std::string step_name(const StepOptions& options) {
@@ -57,58 +71,82 @@ Table rates() {
            {"fp32 without tensor cores", number(machine.fp32_flops * 1e-12, 0) + " TFLOP/s"},
            {"gap between two kernels of a graph",
             fmt::format("{:.1f} to {:.1f} us", machine.short_gap_s * kMicro, machine.long_gap_s * kMicro)},
-           {"shortest kernel (column \"slow\")", number(machine.shortest_kernel_s * kMicro) + " us"}}};
+           {"least time of a kernel",
+            fmt::format("{:.1f} to {:.1f} us", machine.short_latency_s * kMicro, machine.long_latency_s * kMicro)}}};
 }
 
 Table steps() {
   Table table{"steps",
-              {"step", "least MB", "GFLOP", "kernels", "floor us", "predicted us", "slow us", "predicted us, H100",
-               "s an epoch", "350 epochs, min", "BSQ / float", "measured us"},
+              {"step", "least MB", "GFLOP", "kernels", "floor us", "predicted us", "predicted us, H100", "s an epoch",
+               "350 epochs, min", "BSQ / float", "measured us"},
               {}};
   const Machine machine;
   for (const int batch : kBatches) {
     for (const Precision precision : kPrecisions) {
-      const Totals plain = totals_of({batch, precision, 0});
+      const double plain_s = predict({batch, precision, 0}).middle_s();
       for (const int bits : {0, 8}) {
         const StepOptions options{batch, precision, bits};
         const Totals totals = totals_of(options);
-        const double epoch_s = totals.middle_s(machine) * std::ceil(static_cast<double>(kImages) / batch);
-        table.rows.push_back(
-            {step_name(options), number(totals.bytes * kMega, 0), number(totals.flops * kGiga),
-             std::to_string(totals.nodes), number(totals.floor_s * kMicro, 0), range_of(totals, machine),
-             number(totals.slow_s(machine) * kMicro, 0), range_of(totals_of(options, h100()), h100()),
-             number(epoch_s, 3), number(epoch_s * kEpochs / 60),
-             bits > 0 ? number(totals.middle_s(machine) / plain.middle_s(machine), 3) : "", kNotMeasured});
+        const Prediction predicted = predict(options);
+        const double epoch_s = predicted.middle_s() * std::ceil(static_cast<double>(kImages) / batch);
+        table.rows.push_back({step_name(options), number(totals.bytes * kMega, 0), number(totals.flops * kGiga),
+                              range_of(totals.nodes, totals_of(copying(options)).nodes),
+                              number(totals.floor_s * kMicro, 0), range_of(predicted),
+                              range_of(predict(options, h100())), number(epoch_s, 3), number(epoch_s * kEpochs / 60),
+                              bits > 0 ? number(predicted.middle_s() / plain_s, 3) : "", kNotMeasured});
       }
     }
   }
   return table;
 }
 
+/// The prediction for a BSQ step in bf16, once it is known what cuDNN launches.
+Table libraries() {
+  Table table{"libraries", {"BSQ, bf16", "kernels"}, {}};
+  for (const int batch : kBatches)
+    for (const char* card : {"", ", H100"}) table.head.push_back(fmt::format("predicted us, {}{}", batch, card));
+  for (const Library library : {Library::lean, Library::copying}) {
+    std::vector<std::string> row{library == Library::lean ? "lean" : "copying",
+                                 std::to_string(totals_of({.library = library}).nodes)};
+    for (const int batch : kBatches) {
+      for (const Machine& machine : {Machine(), h100()}) {
+        const Totals totals = totals_of({.batch = batch, .library = library}, machine);
+        row.push_back(range_of(Prediction{totals.low_s(machine), totals.high_s(machine)}));
+      }
+    }
+    table.rows.push_back(row);
+  }
+  return table;
+}
+
+/// The operations of one group.
+Totals group_totals(const std::string& group, const StepOptions& options) {
+  std::vector<Operation> chosen = step_of(options);
+  std::erase_if(chosen, [&](const Operation& operation) { return operation.group != group; });
+  return bench::totals_of(chosen, options.precision, Machine());
+}
+
 Table groups() {
-  Table table{"groups", {"kernels of a BSQ step", "count", "least MB, bf16, 128"}, {}};
+  Table table{"groups", {"kernels of a BSQ step", "count, bf16", "least MB, bf16, 128"}, {}};
   for (const int batch : kBatches)
     for (const Precision precision : kPrecisions)
       table.head.push_back(fmt::format("{}, {}: us", name_of(precision), batch));
+  for (const int batch : kBatches) table.head.push_back(fmt::format("predicted us, bf16, {}", batch));
   table.head.push_back("measured us, bf16, 512");
   for (const Repeated& repeated : distinct(step_of({}))) {
     const std::string& group = repeated.operation.group;
     if (std::ranges::any_of(table.rows, [&](const auto& row) { return row.front() == group; })) continue;
-    std::vector<std::string> row{group};
-    const auto add_totals = [&](const StepOptions& options, bool counts) {
-      std::vector<Operation> chosen = step_of(options);
-      std::erase_if(chosen, [&](const Operation& operation) { return operation.group != group; });
-      const Totals totals = bench::totals_of(chosen, options.precision, Machine());
-      if (counts) {
-        row.push_back(std::to_string(totals.nodes));
-        row.push_back(number(totals.bytes * kMega));
-      } else {
-        row.push_back(number(totals.floor_s * kMicro));
-      }
-    };
-    add_totals({}, true);
+    const Totals lean = group_totals(group, {});
+    std::vector<std::string> row{group, range_of(lean.nodes, group_totals(group, copying({})).nodes),
+                                 number(lean.bytes * kMega)};
     for (const int batch : kBatches)
-      for (const Precision precision : kPrecisions) add_totals({batch, precision, 8}, false);
+      for (const Precision precision : kPrecisions)
+        row.push_back(number(group_totals(group, {batch, precision, 8}).floor_s * kMicro));
+    for (const int batch : kBatches) {
+      const StepOptions options{.batch = batch};
+      row.push_back(range_of(
+          {group_totals(group, options).low_s(Machine()), group_totals(group, copying(options)).high_s(Machine())}));
+    }
     row.emplace_back(kNotMeasured);
     table.rows.push_back(row);
   }
@@ -143,14 +181,11 @@ Table fusions() {
   std::vector<std::vector<Saving>> savings;
   for (const int batch : kBatches) savings.push_back(fusion_savings(network_of(8), {.batch = batch}));
   std::vector<Saving> sums(savings.size());
-  const auto seconds = [&](const Saving& saving) {
-    return saving.bytes / machine.bytes_per_s + saving.nodes * machine.gap_s();
-  };
   const auto add_row = [&](const std::string& what, const std::vector<Saving>& saved) {
-    std::vector<std::string> row{what, std::to_string(saved.front().nodes)};
+    std::vector<std::string> row{what, std::to_string(saved.front().nodes())};
     for (const Saving& saving : saved) {
-      row.push_back(number(saving.bytes * kMega, 0));
-      row.push_back(number(seconds(saving) * kMicro, 0));
+      row.push_back(number(saving.bytes() * kMega, 0));
+      row.push_back(number(saving.seconds(machine) * kMicro, 0));
     }
     table.rows.push_back(row);
   };
@@ -158,20 +193,19 @@ Table fusions() {
     std::vector<Saving> saved;
     for (std::size_t batch = 0; batch < savings.size(); ++batch) {
       saved.push_back(savings[batch][change]);
-      sums[batch].bytes += saved.back().bytes;
-      sums[batch].nodes += saved.back().nodes;
+      sums[batch].kernels.insert(sums[batch].kernels.end(), saved.back().kernels.begin(), saved.back().kernels.end());
     }
     add_row(saved.front().what, saved);
   }
   add_row("all four", sums);
   for (const bool fused : {false, true}) {
     std::vector<std::string> row{fused ? "a step with all four" : "a step as it is",
-                                 std::to_string(totals_of({}).nodes - (fused ? sums.front().nodes : 0))};
+                                 std::to_string(totals_of({}).nodes - (fused ? sums.front().nodes() : 0))};
     for (std::size_t batch = 0; batch < savings.size(); ++batch) {
       const Totals totals = totals_of({.batch = kBatches[batch]});
       const Saving saved = fused ? sums[batch] : Saving();
-      row.push_back(number((totals.bytes - saved.bytes) * kMega, 0));
-      row.push_back(number((totals.middle_s(machine) - seconds(saved)) * kMicro, 0));
+      row.push_back(number((totals.bytes - saved.bytes()) * kMega, 0));
+      row.push_back(number((totals.middle_s(machine) - saved.seconds(machine)) * kMicro, 0));
     }
     table.rows.push_back(row);
   }
@@ -198,7 +232,7 @@ Table tiles() {
     double us[3] = {};
     for (const auto& [operation, times] : list) {
       if (!operation.convolution || shape_of(operation) != shape) continue;
-      bytes += times * operation.bytes;
+      bytes += times * operation.bytes();
       flops += times * operation.flops;
       us[0] += times * kMicro * floor_s(operation, Precision::bf16, machine);
       us[1] += times * kMicro * padded_floor_s(operation, Precision::bf16, machine, tile, false);
@@ -223,6 +257,7 @@ Table kernels() {
               {}};
   const Machine machine;
   std::vector<Repeated> list = distinct(step_of({}));
+  const std::vector<Operation> copying_step = step_of(copying({}));
   std::vector<std::string> groups_in_order;
   for (const Repeated& repeated : list) groups_in_order.push_back(repeated.operation.group);
   std::ranges::stable_sort(list, {}, [&](const Repeated& repeated) {  // groups as they first appear
@@ -238,16 +273,19 @@ Table kernels() {
         const Operation* operation = find(step, first.name);
         us.push_back(operation == nullptr ? "" : number(floor_s(*operation, precision, machine) * kMicro, 2));
         if (operation == nullptr || batch != kBatches[0]) continue;
-        if (precision == Precision::fp32) wide_mb = number(operation->bytes * kMega, 2);
+        if (precision == Precision::fp32) wide_mb = number(operation->bytes() * kMega, 2);
         bounds += bounds.empty() ? "" : " / ";
         bounds += is_memory_bound(*operation, precision, machine) ? "memory" : "arithmetic";
       }
     }
     for (const std::string bound : {"memory", "arithmetic"})
       if (bounds == fmt::format("{0} / {0} / {0}", bound)) bounds = bound;
-    std::vector<std::string> row{
-        first.name, std::to_string(times),         std::to_string(first.nodes), number(first.flops * kMega),
-        wide_mb,    number(first.bytes * kMega, 2)};
+    std::vector<std::string> row{first.name,
+                                 std::to_string(times),
+                                 range_of(first.nodes(), find(copying_step, first.name)->nodes()),
+                                 number(first.flops * kMega),
+                                 wide_mb,
+                                 number(first.bytes() * kMega, 2)};
     row.insert(row.end(), us.begin(), us.end());
     row.push_back(bounds);
     table.rows.push_back(row);
@@ -258,7 +296,7 @@ Table kernels() {
 }  // namespace
 
 std::vector<Table> step_tables() {
-  return {rates(), steps(), groups(), memory(), fusions(), tiles(), kernels()};
+  return {rates(), steps(), libraries(), groups(), memory(), fusions(), tiles(), kernels()};
 }
 
 }  // namespace bsq::bench

@@ -111,6 +111,10 @@ CommandLine::Option* CommandLine::add_option(const std::string& names, int& valu
   return remember(app_->add_option(names, value, description));
 }
 
+CommandLine::Option* CommandLine::add_option(const std::string& names, double& value, const std::string& description) {
+  return remember(app_->add_option(names, value, description));
+}
+
 CommandLine::Option* CommandLine::add_option(const std::string& names, std::optional<int>& value,
                                              const std::string& description) {
   return remember(app_->add_option(names, value, description));

@@ -44,6 +44,7 @@ class CommandLine {
   Option* add_option(const std::string& names, std::filesystem::path& value, const std::string& description);
   Option* add_option(const std::string& names, std::vector<std::string>& value, const std::string& description);
   Option* add_option(const std::string& names, int& value, const std::string& description);
+  Option* add_option(const std::string& names, double& value, const std::string& description);
   Option* add_option(const std::string& names, std::optional<int>& value, const std::string& description);
   void footer(const std::string& text);
 

@@ -17,6 +17,7 @@ int export_command(const Arguments& arguments);
 int inspect_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);
+int bench_command(const Arguments& arguments);
 int info_command(const Arguments& arguments);
 
 }  // namespace bsq

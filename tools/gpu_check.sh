@@ -167,19 +167,18 @@ run_sanitizer() {
   for tool in memcheck initcheck; do sanitize "$tool" step; done
 }
 
-# operators NAME SECONDS OPTION ...: Google Benchmark's JSON in NAME.json
+# operators NAME SECONDS OPTION ...: what `bsq bench ops` finds, in NAME.json
 operators() {
   local name=$1 limit=$2
   shift 2
-  if "$quick"; then set -- "$@" --quick --batch=1; fi
-  step "$name" "$limit" "${start[@]}" "$bin/ops_bench" --device=cuda "$@" --benchmark_out="$results/$name.json" \
-    --benchmark_out_format=json
+  if "$quick"; then set -- "$@" --batch 1 --seconds 0; else set -- "$@" --seconds 0.1; fi
+  step "$name" "$limit" "${start[@]}" "$bin/bsq" bench ops --device cuda "$@" --json "$results/$name.json"
 }
 
 run_bench() {
   local precision batch bursts=(--burst=50 --steps=10 --warmup=2)
-  if [[ ! -x $bin/ops_bench || ! -x $bin/step_bench ]]; then
-    skip bench "built without Google Benchmark"
+  if [[ ! -e $folder/lib/libbsq_bench.so || ! -x $bin/step_bench ]]; then
+    skip bench "built with BSQ_BENCH=OFF"
     return
   fi
   if "$quick"; then bursts=(--burst=2 --steps=1 --warmup=1 --depth=8); fi
@@ -192,14 +191,10 @@ run_bench() {
     done
     if "$quick"; then break; fi
   done
-  operators ops-128-warm 90
-  operators ops-128-cold 90 --cold
-  operators ops-128-warm-tf32 60 --tf32
+  operators ops-128 180
   if ! "$quick"; then
-    operators ops-512-warm 120 --batch=512
-    operators ops-512-warm-tf32 60 --batch=512 --tf32
-    operators ops-large-warm 120 --shapes=large
-    operators ops-large-warm-tf32 60 --shapes=large --tf32
+    operators ops-512-warm 150 --batch 512 --cache warm
+    operators ops-large-warm 150 --shapes large --cache warm
   fi
   gpu_state >"$results/gpu-after-bench.csv" || true
 }

@@ -9,7 +9,7 @@ readonly packages=(
   libkainjow-mustache-dev
   libopenmpi-dev openmpi-bin
   libonnx-dev libprotobuf-dev
-  catch2 libbenchmark-dev
+  catch2
 )
 
 # What tests alone need: numpy for the PyTorch scripts; a browser for the pages of reports, which on Ubuntu is no package,

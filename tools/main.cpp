@@ -23,20 +23,23 @@ struct Command {
   const char* arguments;
   const char* meaning;
   int (*run)(const Arguments&);
-  bool computes = false;  // with threads, and on several ranks where asked to
+  bool computes = false;       // with threads
+  bool runs_on_ranks = false;  // where asked to
 };
 
 constexpr Command kCommands[] = {
     {"train", "CFG [key=value ...]", "run the stages of an experiment, or go on with --resume RUN", train_command,
-     /*computes=*/true},
+     /*computes=*/true, /*runs_on_ranks=*/true},
     {"sweep", "CFG key=value,value...", "every combination of several values, and their comparison", sweep_command},
     {"eval", "CHECKPOINT [key=value ...]", "accuracy, bits of every layer, compression", eval_command,
-     /*computes=*/true},
+     /*computes=*/true, /*runs_on_ranks=*/true},
     {"convert", "IN OUT", "float to bit planes (--bits, --scheme) and back (--to float)", convert_command},
     {"export", "CHECKPOINT --format F", "float, packed, onnx or qonnx, verified before it is there", export_command},
     {"inspect", "FILE", "tensors, metadata and precision of a model file", inspect_command},
     {"report", "RUN...", "what a run has come to; several: a comparison", report_command},
     {"validate", "CFG [key=value ...]", "check a configuration, all errors at once", validate_command},
+    {"bench", "[ops|planes|step] [FILTER]", "how fast it is here, against what the machine can do", bench_command,
+     /*computes=*/true},
     {"info", "", "version, build, machine, device", info_command},
 };
 
@@ -65,10 +68,8 @@ int dispatch(char** argv, const Arguments& words) {
   std::vector<std::string> names;
   for (const Command& command : kCommands) {
     if (words[0] == command.name) {
-      if (command.computes)
-        shorten_openmp_spins(argv);
-      else
-        refuse_ranks(command.name);
+      if (!command.runs_on_ranks) refuse_ranks(command.name);
+      if (command.computes) shorten_openmp_spins(argv);
       return command.run({words.begin() + 1, words.end()});
     }
     names.emplace_back(command.name);

@@ -47,42 +47,84 @@ TEST_CASE("bytes and FLOPs of a convolution are those counted by hand") {
   for (const Precision precision : {Precision::fp32, Precision::bf16}) {
     const double e = precision == Precision::bf16 ? 2 : 4;
     const auto step = resnet20_step({.batch = 128, .precision = precision});
-    CHECK(find(step, name + "forward").bytes == pixels * (16 + 16) * e + 16 * 9 * 16 * e);
-    CHECK(find(step, name + "backward data").bytes == pixels * (16 + 16) * e + 16 * 9 * 16 * e);
-    CHECK(find(step, name + "backward weight").bytes == pixels * (16 + 16) * e + 16 * 9 * 16 * 4);
+    CHECK(find(step, name + "forward").bytes() == pixels * (16 + 16) * e + 16 * 9 * 16 * e);
+    CHECK(find(step, name + "backward data").bytes() == pixels * (16 + 16) * e + 16 * 9 * 16 * e);
+    CHECK(find(step, name + "backward weight").bytes() == pixels * (16 + 16) * e + 16 * 9 * 16 * 4);
     CHECK(find(step, name + "forward").flops == pixels * 16 * 2 * 9 * 16);
     // A 1x1 filter of stride 2 reads one pixel of four, but writes the gradient of all.
     const std::string shortcut = "conv 1x1 16->32 at 32x32 /2 ";
-    CHECK(find(step, shortcut + "forward").bytes == pixels / 4 * (16 + 32) * e + 32 * 16 * e);
-    CHECK(find(step, shortcut + "backward data").bytes == pixels * 16 * e + pixels / 4 * 32 * e + 32 * 16 * e);
+    CHECK(find(step, shortcut + "forward").bytes() == pixels / 4 * (16 + 32) * e + 32 * 16 * e);
+    CHECK(find(step, shortcut + "backward data").bytes() == pixels * 16 * e + pixels / 4 * 32 * e + 32 * 16 * e);
   }
 }
 
 TEST_CASE("norm_act counts every pass its kernels make") {
   const auto step = resnet20_step({.batch = 2, .precision = Precision::fp32});
   const double tensor = 2 * 32 * 32 * 16 * 4;
-  CHECK(find(step, "norm_act 32x32x16 relu forward").bytes == 3 * tensor);
-  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit forward").bytes == 3 * tensor);
-  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit forward").nodes == 3);
-  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut forward").bytes == 6 * tensor);
-  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut forward").nodes == 4);
-  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit backward").bytes == 5 * tensor);
-  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut backward").bytes == 8 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu forward").bytes() == 3 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit forward").bytes() == 3 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit forward").nodes() == 2);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut forward").bytes() == 6 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut forward").nodes() == 3);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit backward").bytes() == 5 * tensor);
+  CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut backward").bytes() == 8 * tensor);
   const auto plain = training_step(make_resnet({}), {.batch = 2, .precision = Precision::fp32, .weight_bits = 0});
-  CHECK(find(plain, "norm_act 32x32x16 relu6 + shortcut forward").bytes == 4 * tensor);
+  CHECK(find(plain, "norm_act 32x32x16 relu6 + shortcut forward").bytes() == 4 * tensor);
 }
 
-TEST_CASE("planes are read once forward, and read and written once with their momentum") {
+TEST_CASE("one pass over planes and momentum writes the next step's weights as well") {
   const double quantized = 268'346;
   const double classifier = 650;
   for (const int bits : {1, 8}) {
     const auto wide = resnet20_step({.precision = Precision::fp32, .weight_bits = bits});
     const auto narrow = resnet20_step({.precision = Precision::bf16, .weight_bits = bits});
-    CHECK(find(wide, "weights_from_planes").bytes == quantized * (2 * bits + 1) * 4);
-    CHECK(find(narrow, "weights_from_planes").bytes ==
-          quantized * 2 * bits * 4 + (quantized - classifier) * 2 + classifier * 4);
-    CHECK(find(narrow, "planes_step").bytes == quantized * (8 * bits + 1) * 4);
+    const double update = quantized * (8 * bits + 1) * 4;
+    const double scaled = classifier * (2 * bits + 1) * 4;  // once the classifier's scale is known
+    CHECK(find(wide, "planes_step").bytes() == update + (quantized - classifier) * 4 + scaled);
+    CHECK(find(narrow, "planes_step").bytes() == update + (quantized - classifier) * 2 + scaled);
+    CHECK(std::ranges::count(narrow, "planes", &Operation::group) == 1);
   }
+}
+
+TEST_CASE("a step is as many kernels as its operations and cuDNN's engines launch") {
+  const auto nodes = [](const StepOptions& options) {
+    return totals_of(resnet20_step(options), options.precision, Machine()).nodes;
+  };
+  // 42 norm_act backward, 12 x 2 + 9 x 3 forward, 41 products, 9 sums of gradients, head 5, input 2, updates 4
+  const int own = 42 + 51 + 41 + 9 + 5 + 2 + 4;
+  CHECK(nodes({}) == own + 20 + 4);                                      // the stem: widened twice, product, sum
+  CHECK(nodes({.library = Library::copying}) == own + 21 * 4 + 14 * 2);  // 14 of them copied twice
+  CHECK(nodes({.precision = Precision::tf32}) == own - 1 + 21 * 2);      // no shortcut filters in bf16
+  CHECK(nodes({.precision = Precision::fp32, .library = Library::copying}) == own - 1 + 41 * 2 + 21);
+}
+
+TEST_CASE("widened operands and copies are bytes beside the product's") {
+  const std::string name = "conv 3x3 16->16 at 32x32 backward weight";
+  const double numbers = 128 * 32 * 32 * (16 + 16);
+  const double weights = 16 * 9 * 16;
+  const Operation lean = find(resnet20_step({}), name);
+  const Operation copying = find(resnet20_step({.library = Library::copying}), name);
+  CHECK(lean.bytes() == numbers * 2 + weights * 4);
+  CHECK(copying.bytes() == numbers * (6 + 8 + 4) + weights * 12);
+  CHECK(copying.kernels.size() == 6);
+  CHECK(copying.kernels[copying.worker] == numbers * 4 + weights * 4);
+  CHECK(copying.flops == lean.flops);
+  CHECK(find(resnet20_step({.library = Library::copying}), "conv 3x3 64->64 at 8x8 backward weight").nodes() == 4);
+}
+
+TEST_CASE("a kernel takes its latency at least, and a prediction spans both lists") {
+  const Machine machine{
+      .bytes_per_s = 1e9, .short_gap_s = 1, .long_gap_s = 2, .short_latency_s = 3, .long_latency_s = 5};
+  const std::vector<Operation> step = {{"a", "g", {1e9, 4e9}}, {"b", "g", {6e9}}};  // 1, 4 and 6 s
+  const Totals totals = totals_of(step, Precision::bf16, machine);
+  CHECK(totals.floor_s == Approx(11));
+  CHECK(totals.low_s(machine) == Approx(3 + 4 + 6 + 3 * 1));
+  CHECK(totals.high_s(machine) == Approx(5 + 5 + 6 + 3 * 2));
+  CHECK(totals.middle_s(machine) == Approx(19));
+  const Prediction predicted = predict(make_resnet({.act_bits = 4}), {}, Machine());
+  CHECK(predicted.low_s == totals_of(resnet20_step({}), Precision::bf16, Machine()).low_s(Machine()));
+  CHECK(predicted.high_s ==
+        totals_of(resnet20_step({.library = Library::copying}), Precision::bf16, Machine()).high_s(Machine()));
 }
 
 TEST_CASE("each of nine blocks adds the gradient of its first convolution to another one") {
@@ -98,17 +140,16 @@ TEST_CASE("each of nine blocks adds the gradient of its first convolution to ano
 
 TEST_CASE("floors are the slower of bytes and FLOPs, and sums are sums") {
   const Machine machine{.bytes_per_s = 1e9, .bf16_flops = 1e10, .tf32_flops = 5e9, .fp32_flops = 1e9};
-  Operation convolution{"c", "conv forward", 2e9, 1e10, 1, ConvGeometry()};
+  Operation convolution{"c", "conv forward", {2e9}, 1e10, 0, ConvGeometry()};
   CHECK(floor_s(convolution, Precision::bf16, machine) == Approx(2));
   CHECK(is_memory_bound(convolution, Precision::bf16, machine));
   CHECK(floor_s(convolution, Precision::fp32, machine) == Approx(10));
   CHECK_FALSE(is_memory_bound(convolution, Precision::fp32, machine));
-  const Operation classifier{"l", "head", 0, 1e9, 2};
+  const Operation classifier{"l", "head", {0, 0}, 1e9};
   CHECK(floor_s(classifier, Precision::bf16, machine) == Approx(1));  // not a convolution: fp32
   const Totals totals = totals_of({convolution, classifier}, Precision::bf16, machine);
   CHECK(totals.floor_s == Approx(3));
   CHECK(totals.nodes == 3);
-  CHECK(totals.middle_s(machine) == Approx(3 + 3 * 1.25e-6));
   convolution.convolution = ConvGeometry{.batch = 1, .height = 4, .width = 4, .in_channels = 48, .out_channels = 16};
   CHECK(padded_floor_s(convolution, Precision::tf32, machine, 64, false) == Approx(2 * 4));
   CHECK(padded_floor_s(convolution, Precision::tf32, machine, 64, true) == Approx(2 * 4 * 64.0 / 48));
@@ -119,13 +160,13 @@ TEST_CASE("fused convolutions save no more than there is") {
   REQUIRE(savings.size() == 4);
   const auto step = resnet20_step({});
   double adds = 0;
-  for (const Operation& operation : step) adds += operation.group == "add" ? operation.bytes : 0;
-  CHECK(savings[0].nodes == 21);
-  CHECK(savings[1].nodes == 18);  // all norms but the last and the two on shortcuts
-  CHECK(savings[2].nodes == 9);
-  CHECK(savings[2].bytes == adds * 2 / 3);
-  CHECK(savings[3].nodes == 9);
-  CHECK(savings[0].bytes + savings[1].bytes + savings[3].bytes <
+  for (const Operation& operation : step) adds += operation.group == "add" ? operation.bytes() : 0;
+  CHECK(savings[0].nodes() == 21);
+  CHECK(savings[1].nodes() == 18);  // all norms but the last and the two on shortcuts
+  CHECK(savings[2].nodes() == 9);
+  CHECK(savings[2].bytes() == adds * 2 / 3);
+  CHECK(savings[3].nodes() == 9);
+  CHECK(savings[0].bytes() + savings[1].bytes() + savings[3].bytes() <
         totals_of(step, Precision::bf16, Machine()).bytes - adds);
 }
 
@@ -164,8 +205,7 @@ TEST_CASE("a workload is a line through its steps, and overlap hides all-reduces
   const Machine machine;
   const Workload small = resnet20_workload(machine);
   for (const int batch : {128, 512}) {
-    const auto step = resnet20_step({.batch = batch});
-    CHECK(small.step_s(batch) == Approx(totals_of(step, Precision::bf16, machine).middle_s(machine)));
+    CHECK(small.step_s(batch) == Approx(predict(make_resnet({.act_bits = 4}), {.batch = batch}, machine).middle_s()));
   }
   CHECK(small.gradient_bytes > 4 * 268'346);
   const Workload large = resnet50_workload(machine);

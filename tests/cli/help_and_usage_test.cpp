@@ -10,8 +10,8 @@ using namespace bsq::test;
 
 namespace {
 
-const std::vector<std::string> kCommands = {"train",   "sweep",  "eval",     "convert",
-                                            "inspect", "report", "validate", "info"};
+const std::vector<std::string> kCommands = {"train",  "sweep",    "eval",  "convert", "inspect",
+                                            "report", "validate", "bench", "info"};
 
 }  // namespace
 

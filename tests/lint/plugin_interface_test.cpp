@@ -23,7 +23,8 @@ struct PluginInterface {
 
 const std::vector<PluginInterface> kInterfaces = {{"kernels/cuda/plugin.h", 7, "69111c2dc43001cd"},
                                                   {"kernels/mpi/plugin.h", 3, "43fe0d10d125f3fa"},
-                                                  {"tools/onnx/plugin/plugin.h", 1, "8faed68e10e6ce47"}};
+                                                  {"tools/onnx/plugin/plugin.h", 1, "8faed68e10e6ce47"},
+                                                  {"tools/bench_plugin.h", 1, "ebfa21f840d3833c"}};
 
 const std::string& text_of(const std::string& path) {
   static const std::map<std::string, std::string> texts = [] {

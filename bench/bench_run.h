@@ -1,0 +1,11 @@
+// `bsq bench`, behind its command line.
+#pragma once
+
+#include "tools/bench_plugin.h"
+
+namespace bsq::bench {
+
+/// Measures and prints. Returns 0, or 5 where a row could not be measured; throws Error.
+int run(const Options& options);
+
+}  // namespace bsq::bench

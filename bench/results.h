@@ -1,0 +1,47 @@
+// What a benchmark has found, as the file that `bsq bench --json` writes and `--against` reads. Times are seconds.
+#pragma once
+
+#include "bench/statistics.h"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bsq::bench {
+
+struct Result {
+  std::string operation;
+  std::string shape;
+  std::string type;
+  int calls_per_step = 0;  // in a BSQ step of ResNet-20
+  Cost cost;
+  std::optional<Timing> warm, cold;
+  std::optional<double> peer_s;     // PyTorch, warm
+  std::optional<double> enqueue_s;  // a step: what the host needs to enqueue it
+  std::string failure;              // why there are no times
+
+  std::string name() const { return operation + "/" + shape + "/" + type; }
+};
+
+struct Report {
+  std::string version;  // of bsq
+  std::string date;
+  std::string backend;  // its own description
+  std::string place;    // device and threads: what must be equal for times to be compared
+  int batch = 0;
+  Peaks peaks;
+  std::vector<Result> results;
+};
+
+/// How long a step takes beside the float step of the same type; nothing for other rows, and where that was not
+/// measured.
+std::optional<double> times_float_step(const Report& report, const Result& result);
+
+std::string to_json(const Report& report);
+/// Throws Error(usage) where the file is missing or none of those that to_json makes.
+Report read_report(const std::filesystem::path& path);
+/// Throws Error(usage) where `before` was not measured on the device, with the batch or in the way that `now` was.
+void check_comparable(const std::filesystem::path& path, const Report& before, const Report& now);
+
+}  // namespace bsq::bench

@@ -1,0 +1,81 @@
+#include "bench/trainee.h"
+
+#include <chrono>
+#include <ctime>
+#include <random>
+
+namespace bsq::bench {
+namespace {
+
+constexpr float kAlpha = 5e-3F;
+constexpr int kBatches = 4;  // batches of images there are; labels are random
+
+ImageSet random_images(int count) {
+  std::mt19937 random(1);
+  ImageSet images{32, 32, std::vector<std::string>(10, "class"), {}, {}};
+  images.pixels.resize(static_cast<std::size_t>(count) * images.image_bytes());
+  for (std::uint8_t& value : images.pixels) value = static_cast<std::uint8_t>(random() & 0xFFU);
+  for (int i = 0; i < count; ++i) images.labels.push_back(static_cast<std::int32_t>(random() % 10));
+  return images;
+}
+
+AugmentRule augmentation() {
+  return {.height = 32,
+          .width = 32,
+          .crop_padding = 4,
+          .random_flip = true,
+          .mean = {0.4914F, 0.4822F, 0.4465F},
+          .std = {0.2023F, 0.1994F, 0.2010F}};
+}
+
+HostWeights start_weights(const ArenaLayout& layout, const TraineeOptions& options) {
+  const HostWeights start = initial_weights(layout, 1);
+  if (options.mode == "float") return start;
+  HostWeights planes = to_planes(start, std::vector<int>(layout.slots.size(), options.weight_bits));
+  if (options.mode == "finetune") return to_fixed(planes);
+  return planes;
+}
+
+}  // namespace
+
+Trainee::Trainee(Backend& backend, const TraineeOptions& options)
+    : backend_(backend),
+      options_(options),
+      memory_(backend),
+      source_(memory_, random_images(kBatches * options.batch), "training"),
+      model_(memory_, make_resnet({.depth = options.depth, .act_bits = options.act_bits}), dtype_of(options.precision),
+             1, {.max_bits = 8, .alpha = kAlpha},
+             [&](const ArenaLayout& layout) { return start_weights(layout, options); }),
+      step_(memory_, model_, source_,
+            {.augment = augmentation(), .rule = {}, .batch_size = options.batch, .metrics_slots = 1}, *alone_) {
+  std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);
+  source_.begin_epoch(order);
+}
+
+BurstTimes Trainee::run_burst(int steps) {
+  const std::clock_t cpu_start = std::clock();
+  const auto start = std::chrono::steady_clock::now();
+  const auto since_start = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  for (int i = 0; i < steps; ++i)
+    step_.run(options_.batch, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch});
+  BurstTimes times;
+  times.enqueue_seconds = since_start() / steps;
+  backend_.synchronize();
+  times.seconds = since_start() / steps;
+  times.cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC / steps;
+  return times;
+}
+
+double Trainee::loss() const {
+  const StepMetrics metrics = step_.metrics(0, 1).front();
+  return metrics.loss_sum / static_cast<double>(metrics.samples) + kAlpha * metrics.penalty;
+}
+
+double Trainee::planned_mib() const {
+  return static_cast<double>(memory_.total_bytes()) / (1 << 20);
+}
+
+}  // namespace bsq::bench

@@ -1,0 +1,50 @@
+// A ResNet in training on random images, step by step, timed: what `bsq train` does, weights from masters,
+// augmentation, forward, loss, backward, update with clamp.
+#pragma once
+
+#include "engine/batch_source.h"
+#include "engine/training_step.h"
+#include "models/resnet.h"
+
+#include <memory>
+#include <string>
+
+namespace bsq::bench {
+
+struct TraineeOptions {
+  std::string mode = "bsq";  // "float", "bsq" or "finetune"
+  Precision precision = Precision::fp32;
+  int batch = 128;
+  int depth = 20;
+  int weight_bits = 8;
+  int act_bits = 4;
+};
+
+/// Seconds a step, of one burst.
+struct BurstTimes {
+  double seconds = 0;
+  double enqueue_seconds = 0;  // in which the host enqueued it: a device that is fed well takes longer
+  double cpu_seconds = 0;      // of all threads
+};
+
+class Trainee {
+ public:
+  Trainee(Backend& backend, const TraineeOptions& options);
+
+  /// `steps` that are enqueued one behind the other, with one wait at their end, as training does.
+  BurstTimes run_burst(int steps);
+  double loss() const;
+  double planned_mib() const;
+
+ private:
+  Backend& backend_;
+  TraineeOptions options_;
+  DeviceMemory memory_;
+  ResidentSource source_;
+  Model model_;
+  std::unique_ptr<Communicator> alone_ = make_single_process();
+  TrainingStep step_;
+  std::int64_t next_batch_ = 0;
+};
+
+}  // namespace bsq::bench

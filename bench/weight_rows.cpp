@@ -1,0 +1,137 @@
+// The passes over the weights of a whole network: bit planes, fixed-point weights, plain parameters.
+#include "bench/large_cases.h"
+#include "bench/rows.h"
+#include "engine/posix_file.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+
+namespace bsq::bench {
+namespace {
+
+constexpr int kMaxBits = 8;
+
+std::size_t stored_bytes(WeightStorage storage) {
+  return size_of(storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32);
+}
+
+/// The rows are of `type`, whatever it means for the arithmetic, which is float32.
+void add_planes(RowList& list, const cases::PlaneCase& c, const Type& type) {
+  Backend& backend = *type.backend;
+  const std::vector<PlaneTensor> host = c.tensors();
+  double weights = 0, planes = 0;
+  for (const PlaneTensor& t : host) {
+    weights += real(t.numel);
+    planes += 2.0 * t.bits * real(t.numel);
+  }
+  // planes in, weights out; a pair (p, n): difference and weighted sum 3, squares 4; a weight: clamp 2, round 3,
+  // scale 1
+  const Cost forward{4 * planes + real(stored_bytes(c.storage)) * weights, 3.5 * planes + 6 * weights, weights};
+  list.add("weights_from_planes", c.name, type, 0, forward, [=, &backend](Arguments& a) {
+    return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
+            scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.weight_arena_size()),
+            units = a.uniform(std::ssize(host)), norms = a.uniform(c.plane_count()), inputs = a.step_inputs(),
+            metrics = a.metrics(), scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
+      backend.weights_from_planes({{host, device}, planes, scales, weights, units, norms, inputs, metrics, scratch});
+    };
+  });
+  // planes and momentum in and out, dW in; an element: gradient 2, decay 2, momentum 2, step 2, clamp 2; a weight: q
+  // dW
+  const Cost step{.bytes = 16 * planes + 4 * weights,
+                  .flops = 10 * planes + 10 * weights,
+                  .items = weights,
+                  .footprint_bytes = 8 * planes + 4 * weights};
+  list.add("planes_step", c.name, type, c.layers, step, [=, &backend](Arguments& a) {
+    return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
+            momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
+            scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
+            norms = a.uniform(c.plane_count(), 1, 2), inputs = a.step_inputs(),
+            scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
+      backend.planes_step(
+          {{host, device}, c.rule, c.alpha, inputs, dw, norms, planes, momentum, scales, scale_momentum, scratch});
+    };
+  });
+}
+
+void add_fixed(RowList& list, const cases::FixedCase& c, const Type& type) {
+  Backend& backend = *type.backend;
+  const std::vector<FixedTensor> host = c.tensors();
+  double weights = 0;
+  for (const FixedTensor& t : host) weights += real(t.numel);
+  // finetuning, not BSQ training: 0 times a step. u in, weights out; clamp 2, round 3, scale 1
+  list.add("weights_from_fixed", c.name, type, 0, {(4 + real(stored_bytes(c.storage))) * weights, 6 * weights, weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), u = a.uniform(c.arena_size()),
+                     scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.arena_size()),
+                     units = a.uniform(std::ssize(host))] {
+               backend.weights_from_fixed({{host, device}, u, scales, weights, units});
+             };
+           });
+  // u and momentum in and out, dW in; gradient 1, decay 2, momentum 2, step 2, clamp 2, q dW 7
+  list.add("fixed_step", c.name, type, 0,
+           {.bytes = 20 * weights, .flops = 16 * weights, .items = weights, .footprint_bytes = 12 * weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), dw = a.uniform(c.arena_size()), u = a.uniform(c.arena_size()),
+                     momentum = a.uniform(c.arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
+                     scale_momentum = a.uniform(std::ssize(host)), inputs = a.step_inputs(),
+                     scratch = a.scratch(backend.fixed_scratch_bytes({host, nullptr}))] {
+               backend.fixed_step({{host, device}, c.rule, inputs, dw, u, momentum, scales, scale_momentum, scratch});
+             };
+           });
+}
+
+/// One small filter, the weights of ResNet-20, one large filter.
+std::vector<std::vector<std::int64_t>> networks() {
+  return {{9 * 16 * 16}, cases::resnet20_numels(), {9 * 512 * 512}};
+}
+
+}  // namespace
+
+void add_plane_networks(RowList& list, bool large) {
+  for (const cases::PlaneCase& c : large ? cases::large_plane_cases() : cases::plane_cases())
+    if (large || c.numels == cases::resnet20_numels()) add_planes(list, c, float_type(list));
+}
+
+void add_plane_sweep(RowList& list) {
+  constexpr std::int64_t alignment = 16;
+  for (const std::vector<std::int64_t>& numels : networks()) {
+    const std::string size = with_thousands(std::reduce(numels.begin(), numels.end(), std::uint64_t{})) + " weights";
+    for (const Type& type : storage_types(list)) {
+      const WeightStorage storage =
+          type.precision == Precision::bf16 ? WeightStorage::integers_bf16 : WeightStorage::integers;
+      for (int bits = 1; bits <= kMaxBits; ++bits) {
+        cases::PlaneCase c{fmt::format("{}, {} bit{}", size, bits, bits > 1 ? "s" : ""), 0, numels,
+                           cases::cycle_bits(numels.size(), {bits}), alignment};
+        c.storage = storage;
+        add_planes(list, c, type);
+      }
+      cases::FixedCase fixed{size, 0, numels, cases::cycle_bits(numels.size(), {kMaxBits}), alignment};
+      fixed.storage = storage;
+      add_fixed(list, fixed, type);
+    }
+  }
+}
+
+void add_fixed_and_plain(RowList& list) {
+  const Type type = float_type(list);
+  Backend& backend = *type.backend;
+  for (const cases::FixedCase& c : cases::fixed_cases())
+    if (c.layers > 0) add_fixed(list, c, type);
+  for (const cases::SgdCase& c : cases::sgd_cases()) {
+    if (c.layers == 0) continue;
+    const double n = real(c.numel);  // float training, not BSQ training; decay 2, momentum 2, step 2
+    list.add("sgd_step", c.name, type, 0, {.bytes = 20 * n, .flops = 6 * n, .items = n, .footprint_bytes = 12 * n},
+             [=, &backend](Arguments& a) {
+               return [=, &backend, inputs = a.step_inputs(), g = a.uniform(c.numel), x = a.uniform(c.numel),
+                       v = a.uniform(c.numel)] { backend.sgd_step(c.numel, c.rule, inputs, g, x, v); };
+             });
+    list.add("round_to_bf16", c.name, type, 0, {6 * n, n, n}, [=, &backend](Arguments& a) {
+      return [=, &backend, x = a.uniform(c.numel), y = a.scratch(static_cast<std::size_t>(2 * c.numel))] {
+        backend.round_to_bf16(c.numel, x, y);
+      };
+    });
+  }
+}
+
+}  // namespace bsq::bench
