@@ -12,7 +12,8 @@
 
 namespace bsq::cuda {
 
-// ---- input (augment.cu) ---------------------------------------------------------------------------------------------
+// ---- input (step_inputs.cu, augment.cu) -----------------------------------------------------------------------------
+void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs, cudaStream_t stream);
 void augment(const AugmentArgs& args, cudaStream_t stream);
 
 // ---- around a convolution (elementwise.cu): all pointers are 16-byte aligned ---------------------------------------
@@ -57,6 +58,10 @@ void planes_step(const PlanesStepArgs& args, cudaStream_t stream);
 std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors);
 void weights_from_fixed(const FixedForwardArgs& args, cudaStream_t stream);
 void fixed_step(const FixedStepArgs& args, cudaStream_t stream);
+
+// ---- what weights are made of (weight_counts.cu) --------------------------------------------------------------------
+void count_planes(const PlaneCountArgs& args, cudaStream_t stream);
+void count_fixed(const FixedCountArgs& args, cudaStream_t stream);
 
 // ---- plain parameters (sgd_step.cu) ---------------------------------------------------------------------------------
 void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

@@ -130,6 +130,7 @@ class RunMemory {
     const auto append = [&](const auto& values) { output.values.assign(values.begin(), values.end()); };
     if (argument.dtype == DType::f32) append(argument.buffer.get<float>());
     if (argument.dtype == DType::i32) append(argument.buffer.get<std::int32_t>());
+    if (argument.dtype == DType::i64) append(argument.buffer.get<std::int64_t>());
     if (argument.dtype == DType::bf16) {
       for (const bfloat16 value : argument.buffer.get<bfloat16>()) output.values.push_back(to_float(value));
     }
