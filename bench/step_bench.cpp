@@ -80,7 +80,11 @@ class Trainee {
                  return to_planes(start, std::vector<int>(layout.slots.size(), number(options, "bits")));
                }),
         step_(memory_, model_, source_,
-              {.augment = augmentation(), .rule = {}, .batch_size = batch_, .metrics_slots = 1}, *alone_) {
+              {.augment = augmentation(),
+               .rule = {},
+               .batch_size = batch_,
+               .metrics_slots = std::max(1, number(options, "burst"))},
+              *alone_) {
     std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);
     source_.begin_epoch(order);
@@ -88,10 +92,14 @@ class Trainee {
 
   void run_burst(bool counts) {
     const int steps = number(options_, "burst");
+    std::vector<PlannedStep> planned;
+    for (int i = 0; i < steps; ++i)
+      planned.push_back({batch_, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * batch_}});
+    step_.plan(std::move(planned));  // as an epoch does
+    backend_.synchronize();
     const std::clock_t cpu_start = std::clock();
     const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < steps; ++i)
-      step_.run(batch_, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * batch_});
+    for (int i = 0; i < steps; ++i) step_.run();
     const std::chrono::duration<double> enqueued = std::chrono::steady_clock::now() - start;
     backend_.synchronize();
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
