@@ -22,12 +22,18 @@ class DenseWeights final : public WeightStore {
   void materialize(const StepInputs* inputs, StepMetrics* metrics) override;
   void step(const SgdRule& rule, const StepInputs* inputs) override;
   void reset_momentum() override;
+  OnDevice<HostWeights> masters() const override;
+  OnDevice<HostWeights> momentum() const override;
+  std::size_t largest_count() const override { return static_cast<std::size_t>(layout_.numel); }
+  std::vector<TensorCounts> count() const override;
   std::vector<HostTensor> save() const override;
   std::vector<HostTensor> save_momentum() const override;
   void load_momentum(const TensorFile& file) override;
   std::int64_t trainable_numbers() const override { return layout_.parameters; }
 
  private:
+  OnDevice<HostWeights> on_device(const Buffer& arena) const;
+
   Backend& backend_;
   const ArenaLayout& layout_;
   const float* gradients_;
