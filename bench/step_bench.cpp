@@ -56,8 +56,8 @@ struct Measured {
   std::unique_ptr<Trainee> trainee;
   std::vector<double> seconds = {}, enqueue_seconds = {}, cpu_seconds = {};
 
-  void run(int steps, bool counts) {
-    const BurstTimes times = trainee->run_burst(steps);
+  void run(bool counts) {
+    const BurstTimes times = trainee->run_burst();
     if (!counts) return;
     seconds.push_back(times.seconds);
     enqueue_seconds.push_back(times.enqueue_seconds);
@@ -111,14 +111,15 @@ void run(const Options& options) {
                                  number(options, "batch"),
                                  number(options, "depth"),
                                  number(options, "bits"),
-                                 number(options, "act-bits")};
+                                 number(options, "act-bits"),
+                                 number(options, "burst")};
     trainees.emplace(name, Measured{std::make_unique<Trainee>(*backend, trainee)});
   }
   if (trainees.empty() || number(options, "steps") < 1 || number(options, "burst") < 1)
     fail(ErrorKind::usage, "step_bench: nothing to measure");
   const int warmup = number(options, "warmup");
   for (int i = 0; i < warmup + number(options, "steps"); ++i)
-    for (auto& [name, trainee] : trainees) trainee.run(number(options, "burst"), i >= warmup);
+    for (auto& [name, trainee] : trainees) trainee.run(i >= warmup);
 
   for (const auto& [name, trainee] : trainees) {
     nlohmann::ordered_json line = result(trainee, options, *backend);

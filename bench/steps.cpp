@@ -30,8 +30,8 @@ struct Runner {
   std::unique_ptr<Trainee> trainee;
   std::vector<double> seconds = {}, enqueue_seconds = {};
 
-  void run(int burst, bool counts) {
-    const BurstTimes times = trainee->run_burst(burst);
+  void run(bool counts) {
+    const BurstTimes times = trainee->run_burst();
     if (!counts) return;
     seconds.push_back(times.seconds);
     enqueue_seconds.push_back(times.enqueue_seconds);
@@ -58,23 +58,23 @@ std::vector<StepRow> step_rows(const std::vector<Type>& types, const Options& op
 }
 
 void measure_steps(std::vector<StepRow>& rows, const Options& options) {
+  const int burst = options.burst > 0 ? options.burst : is_gpu(*rows.front().type.backend) ? kBurstOnGpu : 1;
   std::vector<Runner> runners;
   for (StepRow& row : rows) {
-    const TraineeOptions trainee{row.mode,      row.type.precision,  options.batch,
-                                 options.depth, options.weight_bits, options.act_bits};
+    const TraineeOptions trainee{
+        row.mode, row.type.precision, options.batch, options.depth, options.weight_bits, options.act_bits, burst};
     runners.push_back({row, std::make_unique<Trainee>(*row.type.backend, trainee)});
   }
-  const int burst = options.burst > 0 ? options.burst : is_gpu(*rows.front().type.backend) ? kBurstOnGpu : 1;
   const std::size_t least = options.seconds > 0 ? kLeastBursts : 2;
   for (int i = 0; i < kWarmup; ++i)
-    for (Runner& runner : runners) runner.run(burst, false);
+    for (Runner& runner : runners) runner.run(false);
   const auto start = std::chrono::steady_clock::now();
   const auto is_over = [&] {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     return elapsed.count() >= options.seconds * static_cast<double>(runners.size());
   };
   for (std::size_t count = 0; count < least || (count < kMostBursts && !is_over()); ++count)
-    for (Runner& runner : runners) runner.run(burst, true);
+    for (Runner& runner : runners) runner.run(true);
   for (Runner& runner : runners) {
     if (const double loss = runner.trainee->loss(); !(loss < 1e9))
       fail(ErrorKind::diverged, "{}: the loss is {}", runner.row.result.name(), loss);

@@ -47,25 +47,31 @@ Trainee::Trainee(Backend& backend, const TraineeOptions& options)
              1, {.max_bits = 8, .alpha = kAlpha},
              [&](const ArenaLayout& layout) { return start_weights(layout, options); }),
       step_(memory_, model_, source_,
-            {.augment = augmentation(), .rule = {}, .batch_size = options.batch, .metrics_slots = 1}, *alone_) {
+            {.augment = augmentation(), .rule = {}, .batch_size = options.batch, .metrics_slots = options.burst},
+            *alone_) {
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int32_t>(i);
   source_.begin_epoch(order);
 }
 
-BurstTimes Trainee::run_burst(int steps) {
+BurstTimes Trainee::run_burst() {
+  std::vector<PlannedStep> planned;
+  for (int i = 0; i < options_.burst; ++i)
+    planned.push_back(
+        {options_.batch, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch}});
+  step_.plan(std::move(planned));
+  backend_.synchronize();
   const std::clock_t cpu_start = std::clock();
   const auto start = std::chrono::steady_clock::now();
   const auto since_start = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  for (int i = 0; i < steps; ++i)
-    step_.run(options_.batch, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch});
+  for (int i = 0; i < options_.burst; ++i) step_.run();
   BurstTimes times;
-  times.enqueue_seconds = since_start() / steps;
+  times.enqueue_seconds = since_start() / options_.burst;
   backend_.synchronize();
-  times.seconds = since_start() / steps;
-  times.cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC / steps;
+  times.seconds = since_start() / options_.burst;
+  times.cpu_seconds = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC / options_.burst;
   return times;
 }
 

@@ -18,6 +18,7 @@ struct TraineeOptions {
   int depth = 20;
   int weight_bits = 8;
   int act_bits = 4;
+  int burst = 1;  // steps
 };
 
 /// Seconds a step, of one burst.
@@ -31,8 +32,8 @@ class Trainee {
  public:
   Trainee(Backend& backend, const TraineeOptions& options);
 
-  /// `steps` that are enqueued one behind the other, with one wait at their end, as training does.
-  BurstTimes run_burst(int steps);
+  /// Steps that are planned together and enqueued one behind the other, with one wait at their end, as an epoch's are.
+  BurstTimes run_burst();
   double loss() const;
   double planned_mib() const;
 

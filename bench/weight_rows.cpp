@@ -31,26 +31,43 @@ void add_planes(RowList& list, const cases::PlaneCase& c, const Type& type) {
   list.add("weights_from_planes", c.name, type, 0, forward, [=, &backend](Arguments& a) {
     return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
             scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.weight_arena_size()),
-            units = a.uniform(std::ssize(host)), norms = a.uniform(c.plane_count()), inputs = a.step_inputs(),
-            metrics = a.metrics(), scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-      backend.weights_from_planes({{host, device}, planes, scales, weights, units, norms, inputs, metrics, scratch});
+            units = a.uniform(std::ssize(host)), norms = a.uniform(c.plane_count()),
+            penalty = a.array(std::vector<double>(1)),
+            scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
+      backend.weights_from_planes({{host, device}, planes, scales, weights, units, norms, penalty, scratch});
     };
   });
-  // planes and momentum in and out, dW in; an element: gradient 2, decay 2, momentum 2, step 2, clamp 2; a weight: q
-  // dW
-  const Cost step{.bytes = 16 * planes + 4 * weights,
-                  .flops = 10 * planes + 10 * weights,
+  // planes and momentum in and out, dW in, the next weights out; an element: gradient 2, decay 2, momentum 2, step 2,
+  // clamp 2, its part of the next weights 3.5; a weight: q dW, and its next level
+  const double stored = real(stored_bytes(c.storage)) * weights;
+  const Cost step{.bytes = 16 * planes + 4 * weights + stored,
+                  .flops = 13.5 * planes + 16 * weights,
                   .items = weights,
-                  .footprint_bytes = 8 * planes + 4 * weights};
+                  .footprint_bytes = 8 * planes + 4 * weights + stored};
   list.add("planes_step", c.name, type, c.layers, step, [=, &backend](Arguments& a) {
-    return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
-            momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
-            scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
-            norms = a.uniform(c.plane_count(), 1, 2), inputs = a.step_inputs(),
-            scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-      backend.planes_step(
-          {{host, device}, c.rule, c.alpha, inputs, dw, norms, planes, momentum, scales, scale_momentum, scratch});
-    };
+    return
+        [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
+         momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
+         scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
+         weights = a.uniform(c.weight_arena_size()), units = a.uniform(std::ssize(host)),
+         norms = a.uniform(c.plane_count(), 1, 2), penalty = a.array(std::vector<double>(1)), inputs = a.step_inputs(),
+         metrics = a.metrics(), scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
+          backend.planes_step({.tensors = {host, device},
+                               .rule = c.rule,
+                               .alpha = c.alpha,
+                               .inputs = inputs,
+                               .d_weights = dw,
+                               .planes = planes,
+                               .plane_momentum = momentum,
+                               .scales = scales,
+                               .scale_momentum = scale_momentum,
+                               .weights = weights,
+                               .weight_units = units,
+                               .plane_norms = norms,
+                               .penalty = penalty,
+                               .metrics = metrics,
+                               .scratch = scratch});
+        };
   });
 }
 

@@ -2,9 +2,9 @@
 #include "engine/bit_planes.h"
 
 #include "kernels/error.h"
+#include "kernels/published_rounding.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <utility>
@@ -12,9 +12,7 @@
 namespace bsq {
 namespace {
 
-constexpr int max_level(int bits) {
-  return (1 << bits) - 1;
-}
+using published::max_level;
 
 void require_bits(int bits) {
   require(1 <= bits && bits <= kMaxBits, "bit planes: {} bits, must be 1..{}", bits, kMaxBits);
@@ -33,17 +31,13 @@ float rescaled(float scale, int numerator, int denominator) {
   return scale * static_cast<float>(numerator) / static_cast<float>(denominator);
 }
 
-/// u, not clamped. Planes are added in the order of PyTorch's sum over a last axis of this length: four partial sums,
-/// of which the first takes what is left over, then those four; eight make one vector, added up from the left.
+/// u, not clamped.
 std::vector<float> normalised_sum(const BitPlanes& planes) {
-  constexpr std::array<int, kMaxBits> eight = {0, 1, 2, 3, 4, 5, 6, 7};
-  constexpr std::array<int, kMaxBits> fewer = {0, 4, 5, 6, 7, 1, 2, 3};
   const auto numel = static_cast<std::size_t>(planes.numel);
   std::vector<float> sum(numel);
-  for (const int plane : planes.bits == kMaxBits ? eight : fewer) {
+  for (const int plane : published::summation_order(planes.bits)) {
     if (plane >= planes.bits) continue;
-    const auto coefficient =
-        static_cast<float>(static_cast<double>(1 << (planes.bits - 1 - plane)) / max_level(planes.bits));
+    const float coefficient = published::coefficient(planes.bits, plane);
     const float* p = planes.p.data() + plane * planes.numel;
     const float* n = planes.n.data() + plane * planes.numel;
     for (std::size_t i = 0; i < numel; ++i) sum[i] += (p[i] - n[i]) * coefficient;
@@ -53,7 +47,7 @@ std::vector<float> normalised_sum(const BitPlanes& planes) {
 
 /// Half to even. Planes in [0, 2] keep u within -2 .. 2 (and a little, for rounding).
 int nearest_level(float u, int bits) {
-  const float level = std::nearbyint(u * static_cast<float>(max_level(bits)));
+  const float level = published::nearest_level(u, bits);
   if (!(std::abs(level) <= 2.0F * static_cast<float>(max_level(bits)))) {
     fail(ErrorKind::diverged,
          "bit planes: they add up to {}, which no planes within 0 .. 2 do; lower the learning rate", u);

@@ -2,7 +2,6 @@
 #include "engine/calibrator.h"
 
 #include "engine/layers/norm_act.h"
-#include "engine/ranks.h"
 #include "engine/sampler.h"
 
 #include <algorithm>
@@ -29,7 +28,12 @@ Calibrator::Calibrator(DeviceMemory& memory, Model& model, BatchSource& source, 
                 ExecutionMode::inference),
       labels_(
           memory.allocate_array<std::int32_t>("labels, calibration", static_cast<std::size_t>(options_.batch_size))),
-      inputs_(memory.allocate_array<StepInputs>("step inputs, calibration", 1)) {
+      own_(slice_of(options_.batches, communicator.rank(), communicator.world())),
+      feed_(memory, "calibration", own_.count) {
+  std::vector<StepInputs> steps;
+  for (std::int64_t batch = own_.first; batch < own_.first + own_.count; ++batch)
+    steps.push_back({.first_sample = batch * options_.batch_size});
+  feed_.fill(steps);
   const auto& nodes = model.network().nodes();
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const auto* norm = dynamic_cast<const NormAct*>(nodes[i].layer.get());
@@ -42,8 +46,10 @@ Calibrator::Calibrator(DeviceMemory& memory, Model& model, BatchSource& source, 
 
 void Calibrator::run() {
   source_.begin_epoch(epoch_order(source_.size(), {options_.seed, kCalibrationOrder, 0}));
+  feed_.rewind();
   const auto enqueue = [this] {
-    backend_.augment({plain_input(options_.input), source_.samples(), inputs_.as<StepInputs>(), options_.batch_size,
+    feed_.enqueue_take();
+    backend_.augment({plain_input(options_.input), source_.samples(), feed_.inputs(), options_.batch_size,
                       executor_.images(options_.batch_size), labels_.as<std::int32_t>()});
     executor_.forward(options_.batch_size);
   };
@@ -51,10 +57,8 @@ void Calibrator::run() {
 
   const auto batches = static_cast<std::size_t>(options_.batches);
   std::vector<float> found(batches * quantizers_.size());  // zeros where another rank looks
-  const Slice own = slice_of(options_.batches, communicator_.rank(), communicator_.world());
-  for (std::int64_t batch = own.first; batch < own.first + own.count; ++batch) {
-    const StepInputs step{.first_sample = batch * options_.batch_size};
-    backend_.upload(inputs_.data(), &step, sizeof(step));
+  for (std::int64_t batch = own_.first; batch < own_.first + own_.count; ++batch) {
+    feed_.count_replay();
     captured_->replay();
     float* of_batch = found.data() + static_cast<std::size_t>(batch) * quantizers_.size();
     for (const Quantizer& quantizer : quantizers_) {

@@ -6,6 +6,8 @@
 #include "engine/evaluator.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "engine/ranks.h"
+#include "engine/step_feed.h"
 #include "kernels/communicator.h"
 
 #include <map>
@@ -45,7 +47,8 @@ class Calibrator {
   Communicator& communicator_;
   Executor executor_;
   Buffer labels_;
-  Buffer inputs_;  // StepInputs
+  Slice own_;      // batches of this rank
+  StepFeed feed_;  // which are the same in every run
   std::vector<Quantizer> quantizers_;
   std::unique_ptr<CapturedWork> captured_;
 };

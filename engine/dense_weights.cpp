@@ -3,14 +3,6 @@
 #include <algorithm>
 
 namespace bsq {
-namespace {
-
-std::string momentum_name(const ParameterSlot& slot) {
-  return slot.spec.name + ".momentum_buffer";
-}
-
-}  // namespace
-
 DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                            const std::string& name)
     : backend_(memory.backend()),
@@ -54,23 +46,41 @@ void DenseWeights::reset_momentum() {
   backend_.fill_zero(momentum_.data(), momentum_.size_bytes());
 }
 
+OnDevice<HostWeights> DenseWeights::on_device(const Buffer& arena) const {
+  return {.spans = {{arena.as<float>(), static_cast<std::size_t>(layout_.numel)}},
+          .to_host = [&layout = layout_](const HostCopies& copies) {
+            DenseTensors tensors;
+            for (const ParameterSlot& slot : layout.slots) {
+              const auto begin = copies[0].begin() + slot.offset;
+              tensors.emplace_back(begin, begin + slot.spec.shape.numel());
+            }
+            return HostWeights(std::move(tensors));
+          }};
+}
+
+OnDevice<HostWeights> DenseWeights::masters() const {
+  return on_device(values_);
+}
+
+OnDevice<HostWeights> DenseWeights::momentum() const {
+  return on_device(momentum_);
+}
+
+std::vector<TensorCounts> DenseWeights::count() const {
+  return count_weights(download(backend_, masters()));
+}
+
 std::vector<HostTensor> DenseWeights::save() const {
-  std::vector<HostTensor> tensors;
-  for (const ParameterSlot& slot : layout_.slots)
-    tensors.push_back(host_tensor(backend_, slot, values(), slot.spec.name));
-  return tensors;
+  return weights_to_tensors(download(backend_, masters()), layout_);
 }
 
 std::vector<HostTensor> DenseWeights::save_momentum() const {
-  std::vector<HostTensor> tensors;
-  for (const ParameterSlot& slot : layout_.slots)
-    tensors.push_back(host_tensor(backend_, slot, momentum_.as<float>(), momentum_name(slot)));
-  return tensors;
+  return weights_to_tensors(download(backend_, momentum()), layout_, kMomentumSuffix);
 }
 
 void DenseWeights::load_momentum(const TensorFile& file) {
   for (const ParameterSlot& slot : layout_.slots)
-    load_tensor(backend_, slot, momentum_.as<float>(), file, momentum_name(slot));
+    load_tensor(backend_, slot, momentum_.as<float>(), file, slot.spec.name + std::string(kMomentumSuffix));
 }
 
 }  // namespace bsq

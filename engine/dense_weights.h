@@ -21,6 +21,10 @@ class DenseWeights final : public WeightStore {
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  OnDevice<HostWeights> masters() const override;
+  OnDevice<HostWeights> momentum() const override;
+  std::size_t largest_count() const override { return static_cast<std::size_t>(layout_.numel); }
+  std::vector<TensorCounts> count() const override;
   std::vector<HostTensor> save() const override;
   std::vector<HostTensor> save_momentum() const override;
   void load_momentum(const TensorFile& file) override;
@@ -29,6 +33,7 @@ class DenseWeights final : public WeightStore {
  private:
   /// Of `numel` masters from `offset` on, which begin a slot.
   void write_effective(std::int64_t offset, std::int64_t numel);
+  OnDevice<HostWeights> on_device(const Buffer& arena) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;

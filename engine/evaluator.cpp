@@ -1,8 +1,6 @@
 // Evaluation: forward passes in inference mode, counts summed on the host.
 #include "engine/evaluator.h"
 
-#include "engine/ranks.h"
-
 #include <algorithm>
 #include <numeric>
 
@@ -23,11 +21,18 @@ Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, co
       executor_(memory, model.network(), model.parameters(), batches_.batch_size, model.dtype(),
                 ExecutionMode::inference, batches_.sizes()),
       labels_(memory.allocate_array<std::int32_t>("labels, evaluation", static_cast<std::size_t>(batches_.batch_size))),
-      inputs_(memory.allocate_array<StepInputs>("step inputs, evaluation", 1)),
-      metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation", static_cast<std::size_t>(batches_.count()))) {}
+      own_(slice_of(batches_.count(), communicator.rank(), communicator.world())),
+      feed_(memory, "evaluation", own_.count),
+      metrics_(memory.allocate_array<StepMetrics>("metrics, evaluation", static_cast<std::size_t>(batches_.count()))) {
+  std::vector<StepInputs> steps;
+  for (std::int64_t i = own_.first; i < own_.first + own_.count; ++i)
+    steps.push_back({.first_sample = batches_.first_sample(i), .metrics_slot = i});
+  feed_.fill(steps);
+}
 
 void Evaluator::enqueue(int batch, ActScale act_scale) {
-  const auto* inputs = inputs_.as<StepInputs>();
+  feed_.enqueue_take();
+  const StepInputs* inputs = feed_.inputs();
   backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
   executor_.forward(batch, {.act_scale = act_scale});
   const TensorView logits = executor_.logits(batch);
@@ -39,11 +44,10 @@ EvalResult Evaluator::run(ActScale act_scale) {
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
   std::iota(order.begin(), order.end(), 0);
   source_.begin_epoch(order);
-  const Slice own = slice_of(batches_.count(), communicator_.rank(), communicator_.world());
-  for (std::int64_t i = own.first; i < own.first + own.count; ++i) {
+  feed_.rewind();
+  for (std::int64_t i = own_.first; i < own_.first + own_.count; ++i) {
     const int batch = batches_.size(i);
-    const StepInputs step{.first_sample = batches_.first_sample(i), .metrics_slot = i};
-    backend_.upload(inputs_.data(), &step, sizeof(step));
+    feed_.count_replay();
     std::unique_ptr<CapturedWork>& work = captured_[{batch, act_scale}];
     if (work == nullptr) work = backend_.capture([this, batch, act_scale] { enqueue(batch, act_scale); });
     work->replay();

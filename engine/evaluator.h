@@ -8,6 +8,8 @@
 #include "engine/batches.h"
 #include "engine/executor.h"
 #include "engine/model.h"
+#include "engine/ranks.h"
+#include "engine/step_feed.h"
 #include "kernels/communicator.h"
 
 #include <map>
@@ -59,7 +61,8 @@ class Evaluator {
   Communicator& communicator_;
   Executor executor_;
   Buffer labels_;
-  Buffer inputs_;                                                               // StepInputs
+  Slice own_;                                                                   // batches of this rank
+  StepFeed feed_;                                                               // which are the same in every run
   Buffer metrics_;                                                              // one StepMetrics a batch
   std::map<std::pair<int, ActScale>, std::unique_ptr<CapturedWork>> captured_;  // by batch size
 };

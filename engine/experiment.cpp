@@ -174,6 +174,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   next.best_epoch = 0;
   next.stage_seconds = 0;
   next.logs = output.log.position();
+  output.log.sync();
   ++next.total_epochs;
   files.state = {{"progress", to_json(next)}, {"stage", stage.name()}, {"config_hash", config_hash(config_)}};
   files.state["world_size"] = parts_.communicator.world();

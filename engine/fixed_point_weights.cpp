@@ -17,6 +17,7 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
   scale_momentum_ = memory.allocate_array<float>("fixed-point weights, scale momentum", count);
   values_ = memory.allocate_array<float>("effective weights", numel);
   units_ = memory.allocate_array<float>("effective weights, units", count);
+  counts_ = memory.allocate_array<WeightCounts>("fixed-point weights, counts", count);
   std::vector<float> scales;
   for (std::size_t i = 0; i < count; ++i) {
     const ParameterSlot& slot = layout.slots[i];
@@ -33,17 +34,39 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
   write_effective();
 }
 
+OnDevice<HostWeights> FixedPointWeights::on_device(const Buffer& arena, const Buffer& scales) const {
+  return {
+      .spans = {{arena.as<float>(), static_cast<std::size_t>(layout_.numel)}, {scales.as<float>(), tensors_.size()}},
+      .to_host = [tensors = tensors_](HostCopies copies) {
+        std::vector<FixedPoint> weights;
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+          const auto begin = copies[0].begin() + tensors[i].weight_offset;
+          weights.push_back({tensors[i].bits, copies[1][i], {begin, begin + tensors[i].numel}});
+        }
+        return HostWeights(std::move(weights));
+      }};
+}
+
+OnDevice<HostWeights> FixedPointWeights::masters() const {
+  return on_device(u_, scales_);
+}
+
+OnDevice<HostWeights> FixedPointWeights::momentum() const {
+  return on_device(momentum_, scale_momentum_);
+}
+
+std::size_t FixedPointWeights::largest_count() const {
+  return static_cast<std::size_t>(layout_.numel) + padded(layout_.slots.size());
+}
+
 std::vector<FixedPoint> FixedPointWeights::weights() const {
-  std::vector<FixedPoint> result;
-  const std::vector<float> scales = download_array(backend_, scales_.as<float>(), tensors_.size());
-  for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    const FixedTensor& tensor = tensors_[i];
-    result.push_back(
-        {.bits = tensor.bits,
-         .scale = scales[i],
-         .u = download_array(backend_, u_.as<float>() + tensor.weight_offset, static_cast<std::size_t>(tensor.numel))});
-  }
-  return result;
+  return std::get<std::vector<FixedPoint>>(download(backend_, masters()));
+}
+
+std::vector<TensorCounts> FixedPointWeights::count() const {
+  backend_.count_fixed(
+      {.tensors = table(), .u = u_.as<float>(), .scales = scales_.as<float>(), .counts = counts_.as<WeightCounts>()});
+  return tensor_counts(backend_, *this, tensors_, scales_, counts_);
 }
 
 TensorView FixedPointWeights::effective(std::size_t slot) const {
@@ -82,29 +105,16 @@ std::int64_t FixedPointWeights::trainable_numbers() const {
   return count;
 }
 
-std::vector<HostTensor> FixedPointWeights::save_arena(const Buffer& arena, const Buffer& scales,
-                                                      std::string_view suffix) const {
-  std::vector<HostTensor> result;
-  const std::vector<float> host_scales = download_array(backend_, scales.as<float>(), tensors_.size());
-  for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    const ParameterSlot& slot = layout_.slots[i];
-    const auto named = [&](const std::string& name) { return name + std::string(suffix); };
-    result.push_back(host_tensor(backend_, slot, arena.as<float>(), named(plane_name(slot.spec.name, "u"))));
-    result.push_back(HostTensor::from<float>(named(scale_name(slot.spec.name)), {1}, std::span(&host_scales[i], 1)));
-  }
-  return result;
-}
-
 std::vector<HostTensor> FixedPointWeights::save() const {
-  return save_arena(u_, scales_, "");
+  return weights_to_tensors(download(backend_, masters()), layout_);
 }
 
 std::vector<HostTensor> FixedPointWeights::save_momentum() const {
-  return save_arena(momentum_, scale_momentum_, ".momentum_buffer");
+  return weights_to_tensors(download(backend_, momentum()), layout_, kMomentumSuffix);
 }
 
 void FixedPointWeights::load_momentum(const TensorFile& file) {
-  const std::string suffix = ".momentum_buffer";
+  const std::string suffix(kMomentumSuffix);
   std::vector<float> scales;
   for (const ParameterSlot& slot : layout_.slots) {
     load_tensor(backend_, slot, momentum_.as<float>(), file, plane_name(slot.spec.name, "u") + suffix);

@@ -22,6 +22,10 @@ class FixedPointWeights final : public WeightStore {
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  OnDevice<HostWeights> masters() const override;
+  OnDevice<HostWeights> momentum() const override;
+  std::size_t largest_count() const override;
+  std::vector<TensorCounts> count() const override;
   std::vector<HostTensor> save() const override;
   std::vector<HostTensor> save_momentum() const override;
   void load_momentum(const TensorFile& file) override;
@@ -33,7 +37,7 @@ class FixedPointWeights final : public WeightStore {
  private:
   void write_effective();
   DeviceTable<FixedTensor> table() const { return {tensors_, table_.as<FixedTensor>()}; }
-  std::vector<HostTensor> save_arena(const Buffer& arena, const Buffer& scales, std::string_view suffix) const;
+  OnDevice<HostWeights> on_device(const Buffer& arena, const Buffer& scales) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;
@@ -46,6 +50,7 @@ class FixedPointWeights final : public WeightStore {
   Buffer scale_momentum_;
   Buffer values_;  // each tensor at its offset, whatever its type
   Buffer units_;
+  Buffer counts_;
   Buffer scratch_;
 };
 

@@ -7,6 +7,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
 namespace bsq {
 namespace {
 
@@ -18,10 +22,19 @@ bool is_bias(const std::string& parameter) {
   return parameter.ends_with(".bias");
 }
 
+constexpr int kFloatBits = 32;
+
+std::vector<std::int64_t> ones_of(const BitPlanes& planes) {
+  std::vector<std::int64_t> ones;
+  for (auto p = planes.p.begin(), n = planes.n.begin(); p != planes.p.end(); p += planes.numel, n += planes.numel)
+    ones.push_back(std::inner_product(p, p + planes.numel, n, std::int64_t{0}, std::plus(), std::not_equal_to()));
+  return ones;
+}
+
 int bits_at(const HostWeights& weights, std::size_t slot) {
   if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) return (*planes)[slot].bits;
   if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights)) return (*fixed)[slot].bits;
-  return 32;
+  return kFloatBits;
 }
 
 }  // namespace
@@ -88,6 +101,44 @@ std::vector<FixedPoint> to_fixed(const HostWeights& weights) {
   std::vector<FixedPoint> result;
   for (const BitPlanes& tensor : *planes) result.push_back(fixed_from_planes(tensor));
   return result;
+}
+
+std::vector<TensorCounts> count_weights(const HostWeights& weights) {
+  std::vector<TensorCounts> result;
+  for (const std::vector<float>& values : to_dense(weights))
+    result.push_back(
+        {.bits = bits_at(weights, result.size()), .zeros = std::count(values.begin(), values.end(), 0.0F), .ones = {}});
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) {
+      result[i].scale = (*planes)[i].scale;
+      result[i].ones = ones_of((*planes)[i]);
+    }
+    if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights)) {
+      result[i].scale = (*fixed)[i].scale;
+      if (result[i].bits > 0) result[i].ones = ones_of(planes_from_fixed((*fixed)[i]));
+    }
+  }
+  return result;
+}
+
+std::vector<HostTensor> weights_to_tensors(const HostWeights& weights, const ArenaLayout& layout,
+                                           std::string_view suffix) {
+  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights))
+    return planes_to_tensors(*planes, layout, suffix);
+  std::vector<HostTensor> tensors;
+  const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights);
+  const auto* dense = std::get_if<DenseTensors>(&weights);
+  for (std::size_t i = 0; i < layout.slots.size(); ++i) {
+    const ParameterSpec& spec = layout.slots[i].spec;
+    const std::string name = fixed == nullptr ? spec.name : plane_name(spec.name, "u");
+    const std::vector<float>& values = fixed == nullptr ? (*dense)[i] : (*fixed)[i].u;
+    tensors.push_back(HostTensor::from<float>(name + std::string(suffix), file_shape(spec.shape),
+                                              to_file_layout(values, spec.shape)));
+    if (fixed != nullptr)
+      tensors.push_back(
+          HostTensor::from<float>(scale_name(spec.name) + std::string(suffix), {1}, std::span(&(*fixed)[i].scale, 1)));
+  }
+  return tensors;
 }
 
 std::string scheme_to_json(const HostWeights& weights, const ArenaLayout& layout) {

@@ -8,7 +8,9 @@
 #include "engine/parameters.h"
 #include "engine/safetensors.h"
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -32,6 +34,20 @@ DenseTensors to_dense(const HostWeights& weights);
 std::vector<BitPlanes> to_planes(const HostWeights& weights, const std::vector<int>& bits);
 /// Fixed-point weights under the scheme the planes have (METHOD 5). Float weights have none: Error(internal).
 std::vector<FixedPoint> to_fixed(const HostWeights& weights);
+
+/// What the precision of a tensor is summed up from.
+struct TensorCounts {
+  int bits = 0;  // 32 in float
+  float scale = 0;
+  std::int64_t zeros = 0;          // effective weights that are 0
+  std::vector<std::int64_t> ones;  // of each plane, the most significant first; none in float and where bits = 0
+};
+std::vector<TensorCounts> count_weights(const HostWeights& weights);
+
+/// The tensors of a file, in any form; `suffix` behind their names. Momentum has the shape of what it belongs to.
+std::vector<HostTensor> weights_to_tensors(const HostWeights& weights, const ArenaLayout& layout,
+                                           std::string_view suffix = "");
+inline constexpr std::string_view kMomentumSuffix = ".momentum_buffer";
 
 /// {"conv1": [8, 0], "fc": [8, 8]}: bits of weight and bias, the form that checkpoints store. A fixed tensor may have
 /// 0.

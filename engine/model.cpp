@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace bsq {
@@ -94,64 +95,96 @@ void Model::reset_momentum() {
 }
 
 HostWeights Model::host_weights() const {
-  if (const auto* planes = dynamic_cast<const PlaneWeights*>(quantized_.get())) return planes->planes();
-  if (const auto* fixed = dynamic_cast<const FixedPointWeights*>(quantized_.get())) return fixed->weights();
-  const auto& dense = dynamic_cast<const DenseWeights&>(*quantized_);
-  DenseTensors tensors;
-  for (const ParameterSlot& slot : quantized_layout_.slots)
-    tensors.push_back(
-        download_array(backend_, dense.values() + slot.offset, static_cast<std::size_t>(slot.spec.shape.numel())));
-  return tensors;
+  return download(backend_, quantized_->masters());
 }
 
-std::vector<HostTensor> Model::save_plain() const {
-  std::vector<HostTensor> tensors = plain_->save();
+OnDevice<ModelState> Model::on_device(StateScope scope) const {
+  OnDevice<ModelState> result;
+  std::vector<OnDevice<HostWeights>> parts = {quantized_->masters(), plain_->masters()};
+  if (scope == StateScope::model_and_momentum) {
+    parts.push_back(quantized_->momentum());
+    parts.push_back(plain_->momentum());
+  }
+  for (const OnDevice<HostWeights>& part : parts)
+    result.spans.insert(result.spans.end(), part.spans.begin(), part.spans.end());
+  result.spans.push_back({states_.as<float>(), states_.size_bytes() / sizeof(float)});
+  result.to_host = [parts = std::move(parts), tracked = batches_tracked](HostCopies copies) {
+    std::vector<HostWeights> found;
+    auto next = std::make_move_iterator(copies.begin());
+    for (const OnDevice<HostWeights>& part : parts) {
+      const auto end = next + static_cast<std::ptrdiff_t>(part.spans.size());
+      found.push_back(part.to_host(HostCopies(next, end)));
+      next = end;
+    }
+    ModelState state{.weights = std::move(found[0]),
+                     .plain = std::get<DenseTensors>(std::move(found[1])),
+                     .statistics = *next,
+                     .batches_tracked = tracked,
+                     .momentum = std::nullopt};
+    if (found.size() > 2)
+      state.momentum = MomentumState{std::move(found[2]), std::get<DenseTensors>(std::move(found[3]))};
+    return state;
+  };
+  return result;
+}
+
+std::size_t Model::largest_state_bytes() const {
+  return 2 * (quantized_->largest_count() + plain_->largest_count()) * sizeof(float) + states_.size_bytes();
+}
+
+// ---- files of a state: they read nothing that training changes ----------------------------------------------------
+
+std::vector<HostTensor> Model::save_plain(const ModelState& state) const {
+  std::vector<HostTensor> tensors = weights_to_tensors(state.plain, plain_layout_);
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {
-    const StateSpec& state = network_.states()[i];
-    const auto values =
-        download_array(backend_, states_.as<float>() + state_offsets_[i], static_cast<std::size_t>(state.numel));
-    tensors.push_back(HostTensor::from<float>(state.name, {state.numel}, values));
+    const StateSpec& spec = network_.states()[i];
+    const std::span values(state.statistics.data() + state_offsets_[i], static_cast<std::size_t>(spec.numel));
+    tensors.push_back(HostTensor::from<float>(spec.name, {spec.numel}, values));
     const std::string suffix = ".running_mean";
-    if (state.name.ends_with(suffix)) {
-      const std::string module = state.name.substr(0, state.name.size() - suffix.size());
+    if (spec.name.ends_with(suffix)) {
+      const std::string module = spec.name.substr(0, spec.name.size() - suffix.size());
       tensors.push_back(
-          HostTensor::from<std::int64_t>(module + ".num_batches_tracked", {}, std::span(&batches_tracked, 1)));
+          HostTensor::from<std::int64_t>(module + ".num_batches_tracked", {}, std::span(&state.batches_tracked, 1)));
     }
   }
   return tensors;
 }
 
-TensorFile Model::save() const {
+TensorFile Model::save(const ModelState& state) const {
   TensorFile file;
   file.metadata["format"] = "pt";
-  file.metadata["form"] = std::string(quantized_->form());
-  if (quantized_->form() != "float") file.metadata["scheme"] = scheme_to_json(host_weights(), quantized_layout_);
-  file.tensors = quantized_->save();
-  for (HostTensor& tensor : save_plain()) file.tensors.push_back(std::move(tensor));
+  file.metadata["form"] = std::string(form_of(state.weights));
+  if (form_of(state.weights) != "float") file.metadata["scheme"] = scheme_to_json(state.weights, quantized_layout_);
+  file.tensors = weights_to_tensors(state.weights, quantized_layout_);
+  for (HostTensor& tensor : save_plain(state)) file.tensors.push_back(std::move(tensor));
   return file;
 }
 
-TensorFile Model::save_as_float() const {
+TensorFile Model::save_as_float(const ModelState& state) const {
   TensorFile file;
   file.metadata["format"] = "pt";
   file.metadata["form"] = "float";
-  file.tensors = save_plain();
-  const DenseTensors dense = to_dense(host_weights());
-  for (std::size_t i = 0; i < dense.size(); ++i) {
-    const ParameterSpec& spec = quantized_layout_.slots[i].spec;
-    file.tensors.push_back(
-        HostTensor::from<float>(spec.name, file_shape(spec.shape), to_file_layout(dense[i], spec.shape)));
-  }
+  file.tensors = save_plain(state);
+  for (HostTensor& tensor : weights_to_tensors(to_dense(state.weights), quantized_layout_))
+    file.tensors.push_back(std::move(tensor));
   return file;
 }
 
-TensorFile Model::save_as_planes() const {
-  if (quantized_->form() == "float") return save();
-  const std::vector<BitPlanes> planes = to_planes(host_weights(), {});
+TensorFile Model::save_as_planes(const ModelState& state) const {
+  if (form_of(state.weights) == "float") return save(state);
+  const HostWeights planes = to_planes(state.weights, {});
   TensorFile file;
   file.metadata = {{"format", "pt"}, {"form", "planes"}, {"scheme", scheme_to_json(planes, quantized_layout_)}};
-  file.tensors = planes_to_tensors(planes, quantized_layout_);
-  for (HostTensor& tensor : save_plain()) file.tensors.push_back(std::move(tensor));
+  file.tensors = weights_to_tensors(planes, quantized_layout_);
+  for (HostTensor& tensor : save_plain(state)) file.tensors.push_back(std::move(tensor));
+  return file;
+}
+
+TensorFile Model::save_momentum(const MomentumState& momentum) const {
+  TensorFile file;
+  file.tensors = weights_to_tensors(momentum.weights, quantized_layout_, kMomentumSuffix);
+  for (HostTensor& tensor : weights_to_tensors(momentum.plain, plain_layout_, kMomentumSuffix))
+    file.tensors.push_back(std::move(tensor));
   return file;
 }
 
@@ -171,13 +204,6 @@ void Model::load_plain(const TensorFile& file) {
   for (const HostTensor& tensor : file.tensors)
     if (is_batch_counter(tensor.name) && tensor.dtype == DType::i64 && tensor.numel() == 1)
       batches_tracked = tensor.values<std::int64_t>()[0];
-}
-
-TensorFile Model::save_momentum() const {
-  TensorFile file;
-  file.tensors = quantized_->save_momentum();
-  for (HostTensor& tensor : plain_->save_momentum()) file.tensors.push_back(std::move(tensor));
-  return file;
 }
 
 void Model::load_momentum(const TensorFile& file) {

@@ -4,6 +4,7 @@
 #include "engine/dense_weights.h"
 #include "engine/fixed_point_weights.h"
 #include "engine/host_weights.h"
+#include "engine/model_state.h"
 #include "engine/network.h"
 #include "engine/plane_weights.h"
 
@@ -42,16 +43,28 @@ class Model {
   const Buffer& states() const { return states_; }
 
   HostWeights host_weights() const;
+  /// All that a file holds, as it is now.
+  OnDevice<ModelState> on_device(StateScope scope) const;
+  ModelState state(StateScope scope = StateScope::model) const { return download(backend_, on_device(scope)); }
+  /// The most memory that spans of it can take, each filled up to a multiple of 64 bytes.
+  std::size_t largest_state_bytes() const;
+
+  // What files hold of a state of this model; while it is trained on, another thread may ask for those of a snapshot.
   /// Every tensor under PyTorch's names, with `form` and `scheme` in the metadata.
-  TensorFile save() const;
+  TensorFile save(const ModelState& state) const;
   /// The quantized tensors as plain float effective weights, otherwise as save(): loads into any PyTorch ResNet.
-  TensorFile save_as_float() const;
+  TensorFile save_as_float(const ModelState& state) const;
   /// Bit planes whatever the form is (fixed-point weights convert exactly); float weights are saved as they are.
-  TensorFile save_as_planes() const;
+  TensorFile save_as_planes(const ModelState& state) const;
+  TensorFile save_momentum(const MomentumState& momentum) const;
+
+  TensorFile save() const { return save(state()); }
+  TensorFile save_as_float() const { return save_as_float(state()); }
+  TensorFile save_as_planes() const { return save_as_planes(state()); }
+  TensorFile save_momentum() const { return save_momentum(*state(StateScope::model_and_momentum).momentum); }
   /// Plain parameters and running statistics; PACT ceilings and activation scales that the file does not have keep
   /// their start values.
   void load_plain(const TensorFile& file);
-  TensorFile save_momentum() const;
   void load_momentum(const TensorFile& file);
 
   std::int64_t trainable_numbers() const { return quantized_->trainable_numbers() + plain_->trainable_numbers(); }
@@ -60,7 +73,7 @@ class Model {
 
  private:
   void resolve_parameters();
-  std::vector<HostTensor> save_plain() const;
+  std::vector<HostTensor> save_plain(const ModelState& state) const;
 
   Backend& backend_;
   Network network_;

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 namespace bsq {
 namespace {
@@ -78,6 +79,13 @@ std::vector<float> from_file_layout(const std::vector<float>& values, const Shap
   std::vector<float> result(values.size());
   visit_layouts(shape, [&](std::size_t memory, std::size_t file) { result[memory] = values[file]; });
   return result;
+}
+
+std::vector<std::size_t> file_places(const Shape& shape) {
+  std::vector<std::size_t> places(static_cast<std::size_t>(shape.numel()));
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  if (shape.rank == 4) visit_layouts(shape, [&](std::size_t memory, std::size_t file) { places[memory] = file; });
+  return places;
 }
 
 std::vector<std::int64_t> file_shape(const Shape& shape) {

@@ -68,6 +68,8 @@ std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed)
 /// OHWI <-> OIHW; values of another rank are returned as they are.
 std::vector<float> to_file_layout(const std::vector<float>& values, const Shape& shape);
 std::vector<float> from_file_layout(const std::vector<float>& values, const Shape& shape);
+/// Where each element in memory order goes in a file.
+std::vector<std::size_t> file_places(const Shape& shape);
 /// The shape a file shows: OIHW, or the shape itself.
 std::vector<std::int64_t> file_shape(const Shape& shape);
 

@@ -5,21 +5,19 @@
 namespace bsq {
 namespace {
 
-constexpr const char* kMomentumSuffix = ".momentum_buffer";
-
 /// Planes [bits][numel] in memory order -> [O, I, K, K, bits] of a file.
 HostTensor planes_to_file(const std::vector<float>& planes, const ParameterSpec& spec, int bits,
                           const std::string& name) {
-  const auto numel = static_cast<std::size_t>(spec.shape.numel());
-  std::vector<float> interleaved(planes.size());
-  for (int bit = 0; bit < bits; ++bit) {
-    const auto begin = planes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(bit) * numel);
-    const std::vector<float> plane = to_file_layout({begin, begin + static_cast<std::ptrdiff_t>(numel)}, spec.shape);
-    for (std::size_t i = 0; i < numel; ++i) interleaved[i * static_cast<std::size_t>(bits) + bit] = plane[i];
-  }
   std::vector<std::int64_t> shape = file_shape(spec.shape);
   shape.push_back(bits);
-  return HostTensor::from<float>(name, shape, interleaved);
+  HostTensor tensor{name, DType::f32, std::move(shape), std::vector<std::byte>(planes.size() * sizeof(float))};
+  auto* interleaved = reinterpret_cast<float*>(tensor.bytes.data());
+  const std::vector<std::size_t> places = file_places(spec.shape);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    float* place = interleaved + places[i] * static_cast<std::size_t>(bits);
+    for (int bit = 0; bit < bits; ++bit) place[bit] = planes[static_cast<std::size_t>(bit) * places.size() + i];
+  }
+  return tensor;
 }
 
 std::vector<float> planes_from_file(const TensorFile& file, const std::string& name, const ParameterSpec& spec,
@@ -55,6 +53,7 @@ PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
   values_ = memory.allocate_array<float>("effective weights", static_cast<std::size_t>(layout.numel));
   units_ = memory.allocate_array<float>("effective weights, units", count);
   penalty_ = memory.allocate_array<double>("bit planes, penalty", 1);
+  counts_ = memory.allocate_array<WeightCounts>("bit planes, counts", count);
   for (const ParameterSlot& slot : layout.slots) tensors_.push_back({.numel = slot.spec.shape.numel()});
   scratch_ = memory.allocate("bit planes, scratch", backend_.planes_scratch_bytes(table()));
   set_planes(planes);
@@ -92,24 +91,50 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   reset_momentum();
 }
 
-std::vector<BitPlanes> PlaneWeights::download(const Buffer& arena, const Buffer& scales) const {
-  std::vector<BitPlanes> result;
-  const std::vector<float> host_scales = download_array(backend_, scales.as<float>(), tensors_.size());
-  for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    const PlaneTensor& tensor = tensors_[i];
+OnDevice<HostWeights> PlaneWeights::on_device(const Buffer& arena, const Buffer& scales) const {
+  OnDevice<HostWeights> result;
+  for (const PlaneTensor& tensor : tensors_) {
     const auto half = static_cast<std::size_t>(tensor.bits * tensor.numel);
-    const float* source = arena.as<float>() + tensor.plane_offset;
-    result.push_back({.bits = tensor.bits,
-                      .scale = host_scales[i],
-                      .numel = tensor.numel,
-                      .p = download_array(backend_, source, half),
-                      .n = download_array(backend_, source + half, half)});
+    const float* p = arena.as<float>() + tensor.plane_offset;
+    result.spans.push_back({p, half});
+    result.spans.push_back({p + half, half});
   }
+  result.spans.push_back({scales.as<float>(), tensors_.size()});
+  result.to_host = [tensors = tensors_](HostCopies copies) {
+    std::vector<BitPlanes> planes;
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      planes.push_back({.bits = tensors[i].bits,
+                        .scale = copies.back()[i],
+                        .numel = tensors[i].numel,
+                        .p = std::move(copies[2 * i]),
+                        .n = std::move(copies[2 * i + 1])});
+    return HostWeights(std::move(planes));
+  };
   return result;
 }
 
+OnDevice<HostWeights> PlaneWeights::masters() const {
+  return on_device(planes_, scales_);
+}
+
+OnDevice<HostWeights> PlaneWeights::momentum() const {
+  return on_device(momentum_, scale_momentum_);
+}
+
+std::size_t PlaneWeights::largest_count() const {
+  return planes_.size_bytes() / sizeof(float) + padded(layout_.slots.size());
+}
+
 std::vector<BitPlanes> PlaneWeights::planes() const {
-  return download(planes_, scales_);
+  return std::get<std::vector<BitPlanes>>(download(backend_, masters()));
+}
+
+std::vector<TensorCounts> PlaneWeights::count() const {
+  backend_.count_planes({.tensors = table(),
+                         .planes = planes_.as<float>(),
+                         .scales = scales_.as<float>(),
+                         .counts = counts_.as<WeightCounts>()});
+  return tensor_counts(backend_, *this, tensors_, scales_, counts_);
 }
 
 TensorView PlaneWeights::effective(std::size_t slot) const {
@@ -157,13 +182,11 @@ std::int64_t PlaneWeights::trainable_numbers() const {
 }
 
 std::vector<HostTensor> PlaneWeights::save() const {
-  return planes_to_tensors(planes(), layout_);
+  return weights_to_tensors(download(backend_, masters()), layout_);
 }
 
 std::vector<HostTensor> PlaneWeights::save_momentum() const {
-  std::vector<HostTensor> tensors = planes_to_tensors(download(momentum_, scale_momentum_), layout_);
-  for (HostTensor& tensor : tensors) tensor.name += kMomentumSuffix;
-  return tensors;
+  return weights_to_tensors(download(backend_, momentum()), layout_, kMomentumSuffix);
 }
 
 void PlaneWeights::load_momentum(const TensorFile& file) {
@@ -172,7 +195,7 @@ void PlaneWeights::load_momentum(const TensorFile& file) {
     const PlaneTensor& tensor = tensors_[i];
     const ParameterSpec& spec = layout_.slots[i].spec;
     float* target = momentum_.as<float>() + tensor.plane_offset;
-    const std::string suffix = kMomentumSuffix;
+    const std::string suffix(kMomentumSuffix);
     upload_array(backend_, target, planes_from_file(file, plane_name(spec.name, "p") + suffix, spec, tensor.bits));
     upload_array(backend_, target + tensor.bits * tensor.numel,
                  planes_from_file(file, plane_name(spec.name, "n") + suffix, spec, tensor.bits));
@@ -200,13 +223,15 @@ std::vector<BitPlanes> PlaneWeights::load(const TensorFile& file, const ArenaLay
   return result;
 }
 
-std::vector<HostTensor> planes_to_tensors(const std::vector<BitPlanes>& planes, const ArenaLayout& layout) {
+std::vector<HostTensor> planes_to_tensors(const std::vector<BitPlanes>& planes, const ArenaLayout& layout,
+                                          std::string_view suffix) {
+  const auto named = [&](const std::string& name) { return name + std::string(suffix); };
   std::vector<HostTensor> tensors;
   for (std::size_t i = 0; i < planes.size(); ++i) {
     const ParameterSpec& spec = layout.slots[i].spec;
-    tensors.push_back(planes_to_file(planes[i].p, spec, planes[i].bits, plane_name(spec.name, "p")));
-    tensors.push_back(planes_to_file(planes[i].n, spec, planes[i].bits, plane_name(spec.name, "n")));
-    tensors.push_back(HostTensor::from<float>(scale_name(spec.name), {1}, std::span(&planes[i].scale, 1)));
+    tensors.push_back(planes_to_file(planes[i].p, spec, planes[i].bits, named(plane_name(spec.name, "p"))));
+    tensors.push_back(planes_to_file(planes[i].n, spec, planes[i].bits, named(plane_name(spec.name, "n"))));
+    tensors.push_back(HostTensor::from<float>(named(scale_name(spec.name)), {1}, std::span(&planes[i].scale, 1)));
   }
   return tensors;
 }

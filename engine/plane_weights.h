@@ -30,6 +30,10 @@ class PlaneWeights final : public WeightStore {
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  OnDevice<HostWeights> masters() const override;
+  OnDevice<HostWeights> momentum() const override;
+  std::size_t largest_count() const override;
+  std::vector<TensorCounts> count() const override;
   std::vector<HostTensor> save() const override;
   std::vector<HostTensor> save_momentum() const override;
   void load_momentum(const TensorFile& file) override;
@@ -41,7 +45,7 @@ class PlaneWeights final : public WeightStore {
  private:
   DeviceTable<PlaneTensor> table() const { return {tensors_, table_.as<PlaneTensor>()}; }
   void write_effective();
-  std::vector<BitPlanes> download(const Buffer& arena, const Buffer& scales) const;
+  OnDevice<HostWeights> on_device(const Buffer& arena, const Buffer& scales) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;
@@ -57,10 +61,12 @@ class PlaneWeights final : public WeightStore {
   Buffer values_;  // each tensor at its offset, whatever its type
   Buffer units_;
   Buffer penalty_;
+  Buffer counts_;
   Buffer scratch_;
 };
 
 /// The tensors of planes in a file: `<layer>.pweight`, `<layer>.nweight` [O, I, K, K, bits], `<layer>.scale` [1].
-std::vector<HostTensor> planes_to_tensors(const std::vector<BitPlanes>& planes, const ArenaLayout& layout);
+std::vector<HostTensor> planes_to_tensors(const std::vector<BitPlanes>& planes, const ArenaLayout& layout,
+                                          std::string_view suffix = "");
 
 }  // namespace bsq

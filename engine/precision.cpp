@@ -8,38 +8,37 @@ namespace {
 
 constexpr int kFloatBits = 32;
 
-double percent_of_zeros(const std::vector<float>& values) {
-  const auto zeros = std::count(values.begin(), values.end(), 0.0F);
-  return values.empty() ? 0.0 : 100.0 * static_cast<double>(zeros) / static_cast<double>(values.size());
+std::int64_t float_parameters_of(const Network& network) {
+  std::int64_t count = 0;
+  for (const ParameterSpec& spec : network.parameters())
+    if (spec.group == ParameterGroup::plain) count += spec.shape.numel();
+  for (const StateSpec& state : network.states()) count += state.numel;
+  return count;
+}
+
+TensorPrecision precision_of(const TensorCounts& counts, const ParameterSpec& spec) {
+  TensorPrecision tensor;
+  tensor.name = spec.name;
+  tensor.shape = file_shape(spec.shape);
+  tensor.numel = spec.shape.numel();
+  tensor.bits = counts.bits;
+  tensor.empty = counts.zeros == tensor.numel;
+  tensor.scale = static_cast<double>(counts.scale);
+  tensor.zero_percent = 100.0 * static_cast<double>(counts.zeros) / static_cast<double>(tensor.numel);
+  for (const std::int64_t ones : counts.ones)
+    tensor.plane_density_percent.push_back(static_cast<double>(100 * ones) / static_cast<double>(tensor.numel));
+  return tensor;
 }
 
 }  // namespace
 
-PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayout& layout,
+PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
                                      std::int64_t float_parameters) {
   PrecisionSummary summary;
   summary.float_parameters = float_parameters;
   std::int64_t packed_bits = 0;
-  const DenseTensors dense = to_dense(weights);
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
-    const ParameterSpec& spec = layout.slots[i].spec;
-    TensorPrecision tensor;
-    tensor.name = spec.name;
-    tensor.shape = file_shape(spec.shape);
-    tensor.numel = spec.shape.numel();
-    tensor.bits = kFloatBits;
-    tensor.zero_percent = percent_of_zeros(dense[i]);
-    tensor.empty = std::all_of(dense[i].begin(), dense[i].end(), [](float value) { return value == 0.0F; });
-    if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) {
-      tensor.bits = (*planes)[i].bits;
-      tensor.scale = static_cast<double>((*planes)[i].scale);
-      tensor.plane_density_percent = plane_density_percent((*planes)[i]);
-    }
-    if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights)) {
-      tensor.bits = (*fixed)[i].bits;
-      tensor.scale = static_cast<double>((*fixed)[i].scale);
-      if (tensor.bits > 0) tensor.plane_density_percent = plane_density_percent(planes_from_fixed((*fixed)[i]));
-    }
+    TensorPrecision tensor = precision_of(counts[i], layout.slots[i].spec);
     summary.parameters += tensor.numel;
     summary.weight_bits += tensor.numel * std::max(tensor.bits, 1);  // as an empty plane, a pruned tensor counts 1 bit
     if (tensor.bits == kFloatBits)
@@ -53,12 +52,18 @@ PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayo
   return summary;
 }
 
+PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayout& layout,
+                                     std::int64_t float_parameters) {
+  return summarize_precision(count_weights(weights), layout, float_parameters);
+}
+
+PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network) {
+  return summarize_precision(counts, lay_out(network.parameters(), ParameterGroup::quantized),
+                             float_parameters_of(network));
+}
+
 PrecisionSummary summarize_precision(const HostWeights& weights, const Network& network) {
-  std::int64_t float_parameters = 0;
-  for (const ParameterSpec& spec : network.parameters())
-    if (spec.group == ParameterGroup::plain) float_parameters += spec.shape.numel();
-  for (const StateSpec& state : network.states()) float_parameters += state.numel;
-  return summarize_precision(weights, lay_out(network.parameters(), ParameterGroup::quantized), float_parameters);
+  return summarize_precision(count_weights(weights), network);
 }
 
 double PrecisionSummary::bits_per_parameter() const {

@@ -43,9 +43,12 @@ struct PrecisionSummary {
 };
 
 /// float_parameters: how many numbers of the model stay float (with running statistics).
+PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
+                                     std::int64_t float_parameters);
 PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayout& layout,
                                      std::int64_t float_parameters);
 /// The same, with layout and float parameters as the network has them.
+PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network);
 PrecisionSummary summarize_precision(const HostWeights& weights, const Network& network);
 
 }  // namespace bsq

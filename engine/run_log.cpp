@@ -162,10 +162,13 @@ void RunLog::precision(const PrecisionRow& row) {
                                 {"density", row.density}}));
 }
 
-LogPosition RunLog::position() {
+LogPosition RunLog::position() const {
+  return {metrics_.size_bytes, csv_.size_bytes, precision_.size_bytes};
+}
+
+void RunLog::sync() {
   for (LogFile* log : {&metrics_, &csv_, &precision_})
     if (log->file) log->file->sync();
-  return {metrics_.size_bytes, csv_.size_bytes, precision_.size_bytes};
 }
 
 std::string json_line(ordered_json record) {

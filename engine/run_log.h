@@ -20,7 +20,8 @@
 //
 // NaN and infinity are the strings "NaN", "Infinity", "-Infinity" in JSON. Everything measured with a clock stands last
 // in its line, so that two runs compare by what comes before. A checkpoint stores position(); resuming cuts the files
-// back to it, since a killed run may have written on beyond its last checkpoint.
+// back to it, since a killed run may have written on beyond its last checkpoint. So what lies before it has to be on
+// the disk, by sync(), before the checkpoint is complete.
 #pragma once
 
 #include "engine/posix_file.h"
@@ -94,8 +95,10 @@ class RunLog {
   void epoch(const EpochRow& row);
   void precision(const PrecisionRow& row);
 
-  /// The ends of the files; returns once everything before them is on the disk.
-  LogPosition position();
+  /// The ends of the files.
+  LogPosition position() const;
+  /// Returns once everything written so far is on the disk. Another thread may wait for that while this one writes on.
+  void sync();
 
  private:
   struct LogFile {

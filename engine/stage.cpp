@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 namespace bsq {
 namespace {
@@ -94,10 +95,11 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   options.augment.seed = config.seed;
   options.augment.stream = augment_stream(index);
   step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, options, context.communicator);
+  if (context.communicator.rank() == 0) snapshot_ = std::make_unique<ModelSnapshot>(memory_, model_);
 }
 
 PrecisionSummary Stage::precision() const {
-  return summarize_precision(model_.host_weights(), model_.network());
+  return summarize_precision(model_.quantized().count(), model_.network());
 }
 
 TensorFile Stage::save_result() const {
@@ -113,7 +115,7 @@ EvalResult Stage::evaluate() {
 
 StepMetrics Stage::try_step() {
   require(trains(), "stage {} has no steps", name_);
-  context_.train.begin_epoch(epoch_order(context_.train.size(), {context_.config.seed, index_, 0}));
+  context_.train.begin_epoch(order_of(0));
   step_->run(context_.config.data.batch_size, {.learning_rate = 0});
   return step_->metrics(0, 1).front();
 }
@@ -129,34 +131,37 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     progress.totals.seconds += seconds_since(start);
     if (outcome == StageOutcome::stopped) {
       check_ranks(progress, "the last step");
-      save_checkpoint(progress, output);
+      write_files(progress, output, true);
+      writer_.wait();
       return StageOutcome::stopped;
     }
     finish_epoch(progress, output);
   }
   if (name_ == "bsq") {
     requantize(progress, output);
-    keep_best(progress, output);
+    keep_best(progress);
+    write_files(progress, output, false);
   }
+  writer_.wait();
   return StageOutcome::done;
 }
 
 StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
   latest_result_.reset();
   const std::int64_t steps = batches_.count();
-  context_.train.begin_epoch(epoch_order(batches_.samples, {context_.config.seed, index_, progress.epoch}));
-  const auto rate = static_cast<float>(learning_rate(*settings_, progress.epoch));
+  context_.train.begin_epoch(take_order(progress.epoch));
+  plan_steps(progress);
   ProgressLine line(output.console, fmt::format("{} {}/{}", name_, progress.epoch + 1, settings_->epochs),
                     steps * settings_->epochs, steps * progress.epoch + progress.step);
   Window window;
   while (progress.step < steps) {
-    step_->run(batches_.size(progress.step), {.learning_rate = rate,
-                                              .epoch = progress.epoch,
-                                              .first_sample = batches_.first_sample(progress.step),
-                                              .metrics_slot = progress.step});
+    step_->run();
     ++progress.step;
     ++progress.total_steps;
     const Request request = output.poll();
+    writer_.check();
+    if (progress.step == steps && request != Request::stop && progress.epoch + 1 < settings_->epochs)
+      drawn_ = {progress.epoch + 1, order_of(progress.epoch + 1)};
     if (progress.step == steps || request != Request::none)
       collect_metrics(progress.step, nullptr, progress, output);
     else if (progress.step % kWindowSteps == 0)
@@ -168,11 +173,32 @@ StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
                               100.0 * static_cast<double>(totals.top1) / static_cast<double>(totals.samples)));
     if (request == Request::checkpoint) {
       check_ranks(progress, "the last step");
-      save_checkpoint(progress, output);
+      write_files(progress, output, true);
     }
     if (request == Request::stop) return StageOutcome::stopped;
   }
   return StageOutcome::done;
+}
+
+std::vector<std::int32_t> Stage::order_of(int epoch) const {
+  return epoch_order(batches_.samples, {context_.config.seed, index_, epoch});
+}
+
+std::vector<std::int32_t> Stage::take_order(int epoch) {
+  const std::optional<DrawnOrder> drawn = std::exchange(drawn_, std::nullopt);
+  return drawn && drawn->epoch == epoch ? drawn->order : order_of(epoch);
+}
+
+void Stage::plan_steps(const Progress& progress) {
+  const auto rate = static_cast<float>(learning_rate(*settings_, progress.epoch));
+  std::vector<PlannedStep> steps;
+  for (std::int64_t step = progress.step; step < batches_.count(); ++step)
+    steps.push_back({batches_.size(step),
+                     {.learning_rate = rate,
+                      .epoch = progress.epoch,
+                      .first_sample = batches_.first_sample(step),
+                      .metrics_slot = step}});
+  step_->plan(std::move(steps));
 }
 
 void Stage::read_finished_metrics(Window& window, Progress& progress, const StageOutput& output) {
@@ -201,8 +227,8 @@ void Stage::collect_metrics(std::int64_t end, const Milestone* milestone, Progre
   }
 }
 
-void Stage::report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
-                              double loss) const {
+void Stage::report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step, double loss) {
+  writer_.wait();  // for what may become the last good checkpoint
   std::string worst = "none";
   double largest = 0;
   const auto& parameters = model_.network().parameters();

@@ -6,15 +6,20 @@
 // finetune   fixed-point weights under the found scheme  -> fixed-point
 #pragma once
 
+#include "engine/background.h"
 #include "engine/calibrator.h"
 #include "engine/config.h"
 #include "engine/console.h"
 #include "engine/evaluator.h"
+#include "engine/model_snapshot.h"
 #include "engine/precision.h"
 #include "engine/progress.h"
 #include "engine/run_directory.h"
 #include "engine/training_step.h"
 
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
 #include <functional>
 #include <map>
 
@@ -74,11 +79,17 @@ class Stage {
   StepMetrics try_step();
 
   /// Goes on from `progress` (and `momentum`, null at the start of a stage) to the end or until stopped; then a
-  /// checkpoint has been written.
+  /// checkpoint has been written. Checkpoints on the way are written from snapshots, by a thread, while training goes
+  /// on, one at a time; what goes wrong there is thrown from here, at the latest before the next one or the end.
   StageOutcome run(Progress& progress, const TensorFile* momentum, StageOutput& output);
 
  private:
   StageOutcome train_epoch(Progress& progress, StageOutput& output);
+  std::vector<std::int32_t> order_of(int epoch) const;
+  /// The same, where it has not been drawn ahead.
+  std::vector<std::int32_t> take_order(int epoch);
+  /// The rest of the epoch, from the step it has come to.
+  void plan_steps(const Progress& progress);
   /// Where a window of steps ended whose metrics are still to be read.
   struct Window {
     std::int64_t end = 0;
@@ -88,11 +99,17 @@ class Stage {
   void collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress, const StageOutput& output);
   void finish_epoch(Progress& progress, StageOutput& output);
   void requantize(Progress& progress, StageOutput& output);
-  void keep_best(Progress& progress, StageOutput& output);
-  void save_checkpoint(Progress& progress, StageOutput& output);
-  void save_best(const EvalResult& result, const Progress& progress, StageOutput& output) const;
+  /// Whether the model is the best so far: then it is to be written.
+  void keep_best(Progress& progress);
+  /// Begins to write a new best model, if there is one, and a checkpoint, if it is wanted.
+  void write_files(Progress& progress, StageOutput& output, bool with_checkpoint);
+  /// Of a snapshot, on the thread that writes: they read nothing that training changes.
+  void write_best(const ModelState& state, const nlohmann::json& description,
+                  const std::filesystem::path& checkpoints) const;
+  void write_checkpoint(const ModelState& state, const Progress& progress,
+                        const std::filesystem::path& checkpoints) const;
   [[noreturn]] void report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
-                                      double loss) const;
+                                      double loss);
   /// Throws Error(device) unless all ranks hold the same model.
   void check_ranks(const Progress& progress, std::string_view after) const;
   TensorFile with_metadata(TensorFile file) const;
@@ -110,6 +127,15 @@ class Stage {
   Evaluator evaluator_;
   std::unique_ptr<Calibrator> calibrator_;  // null where scales are those of each batch
   std::optional<EvalResult> latest_result_;
+  /// Of the next epoch, drawn while the device is still at work on this one.
+  struct DrawnOrder {
+    int epoch = 0;
+    std::vector<std::int32_t> order;
+  };
+  std::optional<DrawnOrder> drawn_;
+  std::optional<nlohmann::json> new_best_;   // its state.json; the model is to be written
+  std::unique_ptr<ModelSnapshot> snapshot_;  // null for convert and on ranks that do not write
+  Background writer_;                        // last: it ends before what it reads
 };
 
 /// Of all stages before the one of this index.

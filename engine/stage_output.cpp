@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace bsq {
 namespace {
@@ -86,7 +87,7 @@ void Stage::requantize(Progress& progress, StageOutput& output) {
          progress.epoch, name_, context_.config.bsq.alpha);
 }
 
-void Stage::keep_best(Progress& progress, StageOutput& output) {
+void Stage::keep_best(Progress& progress) {
   const EvalResult result = evaluate();
   if (!std::isfinite(result.loss()))
     fail(ErrorKind::diverged, "test loss is {} in stage {} after epoch {}; lower {}.lr", result.loss(), name_,
@@ -94,12 +95,16 @@ void Stage::keep_best(Progress& progress, StageOutput& output) {
   if (progress.best_top1 && result.top1_percent() <= *progress.best_top1) return;
   progress.best_top1 = result.top1_percent();
   progress.best_epoch = std::min(progress.epoch + 1, settings_->epochs);
-  save_best(result, progress, output);
+  new_best_ = {{"stage", name_},
+               {"epoch", progress.best_epoch},
+               {"test_top1", result.top1_percent()},
+               {"test_top5", result.top5_percent()},
+               {"test_loss", result.loss()}};
 }
 
 void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   check_ranks(progress, "the epoch");
-  keep_best(progress, output);
+  keep_best(progress);
   const EvalResult result = evaluate();
   const EpochTotals& totals = progress.totals;
   const PrecisionSummary bits = precision();
@@ -138,36 +143,47 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   progress.totals = {};
   output.directory.write_status({.state = RunState::running, .stage = name_, .epoch = progress.epoch});
   const int every = context_.config.checkpoint.every_epochs;
-  if (progress.epoch % every == 0 || progress.epoch == settings_->epochs) save_checkpoint(progress, output);
+  write_files(progress, output, progress.epoch % every == 0 || progress.epoch == settings_->epochs);
 }
 
-void Stage::save_checkpoint(Progress& progress, StageOutput& output) {
-  if (!output.directory.writes()) return;
+void Stage::write_files(Progress& progress, StageOutput& output, bool with_checkpoint) {
+  const std::optional<nlohmann::json> best = std::exchange(new_best_, std::nullopt);
+  if (!output.directory.writes() || (!best && !with_checkpoint)) return;
+  writer_.wait();  // for the snapshot before
+  snapshot_->take(model_, with_checkpoint ? StateScope::model_and_momentum : StateScope::model);
   progress.logs = output.log.position();
+  writer_.start(
+      [this, best, with_checkpoint, progress, &log = output.log, checkpoints = output.directory.checkpoints()] {
+        const ModelState state = snapshot_->read();
+        if (best) write_best(state, *best, checkpoints);
+        if (!with_checkpoint) return;
+        log.sync();
+        write_checkpoint(state, progress, checkpoints);
+      });
+}
+
+void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
+                             const std::filesystem::path& checkpoints) const {
   CheckpointFiles files;
-  files.tensors["model.safetensors"] = with_metadata(model_.save());
-  files.tensors["optimizer.safetensors"] = model_.save_momentum();
+  files.tensors["model.safetensors"] = with_metadata(model_.save(state));
+  files.tensors["optimizer.safetensors"] = model_.save_momentum(*state.momentum);
   files.state = {{"progress", to_json(progress)}, {"stage", name_}, {"config_hash", config_hash(context_.config)}};
   files.state["world_size"] = context_.communicator.world();
   const std::string name = fmt::format("epoch_{:04}", progress.total_epochs);
-  bsq::save_checkpoint(output.directory.checkpoints() / name, files);
-  update_last(output.directory.checkpoints(), name, context_.config.checkpoint.keep_last);
+  save_checkpoint(checkpoints / name, files);
+  update_last(checkpoints, name, context_.config.checkpoint.keep_last);
 }
 
-void Stage::save_best(const EvalResult& result, const Progress& progress, StageOutput& output) const {
-  if (!output.directory.writes()) return;
+void Stage::write_best(const ModelState& state, const nlohmann::json& description,
+                       const std::filesystem::path& checkpoints) const {
   CheckpointFiles files;
-  files.tensors["model.safetensors"] = save_result();
-  if (model_.quantized().form() != "float")
-    files.tensors["model_float.safetensors"] = with_metadata(model_.save_as_float());
-  files.state = {{"stage", name_},
-                 {"epoch", progress.best_epoch},
-                 {"test_top1", result.top1_percent()},
-                 {"test_top5", result.top5_percent()},
-                 {"test_loss", result.loss()}};
+  files.tensors["model.safetensors"] = with_metadata(model_.save_as_planes(state));
+  if (form_of(state.weights) != "float")
+    files.tensors["model_float.safetensors"] = with_metadata(model_.save_as_float(state));
+  files.state = description;
   const std::string name = name_ + "_best";
-  bsq::save_checkpoint(output.directory.checkpoints() / name, files);
-  replace_symlink(output.directory.checkpoints() / "best", name);
+  save_checkpoint(checkpoints / name, files);
+  replace_symlink(checkpoints / "best", name);
 }
 
 }  // namespace bsq

@@ -41,12 +41,13 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
                 model.dtype(), ExecutionMode::training, own_slices(source.size(), options, communicator)),
       reducer_(communicator, model),
       labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(executor_.max_batch()))),
-      inputs_(memory.allocate_array<StepInputs>("step inputs, training", 1)),
+      feed_(memory, "training", options.metrics_slots),
       metrics_(
           memory.allocate_array<StepMetrics>("metrics, training", static_cast<std::size_t>(options.metrics_slots))) {}
 
 void TrainingStep::enqueue(int count, int batch) {
-  const auto* inputs = inputs_.as<StepInputs>();
+  feed_.enqueue_take();
+  const StepInputs* inputs = feed_.inputs();
   const float weight = static_cast<float>(count) / static_cast<float>(batch);
   if (synchronised_norms_) {
     RankSlice slice(backend_, communicator_, count, batch);
@@ -61,7 +62,7 @@ void TrainingStep::enqueue(int count, int batch) {
 }
 
 void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
-  const auto* inputs = inputs_.as<StepInputs>();
+  const StepInputs* inputs = feed_.inputs();
   backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
   executor_.forward(count, {.slice = slice});
   reducer_.start_statistics(weight);
@@ -80,15 +81,24 @@ void TrainingStep::enqueue_nothing() {
   reducer_.node_done(0, 0);
 }
 
-void TrainingStep::run(int batch, const StepInputs& inputs) {
-  const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
-  StepInputs own = inputs;
-  own.first_sample += slice.first;
-  const auto count = static_cast<int>(slice.count);
-  if (count == 0) own.first_sample = inputs.first_sample;  // any sample of the batch
-  backend_.upload(inputs_.data(), &own, sizeof(own));
+void TrainingStep::plan(std::vector<PlannedStep> steps) {
+  planned_ = std::move(steps);
+  next_ = 0;
+  std::vector<StepInputs> own;
+  for (const auto& [batch, inputs] : planned_) {
+    const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
+    own.push_back(inputs);
+    if (slice.count > 0) own.back().first_sample += slice.first;  // else any sample of the batch
+  }
+  feed_.fill(own);
+}
+
+void TrainingStep::run() {
+  feed_.count_replay();
+  const auto& [batch, inputs] = planned_[next_++];
+  const auto count = static_cast<int>(slice_of(batch, communicator_.rank(), communicator_.world()).count);
   std::unique_ptr<CapturedWork>& work = captured_[{count, batch}];
-  if (work == nullptr) work = backend_.capture([this, count, batch] { enqueue(count, batch); });
+  if (work == nullptr) work = backend_.capture([this, count, batch = batch] { enqueue(count, batch); });
   work->replay();
   if (count == 0) backend_.fill_zero(metrics_.as<StepMetrics>() + inputs.metrics_slot, sizeof(StepMetrics));
   ++model_.batches_tracked;

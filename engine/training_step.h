@@ -9,6 +9,7 @@
 #include "engine/executor.h"
 #include "engine/gradient_reducer.h"
 #include "engine/model.h"
+#include "engine/step_feed.h"
 
 #include <map>
 #include <memory>
@@ -19,8 +20,14 @@ struct TrainingOptions {
   AugmentRule augment;
   SgdRule rule;
   int batch_size = 0;               // of all ranks together
-  std::int64_t metrics_slots = 0;   // steps an epoch has
+  std::int64_t metrics_slots = 0;   // steps an epoch has: as many can be planned together
   bool synchronised_norms = false;  // batch statistics and activation scales are those of the whole batch (METHOD 10)
+};
+
+/// A step to come.
+struct PlannedStep {
+  int batch = 0;  // samples, of all ranks together
+  StepInputs inputs;
 };
 
 class TrainingStep {
@@ -29,9 +36,16 @@ class TrainingStep {
   TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const TrainingOptions& options,
                Communicator& communicator);
 
-  /// Enqueues one step on `batch` samples, of which this rank takes its slice; the metrics of the slice land in
+  /// Uploads what the coming steps read, in place of those that have not been run.
+  void plan(std::vector<PlannedStep> steps);
+  /// Enqueues the next planned step, of whose batch this rank takes its slice; the metrics of the slice land in
   /// inputs.metrics_slot. A rank whose slice is empty adds nothing to the sums and takes part in the rest.
-  void run(int batch, const StepInputs& inputs);
+  void run();
+  /// A step that nobody has planned.
+  void run(int batch, const StepInputs& inputs) {
+    plan({{batch, inputs}});
+    run();
+  }
   void recapture() { captured_.clear(); }
   /// Of the whole batches. Waits for the steps enqueued so far, or for those before `milestone` alone.
   std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count,
@@ -54,7 +68,9 @@ class TrainingStep {
   Executor executor_;
   GradientReducer reducer_;
   Buffer labels_;
-  Buffer inputs_;                                                          // StepInputs
+  StepFeed feed_;
+  std::vector<PlannedStep> planned_;
+  std::size_t next_ = 0;                                                   // of those
   Buffer metrics_;                                                         // StepMetrics by slot
   std::map<std::pair<int, int>, std::unique_ptr<CapturedWork>> captured_;  // by this rank's samples and everybody's
 };

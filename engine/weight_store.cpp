@@ -17,11 +17,9 @@ TensorView stored_weights(const ParameterSlot& slot, const Buffer& arena, const 
   return {slot.dtype, slot.spec.shape, arena.as<float>() + slot.offset, {.weight = are_integers ? unit : nullptr}};
 }
 
-HostTensor host_tensor(Backend& backend, const ParameterSlot& slot, const float* arena, const std::string& name) {
-  const auto count = static_cast<std::size_t>(slot.spec.shape.numel());
-  const std::vector<float> values =
-      to_file_layout(download_array(backend, arena + slot.offset, count), slot.spec.shape);
-  return HostTensor::from<float>(name, file_shape(slot.spec.shape), values);
+std::size_t padded(std::size_t count) {
+  constexpr std::size_t kMultiple = 16;
+  return (count + kMultiple - 1) / kMultiple * kMultiple;
 }
 
 void load_tensor(Backend& backend, const ParameterSlot& slot, float* arena, const TensorFile& file,

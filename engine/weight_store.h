@@ -5,6 +5,7 @@
 // A further quantization method is one more store.
 #pragma once
 
+#include "engine/model_state.h"
 #include "engine/parameters.h"
 #include "engine/safetensors.h"
 
@@ -27,6 +28,14 @@ class WeightStore {
   virtual void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) = 0;
   virtual void reset_momentum() = 0;
 
+  /// What the optimizer moves, and its momentum.
+  virtual OnDevice<HostWeights> masters() const = 0;
+  virtual OnDevice<HostWeights> momentum() const = 0;
+  /// Of each, at its largest: numbers, every span filled up to a multiple of 16.
+  virtual std::size_t largest_count() const = 0;
+  /// Counted on the device where that is where the weights are rounded; waits for the work enqueued so far.
+  virtual std::vector<TensorCounts> count() const = 0;
+
   /// The masters under PyTorch's names and layouts; loading them again gives the same bits.
   virtual std::vector<HostTensor> save() const = 0;
   /// The optimizer's state, `<tensor>.momentum_buffer`, and back.
@@ -42,9 +51,26 @@ WeightStorage storage_of(const ParameterSlot& slot);
 /// integers.
 TensorView stored_weights(const ParameterSlot& slot, const Buffer& arena, const float* unit);
 
-/// A tensor of the layout as a file wants it: `numel` floats at `arena + slot.offset`, OIHW.
-HostTensor host_tensor(Backend& backend, const ParameterSlot& slot, const float* arena, const std::string& name);
-/// The other way: reads `name` of `file`, checks its shape, uploads it. Throws Error(checkpoint).
+/// WeightStore::count() from what the device has counted of tensors with these bit widths. A NaN among them is an error
+/// of the conversion that the counts stand for.
+template <typename Tensor>
+std::vector<TensorCounts> tensor_counts(Backend& backend, const WeightStore& store, const std::vector<Tensor>& tensors,
+                                        const Buffer& scales, const Buffer& counts) {
+  const std::vector<float> host_scales = download_array(backend, scales.as<float>(), tensors.size());
+  const std::vector<WeightCounts> found = download_array(backend, counts.as<WeightCounts>(), tensors.size());
+  std::vector<TensorCounts> result;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (found[i].nans > 0) return count_weights(download(backend, store.masters()));
+    const auto* ones = found[i].ones.data();
+    result.push_back({tensors[i].bits, host_scales[i], found[i].zeros, {ones, ones + tensors[i].bits}});
+  }
+  return result;
+}
+
+/// Filled up to a multiple of 16.
+std::size_t padded(std::size_t count);
+
+/// Reads `name` of `file`, checks its shape, uploads it to its place in the arena. Throws Error(checkpoint).
 void load_tensor(Backend& backend, const ParameterSlot& slot, float* arena, const TensorFile& file,
                  const std::string& name);
 /// The one number that `name` of `file` holds. Throws Error(checkpoint) where it holds none or several.

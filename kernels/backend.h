@@ -71,6 +71,13 @@ class Backend {
   virtual void download_after(const Milestone& /*milestone*/, void* host, const void* device, std::size_t size_bytes) {
     download(host, device, size_bytes);
   }
+  /// As download_after(), for one thread beside the one that enqueues: what either enqueues or waits for does not hold
+  /// the other up. `milestone` is the other thread's; null where milestone() was.
+  virtual void download_aside(const Milestone* /*milestone*/, void* host, const void* device, std::size_t size_bytes) {
+    download(host, device, size_bytes);
+  }
+  /// Within device memory; the two do not overlap.
+  virtual void copy(void* to, const void* from, std::size_t size_bytes) = 0;
   virtual void fill_zero(void* device, std::size_t size_bytes) = 0;
   virtual void synchronize() = 0;
   /// Records what `enqueue` enqueues, for replay(); whether it also runs now is not said. Host values it reads must not
@@ -87,6 +94,9 @@ class Backend {
   }
 
   // ---- input --------------------------------------------------------------------------------------------------
+  /// *inputs = steps[*taken], and *taken counts one up: at the head of a captured step, which so takes the inputs of
+  /// one replay after the other from those that have been uploaded together.
+  virtual void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) = 0;
   /// Gathers samples order[first_sample + i], i < batch: output [batch, H, W, C] of `dtype`, labels [batch].
   /// Crop and flip are keyed by (rule.seed, rule.stream, epoch, sample index), see draw_crop_flip in random.h.
   virtual void augment(const AugmentArgs& args) = 0;
@@ -164,6 +174,13 @@ class Backend {
   /// Integers as above.
   virtual void fixed_step(const FixedStepArgs& args) = 0;
   virtual std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) = 0;
+
+  // ---- what weights are made of, for logs: all tensors in one call ------------------------------------------------
+  /// counts[t] of every tensor, after the float32 arithmetic of kernels/published_rounding.h, to the bit: zeros of the
+  /// effective weights; ones of plane b where p_b - n_b is not 0. A weight is a NaN where its sum of planes is.
+  virtual void count_planes(const PlaneCountArgs& args) = 0;
+  /// The same of fixed-point weights; ones are the bits of a weight's level. Nothing but zeros where bits = 0.
+  virtual void count_fixed(const FixedCountArgs& args) = 0;
 
   // ---- plain parameters --------------------------------------------------------------------------------------------
   /// rounded [numel] bf16 = values, to nearest even: float weights as bf16 convolutions read them.

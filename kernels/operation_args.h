@@ -92,6 +92,20 @@ struct FixedStepArgs {
   void* scratch = nullptr;
 };
 
+struct PlaneCountArgs {
+  DeviceTable<PlaneTensor> tensors;
+  const float* planes = nullptr;
+  const float* scales = nullptr;
+  WeightCounts* counts = nullptr;  // [tensors]
+};
+
+struct FixedCountArgs {
+  DeviceTable<FixedTensor> tensors;
+  const float* u = nullptr;
+  const float* scales = nullptr;
+  WeightCounts* counts = nullptr;  // [tensors]
+};
+
 struct AugmentArgs {
   AugmentRule rule;
   SampleSource source;

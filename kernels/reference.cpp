@@ -61,6 +61,10 @@ void ReferenceBackend::download(void* host, const void* device, std::size_t size
   if (size_bytes > 0) std::memcpy(host, device, size_bytes);
 }
 
+void ReferenceBackend::copy(void* to, const void* from, std::size_t size_bytes) {
+  if (size_bytes > 0) std::memcpy(to, from, size_bytes);
+}
+
 void ReferenceBackend::fill_zero(void* device, std::size_t size_bytes) {
   if (size_bytes > 0) std::memset(device, 0, size_bytes);
 }
@@ -70,6 +74,10 @@ std::unique_ptr<CapturedWork> ReferenceBackend::capture(std::function<void()> en
 }
 
 // ---- input --------------------------------------------------------------------------------------------------------
+
+void ReferenceBackend::take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) {
+  *inputs = steps[(*taken)++];
+}
 
 void ReferenceBackend::augment(const AugmentArgs& args) {
   const auto& [rule, source, inputs, batch, output, labels] = args;

@@ -21,11 +21,13 @@ class ReferenceBackend final : public Backend {
   void release(void* data) noexcept override;
   void upload(void* device, const void* host, std::size_t size_bytes) override;
   void download(void* host, const void* device, std::size_t size_bytes) override;
+  void copy(void* to, const void* from, std::size_t size_bytes) override;
   void fill_zero(void* device, std::size_t size_bytes) override;
   void synchronize() override {}
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
 
   // input and convolution
+  void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override;
   void augment(const AugmentArgs& args) override;
   std::size_t conv2d_scratch_bytes(const ConvGeometry&) override { return 0; }
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
@@ -58,6 +60,8 @@ class ReferenceBackend final : public Backend {
   void weights_from_fixed(const FixedForwardArgs& args) override;
   void fixed_step(const FixedStepArgs& args) override;
   std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>&) override { return 0; }
+  void count_planes(const PlaneCountArgs& args) override;
+  void count_fixed(const FixedCountArgs& args) override;
   void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override;
   void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                 float* parameter, float* momentum) override;

@@ -4,6 +4,7 @@
 #include "kernels/reference.h"
 
 #include "kernels/reference_elements.h"
+#include "kernels/weight_counts.h"
 
 #include <algorithm>
 #include <cmath>
@@ -164,6 +165,16 @@ void ReferenceBackend::fixed_step(const FixedStepArgs& args) {
     }
     scales[t] = static_cast<float>(sgd_updated(scale, d_scale, rule, learning_rate, scale_momentum[t]));
   }
+}
+
+void ReferenceBackend::count_planes(const PlaneCountArgs& args) {
+  for (std::size_t t = 0; t < args.tensors.host.size(); ++t)
+    args.counts[t] = count_weights(args.tensors.device[t], args.planes, args.scales[t]);
+}
+
+void ReferenceBackend::count_fixed(const FixedCountArgs& args) {
+  for (std::size_t t = 0; t < args.tensors.host.size(); ++t)
+    args.counts[t] = count_weights(args.tensors.device[t], args.u, args.scales[t]);
 }
 
 void ReferenceBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {

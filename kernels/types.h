@@ -182,6 +182,14 @@ struct StepInputs {
   std::int64_t metrics_slot = 0;  // which StepMetrics this step writes
 };
 
+/// What the quantized weights of a tensor are made of.
+struct WeightCounts {
+  std::int64_t zeros = 0;              // effective weights that are 0
+  std::int64_t nans = 0;               // weights without a level
+  std::array<std::int64_t, 8> ones{};  // of each plane, the most significant first; 0 beyond the tensor's bits
+  friend bool operator==(const WeightCounts&, const WeightCounts&) = default;
+};
+
 /// What one step leaves behind; sums, not means, so that batches and ranks add up exactly.
 struct StepMetrics {
   double loss_sum = 0;  // cross entropy, summed over the samples

@@ -3,6 +3,7 @@
 
 #include "kernels/error.h"
 #include "kernels/host_memory.h"
+#include "kernels/weight_counts.h"
 
 #include <omp.h>
 
@@ -33,6 +34,15 @@ int rank_of_label(const float* logits, int classes, int label) {
     rank += logits[i] > logits[label] || (logits[i] == logits[label] && i < label);
   }
   return rank;
+}
+
+/// A tensor at a time on each thread.
+template <typename Args>
+void count_tensors(const Args& args, const float* masters) {
+  const auto tensors = static_cast<std::int64_t>(args.tensors.host.size());
+#pragma omp parallel for schedule(dynamic)
+  for (std::int64_t t = 0; t < tensors; ++t)
+    args.counts[t] = count_weights(args.tensors.device[t], masters, args.scales[t]);
 }
 
 }  // namespace
@@ -73,6 +83,9 @@ void CpuBackend::upload(void* device, const void* host, std::size_t size_bytes) 
 void CpuBackend::download(void* host, const void* device, std::size_t size_bytes) {
   std::memcpy(host, device, size_bytes);
 }
+void CpuBackend::copy(void* to, const void* from, std::size_t size_bytes) {
+  std::memcpy(to, from, size_bytes);
+}
 void CpuBackend::fill_zero(void* device, std::size_t size_bytes) {
   std::memset(device, 0, size_bytes);
 }
@@ -82,6 +95,10 @@ std::unique_ptr<CapturedWork> CpuBackend::capture(std::function<void()> enqueue)
 }
 
 // ---- input ------------------------------------------------------------------------------------------------------
+
+void CpuBackend::take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) {
+  *inputs = steps[(*taken)++];
+}
 
 void CpuBackend::augment(const AugmentArgs& args) {
   simd_.augment(args);
@@ -208,6 +225,14 @@ void CpuBackend::weights_from_fixed(const FixedForwardArgs& args) {
 
 void CpuBackend::fixed_step(const FixedStepArgs& args) {
   simd_.fixed_step(args);
+}
+
+void CpuBackend::count_planes(const PlaneCountArgs& args) {
+  count_tensors(args, args.planes);
+}
+
+void CpuBackend::count_fixed(const FixedCountArgs& args) {
+  count_tensors(args, args.u);
 }
 
 void CpuBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {

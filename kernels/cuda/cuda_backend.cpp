@@ -29,6 +29,14 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
+/// Waits for the copy, which waits for the milestone.
+void download_on(const Stream& stream, const Milestone& milestone, void* host, const void* device,
+                 std::size_t size_bytes) {
+  dynamic_cast<const Event&>(milestone).hold_back(stream.get());
+  BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, stream.get()));
+  BSQ_CUDA_CHECK(cudaStreamSynchronize(stream.get()));
+}
+
 /// The device that the next calls mean, made current.
 cudaDeviceProp select_device(int device) {
   BSQ_CUDA_CHECK(cudaSetDevice(device));
@@ -116,9 +124,17 @@ std::unique_ptr<Milestone> CudaBackend::milestone() {
 }
 
 void CudaBackend::download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) {
-  dynamic_cast<const Event&>(milestone).hold_back(copies_.get());
-  BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, copies_.get()));
-  BSQ_CUDA_CHECK(cudaStreamSynchronize(copies_.get()));
+  download_on(copies_, milestone, host, device, size_bytes);
+}
+
+void CudaBackend::download_aside(const Milestone* milestone, void* host, const void* device, std::size_t size_bytes) {
+  BSQ_CUDA_CHECK(cudaSetDevice(device_));  // which every thread chooses anew
+  require(milestone != nullptr, "a download beside the work needs a milestone of it");
+  download_on(aside_, *milestone, host, device, size_bytes);
+}
+
+void CudaBackend::copy(void* to, const void* from, std::size_t size_bytes) {
+  BSQ_CUDA_CHECK(cudaMemcpyAsync(to, from, size_bytes, cudaMemcpyDeviceToDevice, stream_.get()));
 }
 
 void CudaBackend::fill_zero(void* device, std::size_t size_bytes) {
@@ -154,6 +170,10 @@ double CudaBackend::device_seconds(const std::function<void()>& enqueue) {
 }
 
 // ---- input and convolution ------------------------------------------------------------------------------------------
+
+void CudaBackend::take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) {
+  cuda::take_step_inputs(steps, taken, inputs, stream_.get());
+}
 
 void CudaBackend::augment(const AugmentArgs& args) {
   cuda::augment(args, stream_.get());
@@ -255,6 +275,14 @@ void CudaBackend::weights_from_fixed(const FixedForwardArgs& args) {
 
 void CudaBackend::fixed_step(const FixedStepArgs& args) {
   cuda::fixed_step(args, grid_memory(), stream_.get());
+}
+
+void CudaBackend::count_planes(const PlaneCountArgs& args) {
+  cuda::count_planes(args, stream_.get());
+}
+
+void CudaBackend::count_fixed(const FixedCountArgs& args) {
+  cuda::count_fixed(args, stream_.get());
 }
 
 void CudaBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {

@@ -31,12 +31,15 @@ class CudaBackend final : public Backend {
   void download(void* host, const void* device, std::size_t size_bytes) override;
   std::unique_ptr<Milestone> milestone() override;
   void download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) override;
+  void download_aside(const Milestone* milestone, void* host, const void* device, std::size_t size_bytes) override;
+  void copy(void* to, const void* from, std::size_t size_bytes) override;
   void fill_zero(void* device, std::size_t size_bytes) override;
   void synchronize() override;
   /// Records a CUDA graph; nothing runs before its first replay.
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
   double device_seconds(const std::function<void()>& enqueue) override;
 
+  void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override;
   void augment(const AugmentArgs& args) override;
 
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override;
@@ -67,6 +70,8 @@ class CudaBackend final : public Backend {
   void weights_from_fixed(const FixedForwardArgs& args) override;
   void fixed_step(const FixedStepArgs& args) override;
   std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) override;
+  void count_planes(const PlaneCountArgs& args) override;
+  void count_fixed(const FixedCountArgs& args) override;
   void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override;
   void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                 float* parameter, float* momentum) override;
@@ -81,6 +86,7 @@ class CudaBackend final : public Backend {
   cudaDeviceProp properties_;
   Stream stream_;
   Stream copies_;  // of download_after, beside the work
+  Stream aside_;   // of download_aside, beside both
   std::unique_ptr<DenseMath> math_;
   DeviceBlock counters_;  // of grid_memory()
   DeviceBlock sums_;      // likewise

@@ -22,7 +22,8 @@ struct GridMemory {
   void* sums = nullptr;          // kSumBytes that hold nothing between kernels
 };
 
-// ---- input (augment.cu) ---------------------------------------------------------------------------------------------
+// ---- input (step_inputs.cu, augment.cu) -----------------------------------------------------------------------------
+void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs, cudaStream_t stream);
 void augment(const AugmentArgs& args, cudaStream_t stream);
 
 // ---- around a convolution (elementwise.cu): all pointers are 16-byte aligned ---------------------------------------
@@ -74,6 +75,10 @@ void planes_step(const PlanesStepArgs& args, const GridMemory& memory, cudaStrea
 std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors);
 void weights_from_fixed(const FixedForwardArgs& args, cudaStream_t stream);
 void fixed_step(const FixedStepArgs& args, const GridMemory& memory, cudaStream_t stream);
+
+// ---- what weights are made of (weight_counts.cu) --------------------------------------------------------------------
+void count_planes(const PlaneCountArgs& args, cudaStream_t stream);
+void count_fixed(const FixedCountArgs& args, cudaStream_t stream);
 
 // ---- plain parameters (sgd_step.cu) ---------------------------------------------------------------------------------
 void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,

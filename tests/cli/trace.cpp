@@ -1,5 +1,5 @@
-// PTRACE_GET_SYSCALL_INFO tells entry from exit on every processor. Only the first thread is traced: it makes all calls
-// that change files.
+// PTRACE_GET_SYSCALL_INFO tells entry from exit on every processor. All threads are traced: one of them writes
+// checkpoints while another writes logs.
 #include "tests/cli/trace.h"
 
 #include "tests/support/catch.h"
@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <csignal>
 #include <functional>
+#include <set>
 
 namespace bsq::test {
 namespace {
@@ -30,35 +31,44 @@ constexpr std::array kFileCalls = {
 #endif
 };
 
-/// Goes on until the next stop at a system call or the end; returns the status of waitpid.
-int next_stop(pid_t id, int signal) {
-  REQUIRE(::ptrace(PTRACE_SYSCALL, id, nullptr, signal) == 0);
-  int status = 0;
-  REQUIRE(::waitpid(id, &status, 0) == id);
-  return status;
+/// A thread goes on to its next stop at a system call; unless it is gone already.
+void go_on(pid_t thread, int signal) {
+  REQUIRE((::ptrace(PTRACE_SYSCALL, thread, nullptr, signal) == 0 || errno == ESRCH));
 }
 
 bool is_file_call(pid_t id) {
   __ptrace_syscall_info info{};
-  REQUIRE(::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), id, sizeof info, &info) > 0);
+  if (::ptrace(static_cast<__ptrace_request>(PTRACE_GET_SYSCALL_INFO), id, sizeof info, &info) <= 0) {
+    REQUIRE(errno == ESRCH);  // killed while it was stopped
+    return false;
+  }
   if (info.op != PTRACE_SYSCALL_INFO_ENTRY) return false;
   const auto number = static_cast<long>(info.entry.nr);
   return std::find(kFileCalls.begin(), kFileCalls.end(), number) != kFileCalls.end();
 }
 
-/// Calls `at_file_call` at each; where it returns false, tracing ends there. Returns the status if the program ended.
-int follow(const Program& program, const std::function<bool()>& at_file_call) {
+/// Calls `at_file_call` at each, before it happens. Returns the status of the program's end.
+int follow(const Program& program, const std::function<void()>& at_file_call) {
   const pid_t id = program.id();
   int status = 0;
   REQUIRE(::waitpid(id, &status, 0) == id);
   REQUIRE(WIFSTOPPED(status));
-  REQUIRE(::ptrace(PTRACE_SETOPTIONS, id, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL) == 0);
-  for (int signal = 0;;) {
-    status = next_stop(id, signal);
-    if (!WIFSTOPPED(status)) return status;
+  REQUIRE(::ptrace(PTRACE_SETOPTIONS, id, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL) ==
+          0);
+  std::set<pid_t> threads = {id};
+  go_on(id, 0);
+  while (true) {
+    const pid_t thread = ::waitpid(-1, &status, __WALL);
+    REQUIRE(thread > 0);
+    if (!WIFSTOPPED(status)) {
+      if (thread == id) return status;
+      continue;
+    }
+    const bool is_new = threads.insert(thread).second;  // its first stop is of the tracer's making
     const bool at_call = WSTOPSIG(status) == (SIGTRAP | 0x80);
-    signal = at_call ? 0 : WSTOPSIG(status);
-    if (at_call && is_file_call(id) && !at_file_call()) return 0;
+    const bool at_event = status >> 16 != 0;  // a thread has been made
+    if (at_call && is_file_call(thread)) at_file_call();
+    go_on(thread, is_new || at_call || at_event ? 0 : WSTOPSIG(status));
   }
 }
 
@@ -95,10 +105,7 @@ std::size_t TracedRun::call_after(const std::string& text) const {
 TracedRun trace(const Words& words, const Setup& setup) {
   Program program(words, traced(setup));
   TracedRun result;
-  const int status = follow(program, [&] {
-    result.err_bytes.push_back(program.err().size());
-    return true;
-  });
+  const int status = follow(program, [&] { result.err_bytes.push_back(program.err().size()); });
   result.outcome = program.finished(status);
   return result;
 }
@@ -106,16 +113,13 @@ TracedRun trace(const Words& words, const Setup& setup) {
 Outcome signal_at(std::size_t call, int signal, const Words& words, const Setup& setup) {
   Program program(words, traced(setup));
   std::size_t calls = 0;
-  const int status = follow(program, [&] { return calls++ < call; });
-  if (calls <= call) {
-    const Outcome outcome = program.finished(status);
+  const int status = follow(program, [&] {
+    if (calls++ == call) program.send(signal);  // SIGKILL comes before the call, another signal after it
+  });
+  const Outcome outcome = program.finished(status);
+  if (calls <= call)
     FAIL("the program made " << calls << " file-changing calls, not " << call + 1 << "\n" << outcome.err);
-  }
-  if (signal == SIGKILL)
-    program.send(SIGKILL);  // a signal on leaving would let the call happen first
-  else
-    REQUIRE(::ptrace(PTRACE_DETACH, program.id(), nullptr, signal) == 0);
-  return program.finish();
+  return outcome;
 }
 
 }  // namespace bsq::test

@@ -1,5 +1,5 @@
 // Signals at exact moments: the program runs under ptrace and is stopped at every call that changes files, so that a
-// `kill -9` can fall before any of them, always before the same one.
+// `kill -9` can fall before any of them; before the same one each time, as far as its threads do not race.
 #pragma once
 
 #include "tests/cli/program.h"
@@ -24,7 +24,7 @@ struct TracedRun {
 
 TracedRun trace(const Words& words, const Setup& setup);
 
-/// Sends `signal` just before file-changing call `call` (0: the first); the program then goes on untraced.
+/// Sends `signal` at file-changing call `call` (0: the first): SIGKILL just before it.
 Outcome signal_at(std::size_t call, int signal, const Words& words, const Setup& setup);
 
 }  // namespace bsq::test

@@ -124,6 +124,7 @@ TEST_CASE("a killed run resumes at its checkpoint and ends with the log of a str
   CHECK(position.metrics_bytes < static_cast<std::int64_t>(fs::file_size(resumed / "metrics.jsonl")));
   RunLog log = RunLog::resume(resumed.path(), position);
   CHECK(log.position() == position);
+  log.sync();
   log_epoch(log, 3);
   log_epoch(log, 4);
   CHECK(events_in(resumed.path()) == events_in(straight.path()));

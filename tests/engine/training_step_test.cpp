@@ -3,6 +3,7 @@
 #include "engine/training_step.h"
 
 #include "tests/engine/engine_support.h"
+#include "tests/engine/files_support.h"
 
 #include <numeric>
 
@@ -142,6 +143,37 @@ TEST_CASE("a recorded step gives the bits of its operations called one by one, i
         CHECK(std::count(moved.begin(), moved.end(), tensor.name) == 2);
       }
     }
+  });
+}
+
+TEST_CASE("steps that are planned together are the same ones, planned anew in the middle as well") {
+  for_each_device([](Backend& backend) {
+    Setup one_by_one(backend, start_as_planes(6));
+    Setup planned(backend, start_as_planes(6));
+    TrainingStep single = one_by_one.make_step();
+    TrainingStep step = planned.make_step();
+    const std::vector<StepOfEpoch> steps = two_epochs();
+    for (const StepOfEpoch& next : steps) single.run(next.batch, next.inputs);
+
+    const auto plan = [&](std::size_t first, std::size_t end) {
+      std::vector<PlannedStep> part;
+      for (std::size_t i = first; i < end; ++i) part.push_back({steps[i].batch, steps[i].inputs});
+      step.plan(std::move(part));
+    };
+    plan(0, 3);  // the smaller batch among them
+    step.run();
+    step.run();
+    plan(2, 6);
+    for (int i = 2; i < 6; ++i) step.run();
+    CHECK(different_tensors(one_by_one.state(), planned.state()).empty());
+    for (std::size_t slot = 0; slot < 3; ++slot) check_same(step.metrics(0, 3)[slot], single.metrics(0, 3)[slot]);
+
+    const std::string no_more = error_of(ErrorKind::internal, [&] { step.run(); });
+    CHECK_THAT(no_more, Catch::Contains("a step without inputs: all 4 have been taken"));
+    const std::string too_many = error_of(ErrorKind::internal, [&] {
+      step.plan(std::vector<PlannedStep>(6, {1, {}}));
+    });
+    CHECK_THAT(too_many, Catch::Contains("inputs of 6 steps where 5 were planned"));
   });
 }
 

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <thread>
 
 namespace bsq::test {
 
@@ -26,6 +28,75 @@ TEST_CASE("what is uploaded can be downloaded, and fill_zero clears no more than
     backend.fill_zero(buffer.data(), 5 * sizeof(float));
     CHECK(buffer.get<float>() == std::vector<float>{0, 0, 0, 0, 0, 6, 7});
     CHECK(buffer.guards_intact());
+  });
+}
+
+TEST_CASE("a copy within the device is as long as was asked for, and comes after what was enqueued before it") {
+  for_each_backend([](Backend& backend) {
+    GuardedBuffer from(backend, 5 * sizeof(float));
+    GuardedBuffer to(backend, 5 * sizeof(float));
+    from.set(std::vector<float>{1, 2, 3, 4, 5});
+    to.set(std::vector<float>{0, 0, 0, 0, 9});
+    backend.copy(to.data(), from.data(), 4 * sizeof(float));
+    backend.fill_zero(from.data(), from.size_bytes());
+    CHECK(to.get<float>() == std::vector<float>{1, 2, 3, 4, 9});
+    CHECK(to.guards_intact());
+    backend.copy(to.data(), from.data(), 0);
+    CHECK(to.get<float>() == std::vector<float>{1, 2, 3, 4, 9});
+  });
+}
+
+TEST_CASE("another thread downloads what was there at a milestone, while work goes on") {
+  for_each_backend([](Backend& backend) {
+    const std::vector<float> values(1 << 16, 3.0F);
+    GuardedBuffer source(backend, values.size() * sizeof(float));
+    GuardedBuffer other(backend, values.size() * sizeof(float));
+    source.set(values);
+    const std::unique_ptr<Milestone> milestone = backend.milestone();
+    std::vector<float> found(values.size());
+    std::thread aside([&] {
+      for (std::size_t i = 0; i < found.size(); i += found.size() / 4)
+        backend.download_aside(milestone.get(), found.data() + i, static_cast<const float*>(source.data()) + i,
+                               found.size() / 4 * sizeof(float));
+    });
+    for (int i = 0; i < 20; ++i) backend.fill_zero(other.data(), other.size_bytes());
+    CHECK(other.get<float>() == std::vector<float>(values.size(), 0.0F));
+    aside.join();
+    CHECK(found == values);
+  });
+}
+
+TEST_CASE("captured work takes the inputs of one step after the other") {
+  for_each_backend([](Backend& backend) {
+    std::vector<StepInputs> steps(4);
+    for (std::size_t i = 0; i < steps.size(); ++i)
+      steps[i] = {.learning_rate = 0.5F * static_cast<float>(i),
+                  .epoch = 7,
+                  .first_sample = 100 * static_cast<std::int64_t>(i),
+                  .metrics_slot = static_cast<std::int64_t>(i) + 1};
+    GuardedBuffer queue(backend, steps.size() * sizeof(StepInputs));
+    GuardedBuffer taken(backend, sizeof(std::int64_t));
+    GuardedBuffer inputs(backend, sizeof(StepInputs));
+    queue.set(steps);
+    taken.set(std::vector<std::int64_t>{1});
+    const auto take = [&] {
+      backend.take_step_inputs(static_cast<const StepInputs*>(queue.data()), static_cast<std::int64_t*>(taken.data()),
+                               static_cast<StepInputs*>(inputs.data()));
+    };
+    const auto work = backend.capture(take);
+    const auto other_work = backend.capture(take);  // of another batch size, say
+    for (std::size_t i = 1; i < steps.size(); ++i) {
+      (i == 2 ? other_work : work)->replay();
+      const StepInputs found = inputs.get<StepInputs>().front();
+      CHECK(found.learning_rate == steps[i].learning_rate);
+      CHECK(found.epoch == 7);
+      CHECK(found.first_sample == steps[i].first_sample);
+      CHECK(found.metrics_slot == steps[i].metrics_slot);
+      CHECK(taken.get<std::int64_t>().front() == static_cast<std::int64_t>(i) + 1);
+    }
+    CHECK(queue.guards_intact());
+    CHECK(taken.guards_intact());
+    CHECK(inputs.guards_intact());
   });
 }
 

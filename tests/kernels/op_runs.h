@@ -68,6 +68,8 @@ struct PlaneInputs {
 };
 PlaneInputs make_inputs(const cases::PlaneCase& c);
 Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
+/// counts: zeros, NaNs and the ones of eight planes, tensor after tensor.
+Outputs run_count_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
 /// What the step moves; the penalty before it is 0.625.
 Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
 /// And the effective weights that it leaves, as run_weights_from_planes has them.
@@ -80,6 +82,7 @@ struct FixedInputs {
 };
 FixedInputs make_inputs(const cases::FixedCase& c);
 Outputs run_weights_from_fixed(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
+Outputs run_count_fixed(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
 Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
 
 struct SgdInputs {

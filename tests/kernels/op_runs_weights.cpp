@@ -55,6 +55,11 @@ float* weight_output(RunMemory& memory, WeightStorage storage, std::int64_t floa
   return static_cast<float*>(memory.output("weights", dtype, per_float * floats));
 }
 
+WeightCounts* count_output(RunMemory& memory, std::size_t tensors) {
+  constexpr std::size_t numbers = sizeof(WeightCounts) / sizeof(std::int64_t);
+  return static_cast<WeightCounts*>(memory.output("counts", DType::i64, static_cast<std::int64_t>(tensors * numbers)));
+}
+
 /// Whether a value, in levels, is so close to a rounding boundary that a backend may rightly take either side.
 bool at_boundary(double levels) {
   const double magnitude = std::fabs(levels);
@@ -135,6 +140,16 @@ Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, con
   return outputs;
 }
 
+Outputs run_count_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<PlaneTensor> tensors = c.tensors();
+  const DeviceTable<PlaneTensor> table = upload_table(memory, tensors);
+  const float* planes = memory.input("planes", inputs.planes);
+  const float* scales = memory.input("scales", inputs.scales);
+  backend.count_planes({table, planes, scales, count_output(memory, tensors.size())});
+  return memory.finish();
+}
+
 Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
   Outputs outputs = run_planes_step_to_weights(backend, c, inputs);
   for (const char* name : {"weights", "gaps", "weight_units"}) outputs.erase(name);
@@ -202,6 +217,16 @@ Outputs run_weights_from_fixed(Backend& backend, const cases::FixedCase& c, cons
   Outputs outputs = memory.finish();
   read_weights(tensors, outputs);
   return outputs;
+}
+
+Outputs run_count_fixed(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<FixedTensor> tensors = c.tensors();
+  const DeviceTable<FixedTensor> table = upload_table(memory, tensors);
+  const float* u = memory.input("u", inputs.u);
+  const float* scales = memory.input("scales", inputs.scales);
+  backend.count_fixed({table, u, scales, count_output(memory, tensors.size())});
+  return memory.finish();
 }
 
 Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs) {

@@ -38,7 +38,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"kernels/cpu/",         "",      {"kernels/"},                                           {"fmt/", "oneapi/dnnl/", "omp.h"}},
     {"kernels/cuda/",        "",      {"kernels/"},                                           {"fmt/", "cxxabi.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h"}},
     {"kernels/mpi/",         "",      {"kernels/"},                                           {"fmt/", "mpi.h"}},
-    {"kernels/cuda/",        ".cu",   {"kernels/types.h", "kernels/random.h", "kernels/batch_slice.h", "kernels/cuda/"}, {}},
+    {"kernels/cuda/",        ".cu",   {"kernels/types.h", "kernels/random.h", "kernels/published_rounding.h", "kernels/batch_slice.h", "kernels/cuda/"}, {}},
     {"kernels/cuda/",        ".cuh",  {"kernels/types.h", "kernels/random.h", "kernels/batch_slice.h", "kernels/cuda/"}, {}},
     {"kernels/cuda/port.h",  "",      {"kernels/cuda/"},                                      {"cuda_runtime.h", "cuda_bf16.h", "cuda_on_host.h"}},
     {"engine/",              "",      {"kernels/", "engine/"},                                {"fmt/", "nlohmann/", "spdlog/"}},

@@ -49,11 +49,18 @@ class GuardingBackend : public Backend {
   void download_after(const Milestone& milestone, void* host, const void* device, std::size_t size) override {
     inner_.download_after(milestone, host, device, size);
   }
+  void download_aside(const Milestone* milestone, void* host, const void* device, std::size_t size) override {
+    inner_.download_aside(milestone, host, device, size);
+  }
+  void copy(void* to, const void* from, std::size_t size) override { inner_.copy(to, from, size); }
   void fill_zero(void* device, std::size_t size) override { inner_.fill_zero(device, size); }
   void synchronize() override { inner_.synchronize(); }
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override { return inner_.capture(enqueue); }
   double device_seconds(const std::function<void()>& enqueue) override { return inner_.device_seconds(enqueue); }
 
+  void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override {
+    inner_.take_step_inputs(steps, taken, inputs);
+  }
   void augment(const AugmentArgs& args) override { inner_.augment(args); }
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
     return inner_.conv2d_scratch_bytes(geometry);
@@ -107,6 +114,8 @@ class GuardingBackend : public Backend {
   void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override {
     inner_.round_to_bf16(numel, values, rounded);
   }
+  void count_planes(const PlaneCountArgs& args) override { inner_.count_planes(args); }
+  void count_fixed(const FixedCountArgs& args) override { inner_.count_fixed(args); }
   void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                 float* parameter, float* momentum) override {
     inner_.sgd_step(numel, rule, inputs, gradient, parameter, momentum);

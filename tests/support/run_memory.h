@@ -132,6 +132,7 @@ class RunMemory {
     if (argument.dtype == DType::f32) append(argument.buffer.get<float>());
     if (argument.dtype == DType::f64) append(argument.buffer.get<double>());
     if (argument.dtype == DType::i32) append(argument.buffer.get<std::int32_t>());
+    if (argument.dtype == DType::i64) append(argument.buffer.get<std::int64_t>());
     if (argument.dtype == DType::bf16) {
       for (const bfloat16 value : argument.buffer.get<bfloat16>()) output.values.push_back(to_float(value));
     }

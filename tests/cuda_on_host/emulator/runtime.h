@@ -17,8 +17,8 @@ cudaError_t enqueue_grid(cudaStream_t stream, const void* kernel, const GridShap
 
 /// What every call of the runtime returns through: an error stays for cudaGetLastError().
 cudaError_t remember(cudaError_t status);
-/// As refuse(), and cudaErrorStreamCaptureUnsupported where any stream is being captured, which is then lost, as with
-/// CUDA.
+/// As refuse(), and cudaErrorStreamCaptureUnsupported where this thread captures a stream: the capture is then lost, as
+/// with CUDA.
 cudaError_t refuse_while_capturing(const char* call);
 
 }  // namespace bsq::cuda_on_host

@@ -2,6 +2,7 @@
 #include "tests/cuda_on_host/emulator/device.h"
 #include "tests/cuda_on_host/emulator/runtime.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <sstream>
 
@@ -40,7 +41,7 @@ Device device_of_environment() {
 struct State {
   Device device = device_of_environment();
   int grids = 0;
-  bool is_lost = false;
+  std::atomic<bool> is_lost = false;  // asked by every thread
 };
 
 /// Never destroyed: what is, asks it at the end of the program.

@@ -1,9 +1,9 @@
 // Of the runtime's stand-in: streams, events, and graphs.
 //
-// Captures are of the strictest mode, "global": while one is under way, calls that CUDA does not allow then fail and
-// end the capture, and so does work on the default stream. Other streams join a capture by waiting for an event of it,
-// and must be waited for before its end. A graph is what was enqueued, as closures, and what each had to wait for; of
-// the orders that this leaves open, tests choose one that is bad for a program that forgets to wait
+// Captures are of the mode "thread local": while one is under way, calls of its thread that CUDA does not allow then
+// fail and end the capture, and so does work on the default stream. Other streams join a capture by waiting for an
+// event of it, and must be waited for before its end. A graph is what was enqueued, as closures, and what each had to
+// wait for; of the orders that this leaves open, tests choose one that is bad for a program that forgets to wait
 // (emulator/device.h).
 #include "tests/cuda_on_host/emulator/launches.h"
 #include "tests/cuda_on_host/emulator/runtime.h"
@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct Node {
 
 struct Capture {
   cudaStream_t origin = nullptr;
+  std::thread::id thread = std::this_thread::get_id();
   bool is_lost = false;
   std::vector<Node> nodes;
   std::vector<cudaStream_t> others;  // that have joined
@@ -119,7 +121,7 @@ cudaError_t enqueue_work(const char* call, cudaStream_t stream, std::function<vo
 cudaError_t refuse_while_capturing(const char* call) {
   if (const cudaError_t refused = refuse(call)) return refused;
   const std::lock_guard lock(capture_mutex);
-  if (current == nullptr) return cudaSuccess;
+  if (current == nullptr || current->thread != std::this_thread::get_id()) return cudaSuccess;
   return lose_capture(cudaErrorStreamCaptureUnsupported);
 }
 

@@ -1,0 +1,12 @@
+// What weights are made of, counted on the host: count_planes and count_fixed of the backends whose memory that is.
+#pragma once
+
+#include "kernels/types.h"
+
+namespace bsq {
+
+/// Of one tensor; `planes` and `u` are the arenas.
+WeightCounts count_weights(const PlaneTensor& tensor, const float* planes, float scale);
+WeightCounts count_weights(const FixedTensor& tensor, const float* u, float scale);
+
+}  // namespace bsq
