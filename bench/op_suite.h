@@ -118,7 +118,7 @@ inline double peak_flops(Backend& backend, DType dtype, bool quick) {
   const void* input = arguments.uniform(dtype, product.input_shape());
   const void* weight = arguments.uniform(dtype, product.weight_shape());
   void* output = arguments.uniform(dtype, product.output_shape());
-  void* scratch = arguments.scratch(backend.conv2d_scratch_bytes(product));
+  void* scratch = arguments.scratch(backend.conv2d_scratch_bytes(product, kForwardPass));
   return product.flops() /
          best_seconds(backend, 20, [&] { backend.conv2d_forward(product, input, weight, output, scratch); });
 }

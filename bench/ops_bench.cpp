@@ -75,18 +75,24 @@ void add_convolutions(Suite& suite, const std::vector<cases::ConvCase>& convolut
       suite.add("conv2d_forward", c.name, dtype, c.layers, cost, [=, &backend](Arguments& a) {
         return [=, &backend, x = a.uniform(dtype, g.input_shape()), w = a.uniform(dtype, g.weight_shape()),
                 y = a.uniform(dtype, g.output_shape()),
-                scratch = a.scratch(backend.conv2d_scratch_bytes(g))] { backend.conv2d_forward(g, x, w, y, scratch); };
+                scratch = a.scratch(backend.conv2d_scratch_bytes(g, kForwardPass))] {
+          backend.conv2d_forward(g, x, w, y, scratch);
+        };
       });
       const int data_gradients = c.name == "stem" ? 0 : c.layers;  // nobody needs the gradient of the image
       suite.add("conv2d_backward_data", c.name, dtype, data_gradients, cost, [=, &backend](Arguments& a) {
         return [=, &backend, dy = a.uniform(dtype, g.output_shape()), w = a.uniform(dtype, g.weight_shape()),
-                dx = a.uniform(dtype, g.input_shape()), scratch = a.scratch(backend.conv2d_scratch_bytes(g))] {
+                dx = a.uniform(dtype, g.input_shape()),
+                scratch = a.scratch(backend.conv2d_scratch_bytes(g, {.forward = false, .backward_weight = false}))] {
           backend.conv2d_backward_data(g, dy, w, dx, GradMode::overwrite, scratch);
         };
       });
       suite.add("conv2d_backward_weight", c.name, dtype, c.layers, weight_cost, [=, &backend](Arguments& a) {
+        constexpr ConvPasses passes{.forward = false, .backward_data = false};
+        const ConvRequest request{g, passes, true};  // as in a training step
+        backend.plan_convolutions({&request, 1});
         return [=, &backend, x = a.uniform(dtype, g.input_shape()), dy = a.uniform(dtype, g.output_shape()),
-                dw = a.uniform(weights), scratch = a.scratch(backend.conv2d_scratch_bytes(g))] {
+                dw = a.uniform(weights), scratch = a.scratch(backend.conv2d_scratch_bytes(g, passes))] {
           backend.conv2d_backward_weight(g, x, dy, dw, scratch);
         };
       });

@@ -19,7 +19,7 @@ std::size_t bytes_of(const Shape& shape, DType dtype) {
   return static_cast<std::size_t>(shape.numel()) * size_of(dtype);
 }
 
-std::string slow_pass(const ConvGeometry& g, ConvolutionPass pass) {
+std::string slow_pass(const ConvGeometry& g, ConvPass pass) {
   return fmt::format(
       "convolution {}x{}x{}x{} -> {} channels, kernel {}, stride {}, {}: no cuDNN engine that serves; {} runs by own "
       "loops, which are slow",
@@ -30,7 +30,7 @@ std::string slow_pass(const ConvGeometry& g, ConvolutionPass pass) {
 }  // namespace
 
 ConvolutionPlans plan_convolution(const CudnnTarget& target, const ConvGeometry& geometry, bool allow_tf32) {
-  using enum ConvolutionPass;
+  using enum ConvPass;
   const ConvolutionPlanOptions options{allow_tf32, kMostWorkspaceBytes};
   ConvolutionPlans plans;
   plans.forward = ConvolutionPlan::find(target, geometry, forward, options);

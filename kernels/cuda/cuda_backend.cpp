@@ -6,6 +6,8 @@
 #include "kernels/cuda/nccl_communicator.h"
 #include "kernels/error.h"
 
+#include <nvtx3/nvToolsExt.h>
+
 namespace bsq::cuda {
 namespace {
 
@@ -141,14 +143,26 @@ double CudaBackend::device_seconds(const std::function<void()>& enqueue) {
   return end.seconds_since(begin);
 }
 
+// ---- ranges ---------------------------------------------------------------------------------------------------------
+
+void CudaBackend::begin_range(const char* name) {
+  nvtxRangePushA(name);
+}
+
+void CudaBackend::end_range() noexcept {
+  nvtxRangePop();
+}
+
 // ---- input and convolution ------------------------------------------------------------------------------------------
 
 void CudaBackend::augment(const AugmentArgs& args) {
   cuda::augment(args, stream_.get());
 }
 
-std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
-  return math_->conv2d_scratch_bytes(geometry);
+std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) {
+  const ConvRequest request{geometry, passes};
+  math_->plan_convolutions({&request, 1});
+  return math_->conv2d_scratch_bytes(geometry, passes);
 }
 
 void CudaBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
@@ -192,20 +206,39 @@ void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const floa
   cuda::average_pool_backward(geometry, d_output, unit, d_input, stream_.get());
 }
 
+namespace {
+
+/// The products of a linear layer: y, dx and dw.
+struct LinearProducts {
+  GemmGeometry output, d_input, d_weight;
+
+  explicit LinearProducts(const LinearGeometry& g)
+      : output{.m = g.batch, .n = g.out_features, .k = g.in_features, .transpose_b = true},
+        d_input{.m = g.batch, .n = g.in_features, .k = g.out_features},
+        d_weight{.m = g.out_features, .n = g.in_features, .k = g.batch, .transpose_a = true} {}
+};
+
+}  // namespace
+
+void CudaBackend::plan_linear(const LinearGeometry& geometry, bool backward) {
+  const LinearProducts products(geometry);
+  math_->plan_gemm(products.output, GradMode::accumulate);
+  if (!backward) return;
+  math_->plan_gemm(products.d_input, GradMode::overwrite);
+  math_->plan_gemm(products.d_weight, GradMode::overwrite);
+}
+
 void CudaBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
                                  const float* bias, float* output) {
-  const auto [batch, in_features, out_features] = geometry;
   fill_with_bias(geometry, bias, output, stream_.get());
-  math_->gemm({.m = batch, .n = out_features, .k = in_features, .transpose_b = true}, input, weight,
-              GradMode::accumulate, output);
+  math_->gemm(LinearProducts(geometry).output, input, weight, GradMode::accumulate, output);
 }
 
 void CudaBackend::linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
                                   const float* weight, float* d_input, float* d_weight, float* d_bias) {
-  const auto [batch, in_features, out_features] = geometry;
-  math_->gemm({.m = batch, .n = in_features, .k = out_features}, d_output, weight, GradMode::overwrite, d_input);
-  math_->gemm({.m = out_features, .n = in_features, .k = batch, .transpose_a = true}, d_output, input,
-              GradMode::overwrite, d_weight);
+  const LinearProducts products(geometry);
+  math_->gemm(products.d_input, d_output, weight, GradMode::overwrite, d_input);
+  math_->gemm(products.d_weight, d_output, input, GradMode::overwrite, d_weight);
   bias_gradient(geometry, d_output, d_bias, stream_.get());
 }
 

@@ -19,6 +19,7 @@ class CudaBackend final : public Backend {
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
   std::vector<std::string> notes() const override { return math_->notes(); }
+  std::vector<EngineNote> engines() const override { return math_->engines(); }
   /// All.
   bool supports(Precision precision, std::string& why) const override;
   /// By NCCL.
@@ -36,9 +37,14 @@ class CudaBackend final : public Backend {
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
   double device_seconds(const std::function<void()>& enqueue) override;
 
+  /// NVTX ranges.
+  void begin_range(const char* name) override;
+  void end_range() noexcept override;
+
   void augment(const AugmentArgs& args) override;
 
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override;
+  void plan_convolutions(std::span<const ConvRequest> requests) override { math_->plan_convolutions(requests); }
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override;
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override;
   void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
@@ -53,6 +59,7 @@ class CudaBackend final : public Backend {
   void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output) override;
   void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
                              void* d_input) override;
+  void plan_linear(const LinearGeometry& geometry, bool backward) override;
   void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
                       float* output) override;
   void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,

@@ -60,9 +60,9 @@ struct OperationNames {
   cudnnBackendAttributeName_t convolution, input, weight, output, alpha, beta;
 };
 
-OperationNames names_of(ConvolutionPass pass) {
+OperationNames names_of(ConvPass pass) {
   switch (pass) {
-    case ConvolutionPass::forward:
+    case ConvPass::forward:
       return {CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
@@ -70,7 +70,7 @@ OperationNames names_of(ConvolutionPass pass) {
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
               CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
-    case ConvolutionPass::backward_data:
+    case ConvPass::backward_data:
       return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
@@ -78,7 +78,7 @@ OperationNames names_of(ConvolutionPass pass) {
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
               CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
-    case ConvolutionPass::backward_weight: break;
+    case ConvPass::backward_weight: break;
   }
   return {CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR,
           CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
@@ -90,8 +90,8 @@ OperationNames names_of(ConvolutionPass pass) {
 }
 
 /// The operation as a graph of its own; none where cuDNN does not know such an operation.
-std::optional<CudnnDescriptor> graph_of(const CudnnTarget& target, const ConvGeometry& geometry, ConvolutionPass pass) {
-  const DType weight_dtype = pass == ConvolutionPass::backward_weight ? DType::f32 : geometry.dtype;
+std::optional<CudnnDescriptor> graph_of(const CudnnTarget& target, const ConvGeometry& geometry, ConvPass pass) {
+  const DType weight_dtype = pass == ConvPass::backward_weight ? DType::f32 : geometry.dtype;
   const float alpha = 1;
   const float beta = 0;
   const OperationNames names = names_of(pass);
@@ -158,11 +158,6 @@ bool is_exact_enough(const std::vector<cudnnBackendNumericalNote_t>& notes, DTyp
 }
 
 }  // namespace
-
-const char* name_of(ConvolutionPass pass) {
-  constexpr const char* names[] = {"forward", "backward data", "backward weight"};
-  return names[static_cast<int>(pass)];
-}
 
 void fail_cudnn(cudnnStatus_t status, const char* call, const char* file, int line) {
   const bool is_out_of_memory = status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ||
@@ -242,6 +237,10 @@ void CudnnTarget::set_on_graph(CudnnDescriptor& graph) const {
   if (is_there()) graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle_);
 }
 
+void CudnnTarget::set_on_engine(CudnnDescriptor& engine) const {
+  if (!is_there()) engine.set(CUDNN_ATTR_ENGINE_DEVICEPROP, *properties_);
+}
+
 void CudnnTarget::set_on_heuristics(CudnnDescriptor& heuristics) const {
   if (!is_there()) heuristics.set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, *properties_);
 }
@@ -256,7 +255,7 @@ void CudnnTarget::set_on_plan(CudnnDescriptor& plan) const {
 // ---- plans ----------------------------------------------------------------------------------------------------------
 
 std::optional<ConvolutionPlan> ConvolutionPlan::find(const CudnnTarget& target, const ConvGeometry& geometry,
-                                                     ConvolutionPass pass, const ConvolutionPlanOptions& options) {
+                                                     ConvPass pass, const ConvolutionPlanOptions& options) {
   const std::optional<CudnnDescriptor> graph = graph_of(target, geometry, pass);
   ConvolutionPlan plan;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {

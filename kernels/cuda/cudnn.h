@@ -60,6 +60,7 @@ class CudnnTarget {
 
   bool is_there() const { return handle_ != nullptr; }
   void set_on_graph(CudnnDescriptor& graph) const;
+  void set_on_engine(CudnnDescriptor& engine) const;
   void set_on_heuristics(CudnnDescriptor& heuristics) const;
   void set_on_plan(CudnnDescriptor& plan) const;
 
@@ -67,10 +68,6 @@ class CudnnTarget {
   cudnnHandle_t handle_ = nullptr;
   std::optional<CudnnDescriptor> properties_;
 };
-
-enum class ConvolutionPass : std::uint8_t { forward, backward_data, backward_weight };
-
-const char* name_of(ConvolutionPass pass);
 
 struct ConvolutionPlanOptions {
   bool allow_tf32 = false;
@@ -81,8 +78,8 @@ struct ConvolutionPlanOptions {
 class ConvolutionPlan {
  public:
   /// None where no engine fits. The pass backward_weight writes float32.
-  static std::optional<ConvolutionPlan> find(const CudnnTarget& target, const ConvGeometry& geometry,
-                                             ConvolutionPass pass, const ConvolutionPlanOptions& options);
+  static std::optional<ConvolutionPlan> find(const CudnnTarget& target, const ConvGeometry& geometry, ConvPass pass,
+                                             const ConvolutionPlanOptions& options);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   /// input: x or dx; weight: w or dw; output: y or dy.

@@ -19,7 +19,12 @@ class VendorMath final : public DenseMath {
   std::string describe() const override { return vendor_versions() + (allow_tf32_ ? ", tf32" : ""); }
   std::vector<std::string> notes() const override { return notes_; }
 
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override { return find(geometry).scratch_bytes; }
+  void plan_convolutions(std::span<const ConvRequest> requests) override {
+    for (const ConvRequest& request : requests) find(request.geometry);
+  }
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses&) const override {
+    return convolutions_.at(geometry).scratch_bytes;
+  }
 
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override {

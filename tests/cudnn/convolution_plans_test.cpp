@@ -106,7 +106,7 @@ TEST_CASE("the filter gradient of bf16 tensors is computed in float32, from wide
   const CudnnTarget target(kGpus.front().json());
   const ConvGeometry geometry = cases::conv_cases().front().geometry(DType::bf16);
   const std::optional<ConvolutionPlan> direct =
-      ConvolutionPlan::find(target, geometry, ConvolutionPass::backward_weight, {false, std::size_t{1} << 28});
+      ConvolutionPlan::find(target, geometry, ConvPass::backward_weight, {false, std::size_t{1} << 28});
   const ConvolutionPlans plans = plan_convolution(target, geometry, false);
   CHECK(plans.widens_operands == !direct.has_value());
 }
