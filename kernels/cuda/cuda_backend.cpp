@@ -2,6 +2,7 @@
 #include "kernels/cuda/cuda_backend.h"
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/nccl_communicator.h"
 #include "kernels/error.h"
@@ -11,7 +12,6 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr double kMiB = 1024.0 * 1024.0;
 constexpr int kOldestCapability = 80;  // what the kernels are compiled for
 
 /// A graph, instantiated once and launched at every replay.
@@ -68,26 +68,11 @@ std::unique_ptr<Communicator> CudaBackend::connect(Communicator& ranks) {
 // ---- memory ---------------------------------------------------------------------------------------------------------
 
 void* CudaBackend::allocate(std::size_t size_bytes) {
-  void* data = nullptr;
-  const cudaError_t status = cudaMalloc(&data, size_bytes == 0 ? 1 : size_bytes);
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // not sticky: the device can be used on
-    std::size_t free_bytes = 0;
-    std::size_t total_bytes = 0;
-    BSQ_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
-    fail(
-        ErrorKind::device,
-        "out of device memory: wanted {:.1f} MiB, {:.1f} MiB are free of {:.1f}; try a smaller data.batch_size, or end "
-        "what else uses the GPU's memory (nvidia-smi)",
-        static_cast<double>(size_bytes) / kMiB, static_cast<double>(free_bytes) / kMiB,
-        static_cast<double>(total_bytes) / kMiB);
-  }
-  BSQ_CUDA_CHECK(status);
-  return data;
+  return allocate_device_memory(size_bytes);
 }
 
 void CudaBackend::release(void* data) noexcept {
-  cudaFree(data);  // an error here is one that an earlier call has reported, or will
+  release_device_memory(data);
 }
 
 void CudaBackend::upload(void* device, const void* host, std::size_t size_bytes) {
