@@ -25,7 +25,9 @@ void add_forward(RowList& list, const cases::ConvCase& c, const Type& type) {
       [=, &backend](Arguments& a) {
         return [=, &backend, x = a.uniform(g.dtype, g.input_shape()), w = a.uniform(g.dtype, g.weight_shape()),
                 y = a.uniform(g.dtype, g.output_shape()),
-                scratch = a.scratch(backend.conv2d_scratch_bytes(g))] { backend.conv2d_forward(g, x, w, y, scratch); };
+                scratch = a.scratch(backend.conv2d_scratch_bytes(g, kForwardPass))] {
+          backend.conv2d_forward(g, x, w, y, scratch);
+        };
       },
       to_json(c));
 }
@@ -43,7 +45,8 @@ void add_backward_data(RowList& list, const cases::ConvCase& c, const Type& type
       adds ? c.added_gradients : c.input_gradients() - c.added_gradients, cost,
       [=, &backend](Arguments& a) {
         return [=, &backend, dy = a.uniform(g.dtype, g.output_shape()), w = a.uniform(g.dtype, g.weight_shape()),
-                dx = a.uniform(g.dtype, g.input_shape()), scratch = a.scratch(backend.conv2d_scratch_bytes(g))] {
+                dx = a.uniform(g.dtype, g.input_shape()),
+                scratch = a.scratch(backend.conv2d_scratch_bytes(g, {.forward = false, .backward_weight = false}))] {
           backend.conv2d_backward_data(g, dy, w, dx, mode, scratch);
         };
       },
@@ -59,8 +62,11 @@ void add_backward_weight(RowList& list, const cases::ConvCase& c, const Type& ty
       "conv2d_backward_weight", c.name, type, c.layers,
       {activations * real(size_of(g.dtype)) + 4 * real(weights), g.flops()},
       [=, &backend](Arguments& a) {
+        constexpr ConvPasses passes{.forward = false, .backward_data = false};
+        const ConvRequest request{g, passes, true};  // as in a training step
+        backend.plan_convolutions({&request, 1});
         return [=, &backend, x = a.uniform(g.dtype, g.input_shape()), dy = a.uniform(g.dtype, g.output_shape()),
-                dw = a.uniform(weights), scratch = a.scratch(backend.conv2d_scratch_bytes(g))] {
+                dw = a.uniform(weights), scratch = a.scratch(backend.conv2d_scratch_bytes(g, passes))] {
           backend.conv2d_backward_weight(g, x, dy, dw, scratch);
         };
       },

@@ -27,7 +27,7 @@ double best_product(const Type& type, Stopwatch& stopwatch) {
   const void* input = arguments.uniform(dtype, product.input_shape());
   const void* weight = arguments.uniform(dtype, product.weight_shape());
   void* output = arguments.uniform(dtype, product.output_shape());
-  void* scratch = arguments.scratch(backend.conv2d_scratch_bytes(product));
+  void* scratch = arguments.scratch(backend.conv2d_scratch_bytes(product, kForwardPass));
   return stopwatch.warm([&] { backend.conv2d_forward(product, input, weight, output, scratch); }).fastest_s /
          product.flops();
 }

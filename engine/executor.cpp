@@ -15,9 +15,10 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
       max_batch_(max_batch),
       mode_(mode),
       tensors_(network.tensors(max_batch, dtype)) {
-  plan_tensors(backend_);
+  plan_convolutions(other_batches, dtype);
+  plan_tensors();
   plan_gradients();
-  for (const int batch : other_batches) plan_scratch(backend_, batch, dtype);
+  for (const int batch : other_batches) plan_scratch(batch, dtype);
   plan_.arena_bytes = plan_memory(plan_.buffers);
   const std::string what = mode == ExecutionMode::training ? "training" : "evaluation";
   arena_ = memory.allocate("activations and gradients, " + what, plan_.arena_bytes);
@@ -26,7 +27,28 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
   resolve_units();
 }
 
-void Executor::plan_tensors(Backend& backend) {
+LayerUse Executor::use_of(const Node& node, int batch) const {
+  const bool training = mode_ == ExecutionMode::training;
+  const bool reads_images = std::ranges::find(node.inputs, 0) != node.inputs.end();  // which want no gradient
+  // A rank's part of a full batch may be smaller by one than the largest; what is smaller ends an epoch.
+  return {.backward = training, .input_gradients = training && !reads_images, .often = batch >= max_batch_ - 1};
+}
+
+void Executor::plan_convolutions(const std::vector<int>& other_batches, DType dtype) {
+  std::vector<ConvRequest> requests;
+  const auto add = [&](int batch) {
+    const std::vector<TensorSpec> tensors = network_.tensors(batch, dtype);
+    for (const Node& node : network_.nodes()) {
+      const auto request = node.layer->convolution(network_.inputs_of(node, tensors), use_of(node, batch));
+      if (request) requests.push_back(*request);
+    }
+  };
+  add(max_batch_);
+  for (const int batch : other_batches) add(batch);
+  backend_.plan_convolutions(requests);
+}
+
+void Executor::plan_tensors() {
   const auto& nodes = network_.nodes();
   const int num_nodes = static_cast<int>(nodes.size());
   const bool training = mode_ == ExecutionMode::training;
@@ -48,7 +70,7 @@ void Executor::plan_tensors(Backend& backend) {
       const bool kept = training && node.layer->backward_reads_inputs();
       buffer.last_use = std::max(buffer.last_use, kept ? backward_time : i);
     }
-    const LayerMemory memory = node.layer->plan(backend, network_.inputs_of(node, tensors_));
+    const LayerMemory memory = node.layer->plan(backend_, network_.inputs_of(node, tensors_), use_of(node, max_batch_));
     plan_.scratch_bytes = std::max(plan_.scratch_bytes, memory.scratch_bytes);
     if (memory.saved_bytes == 0) continue;
     saved_buffer_[static_cast<std::size_t>(i)] = static_cast<int>(plan_.buffers.size());
@@ -56,10 +78,10 @@ void Executor::plan_tensors(Backend& backend) {
   }
 }
 
-void Executor::plan_scratch(Backend& backend, int batch, DType dtype) {
+void Executor::plan_scratch(int batch, DType dtype) {
   const std::vector<TensorSpec> tensors = network_.tensors(batch, dtype);
   for (const Node& node : network_.nodes()) {
-    const LayerMemory memory = node.layer->plan(backend, network_.inputs_of(node, tensors));
+    const LayerMemory memory = node.layer->plan(backend_, network_.inputs_of(node, tensors), use_of(node, batch));
     plan_.scratch_bytes = std::max(plan_.scratch_bytes, memory.scratch_bytes);
   }
 }
@@ -124,6 +146,7 @@ void Executor::forward(int batch, const ForwardOptions& options) {
   const auto& nodes = network_.nodes();
   std::vector<TensorView> inputs;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Range range(backend_, nodes[i].name);
     inputs.clear();
     for (const TensorId input : nodes[i].inputs) inputs.push_back(tensor(input, batch));
     void* saved = view({}, saved_buffer_[i], batch).data;
@@ -145,6 +168,7 @@ void Executor::backward(int batch, const std::function<void(std::size_t node)>& 
   std::vector<TensorView> inputs;
   std::vector<TensorView> d_inputs;
   for (std::size_t i = nodes.size(); i-- > 0;) {
+    const Range range(backend_, nodes[i].name + " backward");
     inputs.clear();
     d_inputs.clear();
     for (const TensorId input : nodes[i].inputs) {

@@ -2,7 +2,7 @@
 //
 // Where a tensor feeds several nodes its gradient is overwritten by the first visitor of the backward walk and
 // accumulated by the others; that is decided here, once. Nothing is allocated after construction. Batches may be
-// smaller than planned.
+// smaller than planned where that was said then.
 #pragma once
 
 #include "engine/memory_planner.h"
@@ -29,9 +29,9 @@ struct ForwardOptions {
 
 class Executor {
  public:
-  /// `parameters` must outlive the executor; its pointers are read at every call. `other_batches`: smaller sizes that
-  /// will be run; a backend may need more scratch for them, and chooses its algorithms when they are planned, which it
-  /// cannot do while work is captured.
+  /// `parameters` must outlive the executor; its pointers are read at every call. `other_batches`: all smaller sizes
+  /// that will be run; a backend may need more scratch for them, and chooses its algorithms when they are planned,
+  /// which it cannot do while work is captured.
   Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch, DType dtype,
            ExecutionMode mode, const std::vector<int>& other_batches = {});
 
@@ -50,9 +50,12 @@ class Executor {
   const ExecutionPlan& plan() const { return plan_; }
 
  private:
-  void plan_tensors(Backend& backend);
+  LayerUse use_of(const Node& node, int batch) const;
+  /// Of every size, at once.
+  void plan_convolutions(const std::vector<int>& other_batches, DType dtype);
+  void plan_tensors();
   void plan_gradients();
-  void plan_scratch(Backend& backend, int batch, DType dtype);
+  void plan_scratch(int batch, DType dtype);
   void resolve_units();
   TensorView view(const TensorSpec& spec, int buffer, int batch) const;
 

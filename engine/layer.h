@@ -9,6 +9,7 @@
 #include "kernels/backend.h"
 #include "kernels/batch_slice.h"
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,13 @@ struct ParameterMemory {
 struct LayerMemory {
   std::size_t saved_bytes = 0;    // forward leaves it for backward
   std::size_t scratch_bytes = 0;  // holds nothing between calls
+};
+
+/// What of a layer will be run, and whether at every step.
+struct LayerUse {
+  bool backward = true;
+  bool input_gradients = true;  // backward writes those of its inputs
+  bool often = false;
 };
 
 /// S of quantized activations in inference (METHOD 6 and 11).
@@ -65,7 +73,10 @@ class Layer {
   virtual std::string_view kind() const = 0;
   /// Shape and type of the output; throws Error(internal) where the inputs do not fit.
   virtual TensorSpec output(std::span<const TensorSpec> inputs) const = 0;
-  virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const = 0;
+  /// Whatever the backend prepares for it, it prepares here.
+  virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const = 0;
+  /// The convolution it runs, if it runs one: backends plan those of a network together, before plan().
+  virtual std::optional<ConvRequest> convolution(std::span<const TensorSpec>, const LayerUse&) const { return {}; }
   /// The parameters whose gradients backward writes.
   virtual std::vector<ParameterId> parameters() const { return {}; }
   /// The unit of the output. `own` is a number in device memory that forward may write as a part of it.

@@ -12,12 +12,14 @@
 #pragma once
 
 #include "kernels/communicator.h"
+#include "kernels/engine_note.h"
 #include "kernels/operation_args.h"
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,8 +49,10 @@ class Backend {
   virtual std::string name() const = 0;
   /// One line for logs: device, instruction set or compute capability, threads, library versions.
   virtual std::string describe() const = 0;
-  /// What a person should know of how this backend does what was planned on it so far (conv2d_scratch_bytes).
+  /// What a person should know of how this backend does what was planned on it so far (plan_convolutions).
   virtual std::vector<std::string> notes() const { return {}; }
+  /// How it runs the convolutions that were planned on it so far, in the order of planning.
+  virtual std::vector<EngineNote> engines() const { return {}; }
   /// Whether convolutions can run in `precision` here; on false `why` says what is missing.
   virtual bool supports(Precision precision, std::string& why) const = 0;
 
@@ -93,6 +97,10 @@ class Backend {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
+  // ---- for profilers, which see them beside the work that is enqueued in between (Range, below) ----------------
+  virtual void begin_range(const char* /*name*/) {}
+  virtual void end_range() noexcept {}
+
   // ---- input --------------------------------------------------------------------------------------------------
   /// *inputs = steps[*taken], and *taken counts one up: at the head of a captured step, which so takes the inputs of
   /// one replay after the other from those that have been uploaded together.
@@ -102,7 +110,13 @@ class Backend {
   virtual void augment(const AugmentArgs& args) = 0;
 
   // ---- convolution, NHWC x OHWI -> NHWC -------------------------------------------------------------------------
-  virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
+  /// Chooses how these will be run, all of them at once, which may take seconds. What has been planned stays as it is;
+  /// a pass that has not is refused when it is to be run. Not within capture().
+  virtual void plan_convolutions(std::span<const ConvRequest> requests) {
+    for (const ConvRequest& request : requests) conv2d_scratch_bytes(request.geometry, request.passes);
+  }
+  /// Of any of `passes`, which it plans where plan_convolutions() has not.
+  virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) = 0;
   virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                               void* scratch) = 0;
   virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
@@ -138,6 +152,8 @@ class Backend {
   /// d_input [N, pixels, C] = unit d_output / pixels, with respect to the stored input.
   virtual void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
                                      void* d_input) = 0;
+  /// Makes ready what a linear layer needs, so that its first run can be within capture(). `backward`: both passes.
+  virtual void plan_linear(const LinearGeometry& /*geometry*/, bool /*backward*/) {}
   /// output [N, O] = input [N, I] weight[O, I]^T + bias [O].
   virtual void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
                               const float* bias, float* output) = 0;
@@ -187,6 +203,19 @@ class Backend {
   virtual void round_to_bf16(std::int64_t numel, const float* values, void* rounded) = 0;
   virtual void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                         float* parameter, float* momentum) = 0;
+};
+
+/// A range from here to the end of the scope.
+class Range {
+ public:
+  Range(Backend& backend, const char* name) : backend_(backend) { backend_.begin_range(name); }
+  Range(Backend& backend, const std::string& name) : Range(backend, name.c_str()) {}
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+  ~Range() { backend_.end_range(); }
+
+ private:
+  Backend& backend_;
 };
 
 /// What make_backend needs to know. `threads` = 0 means all cores the process may use.

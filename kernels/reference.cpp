@@ -184,6 +184,7 @@ double d_weight_element(const ConvGeometry& g, const void* input, const void* d_
 
 void ReferenceBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                                       void* /*scratch*/) {
+  planned_.check(geometry, ConvPass::forward);
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.out_height(); ++y) {
       for (int x = 0; x < geometry.out_width(); ++x) {
@@ -198,6 +199,7 @@ void ReferenceBackend::conv2d_forward(const ConvGeometry& geometry, const void* 
 
 void ReferenceBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                             void* d_input, GradMode mode, void* /*scratch*/) {
+  planned_.check(geometry, ConvPass::backward_data);
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.height; ++y) {
       for (int x = 0; x < geometry.width; ++x) {
@@ -212,6 +214,7 @@ void ReferenceBackend::conv2d_backward_data(const ConvGeometry& geometry, const 
 
 void ReferenceBackend::conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                               float* d_weight, void* /*scratch*/) {
+  planned_.check(geometry, ConvPass::backward_weight);
   for (int o = 0; o < geometry.out_channels; ++o) {
     for (int ky = 0; ky < geometry.kernel; ++ky) {
       for (int kx = 0; kx < geometry.kernel; ++kx) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/backend.h"
+#include "kernels/planned_passes.h"
 
 namespace bsq {
 
@@ -29,7 +30,10 @@ class ReferenceBackend final : public Backend {
   // input and convolution
   void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override;
   void augment(const AugmentArgs& args) override;
-  std::size_t conv2d_scratch_bytes(const ConvGeometry&) override { return 0; }
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override {
+    planned_.add(geometry, passes);
+    return 0;
+  }
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override;
   void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
@@ -65,6 +69,9 @@ class ReferenceBackend final : public Backend {
   void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override;
   void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
                 float* parameter, float* momentum) override;
+
+ private:
+  PlannedPasses planned_;
 };
 
 std::unique_ptr<Backend> make_reference_backend();

@@ -118,6 +118,35 @@ struct ConvGeometry {
   friend constexpr auto operator<=>(const ConvGeometry&, const ConvGeometry&) = default;
 };
 
+/// The passes of a convolution: the output, the gradient of the input, the gradient of the weights.
+enum class ConvPass : std::uint8_t { forward, backward_data, backward_weight };
+
+constexpr const char* name_of(ConvPass pass) {
+  constexpr const char* names[] = {"forward", "backward data", "backward weight"};
+  return names[static_cast<int>(pass)];
+}
+
+/// A set of them.
+struct ConvPasses {
+  bool forward = true;
+  bool backward_data = true;
+  bool backward_weight = true;
+
+  constexpr bool contains(ConvPass pass) const {
+    return pass == ConvPass::forward ? forward : pass == ConvPass::backward_data ? backward_data : backward_weight;
+  }
+};
+
+constexpr ConvPasses kAllPasses{};
+constexpr ConvPasses kForwardPass{true, false, false};
+
+/// A convolution that will be run, for what has to be planned before.
+struct ConvRequest {
+  ConvGeometry geometry;
+  ConvPasses passes;
+  bool runs_often = false;  // at every step of a training: seconds of planning are well spent
+};
+
 enum class Activation : std::uint8_t { none, relu, relu6, pact };
 
 constexpr const char* name_of(Activation activation) {

@@ -22,8 +22,15 @@ TensorSpec Conv2d::output(std::span<const TensorSpec> inputs) const {
   return {geometry(inputs[0].shape, inputs[0].dtype).output_shape(), inputs[0].dtype};
 }
 
-LayerMemory Conv2d::plan(Backend& backend, std::span<const TensorSpec> inputs) const {
-  return {.scratch_bytes = backend.conv2d_scratch_bytes(geometry(inputs[0].shape, inputs[0].dtype))};
+std::optional<ConvRequest> Conv2d::convolution(std::span<const TensorSpec> inputs, const LayerUse& use) const {
+  return ConvRequest{.geometry = geometry(inputs[0].shape, inputs[0].dtype),
+                     .passes = {.backward_data = use.backward && use.input_gradients, .backward_weight = use.backward},
+                     .runs_often = use.often};
+}
+
+LayerMemory Conv2d::plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const {
+  const ConvRequest request = *convolution(inputs, use);
+  return {.scratch_bytes = backend.conv2d_scratch_bytes(request.geometry, request.passes)};
 }
 
 double Conv2d::flops(std::span<const TensorSpec> inputs) const {

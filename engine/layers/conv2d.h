@@ -21,7 +21,8 @@ class Conv2d final : public Layer {
 
   std::string_view kind() const override { return "conv2d"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
-  LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const override;
+  LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
+  std::optional<ConvRequest> convolution(std::span<const TensorSpec> inputs, const LayerUse& use) const override;
   std::vector<ParameterId> parameters() const override { return {weight_}; }
   double flops(std::span<const TensorSpec> inputs) const override;
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,

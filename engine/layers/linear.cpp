@@ -15,6 +15,11 @@ TensorSpec Linear::output(std::span<const TensorSpec> inputs) const {
   return {{inputs[0].shape[0], out_features_}, DType::f32};
 }
 
+LayerMemory Linear::plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const {
+  backend.plan_linear(geometry(inputs[0].shape), use.backward);
+  return {};
+}
+
 double Linear::flops(std::span<const TensorSpec> inputs) const {
   return 2.0 * static_cast<double>(inputs[0].shape[0]) * in_features_ * out_features_;
 }

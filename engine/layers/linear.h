@@ -14,7 +14,7 @@ class Linear final : public Layer {
 
   std::string_view kind() const override { return "linear"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
-  LayerMemory plan(Backend&, std::span<const TensorSpec>) const override { return {}; }
+  LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
   std::vector<ParameterId> parameters() const override { return {weight_, bias_}; }
   double flops(std::span<const TensorSpec> inputs) const override;
   void forward(const ForwardPass& pass) const override;

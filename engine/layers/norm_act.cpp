@@ -33,7 +33,7 @@ TensorSpec NormAct::output(std::span<const TensorSpec> inputs) const {
   return inputs[0];
 }
 
-LayerMemory NormAct::plan(Backend& backend, std::span<const TensorSpec> inputs) const {
+LayerMemory NormAct::plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& /*use*/) const {
   return {.saved_bytes = static_cast<std::size_t>(2 * options_.channels + 1) * sizeof(float),
           .scratch_bytes = backend.norm_act_scratch_bytes(geometry(inputs[0].shape, inputs[0].dtype))};
 }

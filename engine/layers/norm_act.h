@@ -34,7 +34,7 @@ class NormAct final : public Layer {
 
   std::string_view kind() const override { return "norm_act"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
-  LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs) const override;
+  LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
   std::vector<ParameterId> parameters() const override;
   /// Quantized activations are integer levels: a convolution of them is exact in every precision.
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,

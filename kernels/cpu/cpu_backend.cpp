@@ -15,8 +15,6 @@
 namespace bsq {
 namespace {
 
-constexpr std::size_t kAlignment = 64;  // a cache line, and one AVX-512 register
-
 class ReplayedCalls final : public CapturedWork {
  public:
   explicit ReplayedCalls(std::function<void()> enqueue) : enqueue_(std::move(enqueue)) {}
@@ -106,8 +104,8 @@ void CpuBackend::augment(const AugmentArgs& args) {
 
 // ---- convolution --------------------------------------------------------------------------------------------------
 
-std::size_t CpuBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
-  return convolutions_.scratch_bytes(geometry);
+std::size_t CpuBackend::conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) {
+  return convolutions_.scratch_bytes(geometry, passes);
 }
 
 void CpuBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
@@ -118,10 +116,8 @@ void CpuBackend::conv2d_forward(const ConvGeometry& geometry, const void* input,
 void CpuBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                       void* d_input, GradMode mode, void* scratch) {
   if (mode == GradMode::overwrite) return convolutions_.backward_data(geometry, d_output, weight, d_input, scratch);
-  // oneDNN cannot add to d_input here: the gradient goes to the room at the end of the scratch and is added from there.
-  const std::size_t room = ConvolutionCache::input_bytes(geometry);
-  void* addend = static_cast<std::byte*>(scratch) + convolutions_.scratch_bytes(geometry) -
-                 (room + kAlignment - 1) / kAlignment * kAlignment;
+  // oneDNN cannot add to d_input here: the gradient goes to the room in the scratch and is added from there.
+  void* addend = static_cast<std::byte*>(scratch) + convolutions_.room_offset(geometry);
   convolutions_.backward_data(geometry, d_output, weight, addend, scratch);
   simd_.accumulate(geometry.dtype, geometry.input_shape().numel(), addend, d_input);
 }

@@ -18,6 +18,7 @@ class CpuBackend final : public Backend {
 
   std::string name() const override { return "cpu"; }
   std::string describe() const override;
+  std::vector<EngineNote> engines() const override { return convolutions_.engines(); }
   bool supports(Precision precision, std::string& why) const override;
 
   void* allocate(std::size_t size_bytes) override;
@@ -32,7 +33,7 @@ class CpuBackend final : public Backend {
   void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override;
   void augment(const AugmentArgs& args) override;
 
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override;
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override;
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override;
   void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,

@@ -2,7 +2,7 @@
 #include "kernels/cpu/onednn.h"
 
 #include "kernels/cpu/onednn_convolution.h"
-#include "kernels/error.h"
+#include "kernels/planned_passes.h"
 
 #include <algorithm>
 
@@ -16,6 +16,8 @@ using Type = dnnl::memory::data_type;
 
 constexpr std::size_t kAlignment = 64;
 
+constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight};
+
 std::size_t aligned(std::size_t size_bytes) {
   return (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
@@ -26,6 +28,10 @@ Type type_of(DType dtype) {
 }
 
 }  // namespace
+
+std::size_t ConvolutionCache::Direction::size_bytes() const {
+  return aligned(weight_desc.get_size()) + aligned(scratchpad_desc.get_size());
+}
 
 ConvolutionDescs::ConvolutionDescs(const ConvGeometry& g) {
   const Type type = type_of(g.dtype);
@@ -40,48 +46,59 @@ ConvolutionDescs::ConvolutionDescs(const ConvGeometry& g) {
   padding = {g.padding, g.padding};
 }
 
-ConvolutionCache::Convolution ConvolutionCache::build(const ConvGeometry& geometry) {
+void ConvolutionCache::build(Convolution& convolution, const ConvGeometry& geometry, const ConvPasses& passes) {
   const ConvolutionDescs descs(geometry);
   const auto [forward, backward_data, backward_weight] = make_convolution(descs, engine_);
-  Convolution result;
-  result.input_desc = descs.input;
-  result.output_desc = descs.output;
-  result.weight_desc = descs.stored_weight;
-  result.d_weight_desc = descs.stored_d_weight;
+  convolution.input_desc = descs.input;
+  convolution.output_desc = descs.output;
+  convolution.weight_desc = descs.stored_weight;
+  convolution.d_weight_desc = descs.stored_d_weight;
 
-  const auto fill = [&](Direction& direction, dnnl::primitive primitive, const Desc& weight, const Desc& scratchpad,
-                        bool into_primitive) {
-    direction.primitive = std::move(primitive);
+  const auto fill = [&]<typename Primitive>(ConvPass pass, const typename Primitive::primitive_desc& primitive,
+                                            const Desc& weight, bool into_primitive) {
+    Direction& direction = convolution.of(pass);
+    if (direction.is_planned || !passes.contains(pass)) return;
+    direction.primitive = Primitive(primitive);
+    direction.implementation = primitive.impl_info_str();
     direction.weight_desc = weight;
-    direction.scratchpad_desc = scratchpad;
-    const Desc& stored = into_primitive ? result.weight_desc : result.d_weight_desc;
+    direction.scratchpad_desc = primitive.scratchpad_desc();
+    const Desc& stored = into_primitive ? convolution.weight_desc : convolution.d_weight_desc;
     direction.reorders = weight != stored;
     if (direction.reorders) {
       const auto reorder = into_primitive ? dnnl::reorder::primitive_desc(engine_, stored, engine_, weight)
                                           : dnnl::reorder::primitive_desc(engine_, weight, engine_, stored);
       direction.reorder = dnnl::reorder(reorder);
     }
-    result.scratch_bytes = std::max(result.scratch_bytes, aligned(weight.get_size()) + aligned(scratchpad.get_size()));
+    direction.is_planned = true;
+    engines_.push_back({.geometry = geometry,
+                        .pass = pass,
+                        .engine = "oneDNN " + direction.implementation,
+                        .workspace_bytes = direction.scratchpad_desc.get_size()});
   };
-  fill(result.forward, dnnl::convolution_forward(forward), forward.weights_desc(), forward.scratchpad_desc(), true);
-  fill(result.backward_data, dnnl::convolution_backward_data(backward_data), backward_data.weights_desc(),
-       backward_data.scratchpad_desc(), true);
-  fill(result.backward_weight, dnnl::convolution_backward_weights(backward_weight), backward_weight.diff_weights_desc(),
-       backward_weight.scratchpad_desc(), false);
-  result.scratch_bytes += aligned(input_bytes(geometry));
-  return result;
+  fill.operator()<dnnl::convolution_forward>(ConvPass::forward, forward, forward.weights_desc(), true);
+  fill.operator()<dnnl::convolution_backward_data>(ConvPass::backward_data, backward_data, backward_data.weights_desc(),
+                                                   true);
+  fill.operator()<dnnl::convolution_backward_weights>(ConvPass::backward_weight, backward_weight,
+                                                      backward_weight.diff_weights_desc(), false);
 }
 
-const ConvolutionCache::Convolution& ConvolutionCache::find(const ConvGeometry& geometry) {
-  const auto known = convolutions_.find(geometry);
-  if (known != convolutions_.end()) return known->second;
+ConvolutionCache::Convolution& ConvolutionCache::plan(const ConvGeometry& geometry, const ConvPasses& passes) {
+  Convolution& convolution = convolutions_[geometry];
+  const bool is_planned = std::ranges::all_of(
+      kPasses, [&](ConvPass pass) { return !passes.contains(pass) || convolution.of(pass).is_planned; });
+  if (is_planned) return convolution;
   try {
-    return convolutions_.emplace(geometry, build(geometry)).first->second;
+    build(convolution, geometry, passes);
   } catch (const dnnl::error& error) {
-    fail(ErrorKind::device, "oneDNN has no {} convolution {}x{}x{}x{} -> {} channels, kernel {}, stride {}: {}",
-         name_of(geometry.dtype), geometry.batch, geometry.height, geometry.width, geometry.in_channels,
-         geometry.out_channels, geometry.kernel, geometry.stride, error.what());
+    fail(ErrorKind::device, "oneDNN has no convolution {}: {}", describe(geometry), error.what());
   }
+  return convolution;
+}
+
+ConvolutionCache::Convolution& ConvolutionCache::find(const ConvGeometry& geometry, ConvPass pass) {
+  const auto known = convolutions_.find(geometry);
+  require_planned(geometry, pass, known != convolutions_.end() && known->second.of(pass).is_planned);
+  return known->second;
 }
 
 ConvolutionCache::Scratch ConvolutionCache::carve(const Direction& direction, void* scratch) const {
@@ -90,51 +107,59 @@ ConvolutionCache::Scratch ConvolutionCache::carve(const Direction& direction, vo
           dnnl::memory(direction.scratchpad_desc, engine_, bytes + aligned(direction.weight_desc.get_size()))};
 }
 
-std::size_t ConvolutionCache::input_bytes(const ConvGeometry& geometry) {
-  return static_cast<std::size_t>(geometry.input_shape().numel()) * size_of(geometry.dtype);
+std::size_t ConvolutionCache::room_offset(const ConvGeometry& geometry) {
+  return find(geometry, ConvPass::backward_data).of(ConvPass::backward_data).size_bytes();
 }
 
-std::size_t ConvolutionCache::scratch_bytes(const ConvGeometry& geometry) {
-  return find(geometry).scratch_bytes;
+std::size_t ConvolutionCache::scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) {
+  Convolution& convolution = plan(geometry, passes);
+  std::size_t most = 0;
+  for (const ConvPass pass : kPasses)
+    if (passes.contains(pass)) most = std::max(most, convolution.of(pass).size_bytes());
+  if (!passes.backward_data) return most;
+  const auto input_bytes = static_cast<std::size_t>(geometry.input_shape().numel()) * size_of(geometry.dtype);
+  return std::max(most, room_offset(geometry) + aligned(input_bytes));
 }
 
 void ConvolutionCache::forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                                void* scratch) {
-  const Convolution& conv = find(geometry);
-  Scratch temporary = carve(conv.forward, scratch);
+  Convolution& conv = find(geometry, ConvPass::forward);
+  Direction& pass = conv.of(ConvPass::forward);
+  Scratch temporary = carve(pass, scratch);
   dnnl::memory source(conv.weight_desc, engine_, const_cast<void*>(weight));
-  if (conv.forward.reorders) conv.forward.reorder.execute(stream_, source, temporary.weight);
-  conv.forward.primitive.execute(stream_,
-                                 {{DNNL_ARG_SRC, dnnl::memory(conv.input_desc, engine_, const_cast<void*>(input))},
-                                  {DNNL_ARG_WEIGHTS, conv.forward.reorders ? temporary.weight : source},
-                                  {DNNL_ARG_DST, dnnl::memory(conv.output_desc, engine_, output)},
-                                  {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
+  if (pass.reorders) pass.reorder.execute(stream_, source, temporary.weight);
+  pass.primitive.execute(stream_, {{DNNL_ARG_SRC, dnnl::memory(conv.input_desc, engine_, const_cast<void*>(input))},
+                                   {DNNL_ARG_WEIGHTS, pass.reorders ? temporary.weight : source},
+                                   {DNNL_ARG_DST, dnnl::memory(conv.output_desc, engine_, output)},
+                                   {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
 }
 
 void ConvolutionCache::backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                      void* d_input, void* scratch) {
-  const Convolution& conv = find(geometry);
-  Scratch temporary = carve(conv.backward_data, scratch);
+  Convolution& conv = find(geometry, ConvPass::backward_data);
+  Direction& pass = conv.of(ConvPass::backward_data);
+  Scratch temporary = carve(pass, scratch);
   dnnl::memory source(conv.weight_desc, engine_, const_cast<void*>(weight));
-  if (conv.backward_data.reorders) conv.backward_data.reorder.execute(stream_, source, temporary.weight);
-  conv.backward_data.primitive.execute(
-      stream_, {{DNNL_ARG_DIFF_DST, dnnl::memory(conv.output_desc, engine_, const_cast<void*>(d_output))},
-                {DNNL_ARG_WEIGHTS, conv.backward_data.reorders ? temporary.weight : source},
-                {DNNL_ARG_DIFF_SRC, dnnl::memory(conv.input_desc, engine_, d_input)},
-                {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
+  if (pass.reorders) pass.reorder.execute(stream_, source, temporary.weight);
+  pass.primitive.execute(stream_,
+                         {{DNNL_ARG_DIFF_DST, dnnl::memory(conv.output_desc, engine_, const_cast<void*>(d_output))},
+                          {DNNL_ARG_WEIGHTS, pass.reorders ? temporary.weight : source},
+                          {DNNL_ARG_DIFF_SRC, dnnl::memory(conv.input_desc, engine_, d_input)},
+                          {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
 }
 
 void ConvolutionCache::backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                        float* d_weight, void* scratch) {
-  const Convolution& conv = find(geometry);
-  Scratch temporary = carve(conv.backward_weight, scratch);
+  Convolution& conv = find(geometry, ConvPass::backward_weight);
+  Direction& pass = conv.of(ConvPass::backward_weight);
+  Scratch temporary = carve(pass, scratch);
   dnnl::memory target(conv.d_weight_desc, engine_, d_weight);
-  conv.backward_weight.primitive.execute(
-      stream_, {{DNNL_ARG_SRC, dnnl::memory(conv.input_desc, engine_, const_cast<void*>(input))},
-                {DNNL_ARG_DIFF_DST, dnnl::memory(conv.output_desc, engine_, const_cast<void*>(d_output))},
-                {DNNL_ARG_DIFF_WEIGHTS, conv.backward_weight.reorders ? temporary.weight : target},
-                {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
-  if (conv.backward_weight.reorders) conv.backward_weight.reorder.execute(stream_, temporary.weight, target);
+  pass.primitive.execute(stream_,
+                         {{DNNL_ARG_SRC, dnnl::memory(conv.input_desc, engine_, const_cast<void*>(input))},
+                          {DNNL_ARG_DIFF_DST, dnnl::memory(conv.output_desc, engine_, const_cast<void*>(d_output))},
+                          {DNNL_ARG_DIFF_WEIGHTS, pass.reorders ? temporary.weight : target},
+                          {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
+  if (pass.reorders) pass.reorder.execute(stream_, temporary.weight, target);
 }
 
 void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a, const float* b, float* c) {

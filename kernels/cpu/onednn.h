@@ -5,12 +5,14 @@
 // accumulation buffer | scratchpad.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/engine_note.h"
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <array>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace bsq {
 
@@ -18,46 +20,55 @@ class ConvolutionCache {
  public:
   ConvolutionCache() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
 
-  std::size_t scratch_bytes(const ConvGeometry& geometry);
+  /// Plans what of `passes` has not been; what is run must have been.
+  std::size_t scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes);
+  /// In the order of planning.
+  const std::vector<EngineNote>& engines() const { return engines_; }
   void forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output, void* scratch);
   /// d_input overwritten.
   void backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                      void* scratch);
   void backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
                        void* scratch);
-  /// scratch_bytes counts room for one more input tensor at the end, which none of the three directions touches.
-  static std::size_t input_bytes(const ConvGeometry& geometry);
+  /// Where in the scratch of backward_data there is room for one more input tensor, which no pass touches.
+  std::size_t room_offset(const ConvGeometry& geometry);
 
  private:
   struct Direction {
+    bool is_planned = false;
+    std::string implementation;
     dnnl::primitive primitive;
     dnnl::reorder reorder;  // of the weights (into the primitive) or of their gradient (out of it)
     bool reorders = false;
     dnnl::memory::desc weight_desc;
     dnnl::memory::desc scratchpad_desc;
+
+    std::size_t size_bytes() const;  // of the scratch memory: reordered weights and scratchpad
   };
   struct Convolution {
     dnnl::memory::desc input_desc;
     dnnl::memory::desc output_desc;
     dnnl::memory::desc weight_desc;    // OHWI, of the geometry's type
     dnnl::memory::desc d_weight_desc;  // OHWI, float32
-    Direction forward;
-    Direction backward_data;
-    Direction backward_weight;
-    std::size_t scratch_bytes = 0;
+    std::array<Direction, 3> passes;   // by ConvPass
+
+    Direction& of(ConvPass pass) { return passes[static_cast<std::size_t>(pass)]; }
   };
   struct Scratch {
     dnnl::memory weight;
     dnnl::memory scratchpad;
   };
 
-  const Convolution& find(const ConvGeometry& geometry);
-  Convolution build(const ConvGeometry& geometry);
+  /// With all passes that have been planned before, and `passes`.
+  Convolution& plan(const ConvGeometry& geometry, const ConvPasses& passes);
+  void build(Convolution& convolution, const ConvGeometry& geometry, const ConvPasses& passes);
+  Convolution& find(const ConvGeometry& geometry, ConvPass pass);
   Scratch carve(const Direction& direction, void* scratch) const;
 
   dnnl::engine engine_;
   dnnl::stream stream_;
   std::map<ConvGeometry, Convolution> convolutions_;
+  std::vector<EngineNote> engines_;
 };
 
 /// C[m, n] = op(A) op(B), row major, float32; op transposes where asked.

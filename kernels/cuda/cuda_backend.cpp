@@ -2,13 +2,15 @@
 #include "kernels/cuda/cuda_backend.h"
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/nccl_communicator.h"
 #include "kernels/error.h"
+
+#include <nvtx3/nvToolsExt.h>
 
 namespace bsq::cuda {
 namespace {
 
-constexpr double kMiB = 1024.0 * 1024.0;
 constexpr int kOldestCapability = 80;  // what the kernels are compiled for
 
 /// A graph, instantiated once and launched at every replay.
@@ -50,18 +52,19 @@ cudaDeviceProp select_device(int device) {
 CudaBackend::CudaBackend(int device, const MathFactory& make_math)
     : device_(device),
       properties_(select_device(device)),
-      counters_(GridMemory::kCounters * sizeof(unsigned), stream_),
-      sums_(GridMemory::kSumBytes, stream_) {
+      counters_(GridMemory::kCounters * sizeof(unsigned)),
+      sums_(GridMemory::kSumBytes) {
   if (compute_capability() < kOldestCapability)
     fail(ErrorKind::device,
          "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; choose another GPU with CUDA_VISIBLE_DEVICES, "
          "or set device: cpu",
          properties_.name, properties_.major, properties_.minor);
+  fill_zero(counters_.data(), GridMemory::kCounters * sizeof(unsigned));
   math_ = make_math(stream_.get());
 }
 
 GridMemory CudaBackend::grid_memory() const {
-  return {static_cast<unsigned*>(counters_.get()), sums_.get()};
+  return {static_cast<unsigned*>(counters_.data()), sums_.data()};
 }
 
 void CudaBackend::check_count(std::size_t tensors) const {
@@ -86,26 +89,11 @@ std::unique_ptr<Communicator> CudaBackend::connect(Communicator& ranks) {
 // ---- memory ---------------------------------------------------------------------------------------------------------
 
 void* CudaBackend::allocate(std::size_t size_bytes) {
-  void* data = nullptr;
-  const cudaError_t status = cudaMalloc(&data, size_bytes == 0 ? 1 : size_bytes);
-  if (status == cudaErrorMemoryAllocation) {
-    cudaGetLastError();  // not sticky: the device can be used on
-    std::size_t free_bytes = 0;
-    std::size_t total_bytes = 0;
-    BSQ_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
-    fail(
-        ErrorKind::device,
-        "out of device memory: wanted {:.1f} MiB, {:.1f} MiB are free of {:.1f}; try a smaller data.batch_size, or end "
-        "what else uses the GPU's memory (nvidia-smi)",
-        static_cast<double>(size_bytes) / kMiB, static_cast<double>(free_bytes) / kMiB,
-        static_cast<double>(total_bytes) / kMiB);
-  }
-  BSQ_CUDA_CHECK(status);
-  return data;
+  return allocate_device_memory(size_bytes);
 }
 
 void CudaBackend::release(void* data) noexcept {
-  cudaFree(data);  // an error here is one that an earlier call has reported, or will
+  release_device_memory(data);
 }
 
 void CudaBackend::upload(void* device, const void* host, std::size_t size_bytes) {
@@ -169,6 +157,16 @@ double CudaBackend::device_seconds(const std::function<void()>& enqueue) {
   return end.seconds_since(begin);
 }
 
+// ---- ranges ---------------------------------------------------------------------------------------------------------
+
+void CudaBackend::begin_range(const char* name) {
+  nvtxRangePushA(name);
+}
+
+void CudaBackend::end_range() noexcept {
+  nvtxRangePop();
+}
+
 // ---- input and convolution ------------------------------------------------------------------------------------------
 
 void CudaBackend::take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) {
@@ -179,8 +177,10 @@ void CudaBackend::augment(const AugmentArgs& args) {
   cuda::augment(args, stream_.get());
 }
 
-std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry) {
-  return math_->conv2d_scratch_bytes(geometry);
+std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) {
+  const ConvRequest request{geometry, passes};
+  math_->plan_convolutions({&request, 1});
+  return math_->conv2d_scratch_bytes(geometry, passes);
 }
 
 void CudaBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
@@ -224,23 +224,43 @@ void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const floa
   cuda::average_pool_backward(geometry, d_output, unit, d_input, stream_.get());
 }
 
+namespace {
+
+/// The products of a linear layer: y, dx and dw.
+struct LinearProducts {
+  GemmGeometry output, d_input, d_weight;
+
+  explicit LinearProducts(const LinearGeometry& g)
+      : output{.m = g.batch, .n = g.out_features, .k = g.in_features, .transpose_b = true},
+        d_input{.m = g.batch, .n = g.in_features, .k = g.out_features},
+        d_weight{.m = g.out_features, .n = g.in_features, .k = g.batch, .transpose_a = true} {}
+};
+
+}  // namespace
+
+void CudaBackend::plan_linear(const LinearGeometry& geometry, bool backward) {
+  if (is_small(geometry)) return;  // own kernels
+  const LinearProducts products(geometry);
+  math_->plan_gemm(products.output, GradMode::accumulate);
+  if (!backward) return;
+  math_->plan_gemm(products.d_input, GradMode::overwrite);
+  math_->plan_gemm(products.d_weight, GradMode::overwrite);
+}
+
 void CudaBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
                                  const float* bias, float* output) {
   if (is_small(geometry)) return cuda::linear_forward(geometry, input, weight, bias, output, stream_.get());
-  const auto [batch, in_features, out_features] = geometry;
   fill_with_bias(geometry, bias, output, stream_.get());
-  math_->gemm({.m = batch, .n = out_features, .k = in_features, .transpose_b = true}, input, weight,
-              GradMode::accumulate, output);
+  math_->gemm(LinearProducts(geometry).output, input, weight, GradMode::accumulate, output);
 }
 
 void CudaBackend::linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
                                   const float* weight, float* d_input, float* d_weight, float* d_bias) {
   if (is_small(geometry))
     return cuda::linear_backward(geometry, d_output, input, weight, d_input, d_weight, d_bias, stream_.get());
-  const auto [batch, in_features, out_features] = geometry;
-  math_->gemm({.m = batch, .n = in_features, .k = out_features}, d_output, weight, GradMode::overwrite, d_input);
-  math_->gemm({.m = out_features, .n = in_features, .k = batch, .transpose_a = true}, d_output, input,
-              GradMode::overwrite, d_weight);
+  const LinearProducts products(geometry);
+  math_->gemm(products.d_input, d_output, weight, GradMode::overwrite, d_input);
+  math_->gemm(products.d_weight, d_output, input, GradMode::overwrite, d_weight);
   bias_gradient(geometry, d_output, d_bias, stream_.get());
 }
 

@@ -3,6 +3,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/dense_math.h"
+#include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/stream.h"
 
@@ -20,6 +21,7 @@ class CudaBackend final : public Backend {
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
   std::vector<std::string> notes() const override { return math_->notes(); }
+  std::vector<EngineNote> engines() const override { return math_->engines(); }
   /// All.
   bool supports(Precision precision, std::string& why) const override;
   /// By NCCL.
@@ -39,10 +41,15 @@ class CudaBackend final : public Backend {
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
   double device_seconds(const std::function<void()>& enqueue) override;
 
+  /// NVTX ranges.
+  void begin_range(const char* name) override;
+  void end_range() noexcept override;
+
   void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override;
   void augment(const AugmentArgs& args) override;
 
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override;
+  void plan_convolutions(std::span<const ConvRequest> requests) override { math_->plan_convolutions(requests); }
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override;
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override;
   void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
@@ -57,6 +64,7 @@ class CudaBackend final : public Backend {
   void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output) override;
   void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
                              void* d_input) override;
+  void plan_linear(const LinearGeometry& geometry, bool backward) override;
   void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
                       float* output) override;
   void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
@@ -88,8 +96,8 @@ class CudaBackend final : public Backend {
   Stream copies_;  // of download_after, beside the work
   Stream aside_;   // of download_aside, beside both
   std::unique_ptr<DenseMath> math_;
-  DeviceBlock counters_;  // of grid_memory()
-  DeviceBlock sums_;      // likewise
+  DeviceMemory counters_;  // of grid_memory()
+  DeviceMemory sums_;      // likewise
 };
 
 }  // namespace bsq::cuda

@@ -1,13 +1,15 @@
-// cuDNN's graph interface, as far as a convolution needs it: handles that free themselves, and a plan for one
-// operation.
+// cuDNN's graph interface, as far as a convolution needs it: handles and descriptors that free themselves, and devices
+// to plan for. A handle is for one thread at a time.
 #pragma once
 
 #include "kernels/types.h"
 
 #include <cudnn.h>
 
+#include <algorithm>
 #include <cstddef>
-#include <optional>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,8 @@ class CudnnHandle {
   cudnnHandle_t handle_ = nullptr;
 };
 
+/// What cuDNN said last to this thread; often nothing.
+std::string cudnn_last_message();
 /// "9.19.0", of the library that is loaded.
 std::string cudnn_version();
 
@@ -42,6 +46,16 @@ class CudnnDescriptor {
   void set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count, const void* values);
   void set(cudnnBackendAttributeName_t name, const CudnnDescriptor& value);
   void set(cudnnBackendAttributeName_t name, const std::vector<std::int64_t>& values);
+  /// At most `most` values of an attribute; none where there is none.
+  template <typename T>
+  std::vector<T> get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t most) const {
+    std::vector<T> values(static_cast<std::size_t>(most));
+    std::int64_t count = 0;
+    if (cudnnBackendGetAttribute(descriptor_, name, type, most, &count, values.data()) != CUDNN_STATUS_SUCCESS)
+      count = 0;
+    values.resize(static_cast<std::size_t>(std::min(count, most)));
+    return values;
+  }
   /// Whether it succeeds tells whether cuDNN supports it.
   cudnnStatus_t try_finalize();
   void finalize();
@@ -53,48 +67,22 @@ class CudnnDescriptor {
 /// For what device plans are made.
 class CudnnTarget {
  public:
-  /// The handle's, whose plans can be run. Must outlive the target.
-  explicit CudnnTarget(const CudnnHandle& handle) : handle_(handle.get()) {}
+  /// The handle's, whose plans can be run.
+  explicit CudnnTarget(std::shared_ptr<const CudnnHandle> handle) : handle_(std::move(handle)) {}
   /// One that need not be there: its properties in cuDNN's own JSON (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION).
   explicit CudnnTarget(const std::string& properties_json);
 
   bool is_there() const { return handle_ != nullptr; }
+  /// Null where the device is not there.
+  const std::shared_ptr<const CudnnHandle>& handle() const { return handle_; }
   void set_on_graph(CudnnDescriptor& graph) const;
+  void set_on_engine(CudnnDescriptor& engine) const;
   void set_on_heuristics(CudnnDescriptor& heuristics) const;
   void set_on_plan(CudnnDescriptor& plan) const;
 
  private:
-  cudnnHandle_t handle_ = nullptr;
-  std::optional<CudnnDescriptor> properties_;
-};
-
-enum class ConvolutionPass : std::uint8_t { forward, backward_data, backward_weight };
-
-const char* name_of(ConvolutionPass pass);
-
-struct ConvolutionPlanOptions {
-  bool allow_tf32 = false;
-  std::size_t most_workspace_bytes = 0;
-};
-
-/// One pass of a convolution with a deterministic engine, the first that cuDNN's heuristics name and that runs here.
-class ConvolutionPlan {
- public:
-  /// None where no engine fits. The pass backward_weight writes float32.
-  static std::optional<ConvolutionPlan> find(const CudnnTarget& target, const ConvGeometry& geometry,
-                                             ConvolutionPass pass, const ConvolutionPlanOptions& options);
-
-  std::size_t workspace_bytes() const { return workspace_bytes_; }
-  /// input: x or dx; weight: w or dw; output: y or dy.
-  void run(const CudnnHandle& handle, const void* input, const void* weight, const void* output, void* workspace) const;
-
- private:
-  ConvolutionPlan() : plan_(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {}
-  bool try_engine(const CudnnTarget& target, const CudnnDescriptor& config, const ConvolutionPlanOptions& options,
-                  DType dtype);
-
-  CudnnDescriptor plan_;
-  std::size_t workspace_bytes_ = 0;
+  std::shared_ptr<const CudnnHandle> handle_;
+  std::shared_ptr<const CudnnDescriptor> properties_;
 };
 
 }  // namespace bsq::cuda

@@ -1,12 +1,13 @@
 // Convolutions and matrix products: what the CUDA backend leaves to the vendor's libraries. Contracts: backend.h.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/engine_note.h"
 
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,14 +33,20 @@ class DenseMath {
   virtual std::string describe() const = 0;
   /// Backend::notes().
   virtual std::vector<std::string> notes() const { return {}; }
-  /// Chooses the algorithms of a geometry when it is first asked; all later calls find them chosen.
-  virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) = 0;
+  /// Backend::engines().
+  virtual std::vector<EngineNote> engines() const { return {}; }
+  /// Chooses the algorithms of what has not been planned before.
+  virtual void plan_convolutions(std::span<const ConvRequest> requests) = 0;
+  /// Of passes that are planned.
+  virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const = 0;
   virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                               void* scratch) = 0;
   virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
                                     void* d_input, GradMode mode, void* scratch) = 0;
   virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                       float* d_weight, void* scratch) = 0;
+  /// Runs a product once, on memory of its own.
+  virtual void plan_gemm(const GemmGeometry& /*geometry*/, GradMode /*mode*/) {}
   /// In float32. `mode`: c is overwritten, or added to.
   virtual void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) = 0;
 };

@@ -1,12 +1,10 @@
-// Streams, events and memory of CUDA that free themselves.
+// Streams and events of CUDA that free themselves.
 #pragma once
 
 #include "kernels/backend.h"
 #include "kernels/cuda/check.h"
 
 #include <cuda_runtime_api.h>
-
-#include <cstddef>
 
 namespace bsq::cuda {
 
@@ -21,25 +19,6 @@ class Stream {
 
  private:
   cudaStream_t stream_ = nullptr;
-};
-
-/// Device memory, all zero at first.
-class DeviceBlock {
- public:
-  DeviceBlock(std::size_t size_bytes, const Stream& stream) {
-    BSQ_CUDA_CHECK(cudaMalloc(&data_, size_bytes));
-    const cudaError_t status = cudaMemsetAsync(data_, 0, size_bytes, stream.get());
-    if (status == cudaSuccess) return;
-    cudaFree(data_);
-    BSQ_CUDA_CHECK(status);
-  }
-  DeviceBlock(const DeviceBlock&) = delete;
-  DeviceBlock& operator=(const DeviceBlock&) = delete;
-  ~DeviceBlock() { cudaFree(data_); }
-  void* get() const { return data_; }
-
- private:
-  void* data_ = nullptr;
 };
 
 /// A point in a stream.

@@ -16,7 +16,8 @@ class DirectMath final : public cuda::DenseMath {
   explicit DirectMath(cudaStream_t stream) : stream_(stream) {}
 
   std::string describe() const override { return "own loops"; }
-  std::size_t conv2d_scratch_bytes(const ConvGeometry&) override { return 0; }
+  void plan_convolutions(std::span<const ConvRequest>) override {}
+  std::size_t conv2d_scratch_bytes(const ConvGeometry&, const ConvPasses&) const override { return 0; }
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void*) override {
     cuda::direct_conv2d_forward(geometry, input, weight, output, stream_);

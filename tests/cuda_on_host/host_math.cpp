@@ -16,19 +16,26 @@ class HostMath final : public cuda::DenseMath {
   explicit HostMath(cudaStream_t stream) : stream_(stream) {}
 
   std::string describe() const override { return "reference loops"; }
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
-    return reference_.conv2d_scratch_bytes(geometry);
+  void plan_convolutions(std::span<const ConvRequest> requests) override {
+    for (const auto& [geometry, passes, runs_often] : requests) {
+      planned_.add(geometry, passes);
+      reference_.conv2d_scratch_bytes(geometry, passes);
+    }
   }
+  std::size_t conv2d_scratch_bytes(const ConvGeometry&, const ConvPasses&) const override { return 0; }
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override {
+    planned_.check(geometry, ConvPass::forward);
     enqueue([=, this] { reference_.conv2d_forward(geometry, input, weight, output, scratch); });
   }
   void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                             GradMode mode, void* scratch) override {
+    planned_.check(geometry, ConvPass::backward_data);
     enqueue([=, this] { reference_.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch); });
   }
   void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
                               void* scratch) override {
+    planned_.check(geometry, ConvPass::backward_weight);
     enqueue([=, this] { reference_.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch); });
   }
   void gemm(const cuda::GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) override {
@@ -52,6 +59,7 @@ class HostMath final : public cuda::DenseMath {
   }
 
   cudaStream_t stream_;
+  PlannedPasses planned_;
   ReferenceBackend reference_;
 };
 

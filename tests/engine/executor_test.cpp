@@ -27,6 +27,12 @@ float ceiling_of(const Network& network) {
   return 0;
 }
 
+std::vector<int> smaller_than(int batch) {
+  std::vector<int> batches;
+  while (--batch > 0) batches.push_back(batch);
+  return batches;
+}
+
 /// A network with everything it needs to run; loss = sum of logits * d_logits.
 struct NetworkRun {
   NetworkRun(Backend& backend_to_use, Network network, int batch_size, ExecutionMode mode = ExecutionMode::training)
@@ -34,7 +40,8 @@ struct NetworkRun {
         batch(batch_size),
         test_model(backend, std::move(network)),
         model(test_model.model),
-        executor(test_model.memory, model.network(), model.parameters(), batch, DType::f32, mode) {
+        executor(test_model.memory, model.network(), model.parameters(), batch, DType::f32, mode,
+                 smaller_than(batch_size)) {
     keep_away_from_kinks();
     const Shape image = model.network().image();
     images = RandomTensors("images").normal(batch * image.numel(), 0, 1);
@@ -324,22 +331,6 @@ TEST_CASE("a step reads nothing that it has not written") {
   });
 }
 
-TEST_CASE("scratch memory planned for the largest batch is enough for every smaller one") {
-  for_each_device([](Backend& backend) {
-    for (const int channels : {3, 16, 64}) {
-      for (const int stride : {1, 2}) {
-        ConvGeometry geometry{.height = 16, .width = 16, .in_channels = channels, .out_channels = 32, .stride = stride};
-        geometry.batch = 24;
-        const std::size_t planned = backend.conv2d_scratch_bytes(geometry);
-        for (geometry.batch = 1; geometry.batch < 24; ++geometry.batch) {
-          INFO(channels << " channels, stride " << stride << ", batch " << geometry.batch);
-          CHECK(backend.conv2d_scratch_bytes(geometry) <= planned);
-        }
-      }
-    }
-  });
-}
-
 TEST_CASE("inference needs less memory than training, and batches beyond the plan are refused") {
   const auto oracle = make_reference_backend();
   NetworkRun training(*oracle, resnet(Activation::relu6), 2);
@@ -348,27 +339,6 @@ TEST_CASE("inference needs less memory than training, and batches beyond the pla
   CHECK_THROWS_AS(training.executor.forward(3), Error);
   CHECK_THROWS_AS(training.executor.forward(0), Error);
   CHECK_THROWS_AS(inference.executor.backward(2), Error);
-}
-
-TEST_CASE("scratch is planned for every batch size that is announced, whichever wants most") {
-  class Hungry final : public GuardingBackend {
-   public:
-    using GuardingBackend::GuardingBackend;
-    std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
-      return geometry.batch == 3 ? 1 << 20 : 0;
-    }
-  };
-  const auto oracle = make_reference_backend();
-  Hungry backend(*oracle);
-  TestModel test(backend, make_resnet(tiny_resnet()));
-  const auto scratch_bytes = [&](const std::vector<int>& other_batches) {
-    return Executor(test.memory, test.model.network(), test.model.parameters(), 8, DType::f32, ExecutionMode::training,
-                    other_batches)
-        .plan()
-        .scratch_bytes;
-  };
-  CHECK(scratch_bytes({}) < 1 << 20);
-  CHECK(scratch_bytes({5, 3, 2}) == 1 << 20);
 }
 
 }  // namespace bsq::test

@@ -42,7 +42,7 @@ class LayerRun {
       state_buffers_.push_back(filled(std::vector<float>(static_cast<std::size_t>(state_size), 1)));
       parameters_.states.push_back(state_buffers_.back().as<float>());
     }
-    const LayerMemory plan = layer.plan(*backend_, specs);
+    const LayerMemory plan = layer.plan(*backend_, specs, {});
     saved_ = memory_.allocate("saved", plan.saved_bytes);
     scratch_ = memory_.allocate("scratch", plan.scratch_bytes);
     for (std::size_t i = 0; i < shapes.size(); ++i) {

@@ -37,7 +37,7 @@ TEST_CASE("running statistics move a tenth of the way to each batch, with the un
   for_each_device([](Backend& backend) {
     TestModel test(backend, tiny());
     Executor executor(test.memory, test.model.network(), test.model.parameters(), 3, DType::f32,
-                      ExecutionMode::training);
+                      ExecutionMode::training, {2});
     std::vector<double> mean(4, 0.0);
     std::vector<double> variance(4, 1.0);
     for (const int batch : {3, 2, 3}) {

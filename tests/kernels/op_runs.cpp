@@ -24,7 +24,8 @@ Outputs run_conv_forward(Backend& backend, const ConvGeometry& geometry, const C
   const void* input = memory.input("input", geometry.dtype, inputs.input);
   const void* weight = memory.input("weight", geometry.dtype, inputs.weight);
   void* output = memory.output("output", geometry.dtype, geometry.output_shape().numel());
-  backend.conv2d_forward(geometry, input, weight, output, memory.scratch(backend.conv2d_scratch_bytes(geometry)));
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, kForwardPass));
+  backend.conv2d_forward(geometry, input, weight, output, scratch);
   return memory.finish();
 }
 
@@ -37,7 +38,7 @@ Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const 
                       ? memory.in_out("d_input", geometry.dtype, inputs.d_input_before)
                       : memory.output("d_input", geometry.dtype, geometry.input_shape().numel());
   auto* d_weight = memory.output<float>("d_weight", geometry.weight_shape().numel());
-  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry));
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, {.forward = false}));
   backend.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
   backend.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
   return memory.finish();

@@ -42,6 +42,7 @@ class GuardingBackend : public Backend {
   std::string name() const override { return inner_.name(); }
   std::string describe() const override { return inner_.describe(); }
   std::vector<std::string> notes() const override { return inner_.notes(); }
+  std::vector<EngineNote> engines() const override { return inner_.engines(); }
   bool supports(Precision precision, std::string& why) const override { return inner_.supports(precision, why); }
   void upload(void* device, const void* host, std::size_t size) override { inner_.upload(device, host, size); }
   void download(void* host, const void* device, std::size_t size) override { inner_.download(host, device, size); }
@@ -58,12 +59,16 @@ class GuardingBackend : public Backend {
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override { return inner_.capture(enqueue); }
   double device_seconds(const std::function<void()>& enqueue) override { return inner_.device_seconds(enqueue); }
 
+  void begin_range(const char* name) override { inner_.begin_range(name); }
+  void end_range() noexcept override { inner_.end_range(); }
+
   void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override {
     inner_.take_step_inputs(steps, taken, inputs);
   }
   void augment(const AugmentArgs& args) override { inner_.augment(args); }
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry) override {
-    return inner_.conv2d_scratch_bytes(geometry);
+  void plan_convolutions(std::span<const ConvRequest> requests) override { inner_.plan_convolutions(requests); }
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override {
+    return inner_.conv2d_scratch_bytes(geometry, passes);
   }
   void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                       void* scratch) override {
@@ -89,6 +94,7 @@ class GuardingBackend : public Backend {
                              void* d_input) override {
     inner_.average_pool_backward(geometry, d_output, unit, d_input);
   }
+  void plan_linear(const LinearGeometry& geometry, bool backward) override { inner_.plan_linear(geometry, backward); }
   void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
                       float* output) override {
     inner_.linear_forward(geometry, input, weight, bias, output);

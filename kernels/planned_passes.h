@@ -1,0 +1,41 @@
+// Which passes of which convolutions have been planned. For backends, which run no other ones.
+#pragma once
+
+#include "kernels/error.h"
+#include "kernels/types.h"
+
+#include <map>
+
+namespace bsq {
+
+/// "8x32x32x16 -> 32 channels, kernel 3, stride 2, bf16".
+inline std::string describe(const ConvGeometry& g) {
+  return fmt::format("{}x{}x{}x{} -> {} channels, kernel {}, stride {}, {}", g.batch, g.height, g.width, g.in_channels,
+                     g.out_channels, g.kernel, g.stride, name_of(g.dtype));
+}
+
+/// Throws Error(internal) unless a pass is in what was planned.
+inline void require_planned(const ConvGeometry& geometry, ConvPass pass, bool is_planned) {
+  require(is_planned,
+          "convolution {}: the pass {} was not planned; name it to conv2d_scratch_bytes or plan_convolutions first",
+          describe(geometry), name_of(pass));
+}
+
+class PlannedPasses {
+ public:
+  void add(const ConvGeometry& geometry, const ConvPasses& passes) {
+    ConvPasses& planned = planned_.try_emplace(geometry, ConvPasses{false, false, false}).first->second;
+    planned = {planned.forward || passes.forward, planned.backward_data || passes.backward_data,
+               planned.backward_weight || passes.backward_weight};
+  }
+  /// Throws Error(internal) unless it was added.
+  void check(const ConvGeometry& geometry, ConvPass pass) const {
+    const auto planned = planned_.find(geometry);
+    require_planned(geometry, pass, planned != planned_.end() && planned->second.contains(pass));
+  }
+
+ private:
+  std::map<ConvGeometry, ConvPasses> planned_;
+};
+
+}  // namespace bsq
