@@ -240,17 +240,13 @@ int run(const Options& options) {
     before = read_report(options.against);
     check_comparable(options.against, *before, report);
   }
-  std::optional<AtomicFile> file;  // begun now: what cannot be written is to be known before an hour of measuring
-  if (!options.json.empty()) file.emplace(options.json, ErrorKind::usage);
+  if (!options.json.empty()) AtomicFile(options.json, ErrorKind::usage);  // throws now, not after all the measuring
   const std::map<std::string, double> peers = measure_peers(work, is_gpu(devices.first()), options);
   if (options.seconds > 0) report.peaks = measure_peaks(devices.types, options.seconds);
   fmt::print("{}", heading(report));
   Session(devices, options, report, before ? &*before : nullptr).run(work, peers);
   if (before) fmt::print("\n{}", changes_text(*before, report));
-  if (file) {
-    file->write(to_json(report));
-    file->commit();
-  }
+  if (!options.json.empty()) write_file_atomically(options.json, to_json(report), ErrorKind::usage);
   const bool failed = std::ranges::any_of(report.results, [](const Result& r) { return !r.failure.empty(); });
   return failed ? static_cast<int>(ErrorKind::device) : 0;
 }
