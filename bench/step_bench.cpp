@@ -4,7 +4,7 @@
 //   step_bench [--mode=float|bsq|finetune|both] [--precision=fp32|tf32|bf16] [--act-bits=4] [--batch=128] [--depth=20]
 //              [--bits=8] [--threads=N] [--steps=20] [--burst=1] [--warmup=3] [--device=cpu]
 //
-// A step is what `bsq train` does: weights from masters, augmentation (crop, flip, normalise: more than the peer's step
+// A step is what `bsq train` does: augmentation (crop, flip, normalise: more than the peer's step
 // does), forward, loss, backward, update with clamp. With `both` the two kinds of steps alternate, so that a machine
 // that slows down slows both, and the BSQ line says bsq_over_float, the median of the ratios of neighbours.
 //

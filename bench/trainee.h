@@ -1,5 +1,5 @@
-// A ResNet in training on random images, step by step, timed: what `bsq train` does, weights from masters,
-// augmentation, forward, loss, backward, update with clamp.
+// A ResNet in training on random images, step by step, timed. A step is what `bsq train` does: augmentation, forward,
+// loss, backward, update with clamp and the weights that follow from it.
 #pragma once
 
 #include "engine/batch_source.h"

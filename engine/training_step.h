@@ -1,4 +1,4 @@
-// One optimizer step as a recorded sequence: weights from masters, augment, forward, loss, backward, update.
+// One optimizer step as a recorded sequence: augment, forward, loss, backward, update of masters and weights.
 //
 // On several ranks the gradients are summed between backward and update, while backward still runs
 // (engine/gradient_reducer.h). Captured once for each batch size and replayed; captures are void after a

@@ -46,7 +46,6 @@ TEST_CASE("a batch of a size that was not announced is refused, and so is a pass
     TestModel test(backend, make_resnet(tiny_resnet()));
     Executor executor(test.memory, test.model.network(), test.model.parameters(), 8, DType::f32,
                       ExecutionMode::inference, {6});
-    test.model.materialize(nullptr, nullptr);
     executor.forward(6);
     CHECK_THROWS_WITH(executor.forward(7), Catch::Contains("convolution 7x8x8x3 -> ") &&
                                                Catch::Contains("the pass forward was not planned; name it"));
@@ -69,7 +68,6 @@ TEST_CASE("whoever profiles sees the nodes of a network by their names, one afte
   Listening backend(*oracle);
   TestModel test(backend, make_resnet(tiny_resnet()));
   Executor executor(test.memory, test.model.network(), test.model.parameters(), 2, DType::f32, ExecutionMode::training);
-  test.model.materialize(nullptr, nullptr);
   backend.closed.clear();
   executor.forward(2);
   executor.backward(2);
