@@ -185,8 +185,8 @@ std::vector<std::int32_t> Stage::order_of(int epoch) const {
 }
 
 std::vector<std::int32_t> Stage::take_order(int epoch) {
-  const std::optional<DrawnOrder> drawn = std::exchange(drawn_, std::nullopt);
-  return drawn && drawn->epoch == epoch ? drawn->order : order_of(epoch);
+  std::optional<DrawnOrder> drawn = std::exchange(drawn_, std::nullopt);
+  return drawn && drawn->epoch == epoch ? std::move(drawn->order) : order_of(epoch);
 }
 
 void Stage::plan_steps(const Progress& progress) {
