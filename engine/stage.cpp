@@ -132,7 +132,7 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     if (outcome == StageOutcome::stopped) {
       check_ranks(progress, "the last step");
       write_files(progress, output, true);
-      writer_.wait();
+      wait_for_files();
       return StageOutcome::stopped;
     }
     finish_epoch(progress, output);
@@ -142,7 +142,7 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     keep_best(progress);
     write_files(progress, output, false);
   }
-  writer_.wait();
+  wait_for_files();
   return StageOutcome::done;
 }
 
@@ -159,6 +159,7 @@ StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
     ++progress.step;
     ++progress.total_steps;
     const Request request = output.poll();
+    status_.check();
     writer_.check();
     if (progress.step == steps && request != Request::stop && progress.epoch + 1 < settings_->epochs)
       drawn_ = {progress.epoch + 1, order_of(progress.epoch + 1)};
@@ -185,8 +186,8 @@ std::vector<std::int32_t> Stage::order_of(int epoch) const {
 }
 
 std::vector<std::int32_t> Stage::take_order(int epoch) {
-  const std::optional<DrawnOrder> drawn = std::exchange(drawn_, std::nullopt);
-  return drawn && drawn->epoch == epoch ? drawn->order : order_of(epoch);
+  std::optional<DrawnOrder> drawn = std::exchange(drawn_, std::nullopt);
+  return drawn && drawn->epoch == epoch ? std::move(drawn->order) : order_of(epoch);
 }
 
 void Stage::plan_steps(const Progress& progress) {

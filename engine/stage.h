@@ -101,6 +101,8 @@ class Stage {
   void requantize(Progress& progress, StageOutput& output);
   /// Whether the model is the best so far: then it is to be written.
   void keep_best(Progress& progress);
+  /// Of what threads write; throws what went wrong there.
+  void wait_for_files();
   /// Begins to write a new best model, if there is one, and a checkpoint, if it is wanted.
   void write_files(Progress& progress, StageOutput& output, bool with_checkpoint);
   /// Of a snapshot, on the thread that writes: they read nothing that training changes.
@@ -135,6 +137,7 @@ class Stage {
   std::optional<DrawnOrder> drawn_;
   std::optional<nlohmann::json> new_best_;   // its state.json; the model is to be written
   std::unique_ptr<ModelSnapshot> snapshot_;  // null for convert and on ranks that do not write
+  Background status_;                        // of the run, written by a thread as well
   Background writer_;                        // last: it ends before what it reads
 };
 

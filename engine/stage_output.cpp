@@ -141,9 +141,16 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   progress.step = 0;
   progress.stage_seconds += totals.seconds;
   progress.totals = {};
-  output.directory.write_status({.state = RunState::running, .stage = name_, .epoch = progress.epoch});
+  status_.start([&directory = output.directory, status = RunStatus{.stage = name_, .epoch = progress.epoch}] {
+    directory.write_status(status);
+  });
   const int every = context_.config.checkpoint.every_epochs;
   write_files(progress, output, progress.epoch % every == 0 || progress.epoch == settings_->epochs);
+}
+
+void Stage::wait_for_files() {
+  status_.wait();
+  writer_.wait();
 }
 
 void Stage::write_files(Progress& progress, StageOutput& output, bool with_checkpoint) {

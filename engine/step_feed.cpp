@@ -14,7 +14,7 @@ StepFeed::StepFeed(DeviceMemory& memory, const std::string& whose, std::int64_t 
 void StepFeed::fill(const std::vector<StepInputs>& steps) {
   require(steps.size() * sizeof(StepInputs) <= steps_.size_bytes(), "inputs of {} steps where {} were planned",
           steps.size(), steps_.size_bytes() / sizeof(StepInputs));
-  upload_array(backend_, steps_.as<StepInputs>(), steps);
+  if (!steps.empty()) upload_array(backend_, steps_.as<StepInputs>(), steps);
   filled_ = static_cast<std::int64_t>(steps.size());
   rewind();
 }
