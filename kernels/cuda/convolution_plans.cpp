@@ -69,7 +69,7 @@ std::map<ConvGeometry, ConvolutionPlanner::DirectGradient> ConvolutionPlanner::c
       auto& [geometry, result] = *jobs[i];
       try {
         result = compile_gradient(make_target_(), geometry);
-      } catch (const Error& error) {
+      } catch (const std::exception& error) {
         result.obstacle = error.what();
       }
     }

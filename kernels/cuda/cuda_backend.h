@@ -18,7 +18,7 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
-  std::vector<std::string> notes() const override { return math_->notes(); }
+  std::vector<std::string> notes() const override;
   std::vector<EngineNote> engines() const override { return math_->engines(); }
   /// All.
   bool supports(Precision precision, std::string& why) const override;
@@ -85,6 +85,7 @@ class CudaBackend final : public Backend {
   Stream stream_;
   Stream copies_;  // of download_after, beside the work
   std::unique_ptr<DenseMath> math_;
+  std::vector<std::string> notes_;  // of its own
 };
 
 }  // namespace bsq::cuda
