@@ -143,6 +143,7 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
 
 void Stage::save_checkpoint(Progress& progress, StageOutput& output) {
   if (!output.directory.writes()) return;
+  const Range range(context_.backend, "checkpoint");
   progress.logs = output.log.position();
   CheckpointFiles files;
   files.tensors["model.safetensors"] = with_metadata(model_.save());

@@ -48,7 +48,10 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
 void TrainingStep::enqueue(int count, int batch) {
   const auto* inputs = inputs_.as<StepInputs>();
   const float weight = static_cast<float>(count) / static_cast<float>(batch);
-  model_.materialize(inputs, metrics_.as<StepMetrics>());
+  {
+    const Range range(backend_, "weights");
+    model_.materialize(inputs, metrics_.as<StepMetrics>());
+  }
   if (synchronised_norms_) {
     RankSlice slice(backend_, communicator_, count, batch);
     enqueue_samples(std::max(count, 1), weight, &slice);
@@ -57,19 +60,29 @@ void TrainingStep::enqueue(int count, int batch) {
   } else {
     enqueue_nothing();
   }
-  reducer_.finish();
+  {
+    const Range range(backend_, "reductions");
+    reducer_.finish();
+  }
+  const Range range(backend_, "weights step");
   model_.step(rule_, inputs);
 }
 
 void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
   const auto* inputs = inputs_.as<StepInputs>();
-  backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+  {
+    const Range range(backend_, "augment");
+    backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+  }
   executor_.forward(count, {.slice = slice});
   reducer_.start_statistics(weight);
-  const TensorView logits = executor_.logits(count);
-  backend_.softmax_cross_entropy(count, static_cast<int>(logits.shape[1]), logits.as<float>(),
-                                 labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
-                                 metrics_.as<StepMetrics>());
+  {
+    const Range range(backend_, "loss");
+    const TensorView logits = executor_.logits(count);
+    backend_.softmax_cross_entropy(count, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                   labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
+                                   metrics_.as<StepMetrics>());
+  }
   executor_.backward(
       count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice);
 }
@@ -82,6 +95,7 @@ void TrainingStep::enqueue_nothing() {
 }
 
 void TrainingStep::run(int batch, const StepInputs& inputs) {
+  const Range range(backend_, "step");
   const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
   StepInputs own = inputs;
   own.first_sample += slice.first;
