@@ -1,9 +1,10 @@
-// Every engine of cuDNN that may serve a layer of ResNet-20, timed: is the one that bsq takes the fastest? It takes the
-// first that the heuristics name and that is exact enough; what do those cost that no heuristics name, above all the
-// ones that are compiled when they are planned?
+// Every engine of cuDNN that may serve a layer of ResNet-20, timed: is the one that bsq takes in training the fastest?
+// It takes the first that the heuristics name and that is exact enough, and else, for filter gradients in bf16, one
+// that is compiled when it is planned, which no heuristics name.
 //
-//   engines [BATCH=128] [LAYER]      on a GPU: a line a layer and pass. First the heuristics' first one that is exact
-//                                    enough (*), then the five fastest; ! is one that no heuristics name
+//   engines [BATCH=128] [LAYER]      on a GPU: a line a layer and pass. First bsq's choice (*), then the five fastest;
+//                                    ! is one that no heuristics name. `wide`: float32 operands that were bf16, where
+//                                    one is preferred whose workspace holds no copy of an operand
 //   engines --described [BATCH]      without a GPU: what an H100 would be offered; no times, nothing is compiled
 #include "bench/op_cases.h"
 #include "kernels/cuda/check.h"
@@ -53,6 +54,7 @@ struct Question {
 struct Answer {
   std::string text;  // "e40 12.3 us ws 288K plan 3 ms"
   double microseconds = 0;
+  std::size_t workspace_bytes = 0;
 };
 
 /// The device, its memory for operands and a workspace. All of it null where the device is only described.
@@ -95,7 +97,8 @@ std::optional<Answer> ask(const Bench& bench, const Question& question, ConvEngi
   const std::chrono::duration<double, std::milli> planning = std::chrono::steady_clock::now() - begin;
   if (!plan || plan->workspace_bytes() > kMostWorkspaceBytes) return std::nullopt;
   const ConvEngine& served = plan->engine();
-  Answer answer{fmt::format("e{}{}", served.index, served.found_by == "enumeration" ? "!" : ""), 0};
+  Answer answer{fmt::format("e{}{}", served.index, served.found_by == "enumeration" ? "!" : ""), 0,
+                plan->workspace_bytes()};
   if (bench.measures()) {
     if (!plan->try_run(bench.buffers[0], bench.buffers[1], bench.buffers[2], bench.buffers[3])) return std::nullopt;
     answer.microseconds = median_microseconds(bench, *plan);
@@ -105,6 +108,15 @@ std::optional<Answer> ask(const Bench& bench, const Question& question, ConvEngi
   return answer;
 }
 
+/// Of answers in the order in which bsq would ask.
+const Answer& chosen(const Question& question, const std::vector<Answer>& answers) {
+  const auto bytes = [](const Shape& shape) { return sizeof(float) * static_cast<std::size_t>(shape.numel()); };
+  const std::size_t operand = std::min(bytes(question.geometry.input_shape()), bytes(question.geometry.output_shape()));
+  const auto good = std::ranges::find_if(
+      answers, [&](const Answer& answer) { return !question.wide || answer.workspace_bytes < operand; });
+  return good == answers.end() ? answers.front() : *good;
+}
+
 void report(const Bench& bench, const Question& question) {
   const std::optional<ConvGraph> graph = ConvGraph::of(bench.target, question.geometry, question.pass);
   if (!graph) return;
@@ -112,14 +124,14 @@ void report(const Bench& bench, const Question& question) {
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
     for (ConvEngine& engine : graph->named_by(mode))
       if (auto answer = ask(bench, question, std::move(engine))) answers.push_back(*std::move(answer));
-  const std::string first = answers.empty() ? "none" : answers.front().text;
   if (bench.measures() && question.geometry.dtype == DType::bf16)
     for (ConvEngine& engine : graph->compiled().engines)
       if (auto answer = ask(bench, question, std::move(engine))) answers.push_back(*std::move(answer));
+  const std::string choice = answers.empty() ? "none" : chosen(question, answers).text;
   std::ranges::stable_sort(answers, {}, &Answer::microseconds);
   std::string text;
   for (std::size_t i = 0; i < std::min(answers.size(), kShown); ++i) text += " | " + answers[i].text;
-  fmt::print("{:<18} {:<4} {:<15} *{}{}\n", question.layer, question.precision(), name_of(question.pass), first, text);
+  fmt::print("{:<18} {:<4} {:<15} *{}{}\n", question.layer, question.precision(), name_of(question.pass), choice, text);
   std::fflush(stdout);
 }
 
