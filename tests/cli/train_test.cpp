@@ -71,7 +71,7 @@ TEST_CASE("a run of all stages puts the report on stdout, the log on stderr, and
   CHECK_FALSE(has_leftovers(run));
 }
 
-TEST_CASE("-v names what runs each convolution, in training and in evaluation") {
+TEST_CASE("a verbose command names what runs each convolution, in training and in evaluation") {
   const Workspace here;
   const auto engine = Catch::Contains(": forward by oneDNN ");
   const Outcome train = here.run({"train", "tiny.yaml", "--run-dir", "run", "stages=[pretrain]", "-v"});
