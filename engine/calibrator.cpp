@@ -45,6 +45,7 @@ Calibrator::Calibrator(DeviceMemory& memory, Model& model, BatchSource& source, 
 }
 
 void Calibrator::run() {
+  const Range range(backend_, "calibration");
   source_.begin_epoch(epoch_order(source_.size(), {options_.seed, kCalibrationOrder, 0}));
   feed_.rewind();
   const auto enqueue = [this] {

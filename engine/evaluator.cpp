@@ -41,6 +41,7 @@ void Evaluator::enqueue(int batch, ActScale act_scale) {
 }
 
 EvalResult Evaluator::run(ActScale act_scale) {
+  const Range range(backend_, "evaluation");
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
   std::iota(order.begin(), order.end(), 0);
   source_.begin_epoch(order);

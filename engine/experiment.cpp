@@ -98,6 +98,8 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
   for (; progress.stage < static_cast<int>(config_.stages.size()); ++progress.stage) {
     const std::string& name = config_.stages[static_cast<std::size_t>(progress.stage)];
     Stage stage(context_, name, progress.stage, model ? &*model : nullptr);
+    if (teller_.tell(parts_.backend, output.console))
+      directory.add_to_environment("engines", to_json(parts_.backend.engines()));
     if (progress.epoch == 0 && progress.step == 0) start_stage(stage, output);
     if (stage.run(progress, momentum, output) == StageOutcome::stopped) return StageOutcome::stopped;
     model = finish_stage(stage, progress, output);
@@ -125,8 +127,6 @@ void Experiment::start_stage(Stage& stage, StageOutput& output) {
     output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics a rank and step",
                                     stage.name(), with_thousands(reduced.gradients),
                                     with_thousands(reduced.statistics)));
-  const std::vector<std::string> notes = parts_.backend.notes();
-  for (; notes_shown_ < notes.size(); ++notes_shown_) output.console.warning(notes[notes_shown_]);
 }
 
 TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutput& output) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/checkpoint_dir.h"
+#include "engine/engine_notes.h"
 #include "engine/image_set.h"
 #include "engine/stage.h"
 
@@ -46,7 +47,7 @@ class Experiment {
   ResidentSource train_;
   ResidentSource test_;
   StageContext context_;
-  std::size_t notes_shown_ = 0;  // of the backend's
+  EngineTeller teller_;
 };
 
 /// How many ranks wrote a checkpoint.

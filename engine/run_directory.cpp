@@ -12,6 +12,7 @@ namespace bsq {
 namespace {
 
 namespace fs = std::filesystem;
+constexpr const char* kEnvironmentFile = "env.json";
 constexpr const char* kLockFile = ".bsq-lock";  // made first, so its presence says that bsq made the folder
 constexpr const char* kStatusFile = "status.json";
 
@@ -90,14 +91,18 @@ void clear_run(const fs::path& folder) {
   }
 }
 
+void write_environment(const fs::path& folder, const nlohmann::ordered_json& env) {
+  write_file_atomically(folder / kEnvironmentFile,
+                        env.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
 void write_description(const fs::path& folder, const RunDirectoryOptions& options) {
   std::string overrides;
   for (const std::string& entry : options.overrides) overrides += entry + "\n";
   write_file_atomically(folder / "config.yaml", options.config_yaml);
   write_file_atomically(folder / "command.txt", options.command + "\n");
   write_file_atomically(folder / "overrides.txt", overrides);
-  write_file_atomically(folder / "env.json",
-                        options.env.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_environment(folder, options.env);
 }
 
 }  // namespace
@@ -156,6 +161,17 @@ void RunDirectory::write_status(const RunStatus& status) const {
   record["epoch"] = status.epoch;
   record["exit_code"] = status.exit_code;
   write_file_atomically(path_ / kStatusFile, record.dump() + "\n");
+}
+
+void RunDirectory::add_to_environment(const std::string& name, const nlohmann::ordered_json& value) const {
+  if (!writes()) return;
+  const fs::path file = path_ / kEnvironmentFile;
+  std::error_code missing;
+  const std::string before = fs::exists(file, missing) ? read_text_file(file, ErrorKind::checkpoint) : "";
+  auto env = nlohmann::ordered_json::parse(before, nullptr, false);
+  if (!env.is_object()) env = nlohmann::ordered_json::object();  // no run depends on it
+  env[name] = value;
+  write_environment(path_, env);
 }
 
 RunStatus read_run_status(const fs::path& run) {

@@ -3,7 +3,7 @@
 //     config.yaml      resolved configuration, runs alone
 //     command.txt      one line a start or resume
 //     overrides.txt    one a line
-//     env.json         machine and build
+//     env.json         machine and build; and, once a stage has begun, how the device runs the convolutions
 //     status.json      {state, stage, epoch, exit_code}
 //     train.log        engine/console.h
 //     metrics.jsonl    and metrics.csv, precision.jsonl: engine/run_log.h
@@ -78,6 +78,8 @@ class RunDirectory {
   bool writes() const { return lock_.has_value(); }
   /// Atomic, so that a watching script never reads half a status. Nothing where the run is another rank's to write.
   void write_status(const RunStatus& status) const;
+  /// An entry of env.json, written anew. Nothing where the run is another rank's to write.
+  void add_to_environment(const std::string& name, const nlohmann::ordered_json& value) const;
   RunStatus read_status() const { return read_run_status(path_); }
 
  private:

@@ -57,19 +57,29 @@ void TrainingStep::enqueue(int count, int batch) {
   } else {
     enqueue_nothing();
   }
-  reducer_.finish();
+  {
+    const Range range(backend_, "reductions");
+    reducer_.finish();
+  }
+  const Range range(backend_, "weights step");
   model_.step(rule_, inputs, metrics_.as<StepMetrics>());
 }
 
 void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
   const StepInputs* inputs = feed_.inputs();
-  backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+  {
+    const Range range(backend_, "augment");
+    backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+  }
   executor_.forward(count, {.slice = slice});
   reducer_.start_statistics(weight);
-  const TensorView logits = executor_.logits(count);
-  backend_.softmax_cross_entropy(count, static_cast<int>(logits.shape[1]), logits.as<float>(),
-                                 labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
-                                 metrics_.as<StepMetrics>());
+  {
+    const Range range(backend_, "loss");
+    const TensorView logits = executor_.logits(count);
+    backend_.softmax_cross_entropy(count, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                   labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
+                                   metrics_.as<StepMetrics>());
+  }
   executor_.backward(
       count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice);
 }
@@ -94,6 +104,7 @@ void TrainingStep::plan(std::vector<PlannedStep> steps) {
 }
 
 void TrainingStep::run() {
+  const Range range(backend_, "step");
   feed_.count_replay();
   const auto& [batch, inputs] = planned_[next_++];
   const auto count = static_cast<int>(slice_of(batch, communicator_.rank(), communicator_.world()).count);

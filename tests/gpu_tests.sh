@@ -40,7 +40,7 @@ case $part in
   own) # parity of our own kernels
     run bsq_kernels_tests "$(tagged parity_{augment,fixed,head,norm_act,planes,sgd}_test)" -# "$@" ;;
   engine)
-    run bsq_engine_tests "$(tagged evaluator_test executor_test experiment_gpu_test integer_network_test model_test \
+    run bsq_engine_tests "$(tagged evaluator_test executor_test executor_planning_test experiment_gpu_test integer_network_test model_test \
       training_step_test weight_files_test weight_stores_test)" -# "$@" ;;
   step)
     run bsq_engine_tests "a recorded step gives*" "$@" ;;

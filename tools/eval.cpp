@@ -3,6 +3,7 @@
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
 // configuration names the data; overrides have the last word.
 #include "engine/batch_source.h"
+#include "engine/engine_notes.h"
 #include "engine/evaluator.h"
 #include "engine/experiment.h"
 #include "kernels/error.h"
@@ -65,7 +66,7 @@ struct Evaluation {
 };
 
 Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
-                    Backend& backend, Communicator& ranks) {
+                    Backend& backend, Communicator& ranks, Console& console) {
   const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
   Network network =
@@ -75,6 +76,7 @@ Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOpti
   model.load_plain(file);
   ResidentSource source(memory, images, "test");
   Evaluator evaluator(memory, model, source, input_options(config, images), config.data.eval_batch_size, ranks);
+  EngineTeller().tell(backend, console);
   Evaluation evaluation{.form = std::string(model.quantized().form()),
                         .result = evaluator.run(),
                         .by_batch_max = {},
@@ -138,7 +140,7 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   const ImageSet images = load_datasets(data).test;
   check_classes(file, images);
   const auto backend = open_device(config, console, ranks);
-  const Evaluation evaluation = evaluate(file, config, options, images, *backend, ranks);
+  const Evaluation evaluation = evaluate(file, config, options, images, *backend, ranks, console);
   const std::uintmax_t file_bytes = fs::file_size(file.path);
   (options.json ? print_json : print_text)(file, config, evaluation, file_bytes);
   return 0;

@@ -7,10 +7,16 @@
 #   --only PART,...     of these, in their order: about how long each takes on an H100, and at most
 #                         tests      label gpu: operators, parity, engine; golden traces       2 min  (10)
 #                         sanitizer  memcheck, racecheck, initcheck, synccheck                 5 min  (12)
-#                         bench      operators warm and cold, whole steps                      3 min  (10)
+#                         bench      operators warm and cold, whole steps, cuDNN's engines     5 min  (12)
 #                         train      the quickstart's run in fp32 (twice: the same bits?) and bf16; CIFAR-10 if given   2 min  (12)
-#                         peers      bench/pytorch_gpu.py, only with --python                  6 min  (10)
+#                         peers      bench/pytorch_gpu.py, only with --python: all of these    50 min  (60)
+#                         peers-1    bf16, batch 128, without what is autotuned                2 min  (8)
+#                         peers-2    fp32 and tf32, batch 128, likewise                        4 min  (8)
+#                         peers-3    all precisions, batch 512, likewise                       6 min  (9)
+#                         peers-4, -5, -6   bf16, tf32, fp32, autotuned, both batches          8 min  (9) each
 #   --out DIR           results go to DIR/<gpu>-<date>/ (default: FOLDER/results), packed beside it as well
+#   --pack              of the results, leave the archive alone: DIR/<gpu>-<date>.tar.gz
+#   --parallel          the steps of tests and sanitizer side by side, which right and wrong do not depend on
 #   --golden DIR        reference traces, *.safetensors
 #   --cifar DIR         CIFAR-10, for 2 epochs of configs/cifar10_resnet20_short.yaml
 #   --python PROGRAM    a python3 that imports torch
@@ -28,7 +34,8 @@ usage() {
 }
 
 # ---- arguments --------------------------------------------------------------------------------------------------------
-folder='' only=tests,sanitizer,bench,train,peers out='' golden='' cifar='' python='' minutes=1000 quick=false
+parts=(tests sanitizer bench train peers-1 peers-2 peers-3 peers-4 peers-5 peers-6)
+folder='' only=tests,sanitizer,bench,train,peers out='' golden='' cifar='' python='' minutes=1000 quick=false pack=false parallel=false
 while [[ $# -gt 0 ]]; do
   case $1 in
     --only | --out | --golden | --cifar | --python | --minutes)
@@ -36,6 +43,8 @@ while [[ $# -gt 0 ]]; do
       printf -v "${1#--}" %s "$2"
       shift ;;
     --quick) quick=true ;;
+    --pack) pack=true ;;
+    --parallel) parallel=true ;;
     -h | --help) usage 0 ;;
     -*) usage 2 >&2 ;;
     *) folder=$1 ;;
@@ -44,7 +53,7 @@ while [[ $# -gt 0 ]]; do
 done
 [[ -n $folder && -x $folder/bin/bsq ]] || { echo "gpu_check: '$folder' has no bin/bsq; name a build folder" >&2; exit 2; }
 for part in ${only//,/ }; do
-  [[ ,tests,sanitizer,bench,train,peers, == *",$part,"* ]] || { echo "gpu_check: unknown part $part" >&2; exit 2; }
+  [[ " ${parts[*]} peers " == *" $part "* ]] || { echo "gpu_check: unknown part $part" >&2; exit 2; }
 done
 folder=$(cd "$folder" && pwd)
 bin=$folder/bin
@@ -52,7 +61,7 @@ start=()
 if [[ -x $folder/run.sh ]]; then start=("$folder/run.sh"); fi
 if [[ -n $golden ]]; then golden=$(cd "$golden" && pwd); fi
 if [[ -n $cifar ]]; then cifar=$(cd "$cifar" && pwd); fi
-wants() { [[ ,$only, == *",$1,"* ]]; }
+wants() { [[ ,$only, == *",$1,"* || ,$only, == *",${1%-*},"* ]]; }
 
 # ---- one step -----------------------------------------------------------------------------------------------------------
 table=()
@@ -64,14 +73,14 @@ record() {
   echo "gpu_check: $1: $2"
 }
 
-# step NAME SECONDS COMMAND ...: all it says goes to NAME.log; the last lines are shown where it fails.
-step() {
+# run_step NAME SECONDS COMMAND ...: all it says goes to NAME.log. Prints what became of it: STATUS SECONDS RESULT
+run_step() {
   local name=$1 limit=$2 left=$((minutes * 60 - SECONDS)) status=0 began=$SECONDS result=ok log=$results/$1.log
   shift 2
   if [[ $left -le 5 ]]; then
-    skip "$name" "no time left of --minutes $minutes"
-    failures=$((failures + 1))
-    return 1
+    echo "no time left of --minutes $minutes" >"$log"
+    echo "1 0 no time"
+    return
   fi
   if [[ $limit -gt $left ]]; then limit=$left; fi
   timeout -k 10 "$limit" "$@" >"$log" 2>&1 || status=$?
@@ -82,12 +91,59 @@ step() {
   elif grep -q "SKIPPED: " "$log"; then
     result=skipped
   fi
+  if [[ $status -eq 0 && $name == initcheck-* ]] && reads_garbage "$log"; then
+    status=1 result="FAILED"
+  fi
+  echo "$status $((SECONDS - began)) $result"
+}
+
+# reads_garbage LOG: whether initcheck reports one of our kernels. What it says of a library's is no fault: they read the
+# edges of their workspaces, and do not use them.
+reads_garbage() {
+  grep -A 1 'Uninitialized __global__ memory read' "$1" | grep -q 'at .*bsq::cuda'
+}
+
+# conclude NAME STATUS SECONDS RESULT ...: into the table; the last lines of the log are shown where it failed.
+conclude() {
+  local name=$1 status=$2
   if [[ $status -ne 0 ]]; then
     failures=$((failures + 1))
-    tail -n 25 "$log" | cut -c1-200
+    tail -n 25 "$results/$name.log" | cut -c1-200
   fi
-  record "$name" "$result" $((SECONDS - began))
-  return $status
+  record "$name" "${*:4}" "$3"
+  return "$status"
+}
+
+# step NAME SECONDS COMMAND ...
+step() {
+  local ended
+  ended=$(run_step "$@")
+  # shellcheck disable=SC2086
+  conclude "$1" $ended
+}
+
+# independent_step NAME SECONDS COMMAND ...: as step; with --parallel it only begins here, and has three times as long.
+begun=()
+independent_step() {
+  if ! "$parallel"; then
+    step "$@"
+    return
+  fi
+  while [[ $(jobs -rp | wc -l) -ge $(nproc) ]]; do wait -n; done
+  run_step "$1" $(($2 * 3)) "${@:3}" >"$results/.$1.ended" &
+  begun+=("$1")
+}
+
+# Waits for the steps that have begun.
+finish_independent_steps() {
+  local name
+  wait
+  for name in "${begun[@]}"; do
+    # shellcheck disable=SC2046
+    conclude "$name" $(cat "$results/.$name.ended")
+    rm -f "$results/.$name.ended"
+  done
+  begun=()
 }
 
 # skip NAME WHY
@@ -135,12 +191,12 @@ run_tests() {
       skip tests-primitives "not in $bin"
       continue
     fi
-    step "tests-$part" 240 env BSQ_RUNNER="${start[*]}" bash "$here/tests/gpu_tests.sh" "$bin" "$part" -d yes
+    independent_step "tests-$part" 240 env BSQ_RUNNER="${start[*]}" bash "$here/tests/gpu_tests.sh" "$bin" "$part" -d yes
   done
   [[ -n $golden ]] || { skip golden "no --golden DIR"; return; }
   for trace in "$golden"/*.safetensors; do
     if "$quick" && [[ $trace == *resnet20* ]]; then continue; fi
-    step "golden-$(basename "$trace" .safetensors)" 120 \
+    independent_step "golden-$(basename "$trace" .safetensors)" 120 \
       env BSQ_RUNNER="${start[*]}" bash "$here/tests/gpu_tests.sh" "$bin" golden "$trace"
   done
 }
@@ -155,7 +211,10 @@ find_sanitizer() {
 
 # sanitize TOOL PART ARGUMENT ...
 sanitize() {
-  step "$1-$2" 150 env BSQ_RUNNER="${start[*]} $sanitizer --tool $1 --error-exitcode 9 --print-limit 20" \
+  local judged_by="--error-exitcode 9 --print-limit 20"
+  # Its reports are read (reads_garbage). Kernels cannot be left out: what they wrote would count as not written.
+  if [[ $1 == initcheck ]]; then judged_by="--print-limit 100000"; fi
+  independent_step "$1-$2" 150 env BSQ_RUNNER="${start[*]} $sanitizer --tool $1 $judged_by" \
     bash "$here/tests/gpu_tests.sh" "$bin" "${@:2}"
 }
 
@@ -196,6 +255,13 @@ run_bench() {
     operators ops-512-warm 150 --batch 512 --cache warm
     operators ops-large-warm 150 --shapes large --cache warm
   fi
+  if [[ -x $bin/engines ]]; then
+    local batch=128
+    if "$quick"; then batch=1; fi
+    step engines 150 "${start[@]}" "$bin/engines" $batch
+  else
+    skip engines "not in $bin"
+  fi
   gpu_state >"$results/gpu-after-bench.csv" || true
 }
 
@@ -209,6 +275,7 @@ train() {
   fi
   step "$name" "$limit" "${start[@]}" "$bin/bsq" train "$here/configs/$config" --run-dir "$work/$name" device=cuda "$@" || return
   cp "$work/$name/metrics.csv" "$results/$name.csv"
+  cp "$work/$name/env.json" "$results/$name-env.json"  # with the engines of every convolution
   if [[ -d $work/$name/report ]]; then cp "$work/$name"/report/*.json "$results/$name.json" 2>/dev/null; fi
 }
 
@@ -229,15 +296,35 @@ run_train() {
   rm -rf "$work"
 }
 
+# run_peers SLICE: of 48 measurements, of which 12 are tuned for minutes each
 run_peers() {
-  [[ -n $python ]] || { skip peers "no --python"; return; }
-  step peers 600 env PYTHONUNBUFFERED=1 "$python" "$here/bench/pytorch_gpu.py"
-  grep '^{' "$results/peers.log" >"$results/peers.jsonl"
+  local plain=bsq-eager,bsq-compile,bsq-graph,float-eager,float-compile,float-graph best=bsq-best,float-best
+  local slices=(
+    "--batches 128 --precisions bf16 --variants $plain"
+    "--batches 128 --precisions fp32,tf32 --variants $plain"
+    "--batches 512 --precisions fp32,tf32,bf16 --variants $plain"
+    "--batches 128,512 --precisions bf16 --variants $best"
+    "--batches 128,512 --precisions tf32 --variants $best"
+    "--batches 128,512 --precisions fp32 --variants $best"
+  )
+  [[ -n $python ]] || { skip "peers-$1" "no --python"; return; }
+  # shellcheck disable=SC2086
+  step "peers-$1" 540 env PYTHONUNBUFFERED=1 "$python" "$here/bench/pytorch_gpu.py" ${slices[$1 - 1]}
+  grep '^{' "$results/peers-$1.log" >"$results/peers-$1.jsonl"
 }
 
-for part in tests sanitizer bench train peers; do
-  if wants "$part"; then "run_$part"; fi
+for part in "${parts[@]}"; do
+  case $part in
+    tests | sanitizer) ;;
+    *) finish_independent_steps ;;
+  esac
+  wants "$part" || continue
+  case $part in
+    peers-*) run_peers "${part#peers-}" ;;
+    *) "run_$part" ;;
+  esac
 done
+finish_independent_steps
 
 # ---- the end --------------------------------------------------------------------------------------------------------------
 {
@@ -248,5 +335,10 @@ echo
 cat "$results/summary-${only//,/-}.txt"
 tar -C "$(dirname "$results")" -czf "$results.tar.gz" "$label"
 echo
-echo "gpu_check: $failures failed; results in $results and $results.tar.gz"
+if "$pack"; then
+  rm -r "$results"
+  echo "gpu_check: $failures failed; results in $results.tar.gz"
+else
+  echo "gpu_check: $failures failed; results in $results and $results.tar.gz"
+fi
 [[ $failures -eq 0 ]]

@@ -41,13 +41,19 @@ ConvolutionPlanner::ConvolutionPlanner(std::function<CudnnTarget()> make_target,
       trials_(std::move(trials)) {}
 
 void ConvolutionPlanner::plan(std::span<const ConvRequest> requests) {
-  for (const auto& [geometry, passes, runs_often] : requests)
-    for (const ConvPass pass : kPasses)
-      if (passes.contains(pass) && !is_planned(geometry, pass)) {
-        PlannedPass planned = plan_named(geometry, pass);
-        const bool may_be_compiled = pass == ConvPass::backward_weight && geometry.dtype == DType::bf16;
-        if (planned.plan || !may_be_compiled) keep(geometry, pass, std::move(planned), 0);
-      }
+  std::set<ConvGeometry> unnamed;  // filter gradients of bf16 tensors for which the heuristics have nothing
+  for (const auto& [geometry, passes, runs_often] : requests) {
+    for (const ConvPass pass : kPasses) {
+      const bool may_be_compiled = pass == ConvPass::backward_weight && geometry.dtype == DType::bf16;
+      if (!passes.contains(pass) || is_planned(geometry, pass)) continue;
+      if (may_be_compiled && unnamed.contains(geometry)) continue;
+      PlannedPass planned = plan_named(geometry, pass);
+      if (planned.plan || !may_be_compiled)
+        keep(geometry, pass, std::move(planned), 0);
+      else
+        unnamed.insert(geometry);
+    }
+  }
   std::map<ConvGeometry, DirectGradient> compiled = compile(requests);
   for (const auto& [geometry, passes, runs_often] : requests)
     if (passes.backward_weight && !is_planned(geometry, ConvPass::backward_weight))
@@ -69,7 +75,7 @@ std::map<ConvGeometry, ConvolutionPlanner::DirectGradient> ConvolutionPlanner::c
       auto& [geometry, result] = *jobs[i];
       try {
         result = compile_gradient(make_target_(), geometry);
-      } catch (const Error& error) {
+      } catch (const std::exception& error) {
         result.obstacle = error.what();
       }
     }

@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device_memory.h"
+#include "kernels/cuda/kernel_modules.h"
 #include "kernels/cuda/nccl_communicator.h"
 #include "kernels/error.h"
 
@@ -59,6 +60,10 @@ CudaBackend::CudaBackend(int device, const MathFactory& make_math)
          "device: cuda: {} has compute capability {}.{}, bsq needs 8.0; choose another GPU with CUDA_VISIBLE_DEVICES, "
          "or set device: cpu",
          properties_.name, properties_.major, properties_.minor);
+  const std::string obstacle = load_kernels();
+  if (!obstacle.empty())
+    notes_.push_back(fmt::format(
+        "device: cuda: kernels are loaded when they are first used, and not before work is recorded: {}", obstacle));
   fill_zero(counters_.data(), GridMemory::kCounters * sizeof(unsigned));
   math_ = make_math(stream_.get());
 }
@@ -71,6 +76,12 @@ void CudaBackend::check_count(std::size_t tensors) const {
   if (tensors > GridMemory::kMostTensors)
     fail(ErrorKind::device, "device: cuda: a network of {} quantized tensors; {} at most, or set device: cpu", tensors,
          GridMemory::kMostTensors);
+}
+
+std::vector<std::string> CudaBackend::notes() const {
+  std::vector<std::string> notes = notes_;
+  for (std::string& note : math_->notes()) notes.push_back(std::move(note));
+  return notes;
 }
 
 std::string CudaBackend::describe() const {
@@ -135,8 +146,9 @@ void CudaBackend::synchronize() {
 
 std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue) {
   cudaGraph_t graph = nullptr;
-  // Of this thread: those of NCCL allocate when they like.
-  BSQ_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal));
+  // Relaxed: whatever a library still loads or allocates at its first call shall not spoil it. What bsq itself enqueues
+  // would pass the strictest mode, in which the emulation of CUDA records whatever mode is asked for.
+  BSQ_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeRelaxed));
   try {
     enqueue();
   } catch (...) {  // the stream must not stay in capture

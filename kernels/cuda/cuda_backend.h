@@ -20,7 +20,7 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
-  std::vector<std::string> notes() const override { return math_->notes(); }
+  std::vector<std::string> notes() const override;
   std::vector<EngineNote> engines() const override { return math_->engines(); }
   /// All.
   bool supports(Precision precision, std::string& why) const override;
@@ -98,6 +98,7 @@ class CudaBackend final : public Backend {
   std::unique_ptr<DenseMath> math_;
   DeviceMemory counters_;  // of grid_memory()
   DeviceMemory sums_;      // likewise
+  std::vector<std::string> notes_;  // of its own
 };
 
 }  // namespace bsq::cuda

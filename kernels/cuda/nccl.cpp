@@ -93,6 +93,9 @@ void check(ncclResult_t status, const char* call) {
 class Handle final : public NcclHandle {
  public:
   explicit Handle(ncclComm_t comm) : comm_(comm) {}
+  /// After every graph that has recorded a reduction: ncclCommDestroy waits for their end. It is the work that records
+  /// them, so whoever owns a Communicator lets go of the work first: a Stage dies within Experiment::run, before what
+  /// Backend::connect() returned.
   ~Handle() override {
     if (std::uncaught_exceptions() > 0) {
       nccl().comm_abort(comm_);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/kernel_modules.h"
 
 #include <cstddef>
 #include <type_traits>
@@ -20,6 +21,13 @@
 #define BSQ_DYNAMIC_SHARED(type, name)                                 \
   extern __shared__ __align__(16) unsigned char bsq_dynamic_shared_[]; \
   type* const name = reinterpret_cast<type*>(bsq_dynamic_shared_)
+
+namespace {
+
+__global__ void stands_for_its_module() {}
+const bsq::cuda::KernelModule kernel_module(reinterpret_cast<const void*>(&stands_for_its_module));
+
+}  // namespace
 
 namespace bsq::cuda {
 

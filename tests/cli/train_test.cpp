@@ -57,7 +57,10 @@ TEST_CASE("a run of all stages puts the report on stdout, the log on stderr, and
   CHECK(status_of(run) == "done 0");
   CHECK(text_of(run / "command.txt") == "bsq train tiny.yaml --run-dir run\n");
   CHECK(text_of(run / "overrides.txt").empty());
-  CHECK_THAT(json_of(run / "env.json").at("device"), Catch::StartsWith("cpu, 1 thread, "));
+  const auto env = json_of(run / "env.json");
+  CHECK_THAT(env.at("device"), Catch::StartsWith("cpu, 1 thread, "));
+  REQUIRE(env.at("engines").size() > 3);
+  CHECK_THAT(env.at("engines")[0].at("engine"), Catch::StartsWith("oneDNN "));
   CHECK(lines_of(text_of(run / "metrics.csv")).size() == 8);
   CHECK(lines_of(text_of(run / "precision.jsonl")).size() == 4 * 9);
   for (const std::string& line : log)
@@ -66,6 +69,15 @@ TEST_CASE("a run of all stages puts the report on stdout, the log on stderr, and
     CHECK(fs::exists(run / "checkpoints" / name / "model.safetensors"));
   CHECK(fs::read_symlink(run / "checkpoints/best") == "finetune_best");
   CHECK_FALSE(has_leftovers(run));
+}
+
+TEST_CASE("a verbose command names what runs each convolution, in training and in evaluation") {
+  const Workspace here;
+  const auto engine = Catch::Contains(": forward by oneDNN ");
+  const Outcome train = here.run({"train", "tiny.yaml", "--run-dir", "run", "stages=[pretrain]", "-v"});
+  CHECK_THAT(train.err, engine && Catch::Contains(": backward weight by oneDNN "));
+  CHECK_THAT(here.run({"eval", "run", "-v"}).err, engine && !Catch::Contains("backward"));
+  CHECK_THAT(here.run({"eval", "run"}).err, !engine);
 }
 
 TEST_CASE("bits fall while BSQ trains, and finetuning keeps them") {

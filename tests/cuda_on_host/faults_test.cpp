@@ -111,6 +111,14 @@ TEST_CASE("a device that cannot be used is an error that says why and what to do
   }
 }
 
+TEST_CASE("a size that the driver takes for nonsense is one that does not fit") {
+  const auto backend = make_cuda_backend_on_host();
+  const DeviceOfTest refusing({.fails = "cudaMalloc", .error = cudaErrorInvalidValue});
+  CHECK_THAT(message_of([&] { backend->allocate(kMiB); }),
+             Catch::StartsWith("out of device memory: wanted 1.0 MiB, ") && Catch::Contains(" are free of "));
+  CHECK(cudaGetLastError() == cudaSuccess);
+}
+
 TEST_CASE("a full device says what was wanted and what is free, and serves what still fits") {
   const auto backend = make_cuda_backend_on_host();
   const DeviceOfTest small({.memory_mib = 4});

@@ -51,6 +51,20 @@ TEST_CASE("a run directory carries time and configuration in its name and descri
   CHECK(fs::read_symlink(folder / "runs/quickstart/latest") == name);
 }
 
+TEST_CASE("what is learned of the machine later is added to env.json, and takes the place of what it held of that") {
+  const TemporaryFolder folder;
+  const RunDirectory run = RunDirectory::create(options_in(folder));
+  run.add_to_environment("engines", {"a", "b"});
+  run.add_to_environment("engines", {"c"});
+  CHECK(text_of(run.path() / "env.json") ==
+        "{\n  \"host\": \"h\",\n  \"seed\": 1,\n  \"engines\": [\n    \"c\"\n  ]\n}\n");
+  RunDirectory::of_rank_0(run.path()).add_to_environment("engines", {"another rank's"});
+  CHECK_THAT(text_of(run.path() / "env.json"), !Catch::Contains("another"));
+  fs::remove(run.path() / "env.json");  // no run depends on it
+  run.add_to_environment("engines", {"c"});
+  CHECK(text_of(run.path() / "env.json") == "{\n  \"engines\": [\n    \"c\"\n  ]\n}\n");
+}
+
 TEST_CASE("runs that start in the same second get folders of their own, and latest follows") {
   const TemporaryFolder folder;
   const RunDirectory first = RunDirectory::create(options_in(folder));

@@ -17,12 +17,13 @@ void for_each_compared_backend(const std::function<void(Backend&, Backend&)>& ch
   }
 }
 
-void check_outputs(const Outputs& actual, const Outputs& expected, const std::map<std::string, double>& scales) {
+void check_outputs(const Outputs& actual, const Outputs& expected, const std::map<std::string, double>& scales,
+                   const std::map<std::string, double>& tolerances) {
   REQUIRE(actual.size() == expected.size());
   for (const auto& [name, output] : expected) {
     const double scale = scales.contains(name) ? scales.at(name) : 0;
-    const Comparison comparison =
-        compare_scaled(actual.at(name).values, output.values, relative_tolerance(output.dtype), scale);
+    const double tolerance = tolerances.contains(name) ? tolerances.at(name) : relative_tolerance(output.dtype);
+    const Comparison comparison = compare_scaled(actual.at(name).values, output.values, tolerance, scale);
     INFO(name << ": " << comparison.report());
     CHECK(comparison.ok());
   }

@@ -23,8 +23,10 @@ std::vector<std::unique_ptr<Backend>> compared_backends();
 /// Calls `check(backend, oracle)` for every one of them.
 void for_each_compared_backend(const std::function<void(Backend&, Backend&)>& check);
 
-/// `scales`: how large the terms are whose sum an output is, where they cancel.
-void check_outputs(const Outputs& actual, const Outputs& expected, const std::map<std::string, double>& scales = {});
+/// `scales`: how large the terms are whose sum an output is, where they cancel. `tolerances`: where another one holds
+/// than relative_tolerance().
+void check_outputs(const Outputs& actual, const Outputs& expected, const std::map<std::string, double>& scales = {},
+                   const std::map<std::string, double>& tolerances = {});
 
 /// As check_outputs, but `name` holds values on a grid, where one at a rounding boundary may take the other level.
 void check_outputs_on_grid(Outputs actual, Outputs expected, const std::string& name, const std::vector<double>& levels,

@@ -12,13 +12,41 @@ TEST_CASE("conv2d forward agrees with the reference") {
                        });
 }
 
+/// Runs both backward passes twice on `backend` and holds them against the oracle's.
+void check_backward(Backend& backend, Backend& oracle, const cases::ConvCase& c, DType dtype, GradMode mode) {
+  INFO("case " << c.name << ", " << name_of(dtype));
+  const ConvGeometry geometry = c.geometry(dtype);
+  const ConvInputs inputs = make_inputs(c);
+  std::map<std::string, double> tolerances;
+  if (dtype == DType::bf16 && is_hardware(backend))
+    tolerances["d_weight"] = tensor_core_tolerance(geometry.output_shape().numel() / geometry.out_channels);
+  check_outputs(run_twice([&] { return run_conv_backward(backend, geometry, inputs, mode); }),
+                run_conv_backward(oracle, geometry, inputs, mode), {}, tolerances);
+}
+
 TEST_CASE("conv2d backward agrees with the reference, overwriting and accumulating") {
-  for (const GradMode mode : grad_modes) {
-    check_cases_by_dtype(cases::conv_cases(),
-                         [mode](Backend& backend, const cases::ConvCase& c, DType dtype, const ConvInputs& inputs) {
-                           return run_conv_backward(backend, c.geometry(dtype), inputs, mode);
-                         });
-  }
+  for_each_compared_backend([&](Backend& backend, Backend& oracle) {
+    for (const GradMode mode : grad_modes)
+      for (const DType dtype : activation_dtypes(backend))
+        for (const cases::ConvCase& c : cases::conv_cases()) check_backward(backend, oracle, c, dtype, mode);
+  });
+}
+
+TEST_CASE("filter gradients of what runs at every step of a training, in bf16, agree with the reference") {
+  for_each_compared_backend([&](Backend& backend, Backend& oracle) {
+    std::string why;
+    if (!backend.supports(Precision::bf16, why)) return;
+    std::vector<cases::ConvCase> layers;
+    std::vector<ConvRequest> requests;
+    for (cases::ConvCase c : cases::conv_cases()) {
+      if (c.layers == 0) continue;
+      ++c.batch;  // a size that no other test plans on this backend
+      layers.push_back(c);
+      requests.push_back({c.geometry(DType::bf16), kAllPasses, true});
+    }
+    backend.plan_convolutions(requests);
+    for (const cases::ConvCase& c : layers) check_backward(backend, oracle, c, DType::bf16, GradMode::overwrite);
+  });
 }
 
 TEST_CASE("a pass of a convolution that was not planned is refused by name, and can be planned later") {

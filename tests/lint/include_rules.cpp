@@ -36,7 +36,7 @@ const std::vector<IncludeRule>& include_rules() {
     // files                 ending   project headers                                         libraries
     {"kernels/",             "",      {"kernels/"},                                           {"fmt/"}},
     {"kernels/cpu/",         "",      {"kernels/"},                                           {"fmt/", "oneapi/dnnl/", "omp.h"}},
-    {"kernels/cuda/",        "",      {"kernels/"},                                           {"fmt/", "cxxabi.h", "link.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h", "nvtx3/"}},
+    {"kernels/cuda/",        "",      {"kernels/"},                                           {"fmt/", "cxxabi.h", "link.h", "cuda.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h", "nvtx3/"}},
     {"kernels/mpi/",         "",      {"kernels/"},                                           {"fmt/", "mpi.h"}},
     {"kernels/cuda/",        ".cu",   {"kernels/types.h", "kernels/random.h", "kernels/published_rounding.h", "kernels/batch_slice.h", "kernels/cuda/"}, {}},
     {"kernels/cuda/",        ".cuh",  {"kernels/types.h", "kernels/random.h", "kernels/batch_slice.h", "kernels/cuda/"}, {}},

@@ -35,6 +35,18 @@ AugmentRule augmentation() {
   return rule;
 }
 
+/// A step is planned for batches of one size and a remainder; here any batch is run.
+void plan_every_batch(Backend& backend, const Network& network) {
+  std::vector<ConvRequest> requests;
+  for (int batch = 1; batch <= kBatch; ++batch) {
+    const std::vector<TensorSpec> tensors = network.tensors(batch, DType::f32);
+    for (const Node& node : network.nodes())
+      if (const auto request = node.layer->convolution(network.inputs_of(node, tensors), {}))
+        requests.push_back(*request);
+  }
+  backend.plan_convolutions(requests);
+}
+
 /// A small network in bit planes, its pictures, and steps on them.
 struct Training {
   explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, bool synchronised = false)
@@ -55,6 +67,7 @@ struct Training {
       std::iota(order.begin(), order.end(), 0);
     }
     source.begin_epoch(order);
+    plan_every_batch(*backend, test.model.network());
   }
 
   std::vector<float> gradients() {

@@ -62,6 +62,11 @@ void for_each_backend(Check&& check) {
   }
 }
 
+/// A GPU, and not the emulation of one.
+inline bool is_hardware(const Backend& backend) {
+  return backend.name() == "cuda" && backend.describe().find("CUDA on host") == std::string::npos;
+}
+
 /// f32, and bf16 where the backend has it.
 inline std::vector<DType> activation_dtypes(const Backend& backend) {
   std::vector<DType> dtypes;

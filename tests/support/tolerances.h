@@ -18,6 +18,15 @@ constexpr double relative_tolerance(DType dtype) {
   return 0;
 }
 
+/// Of a filter gradient of bf16 tensors by tensor cores, a sum over `pixels`: float32 otherwise. They cut off where
+/// they add, and so lose up to a unit of the last of 24 bits at each of the steps that a sum takes, eight products or
+/// more at a time; all to the same side, so that the losses do not cancel. A CPU and the emulation of CUDA round, and
+/// are held to what float32 gives.
+constexpr double tensor_core_tolerance(std::int64_t pixels) {
+  const double lost = static_cast<double>(pixels) / 8 / (1 << 24);
+  return lost > relative_tolerance(DType::f32) ? lost : relative_tolerance(DType::f32);
+}
+
 /// How far from a rounding boundary, in levels, two right answers can still land on different levels: float32 error of
 /// the value (about 1e-6 of a range of at most 255 levels), and as much of the scale.
 constexpr double boundary_margin_levels = 1e-3;
