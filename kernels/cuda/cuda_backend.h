@@ -96,8 +96,8 @@ class CudaBackend final : public Backend {
   Stream copies_;  // of download_after, beside the work
   Stream aside_;   // of download_aside, beside both
   std::unique_ptr<DenseMath> math_;
-  DeviceMemory counters_;  // of grid_memory()
-  DeviceMemory sums_;      // likewise
+  DeviceMemory counters_;           // of grid_memory()
+  DeviceMemory sums_;               // likewise
   std::vector<std::string> notes_;  // of its own
 };
 
