@@ -158,7 +158,7 @@ class Session {
       const Call call = row.setup(arguments);
       if (options_.cache != "cold") result.warm = stopwatch.warm(call);
       if (options_.cache != "warm") result.cold = stopwatch.cold(call);
-    } catch (const Error& error) {  // the others still run
+    } catch (const std::exception& error) {  // the others still run
       result.failure = error.what();
     }
     return result;
@@ -171,7 +171,7 @@ class Session {
         alike.push_back(steps[first]);
       try {
         measure_steps(alike, options_);
-      } catch (const Error& error) {
+      } catch (const std::exception& error) {
         for (StepRow& step : alike) step.result.failure = error.what();
       }
       for (StepRow& step : alike) add(step.result);
@@ -208,6 +208,8 @@ Report start_report(const Devices& devices, const Options& options) {
   report.backend = devices.first().describe();
   report.place = place_of(devices.first(), options);
   report.batch = options.batch;
+  report.act_bits = options.act_bits;
+  report.burst = options.burst;
   return report;
 }
 
@@ -240,6 +242,8 @@ int run(const Options& options) {
     before = read_report(options.against);
     check_comparable(options.against, *before, report);
   }
+  if (std::filesystem::is_directory(options.json))
+    fail(ErrorKind::usage, "--json {}: is a folder; name a file in it", options.json.string());
   if (!options.json.empty()) AtomicFile(options.json, ErrorKind::usage);  // throws now, not after all the measuring
   const std::map<std::string, double> peers = measure_peers(work, is_gpu(devices.first()), options);
   if (options.seconds > 0) report.peaks = measure_peaks(devices.types, options.seconds);

@@ -45,25 +45,26 @@ std::vector<ordered_json> objects(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-Peers::Peers(const std::string& python, bool gpu, const Options& options)
-    : python_(python.empty() ? "python3" : python), gpu_(gpu), options_(options) {
+ScriptFolder::ScriptFolder() {
   std::string name = (fs::temp_directory_path() / "bsq-bench-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) fail(ErrorKind::usage, "{}: no folder can be made there", name);
-  folder_ = name;
+  path_ = name;
+}
+
+ScriptFolder::~ScriptFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+Peers::Peers(const std::string& python, bool gpu, const Options& options)
+    : python_(python.empty() ? "python3" : python), gpu_(gpu), options_(options) {
   write(folder_ / "pytorch_bsq.py", kPytorchBsq);
   write(folder_ / "pytorch_gpu.py", kPytorchGpu);
   write(folder_ / "pytorch_ops.py", kPytorchOps);
   const std::vector<std::string> lines = run("-c 'import torch; print(\"torch\", torch.__version__)' 2>/dev/null");
-  if (lines.empty() || !lines.back().starts_with("torch ")) {
-    fs::remove_all(folder_);
+  if (lines.empty() || !lines.back().starts_with("torch "))
     fail(ErrorKind::usage, "--peers: {} imports no torch; name one that does with --python PROGRAM", python_);
-  }
   version_ = lines.back();
-}
-
-Peers::~Peers() {
-  std::error_code ignored;
-  fs::remove_all(folder_, ignored);
 }
 
 std::vector<std::string> Peers::run(const std::string& arguments) const {

@@ -11,14 +11,23 @@
 
 namespace bsq::bench {
 
+/// A folder of its own with PyTorch's scripts, gone with its owner.
+class ScriptFolder {
+ public:
+  ScriptFolder();
+  ~ScriptFolder();
+  ScriptFolder(const ScriptFolder&) = delete;
+  ScriptFolder& operator=(const ScriptFolder&) = delete;
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 class Peers {
  public:
   /// Empty `python`: the first python3 on the PATH. Throws Error(usage) where it cannot run, or imports no torch.
   Peers(const std::string& python, bool gpu, const Options& options);
-  ~Peers();
-  Peers(const Peers&) = delete;
-  Peers& operator=(const Peers&) = delete;
-
   const std::string& torch_version() const { return version_; }
   /// Median seconds by the rows' names; those that PyTorch does not have, or cannot run here, are missing.
   std::map<std::string, double> operators(const std::vector<Row>& rows) const;
@@ -30,7 +39,7 @@ class Peers {
   std::string python_;
   bool gpu_;
   Options options_;
-  std::filesystem::path folder_;  // of the scripts
+  ScriptFolder folder_;
   std::string version_;
 };
 

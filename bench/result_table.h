@@ -24,7 +24,7 @@ struct TableOptions {
 };
 
 /// Results of one operation. Columns that nobody has are left out; where the rest is wider than the terminal, so are
-/// GB/s, FLOP/s, and then what is known of calls with cold caches.
+/// B/s, FLOP/s, and then what is known of calls with cold caches.
 std::string table_of(const Report& report, const std::vector<Result>& results, const TableOptions& options);
 
 /// How many rows have changed, and how: the last line of --against.

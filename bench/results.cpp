@@ -79,12 +79,13 @@ std::optional<double> times_float_step(const Report& report, const Result& resul
 }
 
 std::string to_json(const Report& report) {
-  ordered_json json = {{"schema", kSchema},         {"bsq", report.version}, {"date", report.date},
-                       {"backend", report.backend}, {"place", report.place}, {"batch", report.batch}};
+  ordered_json json = {{"schema", kSchema},           {"bsq", report.version}, {"date", report.date},
+                       {"backend", report.backend},   {"place", report.place}, {"batch", report.batch},
+                       {"act_bits", report.act_bits}, {"burst", report.burst}};
   if (!report.peaks.bandwidths.empty()) json["peaks"] = peaks_json(report.peaks);
   json["rows"] = ordered_json::array();
   for (const Result& result : report.results) json["rows"].push_back(result_json(report, result));
-  return json.dump(1) + "\n";
+  return json.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 Report read_report(const std::filesystem::path& path) try {
@@ -97,6 +98,8 @@ Report read_report(const std::filesystem::path& path) try {
   json.at("date").get_to(report.date);
   json.at("place").get_to(report.place);
   json.at("batch").get_to(report.batch);
+  json.at("act_bits").get_to(report.act_bits);
+  json.at("burst").get_to(report.burst);
   for (const ordered_json& row : json.at("rows")) report.results.push_back(result_from(row));
   return report;
 } catch (const nlohmann::json::exception&) {
@@ -109,6 +112,9 @@ void check_comparable(const std::filesystem::path& path, const Report& before, c
          path.string(), before.place, now.place);
   if (before.batch != now.batch)
     fail(ErrorKind::usage, "{}: was measured with --batch {}; measure with that, or anew", path.string(), before.batch);
+  if (before.act_bits != now.act_bits || before.burst != now.burst)
+    fail(ErrorKind::usage, "{}: was measured with --act-bits {} --burst {}; measure with these, or anew", path.string(),
+         before.act_bits, before.burst);
 }
 
 }  // namespace bsq::bench

@@ -30,6 +30,8 @@ struct Report {
   std::string backend;  // its own description
   std::string place;    // device and threads: what must be equal for times to be compared
   int batch = 0;
+  int act_bits = 0;  // of steps
+  int burst = 0;     // likewise
   Peaks peaks;
   std::vector<Result> results;
 };

@@ -65,8 +65,7 @@ void add_operators(RowList& list, const std::string& shapes);
 /// for the weights of ResNet-20 and for one large filter.
 void add_plane_sweep(RowList& list);
 
-// ---- parts of the suite `ops`
-// -----------------------------------------------------------------------------------------
+// ---- parts of the suite `ops` --------------------------------------------------------------------------------------
 void add_convolutions(RowList& list, bool large);
 void add_norm_act(RowList& list, bool large);
 void add_head(RowList& list, bool large);

@@ -99,7 +99,8 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
     const std::string& name = config_.stages[static_cast<std::size_t>(progress.stage)];
     Stage stage(context_, name, progress.stage, model ? &*model : nullptr);
     if (teller_.tell(parts_.backend, output.console))
-      directory.add_to_environment("engines", to_json(parts_.backend.engines()));
+      directory.add_to_environment(
+          "engines", {{"device", parts_.backend.describe()}, {"convolutions", to_json(parts_.backend.engines())}});
     if (progress.epoch == 0 && progress.step == 0) start_stage(stage, output);
     if (stage.run(progress, momentum, output) == StageOutcome::stopped) return StageOutcome::stopped;
     model = finish_stage(stage, progress, output);

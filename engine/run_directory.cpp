@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <mutex>
 #include <utility>
 
 namespace bsq {
@@ -160,6 +161,8 @@ void RunDirectory::write_status(const RunStatus& status) const {
   record["stage"] = status.stage;
   record["epoch"] = status.epoch;
   record["exit_code"] = status.exit_code;
+  static std::mutex one_writer;  // what watches the other ranks writes on a thread of its own
+  const std::lock_guard lock(one_writer);
   write_file_atomically(path_ / kStatusFile, record.dump() + "\n");
 }
 

@@ -229,7 +229,11 @@ void Stage::collect_metrics(std::int64_t end, const Milestone* milestone, Progre
 }
 
 void Stage::report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step, double loss) {
-  writer_.wait();  // for what may become the last good checkpoint
+  try {
+    writer_.wait();               // for what may become the last good checkpoint
+  } catch (const Error& error) {  // said beside the divergence, not in its place
+    output.console.warning(error.what());
+  }
   std::string worst = "none";
   double largest = 0;
   const auto& parameters = model_.network().parameters();

@@ -156,8 +156,8 @@ void Stage::wait_for_files() {
 void Stage::write_files(Progress& progress, StageOutput& output, bool with_checkpoint) {
   const std::optional<nlohmann::json> best = std::exchange(new_best_, std::nullopt);
   if (!output.directory.writes() || (!best && !with_checkpoint)) return;
-  const Range range(context_.backend, "snapshot");
   writer_.wait();  // for the snapshot before
+  const Range range(context_.backend, "snapshot");
   snapshot_->take(model_, with_checkpoint ? StateScope::model_and_momentum : StateScope::model);
   progress.logs = output.log.position();
   writer_.start(

@@ -4,7 +4,8 @@
 // - Work is enqueued on one stream in program order; nothing but download() and synchronize() waits for it.
 // - No operation allocates. Those that need scratch memory say how much (`*_scratch_bytes`, a pure function of the
 //   geometry) and get it as their last argument; scratch holds nothing between calls.
-// - Every pointer is device memory, 64-byte aligned, dense, and overlaps no other argument unless said otherwise.
+// - Every pointer is device memory, 64-byte aligned (weights rounded to bf16: 32), dense, and overlaps no other argument
+//   unless said otherwise.
 // - Outputs are overwritten unless a GradMode says otherwise. Inputs are never written.
 // - Same arguments, same bits: reductions have a fixed order. `round` is half-to-even.
 // - What changes from step to step is read from `StepInputs` in device memory, so that a captured step can be replayed.
@@ -84,8 +85,8 @@ class Backend {
   virtual void copy(void* to, const void* from, std::size_t size_bytes) = 0;
   virtual void fill_zero(void* device, std::size_t size_bytes) = 0;
   virtual void synchronize() = 0;
-  /// Records what `enqueue` enqueues, for replay(); whether it also runs now is not said. Host values it reads must not
-  /// change until the last replay; device memory may.
+  /// Records what `enqueue` enqueues, for replay(), and runs nothing of it now. Host values it reads must not change
+  /// until the last replay; device memory may.
   virtual std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) = 0;
   /// How long the device is busy with what `enqueue` enqueues, once it has begun; by its own clock where it has one.
   /// What was enqueued before is not in it and need not be waited for. Returns when all is done. Not within capture().

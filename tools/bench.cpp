@@ -78,6 +78,8 @@ bool parse(const Arguments& arguments, bench::Options& options) {
     fail(ErrorKind::usage, "bsq bench: what is '{}'? usage: bsq bench [ops|planes|step] [FILTER]", words[0]);
   if (!(options.seconds >= 0 && options.seconds <= 3600))
     fail(ErrorKind::usage, "bsq bench: --seconds {}: use a number from 0 to 3600", options.seconds);
+  if (options.depth % 6 != 2)
+    fail(ErrorKind::usage, "bsq bench: --depth {}: a ResNet has 6 n + 2 layers: 8, 14, 20, 26, 32 ...", options.depth);
   if (!options.python.empty() && !options.peers)
     fail(ErrorKind::usage, "bsq bench: --python is for --peers, which is missing");
   if (!words.empty()) options.suite = words[0];

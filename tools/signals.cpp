@@ -4,11 +4,14 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
+
 namespace bsq {
 namespace {
 
-volatile sig_atomic_t stop_signal = 0;
-volatile sig_atomic_t checkpoint_asked = 0;
+std::atomic<int> stop_signal = 0;  // a handler may run on any thread
+std::atomic<int> checkpoint_asked = 0;
+static_assert(std::atomic<int>::is_always_lock_free);
 
 constexpr int kSignalExit = 128;  // a shell's convention for a process that a signal ended
 
