@@ -94,7 +94,7 @@ __device__ bool finish_norms(const PlaneTensor& tensor, const Chunk& chunk, int 
   if (threadIdx.x == 0)
     for (int other = 0; other < tensor.bits; ++other) penalty += terms[other];
   return combine_blocks(penalty, static_cast<unsigned>(chunk.tensor), static_cast<unsigned>(num_tensors),
-                        static_cast<double*>(memory.sums), memory.counters + GridMemory::kCounters - 1, Sum());
+                        static_cast<double*>(memory.sums), memory.last_counter(), Sum());
 }
 
 __device__ float unit_of(const PlaneTensor& tensor, float scale) {
@@ -201,7 +201,8 @@ __device__ void finish_step(const PlanesStepArgs& args, const PlaneTensor& tenso
 }
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
-__global__ void step_planes(PlanesStepArgs args, int num_tensors, ChunkSums sums, GridMemory memory) {
+__global__ void __launch_bounds__(kChunkThreads, 2)
+    step_planes(PlanesStepArgs args, int num_tensors, ChunkSums sums, GridMemory memory) {
   BSQ_SHARED(float, shared, [kChunkWarps]);
   const Chunk chunk(args.tensors.device, num_tensors);
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];

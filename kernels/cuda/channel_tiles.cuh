@@ -12,8 +12,7 @@ constexpr int kTileThreads = 256;
 constexpr int kTileWarps = kTileThreads / kWarp;
 constexpr int kTileColumns = 32;             // vectors of a row that lie together: 512 bytes, four full transactions
 constexpr int kBlocksPerMultiprocessor = 2;  // that kernels leave registers for, at least
-constexpr int kMaxBlocks = 132 * kBlocksPerMultiprocessor;  // all at once on an H100; few enough to add up quickly
-constexpr int kRowsPerLane = 4;                             // fewer are not worth a block
+constexpr int kRowsPerLane = 4;              // fewer are not worth a block
 
 struct ChannelTiles {
   std::int64_t rows = 0;
@@ -26,8 +25,9 @@ struct ChannelTiles {
   int row_blocks = 0;
 
   ChannelTiles() = default;
-  /// `vector_width`: elements of 16 bytes; rows that are not made of whole vectors are read element by element.
-  ChannelTiles(std::int64_t row_count, int channel_count, int vector_width)
+  /// `vector_width`: elements of 16 bytes; rows that are not made of whole vectors are read element by element. No more
+  /// blocks than run at once: so few are added up quickly.
+  ChannelTiles(std::int64_t row_count, int channel_count, int vector_width, int multiprocessors)
       : rows(row_count), channels(channel_count), width(channel_count % vector_width == 0 ? vector_width : 1) {
     vectors = channels / width;
     columns = vectors < kTileColumns ? vectors : kTileColumns;
@@ -35,7 +35,8 @@ struct ChannelTiles {
     column_tiles = (vectors + columns - 1) / columns;
     const std::int64_t rows_per_block = std::int64_t{lanes} * kRowsPerLane;
     const std::int64_t blocks = (rows + rows_per_block - 1) / rows_per_block;
-    const std::int64_t most = column_tiles < kMaxBlocks ? kMaxBlocks / column_tiles : 1;
+    const int at_once = kBlocksPerMultiprocessor * multiprocessors;
+    const std::int64_t most = column_tiles < at_once ? at_once / column_tiles : 1;
     row_blocks = static_cast<int>(blocks < most ? blocks : most);
   }
   dim3 grid() const { return dim3(static_cast<unsigned>(row_blocks), static_cast<unsigned>(column_tiles)); }
@@ -43,9 +44,9 @@ struct ChannelTiles {
 
 /// Calls body<T, Width>(tiles) for the type of a tensor [rows, channels] and the widest access that its rows allow.
 template <typename Body>
-void with_tiles(DType dtype, std::int64_t rows, int channels, Body body) {
+void with_tiles(DType dtype, std::int64_t rows, int channels, int multiprocessors, Body body) {
   with_element(dtype, [&]<typename T>() {
-    const ChannelTiles tiles(rows, channels, kVectorWidth<T>);
+    const ChannelTiles tiles(rows, channels, kVectorWidth<T>, multiprocessors);
     tiles.width == 1 ? body.template operator()<T, 1>(tiles) : body.template operator()<T, kVectorWidth<T>>(tiles);
   });
 }

@@ -71,19 +71,26 @@ std::map<ConvGeometry, ConvolutionPlanner::DirectGradient> ConvolutionPlanner::c
   for (auto& job : compiled) jobs.push_back(&job);
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
+    std::optional<CudnnTarget> target;  // of this thread
     for (std::size_t i = next++; i < jobs.size(); i = next++) {
       auto& [geometry, result] = *jobs[i];
       try {
-        result = compile_gradient(make_target_(), geometry);
+        if (!target) target.emplace(make_target_());
+        result = compile_gradient(*target, geometry);
       } catch (const std::exception& error) {
         result.obstacle = error.what();
       }
     }
   };
-  std::vector<std::thread> threads;
   const auto cores = std::max<std::size_t>(1, std::thread::hardware_concurrency());
-  for (std::size_t i = 0; i < std::min({jobs.size(), kMostThreads, cores}); ++i) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
+  {
+    std::vector<std::jthread> helpers;  // joined at the end
+    try {
+      while (helpers.size() + 1 < std::min({jobs.size(), kMostThreads, cores})) helpers.emplace_back(work);
+    } catch (const std::system_error&) {  // a limit on threads: the others do it
+    }
+    work();
+  }
   return compiled;
 }
 

@@ -35,7 +35,7 @@ class CapturedGraph final : public CapturedWork {
 /// Waits for the copy, which waits for the milestone.
 void download_on(const Stream& stream, const Milestone& milestone, void* host, const void* device,
                  std::size_t size_bytes) {
-  dynamic_cast<const Event&>(milestone).hold_back(stream.get());
+  dynamic_cast<const Event&>(milestone).wait();  // here: a copy to pageable memory would wait within the driver
   BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, stream.get()));
   BSQ_CUDA_CHECK(cudaStreamSynchronize(stream.get()));
 }
@@ -69,7 +69,7 @@ CudaBackend::CudaBackend(int device, const MathFactory& make_math)
 }
 
 GridMemory CudaBackend::grid_memory() const {
-  return {static_cast<unsigned*>(counters_.data()), sums_.data()};
+  return {static_cast<unsigned*>(counters_.data()), sums_.data(), properties_.multiProcessorCount};
 }
 
 void CudaBackend::check_count(std::size_t tensors) const {
@@ -213,7 +213,7 @@ void CudaBackend::conv2d_backward_weight(const ConvGeometry& geometry, const voi
 // ---- batch norm, shortcut, activation, quantizer --------------------------------------------------------------------
 
 std::size_t CudaBackend::norm_act_scratch_bytes(const NormActGeometry& geometry) {
-  return cuda::norm_act_scratch_bytes(geometry);
+  return cuda::norm_act_scratch_bytes(geometry, grid_memory());
 }
 
 void CudaBackend::norm_act_forward(const NormActForwardArgs& args) {
@@ -285,6 +285,8 @@ void CudaBackend::softmax_cross_entropy(int batch, int classes, const float* log
 
 std::size_t CudaBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
   check_count(tensors.host.size());
+  for (const PlaneTensor& tensor : tensors.host)  // or nobody would arrive for it, and all would wait
+    require(tensor.numel > 0, "a tensor of bit planes without weights");
   return cuda::planes_scratch_bytes(tensors.host);
 }
 

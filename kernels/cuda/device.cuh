@@ -108,9 +108,6 @@ struct Sum {
     return a + b;
   }
 };
-struct Smallest {
-  __device__ float operator()(float a, float b) const { return b < a ? b : a; }
-};
 /// A NaN wins, whichever side it is on.
 struct Largest {
   __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }

@@ -133,7 +133,7 @@ void direct_conv2d_backward_data(const ConvGeometry& geometry, const void* d_out
 void direct_conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
                                    float* d_weight, cudaStream_t stream) {
   ChannelTiles tiles(std::int64_t{geometry.batch} * geometry.out_height() * geometry.out_width(), geometry.in_channels,
-                     /*vector_width=*/1);
+                     /*vector_width=*/1, /*multiprocessors=*/1);
   tiles.row_blocks = geometry.out_channels * geometry.kernel * geometry.kernel;
   with_element(geometry.dtype, [&]<typename T>() {
     launch(correlate<T>, tiles.grid(), dim3(kTileThreads), 0, stream, geometry, tiles, static_cast<const T*>(input),

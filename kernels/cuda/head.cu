@@ -47,7 +47,7 @@ __global__ void pool_backward(ChannelTiles tiles, const float* d_output, TensorU
 /// blocks of rows.
 template <typename Body>
 void with_sample_tiles(const PoolGeometry& geometry, Body body) {
-  with_tiles(geometry.dtype, geometry.pixels, geometry.channels, [&]<typename T, int Width>(ChannelTiles tiles) {
+  with_tiles(geometry.dtype, geometry.pixels, geometry.channels, 1, [&]<typename T, int Width>(ChannelTiles tiles) {
     tiles.row_blocks = geometry.batch;
     body.template operator()<T, Width>(tiles);
   });
@@ -57,6 +57,7 @@ void with_sample_tiles(const PoolGeometry& geometry, Body body) {
 
 constexpr int kHeadThreads = 256;
 constexpr int kHeadWarps = kHeadThreads / kWarp;
+constexpr int kOutputsAtOnce = 5;     // sums that a warp has under way: two rounds for ten classes
 constexpr int kGradientColumns = 64;  // input features that a block of the weight's gradient takes at a time
 constexpr int kGradientGroups = kHeadThreads / kGradientColumns;
 
@@ -65,19 +66,37 @@ unsigned row_blocks_of(int batch) {
 }
 
 // grid ceil(batch / kHeadWarps), block kHeadThreads, one warp per row
-__global__ void classify(LinearGeometry geometry, const float* input, const float* weight, const float* bias,
-                         float* output) {
+__global__ void classify(LinearGeometry geometry, const float* __restrict__ input, const float* __restrict__ weight,
+                         const float* __restrict__ bias, float* __restrict__ output) {
   const auto [batch, in_features, out_features] = geometry;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int row = static_cast<int>(blockIdx.x) * kHeadWarps + static_cast<int>(threadIdx.x) / kWarp;
   if (row >= batch) return;  // the whole warp
   const float* own = input + std::int64_t{row} * in_features;
-  for (int o = 0; o < out_features; ++o) {
-    float sum = 0;
-    for (int i = lane; i < in_features; i += kWarp) sum = fmaf(own[i], weight[o * in_features + i], sum);
-    sum = reduce_warp(sum, Sum());
-    if (lane == 0) output[std::int64_t{row} * out_features + o] = sum + bias[o];
+  for (int first = 0; first < out_features; first += kOutputsAtOnce) {
+    float sums[kOutputsAtOnce] = {};
+    for (int i = lane; i < in_features; i += kWarp) {
+      const float feature = own[i];
+#pragma unroll
+      for (int o = 0; o < kOutputsAtOnce; ++o)
+        if (first + o < out_features) sums[o] = fmaf(feature, weight[(first + o) * in_features + i], sums[o]);
+    }
+#pragma unroll
+    for (int o = 0; o < kOutputsAtOnce; ++o) {
+      sums[o] = reduce_warp(sums[o], Sum());
+      if (lane == o && first + o < out_features)
+        output[std::int64_t{row} * out_features + first + o] = sums[o] + bias[first + o];
+    }
   }
+}
+
+/// d_bias of one output feature. `shared`: kHeadWarps.
+__device__ void sum_column(int batch, int out_features, int o, const float* d_output, float* d_bias, float* shared) {
+  float sum = 0;
+  for (int n = static_cast<int>(threadIdx.x); n < batch; n += kHeadThreads)
+    sum += d_output[std::int64_t{n} * out_features + o];
+  sum = reduce_block(sum, shared, Sum());
+  if (threadIdx.x == 0) d_bias[o] = sum;
 }
 
 /// Of one output feature: its row of d_weight, and d_bias.
@@ -103,11 +122,7 @@ __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o
     }
     __syncthreads();
   }
-  float sum = 0;
-  for (int n = static_cast<int>(threadIdx.x); n < batch; n += kHeadThreads)
-    sum += d_output[std::int64_t{n} * out_features + o];
-  sum = reduce_block(sum, &shared[0][0], Sum());
-  if (threadIdx.x == 0) d_bias[o] = sum;
+  sum_column(batch, out_features, o, d_output, d_bias, &shared[0][0]);
 }
 
 // grid out_features + ceil(batch / kHeadWarps), block kHeadThreads: the first blocks have an output feature each, the
@@ -138,11 +153,7 @@ __global__ void fill_rows(int batch, int out_features, const float* bias, float*
 // grid one block per output feature, block kHeadThreads, threads share the batch
 __global__ void sum_columns(int batch, int out_features, const float* d_output, float* d_bias) {
   BSQ_SHARED(float, shared, [kHeadWarps]);
-  float sum = 0;
-  for (std::int64_t row = threadIdx.x; row < batch; row += kHeadThreads)
-    sum += d_output[row * out_features + blockIdx.x];
-  sum = reduce_block(sum, shared, Sum());
-  if (threadIdx.x == 0) d_bias[blockIdx.x] = sum;
+  sum_column(batch, out_features, static_cast<int>(blockIdx.x), d_output, d_bias, shared);
 }
 
 // ---- loss -----------------------------------------------------------------------------------------------------------
@@ -252,7 +263,9 @@ void average_pool_backward(const PoolGeometry& geometry, const float* d_output, 
 
 bool is_small(const LinearGeometry& geometry) {
   constexpr std::int64_t most_weights = 16384;  // 64 KiB: every warp reads them all, from the first cache
-  return std::int64_t{geometry.in_features} * geometry.out_features <= most_weights;
+  constexpr int most_outputs = 128;             // that a warp goes through one after the other
+  return geometry.out_features <= most_outputs &&
+         std::int64_t{geometry.in_features} * geometry.out_features <= most_weights;
 }
 
 void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,

@@ -20,6 +20,10 @@ struct GridMemory {
 
   unsigned* counters = nullptr;  // [kCounters], 0 between kernels: how many blocks have arrived
   void* sums = nullptr;          // kSumBytes that hold nothing between kernels
+  int multiprocessors = 1;
+
+  /// For all blocks of a grid; the counters before it are for parts of one.
+  constexpr unsigned* last_counter() const { return counters + kCounters - 1; }
 };
 
 // ---- input (step_inputs.cu, augment.cu) -----------------------------------------------------------------------------
@@ -43,7 +47,7 @@ void direct_conv2d_backward_weight(const ConvGeometry& geometry, const void* inp
 
 // ---- batch norm + shortcut + activation + quantizer (norm_act_forward.cu, norm_act_backward.cu) ---------------------
 /// Of forward and backward.
-std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry);
+std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry, const GridMemory& memory);
 void norm_act_forward(const NormActForwardArgs& args, const GridMemory& memory, cudaStream_t stream);
 void norm_act_backward(const NormActBackwardArgs& args, const GridMemory& memory, cudaStream_t stream);
 

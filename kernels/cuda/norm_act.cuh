@@ -74,8 +74,8 @@ struct PartialTable {
 };
 
 /// Combines `Fields` neighbouring fields of the tile's channels over all row blocks; thread t gets those of the tile's
-/// channel t, all others what they came with. All fields are read at once, since it is the latency of these reads that
-/// takes the time. `shared`: Fields * kTileThreads, free afterwards.
+/// channel t, what all others get means nothing. All fields are read at once, since it is the latency of these reads
+/// that takes the time. `shared`: Fields * kTileThreads, free afterwards.
 template <int Fields, typename T, typename Combine>
 __device__ void combine_row_blocks(const ChannelTiles& tiles, const PartialTable& partials, int first_field,
                                    T (&values)[Fields], T* shared, Combine combine) {

@@ -93,8 +93,8 @@ __device__ void finish_tile(const ChannelTiles& tiles, const NormActBackwardArgs
   double clipped[1] = {};
   combine_row_blocks(tiles, partials, kClipped, clipped, shared, Sum());
   double d_clip = reduce_block(channel < tiles.channels ? clipped[0] : 0.0, shared, Sum());
-  unsigned* const counter = memory.counters + GridMemory::kCounters - 1;  // the others are the column tiles'
-  const bool is_last = combine_blocks(d_clip, blockIdx.y, gridDim.y, static_cast<double*>(memory.sums), counter, Sum());
+  const bool is_last =
+      combine_blocks(d_clip, blockIdx.y, gridDim.y, static_cast<double*>(memory.sums), memory.last_counter(), Sum());
   if (is_last && threadIdx.x == 0) *args.gradients.d_clip = static_cast<float>(d_clip);
 }
 
@@ -201,7 +201,7 @@ void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, const GridM
 }  // namespace
 
 void norm_act_backward(const NormActBackwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
-  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels,
+  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels, memory.multiprocessors,
              [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, memory, stream); });
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kRowsInFlight = 4;  // of one or two vectors
 
-enum Field { kSum, kSquares, kLow, kHigh, kFields };
+enum Field { kSum, kSquares, kNegatedLow, kHigh, kFields };  // so that both extremes are maxima
 
 struct Statistics {
   double mean = 0;
@@ -70,22 +70,19 @@ struct Sums {
   float pilot[Width] = {};
   float sum[Width] = {};
   float squares[Width] = {};
-  float low[Width];
+  float negated_low[Width];
   float high[Width];
 
   __device__ Sums() {
-    for (int i = 0; i < Width; ++i) {
-      low[i] = INFINITY;
-      high[i] = -INFINITY;
-    }
+    for (int i = 0; i < Width; ++i) negated_low[i] = high[i] = -INFINITY;
   }
   __device__ void add(const float (&value)[Width]) {
     for (int i = 0; i < Width; ++i) {
       const float centred = value[i] - pilot[i];
       sum[i] += centred;
       squares[i] = fmaf(centred, centred, squares[i]);
-      low[i] = Smallest()(low[i], value[i]);
-      high[i] = value[i] > high[i] ? value[i] : high[i];
+      negated_low[i] = Largest()(negated_low[i], -value[i]);
+      high[i] = Largest()(high[i], value[i]);
     }
   }
 };
@@ -113,8 +110,8 @@ __device__ float largest_of(const NormActForwardArgs& args, int channel, float l
 __device__ void save_largest(float largest, unsigned index, unsigned count, float* act_scale, float* shared,
                              const GridMemory& memory) {
   largest = reduce_block(largest, shared, Largest());
-  unsigned* const counter = memory.counters + GridMemory::kCounters - 1;  // the others are the column tiles'
-  const bool is_last = combine_blocks(largest, index, count, static_cast<float*>(memory.sums), counter, Largest());
+  const bool is_last =
+      combine_blocks(largest, index, count, static_cast<float*>(memory.sums), memory.last_counter(), Largest());
   if (is_last && threadIdx.x == 0) *act_scale = largest;
 }
 
@@ -139,25 +136,27 @@ __device__ void finish_tile(const ChannelTiles& tiles, const NormActForwardArgs&
     }
   }
   if (!pass.with_extremes) return;
-  float low[1] = {INFINITY};
-  float high[1] = {-INFINITY};
-  combine_row_blocks(tiles, pass.partials, kLow, low, shared_extremes, Smallest());
-  combine_row_blocks(tiles, pass.partials, kHigh, high, shared_extremes, Largest());
+  float extremes[2] = {-INFINITY, -INFINITY};  // kNegatedLow, kHigh
+  combine_row_blocks(tiles, pass.partials, kNegatedLow, extremes, shared_extremes, Largest());
+  const float low = -extremes[0];
+  const float high = extremes[1];
   if (pass.extremes.low != nullptr) {
     if (!leads) return;
-    pass.extremes.low[channel] = low[0];
-    pass.extremes.high[channel] = high[0];
+    pass.extremes.low[channel] = low;
+    pass.extremes.high[channel] = high;
     return;
   }
-  const float largest = leads ? largest_of(args, channel, low[0], high[0]) : 0.0F;
+  const float largest = leads ? largest_of(args, channel, low, high) : 0.0F;
   save_largest(largest, blockIdx.y, gridDim.y, args.saved.act_scale, shared_extremes, pass.memory);
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void sum_moments(ChannelTiles tiles, NormActForwardArgs args, FirstPass pass) {
+__global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
+    sum_moments(ChannelTiles tiles, NormActForwardArgs args, FirstPass pass) {
   BSQ_SHARED(float, shared, [kTileThreads * Width]);
   BSQ_SHARED(double, shared_sums, [2 * kTileThreads]);
+  BSQ_SHARED(float, shared_extremes, [2 * kTileThreads]);
   const TilePlace place(tiles);
   const auto* x = static_cast<const T*>(args.x);
   Sums<Width> sums;
@@ -178,11 +177,11 @@ __global__ void sum_moments(ChannelTiles tiles, NormActForwardArgs args, FirstPa
     keep(kSquares, reduce_lanes<Width>(tiles, place, sums.squares, shared, Sum()));
   }
   if (pass.with_extremes) {
-    keep(kLow, reduce_lanes<Width>(tiles, place, sums.low, shared, Smallest()));
+    keep(kNegatedLow, reduce_lanes<Width>(tiles, place, sums.negated_low, shared, Largest()));
     keep(kHigh, reduce_lanes<Width>(tiles, place, sums.high, shared, Largest()));
   }
   if (arrives_last(pass.memory.counters + blockIdx.y, gridDim.x))
-    finish_tile<T>(tiles, args, pass, shared_sums, shared);
+    finish_tile<T>(tiles, args, pass, shared_sums, shared_extremes);
 }
 
 // grid enough for all, block kTileThreads, one thread per channel
@@ -220,7 +219,8 @@ struct RawPair {
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void find_largest(ChannelTiles tiles, NormActForwardArgs args, GridMemory memory) {
+__global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
+    find_largest(ChannelTiles tiles, NormActForwardArgs args, GridMemory memory) {
   BSQ_SHARED(float, shared, [kTileWarps]);
   const TilePlace place(tiles);
   float largest = 0;
@@ -283,7 +283,8 @@ __device__ void save_given(const NormActForwardArgs& args, const TilePlace& plac
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width>
-__global__ void write_activations(ChannelTiles tiles, NormActForwardArgs args) {
+__global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
+    write_activations(ChannelTiles tiles, NormActForwardArgs args) {
   const TilePlace place(tiles);
   if (!place.active) return;
   const Normalization<Width> normalization(args, place.channel);
@@ -334,17 +335,17 @@ void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMe
 
 }  // namespace
 
-std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) {
+std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry, const GridMemory& memory) {
   constexpr int fields_of_slices = 4;  // moments and extremes; backward has fewer fields of either kind
   const int row_blocks = with_element(geometry.dtype, [&]<typename T>() {
-    return ChannelTiles(geometry.rows, geometry.channels, kVectorWidth<T>).row_blocks;
+    return ChannelTiles(geometry.rows, geometry.channels, kVectorWidth<T>, memory.multiprocessors).row_blocks;
   });
   return static_cast<std::size_t>(row_blocks * kFields + fields_of_slices) *
          static_cast<std::size_t>(geometry.channels) * sizeof(float);
 }
 
 void norm_act_forward(const NormActForwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
-  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels,
+  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels, memory.multiprocessors,
              [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, memory, stream); });
 }
 

@@ -27,7 +27,8 @@ void* open_nvrtc() {
   if (void* found = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return found;
   // Beside cuDNN, as the toolkit has it, or where cuDNN's own package expects it.
   const fs::path cudnn = file_of(reinterpret_cast<void*>(&cudnnGetVersion)).parent_path();
-  for (const fs::path& folder : {cudnn, cudnn / "../../cu13/lib", cudnn / "../../cuda_nvrtc/lib"})
+  for (const fs::path& folder :
+       {cudnn, cudnn / fmt::format("../../cu{}/lib", CUDART_VERSION / 1000), cudnn / "../../cuda_nvrtc/lib"})
     if (void* found = dlopen((folder / name).c_str(), RTLD_NOW | RTLD_LOCAL)) return found;
   return nullptr;
 }

@@ -33,9 +33,10 @@ class Event final : public Milestone {
   void record(cudaStream_t stream) { BSQ_CUDA_CHECK(cudaEventRecord(event_, stream)); }
   /// What is enqueued on `stream` from here on waits for this event, as it was last recorded.
   void hold_back(cudaStream_t stream) const { BSQ_CUDA_CHECK(cudaStreamWaitEvent(stream, event_, 0)); }
+  void wait() const { BSQ_CUDA_CHECK(cudaEventSynchronize(event_)); }
   /// Waits for this event.
   double seconds_since(const Event& earlier) const {
-    BSQ_CUDA_CHECK(cudaEventSynchronize(event_));
+    wait();
     float milliseconds = 0;
     BSQ_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, earlier.event_, event_));
     return double{milliseconds} / 1e3;

@@ -161,6 +161,7 @@ __device__ inline float clamped(float value, float low, float high) {
 /// Adds up a tensor's partial sums, one a chunk, `stride` floats apart; all lanes of a full warp call it.
 __device__ inline double sum_of_chunks(const float* partials, std::int64_t chunks, int stride) {
   double sum = 0;
+#pragma unroll 8
   for (std::int64_t chunk = static_cast<int>(threadIdx.x) % kWarp; chunk < chunks; chunk += kWarp)
     sum += partials[chunk * stride];
   return reduce_warp(sum, Sum());

@@ -62,7 +62,7 @@ __device__ float sum_of_planes(bool is_eight, const float (&difference)[kMaxBits
 }
 
 // grid one block per tensor, block kThreads, one thread per weight at a time
-__global__ void count_plane_tensor(PlaneCountArgs args) {
+__global__ void __launch_bounds__(kThreads) count_plane_tensor(PlaneCountArgs args) {
   const PlaneTensor tensor = args.tensors.device[blockIdx.x];
   const auto levels = static_cast<float>(published::max_level(tensor.bits));
   const float scale = args.scales[blockIdx.x];
@@ -90,7 +90,7 @@ __global__ void count_plane_tensor(PlaneCountArgs args) {
 }
 
 // grid one block per tensor, block kThreads, one thread per weight at a time
-__global__ void count_fixed_tensor(FixedCountArgs args) {
+__global__ void __launch_bounds__(kThreads) count_fixed_tensor(FixedCountArgs args) {
   const FixedTensor tensor = args.tensors.device[blockIdx.x];
   const auto levels = static_cast<float>(published::max_level(tensor.bits));
   const float scale = args.scales[blockIdx.x];
