@@ -4,8 +4,8 @@
 // - Work is enqueued on one stream in program order; nothing but download() and synchronize() waits for it.
 // - No operation allocates. Those that need scratch memory say how much (`*_scratch_bytes`, a pure function of the
 //   geometry) and get it as their last argument; scratch holds nothing between calls.
-// - Every pointer is device memory, 64-byte aligned (weights rounded to bf16: 32), dense, and overlaps no other argument
-//   unless said otherwise.
+// - Every pointer is device memory, 64-byte aligned (weights rounded to bf16: 32), dense, and overlaps no
+//   other argument unless said otherwise.
 // - Outputs are overwritten unless a GradMode says otherwise. Inputs are never written.
 // - Same arguments, same bits: reductions have a fixed order. `round` is half-to-even.
 // - What changes from step to step is read from `StepInputs` in device memory, so that a captured step can be replayed.
