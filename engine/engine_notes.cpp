@@ -4,8 +4,19 @@
 
 namespace bsq {
 
+namespace {
+
+/// "1.5 MiB", "288.0 KiB", "64 bytes".
+std::string size_text(std::size_t size_bytes) {
+  constexpr double kib = 1024;
+  const auto size = static_cast<double>(size_bytes);
+  if (size < kib) return fmt::format("{} bytes", size_bytes);
+  return size < kib * kib ? fmt::format("{:.1f} KiB", size / kib) : fmt::format("{:.1f} MiB", size / kib / kib);
+}
+
+}  // namespace
+
 std::string engine_text(const EngineNote& note) {
-  constexpr double mib = 1024.0 * 1024.0;
   std::string details;
   const auto add = [&](const std::string& detail) {
     if (!detail.empty()) details += (details.empty() ? "" : "; ") + detail;
@@ -14,8 +25,7 @@ std::string engine_text(const EngineNote& note) {
   add(note.numerics);
   add(note.behavior);
   if (note.widens_operands) add("operands widened to float32");
-  if (note.workspace_bytes > 0)
-    add(fmt::format("{:.1f} MiB of workspace", static_cast<double>(note.workspace_bytes) / mib));
+  if (note.workspace_bytes > 0) add(size_text(note.workspace_bytes) + " of workspace");
   if (note.planning_seconds > 0) add(fmt::format("planned in {:.1f} s", note.planning_seconds));
   return fmt::format("convolution {}: {} by {}{}", describe(note.geometry), name_of(note.pass), note.engine,
                      details.empty() ? "" : " (" + details + ")");

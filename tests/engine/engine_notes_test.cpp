@@ -39,6 +39,10 @@ TEST_CASE("an engine is told in a line: what, how, and at what price") {
         "convolution 128x32x32x16 -> 16 channels, kernel 3, stride 1, bf16: forward by cuDNN 40 (heuristics; "
         "TENSOR_CORE; "
         "1.5 MiB of workspace)");
+  note.workspace_bytes = 288 << 10;
+  CHECK_THAT(engine_text(note), Catch::EndsWith("; 288.0 KiB of workspace)"));
+  note.workspace_bytes = 64;
+  CHECK_THAT(engine_text(note), Catch::EndsWith("; 64 bytes of workspace)"));
   note = {};
   note.geometry.batch = 1;
   note.pass = ConvPass::backward_weight;
