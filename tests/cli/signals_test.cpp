@@ -46,7 +46,6 @@ TEST_CASE("stopped anywhere and resumed, the same as never stopped") {
   const Workspace here;
   const Words words = {"train", "tiny.yaml", "--run-dir", "run"};
   here.train("whole");
-  const TracedRun traced = trace(words, here.setup());
   // In an epoch (the log of its first step), at its end, at a re-quantization, between stages.
   const std::vector<Stop> stops = {{SIGINT, 130}, {SIGTERM, 143}};
   std::size_t number = 0;
@@ -55,7 +54,7 @@ TEST_CASE("stopped anywhere and resumed, the same as never stopped") {
     INFO(line);
     const Stop stop = stops[number++ % stops.size()];
     fs::remove_all(here / "run");
-    const Outcome stopped = signal_at(traced.call_after(line), stop.signal, words, here.setup());
+    const Outcome stopped = signal_after(line, stop.signal, words, here.setup());
     INFO(stopped.err);
     CHECK(stopped.exit_code == stop.exit_code);
     CHECK(status_of(here / "run") == "interrupted " + std::to_string(stop.exit_code));

@@ -136,9 +136,8 @@ TEST_CASE("a sweep goes on: what is done is left, what was interrupted goes on, 
   // The second one as it was in the middle of BSQ.
   fs::remove_all(here / "s/seed-2");
   const Words train = {"train", "s/configs/seed-2.yaml", "--run-dir", "s/seed-2"};
-  const std::size_t call = trace(train, here.setup()).call_after("[T] bsq 2/3");
   fs::remove_all(here / "s/seed-2");
-  REQUIRE(signal_at(call, SIGTERM, train, here.setup()).exit_code == 143);
+  REQUIRE(signal_after("[T] bsq 2/3", SIGTERM, train, here.setup()).exit_code == 143);
   put_text(here / "tiny.yaml", "nonsense: 1\n");  // the sweep has its own
   const Outcome outcome = here.must({"sweep", "--resume", "s", "--jobs", "2"});
   CHECK_THAT(outcome.err,

@@ -86,9 +86,7 @@ TEST_CASE("killed beyond its checkpoint and resumed, a run shows every epoch onc
   const Workspace here;
   const Words train = {"train", "tiny.yaml", "--run-dir", "run", kBoard, "checkpoint.every_epochs=10"};
   here.train("whole", {kBoard, "checkpoint.every_epochs=10"});
-  const std::size_t call = trace(train, here.setup()).call_after("[T] bsq 2/3");
-  fs::remove_all(here / "run");
-  REQUIRE(signal_at(call, SIGKILL, train, here.setup()).signal == SIGKILL);
+  REQUIRE(signal_after("[T] bsq 2/3", SIGKILL, train, here.setup()).signal == SIGKILL);
   CHECK(shown_scalars(here / "run").at("train/loss").size() == 4);  // the last checkpoint is of the stage before
   here.must({"train", "--resume", "run"});
   CHECK(event_files(here / "run").size() == 2);

@@ -122,4 +122,17 @@ Outcome signal_at(std::size_t call, int signal, const Words& words, const Setup&
   return outcome;
 }
 
+Outcome signal_after(const std::string& text, int signal, const Words& words, const Setup& setup) {
+  Program program(words, traced(setup));
+  bool is_sent = false;
+  const int status = follow(program, [&] {
+    if (is_sent || program.err().find(text) == std::string::npos) return;
+    is_sent = true;
+    program.send(signal);
+  });
+  const Outcome outcome = program.finished(status);
+  if (!is_sent) FAIL("no file-changing call came after '" << text << "'\n" << outcome.err);
+  return outcome;
+}
+
 }  // namespace bsq::test
