@@ -70,14 +70,6 @@ std::vector<TensorCounts> DenseWeights::count() const {
   return count_weights(download(backend_, masters()));
 }
 
-std::vector<HostTensor> DenseWeights::save() const {
-  return weights_to_tensors(download(backend_, masters()), layout_);
-}
-
-std::vector<HostTensor> DenseWeights::save_momentum() const {
-  return weights_to_tensors(download(backend_, momentum()), layout_, kMomentumSuffix);
-}
-
 void DenseWeights::load_momentum(const TensorFile& file) {
   for (const ParameterSlot& slot : layout_.slots)
     load_tensor(backend_, slot, momentum_.as<float>(), file, slot.spec.name + std::string(kMomentumSuffix));

@@ -25,8 +25,6 @@ class DenseWeights final : public WeightStore {
   OnDevice<HostWeights> momentum() const override;
   std::size_t largest_count() const override { return static_cast<std::size_t>(layout_.numel); }
   std::vector<TensorCounts> count() const override;
-  std::vector<HostTensor> save() const override;
-  std::vector<HostTensor> save_momentum() const override;
   void load_momentum(const TensorFile& file) override;
   std::int64_t trainable_numbers() const override { return layout_.parameters; }
 

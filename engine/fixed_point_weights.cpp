@@ -59,10 +59,6 @@ std::size_t FixedPointWeights::largest_count() const {
   return static_cast<std::size_t>(layout_.numel) + padded(layout_.slots.size());
 }
 
-std::vector<FixedPoint> FixedPointWeights::weights() const {
-  return std::get<std::vector<FixedPoint>>(download(backend_, masters()));
-}
-
 std::vector<TensorCounts> FixedPointWeights::count() const {
   backend_.count_fixed(
       {.tensors = table(), .u = u_.as<float>(), .scales = scales_.as<float>(), .counts = counts_.as<WeightCounts>()});
@@ -103,14 +99,6 @@ std::int64_t FixedPointWeights::trainable_numbers() const {
   std::int64_t count = 0;
   for (const FixedTensor& tensor : tensors_) count += tensor.bits > 0 ? tensor.numel + 1 : 0;
   return count;
-}
-
-std::vector<HostTensor> FixedPointWeights::save() const {
-  return weights_to_tensors(download(backend_, masters()), layout_);
-}
-
-std::vector<HostTensor> FixedPointWeights::save_momentum() const {
-  return weights_to_tensors(download(backend_, momentum()), layout_, kMomentumSuffix);
 }
 
 void FixedPointWeights::load_momentum(const TensorFile& file) {

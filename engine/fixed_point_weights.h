@@ -15,9 +15,6 @@ class FixedPointWeights final : public WeightStore {
   FixedPointWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                     const std::vector<FixedPoint>& weights);
 
-  /// Host copies, one a slot, in memory order.
-  std::vector<FixedPoint> weights() const;
-
   std::string_view form() const override { return "fixed"; }
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
@@ -26,8 +23,6 @@ class FixedPointWeights final : public WeightStore {
   OnDevice<HostWeights> momentum() const override;
   std::size_t largest_count() const override;
   std::vector<TensorCounts> count() const override;
-  std::vector<HostTensor> save() const override;
-  std::vector<HostTensor> save_momentum() const override;
   void load_momentum(const TensorFile& file) override;
   std::int64_t trainable_numbers() const override;
 

@@ -181,14 +181,6 @@ std::int64_t PlaneWeights::trainable_numbers() const {
   return count;
 }
 
-std::vector<HostTensor> PlaneWeights::save() const {
-  return weights_to_tensors(download(backend_, masters()), layout_);
-}
-
-std::vector<HostTensor> PlaneWeights::save_momentum() const {
-  return weights_to_tensors(download(backend_, momentum()), layout_, kMomentumSuffix);
-}
-
 void PlaneWeights::load_momentum(const TensorFile& file) {
   std::vector<float> scales;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {

@@ -34,8 +34,6 @@ class PlaneWeights final : public WeightStore {
   OnDevice<HostWeights> momentum() const override;
   std::size_t largest_count() const override;
   std::vector<TensorCounts> count() const override;
-  std::vector<HostTensor> save() const override;
-  std::vector<HostTensor> save_momentum() const override;
   void load_momentum(const TensorFile& file) override;
   std::int64_t trainable_numbers() const override;
 

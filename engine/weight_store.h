@@ -18,7 +18,7 @@ class WeightStore {
  public:
   virtual ~WeightStore() = default;
 
-  /// "float", "planes" or "fixed": how the tensors of save() are to be read.
+  /// "float", "planes" or "fixed": how the tensors of the masters are to be read.
   virtual std::string_view form() const = 0;
   /// The effective weights of a slot of the layout, of the slot's type: what layers read. They are always those of the
   /// masters: whatever sets masters writes them too.
@@ -36,10 +36,7 @@ class WeightStore {
   /// Counted on the device where that is where the weights are rounded; waits for the work enqueued so far.
   virtual std::vector<TensorCounts> count() const = 0;
 
-  /// The masters under PyTorch's names and layouts; loading them again gives the same bits.
-  virtual std::vector<HostTensor> save() const = 0;
-  /// The optimizer's state, `<tensor>.momentum_buffer`, and back.
-  virtual std::vector<HostTensor> save_momentum() const = 0;
+  /// From a file that weights_to_tensors() has made of momentum().
   virtual void load_momentum(const TensorFile& file) = 0;
   /// How many numbers the optimizer moves.
   virtual std::int64_t trainable_numbers() const = 0;

@@ -58,6 +58,13 @@ struct StoreMemory {
     for (float& number : numbers) number *= factor;
     return numbers;
   }
+  /// The tensors that files have of a store, and of its optimizer's state.
+  std::vector<HostTensor> saved(const WeightStore& store) {
+    return weights_to_tensors(download(backend, store.masters()), layout);
+  }
+  std::vector<HostTensor> saved_momentum(const WeightStore& store) {
+    return weights_to_tensors(download(backend, store.momentum()), layout, kMomentumSuffix);
+  }
   std::vector<StepMetrics> read_metrics() { return download_array(backend, metrics.as<StepMetrics>(), 4); }
 
   Backend& backend;

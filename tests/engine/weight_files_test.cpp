@@ -62,7 +62,7 @@ TEST_CASE("bit planes lie in files as [O, I, K, K, bits], most significant first
   const auto planes = trained(layout);
   const PlaneWeights store(store_memory.memory, layout, store_memory.gradients.as<float>(), {8, 0}, planes);
   TensorFile file;
-  file.tensors = store.save();
+  file.tensors = store_memory.saved(store);
   std::vector<std::string> names;
   for (const HostTensor& tensor : file.tensors) names.push_back(tensor.name);
   CHECK(names == std::vector<std::string>{"layer1.0.conv1.pweight", "layer1.0.conv1.nweight", "layer1.0.conv1.scale",
@@ -112,19 +112,20 @@ TEST_CASE("weights and momentum of every form come back from a file bit for bit 
     const auto store = make(first_memory, start);
     take_steps(first_memory, *store, 0, 3);
 
-    const TensorFile weights = through_disk(folder, store->save(), {{"scheme", scheme_to_json(start, layout)}});
-    const TensorFile momentum = through_disk(folder, store->save_momentum());
+    const TensorFile weights =
+        through_disk(folder, first_memory.saved(*store), {{"scheme", scheme_to_json(start, layout)}});
+    const TensorFile momentum = through_disk(folder, first_memory.saved_momentum(*store));
     const HostWeights read = read_weights(weights, layout, 8);
     CHECK(form_of(read) == form);
     const auto copy = make(second_memory, read);
     copy->load_momentum(momentum);
-    CHECK(different_tensors(copy->save(), store->save()).empty());
-    CHECK(different_tensors(copy->save_momentum(), store->save_momentum()).empty());
+    CHECK(different_tensors(second_memory.saved(*copy), first_memory.saved(*store)).empty());
+    CHECK(different_tensors(second_memory.saved_momentum(*copy), first_memory.saved_momentum(*store)).empty());
 
     take_steps(first_memory, *store, 3, 2);
     take_steps(second_memory, *copy, 3, 2);
-    CHECK(different_tensors(copy->save(), store->save()).empty());
-    CHECK_FALSE(different_tensors(store->save(), weights.tensors).empty());  // those steps moved something
+    CHECK(different_tensors(second_memory.saved(*copy), first_memory.saved(*store)).empty());
+    CHECK_FALSE(different_tensors(first_memory.saved(*store), weights.tensors).empty());  // those steps moved something
 
     for (const HostTensor& tensor : momentum.tensors) CHECK(tensor.name.ends_with(".momentum_buffer"));
     CHECK(momentum.tensors.size() == weights.tensors.size());
@@ -237,7 +238,7 @@ TEST_CASE("files that do not fit the network are refused by name") {
                                 to_fixed(trained(layout)));
   TensorFile fixed;
   fixed.path = "f.safetensors";
-  fixed.tensors = store.save();
+  fixed.tensors = store_memory.saved(store);
   CHECK_THAT(refused(fixed), Catch::Matchers::Contains("fixed-point weights without a scheme"));
   fixed.metadata["scheme"] = R"({"layer1.0.conv1":[5,0],"fc":[8,1]})";
   fixed.tensors[1] = HostTensor::from<float>("layer1.0.conv1.scale", {0}, {});
