@@ -1,7 +1,7 @@
 // Device memory of one benchmark, filled with what an operator may meet: no zeros, no denormals, no NaN.
 #pragma once
 
-#include "engine/device_memory.h"
+#include "engine/memory/device_memory.h"
 #include "kernels/backend.h"
 #include "kernels/bf16.h"
 

@@ -6,9 +6,10 @@
 #include "bench/result_table.h"
 #include "bench/rows.h"
 #include "bench/steps.h"
-#include "engine/atomic_file.h"
-#include "engine/utc_time.h"
-#include "kernels/error.h"
+#include "engine/base/utc_time.h"
+#include "engine/files/atomic_file.h"
+#include "kernels/base/error.h"
+#include "kernels/devices.h"
 
 #include <algorithm>
 #include <cstdio>

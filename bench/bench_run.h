@@ -1,7 +1,7 @@
 // `bsq bench`, behind its command line.
 #pragma once
 
-#include "tools/bench_plugin.h"
+#include "bench/plugin.h"
 
 namespace bsq::bench {
 

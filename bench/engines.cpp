@@ -7,12 +7,12 @@
 //                                    one is preferred whose workspace holds no copy of an operand
 //   engines --described [BATCH]      without a GPU: what an H100 would be offered; no times, nothing is compiled
 #include "bench/op_cases.h"
+#include "kernels/base/error.h"
 #include "kernels/cuda/check.h"
-#include "kernels/cuda/convolution_plan.h"
 #include "kernels/cuda/device_memory.h"
-#include "kernels/cuda/nvrtc.h"
 #include "kernels/cuda/stream.h"
-#include "kernels/error.h"
+#include "kernels/cuda/vendor/convolution_plan.h"
+#include "kernels/cuda/vendor/nvrtc.h"
 
 #include <fmt/format.h>
 

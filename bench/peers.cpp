@@ -1,6 +1,6 @@
 #include "bench/peers.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <stdlib.h>
 

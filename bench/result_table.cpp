@@ -1,6 +1,6 @@
 #include "bench/result_table.h"
 
-#include "tools/table.h"
+#include "tools/report/table.h"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 #include "bench/results.h"
 
-#include "engine/posix_file.h"
-#include "kernels/error.h"
+#include "engine/files/posix_file.h"
+#include "kernels/base/error.h"
 
 #include <nlohmann/json.hpp>
 

@@ -3,7 +3,7 @@
 //   roofline           every table
 //   roofline FILE.md   writes them into FILE.md, between the marks that are there; what was measured stays
 #include "bench/roofline_tables.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <fstream>
 #include <iostream>

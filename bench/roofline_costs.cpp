@@ -1,7 +1,7 @@
 // How long the operations of roofline_model.h take.
 #include "bench/roofline_model.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <algorithm>
 #include <numeric>

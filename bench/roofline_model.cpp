@@ -1,8 +1,8 @@
 #include "bench/roofline_model.h"
 
-#include "engine/layers/conv2d.h"
-#include "engine/layers/norm_act.h"
-#include "kernels/error.h"
+#include "engine/network/layers/conv2d.h"
+#include "engine/network/layers/norm_act.h"
+#include "kernels/base/error.h"
 
 #include <fmt/format.h>
 

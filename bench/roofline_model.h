@@ -10,7 +10,7 @@
 // there are two lists: the leanest that cuDNN 9.19 has, and the longest among what it offers first (see Library).
 #pragma once
 
-#include "engine/network.h"
+#include "engine/network/network.h"
 
 #include <optional>
 #include <string>

@@ -1,6 +1,6 @@
 #include "bench/roofline_tables.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,6 +1,6 @@
 #include "bench/statistics.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <algorithm>
 #include <cmath>

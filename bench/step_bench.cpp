@@ -16,7 +16,8 @@
 // (median_enqueue_s); a device that is fed well takes longer than the host. `steps` and `warmup` count bursts.
 #include "bench/statistics.h"
 #include "bench/trainee.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
+#include "kernels/devices.h"
 
 #include <sys/resource.h>
 

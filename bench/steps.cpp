@@ -2,7 +2,7 @@
 
 #include "bench/roofline_model.h"
 #include "bench/trainee.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <fmt/format.h>
 

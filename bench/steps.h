@@ -5,8 +5,8 @@
 #pragma once
 
 #include "bench/peaks.h"
+#include "bench/plugin.h"
 #include "bench/results.h"
-#include "tools/bench_plugin.h"
 
 #include <string>
 #include <vector>

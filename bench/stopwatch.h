@@ -7,7 +7,7 @@
 #pragma once
 
 #include "bench/statistics.h"
-#include "engine/device_memory.h"
+#include "engine/memory/device_memory.h"
 #include "kernels/backend.h"
 
 #include <functional>

@@ -2,8 +2,8 @@
 // loss, backward, update with clamp and the weights that follow from it.
 #pragma once
 
-#include "engine/batch_source.h"
-#include "engine/training_step.h"
+#include "engine/input/batch_source.h"
+#include "engine/training/training_step.h"
 #include "models/resnet.h"
 
 #include <memory>

@@ -1,6 +1,6 @@
-# CUDA, where it is found: compiles kernels/cuda/*.cu with nvcc. Sets
+# CUDA, where it is found: compiles kernels/cuda/ops/*.cu with nvcc. Sets
 #   BSQ_HAVE_CUDA          whether all the plug-in needs is there: nvcc, cuBLAS, cuDNN
-#   BSQ_NCCL_SOURCE        kernels/cuda/nccl.cpp, or what takes its place where NCCL is not found
+#   BSQ_NCCL_SOURCE        kernels/cuda/nccl/nccl.cpp, or what takes its place where NCCL is not found
 #   BSQ_CUDA_INCLUDE_DIR   CUDA's headers, which the emulated tests need even without nvcc; empty where there are none
 set(BSQ_CUDA AUTO CACHE STRING "the CUDA backend: AUTO (where CUDA is found), ON (an error where it is not) or OFF")
 set_property(CACHE BSQ_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -11,9 +11,9 @@ include(${CMAKE_CURRENT_LIST_DIR}/NvidiaHints.cmake)
 find_path(BSQ_CUDA_INCLUDE_DIR NAMES cuda_runtime_api.h HINTS ${BSQ_NVIDIA_HINTS} PATH_SUFFIXES include)
 mark_as_advanced(BSQ_CUDA_INCLUDE_DIR)
 find_package(NCCL 2 QUIET)
-set(BSQ_NCCL_SOURCE ${CMAKE_SOURCE_DIR}/kernels/cuda/no_nccl.cpp)
+set(BSQ_NCCL_SOURCE ${CMAKE_SOURCE_DIR}/kernels/cuda/nccl/no_nccl.cpp)
 if(NCCL_FOUND)
-  set(BSQ_NCCL_SOURCE ${CMAKE_SOURCE_DIR}/kernels/cuda/nccl.cpp)
+  set(BSQ_NCCL_SOURCE ${CMAKE_SOURCE_DIR}/kernels/cuda/nccl/nccl.cpp)
 endif()
 
 if(BSQ_CUDA STREQUAL "OFF")
@@ -96,7 +96,7 @@ function(bsq_compile_with_nvcc target)
   set_target_properties(${target} PROPERTIES CUDA_VISIBILITY_PRESET hidden)
 endfunction()
 
-file(GLOB bsq_cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cu)
+file(GLOB bsq_cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/ops/*.cu)
 add_library(bsq_cuda_kernels STATIC ${bsq_cuda_sources})
 bsq_compile_with_nvcc(bsq_cuda_kernels)
 
@@ -108,7 +108,7 @@ bsq_kernel_resources(${bsq_cuda_sources})
 if(NOT BSQ_HAVE_CUDA)
   return()
 endif()
-file(GLOB plugin_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cpp)
+file(GLOB_RECURSE plugin_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cpp)
 list(FILTER plugin_sources EXCLUDE REGEX "/(no_)?nccl\\.cpp$")
 add_library(bsq_cuda MODULE ${plugin_sources} ${BSQ_NCCL_SOURCE})
 target_link_libraries(bsq_cuda PRIVATE bsq_options bsq_cuda_kernels fmt::fmt CUDA::cudart_static CUDA::cublas

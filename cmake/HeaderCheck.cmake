@@ -25,5 +25,5 @@ function(bsq_check_headers target)
   target_link_libraries(${target} PRIVATE ${ARG_LINKS})
   target_compile_options(${target} PRIVATE -O0 -g0)
   target_compile_definitions(${target} PRIVATE BSQ_SIMD_NAMESPACE=baseline BSQ_SOURCE_DIR="" BSQ_PROGRAM=""
-                             $<TARGET_PROPERTY:bsq,COMPILE_DEFINITIONS>)
+                             $<TARGET_PROPERTY:bsq_tools,COMPILE_DEFINITIONS>)
 endfunction()

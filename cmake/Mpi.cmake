@@ -16,7 +16,7 @@ if(NOT MPI_C_FOUND)
 endif()
 message(STATUS "bsq: MPI: ${MPI_C_LIBRARIES}")
 
-file(GLOB mpi_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/mpi/*.cpp)
+file(GLOB mpi_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/ranks/mpi/*.cpp)
 add_library(bsq_mpi MODULE ${mpi_sources})
 target_link_libraries(bsq_mpi PRIVATE bsq_options fmt::fmt MPI::MPI_C)
 target_compile_definitions(bsq_mpi PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)

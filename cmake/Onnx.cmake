@@ -1,9 +1,5 @@
-# The ONNX export: what bsq knows of its graphs (a library, so that tests see it), and where ONNX's protobuf classes are
-# found libbsq_onnx.so, which turns graphs into files. bsq loads it on first use.
-file(GLOB onnx_graph_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/onnx/*.cpp)
-add_library(bsq_onnx_graph STATIC ${onnx_graph_sources})
-target_link_libraries(bsq_onnx_graph PUBLIC bsq_models)
-
+# The ONNX export: where ONNX's protobuf classes are found libbsq_onnx.so, which turns graphs into files. bsq loads it on
+# first use.
 set(BSQ_ONNX AUTO CACHE STRING "bsq export --format onnx: AUTO (where ONNX's protobuf classes are found), ON (an error where they are not) or OFF")
 set_property(CACHE BSQ_ONNX PROPERTY STRINGS AUTO ON OFF)
 if(BSQ_ONNX STREQUAL "OFF")
@@ -23,7 +19,7 @@ if(NOT Protobuf_FOUND OR NOT ONNX_INCLUDE_DIR OR NOT ONNX_PROTO_LIBRARY)
 endif()
 message(STATUS "bsq: ONNX: ${ONNX_PROTO_LIBRARY}, protobuf ${Protobuf_VERSION}")
 
-file(GLOB onnx_plugin_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/onnx/plugin/*.cpp)
+file(GLOB onnx_plugin_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/export/onnx/plugin/*.cpp)
 add_library(bsq_onnx MODULE ${onnx_plugin_sources})
 target_link_libraries(bsq_onnx PRIVATE bsq_options fmt::fmt ${ONNX_PROTO_LIBRARY} protobuf::libprotobuf)
 target_include_directories(bsq_onnx SYSTEM PRIVATE ${ONNX_INCLUDE_DIR})

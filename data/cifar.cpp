@@ -2,7 +2,7 @@
 #include "data/cifar.h"
 
 #include "data/files.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <fmt/format.h>
 

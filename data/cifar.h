@@ -6,7 +6,7 @@
 // CIFAR-100: train.bin of 50,000 and test.bin of 10,000 records, names in fine_label_names.txt; fine labels are used.
 #pragma once
 
-#include "engine/image_set.h"
+#include "engine/input/image_set.h"
 
 #include <cstdint>
 #include <filesystem>

@@ -4,7 +4,7 @@
 #include "data/cifar.h"
 #include "data/image_folder.h"
 #include "data/synthetic.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <algorithm>
 #include <vector>

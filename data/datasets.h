@@ -1,7 +1,7 @@
 // The one door to data sets: kind and options in, checked images out.
 #pragma once
 
-#include "engine/image_set.h"
+#include "engine/input/image_set.h"
 
 #include <cstdint>
 #include <filesystem>

@@ -1,7 +1,7 @@
 // Plain stdio: iostreams lose errno.
 #include "data/files.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <cerrno>
 #include <cstdio>

@@ -2,7 +2,7 @@
 #include "data/image_file.h"
 
 #include "data/files.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <csetjmp>
 #include <cstdio>

@@ -3,7 +3,7 @@
 
 #include "data/files.h"
 #include "data/image_file.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <algorithm>
 #include <atomic>

@@ -4,7 +4,7 @@
 // Hidden entries and files of other extensions are passed over. All images of both splits must have one size.
 #pragma once
 
-#include "engine/image_set.h"
+#include "engine/input/image_set.h"
 
 #include <filesystem>
 

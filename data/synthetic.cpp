@@ -2,7 +2,7 @@
 // Shapes are signed distances (negative inside), turned into coverage over one pixel: smooth edges from one sample.
 #include "data/synthetic.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "kernels/random.h"
 
 #include <algorithm>

@@ -6,7 +6,7 @@
 // augmentation is sound.
 #pragma once
 
-#include "engine/image_set.h"
+#include "engine/input/image_set.h"
 
 #include <cstdint>
 

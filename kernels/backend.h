@@ -12,9 +12,9 @@
 // Numbers as in "METHOD 6" refer to kernels/METHOD.md.
 #pragma once
 
-#include "kernels/communicator.h"
 #include "kernels/engine_note.h"
 #include "kernels/operation_args.h"
+#include "kernels/ranks/communicator.h"
 
 #include <chrono>
 #include <cstddef>
@@ -225,10 +225,5 @@ struct BackendOptions {
   int local_rank = 0;       // which of the devices that this process sees, counted round
   bool allow_tf32 = false;  // float32 products may round their operands to tf32: Precision::tf32
 };
-
-/// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU, and `why_no_gpu` (may be null) is
-/// told the reason. Throws Error(device) for a device that is not there, never another one instead.
-std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options,
-                                      std::string* why_no_gpu = nullptr);
 
 }  // namespace bsq

@@ -1,9 +1,9 @@
 // dlopen of the driver first (a millisecond, and it says most), then of libbsq_cuda.so in ../lib beside the program.
 #include "kernels/cuda_loader.h"
 
+#include "kernels/base/error.h"
+#include "kernels/base/plugin_library.h"
 #include "kernels/cuda/plugin.h"
-#include "kernels/error.h"
-#include "kernels/plugin_library.h"
 
 #include <dlfcn.h>
 

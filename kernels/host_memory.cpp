@@ -2,7 +2,7 @@
 // refused here.
 #include "kernels/host_memory.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <unistd.h>
 

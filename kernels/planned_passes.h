@@ -1,7 +1,7 @@
 // Which passes of which convolutions have been planned. For backends, which run no other ones.
 #pragma once
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "kernels/types.h"
 
 #include <map>

@@ -1,12 +1,12 @@
 // The list of nodes of a CIFAR ResNet.
 #include "models/resnet.h"
 
-#include "engine/layers/average_pool.h"
-#include "engine/layers/conv2d.h"
-#include "engine/layers/linear.h"
-#include "engine/layers/norm_act.h"
-#include "engine/weight_store.h"
-#include "kernels/error.h"
+#include "engine/model/weight_store.h"
+#include "engine/network/layers/average_pool.h"
+#include "engine/network/layers/conv2d.h"
+#include "engine/network/layers/linear.h"
+#include "engine/network/layers/norm_act.h"
+#include "kernels/base/error.h"
 
 namespace bsq {
 namespace {

@@ -7,8 +7,8 @@
 // layer{1,2,3}.{block}.{conv1,bn1,conv2,bn2,downsample.0,downsample.1}, fc; PACT's ceilings are layer1.0.relu1.alpha.
 #pragma once
 
-#include "engine/network.h"
-#include "engine/safetensors.h"
+#include "engine/files/safetensors.h"
+#include "engine/network/network.h"
 
 namespace bsq {
 

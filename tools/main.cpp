@@ -1,11 +1,11 @@
 // The program `bsq`: finds the subcommand, and is the one place where an Error becomes a message and an exit code.
-#include "engine/suggest.h"
-#include "kernels/error.h"
-#include "tools/build_info.h"
-#include "tools/commands.h"
-#include "tools/failure.h"
-#include "tools/openmp_waiting.h"
-#include "tools/ranks.h"
+#include "engine/base/suggest.h"
+#include "kernels/base/error.h"
+#include "tools/cli/build_info.h"
+#include "tools/cli/failure.h"
+#include "tools/cli/openmp_waiting.h"
+#include "tools/commands/commands.h"
+#include "tools/session/ranks.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

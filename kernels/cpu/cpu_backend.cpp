@@ -1,7 +1,7 @@
 // CpuBackend: memory, and every operation handed to oneDNN or to the loops in simd/.
 #include "kernels/cpu/cpu_backend.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "kernels/host_memory.h"
 #include "kernels/weight_counts.h"
 

@@ -1,6 +1,6 @@
 #include "kernels/cuda/check.h"
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 
 #include <cxxabi.h>
 

@@ -1,11 +1,11 @@
 // CudaBackend: memory and graphs; every operation goes to a launcher of kernels.h or to DenseMath.
 #include "kernels/cuda/cuda_backend.h"
 
+#include "kernels/base/error.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/kernel_modules.h"
-#include "kernels/cuda/nccl_communicator.h"
-#include "kernels/error.h"
+#include "kernels/cuda/nccl/nccl_communicator.h"
 
 #include <nvtx3/nvToolsExt.h>
 

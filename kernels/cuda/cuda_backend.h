@@ -2,10 +2,10 @@
 #pragma once
 
 #include "kernels/backend.h"
-#include "kernels/cuda/dense_math.h"
 #include "kernels/cuda/device_memory.h"
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/cuda/vendor/dense_math.h"
 
 #include <cuda_runtime_api.h>
 

@@ -1,7 +1,7 @@
 #include "kernels/cuda/device_memory.h"
 
+#include "kernels/base/error.h"
 #include "kernels/cuda/check.h"
-#include "kernels/error.h"
 
 #include <cuda_runtime_api.h>
 

@@ -1,10 +1,10 @@
 // The one symbol of libbsq_cuda.so.
 #include "kernels/cuda/plugin.h"
 
+#include "kernels/base/error.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/nccl.h"
-#include "kernels/error.h"
+#include "kernels/cuda/nccl/nccl.h"
 
 namespace bsq::cuda {
 namespace {

@@ -2,7 +2,7 @@
 #include "bench/op_cases.h"
 #include "bench/result_table.h"
 #include "bench/roofline_model.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "models/resnet.h"
 #include "tests/support/catch.h"
 

@@ -1,6 +1,6 @@
 // The arithmetic behind `bsq bench`: middle and spread of samples, what counts as a change, and what bounds a call.
 #include "bench/statistics.h"
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "tests/support/catch.h"
 
 namespace bsq::bench {

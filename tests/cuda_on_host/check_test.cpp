@@ -1,5 +1,5 @@
 // Errors of the CUDA runtime become Error(device), with a message that says where and what.
-#include "kernels/cuda/port.h"
+#include "kernels/cuda/device/port.h"
 #include "tests/cuda_on_host/message_of.h"
 
 namespace bsq::test {

@@ -1,6 +1,6 @@
 // What tests/cuda_on_host compares with the oracle: the CUDA backend.
 #include "tests/cuda_on_host/host_math.h"
-#include "tests/kernels/parity.h"
+#include "tests/kernels/ops/parity.h"
 
 namespace bsq::test {
 

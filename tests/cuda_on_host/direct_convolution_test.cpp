@@ -1,11 +1,11 @@
 // The loops that stand in for cuDNN, and the passes around a convolution.
+#include "kernels/base/error.h"
 #include "kernels/bf16.h"
 #include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/kernels.h"
-#include "kernels/error.h"
-#include "kernels/reference.h"
+#include "kernels/cuda/ops/launchers.h"
+#include "kernels/reference/reference_backend.h"
 #include "tests/cuda_on_host/device_array.h"
-#include "tests/kernels/parity.h"
+#include "tests/kernels/ops/parity.h"
 #include "tests/support/random_tensors.h"
 
 namespace bsq::test {

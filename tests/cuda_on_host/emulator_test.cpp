@@ -1,5 +1,5 @@
 // What only the emulation does: orders of the threads, poison in fresh memory, and the device it claims to be.
-#include "kernels/cuda/port.h"
+#include "kernels/cuda/device/port.h"
 #include "tests/cuda_on_host/device_array.h"
 #include "tests/cuda_on_host/thread_orders.h"
 #include "tests/support/catch.h"

@@ -1,7 +1,7 @@
 // What the CUDA backend makes of a device that is missing, too old, full, or lost in the middle of the work.
+#include "kernels/base/error.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/plugin.h"
-#include "kernels/error.h"
 #include "tests/cuda_on_host/emulator/device.h"
 #include "tests/cuda_on_host/emulator/runtime.h"
 #include "tests/cuda_on_host/host_math.h"
@@ -140,7 +140,7 @@ TEST_CASE("a refused launch is named with its place, and the device can be used 
   {
     const DeviceOfTest refusing({.fails = "cudaLaunchKernelExC", .error = cudaErrorNoKernelImageForDevice});
     CHECK_THAT(message_of([&] { parameter.step(); }),
-               Catch::StartsWith("kernels/cuda/sgd_step.cu:") && Catch::Contains(": launch of ") &&
+               Catch::StartsWith("kernels/cuda/ops/sgd_step.cu:") && Catch::Contains(": launch of ") &&
                    Catch::EndsWith("cudaErrorNoKernelImageForDevice (no kernel image is available for execution on the "
                                    "device); build bsq for this GPU (CMAKE_CUDA_ARCHITECTURES), or set device: cpu"));
     // Also in a capture, which the stream must be out of afterwards.
@@ -183,10 +183,11 @@ TEST_CASE("a library's error names the error of CUDA beneath it, which came firs
   const auto fail_memory = [](bool is_out_of_memory) {
     return message_of([&] {
       cuda::fail_library("CUDNN_STATUS_EXECUTION_FAILED", is_out_of_memory, "cudnnBackendExecute(handle)",
-                         "/a/kernels/cuda/cudnn.cpp", 7);
+                         "/a/kernels/cuda/vendor/cudnn.cpp", 7);
     });
   };
-  const std::string begin = "kernels/cuda/cudnn.cpp:7: cudnnBackendExecute(handle): CUDNN_STATUS_EXECUTION_FAILED";
+  const std::string begin =
+      "kernels/cuda/vendor/cudnn.cpp:7: cudnnBackendExecute(handle): CUDNN_STATUS_EXECUTION_FAILED";
   CHECK(fail_memory(false) == begin + "; " + cuda::kReportIt);
   CHECK_THAT(fail_memory(true), Catch::StartsWith(begin + "; try a smaller data.batch_size"));
 

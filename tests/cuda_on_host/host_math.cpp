@@ -3,7 +3,7 @@
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/kernel_modules.h"
-#include "kernels/reference.h"
+#include "kernels/reference/reference_backend.h"
 #include "tests/cuda_on_host/emulator/runtime.h"
 
 #include <utility>

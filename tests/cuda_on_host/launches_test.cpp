@@ -1,5 +1,5 @@
 // The emulator's counts of launches, and the names of kernels.
-#include "kernels/cuda/port.h"
+#include "kernels/cuda/device/port.h"
 #include "kernels/cuda/stream.h"
 #include "tests/cuda_on_host/device_array.h"
 #include "tests/cuda_on_host/emulator/launches.h"

@@ -1,7 +1,7 @@
 // What an Error(device) says.
 #pragma once
 
-#include "kernels/error.h"
+#include "kernels/base/error.h"
 #include "tests/support/catch.h"
 
 #include <string>

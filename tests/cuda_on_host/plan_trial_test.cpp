@@ -1,8 +1,8 @@
 // What a library's plan must do before it is taken; the library is a function here.
+#include "kernels/base/error.h"
 #include "kernels/cuda/check.h"
-#include "kernels/cuda/plan_trial.h"
 #include "kernels/cuda/stream.h"
-#include "kernels/error.h"
+#include "kernels/cuda/vendor/plan_trial.h"
 #include "tests/cuda_on_host/emulator/runtime.h"
 #include "tests/support/catch.h"
 

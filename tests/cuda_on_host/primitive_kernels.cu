@@ -1,7 +1,7 @@
 // See primitive_kernels.h.
 #include "tests/cuda_on_host/primitive_kernels.h"
 
-#include "kernels/cuda/port.h"
+#include "kernels/cuda/device/port.h"
 #include "kernels/random.h"
 
 namespace bsq::test {

@@ -1,5 +1,5 @@
 // The runtime's stand-in refuses what CUDA refuses, and captured graphs replay.
-#include "kernels/cuda/port.h"
+#include "kernels/cuda/device/port.h"
 #include "kernels/cuda/stream.h"
 #include "tests/cuda_on_host/device_array.h"
 #include "tests/support/catch.h"

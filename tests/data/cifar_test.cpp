@@ -1,7 +1,7 @@
 // CIFAR readers on files written here. The files are sparse: full length, a handful of records set, the rest zero.
 #include "data/cifar.h"
 
-#include "support.h"
+#include "tests/data/images_on_disk.h"
 
 #include <fmt/format.h>
 

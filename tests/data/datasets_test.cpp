@@ -1,7 +1,7 @@
 // The one door: dispatch, limits, and the checks every kind of data passes.
 #include "data/datasets.h"
 
-#include "support.h"
+#include "tests/data/images_on_disk.h"
 
 #include <fmt/format.h>
 

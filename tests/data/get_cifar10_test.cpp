@@ -1,5 +1,5 @@
 // tools/get_cifar10.sh without a network: every way it can fail, and the good way with a checksum tool that agrees.
-#include "support.h"
+#include "tests/data/images_on_disk.h"
 
 #include <fmt/format.h>
 

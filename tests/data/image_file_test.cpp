@@ -1,7 +1,7 @@
 // The two decoders on files written here.
 #include "data/image_file.h"
 
-#include "support.h"
+#include "tests/data/images_on_disk.h"
 
 #include <fmt/format.h>
 

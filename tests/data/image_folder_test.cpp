@@ -1,7 +1,7 @@
 // The folder reader: order, limits, and every way a folder can be wrong.
 #include "data/image_folder.h"
 
-#include "support.h"
+#include "tests/data/images_on_disk.h"
 
 #include <fmt/format.h>
 

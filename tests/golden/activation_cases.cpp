@@ -3,8 +3,8 @@
 // Run through norm_act: its x is zero and its shortcut the case's x, so that z is the case's x exactly (mean 0,
 // variance 0, epsilon 1, hence inv_std 1, gamma 1, beta 0) and d_shortcut the case's grad_x. Every operation is
 // elementwise or over the whole tensor, so the order of the elements does not matter.
-#include "engine/bit_planes.h"
-#include "engine/device_memory.h"
+#include "engine/memory/device_memory.h"
+#include "engine/methods/bsq/bit_planes.h"
 #include "tests/golden/trace.h"
 
 #include <fmt/core.h>

@@ -1,5 +1,5 @@
 // kind = bsq_trace: a few steps of BSQ training of a CIFAR ResNet, then re-quantization and evaluation.
-#include "engine/precision.h"
+#include "engine/model/bit_summary.h"
 #include "tests/golden/scatter.h"
 #include "tests/golden/training_tolerances.h"
 

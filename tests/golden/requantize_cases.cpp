@@ -1,6 +1,6 @@
 // kind = requantize_cases: caseNN.in.{p,n,scale} -> requantize -> caseNN.quant.* -> adjust_precision -> caseNN.out.*.
 // Bits and planes are discrete and must match exactly; scales and weights have float32 rounding, 1e-6 relative.
-#include "engine/bit_planes.h"
+#include "engine/methods/bsq/bit_planes.h"
 #include "tests/golden/trace.h"
 
 #include <fmt/core.h>

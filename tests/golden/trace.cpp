@@ -1,6 +1,7 @@
 #include "tests/golden/trace.h"
 
-#include "engine/bit_planes.h"
+#include "engine/methods/bsq/bit_planes.h"
+#include "kernels/devices.h"
 
 #include <fmt/core.h>
 

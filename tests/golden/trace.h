@@ -4,7 +4,7 @@
 // are PyTorch's: weights OIHW, bit planes [..., bit] with bit 0 the most significant.
 #pragma once
 
-#include "engine/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "kernels/backend.h"
 #include "tests/golden/comparison.h"
 

@@ -4,9 +4,9 @@
 // Batches come in the order stored, normalised, without augmentation.
 #pragma once
 
-#include "engine/evaluator.h"
-#include "engine/model.h"
-#include "engine/training_step.h"
+#include "engine/model/model.h"
+#include "engine/training/evaluator.h"
+#include "engine/training/training_step.h"
 #include "models/resnet.h"
 #include "tests/golden/trace.h"
 

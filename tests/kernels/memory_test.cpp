@@ -1,5 +1,6 @@
 // Memory, copies and capture of every backend.
-#include "kernels/error.h"
+#include "kernels/base/error.h"
+#include "kernels/devices.h"
 #include "tests/support/backends.h"
 #include "tests/support/guarded_buffer.h"
 

@@ -12,6 +12,11 @@ bool begins_with_any(std::string_view name, const std::vector<std::string_view>&
   return std::any_of(begins.begin(), begins.end(), [&](std::string_view begin) { return name.starts_with(begin); });
 }
 
+/// "a/b/" for "a/b/c.h".
+std::string_view folder_of(std::string_view path) {
+  return path.substr(0, path.rfind('/') + 1);
+}
+
 const IncludeRule* rule_of(std::string_view path) {
   const IncludeRule* longest = nullptr;
   const auto length = [](const IncludeRule& rule) { return rule.files.size() + rule.ending.size(); };
@@ -22,42 +27,112 @@ const IncludeRule* rule_of(std::string_view path) {
   return longest;
 }
 
+/// Whether an entry of a rule names this header: "a/b.h" itself, "a/" all in that room, "a/*" what lies in it directly.
+bool names(std::string_view entry, std::string_view header) {
+  if (entry.ends_with("/*")) return folder_of(header) == entry.substr(0, entry.size() - 1);
+  return entry.ends_with('/') ? header.starts_with(entry) : header == entry;
+}
+
+/// What a floor keeps to itself: outside kernels/ nobody sees which device does the work.
+bool is_private_to_kernels(std::string_view header) {
+  return begins_with_any(header, {"kernels/reference/", "kernels/cpu/", "kernels/cuda/", "kernels/ranks/mpi/"});
+}
+
+/// The rooms below a rule's own, directly or through others. Device code has only what its row names.
+bool is_below(const IncludeRule& rule, std::string_view header) {
+  return std::any_of(rule.below.begin(), rule.below.end(), [&](std::string_view entry) {
+    if (names(entry, header)) return true;
+    if (entry.ends_with(".h") || !rule.ending.empty()) return false;
+    const IncludeRule* room = rule_of(std::string(folder_of(entry)) + "room.h");
+    return room != nullptr && room != &rule && is_below(*room, header);
+  });
+}
+
+/// A file includes its own folder, those inside of it, and those around it up to the room. Of the folders inside
+/// kernels/ each needs a row.
+bool is_of_own_room(std::string_view path, const IncludeRule& rule, std::string_view header) {
+  const std::string_view own = folder_of(path), other = folder_of(header), room = folder_of(rule.files);
+  if (own == other || (own.starts_with(other) && other.starts_with(room))) return true;
+  return other.starts_with(own) && own != "kernels/";
+}
+
+bool may_include(std::string_view path, const IncludeRule& rule, std::string_view header) {
+  if (is_of_own_room(path, rule, header)) return true;
+  if (is_private_to_kernels(header) && !path.starts_with("kernels/") && path != "bench/engines.cpp") return false;
+  return is_below(rule, header);
+}
+
+/// What a test of a room may include beside it: the oracle, and the cases that it shares with the benchmarks.
+bool is_for_tests(std::string_view room, std::string_view header) {
+  if (header.starts_with("tests/support/") || header.starts_with("kernels/reference/")) return true;
+  return room.starts_with("kernels/") && header.starts_with("bench/") && header.ends_with("_cases.h");
+}
+
 /// The C++ standard library (<vector>, <cstdint>: neither a dot nor a slash) and POSIX.
 bool is_always_there(std::string_view header) {
   return header.find_first_of("./") == std::string_view::npos ||
-         begins_with_any(header, {"dlfcn.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "sys/", "unistd.h"});
+         begins_with_any(header,
+                         {"dlfcn.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "stdlib.h", "sys/", "unistd.h"});
 }
 
 }  // namespace
 
 const std::vector<IncludeRule>& include_rules() {
+  // A row per room, for the files whose path begins and ends like that; the longest begin counts. Arrows are drawn
+  // once, from a room to those directly below it, and hold through them: training may include what methods may.
   // clang-format off
   static const std::vector<IncludeRule> rules = {
-    // files                 ending   project headers                                         libraries
-    {"kernels/",             "",      {"kernels/"},                                           {"fmt/"}},
-    {"kernels/cpu/",         "",      {"kernels/"},                                           {"fmt/", "oneapi/dnnl/", "omp.h"}},
-    {"kernels/cuda/",        "",      {"kernels/"},                                           {"fmt/", "cxxabi.h", "link.h", "cuda.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h", "nvtx3/"}},
-    {"kernels/mpi/",         "",      {"kernels/"},                                           {"fmt/", "mpi.h"}},
-    {"kernels/cuda/",        ".cu",   {"kernels/types.h", "kernels/random.h", "kernels/published_rounding.h", "kernels/batch_slice.h", "kernels/cuda/"}, {}},
-    {"kernels/cuda/",        ".cuh",  {"kernels/types.h", "kernels/random.h", "kernels/batch_slice.h", "kernels/cuda/"}, {}},
-    {"kernels/cuda/port.h",  "",      {"kernels/cuda/"},                                      {"cuda_runtime.h", "cuda_bf16.h", "cuda_on_host.h"}},
-    {"engine/",              "",      {"kernels/", "engine/"},                                {"fmt/", "nlohmann/", "spdlog/"}},
-    {"engine/yaml",          "",      {"kernels/", "engine/"},                                {"fmt/", "yaml-cpp/"}},
-    {"models/",              "",      {"kernels/", "engine/", "models/"},                     {"fmt/"}},
-    {"data/",                "",      {"kernels/", "engine/", "data/"},                       {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
-    {"tools/",               "",      {"kernels/", "engine/", "models/", "data/", "tools/"},  {"fmt/", "nlohmann/"}},
-    {"tools/arguments.cpp",  "",      {"kernels/", "engine/", "tools/"},                      {"fmt/", "CLI/"}},
-    {"tools/onnx/plugin/",   "",      {"kernels/", "tools/onnx/"},                            {"fmt/", "onnx/", "google/protobuf/"}},
-    {"tools/charts/",        "",      {"tools/charts/"},                                      {"fmt/"}},
-    {"tools/report_page",    "",      {"tools/"},                                             {"fmt/", "kainjow/"}},
+    // files                       ending   rooms and headers below it: "a/" a room, "a/*" what lies in it directly, or a header; libraries
+    {"kernels/base/",              "",      {},                                                           {"fmt/"}},
+    {"kernels/",                   "",      {"kernels/base/", "kernels/ranks/communicator.h"},            {"fmt/"}},
+    {"kernels/ranks/",             "",      {"kernels/base/"},                                            {"fmt/"}},
+    {"kernels/ranks/mpi/",         "",      {"kernels/ranks/"},                                           {"fmt/", "mpi.h"}},
+    {"kernels/reference/",         "",      {"kernels/*"},                                                {"fmt/"}},
+    {"kernels/cpu/",               "",      {"kernels/*"},                                                {"fmt/", "oneapi/dnnl/", "omp.h"}},
+    {"kernels/cuda/",              "",      {"kernels/*", "kernels/cuda/ops/launchers.h"},                                             {"fmt/", "cxxabi.h", "link.h", "cuda.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h", "nvtx3/"}},
+    {"kernels/cuda/",              ".cu",   {"kernels/types.h", "kernels/random.h", "kernels/published_rounding.h", "kernels/batch_slice.h", "kernels/cuda/device/"}, {}},
+    {"kernels/cuda/",              ".cuh",  {"kernels/types.h", "kernels/random.h", "kernels/batch_slice.h"}, {}},
+    {"kernels/cuda/device/port.h", "",      {"kernels/cuda/*"},                                           {"cuda_runtime.h", "cuda_bf16.h", "cuda_on_host.h"}},
+    {"kernels/cuda_loader",        "",      {"kernels/*", "kernels/cuda/plugin.h"},                       {}},
+    {"kernels/devices",            "",      {"kernels/*", "kernels/reference/", "kernels/cpu/"},          {}},
+
+    {"engine/base/",               "",      {"kernels/base/"},                                            {"fmt/"}},
+    {"engine/memory/",             "",      {"kernels/", "engine/base/"},                                 {"fmt/"}},
+    {"engine/files/",              "",      {"kernels/base/", "kernels/types.h", "engine/base/"},         {"fmt/", "nlohmann/"}},
+    {"engine/config/",             "",      {"kernels/base/", "engine/files/"},                           {"fmt/", "nlohmann/"}},
+    {"engine/config/yaml",         "",      {"kernels/base/", "engine/config/"},                          {"fmt/", "yaml-cpp/"}},
+    {"engine/network/",            "",      {"kernels/", "engine/memory/", "engine/files/"},              {"fmt/"}},
+    {"engine/model/",              "",      {"engine/network/", "engine/methods/dense/dense_weights.h", "engine/methods/bsq/plane_weights.h", "engine/methods/bsq/bit_planes.h", "engine/methods/fixed_point/fixed_point_weights.h"}, {"fmt/", "nlohmann/"}},
+    {"engine/methods/",            "",      {"engine/model/", "engine/config/", "engine/methods/bsq/bit_planes.h"}, {"fmt/"}},
+    {"engine/input/",              "",      {"kernels/", "engine/memory/"},                               {"fmt/"}},
+    {"engine/ranks/",              "",      {"kernels/", "engine/files/"},                                {"fmt/"}},
+    {"engine/run/",                "",      {"kernels/", "engine/files/"},                                {"fmt/", "nlohmann/"}},
+    {"engine/training/",           "",      {"engine/methods/", "engine/run/", "engine/ranks/", "engine/input/"}, {"fmt/", "nlohmann/"}},
+
+    {"models/",                    "",      {"engine/network/", "engine/files/", "engine/config/", "engine/model/weight_store.h"}, {"fmt/"}},
+    {"data/",                      "",      {"engine/input/", "engine/config/", "engine/base/"},          {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
+
+    {"tools/cli/",                 "",      {"kernels/", "engine/config/", "engine/run/"},                {"fmt/", "nlohmann/"}},
+    {"tools/cli/arguments.cpp",    "",      {"engine/config/", "engine/run/", "tools/cli/"},              {"fmt/", "CLI/"}},
+    {"tools/session/",             "",      {"tools/cli/", "engine/training/", "models/", "data/"},       {"fmt/", "nlohmann/"}},
+    {"tools/export/",              "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
+    {"tools/export/onnx/plugin/",  "",      {"kernels/base/", "tools/export/onnx/*"},                     {"fmt/", "onnx/", "google/protobuf/"}},
+    {"tools/report/",              "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
+    {"tools/report/charts/",       "",      {},                                                           {"fmt/"}},
+    {"tools/report/report_page",   "",      {"tools/report/", "tools/cli/"},                              {"fmt/", "kainjow/"}},
+    {"tools/sweep/",               "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
+    {"tools/commands/",            "",      {"tools/export/", "tools/report/", "tools/sweep/"},           {"fmt/", "nlohmann/"}},
+    {"tools/commands/bench.cpp",   "",      {"tools/cli/", "bench/plugin.h"},                             {"fmt/"}},
+    {"tools/main.cpp",             "",      {"tools/commands/"},                                          {"fmt/", "nlohmann/"}},
+
+    {"bench/",                     "",      {"tools/session/", "tools/report/table.h"},                   {"fmt/", "nlohmann/"}},
+    {"bench/engines.cpp",          "",      {"kernels/*", "kernels/cuda/"},                               {"fmt/", "cublas", "cudnn", "cuda_runtime_api.h"}},
   };
   // clang-format on
   return rules;
 }
 
 std::vector<std::string> check_includes(std::string_view path, std::string_view text) {
-  // What a floor keeps to itself: outside kernels/ nobody sees which device does the work.
-  static const std::vector<std::string_view> private_folders = {"kernels/cpu/", "kernels/cuda/", "kernels/mpi/"};
   static const std::regex include_line(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"].*)");
 
   std::vector<std::string> faults;
@@ -73,13 +148,33 @@ std::vector<std::string> check_includes(std::string_view path, std::string_view 
       faults.push_back(std::string(path) + ":" + std::to_string(number) + ": " + header + " " + std::string(what));
     };
     if (match[1] == "<") {
-      if (!is_always_there(header) && !begins_with_any(header, rule->may_include_libraries))
-        fault("may not be used here");
-    } else if (!begins_with_any(header, rule->may_include)) {
-      fault("is above this floor, beside it, or not written from the root");
-    } else if (begins_with_any(header, private_folders) && !path.starts_with("kernels/")) {
-      fault("is private to kernels/");
+      if (!is_always_there(header) && !begins_with_any(header, rule->libraries)) fault("may not be used here");
+    } else if (!may_include(path, *rule, header)) {
+      fault("is above this room, beside it, or not written from the root");
     }
+  }
+  return faults;
+}
+
+std::vector<std::string> check_test_includes(std::string_view path, std::string_view text) {
+  static const std::regex include_line("^\\s*#\\s*include\\s*\"([^\"]+)\".*");
+  constexpr std::string_view kTests = "tests/";
+  const std::string_view room = path.substr(kTests.size());
+  const IncludeRule* rule = rule_of(room);
+  const bool is_whole_program = room.starts_with("program/") && !room.starts_with("program/stand_ins/");
+  if (!rule && !is_whole_program) return {};  // tests/support, and what runs all floors together
+  std::vector<std::string> faults;
+  int number = 0;
+  for (const std::string& line : lines_of(text)) {
+    ++number;
+    std::smatch match;
+    if (!std::regex_match(line, match, include_line)) continue;
+    const std::string written = match[1];
+    const std::string header = written.starts_with(kTests) ? written.substr(kTests.size()) : written;
+    if (is_for_tests(room, written)) continue;
+    if (rule ? may_include(room, *rule, header) : header.starts_with("program/")) continue;
+    faults.push_back(std::string(path) + ":" + std::to_string(number) + ": " + written +
+                     (rule ? " is above the room that is tested" : " is no header of tests/program or tests/support"));
   }
   return faults;
 }

@@ -1,4 +1,4 @@
-# tools/from_torch.py on files written by hand, without torch: every container and form, names, options.
+# tools/torch/from_torch.py on files written by hand, without torch: every container and form, names, options.
 from __future__ import annotations
 
 import struct

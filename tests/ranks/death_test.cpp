@@ -1,7 +1,7 @@
 // A rank that dies without a word: what the others make of it, each in a shell that writes down its exit code.
 // (mpirun's own exit code is that of the dead one.)
-#include "tests/cli/workspace.h"
 #include "tests/ranks/launch.h"
+#include "tests/support/workspace.h"
 
 #include <unistd.h>
 

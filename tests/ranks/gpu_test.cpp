@@ -1,7 +1,7 @@
 // Ranks with a GPU each: the devices are emulated (tests/cuda_on_host), NCCL is a stand-in
-// (tests/cli/stand_ins/nccl.cpp) that computes, so that whole runs can be compared with those on CPUs.
-#include "tests/cli/emulated_gpu.h"
+// (tests/program/stand_ins/nccl.cpp) that computes, so that whole runs can be compared with those on CPUs.
 #include "tests/ranks/launch.h"
+#include "tests/support/emulated_gpu.h"
 
 #include <cstdlib>
 

@@ -1,7 +1,7 @@
 // Starts programs under mpirun: on a machine of two cores, with more ranks than cores, as root, without ssh.
 #pragma once
 
-#include "tests/cli/program.h"
+#include "tests/support/program.h"
 
 #include <filesystem>
 #include <string>

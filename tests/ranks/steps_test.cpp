@@ -1,12 +1,12 @@
 // Training steps and evaluations on several ranks against those of a single process. A test starts mpirun with this
 // program; the hidden tests below are what its ranks do.
-#include "engine/evaluator.h"
-#include "engine/ranks.h"
-#include "engine/training_step.h"
-#include "kernels/error.h"
-#include "tests/engine/engine_support.h"
+#include "engine/ranks/ranks.h"
+#include "engine/training/evaluator.h"
+#include "engine/training/training_step.h"
+#include "kernels/base/error.h"
 #include "tests/ranks/launch.h"
 #include "tests/support/backends.h"
+#include "tests/support/engine.h"
 
 #include <numeric>
 

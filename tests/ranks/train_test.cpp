@@ -1,8 +1,8 @@
 // `mpirun -np N bsq ...` as a person uses it: runs, stops, resumes, and ranks that die.
-#include "tests/cli/program_tree.h"
-#include "tests/cli/workspace.h"
 #include "tests/ranks/launch.h"
 #include "tests/support/event_file.h"
+#include "tests/support/program_tree.h"
+#include "tests/support/workspace.h"
 
 #include <unistd.h>
 

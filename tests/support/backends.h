@@ -4,8 +4,9 @@
 // where there is none: the tests then do nothing but say "SKIPPED: device: cuda: why" (tests/gpu_tests.sh).
 #pragma once
 
-#include "kernels/error.h"
-#include "kernels/reference.h"
+#include "kernels/base/error.h"
+#include "kernels/devices.h"
+#include "kernels/reference/reference_backend.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,7 +1,7 @@
 // What a tensor on a device means, whatever its type and unit.
 #pragma once
 
-#include "engine/device_memory.h"
+#include "engine/memory/device_memory.h"
 #include "kernels/bf16.h"
 
 #include <vector>

@@ -1,6 +1,6 @@
 #include "tests/cuda_on_host/counts/layout_kernels.h"
 
-#include "kernels/cuda/port.h"
+#include "kernels/cuda/device/port.h"
 
 namespace bsq::test {
 namespace {

@@ -1,9 +1,9 @@
 // What the own kernels of training, evaluation and finetuning cost on a device, whatever its speed: how many there are
 // in a step, and how many wavefronts their accesses to shared memory take.
-#include "engine/training_step.h"
+#include "engine/training/training_step.h"
 #include "tests/cuda_on_host/counts/access_counter.h"
 #include "tests/cuda_on_host/host_math.h"
-#include "tests/engine/engine_support.h"
+#include "tests/support/engine.h"
 
 #include <fmt/core.h>
 

@@ -1,4 +1,4 @@
-// What kernels/cuda/port.h includes where nvcc does not compile it: CUDA on the host, for tests.
+// What kernels/cuda/device/port.h includes where nvcc does not compile it: CUDA on the host, for tests.
 //
 // The types are CUDA's own, from its headers. What a kernel has to keep to, so that both compilers take it and it means
 // the same to both:

@@ -2,7 +2,7 @@
 // killed by a report of the emulator or a sanitizer, or quietly (CMakeLists.txt says which report belongs to which).
 #pragma once
 
-#include "kernels/cuda/port.h"
+#include "kernels/cuda/device/port.h"
 #include "tests/cuda_on_host/device_array.h"
 
 #include <string>

@@ -1,0 +1,136 @@
+// Conflicts between keys (errors) and combinations that are legal but probably not meant (warnings).
+#include "engine/config/config_checks.h"
+
+#include "engine/config/config_keys.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
+
+namespace bsq {
+namespace {
+
+struct NamedStage {
+  std::string name;
+  const StageConfig& settings;
+};
+
+/// The stages that train, whether or not they are listed to run.
+std::vector<NamedStage> training_stages(const Config& config) {
+  return {{"pretrain", config.pretrain}, {"bsq", config.bsq}, {"finetune", config.finetune}};
+}
+
+bool runs(const Config& config, const std::string& stage) {
+  return std::find(config.stages.begin(), config.stages.end(), stage) != config.stages.end();
+}
+
+void check_stage_order(const Config& config, std::vector<Conflict>& conflicts) {
+  const std::vector<std::string> order = Config{}.stages;
+  const std::string start = fmt::format("stages = {}; ", to_text(config.stages));
+  if (config.stages.empty()) {
+    conflicts.push_back({{"stages"}, start + fmt::format("list at least one of {}", fmt::join(order, ", "))});
+  }
+  const auto rank = [&](const std::string& stage) { return std::find(order.begin(), order.end(), stage); };
+  for (std::size_t i = 1; i < config.stages.size(); ++i) {
+    const std::string &stage = config.stages[i], &previous = config.stages[i - 1];
+    if (previous == "pretrain" && stage == "finetune") {
+      conflicts.push_back({{"stages"}, start + "finetune needs bit widths; put convert or bsq before it"});
+      return;
+    }
+    if (rank(previous) < rank(stage)) continue;
+    const std::string what = stage == previous ? fmt::format("{} is listed twice", stage)
+                                               : fmt::format("{} cannot follow {}", stage, previous);
+    conflicts.push_back({{"stages"}, start + fmt::format("{}, the order is {}", what, fmt::join(order, ", "))});
+    return;
+  }
+}
+
+void check_stage_settings(const Config& config, std::vector<Conflict>& conflicts) {
+  for (const auto& [name, settings] : training_stages(config)) {
+    if (runs(config, name) && settings.epochs < 1) {
+      conflicts.push_back({{name + ".epochs", "stages"},
+                           fmt::format("{}.epochs = {}; must be an integer >= 1, or leave {} out of stages", name,
+                                       settings.epochs, name)});
+    }
+    const std::vector<int>& milestones = settings.milestones;
+    if (std::adjacent_find(milestones.begin(), milestones.end(), std::greater_equal<>()) != milestones.end()) {
+      conflicts.push_back(
+          {{name + ".milestones"}, fmt::format("{}.milestones = {}; must increase", name, to_text(milestones))});
+    }
+  }
+}
+
+void check_model(const Config& config, std::vector<Conflict>& conflicts) {
+  const int depth = config.model.depth;
+  if (depth % 6 != 2) {
+    const int below = depth - (depth + 4) % 6;
+    conflicts.push_back(
+        {{"model.depth"}, fmt::format("model.depth = {}; must be 6n+2, such as {} or {}", depth, below, below + 6)});
+  }
+  if (!config.stages.empty() && config.stages.front() != "pretrain" && config.model.init.empty()) {
+    conflicts.push_back(
+        {{"model.init", "stages"},
+         fmt::format("stages begin with {}, which needs a trained model; set model.init to a checkpoint "
+                     "folder or a .safetensors file",
+                     config.stages.front())});
+  }
+  if (config.quant.max_bits < config.quant.weight_bits) {
+    conflicts.push_back({{"quant.max_bits", "quant.weight_bits"},
+                         fmt::format("quant.max_bits = {}; must be at least quant.weight_bits = {}",
+                                     config.quant.max_bits, config.quant.weight_bits)});
+  }
+}
+
+void check_names(const Config& config, std::vector<Conflict>& conflicts) {
+  const std::string& name = config.name;
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
+    conflicts.push_back({{"name"}, fmt::format("name = {}; must be a folder's name, without /", to_text(name))});
+  }
+  if (config.run.dir.empty()) {
+    conflicts.push_back({{"run.dir"}, "run.dir = \"\"; must be a folder, such as runs"});
+  }
+  if (config.data.kind != "synthetic" && config.data.root.empty()) {
+    conflicts.push_back({{"data.root", "data.kind"},
+                         fmt::format("data.kind = {} needs data.root, the folder it lies in", config.data.kind)});
+  }
+}
+
+}  // namespace
+
+std::vector<Conflict> find_conflicts(const Config& config) {
+  std::vector<Conflict> conflicts;
+  check_names(config, conflicts);
+  check_stage_order(config, conflicts);
+  check_model(config, conflicts);
+  check_stage_settings(config, conflicts);
+  return conflicts;
+}
+
+std::vector<std::string> config_warnings(const Config& config) {
+  std::vector<std::string> warnings;
+  for (const auto& [name, settings] : training_stages(config)) {
+    if (!runs(config, name)) continue;
+    std::vector<int> beyond;
+    std::copy_if(settings.milestones.begin(), settings.milestones.end(), std::back_inserter(beyond),
+                 [epochs = settings.epochs](int milestone) { return milestone >= epochs; });
+    if (beyond.empty()) continue;
+    const bool one = beyond.size() == 1;
+    warnings.push_back(fmt::format("{}.milestones: epoch{} {} {} beyond {}.epochs = {}; lr does not change there", name,
+                                   one ? "" : "s", fmt::join(beyond, ", "), one ? "is" : "are", name, settings.epochs));
+  }
+  if (runs(config, "bsq") && config.bsq.requant_interval >= config.bsq.epochs) {
+    warnings.push_back(
+        fmt::format("bsq.requant_interval = {}, bsq.epochs = {}; no re-quantization before the final one",
+                    config.bsq.requant_interval, config.bsq.epochs));
+  }
+  return warnings;
+}
+
+std::string block_activation(const QuantConfig& quant) {
+  if (quant.activation != "auto") return quant.activation;
+  return quant.act_bits >= 1 && quant.act_bits <= 3 ? "pact" : "relu6";
+}
+
+}  // namespace bsq

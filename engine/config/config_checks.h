@@ -1,0 +1,19 @@
+// What no single key can tell: conflicts between the values of a Config.
+#pragma once
+
+#include "engine/config/config.h"
+
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+struct Conflict {
+  std::vector<std::string> keys;  // all that take part, the likeliest culprit first
+  std::string what;
+};
+
+/// Everything that makes a Config impossible to run; empty where it is sound. Looks at no file and no data.
+std::vector<Conflict> find_conflicts(const Config& config);
+
+}  // namespace bsq

@@ -1,0 +1,147 @@
+// A Config as text, and the table of keys as help and as JSON schema.
+#include "engine/config/config.h"
+
+#include "engine/config/config_keys.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+namespace bsq {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string value_text(const ConfigKey& key, const Config& config) {
+  return to_text(key.field.get(config));
+}
+
+/// `meaning (--flag)`
+std::string meaning_and_flag(const ConfigKey& key) {
+  return key.old_flag.empty() ? key.meaning : fmt::format("{} ({})", key.meaning, key.old_flag);
+}
+
+/// A bound as an integer wherever it is one, so that the schema reads 8 and not 8.0.
+Json bound(double value) {
+  return value == std::floor(value) ? Json(static_cast<std::int64_t>(value)) : Json(value);
+}
+
+/// Schema of one value, or of one element of a list.
+template <typename T>
+Json element_schema(const Allowed& allowed) {
+  Json schema;
+  if constexpr (std::is_same_v<T, bool>) {
+    schema["type"] = "boolean";
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    schema["type"] = "string";
+  } else {
+    schema["type"] = std::is_integral_v<T> ? "integer" : "number";
+  }
+  if (std::isfinite(allowed.minimum)) schema["minimum"] = bound(allowed.minimum);
+  if (std::isfinite(allowed.maximum)) schema["maximum"] = bound(allowed.maximum);
+  if (!allowed.choices.empty()) schema["enum"] = allowed.choices;
+  return schema;
+}
+
+template <typename T>
+Json value_schema(const Allowed& allowed, const T&) {
+  return element_schema<T>(allowed);
+}
+
+template <typename T>
+Json value_schema(const Allowed& allowed, const std::vector<T>&) {
+  Json schema = {{"type", "array"}, {"items", element_schema<T>(allowed)}};
+  if (allowed.length > 0) schema["minItems"] = schema["maxItems"] = allowed.length;
+  return schema;
+}
+
+Json key_schema(const ConfigKey& key) {
+  const ConfigValue standard = key.field.get(Config{});
+  return std::visit(
+      [&](const auto& value) {
+        Json schema = {{"description", meaning_and_flag(key)}};
+        schema.update(value_schema(key.allowed, value));
+        schema["default"] = value;
+        return schema;
+      },
+      standard);
+}
+
+}  // namespace
+
+std::string to_yaml(const Config& config) {
+  constexpr std::size_t kCommentColumn = 44;
+  std::string text = "# Every key of the run; `bsq train` takes this file as it is.\n";
+  std::string section;
+  for (const ConfigKey& key : config_keys()) {
+    if (key.section() != section) {
+      section = key.section();
+      text += fmt::format("\n{}:\n", section);
+    }
+    const std::string line = fmt::format("{}{}: {}", section.empty() ? "" : "  ", key.leaf(), value_text(key, config));
+    text += fmt::format("{:<{}} # {}\n", line, kCommentColumn, meaning_and_flag(key));
+  }
+  return text;
+}
+
+std::string config_hash(const Config& config) {
+  std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a, 64 bits: offset basis and prime
+  for (const ConfigKey& key : config_keys()) {
+    for (const char c : fmt::format("{}={}\n", key.name, value_text(key, config))) {
+      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    }
+  }
+  const std::uint64_t folded = hash ^ (hash >> 24) ^ (hash >> 48);  // all 64 bits take part in the 24 that are shown
+  return fmt::format("{:06x}", folded & 0xffffff);
+}
+
+std::vector<std::string> differences(const Config& run, const Config& now, CompareKeys which) {
+  std::vector<std::string> found;
+  for (const ConfigKey& key : config_keys()) {
+    if (which == CompareKeys::fixed_on_resume && key.may_change_on_resume) continue;
+    const std::string before = value_text(key, run), after = value_text(key, now);
+    if (before != after) found.push_back(fmt::format("{} {} in the run, {} now", key.name, before, after));
+  }
+  return found;
+}
+
+std::string describe_keys() {
+  const Config standard;
+  std::string text;
+  std::string section;
+  for (const ConfigKey& key : config_keys()) {
+    if (key.section() != section) text += '\n';
+    section = key.section();
+    const std::string flag = key.old_flag.empty() ? "" : fmt::format(" ({})", key.old_flag);
+    const std::string setting = fmt::format("{}={}", key.name, value_text(key, standard));
+    text += fmt::format("  {:<34} {}; {}{}\n", setting, key.meaning, allowed_text(key), flag);
+  }
+  return text;
+}
+
+std::string config_json_schema() {
+  const Json file_name = {{"type", "string"}};
+  Json schema = {{"$schema", "http://json-schema.org/draft-07/schema#"},
+                 {"title", "bsq experiment"},
+                 {"type", "object"},
+                 {"additionalProperties", false}};
+  Json& properties = schema["properties"];
+  properties["_base_"] = {{"description", "file to inherit, or a list of them; relative to this file"},
+                          {"anyOf", Json::array({file_name, {{"type", "array"}, {"items", file_name}}})}};
+  for (const ConfigKey& key : config_keys()) {
+    if (key.section().empty()) {
+      properties[key.leaf()] = key_schema(key);
+      continue;
+    }
+    Json& section = properties[key.section()];
+    section["type"] = {"object", "null"};
+    section["additionalProperties"] = false;
+    section["properties"][key.leaf()] = key_schema(key);
+  }
+  return schema.dump(2) + "\n";
+}
+
+}  // namespace bsq

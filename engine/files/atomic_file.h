@@ -1,0 +1,91 @@
+// Files, folders and links that are there whole or not at all.
+//
+// A file is built beside its final name (`X.tmp-<pid>`), synced, renamed, and the folder synced. A folder likewise,
+// with a marker `DONE` written last that lists its files; where X exists already it steps aside as `X.bsq-old` for the
+// moment between two renames, so that a complete folder is found whenever the power goes (complete_directory looks
+// under both names). One process at a time writes a folder: a run is locked (engine/run/run_directory.h).
+#pragma once
+
+#include "engine/files/posix_file.h"
+#include "kernels/base/error.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace bsq {
+
+inline constexpr const char* kDoneMarker = "DONE";
+inline constexpr const char* kOldSuffix = ".bsq-old";
+
+/// A file written in pieces. Until commit() only the temporary file exists; without commit() it is removed.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path, ErrorKind kind = ErrorKind::checkpoint);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes) { file_.write(bytes); }
+  void write(std::string_view text) { file_.write(text); }
+  /// Where the content is until commit(), for a look at what has really been written.
+  std::filesystem::path temporary() const;
+  /// Returns once the content is on the disk: of several files, all can be there before the first is committed.
+  void sync() { file_.sync(); }
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  ErrorKind kind_;
+  PosixFile file_;
+  bool committed_ = false;
+};
+
+/// Looks at a temporary file before it gets its name; what it throws leaves the old file as it was.
+using FileCheck = std::function<void(const std::filesystem::path& temporary)>;
+
+/// Writes or replaces a file. On any failure the old file is as it was and an Error of `kind` says why.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
+                           ErrorKind kind = ErrorKind::checkpoint, const FileCheck& check = {});
+void write_file_atomically(const std::filesystem::path& path, std::string_view text,
+                           ErrorKind kind = ErrorKind::checkpoint, const FileCheck& check = {});
+
+/// A flat folder filled under path() and moved to `target` by commit(). Without commit() it is removed.
+/// Replaces an empty folder or one with a marker; anything else that is at `target` is somebody's and refused.
+class AtomicDirectory {
+ public:
+  explicit AtomicDirectory(const std::filesystem::path& target, ErrorKind kind = ErrorKind::checkpoint);
+  ~AtomicDirectory();
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return building_; }
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path building_;
+  ErrorKind kind_;
+  bool committed_ = false;
+};
+
+/// `folder` if its marker is there and every file the marker lists has its size, else `folder`.bsq-old likewise, else
+/// nothing. A symlink is followed, so that a link whose target has just stepped aside is found too.
+std::optional<std::filesystem::path> complete_directory(const std::filesystem::path& folder);
+
+/// Points `link` (made or replaced) at `target`, which is stored as given: relative to the folder of the link.
+/// Refuses to replace anything that is not a symlink.
+void replace_symlink(const std::filesystem::path& link, const std::filesystem::path& target,
+                     ErrorKind kind = ErrorKind::checkpoint);
+
+/// Removes a folder so that no half of it is ever seen under its name.
+void remove_directory_atomically(const std::filesystem::path& folder, ErrorKind kind = ErrorKind::checkpoint);
+
+/// Removes what a crash left in `folder`: every `<stem>.tmp-<pid>`, of any stem where `stem` is empty.
+void remove_leftovers(const std::filesystem::path& folder, std::string_view stem = {},
+                      ErrorKind kind = ErrorKind::checkpoint);
+
+}  // namespace bsq

@@ -1,0 +1,127 @@
+// Checkpoint folders (engine/files/checkpoint_dir.h), built on the atomic folders and links of engine/atomic_file.h.
+#include "engine/files/checkpoint_dir.h"
+
+#include "engine/files/atomic_file.h"
+#include "engine/files/posix_file.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr const char* kStateFile = "state.json";
+constexpr const char* kTensorExtension = ".safetensors";
+
+/// 12 of "epoch_0012" and of "epoch_0012.bsq-old"; nothing of any other name.
+std::optional<long> epoch_of(std::string_view name) {
+  constexpr std::string_view kPrefix = "epoch_";
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  name.remove_prefix(kPrefix.size());
+  if (name.ends_with(kOldSuffix)) name.remove_suffix(std::string_view(kOldSuffix).size());
+  long epoch = 0;
+  const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), epoch);
+  if (code != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return epoch;
+}
+
+/// Epoch folders up to `newest`, the newest first.
+std::vector<std::pair<long, fs::path>> epochs_until(const fs::path& checkpoints, long newest) {
+  std::vector<std::pair<long, fs::path>> epochs;
+  std::error_code code;
+  for (fs::directory_iterator entry(checkpoints, code), end; !code && entry != end; entry.increment(code)) {
+    const std::optional<long> epoch = epoch_of(entry->path().filename().string());
+    if (epoch && *epoch <= newest) epochs.emplace_back(*epoch, entry->path());
+  }
+  check_file(code, ErrorKind::checkpoint, checkpoints, "cannot list");
+  std::sort(epochs.rbegin(), epochs.rend());
+  return epochs;
+}
+
+nlohmann::json read_state(const fs::path& path) {
+  try {
+    return nlohmann::json::parse(read_text_file(path, ErrorKind::checkpoint));
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::checkpoint, "{}: is not JSON ({}); the checkpoint is corrupt, use another one", path.string(),
+         error.what());
+  }
+}
+
+fs::path complete_checkpoint(const fs::path& folder) {
+  if (const std::optional<fs::path> complete = complete_directory(folder)) return *complete;
+  std::error_code code;
+  if (!fs::exists(folder, code)) fail(ErrorKind::checkpoint, "{}: no such checkpoint; check the path", folder.string());
+  if (!fs::is_directory(folder, code)) {
+    fail(ErrorKind::checkpoint, "{}: is not a checkpoint; give a checkpoint folder, a run directory or a {} file",
+         folder.string(), kTensorExtension);
+  }
+  fail(ErrorKind::checkpoint,
+       "{}: incomplete checkpoint ({} or a file it lists is missing or cut short); use another one", folder.string(),
+       kDoneMarker);
+}
+
+}  // namespace
+
+void save_checkpoint(const fs::path& folder, const CheckpointFiles& files) {
+  AtomicDirectory building(folder);
+  for (const auto& [name, file] : files.tensors) {
+    require(fs::path(name).extension() == kTensorExtension && !fs::path(name).has_parent_path(),
+            "'{}' is no name for a tensor file of a checkpoint", name);
+    write_safetensors(building.path() / name, file);
+  }
+  write_file_atomically(building.path() / kStateFile,
+                        files.state.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  building.commit();
+}
+
+CheckpointFiles load_checkpoint(const fs::path& folder) {
+  const fs::path complete = complete_checkpoint(folder);
+  CheckpointFiles files;
+  files.state = read_state(complete / kStateFile);
+  std::error_code code;
+  for (fs::directory_iterator entry(complete, code), end; !code && entry != end; entry.increment(code)) {
+    const fs::path& path = entry->path();
+    if (path.extension() == kTensorExtension) files.tensors[path.filename().string()] = read_safetensors(path);
+  }
+  check_file(code, ErrorKind::checkpoint, complete, "cannot list");
+  return files;
+}
+
+void update_last(const fs::path& checkpoints, const std::string& name, int keep_last) {
+  require(keep_last >= 1, "keep_last = {}: the newest checkpoint must stay", keep_last);
+  require(complete_directory(checkpoints / name).has_value(), "'{}' is not a complete checkpoint", name);
+  replace_symlink(checkpoints / "last", name);
+
+  remove_leftovers(checkpoints);
+  const std::optional<long> newest = epoch_of(name);
+  if (!newest) return;
+  std::set<long> kept;
+  for (const auto& [epoch, path] : epochs_until(checkpoints, *newest)) {
+    if (std::ssize(kept) < keep_last) kept.insert(epoch);
+    if (!kept.contains(epoch)) remove_directory_atomically(path);
+  }
+}
+
+fs::path resolve_checkpoint(const fs::path& path) {
+  std::error_code code;
+  if (fs::is_regular_file(path, code) && path.extension() == kTensorExtension) return path;
+  for (const fs::path& run : {path, path / "latest"}) {
+    const fs::path checkpoints = run / "checkpoints";
+    if (!fs::is_directory(checkpoints, code) && !fs::is_regular_file(run / "config.yaml", code)) continue;
+    if (!fs::is_symlink(checkpoints / "last", code)) {
+      fail(ErrorKind::checkpoint, "{}: the run has no finished checkpoint yet; wait for its first or start anew",
+           run.string());
+    }
+    return complete_checkpoint(checkpoints / "last");
+  }
+  return complete_checkpoint(path);
+}
+
+}  // namespace bsq

@@ -1,0 +1,78 @@
+#include "engine/methods/dense/dense_weights.h"
+
+#include <algorithm>
+
+namespace bsq {
+DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
+                           const std::string& name)
+    : backend_(memory.backend()),
+      layout_(layout),
+      gradients_(gradients),
+      values_(memory.allocate_array<float>(name, static_cast<std::size_t>(layout.numel))),
+      momentum_(memory.allocate_array<float>(name + ", momentum", static_cast<std::size_t>(layout.numel))) {
+  const auto is_rounded = [](const ParameterSlot& slot) { return slot.dtype == DType::bf16; };
+  if (std::ranges::any_of(layout.slots, is_rounded))
+    rounded_ = memory.allocate(name + ", rounded", static_cast<std::size_t>(layout.numel) * size_of(DType::bf16));
+}
+
+TensorView DenseWeights::effective(std::size_t slot) const {
+  const auto& [spec, offset, dtype] = layout_.slots[slot];
+  if (dtype == DType::f32) return {dtype, spec.shape, values() + offset};
+  return {dtype, spec.shape, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(dtype)};
+}
+
+void DenseWeights::write_effective(std::int64_t offset, std::int64_t numel) {
+  if (rounded_.data() == nullptr) return;
+  backend_.round_to_bf16(numel, values() + offset,
+                         rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(DType::bf16));
+}
+
+void DenseWeights::set(const ParameterSlot& slot, const std::vector<float>& values) {
+  upload_array(backend_, this->values() + slot.offset, values);
+  write_effective(slot.offset, slot.spec.shape.numel());
+}
+
+void DenseWeights::load(const TensorFile& file, const ParameterSlot& slot) {
+  load_tensor(backend_, slot, values(), file, slot.spec.name);
+  write_effective(slot.offset, slot.spec.shape.numel());
+}
+
+void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* /*metrics*/) {
+  backend_.sgd_step(layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>());
+  write_effective(0, layout_.numel);
+}
+
+void DenseWeights::reset_momentum() {
+  backend_.fill_zero(momentum_.data(), momentum_.size_bytes());
+}
+
+OnDevice<HostWeights> DenseWeights::on_device(const Buffer& arena) const {
+  return {.spans = {{arena.as<float>(), static_cast<std::size_t>(layout_.numel)}},
+          .to_host = [&layout = layout_](const HostCopies& copies) {
+            DenseTensors tensors;
+            for (const ParameterSlot& slot : layout.slots) {
+              const auto begin = copies[0].begin() + slot.offset;
+              tensors.emplace_back(begin, begin + slot.spec.shape.numel());
+            }
+            return HostWeights(std::move(tensors));
+          }};
+}
+
+OnDevice<HostWeights> DenseWeights::masters() const {
+  return on_device(values_);
+}
+
+OnDevice<HostWeights> DenseWeights::momentum() const {
+  return on_device(momentum_);
+}
+
+std::vector<TensorCounts> DenseWeights::count() const {
+  return count_weights(download(backend_, masters()));
+}
+
+void DenseWeights::load_momentum(const TensorFile& file) {
+  for (const ParameterSlot& slot : layout_.slots)
+    load_tensor(backend_, slot, momentum_.as<float>(), file, slot.spec.name + std::string(kMomentumSuffix));
+}
+
+}  // namespace bsq

@@ -1,0 +1,44 @@
+// Float parameters under plain SGD: every parameter while pretraining, and batch norm, shortcuts and PACT ceilings
+// always. bf16 convolutions read rounded copies of their filters.
+#pragma once
+
+#include "engine/model/weight_store.h"
+
+namespace bsq {
+
+class DenseWeights final : public WeightStore {
+ public:
+  /// gradients: the group's part of the flat gradient buffer. Values start at zero: load() or set() them.
+  DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const std::string& name);
+
+  /// Memory order (OHWI).
+  void set(const ParameterSlot& slot, const std::vector<float>& values);
+  void load(const TensorFile& file, const ParameterSlot& slot);
+
+  std::string_view form() const override { return "float"; }
+  /// The trained numbers themselves, float32: the group's arena.
+  float* values() const { return values_.as<float>(); }
+  TensorView effective(std::size_t slot) const override;
+  void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
+  void reset_momentum() override;
+  OnDevice<HostWeights> masters() const override;
+  OnDevice<HostWeights> momentum() const override;
+  std::size_t largest_count() const override { return static_cast<std::size_t>(layout_.numel); }
+  std::vector<TensorCounts> count() const override;
+  void load_momentum(const TensorFile& file) override;
+  std::int64_t trainable_numbers() const override { return layout_.parameters; }
+
+ private:
+  /// Of `numel` masters from `offset` on, which begin a slot.
+  void write_effective(std::int64_t offset, std::int64_t numel);
+  OnDevice<HostWeights> on_device(const Buffer& arena) const;
+
+  Backend& backend_;
+  const ArenaLayout& layout_;
+  const float* gradients_;
+  Buffer values_;
+  Buffer rounded_;  // bf16 copies, at the same offsets; empty where no slot wants any
+  Buffer momentum_;
+};
+
+}  // namespace bsq

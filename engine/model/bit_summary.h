@@ -1,0 +1,54 @@
+// What a scheme costs: bits of every tensor and the compression ratio in its honest forms.
+//
+// The published ratio is 32 P / sum_l numel_l n_l over the P quantizable parameters: it leaves out the sign, the
+// shortcut convolutions, batch norm and the scales, and counts an empty layer as 1 bit a weight, here in every form of
+// the weights, so that stages compare. Every other ratio is given beside it.
+#pragma once
+
+#include "engine/model/stored_weights.h"
+#include "engine/network/network.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+struct TensorPrecision {
+  std::string name;  // parameter: layer1.0.conv1.weight
+  std::vector<std::int64_t> shape;
+  std::int64_t numel = 0;
+  int bits = 0;        // stored planes; 0 for a pruned fixed-point tensor; 32 in float
+  bool empty = false;  // every weight is zero
+  double scale = 0;
+  double zero_percent = 0;                    // effective weights that are exactly zero
+  std::vector<double> plane_density_percent;  // ones of each plane, most significant first; empty in float
+};
+
+struct PrecisionSummary {
+  std::vector<TensorPrecision> tensors;
+  std::int64_t parameters = 0;        // P, quantizable
+  std::int64_t float_parameters = 0;  // shortcut convolutions, batch norm, PACT: always 32 bits
+  std::int64_t weight_bits = 0;       // sum numel * max(bits, 1), the paper's count
+  std::int64_t packed_bytes = 0;      // sign and planes bit-packed, one scale a tensor, the rest in float32
+  std::int64_t float_bytes = 0;       // the same network in float32
+
+  double bits_per_parameter() const;
+  /// The paper's rule.
+  double compression() const;
+  /// The paper's rule, but with empty tensors at 0 bits.
+  double compression_without_empty() const;
+  /// Everything counted: sign bits, scales and all parameters that stay float. Infinite nowhere.
+  double compression_on_disk() const;
+};
+
+/// float_parameters: how many numbers of the model stay float (with running statistics).
+PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
+                                     std::int64_t float_parameters);
+PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayout& layout,
+                                     std::int64_t float_parameters);
+/// The same, with layout and float parameters as the network has them.
+PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network);
+PrecisionSummary summarize_precision(const HostWeights& weights, const Network& network);
+
+}  // namespace bsq

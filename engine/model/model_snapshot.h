@@ -1,0 +1,32 @@
+// A copy of a model within device memory: taken in no time between two steps, and read by another thread while training
+// goes on.
+#pragma once
+
+#include "engine/model/model.h"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace bsq {
+
+class ModelSnapshot {
+ public:
+  /// Plans the memory for all that a model can become.
+  ModelSnapshot(DeviceMemory& memory, const Model& model);
+
+  /// Enqueues copies of the model as the work enqueued so far leaves it, in place of the snapshot before, which nobody
+  /// may be reading.
+  void take(const Model& model, StateScope scope);
+  /// Downloads what was taken. For one thread beside the one that enqueues.
+  ModelState read() const;
+
+ private:
+  Backend& backend_;
+  Buffer arena_;
+  std::vector<DeviceSpan> spans_;  // in the arena
+  std::function<ModelState(HostCopies)> to_host_;
+  std::unique_ptr<Milestone> taken_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,226 @@
+// The packed format (engine/model/packed_model.h): writing, and reading of what may be damaged.
+#include "engine/model/packed_model.h"
+
+#include "engine/model/weight_store.h"
+#include "kernels/base/error.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
+
+namespace bsq {
+namespace {
+
+constexpr const char* kForm = "packed";
+constexpr const char* kScales = "scales";
+constexpr const char* kFloat = "float";
+constexpr const char* kQuantized = "quantized";
+constexpr std::string_view kZero = "zero";
+
+std::string shape_words(const std::vector<std::int64_t>& shape) {
+  return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "x"));
+}
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(separator, begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+std::int64_t row_bytes(std::int64_t numel) {
+  return (numel + 7) / 8;
+}
+
+HostTensor packed_bits(const IntegerTensor& tensor) {
+  const auto numel = static_cast<std::int64_t>(tensor.levels.size());
+  const std::int64_t width = row_bytes(numel);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>((tensor.bits + 1) * width));
+  for (std::int64_t i = 0; i < numel; ++i) {
+    const int level = tensor.levels[static_cast<std::size_t>(i)];
+    const auto set = [&](int row, bool bit) {
+      bytes[static_cast<std::size_t>(row * width + i / 8)] |= static_cast<std::uint8_t>(bit ? 1 << (i % 8) : 0);
+    };
+    set(0, level < 0);
+    for (int row = 1; row <= tensor.bits; ++row) set(row, ((std::abs(level) >> (tensor.bits - row)) & 1) != 0);
+  }
+  return HostTensor::from<std::uint8_t>(tensor.name, {tensor.bits + 1, width}, bytes);
+}
+
+/// An entry of one of the two lists.
+struct Entry {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::int64_t numel = 1;
+  int bits = 0;
+  bool is_zero = false;
+};
+
+std::optional<std::int64_t> number_of(const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+/// Reads the words of an entry; false where they are none.
+bool read_entry(const std::vector<std::string>& words, bool has_bits, Entry& entry) {
+  constexpr std::int64_t kMostNumbers = std::int64_t{1} << 40;
+  const std::size_t expected = has_bits ? 3 : 2;
+  entry.is_zero = has_bits && words.size() == expected + 1 && words.back() == kZero;
+  if (words.size() != expected && !entry.is_zero) return false;
+  entry.name = words[0];
+  if (words[1] != shape_words({})) {
+    for (const std::string& word : split(words[1], 'x')) {
+      const auto dim = number_of(word);
+      if (!dim || *dim < 1 || *dim > kMostNumbers / entry.numel) return false;
+      entry.shape.push_back(*dim);
+      entry.numel *= *dim;
+    }
+  }
+  if (!has_bits) return true;
+  const auto bits = number_of(words[2]);
+  if (!bits || *bits > kMaxBits || (*bits == 0 && !entry.is_zero)) return false;
+  entry.bits = static_cast<int>(*bits);
+  return true;
+}
+
+template <typename... Args>
+[[noreturn]] void refuse(const TensorFile& file, fmt::format_string<Args...> format, Args&&... args) {
+  fail(ErrorKind::checkpoint, "{}: packed model: {}; the file is damaged", file.path.string(),
+       fmt::format(format, std::forward<Args>(args)...));
+}
+
+std::vector<Entry> read_list(const TensorFile& file, const std::string& key) {
+  const auto list = file.metadata.find(key);
+  if (list == file.metadata.end()) refuse(file, "no '{}' in the metadata", key);
+  constexpr std::int64_t kMostZeros = std::int64_t{1} << 24;  // for which the file holds nothing that vouches
+  std::int64_t zeros = 0;
+  std::vector<Entry> entries;
+  std::set<std::string> names;
+  for (const std::string& text : split(list->second, ',')) {
+    Entry entry;
+    if (!read_entry(split(text, ' '), key == kQuantized, entry))
+      refuse(file, "'{}' of '{}' is no entry", text.substr(0, 80), key);
+    if (!names.insert(entry.name).second) refuse(file, "'{}' has {} twice", key, entry.name);
+    if (entry.is_zero) zeros += entry.numel;
+    if (zeros > kMostZeros) refuse(file, "more than {} weights that are zero", kMostZeros);
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+/// The tensor's numbers, which must be as many as the list wants.
+std::vector<float> read_floats(const TensorFile& file, const std::string& name, std::int64_t expected) {
+  const HostTensor& tensor = file.at(name);
+  if (tensor.numel() != expected) refuse(file, "{} numbers in '{}', {} by the list", tensor.numel(), name, expected);
+  const auto values = tensor.values<float>();
+  return {values.begin(), values.end()};
+}
+
+/// p and n as a model in bit planes has them: [..., bits], most significant first.
+void add_planes(const TensorFile& file, const Entry& entry, std::vector<HostTensor>& tensors) {
+  const std::int64_t planes = std::max(entry.bits, 1);
+  std::vector<float> positive(static_cast<std::size_t>(entry.numel * planes));
+  std::vector<float> negative(positive.size());
+  if (!entry.is_zero) {
+    const HostTensor& packed = file.at(entry.name);
+    const std::int64_t width = row_bytes(entry.numel);
+    if (packed.shape != std::vector<std::int64_t>{entry.bits + 1, width})
+      refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(packed.shape, ", "),
+             entry.bits + 1, width);
+    const auto bytes = packed.values<std::uint8_t>();
+    const auto bit_at = [&](std::int64_t row, std::int64_t i) {
+      return (bytes[static_cast<std::size_t>(row * width + i / 8)] >> (i % 8)) & 1;
+    };
+    for (std::int64_t i = 0; i < entry.numel; ++i) {
+      std::vector<float>& side = bit_at(0, i) != 0 ? negative : positive;
+      for (std::int64_t b = 0; b < planes; ++b)
+        side[static_cast<std::size_t>(i * planes + b)] = static_cast<float>(bit_at(b + 1, i));
+    }
+  }
+  std::vector<std::int64_t> shape = entry.shape;
+  shape.push_back(planes);
+  tensors.push_back(HostTensor::from<float>(plane_name(entry.name, "p"), shape, positive));
+  tensors.push_back(HostTensor::from<float>(plane_name(entry.name, "n"), shape, negative));
+}
+
+}  // namespace
+
+bool is_packed(const TensorFile& file) {
+  const auto form = file.metadata.find("form");
+  return form != file.metadata.end() && form->second == kForm;
+}
+
+TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weights) {
+  TensorFile file;
+  file.metadata = model.metadata;
+  file.metadata.erase("scheme");  // the list says it
+  file.metadata["form"] = kForm;
+  std::set<std::string> left_out;
+  std::vector<std::string> quantized;
+  std::vector<float> scales;
+  for (const IntegerTensor& tensor : weights) {
+    left_out.insert({plane_name(tensor.name, "p"), plane_name(tensor.name, "n"), plane_name(tensor.name, "u"),
+                     scale_name(tensor.name)});
+    const bool is_zero = tensor.is_empty();
+    quantized.push_back(
+        fmt::format("{} {} {}{}", tensor.name, shape_words(tensor.shape), tensor.bits, is_zero ? " zero" : ""));
+    scales.push_back(tensor.scale);
+    if (!is_zero) file.tensors.push_back(packed_bits(tensor));
+  }
+  std::vector<std::string> names;
+  std::vector<float> numbers;
+  for (const HostTensor& tensor : model.tensors) {
+    if (tensor.dtype != DType::f32 || left_out.contains(tensor.name)) continue;
+    names.push_back(fmt::format("{} {}", tensor.name, shape_words(tensor.shape)));
+    const auto values = tensor.values<float>();
+    numbers.insert(numbers.end(), values.begin(), values.end());
+  }
+  file.metadata[kQuantized] = fmt::format("{}", fmt::join(quantized, ","));
+  file.metadata[kFloat] = fmt::format("{}", fmt::join(names, ","));
+  const auto count = [](const std::vector<float>& values) { return static_cast<std::int64_t>(values.size()); };
+  file.tensors.push_back(HostTensor::from<float>(kScales, {count(scales)}, scales));
+  file.tensors.push_back(HostTensor::from<float>(kFloat, {count(numbers)}, numbers));
+  return file;
+}
+
+TensorFile unpack(const TensorFile& packed) {
+  const std::vector<Entry> quantized = read_list(packed, kQuantized);
+  const std::vector<Entry> plain = read_list(packed, kFloat);
+  TensorFile file;
+  file.path = packed.path;
+  file.metadata = packed.metadata;
+  file.metadata.erase(kQuantized);
+  file.metadata.erase(kFloat);
+  file.metadata["form"] = "planes";
+
+  const std::vector<float> scales = read_floats(packed, kScales, static_cast<std::int64_t>(quantized.size()));
+  for (std::size_t i = 0; i < quantized.size(); ++i) {
+    add_planes(packed, quantized[i], file.tensors);
+    file.tensors.push_back(HostTensor::from<float>(scale_name(quantized[i].name), {1}, std::span(&scales[i], 1)));
+  }
+  std::int64_t total = 0;
+  for (const Entry& entry : plain) {
+    if (__builtin_add_overflow(total, entry.numel, &total)) refuse(packed, "more numbers than there can be");
+  }
+  const std::vector<float> numbers = read_floats(packed, kFloat, total);
+  std::size_t position = 0;
+  for (const Entry& entry : plain) {
+    const auto numel = static_cast<std::size_t>(entry.numel);
+    file.tensors.push_back(
+        HostTensor::from<float>(entry.name, entry.shape, std::span(numbers).subspan(position, numel)));
+    position += numel;
+  }
+  std::sort(file.tensors.begin(), file.tensors.end(),
+            [](const HostTensor& a, const HostTensor& b) { return a.name < b.name; });
+  return file;
+}
+
+}  // namespace bsq

@@ -1,0 +1,194 @@
+// Lifetimes: forward of node i happens at time i, its backward at 2 N - i (N nodes; the loss sits at N).
+#include "engine/network/executor.h"
+
+#include "kernels/base/error.h"
+
+#include <algorithm>
+
+namespace bsq {
+
+Executor::Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch,
+                   DType dtype, ExecutionMode mode, const std::vector<int>& other_batches)
+    : network_(network),
+      parameters_(parameters),
+      backend_(memory.backend()),
+      max_batch_(max_batch),
+      mode_(mode),
+      tensors_(network.tensors(max_batch, dtype)) {
+  plan_convolutions(other_batches, dtype);
+  plan_tensors();
+  plan_gradients();
+  for (const int batch : other_batches) plan_scratch(batch, dtype);
+  plan_.arena_bytes = plan_memory(plan_.buffers);
+  const std::string what = mode == ExecutionMode::training ? "training" : "evaluation";
+  arena_ = memory.allocate("activations and gradients, " + what, plan_.arena_bytes);
+  scratch_ = memory.allocate("scratch, " + what, plan_.scratch_bytes);
+  unit_values_ = memory.allocate_array<float>("units of activations, " + what, tensors_.size());
+  resolve_units();
+}
+
+LayerUse Executor::use_of(const Node& node, int batch) const {
+  const bool training = mode_ == ExecutionMode::training;
+  const bool reads_images = std::ranges::find(node.inputs, 0) != node.inputs.end();  // which want no gradient
+  // A rank's part of a full batch may be smaller by one than the largest; what is smaller ends an epoch.
+  return {.backward = training, .input_gradients = training && !reads_images, .often = batch >= max_batch_ - 1};
+}
+
+void Executor::plan_convolutions(const std::vector<int>& other_batches, DType dtype) {
+  std::vector<ConvRequest> requests;
+  const auto add = [&](int batch) {
+    const std::vector<TensorSpec> tensors = network_.tensors(batch, dtype);
+    for (const Node& node : network_.nodes()) {
+      const auto request = node.layer->convolution(network_.inputs_of(node, tensors), use_of(node, batch));
+      if (request) requests.push_back(*request);
+    }
+  };
+  add(max_batch_);
+  for (const int batch : other_batches) add(batch);
+  backend_.plan_convolutions(requests);
+}
+
+void Executor::plan_tensors() {
+  const auto& nodes = network_.nodes();
+  const int num_nodes = static_cast<int>(nodes.size());
+  const bool training = mode_ == ExecutionMode::training;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    tensor_buffer_.push_back(static_cast<int>(plan_.buffers.size()));
+    const TensorView sized{tensors_[i].dtype, tensors_[i].shape, nullptr};
+    // The images arrive before node 0; tensor i is written by node i - 1. The logits stay for the loss.
+    const int written = std::max(static_cast<int>(i) - 1, 0);
+    const bool stays = static_cast<int>(i) == num_nodes || mode_ == ExecutionMode::tracing;
+    plan_.buffers.push_back(
+        {i == 0 ? "images" : nodes[i - 1].name, sized.size_bytes(), written, stays ? num_nodes : written, 0});
+  }
+  saved_buffer_.assign(nodes.size(), -1);
+  for (int i = 0; i < num_nodes; ++i) {
+    const Node& node = nodes[static_cast<std::size_t>(i)];
+    const int backward_time = 2 * num_nodes - i;
+    for (const TensorId input : node.inputs) {
+      PlannedBuffer& buffer = plan_.buffers[static_cast<std::size_t>(input)];
+      const bool kept = training && node.layer->backward_reads_inputs();
+      buffer.last_use = std::max(buffer.last_use, kept ? backward_time : i);
+    }
+    const LayerMemory memory = node.layer->plan(backend_, network_.inputs_of(node, tensors_), use_of(node, max_batch_));
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, memory.scratch_bytes);
+    if (memory.saved_bytes == 0) continue;
+    saved_buffer_[static_cast<std::size_t>(i)] = static_cast<int>(plan_.buffers.size());
+    plan_.buffers.push_back({node.name + ", saved", memory.saved_bytes, i, training ? backward_time : i, 0});
+  }
+}
+
+void Executor::plan_scratch(int batch, DType dtype) {
+  const std::vector<TensorSpec> tensors = network_.tensors(batch, dtype);
+  for (const Node& node : network_.nodes()) {
+    const LayerMemory memory = node.layer->plan(backend_, network_.inputs_of(node, tensors), use_of(node, batch));
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, memory.scratch_bytes);
+  }
+}
+
+void Executor::plan_gradients() {
+  const auto& nodes = network_.nodes();
+  const int num_nodes = static_cast<int>(nodes.size());
+  gradient_buffer_.assign(tensors_.size(), -1);
+  modes_.resize(nodes.size());
+  if (mode_ != ExecutionMode::training) return;
+  const auto add_gradient = [&](TensorId id, int first_use) {
+    const auto index = static_cast<std::size_t>(id);
+    gradient_buffer_[index] = static_cast<int>(plan_.buffers.size());
+    const TensorView sized{tensors_[index].dtype, tensors_[index].shape, nullptr};
+    const int producer_backward = 2 * num_nodes - (id - 1);
+    plan_.buffers.push_back(
+        {nodes[index - 1].name + ", gradient", sized.size_bytes(), first_use, producer_backward, 0});
+  };
+  add_gradient(num_nodes, num_nodes);
+  for (int i = num_nodes - 1; i >= 0; --i) {
+    const Node& node = nodes[static_cast<std::size_t>(i)];
+    for (const TensorId input : node.inputs) {
+      const bool visited = gradient_buffer_[static_cast<std::size_t>(input)] >= 0;
+      modes_[static_cast<std::size_t>(i)].push_back(visited ? GradMode::accumulate : GradMode::overwrite);
+      if (input != 0 && !visited) add_gradient(input, 2 * num_nodes - i);
+    }
+  }
+}
+
+void Executor::resolve_units() {
+  units_.assign(tensors_.size(), {});
+  std::vector<TensorView> inputs;
+  for (std::size_t i = 0; i < network_.nodes().size(); ++i) {
+    const Node& node = network_.nodes()[i];
+    inputs.clear();
+    for (const TensorId input : node.inputs) inputs.push_back(tensor(input, max_batch_));
+    units_[i + 1] = node.layer->output_unit(inputs, parameters_, unit_values_.as<float>() + i + 1);
+  }
+}
+
+TensorView Executor::view(const TensorSpec& spec, int buffer, int batch) const {
+  if (buffer < 0) return {spec.dtype, spec.shape, nullptr};
+  TensorView view{spec.dtype, spec.shape,
+                  arena_.as<std::byte>() + plan_.buffers[static_cast<std::size_t>(buffer)].offset};
+  view.shape[0] = batch;
+  return view;
+}
+
+TensorView Executor::tensor(TensorId id, int batch) const {
+  const auto index = static_cast<std::size_t>(id);
+  TensorView result = view(tensors_[index], tensor_buffer_[index], batch);
+  result.unit = units_[index];
+  return result;
+}
+
+TensorView Executor::d_logits(int batch) const {
+  return view(tensors_.back(), gradient_buffer_.back(), batch);
+}
+
+void Executor::forward(int batch, const ForwardOptions& options) {
+  require(batch >= 1 && batch <= max_batch_, "batch of {} in an executor planned for {}", batch, max_batch_);
+  const auto& nodes = network_.nodes();
+  std::vector<TensorView> inputs;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Range range(backend_, nodes[i].name);
+    inputs.clear();
+    for (const TensorId input : nodes[i].inputs) inputs.push_back(tensor(input, batch));
+    void* saved = view({}, saved_buffer_[i], batch).data;
+    nodes[i].layer->forward({.backend = backend_,
+                             .parameters = parameters_,
+                             .inputs = inputs,
+                             .output = tensor(static_cast<TensorId>(i) + 1, batch),
+                             .saved = saved,
+                             .scratch = scratch_.data(),
+                             .training = mode_ == ExecutionMode::training,
+                             .slice = options.slice,
+                             .act_scale = options.act_scale});
+  }
+}
+
+void Executor::backward(int batch, const std::function<void(std::size_t node)>& node_done, BatchSlice* slice) {
+  require(mode_ == ExecutionMode::training, "backward of an inference executor");
+  const auto& nodes = network_.nodes();
+  std::vector<TensorView> inputs;
+  std::vector<TensorView> d_inputs;
+  for (std::size_t i = nodes.size(); i-- > 0;) {
+    const Range range(backend_, nodes[i].name + " backward");
+    inputs.clear();
+    d_inputs.clear();
+    for (const TensorId input : nodes[i].inputs) {
+      const auto index = static_cast<std::size_t>(input);
+      inputs.push_back(tensor(input, batch));
+      d_inputs.push_back(view(tensors_[index], gradient_buffer_[index], batch));
+    }
+    TensorView d_output = view(tensors_[i + 1], gradient_buffer_[i + 1], batch);
+    d_output.unit = units_[i + 1];
+    nodes[i].layer->backward({.backend = backend_,
+                              .parameters = parameters_,
+                              .inputs = inputs,
+                              .d_output = d_output,
+                              .d_inputs = d_inputs,
+                              .modes = modes_[i],
+                              .saved = view({}, saved_buffer_[i], batch).data,
+                              .scratch = scratch_.data(),
+                              .slice = slice});
+    if (node_done) node_done(i);
+  }
+}
+
+}  // namespace bsq

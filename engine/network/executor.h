@@ -1,0 +1,79 @@
+// Runs a network: plans where every tensor lives before the first step, then walks the list of nodes.
+//
+// Where a tensor feeds several nodes its gradient is overwritten by the first visitor of the backward walk and
+// accumulated by the others; that is decided here, once. Nothing is allocated after construction. Batches may be
+// smaller than planned where that was said then.
+#pragma once
+
+#include "engine/memory/memory_planner.h"
+#include "engine/network/network.h"
+
+#include <functional>
+
+namespace bsq {
+
+/// tracing: inference that keeps every tensor.
+enum class ExecutionMode { training, inference, tracing };
+
+/// The plan alone: sizes without memory, for dry runs and reports.
+struct ExecutionPlan {
+  std::vector<PlannedBuffer> buffers;  // activations, gradients and saved state of every node
+  std::size_t arena_bytes = 0;         // what they need together
+  std::size_t scratch_bytes = 0;       // the largest scratch of any operation
+};
+
+struct ForwardOptions {
+  BatchSlice* slice = nullptr;  // training: where batch statistics are those of a batch of which this is a rank's part
+  ActScale act_scale = ActScale::batch_max;  // inference
+};
+
+class Executor {
+ public:
+  /// `parameters` must outlive the executor; its pointers are read at every call. `other_batches`: all smaller sizes
+  /// that will be run; a backend may need more scratch for them, and chooses its algorithms when they are planned,
+  /// which it cannot do while work is captured.
+  Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch, DType dtype,
+           ExecutionMode mode, const std::vector<int>& other_batches = {});
+
+  void forward(int batch, const ForwardOptions& options = {});
+  /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient; calls `node_done`
+  /// when those of a node are enqueued, the last node first.
+  /// `slice`: as in forward.
+  void backward(int batch, const std::function<void(std::size_t node)>& node_done = {}, BatchSlice* slice = nullptr);
+
+  TensorView images(int batch) const { return tensor(0, batch); }
+  TensorView logits(int batch) const { return tensor(static_cast<TensorId>(network_.nodes().size()), batch); }
+  TensorView d_logits(int batch) const;
+  /// Any tensor of the list; in inference only until its last reader has run, in tracing until the next forward.
+  TensorView tensor(TensorId id, int batch) const;
+  int max_batch() const { return max_batch_; }
+  const ExecutionPlan& plan() const { return plan_; }
+
+ private:
+  LayerUse use_of(const Node& node, int batch) const;
+  /// Of every size, at once.
+  void plan_convolutions(const std::vector<int>& other_batches, DType dtype);
+  void plan_tensors();
+  void plan_gradients();
+  void plan_scratch(int batch, DType dtype);
+  void resolve_units();
+  TensorView view(const TensorSpec& spec, int buffer, int batch) const;
+
+  const Network& network_;
+  const ParameterMemory& parameters_;
+  Backend& backend_;
+  int max_batch_;
+  ExecutionMode mode_;
+  std::vector<TensorSpec> tensors_;
+  std::vector<int> tensor_buffer_;            // index into plan_.buffers
+  std::vector<int> gradient_buffer_;          // likewise; -1: no gradient (the images, and everything in inference)
+  std::vector<int> saved_buffer_;             // by node; -1: nothing saved
+  std::vector<std::vector<GradMode>> modes_;  // by node and input
+  std::vector<TensorUnit> units_;             // by tensor
+  ExecutionPlan plan_;
+  Buffer unit_values_;  // one a tensor; most are not used
+  Buffer arena_;
+  Buffer scratch_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,94 @@
+// What a layer is: shapes, memory, an explicit forward and an explicit backward. It holds no tensors and no per-batch
+// state.
+//
+// A layer never knows how its weights are stored: it reads effective weights and writes their dense gradient. Where
+// integers stand for numbers (TensorUnit), every gradient is that of the integers: METHOD 9.
+#pragma once
+
+#include "engine/network/parameters.h"
+#include "kernels/backend.h"
+#include "kernels/batch_slice.h"
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace bsq {
+
+struct TensorSpec {
+  Shape shape;  // outermost axis = batch
+  DType dtype = DType::f32;
+};
+
+/// Where the parameters and running statistics of a network lie, by id.
+struct ParameterMemory {
+  std::vector<TensorView> values;  // effective: convolution filters of the network's type, everything else float32
+  std::vector<float*> gradients;
+  std::vector<float*> states;
+};
+
+struct LayerMemory {
+  std::size_t saved_bytes = 0;    // forward leaves it for backward
+  std::size_t scratch_bytes = 0;  // holds nothing between calls
+};
+
+/// What of a layer will be run, and whether at every step.
+struct LayerUse {
+  bool backward = true;
+  bool input_gradients = true;  // backward writes those of its inputs
+  bool often = false;
+};
+
+/// S of quantized activations in inference (METHOD 6 and 11).
+enum class ActScale : std::uint8_t { batch_max, calibrated };
+
+struct ForwardPass {
+  Backend& backend;
+  const ParameterMemory& parameters;
+  std::span<const TensorView> inputs;
+  TensorView output;
+  void* saved = nullptr;
+  void* scratch = nullptr;
+  bool training = true;
+  BatchSlice* slice = nullptr;  // of a batch whose statistics are to be used; null: those of the inputs
+  ActScale act_scale = ActScale::batch_max;
+};
+
+struct BackwardPass {
+  Backend& backend;
+  const ParameterMemory& parameters;
+  std::span<const TensorView> inputs;
+  TensorView d_output;                   // its unit: that of the output
+  std::span<const TensorView> d_inputs;  // data is null where nobody needs the gradient
+  std::span<const GradMode> modes;       // one for each of d_inputs
+  void* saved = nullptr;
+  void* scratch = nullptr;
+  BatchSlice* slice = nullptr;  // as in forward
+};
+
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  virtual std::string_view kind() const = 0;
+  /// Shape and type of the output; throws Error(internal) where the inputs do not fit.
+  virtual TensorSpec output(std::span<const TensorSpec> inputs) const = 0;
+  /// Whatever the backend prepares for it, it prepares here.
+  virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const = 0;
+  /// The convolution it runs, if it runs one: backends plan those of a network together, before plan().
+  virtual std::optional<ConvRequest> convolution(std::span<const TensorSpec>, const LayerUse&) const { return {}; }
+  /// The parameters whose gradients backward writes.
+  virtual std::vector<ParameterId> parameters() const { return {}; }
+  /// The unit of the output. `own` is a number in device memory that forward may write as a part of it.
+  virtual TensorUnit output_unit(std::span<const TensorView>, const ParameterMemory&, float* /*own*/) const {
+    return {};
+  }
+  /// Whether backward reads the inputs of forward, so that they must live until then.
+  virtual bool backward_reads_inputs() const { return true; }
+  /// Multiply-adds of one forward pass count two; elementwise work counts nothing.
+  virtual double flops(std::span<const TensorSpec>) const { return 0; }
+  virtual void forward(const ForwardPass& pass) const = 0;
+  virtual void backward(const BackwardPass& pass) const = 0;
+};
+
+}  // namespace bsq

@@ -1,0 +1,42 @@
+// 2-D convolution without bias. Input [N, H, W, I], output [N, H', W', O], weight OHWI; PyTorch's padding rules.
+//
+// Saves nothing. The unit of y is that of x times that of w. y = x * w;  dx = dy * w^T (d_inputs[0]);  dw = x^T dy.
+#pragma once
+
+#include "engine/network/layer.h"
+
+namespace bsq {
+
+struct Conv2dOptions {
+  int in_channels = 0;
+  int out_channels = 0;
+  int kernel = 3;
+  int stride = 1;
+  int padding = 1;
+};
+
+class Conv2d final : public Layer {
+ public:
+  Conv2d(const Conv2dOptions& options, ParameterId weight) : options_(options), weight_(weight) {}
+
+  std::string_view kind() const override { return "conv2d"; }
+  TensorSpec output(std::span<const TensorSpec> inputs) const override;
+  LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
+  std::optional<ConvRequest> convolution(std::span<const TensorSpec> inputs, const LayerUse& use) const override;
+  std::vector<ParameterId> parameters() const override { return {weight_}; }
+  double flops(std::span<const TensorSpec> inputs) const override;
+  TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
+                         float* own) const override;
+  void forward(const ForwardPass& pass) const override;
+  void backward(const BackwardPass& pass) const override;
+
+  const Conv2dOptions& options() const { return options_; }
+  ParameterId weight() const { return weight_; }
+  ConvGeometry geometry(const Shape& input, DType dtype) const;
+
+ private:
+  Conv2dOptions options_;
+  ParameterId weight_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,41 @@
+#include "engine/network/layers/linear.h"
+
+#include "kernels/base/error.h"
+
+namespace bsq {
+
+LinearGeometry Linear::geometry(const Shape& input) const {
+  return {.batch = static_cast<int>(input[0]), .in_features = in_features_, .out_features = out_features_};
+}
+
+TensorSpec Linear::output(std::span<const TensorSpec> inputs) const {
+  require(inputs.size() == 1 && inputs[0].shape == Shape({inputs[0].shape[0], in_features_}),
+          "linear wants one input [N, {}]", in_features_);
+  require(inputs[0].dtype == DType::f32, "linear wants float32");
+  return {{inputs[0].shape[0], out_features_}, DType::f32};
+}
+
+LayerMemory Linear::plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const {
+  backend.plan_linear(geometry(inputs[0].shape), use.backward);
+  return {};
+}
+
+double Linear::flops(std::span<const TensorSpec> inputs) const {
+  return 2.0 * static_cast<double>(inputs[0].shape[0]) * in_features_ * out_features_;
+}
+
+void Linear::forward(const ForwardPass& pass) const {
+  const TensorView& x = pass.inputs[0];
+  pass.backend.linear_forward(geometry(x.shape), x.as<float>(), pass.parameters.values[weight_].as<float>(),
+                              pass.parameters.values[bias_].as<float>(), pass.output.as<float>());
+}
+
+void Linear::backward(const BackwardPass& pass) const {
+  const TensorView& x = pass.inputs[0];
+  require(pass.modes[0] == GradMode::overwrite, "linear cannot add to a gradient");
+  pass.backend.linear_backward(geometry(x.shape), pass.d_output.as<float>(), x.as<float>(),
+                               pass.parameters.values[weight_].as<float>(), pass.d_inputs[0].as<float>(),
+                               pass.parameters.gradients[weight_], pass.parameters.gradients[bias_]);
+}
+
+}  // namespace bsq

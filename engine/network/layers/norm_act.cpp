@@ -1,0 +1,96 @@
+#include "engine/network/layers/norm_act.h"
+
+#include "kernels/base/error.h"
+
+namespace bsq {
+
+NormActGeometry NormAct::geometry(const Shape& input, DType dtype) const {
+  require(input.rank == 4 && input[3] == options_.channels, "norm_act: wants [N, H, W, {}]", options_.channels);
+  return {.rows = input[0] * input[1] * input[2], .channels = options_.channels, .dtype = dtype};
+}
+
+NormActRule NormAct::rule(bool batch_statistics) const {
+  return {.activation = options_.activation, .act_bits = options_.act_bits, .batch_statistics = batch_statistics};
+}
+
+NormParameters NormAct::parameters(const ParameterMemory& memory) const {
+  return {.gamma = memory.values[ids_.gamma].as<float>(),
+          .beta = memory.values[ids_.beta].as<float>(),
+          .running_mean = memory.states[ids_.running_mean],
+          .running_var = memory.states[ids_.running_var],
+          .clip = ids_.clip < 0 ? nullptr : memory.values[ids_.clip].as<float>()};
+}
+
+NormSaved NormAct::saved(void* memory) const {
+  auto* floats = static_cast<float*>(memory);
+  return {.mean = floats, .inv_std = floats + options_.channels, .act_scale = floats + 2 * options_.channels};
+}
+
+TensorSpec NormAct::output(std::span<const TensorSpec> inputs) const {
+  require(inputs.size() == 1 || inputs.size() == 2, "norm_act takes x and perhaps a shortcut");
+  require(inputs.size() == 1 || inputs[0].shape == inputs[1].shape, "norm_act: x and shortcut differ in shape");
+  geometry(inputs[0].shape, inputs[0].dtype);
+  return inputs[0];
+}
+
+LayerMemory NormAct::plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& /*use*/) const {
+  return {.saved_bytes = static_cast<std::size_t>(2 * options_.channels + 1) * sizeof(float),
+          .scratch_bytes = backend.norm_act_scratch_bytes(geometry(inputs[0].shape, inputs[0].dtype))};
+}
+
+std::vector<ParameterId> NormAct::parameters() const {
+  std::vector<ParameterId> ids = {ids_.gamma, ids_.beta};
+  if (ids_.clip >= 0) ids.push_back(ids_.clip);
+  return ids;
+}
+
+TensorUnit NormAct::output_unit(std::span<const TensorView> /*inputs*/, const ParameterMemory& /*parameters*/,
+                                float* own) const {
+  return {.activation = options_.act_bits > 0 ? own : nullptr};
+}
+
+void NormAct::forward(const ForwardPass& pass) const {
+  const TensorView& x = pass.inputs[0];
+  const TensorView shortcut = pass.inputs.size() == 2 ? pass.inputs[1] : TensorView{};
+  const bool has_static_scale = ids_.act_scale >= 0 && pass.act_scale == ActScale::calibrated && !pass.training;
+  pass.backend.norm_act_forward({.geometry = geometry(x.shape, x.dtype),
+                                 .rule = rule(pass.training),
+                                 .x = x.data,
+                                 .shortcut = shortcut.data,
+                                 .parameters = parameters(pass.parameters),
+                                 .saved = saved(pass.saved),
+                                 .y = pass.output.data,
+                                 .scratch = pass.scratch,
+                                 .x_unit = x.unit,
+                                 .shortcut_unit = shortcut.unit,
+                                 .y_unit = pass.output.unit.activation,
+                                 .act_scale = has_static_scale ? pass.parameters.states[ids_.act_scale] : nullptr,
+                                 .slice = pass.slice});
+}
+
+void NormAct::backward(const BackwardPass& pass) const {
+  const TensorView& x = pass.inputs[0];
+  const bool has_shortcut = pass.inputs.size() == 2;
+  const TensorView shortcut = has_shortcut ? pass.inputs[1] : TensorView{};
+  const auto& gradients = pass.parameters.gradients;
+  pass.backend.norm_act_backward({.geometry = geometry(x.shape, x.dtype),
+                                  .rule = rule(true),
+                                  .d_y = pass.d_output.data,
+                                  .x = x.data,
+                                  .shortcut = shortcut.data,
+                                  .parameters = parameters(pass.parameters),
+                                  .saved = saved(pass.saved),
+                                  .d_x = pass.d_inputs[0].data,
+                                  .d_shortcut = has_shortcut ? pass.d_inputs[1].data : nullptr,
+                                  .shortcut_mode = has_shortcut ? pass.modes[1] : GradMode::overwrite,
+                                  .gradients = {.d_gamma = gradients[ids_.gamma],
+                                                .d_beta = gradients[ids_.beta],
+                                                .d_clip = ids_.clip < 0 ? nullptr : gradients[ids_.clip]},
+                                  .scratch = pass.scratch,
+                                  .x_unit = x.unit,
+                                  .shortcut_unit = shortcut.unit,
+                                  .y_unit = pass.d_output.unit.activation,
+                                  .slice = pass.slice});
+}
+
+}  // namespace bsq

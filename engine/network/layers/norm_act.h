@@ -1,0 +1,60 @@
+// Batch norm + optional shortcut + activation + activation quantizer in one operation (METHOD 6).
+//
+// inputs[0] x [N, H, W, C], inputs[1] (optional) shortcut of the same shape; output the same. Saves mean, 1/std and
+// max|y|. z = gamma xhat + beta + shortcut;  y = quantize(act(z)), stored as integers;  dz = dy act'(z) (straight
+// through the quantizer); d_shortcut = dz;  d_beta = sum dz;  d_gamma = sum dz xhat;  dx = gamma / std (dz - mean(dz) -
+// xhat mean(dz xhat)).
+#pragma once
+
+#include "engine/network/layer.h"
+
+#include <string>
+
+namespace bsq {
+
+struct NormActOptions {
+  int channels = 0;
+  Activation activation = Activation::relu;
+  int act_bits = 0;
+  std::string activation_name = {};  // PyTorch's module: layer1.0.relu1; empty where there is none
+};
+
+struct NormActParameters {
+  ParameterId gamma = -1;
+  ParameterId beta = -1;
+  ParameterId clip = -1;  // PACT only
+  StateId running_mean = -1;
+  StateId running_var = -1;
+  StateId act_scale = -1;  // [1], a static S for inference; below 0: not calibrated yet
+};
+
+class NormAct final : public Layer {
+ public:
+  NormAct(const NormActOptions& options, const NormActParameters& ids) : options_(options), ids_(ids) {}
+
+  std::string_view kind() const override { return "norm_act"; }
+  TensorSpec output(std::span<const TensorSpec> inputs) const override;
+  LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
+  std::vector<ParameterId> parameters() const override;
+  /// Quantized activations are integer levels: a convolution of them is exact in every precision.
+  TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
+                         float* own) const override;
+  void forward(const ForwardPass& pass) const override;
+  void backward(const BackwardPass& pass) const override;
+
+  const NormActOptions& options() const { return options_; }
+  /// The state that holds its static activation scale, or -1.
+  StateId act_scale() const { return ids_.act_scale; }
+  const NormActParameters& ids() const { return ids_; }
+
+ private:
+  NormActGeometry geometry(const Shape& input, DType dtype) const;
+  NormActRule rule(bool batch_statistics) const;
+  NormParameters parameters(const ParameterMemory& memory) const;
+  NormSaved saved(void* memory) const;
+
+  NormActOptions options_;
+  NormActParameters ids_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,38 @@
+// Building a network and the shapes that follow from it.
+#include "engine/network/network.h"
+
+#include "kernels/base/error.h"
+
+namespace bsq {
+
+ParameterId Network::add_parameter(const ParameterSpec& spec) {
+  parameters_.push_back(spec);
+  return static_cast<ParameterId>(parameters_.size()) - 1;
+}
+
+StateId Network::add_state(const StateSpec& spec) {
+  states_.push_back(spec);
+  return static_cast<StateId>(states_.size()) - 1;
+}
+
+TensorId Network::add(const std::string& name, std::unique_ptr<Layer> layer, const std::vector<TensorId>& inputs) {
+  for (const TensorId input : inputs)
+    require(input >= 0 && input <= static_cast<TensorId>(nodes_.size()), "node {}: input {} does not exist yet", name,
+            input);
+  nodes_.push_back({name, std::move(layer), inputs});
+  return static_cast<TensorId>(nodes_.size());
+}
+
+std::vector<TensorSpec> Network::tensors(int batch, DType dtype) const {
+  std::vector<TensorSpec> tensors{{{batch, image_[0], image_[1], image_[2]}, dtype}};
+  for (const Node& node : nodes_) tensors.push_back(node.layer->output(inputs_of(node, tensors)));
+  return tensors;
+}
+
+std::vector<TensorSpec> Network::inputs_of(const Node& node, const std::vector<TensorSpec>& tensors) const {
+  std::vector<TensorSpec> inputs;
+  for (const TensorId input : node.inputs) inputs.push_back(tensors[static_cast<std::size_t>(input)]);
+  return inputs;
+}
+
+}  // namespace bsq

@@ -1,0 +1,76 @@
+// The parameters of a network: what they are called, how they start, and where they lie.
+//
+// Two groups: `quantized` (3x3 convolutions and the classifier, what BSQ gives bit widths to) and `plain` (batch norm,
+// shortcut convolutions, PACT ceilings: always float). Each group is one flat arena; all gradients together are one
+// flat buffer, quantized first, which is all that data-parallel ranks have to reduce. Layout in memory: OHWI; in files:
+// PyTorch's OIHW.
+#pragma once
+
+#include "engine/memory/device_memory.h"
+#include "kernels/types.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+enum class Initializer : std::uint8_t {
+  he_fan_out,     // N(0, sqrt(2 / (kernel^2 out))): convolutions (He et al. 2015, as in the published code)
+  torch_default,  // U(-1/sqrt(fan_in), 1/sqrt(fan_in)): classifier, shortcut convolutions
+  constant,
+};
+
+enum class ParameterGroup : std::uint8_t { quantized, plain };
+
+struct ParameterSpec {
+  std::string name;  // PyTorch's: layer1.0.conv1.weight
+  Shape shape;       // OHWI, [O, I] or [C]
+  ParameterGroup group = ParameterGroup::plain;
+  Initializer initializer = Initializer::constant;
+  float constant = 0;
+  std::int64_t fan_in = 0;  // of the layer (a bias has its weight's); for torch_default
+};
+
+/// A running statistic: part of the model, not trained.
+struct StateSpec {
+  std::string name;
+  std::int64_t numel = 0;
+  float initial = 0;
+};
+
+using ParameterId = int;
+using StateId = int;
+
+/// A parameter inside its group's arena. Offsets are floats, multiples of 16 (one cache line).
+struct ParameterSlot {
+  ParameterSpec spec;
+  std::int64_t offset = 0;
+  DType dtype = DType::f32;  // of the effective values: what layers read
+
+  bool is_filter() const { return spec.shape.rank == 4; }  // of a convolution
+};
+
+/// The flat layout of one group.
+struct ArenaLayout {
+  std::vector<ParameterSlot> slots;
+  std::int64_t numel = 0;       // with padding
+  std::int64_t parameters = 0;  // without
+};
+
+/// `filter_dtype`: of the effective values of convolution filters; everything else is float32.
+ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group,
+                    DType filter_dtype = DType::f32);
+
+/// Start values, a function of (seed, parameter's name) alone.
+std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed);
+
+/// OHWI <-> OIHW; values of another rank are returned as they are.
+std::vector<float> to_file_layout(const std::vector<float>& values, const Shape& shape);
+std::vector<float> from_file_layout(const std::vector<float>& values, const Shape& shape);
+/// Where each element in memory order goes in a file.
+std::vector<std::size_t> file_places(const Shape& shape);
+/// The shape a file shows: OIHW, or the shape itself.
+std::vector<std::int64_t> file_shape(const Shape& shape);
+
+}  // namespace bsq

@@ -1,0 +1,121 @@
+// The machine-readable logs of a run, append-only, each line written at once:
+//
+//     metrics.jsonl    one JSON object an event: {["schema":1,] "event":..., fields..., "t":"2026-01-31T12:00:00.000Z"}
+//       stage_start    stage, form (float | planes | fixed), parameters, trainable_numbers, planned_bytes, ranks,
+//                      gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands over; 0 where it is alone)
+//       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean cross entropy of the batch),
+//                      penalty (R, without alpha); every log.every_steps steps
+//       requant        stage, epoch (how many are over), bits_before, bits_after (a quantizable parameter), compression
+//       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
+//                      epochs since the last re-quantization), bits_per_parameter, compression (the paper's rule),
+//                      compression_without_empty (empty layers at 0 bits), compression_on_disk (all counted),
+//                      trainable_numbers, planned_bytes, peak_resident_mib, seconds (of its epochs)
+//     metrics.csv      one row an epoch, columns as in EpochRow
+//     precision.jsonl  one JSON object a layer and re-quantization, fields as in PrecisionRow
+//     tb/              event files for TensorBoard, where log.tensorboard is set: the configuration as a text, and of
+//                      every epoch train/loss, train/reg (R), train/top1, val/loss, val/top1 (of the test set),
+//                      optim/lr, quant/bits_per_parameter, quant/compression, perf/images_per_second; of every layer
+//                      layers/<layer>/bits where log.tensorboard_layers is set. The step is the epoch, counted from 1
+//                      over all stages.
+//
+// NaN and infinity are the strings "NaN", "Infinity", "-Infinity" in JSON. Everything measured with a clock stands last
+// in its line, so that two runs compare by what comes before. A checkpoint stores position(); resuming cuts the files
+// back to it, since a killed run may have written on beyond its last checkpoint. So what lies before it has to be on
+// the disk, by sync(), before the checkpoint is complete.
+#pragma once
+
+#include "engine/files/posix_file.h"
+#include "engine/files/tensorboard.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bsq {
+
+struct LogPosition {
+  std::int64_t metrics_bytes = 0;
+  std::int64_t csv_bytes = 0;
+  std::int64_t precision_bytes = 0;
+  friend bool operator==(const LogPosition&, const LogPosition&) = default;
+};
+
+/// A row of metrics.csv; what was not measured in an epoch is an empty cell.
+struct EpochRow {
+  std::string stage;
+  int epoch = 0;  // counts from 1 within the stage
+  std::int64_t step = 0;
+  double learning_rate = 0;
+  double train_loss = 0;     // mean cross entropy
+  double train_penalty = 0;  // R, the group penalty without alpha
+  double train_top1 = 0;     // percent, as all accuracies
+  std::optional<double> test_loss;
+  std::optional<double> test_top1;
+  std::optional<double> test_top5;
+  std::optional<double> bits_per_parameter;
+  std::optional<double> compression;
+  double images_per_second = 0;
+  double seconds = 0;
+
+  // Of TensorBoard alone.
+  std::int64_t epoch_of_run = 0;                             // counts from 1 over all stages: the step axis
+  std::vector<std::pair<std::string, int>> layer_bits = {};  // log.tensorboard_layers
+};
+
+/// A line of precision.jsonl: one tensor at one re-quantization.
+struct PrecisionRow {
+  std::string stage;
+  int epoch = 0;
+  std::string layer;
+  int bits_before = 0;
+  int bits_after = 0;
+  double scale = 0;
+  std::vector<double> density;  // percent of ones of each plane that is left, the most significant first
+};
+
+class RunLog {
+ public:
+  /// Starts the three files in a fresh run directory. Throws Error(checkpoint) as all members do, naming the file.
+  static RunLog create(const std::filesystem::path& folder);
+  /// Cuts the files back to `position` and goes on; refuses files that are missing or shorter.
+  static RunLog resume(const std::filesystem::path& folder, const LogPosition& position);
+  /// Of a rank that does not write: everything is dropped.
+  static RunLog nowhere() { return RunLog(); }
+  /// From now on epochs go there as well.
+  void add(TensorBoard board) { board_ = std::move(board); }
+
+  /// Adds `fields` (an object) under the name `event` ("epoch", "eval", "requant", ...).
+  void event(std::string_view event, nlohmann::ordered_json fields = nlohmann::ordered_json::object());
+  void epoch(const EpochRow& row);
+  void precision(const PrecisionRow& row);
+
+  /// The ends of the files.
+  LogPosition position() const;
+  /// Returns once everything written so far is on the disk. Another thread may wait for that while this one writes on.
+  void sync();
+
+ private:
+  struct LogFile {
+    std::optional<PosixFile> file;
+    std::int64_t size_bytes = 0;
+  };
+  RunLog() = default;
+  explicit RunLog(const std::filesystem::path& folder);
+  static void append(LogFile& log, std::string_view line);
+
+  LogFile metrics_;
+  LogFile csv_;
+  LogFile precision_;
+  std::optional<TensorBoard> board_;
+};
+
+/// The JSON text of one line, non-finite numbers as strings, without the newline.
+std::string json_line(nlohmann::ordered_json record);
+
+}  // namespace bsq

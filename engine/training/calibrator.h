@@ -1,0 +1,56 @@
+// Static activation scales: what a deployed model quantizes its activations by, since it cannot look for the maximum of
+// a batch (METHOD 11).
+#pragma once
+
+#include "engine/input/batch_source.h"
+#include "engine/model/model.h"
+#include "engine/network/executor.h"
+#include "engine/ranks/ranks.h"
+#include "engine/training/evaluator.h"
+#include "engine/training/step_feed.h"
+#include "kernels/ranks/communicator.h"
+
+#include <map>
+#include <memory>
+
+namespace bsq {
+
+struct CalibrationOptions {
+  InputOptions input;
+  int batch_size = 0;
+  int batches = 0;         // at most; fewer where the set is smaller
+  std::uint64_t seed = 0;  // of the choice of images
+};
+
+class Calibrator {
+ public:
+  /// All references must outlive the calibrator. `source`: the training set.
+  Calibrator(DeviceMemory& memory, Model& model, BatchSource& source, const CalibrationOptions& options,
+             Communicator& communicator);
+
+  /// Sets every activation scale of the model to the mean over the batches of max|y|, as inference sees it. Each rank
+  /// runs its share of the batches; the result does not depend on how many ranks there are.
+  void run();
+
+ private:
+  /// A quantizer, the unit of its output after a forward pass, and where its scale is kept.
+  struct Quantizer {
+    const float* unit = nullptr;
+    float levels = 0;
+    float* scale = nullptr;
+  };
+
+  Backend& backend_;
+  Model& model_;
+  BatchSource& source_;
+  CalibrationOptions options_;
+  Communicator& communicator_;
+  Executor executor_;
+  Buffer labels_;
+  Slice own_;      // batches of this rank
+  StepFeed feed_;  // which are the same in every run
+  std::vector<Quantizer> quantizers_;
+  std::unique_ptr<CapturedWork> captured_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,226 @@
+// The chain of stages.
+#include "engine/training/experiment.h"
+
+#include "engine/files/posix_file.h"
+#include "kernels/base/error.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+
+namespace bsq {
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024.0;
+constexpr std::size_t kSmallBytes = 64 << 10;  // buffers below share one line of the memory table
+
+std::string memory_line(const MemoryEntry& entry) {
+  return fmt::format("  {:44} {:>10.2f} MiB", entry.name, static_cast<double>(entry.size_bytes) / kMiB);
+}
+
+std::array<float, 3> to_floats(const std::vector<double>& values) {
+  return {static_cast<float>(values.at(0)), static_cast<float>(values.at(1)), static_cast<float>(values.at(2))};
+}
+
+double peak_resident_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024.0;  // ru_maxrss is in KiB
+}
+
+}  // namespace
+
+int world_size_of(const CheckpointFiles& files) {
+  const auto found = files.state.find("world_size");
+  return found != files.state.end() && found->is_number_integer() ? found->get<int>() : 1;
+}
+
+InputOptions input_options(const Config& config, const ImageSet& images) {
+  return {.height = images.height,
+          .width = images.width,
+          .mean = to_floats(config.data.mean),
+          .std = to_floats(config.data.std)};
+}
+
+Precision checked_precision(const Config& config, const Backend& backend) {
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+    if (config.precision != name_of(precision)) continue;
+    std::string why;
+    if (backend.supports(precision, why)) return precision;
+    fail(ErrorKind::device, "precision: {}: {}; set precision: fp32", config.precision, why);
+  }
+  fail(ErrorKind::usage, "precision: {}: use fp32, tf32 or bf16", config.precision);
+}
+
+Progress progress_of(const CheckpointFiles& files, const std::string& where) {
+  if (!files.state.is_object() || !files.state.contains("progress"))
+    fail(ErrorKind::checkpoint, "{}: no progress in state.json; it is a model to start from, not a run to resume",
+         where);
+  return progress_from_json(files.state.at("progress"), where);
+}
+
+Experiment::Experiment(const Config& config, ExperimentParts parts)
+    : config_(config),
+      parts_(std::move(parts)),
+      data_memory_(parts_.backend),
+      train_(data_memory_, parts_.data.train, "training"),
+      test_(data_memory_, parts_.data.test, "test"),
+      context_{.config = config,
+               .backend = parts_.backend,
+               .dtype = dtype_of(checked_precision(config, parts_.backend)),
+               .make_network = parts_.make_network,
+               .train = train_,
+               .test = test_,
+               .input = input_options(config, parts_.data.train),
+               .metadata = parts_.metadata,
+               .communicator = parts_.communicator} {
+  if (config.data.batch_size > train_.size())
+    fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set of {} images; lower it",
+         config.data.batch_size, train_.size());
+}
+
+StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,
+                             const CheckpointFiles* resumed) {
+  StageOutput output{directory, log, console, poll};
+  Progress progress;
+  std::optional<TensorFile> model = parts_.init;
+  const TensorFile* momentum = nullptr;
+  if (resumed != nullptr) {
+    progress = progress_of(*resumed, directory.checkpoints().string());
+    const auto found = resumed->tensors.find("model.safetensors");
+    if (found == resumed->tensors.end())
+      fail(ErrorKind::checkpoint, "{}: no model.safetensors in the last checkpoint; take an older one",
+           directory.checkpoints().string());
+    model = found->second;
+    const auto optimizer = resumed->tensors.find("optimizer.safetensors");
+    if (optimizer != resumed->tensors.end()) momentum = &optimizer->second;
+  }
+  for (; progress.stage < static_cast<int>(config_.stages.size()); ++progress.stage) {
+    const std::string& name = config_.stages[static_cast<std::size_t>(progress.stage)];
+    Stage stage(context_, name, progress.stage, model ? &*model : nullptr);
+    if (teller_.tell(parts_.backend, output.console))
+      directory.add_to_environment(
+          "engines", {{"device", parts_.backend.describe()}, {"convolutions", to_json(parts_.backend.engines())}});
+    if (progress.epoch == 0 && progress.step == 0) start_stage(stage, output);
+    if (stage.run(progress, momentum, output) == StageOutcome::stopped) return StageOutcome::stopped;
+    model = finish_stage(stage, progress, output);
+    momentum = nullptr;
+  }
+  return StageOutcome::done;
+}
+
+void Experiment::start_stage(Stage& stage, StageOutput& output) {
+  const std::size_t planned_bytes = stage.memory().total_bytes() + data_memory_.total_bytes();
+  const PrecisionSummary bits = stage.precision();
+  output.log.event("stage_start", {{"stage", stage.name()},
+                                   {"form", stage.model().quantized().form()},
+                                   {"parameters", bits.parameters + bits.float_parameters},
+                                   {"trainable_numbers", stage.model().trainable_numbers()},
+                                   {"planned_bytes", planned_bytes},
+                                   {"ranks", parts_.communicator.world()},
+                                   {"gradient_bytes_per_step", stage.reduced_bytes().gradients},
+                                   {"statistics_bytes_per_step", stage.reduced_bytes().statistics}});
+  output.console.info(
+      fmt::format("stage {}: {} quantizable parameters in {} form, {} trainable numbers, {:.0f} MiB planned",
+                  stage.name(), bits.parameters, stage.model().quantized().form(), stage.model().trainable_numbers(),
+                  static_cast<double>(planned_bytes) / kMiB));
+  if (const ReducedBytes reduced = stage.reduced_bytes(); reduced.gradients > 0)
+    output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics a rank and step",
+                                    stage.name(), with_thousands(reduced.gradients),
+                                    with_thousands(reduced.statistics)));
+}
+
+TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutput& output) {
+  const EvalResult result = stage.evaluate();
+  const PrecisionSummary bits = stage.precision();
+  TensorFile model = stage.save_result();
+
+  nlohmann::ordered_json summary = {{"stage", stage.name()},
+                                    {"test_top1", result.top1_percent()},
+                                    {"test_top5", result.top5_percent()},
+                                    {"test_loss", result.loss()},
+                                    {"test_images", result.samples}};
+  if (stage.calibrates()) summary["test_top1_batch_max"] = stage.evaluate_by_batch_max().top1_percent();
+  if (progress.best_top1) {
+    summary["best_top1"] = *progress.best_top1;
+    summary["best_epoch"] = progress.best_epoch;
+  }
+  summary["bits_per_parameter"] = bits.bits_per_parameter();
+  summary["compression"] = bits.compression();
+  summary["compression_without_empty"] = bits.compression_without_empty();
+  summary["compression_on_disk"] = bits.compression_on_disk();
+  summary["trainable_numbers"] = stage.model().trainable_numbers();
+  nlohmann::ordered_json event = summary;
+  event["planned_bytes"] = stage.memory().total_bytes() + data_memory_.total_bytes();
+  event["peak_resident_mib"] = peak_resident_mib();
+  event["seconds"] = progress.stage_seconds;
+  output.log.event("stage_end", event);
+  const std::string by_batch =
+      stage.calibrates() ? fmt::format(" with calibrated activation scales, {:.2f} % with those of each batch",
+                                       summary.at("test_top1_batch_max").get<double>())
+                         : "";
+  output.console.info(fmt::format("stage {} done: test {:.2f} %{}, {:.2f} bits a parameter, {:.2f}x", stage.name(),
+                                  result.top1_percent(), by_batch, bits.bits_per_parameter(), bits.compression()));
+
+  CheckpointFiles files;
+  files.tensors["model.safetensors"] = model;
+  files.state = summary;
+  if (output.directory.writes()) save_checkpoint(output.directory.checkpoints() / stage.name(), files);
+
+  // The next stage starts from this checkpoint if the run is killed before its first epoch is over.
+  Progress next = progress;
+  ++next.stage;
+  next.epoch = 0;
+  next.best_top1.reset();
+  next.best_epoch = 0;
+  next.stage_seconds = 0;
+  next.logs = output.log.position();
+  output.log.sync();
+  ++next.total_epochs;
+  files.state = {{"progress", to_json(next)}, {"stage", stage.name()}, {"config_hash", config_hash(config_)}};
+  files.state["world_size"] = parts_.communicator.world();
+  const std::string folder = fmt::format("epoch_{:04}", next.total_epochs);
+  if (output.directory.writes()) {
+    save_checkpoint(output.directory.checkpoints() / folder, files);
+    update_last(output.directory.checkpoints(), folder, config_.checkpoint.keep_last);
+  }
+  next.stage = progress.stage;  // run() counts it up
+  progress = next;
+  return model;
+}
+
+std::vector<std::string> Experiment::dry_run() {
+  std::vector<std::string> lines;
+  std::optional<TensorFile> model = parts_.init;
+  const auto add = [&](const DeviceMemory& memory) {
+    std::size_t small_bytes = 0;
+    for (const MemoryEntry& entry : memory.entries()) {
+      if (entry.size_bytes < kSmallBytes)
+        small_bytes += entry.size_bytes;
+      else
+        lines.push_back(memory_line(entry));
+    }
+    lines.push_back(memory_line({"tables, labels, counters", small_bytes}));
+  };
+  lines.push_back("data");
+  add(data_memory_);
+  bool stepped = false;
+  for (std::size_t i = 0; i < config_.stages.size(); ++i) {
+    Stage stage(context_, config_.stages[i], static_cast<int>(i), model ? &*model : nullptr);
+    lines.push_back(fmt::format("stage {}: {} trainable numbers, {:.1f} MiB with the data", stage.name(),
+                                stage.model().trainable_numbers(),
+                                static_cast<double>(stage.memory().total_bytes() + data_memory_.total_bytes()) / kMiB));
+    add(stage.memory());
+    if (stage.trains() && !stepped) {
+      const StepMetrics metrics = stage.try_step();
+      lines.push_back(fmt::format("  one step: loss {:.4f} on {} images",
+                                  metrics.loss_sum / static_cast<double>(metrics.samples), metrics.samples));
+      stepped = true;
+    }
+    model = stage.save_result();
+  }
+  lines.push_back("dry run: nothing was written");
+  return lines;
+}
+
+}  // namespace bsq

@@ -1,0 +1,62 @@
+// A whole experiment: the chain of stages of one configuration in one run directory, from the start or from its last
+// checkpoint.
+#pragma once
+
+#include "engine/files/checkpoint_dir.h"
+#include "engine/input/image_set.h"
+#include "engine/run/engine_notes.h"
+#include "engine/training/stage.h"
+
+#include <memory>
+#include <optional>
+
+namespace bsq {
+
+/// What an experiment is made of besides its configuration. References outlive it.
+struct ExperimentParts {
+  Backend& backend;
+  const DataSets& data;
+  NetworkFactory make_network;
+  std::map<std::string, std::string> metadata;  // architecture and data, for every model file
+  std::optional<TensorFile> init;               // model.init, read and with normalized names
+  Communicator& communicator;                   // of the ranks that train together; all make the same experiment
+};
+
+class Experiment {
+ public:
+  /// Uploads the data. Throws Error(device) where the precision is not supported.
+  Experiment(const Config& config, ExperimentParts parts);
+
+  /// Runs every stage. The run directory holds all results; `resumed` is its last checkpoint, null at the start.
+  StageOutcome run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,
+                   const CheckpointFiles* resumed);
+  /// Of its ranks.
+  Communicator& communicator() const { return parts_.communicator; }
+  /// Plans the memory of every stage, takes one step of the first that trains, writes nothing. Returns the lines to
+  /// print.
+  std::vector<std::string> dry_run();
+
+ private:
+  void start_stage(Stage& stage, StageOutput& output);
+  /// Evaluates and saves what the stage hands on.
+  TensorFile finish_stage(Stage& stage, Progress& progress, StageOutput& output);
+
+  const Config& config_;
+  ExperimentParts parts_;
+  DeviceMemory data_memory_;
+  ResidentSource train_;
+  ResidentSource test_;
+  StageContext context_;
+  EngineTeller teller_;
+};
+
+/// How many ranks wrote a checkpoint.
+int world_size_of(const CheckpointFiles& files);
+/// How the images of a set become batches under this config.
+InputOptions input_options(const Config& config, const ImageSet& images);
+/// The config's precision. Throws Error(device) where the backend does not have it.
+Precision checked_precision(const Config& config, const Backend& backend);
+/// Progress of a checkpoint folder's state.json.
+Progress progress_of(const CheckpointFiles& files, const std::string& where);
+
+}  // namespace bsq

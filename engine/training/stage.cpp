@@ -1,0 +1,260 @@
+// Construction of a stage and its epochs; what it writes is in stage_output.cpp.
+#include "engine/training/stage.h"
+
+#include "engine/input/sampler.h"
+#include "engine/training/schedule.h"
+#include "kernels/base/error.h"
+
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+namespace bsq {
+namespace {
+
+// Metrics are read this often, on a GPU a window later than they are made: it is not to wait for the host. A NaN stops
+// the run at most two windows late.
+constexpr std::int64_t kWindowSteps = 8;
+
+const StageConfig* settings_of(const Config& config, const std::string& name) {
+  if (name == "pretrain") return &config.pretrain;
+  if (name == "bsq") return &config.bsq;
+  if (name == "finetune") return &config.finetune;
+  require(name == "convert", "no stage '{}'", name);
+  return nullptr;
+}
+
+HostWeights start_weights(const Config& config, const std::string& stage, const TensorFile* start,
+                          const ArenaLayout& layout) {
+  const HostWeights weights =
+      start == nullptr ? initial_weights(layout, config.seed) : read_weights(*start, layout, config.quant.max_bits);
+  if (stage == "pretrain") return to_dense(weights);
+  if (stage == "finetune") {
+    if (form_of(weights) == "float")
+      fail(ErrorKind::usage,
+           "stage finetune: the model to start from is in float and has no bit widths; put convert and bsq before "
+           "finetune, or set model.init to a checkpoint in bit planes (bsq convert makes one)");
+    return to_fixed(weights);
+  }
+  return to_planes(weights, std::vector<int>(layout.slots.size(), config.quant.weight_bits));
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+int epochs_before(const Config& config, int stage) {
+  int epochs = 0;
+  for (int i = 0; i < stage; ++i)
+    if (const StageConfig* settings = settings_of(config, config.stages[static_cast<std::size_t>(i)]))
+      epochs += settings->epochs;
+  return epochs;
+}
+
+Activation activation_from_name(const std::string& name) {
+  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact})
+    if (name == name_of(activation)) return activation;
+  fail(ErrorKind::usage, "quant.activation = {}: use auto, relu, relu6 or pact", name);
+}
+
+Stage::Stage(const StageContext& context, const std::string& name, int index, const TensorFile* start)
+    : context_(context),
+      name_(name),
+      index_(index),
+      settings_(settings_of(context.config, name)),
+      act_bits_(name == "pretrain" ? context.config.pretrain.act_bits : context.config.quant.act_bits),
+      activation_(activation_from_name(
+          block_activation({.act_bits = act_bits_, .activation = context.config.quant.activation}))),
+      memory_(context.backend),
+      model_(memory_, context.make_network(activation_, act_bits_), context.dtype, context.config.seed,
+             {.max_bits = context.config.quant.max_bits, .alpha = static_cast<float>(context.config.bsq.alpha)},
+             [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
+      batches_{context.train.size(), context.config.data.batch_size},
+      evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
+                 context.communicator) {
+  const Config& config = context.config;
+  if (start != nullptr) model_.load_plain(*start);
+  if (config.quant.act_scale == "calibrated" && act_bits_ > 0)
+    calibrator_ = std::make_unique<Calibrator>(memory_, model_, context.train,
+                                               CalibrationOptions{.input = context.input,
+                                                                  .batch_size = config.data.eval_batch_size,
+                                                                  .batches = config.quant.calibration_batches,
+                                                                  .seed = config.seed},
+                                               context.communicator);
+  if (!trains()) return;
+  TrainingOptions options{.augment = plain_input(context.input),
+                          .rule = {.momentum = static_cast<float>(settings_->momentum),
+                                   .weight_decay = static_cast<float>(settings_->weight_decay)},
+                          .batch_size = config.data.batch_size,
+                          .metrics_slots = batches_.count(),
+                          .synchronised_norms = config.model.sync_batch_norm};
+  options.augment.crop_padding = config.data.crop_padding;
+  options.augment.random_flip = config.data.flip;
+  options.augment.seed = config.seed;
+  options.augment.stream = augment_stream(index);
+  step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, options, context.communicator);
+  if (context.communicator.rank() == 0) snapshot_ = std::make_unique<ModelSnapshot>(memory_, model_);
+}
+
+PrecisionSummary Stage::precision() const {
+  return summarize_precision(model_.quantized().count(), model_.network());
+}
+
+TensorFile Stage::save_result() const {
+  return with_metadata(model_.save_as_planes());
+}
+
+EvalResult Stage::evaluate() {
+  if (latest_result_) return *latest_result_;
+  if (calibrates()) calibrator_->run();
+  latest_result_ = evaluator_.run(calibrates() ? ActScale::calibrated : ActScale::batch_max);
+  return *latest_result_;
+}
+
+StepMetrics Stage::try_step() {
+  require(trains(), "stage {} has no steps", name_);
+  context_.train.begin_epoch(order_of(0));
+  step_->run(context_.config.data.batch_size, {.learning_rate = 0});
+  return step_->metrics(0, 1).front();
+}
+
+StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOutput& output) {
+  if (!trains()) return StageOutcome::done;
+  if (momentum != nullptr) model_.load_momentum(*momentum);
+  const int interval = name_ == "bsq" ? context_.config.bsq.requant_interval : 0;
+  while (progress.epoch < settings_->epochs) {
+    if (interval > 0 && progress.step == 0 && progress.epoch % interval == 0) requantize(progress, output);
+    const auto start = std::chrono::steady_clock::now();
+    const StageOutcome outcome = train_epoch(progress, output);
+    progress.totals.seconds += seconds_since(start);
+    if (outcome == StageOutcome::stopped) {
+      check_ranks(progress, "the last step");
+      write_files(progress, output, true);
+      wait_for_files();
+      return StageOutcome::stopped;
+    }
+    finish_epoch(progress, output);
+  }
+  if (name_ == "bsq") {
+    requantize(progress, output);
+    keep_best(progress);
+    write_files(progress, output, false);
+  }
+  wait_for_files();
+  return StageOutcome::done;
+}
+
+StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
+  latest_result_.reset();
+  const std::int64_t steps = batches_.count();
+  context_.train.begin_epoch(take_order(progress.epoch));
+  plan_steps(progress);
+  ProgressLine line(output.console, fmt::format("{} {}/{}", name_, progress.epoch + 1, settings_->epochs),
+                    steps * settings_->epochs, steps * progress.epoch + progress.step);
+  Window window;
+  while (progress.step < steps) {
+    step_->run();
+    ++progress.step;
+    ++progress.total_steps;
+    const Request request = output.poll();
+    status_.check();
+    writer_.check();
+    if (progress.step == steps && request != Request::stop && progress.epoch + 1 < settings_->epochs)
+      drawn_ = {progress.epoch + 1, order_of(progress.epoch + 1)};
+    if (progress.step == steps || request != Request::none)
+      collect_metrics(progress.step, nullptr, progress, output);
+    else if (progress.step % kWindowSteps == 0)
+      read_finished_metrics(window, progress, output);
+    const EpochTotals& totals = progress.totals;
+    if (totals.samples > 0)
+      line.update(steps * progress.epoch + progress.step,
+                  fmt::format("loss {:.3f} | top1 {:.1f}", totals.loss_sum / static_cast<double>(totals.samples),
+                              100.0 * static_cast<double>(totals.top1) / static_cast<double>(totals.samples)));
+    if (request == Request::checkpoint) {
+      check_ranks(progress, "the last step");
+      write_files(progress, output, true);
+    }
+    if (request == Request::stop) return StageOutcome::stopped;
+  }
+  return StageOutcome::done;
+}
+
+std::vector<std::int32_t> Stage::order_of(int epoch) const {
+  return epoch_order(batches_.samples, {context_.config.seed, index_, epoch});
+}
+
+std::vector<std::int32_t> Stage::take_order(int epoch) {
+  std::optional<DrawnOrder> drawn = std::exchange(drawn_, std::nullopt);
+  return drawn && drawn->epoch == epoch ? std::move(drawn->order) : order_of(epoch);
+}
+
+void Stage::plan_steps(const Progress& progress) {
+  const auto rate = static_cast<float>(learning_rate(*settings_, progress.epoch));
+  std::vector<PlannedStep> steps;
+  for (std::int64_t step = progress.step; step < batches_.count(); ++step)
+    steps.push_back({batches_.size(step),
+                     {.learning_rate = rate,
+                      .epoch = progress.epoch,
+                      .first_sample = batches_.first_sample(step),
+                      .metrics_slot = step}});
+  step_->plan(std::move(steps));
+}
+
+void Stage::read_finished_metrics(Window& window, Progress& progress, const StageOutput& output) {
+  Window latest{progress.step, context_.backend.milestone()};
+  if (latest.milestone == nullptr) return collect_metrics(latest.end, nullptr, progress, output);
+  if (window.end > progress.totals.steps) collect_metrics(window.end, window.milestone.get(), progress, output);
+  window = std::move(latest);
+}
+
+void Stage::collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress,
+                            const StageOutput& output) {
+  const std::int64_t first = progress.totals.steps;
+  const std::vector<StepMetrics> metrics = step_->metrics(first, end - first, milestone);
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    const std::int64_t step = first + static_cast<std::int64_t>(i) + 1;
+    const double loss = metrics[i].loss_sum / static_cast<double>(metrics[i].samples);
+    if (!std::isfinite(loss) || !std::isfinite(metrics[i].penalty)) report_divergence(progress, output, step, loss);
+    progress.totals.add(metrics[i]);
+    const int every = context_.config.log.every_steps;
+    if (every > 0 && step % every == 0)
+      output.log.event("step", {{"stage", name_},
+                                {"epoch", progress.epoch + 1},
+                                {"step", step},
+                                {"loss", loss},
+                                {"penalty", metrics[i].penalty}});
+  }
+}
+
+void Stage::report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step, double loss) {
+  try {
+    writer_.wait();               // for what may become the last good checkpoint
+  } catch (const Error& error) {  // said beside the divergence, not in its place
+    output.console.warning(error.what());
+  }
+  std::string worst = "none";
+  double largest = 0;
+  const auto& parameters = model_.network().parameters();
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto count = static_cast<std::size_t>(parameters[i].shape.numel());
+    for (const float value : download_array(context_.backend, model_.parameters().gradients[i], count)) {
+      const double magnitude = std::isnan(value) ? INFINITY : std::fabs(static_cast<double>(value));
+      if (magnitude <= largest) continue;
+      largest = magnitude;
+      worst = parameters[i].name;
+    }
+  }
+  const std::filesystem::path last = output.directory.checkpoints() / "last";
+  std::error_code ignored;
+  const bool has_checkpoint = std::filesystem::exists(last, ignored);
+  fail(ErrorKind::diverged,
+       "loss is {} in stage {} at epoch {} step {} (lr {:g}, largest gradient {:g} in {}); lower {}.lr. {}{}",
+       std::isnan(loss) ? "NaN" : fmt::format("{:g}", loss), name_, progress.epoch + 1, step,
+       learning_rate(*settings_, progress.epoch), largest, worst, name_,
+       has_checkpoint ? "The last good checkpoint is " : "There is no checkpoint before it",
+       has_checkpoint ? last.string() : "");
+}
+
+}  // namespace bsq

@@ -1,0 +1,146 @@
+// One stage of an experiment: its model on the device, its epochs, its re-quantizations.
+//
+// pretrain   float weights                               -> float
+// convert    float weights -> bit planes, no training    -> planes
+// bsq        bit planes under the group penalty          -> planes (re-quantized after the last epoch)
+// finetune   fixed-point weights under the found scheme  -> fixed-point
+#pragma once
+
+#include "engine/base/background.h"
+#include "engine/config/config.h"
+#include "engine/model/bit_summary.h"
+#include "engine/model/model_snapshot.h"
+#include "engine/run/console.h"
+#include "engine/run/progress.h"
+#include "engine/run/request.h"
+#include "engine/run/run_directory.h"
+#include "engine/training/calibrator.h"
+#include "engine/training/evaluator.h"
+#include "engine/training/training_step.h"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+
+namespace bsq {
+
+/// A network whose blocks have this activation, quantized to act_bits (0: not).
+using NetworkFactory = std::function<Network(Activation activation, int act_bits)>;
+
+/// What every stage of an experiment shares. References outlive the stages.
+struct StageContext {
+  const Config& config;
+  Backend& backend;
+  DType dtype = DType::f32;
+  NetworkFactory make_network;
+  BatchSource& train;
+  BatchSource& test;
+  InputOptions input;
+  std::map<std::string, std::string> metadata;  // goes into every model file
+  Communicator& communicator;
+};
+
+/// Where a stage writes: rank 0 alone; what the others have leads nowhere. A dry run has none of it.
+struct StageOutput {
+  RunDirectory& directory;
+  RunLog& log;
+  Console& console;
+  RequestPoll poll;
+};
+
+enum class StageOutcome { done, stopped };
+
+class Stage {
+ public:
+  /// `start`: the model to begin with, in any form, or null for start values. Plans all memory.
+  Stage(const StageContext& context, const std::string& name, int index, const TensorFile* start);
+
+  const std::string& name() const { return name_; }
+  bool trains() const { return settings_ != nullptr; }
+  Model& model() { return model_; }
+  const DeviceMemory& memory() const { return memory_; }
+  PrecisionSummary precision() const;
+  /// The model as this stage hands it on: float, or bit planes.
+  TensorFile save_result() const;
+  /// Of the weights as they are, with calibrated activation scales where the configuration wants them, which are then
+  /// found first; computed once until the weights change.
+  EvalResult evaluate();
+  /// Whether activation scales are calibrated here, so that the maximum of each batch would give another result.
+  bool calibrates() const { return calibrator_ != nullptr; }
+  EvalResult evaluate_by_batch_max() { return evaluator_.run(ActScale::batch_max); }
+  /// What a rank hands over in every step.
+  ReducedBytes reduced_bytes() const { return step_ == nullptr ? ReducedBytes{} : step_->reduced_bytes(); }
+  /// One step on the first batch, for dry runs; returns its metrics.
+  StepMetrics try_step();
+
+  /// Goes on from `progress` (and `momentum`, null at the start of a stage) to the end or until stopped; then a
+  /// checkpoint has been written. Checkpoints on the way are written from snapshots, by a thread, while training goes
+  /// on, one at a time; what goes wrong there is thrown from here, at the latest before the next one or the end.
+  StageOutcome run(Progress& progress, const TensorFile* momentum, StageOutput& output);
+
+ private:
+  StageOutcome train_epoch(Progress& progress, StageOutput& output);
+  std::vector<std::int32_t> order_of(int epoch) const;
+  /// The same, where it has not been drawn ahead.
+  std::vector<std::int32_t> take_order(int epoch);
+  /// The rest of the epoch, from the step it has come to.
+  void plan_steps(const Progress& progress);
+  /// Where a window of steps ended whose metrics are still to be read.
+  struct Window {
+    std::int64_t end = 0;
+    std::unique_ptr<Milestone> milestone;
+  };
+  void read_finished_metrics(Window& window, Progress& progress, const StageOutput& output);
+  void collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress, const StageOutput& output);
+  void finish_epoch(Progress& progress, StageOutput& output);
+  void requantize(Progress& progress, StageOutput& output);
+  /// Whether the model is the best so far: then it is to be written.
+  void keep_best(Progress& progress);
+  /// Of what threads write; throws what went wrong there.
+  void wait_for_files();
+  /// Begins to write a new best model, if there is one, and a checkpoint, if it is wanted.
+  void write_files(Progress& progress, StageOutput& output, bool with_checkpoint);
+  /// Of a snapshot, on the thread that writes: they read nothing that training changes.
+  void write_best(const ModelState& state, const nlohmann::json& description,
+                  const std::filesystem::path& checkpoints) const;
+  void write_checkpoint(const ModelState& state, const Progress& progress,
+                        const std::filesystem::path& checkpoints) const;
+  [[noreturn]] void report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
+                                      double loss);
+  /// Throws Error(device) unless all ranks hold the same model.
+  void check_ranks(const Progress& progress, std::string_view after) const;
+  TensorFile with_metadata(TensorFile file) const;
+
+  const StageContext& context_;
+  std::string name_;
+  int index_;
+  const StageConfig* settings_;  // null for convert
+  int act_bits_;
+  Activation activation_;
+  DeviceMemory memory_;
+  Model model_;
+  Batches batches_;                     // of an epoch
+  std::unique_ptr<TrainingStep> step_;  // null for convert
+  Evaluator evaluator_;
+  std::unique_ptr<Calibrator> calibrator_;  // null where scales are those of each batch
+  std::optional<EvalResult> latest_result_;
+  /// Of the next epoch, drawn while the device is still at work on this one.
+  struct DrawnOrder {
+    int epoch = 0;
+    std::vector<std::int32_t> order;
+  };
+  std::optional<DrawnOrder> drawn_;
+  std::optional<nlohmann::json> new_best_;   // its state.json; the model is to be written
+  std::unique_ptr<ModelSnapshot> snapshot_;  // null for convert and on ranks that do not write
+  Background status_;                        // of the run, written by a thread as well
+  Background writer_;                        // last: it ends before what it reads
+};
+
+/// Of all stages before the one of this index.
+int epochs_before(const Config& config, int stage);
+/// relu, relu6 or pact.
+Activation activation_from_name(const std::string& name);
+
+}  // namespace bsq

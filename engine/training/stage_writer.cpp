@@ -1,0 +1,197 @@
+// What a stage writes: epoch lines, re-quantizations, the best model, checkpoints.
+#include "engine/files/atomic_file.h"
+#include "engine/files/checkpoint_dir.h"
+#include "engine/ranks/ranks.h"
+#include "engine/training/schedule.h"
+#include "engine/training/stage.h"
+#include "kernels/base/error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace bsq {
+namespace {
+
+/// `conv1` of `conv1.weight`; a bias keeps its full name.
+std::string short_name(const std::string& parameter) {
+  constexpr std::string_view suffix = ".weight";
+  return parameter.ends_with(suffix) ? parameter.substr(0, parameter.size() - suffix.size()) : parameter;
+}
+
+std::string changed_layers(const PrecisionSummary& before, const PrecisionSummary& after) {
+  std::string text;
+  for (std::size_t i = 0; i < before.tensors.size(); ++i) {
+    const TensorPrecision& old = before.tensors[i];
+    if (old.bits == after.tensors[i].bits) continue;
+    text +=
+        fmt::format("{}{} {}->{}", text.empty() ? "; " : ", ", short_name(old.name), old.bits, after.tensors[i].bits);
+  }
+  return text;
+}
+
+}  // namespace
+
+void Stage::check_ranks(const Progress& progress, std::string_view after) const {
+  if (context_.communicator.world() == 1) return;
+  check_same_on_ranks(
+      context_.communicator, model_.save().tensors,
+      fmt::format("after {} (stage {}, epoch {}, step {})", after, name_, progress.epoch + 1, progress.step));
+}
+
+TensorFile Stage::with_metadata(TensorFile file) const {
+  for (const auto& [key, value] : context_.metadata) file.metadata[key] = value;
+  file.metadata["activation"] = name_of(activation_);
+  file.metadata["act_bits"] = std::to_string(act_bits_);
+  file.metadata["stage"] = name_;
+  return file;
+}
+
+void Stage::requantize(Progress& progress, StageOutput& output) {
+  const PrecisionSummary before = precision();
+  PlaneWeights& store = *model_.planes();
+  std::vector<BitPlanes> planes = store.planes();
+  for (BitPlanes& tensor : planes) {
+    bsq::requantize(tensor, context_.config.quant.max_bits);
+    adjust_precision(tensor, context_.config.bsq.prune_threshold);
+  }
+  store.set_planes(planes);
+  model_.reset_momentum();
+  check_ranks(progress, "a re-quantization");
+  step_->recapture();
+  latest_result_.reset();
+  progress.best_top1.reset();  // an accuracy under more bits is no rival for one under fewer
+
+  const PrecisionSummary after = precision();
+  for (std::size_t i = 0; i < after.tensors.size(); ++i) {
+    const TensorPrecision& tensor = after.tensors[i];
+    output.log.precision({.stage = name_,
+                          .epoch = progress.epoch,
+                          .layer = tensor.name,
+                          .bits_before = before.tensors[i].bits,
+                          .bits_after = tensor.bits,
+                          .scale = tensor.scale,
+                          .density = tensor.plane_density_percent});
+  }
+  output.log.event("requant", {{"stage", name_},
+                               {"epoch", progress.epoch},
+                               {"bits_before", before.bits_per_parameter()},
+                               {"bits_after", after.bits_per_parameter()},
+                               {"compression", after.compression()}});
+  output.console.info(fmt::format("[Q] {} after epoch {}: {:.2f} -> {:.2f} bits, {:.2f}x{}", name_, progress.epoch,
+                                  before.bits_per_parameter(), after.bits_per_parameter(), after.compression(),
+                                  changed_layers(before, after)));
+  if (std::all_of(after.tensors.begin(), after.tensors.end(), [](const TensorPrecision& t) { return t.empty; }))
+    fail(ErrorKind::diverged,
+         "every layer is pruned to zero at the re-quantization after epoch {} of stage {}; lower bsq.alpha ({:g})",
+         progress.epoch, name_, context_.config.bsq.alpha);
+}
+
+void Stage::keep_best(Progress& progress) {
+  const EvalResult result = evaluate();
+  if (!std::isfinite(result.loss()))
+    fail(ErrorKind::diverged, "test loss is {} in stage {} after epoch {}; lower {}.lr", result.loss(), name_,
+         progress.epoch + 1, name_);
+  if (progress.best_top1 && result.top1_percent() <= *progress.best_top1) return;
+  progress.best_top1 = result.top1_percent();
+  progress.best_epoch = std::min(progress.epoch + 1, settings_->epochs);
+  new_best_ = {{"stage", name_},
+               {"epoch", progress.best_epoch},
+               {"test_top1", result.top1_percent()},
+               {"test_top5", result.top5_percent()},
+               {"test_loss", result.loss()}};
+}
+
+void Stage::finish_epoch(Progress& progress, StageOutput& output) {
+  check_ranks(progress, "the epoch");
+  keep_best(progress);
+  const EvalResult result = evaluate();
+  const EpochTotals& totals = progress.totals;
+  const PrecisionSummary bits = precision();
+  const bool quantized = model_.quantized().form() != "float";
+  EpochRow row{.stage = name_,
+               .epoch = progress.epoch + 1,
+               .step = progress.total_steps,
+               .learning_rate = learning_rate(*settings_, progress.epoch),
+               .train_loss = totals.loss_sum / static_cast<double>(totals.samples),
+               .train_penalty = totals.penalty_sum / static_cast<double>(totals.steps),
+               .train_top1 = 100.0 * static_cast<double>(totals.top1) / static_cast<double>(totals.samples),
+               .test_loss = result.loss(),
+               .test_top1 = result.top1_percent(),
+               .test_top5 = result.top5_percent(),
+               .bits_per_parameter = bits.bits_per_parameter(),
+               .compression = bits.compression(),
+               .images_per_second = static_cast<double>(totals.samples) / totals.seconds,
+               .seconds = totals.seconds,
+               .epoch_of_run = epochs_before(context_.config, index_) + progress.epoch + 1};
+  if (context_.config.log.tensorboard_layers)
+    for (const TensorPrecision& tensor : bits.tensors)
+      row.layer_bits.emplace_back(short_name(tensor.name), tensor.bits);
+  output.log.epoch(row);
+  output.console.info(fmt::format(
+      "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "
+      "{:.1f} s",
+      name_, row.epoch, std::to_string(settings_->epochs).size(), settings_->epochs, row.learning_rate, row.train_loss,
+      name_ == "bsq" ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
+      *progress.best_top1,
+      quantized ? fmt::format(" | {:.2f} bits {:.2f}x", *row.bits_per_parameter, *row.compression) : "",
+      row.images_per_second / 1000, row.seconds));
+  ++progress.epoch;
+  ++progress.total_epochs;
+  progress.step = 0;
+  progress.stage_seconds += totals.seconds;
+  progress.totals = {};
+  status_.start([&directory = output.directory, status = RunStatus{.stage = name_, .epoch = progress.epoch}] {
+    directory.write_status(status);
+  });
+  const int every = context_.config.checkpoint.every_epochs;
+  write_files(progress, output, progress.epoch % every == 0 || progress.epoch == settings_->epochs);
+}
+
+void Stage::wait_for_files() {
+  status_.wait();
+  writer_.wait();
+}
+
+void Stage::write_files(Progress& progress, StageOutput& output, bool with_checkpoint) {
+  const std::optional<nlohmann::json> best = std::exchange(new_best_, std::nullopt);
+  if (!output.directory.writes() || (!best && !with_checkpoint)) return;
+  writer_.wait();  // for the snapshot before
+  const Range range(context_.backend, "snapshot");
+  snapshot_->take(model_, with_checkpoint ? StateScope::model_and_momentum : StateScope::model);
+  progress.logs = output.log.position();
+  writer_.start(
+      [this, best, with_checkpoint, progress, &log = output.log, checkpoints = output.directory.checkpoints()] {
+        const ModelState state = snapshot_->read();
+        if (best) write_best(state, *best, checkpoints);
+        if (!with_checkpoint) return;
+        log.sync();
+        write_checkpoint(state, progress, checkpoints);
+      });
+}
+
+void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
+                             const std::filesystem::path& checkpoints) const {
+  CheckpointFiles files;
+  files.tensors["model.safetensors"] = with_metadata(model_.save(state));
+  files.tensors["optimizer.safetensors"] = model_.save_momentum(*state.momentum);
+  files.state = {{"progress", to_json(progress)}, {"stage", name_}, {"config_hash", config_hash(context_.config)}};
+  files.state["world_size"] = context_.communicator.world();
+  const std::string name = fmt::format("epoch_{:04}", progress.total_epochs);
+  save_checkpoint(checkpoints / name, files);
+  update_last(checkpoints, name, context_.config.checkpoint.keep_last);
+}
+
+void Stage::write_best(const ModelState& state, const nlohmann::json& description,
+                       const std::filesystem::path& checkpoints) const {
+  CheckpointFiles files;
+  files.tensors["model.safetensors"] = with_metadata(model_.save_as_planes(state));
+  if (form_of(state.weights) != "float")
+    files.tensors["model_float.safetensors"] = with_metadata(model_.save_as_float(state));
+  files.state = description;
+  const std::string name = name_ + "_best";
+  save_checkpoint(checkpoints / name, files);
+  replace_symlink(checkpoints / "best", name);
+}
+
+}  // namespace bsq

@@ -1,0 +1,143 @@
+// What a step enqueues, in order.
+#include "engine/training/training_step.h"
+
+#include "engine/input/batches.h"
+#include "engine/network/layers/norm_act.h"
+#include "kernels/rank_slice.h"
+#include "engine/ranks/ranks.h"
+
+#include <algorithm>
+
+namespace bsq {
+namespace {
+
+int largest_slice(int batch_size, const Communicator& communicator) {
+  return static_cast<int>(slice_of(batch_size, 0, communicator.world()).count);
+}
+
+/// How many samples this rank runs of a full batch and of the last one, where it runs any.
+std::vector<int> own_slices(std::int64_t samples, const TrainingOptions& options, const Communicator& communicator) {
+  std::vector<int> counts;
+  for (const int batch : Batches{samples, options.batch_size}.sizes()) {
+    const std::int64_t count = slice_of(batch, communicator.rank(), communicator.world()).count;
+    const bool joins_with_nothing = options.synchronised_norms && count == 0;
+    if (count > 0 || joins_with_nothing) counts.push_back(std::max(static_cast<int>(count), 1));
+  }
+  return counts;
+}
+
+}  // namespace
+
+TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const TrainingOptions& options,
+                           Communicator& communicator)
+    : backend_(memory.backend()),
+      model_(model),
+      source_(source),
+      augment_(options.augment),
+      rule_(options.rule),
+      synchronised_norms_(options.synchronised_norms && communicator.world() > 1),
+      communicator_(communicator),
+      executor_(memory, model.network(), model.parameters(), largest_slice(options.batch_size, communicator),
+                model.dtype(), ExecutionMode::training, own_slices(source.size(), options, communicator)),
+      reducer_(communicator, model),
+      labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(executor_.max_batch()))),
+      feed_(memory, "training", options.metrics_slots),
+      metrics_(
+          memory.allocate_array<StepMetrics>("metrics, training", static_cast<std::size_t>(options.metrics_slots))) {}
+
+void TrainingStep::enqueue(int count, int batch) {
+  feed_.enqueue_take();
+  const StepInputs* inputs = feed_.inputs();
+  const float weight = static_cast<float>(count) / static_cast<float>(batch);
+  if (synchronised_norms_) {
+    RankSlice slice(backend_, communicator_, count, batch);
+    enqueue_samples(std::max(count, 1), weight, &slice);
+  } else if (count > 0) {
+    enqueue_samples(count, weight, nullptr);
+  } else {
+    enqueue_nothing();
+  }
+  {
+    const Range range(backend_, "reductions");
+    reducer_.finish();
+  }
+  const Range range(backend_, "weights step");
+  model_.step(rule_, inputs, metrics_.as<StepMetrics>());
+}
+
+void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
+  const StepInputs* inputs = feed_.inputs();
+  {
+    const Range range(backend_, "augment");
+    backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+  }
+  executor_.forward(count, {.slice = slice});
+  reducer_.start_statistics(weight);
+  {
+    const Range range(backend_, "loss");
+    const TensorView logits = executor_.logits(count);
+    backend_.softmax_cross_entropy(count, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                   labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
+                                   metrics_.as<StepMetrics>());
+  }
+  executor_.backward(
+      count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice);
+}
+
+/// The sums that the others make, with nothing of ours in them.
+void TrainingStep::enqueue_nothing() {
+  backend_.fill_zero(model_.gradients().data(), model_.gradients().size_bytes());
+  reducer_.start_statistics(0);
+  reducer_.node_done(0, 0);
+}
+
+void TrainingStep::plan(std::vector<PlannedStep> steps) {
+  planned_ = std::move(steps);
+  next_ = 0;
+  std::vector<StepInputs> own;
+  for (const auto& [batch, inputs] : planned_) {
+    const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
+    own.push_back(inputs);
+    if (slice.count > 0) own.back().first_sample += slice.first;  // else any sample of the batch
+  }
+  feed_.fill(own);
+}
+
+void TrainingStep::run() {
+  const Range range(backend_, "step");
+  feed_.count_replay();
+  const auto& [batch, inputs] = planned_[next_++];
+  const auto count = static_cast<int>(slice_of(batch, communicator_.rank(), communicator_.world()).count);
+  std::unique_ptr<CapturedWork>& work = captured_[{count, batch}];
+  if (work == nullptr) work = backend_.capture([this, count, batch = batch] { enqueue(count, batch); });
+  work->replay();
+  if (count == 0) backend_.fill_zero(metrics_.as<StepMetrics>() + inputs.metrics_slot, sizeof(StepMetrics));
+  ++model_.batches_tracked;
+}
+
+ReducedBytes TrainingStep::reduced_bytes() const {
+  ReducedBytes bytes = reducer_.bytes_per_step();
+  if (!synchronised_norms_) return bytes;
+  constexpr std::size_t floats_a_channel = 4;  // two moments forward, two sums backward
+  const Network& network = model_.network();
+  for (const Node& node : network.nodes())
+    if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get()))
+      bytes.statistics += sizeof(float) * (floats_a_channel * static_cast<std::size_t>(norm->options().channels) +
+                                           (norm->options().act_bits > 0 ? 1 : 0));
+  return bytes;
+}
+
+std::vector<StepMetrics> TrainingStep::metrics(std::int64_t first_slot, std::int64_t count,
+                                               const Milestone* milestone) const {
+  std::vector<StepMetrics> metrics(static_cast<std::size_t>(count));
+  const StepMetrics* stored = metrics_.as<StepMetrics>() + first_slot;
+  const std::size_t size_bytes = metrics.size() * sizeof(StepMetrics);
+  if (milestone == nullptr)
+    backend_.download(metrics.data(), stored, size_bytes);
+  else
+    backend_.download_after(*milestone, metrics.data(), stored, size_bytes);
+  sum_over_ranks(communicator_, metrics);
+  return metrics;
+}
+
+}  // namespace bsq

@@ -1,0 +1,78 @@
+// One optimizer step as a recorded sequence: augment, forward, loss, backward, update of masters and weights.
+//
+// On several ranks the gradients are summed between backward and update, while backward still runs
+// (engine/training/gradient_reducer.h). Captured once for each batch size and replayed; captures are void after a
+// re-quantization (new tables): call recapture().
+#pragma once
+
+#include "engine/input/batch_source.h"
+#include "engine/model/model.h"
+#include "engine/network/executor.h"
+#include "engine/training/gradient_reducer.h"
+#include "engine/training/step_feed.h"
+
+#include <map>
+#include <memory>
+
+namespace bsq {
+
+struct TrainingOptions {
+  AugmentRule augment;
+  SgdRule rule;
+  int batch_size = 0;               // of all ranks together
+  std::int64_t metrics_slots = 0;   // steps an epoch has: as many can be planned together
+  bool synchronised_norms = false;  // batch statistics and activation scales are those of the whole batch (METHOD 10)
+};
+
+/// A step to come.
+struct PlannedStep {
+  int batch = 0;  // samples, of all ranks together
+  StepInputs inputs;
+};
+
+class TrainingStep {
+ public:
+  /// All references must outlive the step.
+  TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const TrainingOptions& options,
+               Communicator& communicator);
+
+  /// Uploads what the coming steps read, in place of those that have not been run.
+  void plan(std::vector<PlannedStep> steps);
+  /// Enqueues the next planned step, of whose batch this rank takes its slice; the metrics of the slice land in
+  /// inputs.metrics_slot. A rank whose slice is empty adds nothing to the sums and takes part in the rest.
+  void run();
+  /// A step that nobody has planned.
+  void run(int batch, const StepInputs& inputs) {
+    plan({{batch, inputs}});
+    run();
+  }
+  void recapture() { captured_.clear(); }
+  /// Of the whole batches. Waits for the steps enqueued so far, or for those before `milestone` alone.
+  std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count,
+                                   const Milestone* milestone = nullptr) const;
+  ReducedBytes reduced_bytes() const;
+  Executor& executor() { return executor_; }
+
+ private:
+  void enqueue(int count, int batch);
+  void enqueue_samples(int count, float weight, BatchSlice* slice);
+  void enqueue_nothing();
+
+  Backend& backend_;
+  Model& model_;
+  BatchSource& source_;
+  AugmentRule augment_;
+  SgdRule rule_;
+  bool synchronised_norms_;
+  Communicator& communicator_;
+  Executor executor_;
+  GradientReducer reducer_;
+  Buffer labels_;
+  StepFeed feed_;
+  std::vector<PlannedStep> planned_;
+  std::size_t next_ = 0;                                                   // of those
+  Buffer metrics_;                                                         // StepMetrics by slot
+  std::map<std::pair<int, int>, std::unique_ptr<CapturedWork>> captured_;  // by this rank's samples and everybody's
+};
+
+}  // namespace bsq

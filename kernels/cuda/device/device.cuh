@@ -1,0 +1,172 @@
+// Building blocks of the kernels: 16-byte accesses, and reductions of a block and of a grid whose order never changes.
+#pragma once
+
+#include "kernels/cuda/device/port.h"
+#include "kernels/types.h"
+
+#include <type_traits>
+
+namespace bsq::cuda {
+
+constexpr int kWarp = 32;
+constexpr unsigned kFullMask = 0xFFFFFFFFU;
+
+/// How many elements one access of 16 bytes moves: 4 floats or 8 bf16.
+template <typename T>
+inline constexpr int kVectorWidth = 16 / static_cast<int>(sizeof(T));
+
+/// TensorUnit::value() on the device.
+__device__ inline float value_of(const TensorUnit& unit) {
+  return (unit.activation == nullptr ? 1.0F : *unit.activation) * (unit.weight == nullptr ? 1.0F : *unit.weight);
+}
+
+/// Calls body<T>() with the type of which tensors of `dtype` are made. On the host.
+template <typename Body>
+auto with_element(DType dtype, Body body) {
+  return dtype == DType::bf16 ? body.template operator()<__nv_bfloat16>() : body.template operator()<float>();
+}
+
+// ---- loads and stores: Width is 1 or kVectorWidth<T>; vectors are 16-byte aligned -----------------------------------
+
+/// What one access moves, as it lies in memory: a thread holds several, and unpacks them when all are under way.
+template <typename T, int Width>
+using Raw = std::conditional_t<Width == 1, T, uint4>;
+
+template <int Width, typename T>
+__device__ Raw<T, Width> load_raw(const T* from) {
+  static_assert(Width == 1 || Width == kVectorWidth<T>);
+  return *reinterpret_cast<const Raw<T, Width>*>(from);
+}
+
+__device__ inline void unpack(float raw, float (&to)[1]) {
+  to[0] = raw;
+}
+__device__ inline void unpack(__nv_bfloat16 raw, float (&to)[1]) {
+  to[0] = __bfloat162float(raw);
+}
+__device__ inline void unpack(const uint4& raw, float (&to)[4]) {
+  to[0] = __uint_as_float(raw.x);
+  to[1] = __uint_as_float(raw.y);
+  to[2] = __uint_as_float(raw.z);
+  to[3] = __uint_as_float(raw.w);
+}
+/// A bf16 is the upper half of a float; the first of two lies in the lower half.
+__device__ inline void unpack(const uint4& raw, float (&to)[8]) {
+  const unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
+  for (int i = 0; i < 4; ++i) {
+    to[2 * i] = __uint_as_float(words[i] << 16);
+    to[2 * i + 1] = __uint_as_float(words[i] & 0xFFFF0000U);
+  }
+}
+
+template <int Width, typename T>
+__device__ void load(const T* from, float (&to)[Width]) {
+  unpack(load_raw<Width>(from), to);
+}
+
+/// `Width` floats that lie side by side, 4 an access where that divides them.
+template <int Width>
+__device__ void load_floats(const float* from, float (&to)[Width]) {
+  constexpr int step = Width % kVectorWidth<float> == 0 ? kVectorWidth<float> : 1;
+  for (int first = 0; first < Width; first += step) {
+    float part[step];
+    load<step>(from + first, part);
+    for (int i = 0; i < step; ++i) to[first + i] = part[i];
+  }
+}
+
+template <int Width>
+__device__ void store(float* to, const float (&from)[Width]) {
+  if constexpr (Width == 1) {
+    *to = from[0];
+  } else {
+    *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
+  }
+}
+
+__device__ inline unsigned pack_bf16(float first, float second) {
+  const unsigned low = __bfloat16_as_ushort(__float2bfloat16_rn(first));
+  const unsigned high = __bfloat16_as_ushort(__float2bfloat16_rn(second));
+  return low | high << 16;
+}
+
+template <int Width>
+__device__ void store(__nv_bfloat16* to, const float (&from)[Width]) {
+  if constexpr (Width == 1) {
+    *to = __float2bfloat16_rn(from[0]);
+  } else {
+    *reinterpret_cast<uint4*>(to) = make_uint4(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]),
+                                               pack_bf16(from[4], from[5]), pack_bf16(from[6], from[7]));
+  }
+}
+
+// ---- reductions -----------------------------------------------------------------------------------------------------
+
+struct Sum {
+  template <typename T>
+  __device__ T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+/// A NaN wins, whichever side it is on.
+struct Largest {
+  __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }
+};
+
+/// Over the 32 lanes of a full warp; every lane gets the result.
+template <typename T, typename Combine>
+__device__ T reduce_warp(T value, Combine combine) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2)
+    value = combine(value, __shfl_xor_sync(kFullMask, value, distance));
+  return value;
+}
+
+/// Over a block of full warps; thread 0 gets the result. `shared` has a place for every warp and is free afterwards.
+template <typename T, typename Combine>
+__device__ T reduce_block(T value, T* shared, Combine combine) {
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  value = reduce_warp(value, combine);
+  if (threadIdx.x % kWarp == 0) shared[warp] = value;
+  __syncthreads();
+  if (threadIdx.x == 0)
+    for (int other = 1; other < warps; ++other) value = combine(value, shared[other]);
+  __syncthreads();
+  return value;
+}
+
+// ---- sums of a grid: every block leaves its part in memory, and the last one to arrive adds them up, in an order that
+// ---- does not depend on which one that is
+
+/// Whether this block is the last of `blocks` to arrive at `counter`; all its threads are told, and may read behind it
+/// what the threads of all these blocks wrote before. The counter is 0 again then, for the next kernel.
+__device__ inline bool arrives_last(unsigned* counter, unsigned blocks) {
+  BSQ_SHARED(bool, is_last, );
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();  // of what the block has written: the barrier has handed it to this thread
+    is_last = atomicInc(counter, blocks - 1) == blocks - 1;
+    __threadfence();
+  }
+  __syncthreads();
+  return is_last;
+}
+
+/// Combines one number of each of `count` blocks, none of them below 0 where `combine` is Largest; thread 0 brings that
+/// of its block. The last block to arrive gets the result, in thread 0, and all its threads are told so. `numbers`:
+/// [count].
+template <typename T, typename Combine>
+__device__ bool combine_blocks(T& number, unsigned index, unsigned count, T* numbers, unsigned* counter,
+                               Combine combine) {
+  if (count == 1) return true;
+  if (threadIdx.x == 0) numbers[index] = number;
+  if (!arrives_last(counter, count)) return false;
+  if (threadIdx.x < kWarp) {
+    number = 0;
+    for (unsigned block = threadIdx.x; block < count; block += kWarp) number = combine(number, numbers[block]);
+    number = reduce_warp(number, combine);
+  }
+  return true;
+}
+
+}  // namespace bsq::cuda

@@ -1,0 +1,28 @@
+// The SGD step of a scale, by the last block of its tensor, from the partial sums that the tensor's chunks have left.
+#pragma once
+
+#include "kernels/cuda/device/weight_chunks.cuh"
+
+namespace bsq::cuda {
+
+struct ScaleStep {
+  SgdRule rule;
+  const StepInputs* inputs = nullptr;
+  const float* partials = nullptr;  // of the scales' gradients, one a chunk
+  float* scales = nullptr;
+  float* momentum = nullptr;
+
+  /// All lanes of a full warp call it; the new scale is there for lane 0.
+  __device__ float run(const Chunk& chunk) const {
+    const auto gradient = static_cast<float>(sum_of_chunks(partials + chunk.first, chunk.count, 1));
+    float scale = scales[chunk.tensor];
+    if (threadIdx.x % kWarp == 0) {
+      scale = sgd_moved(scale, fmaf(rule.weight_decay, scale, gradient), rule.momentum, inputs->learning_rate,
+                        momentum[chunk.tensor]);
+      scales[chunk.tensor] = scale;
+    }
+    return scale;
+  }
+};
+
+}  // namespace bsq::cuda

@@ -1,0 +1,170 @@
+// Quantized weights of all tensors in one launch: a block takes one chunk of one tensor.
+//
+// u (2^n - 1) = sum_b 2^(n-1-b) (p_b - n_b) is summed with powers of two, so that exact 0/1 planes give exact integers.
+#pragma once
+
+#include "kernels/cuda/device/device.cuh"
+#include "kernels/types.h"
+
+#include <cstdint>
+#include <span>
+
+namespace bsq::cuda {
+
+constexpr int kChunkThreads = 256;
+constexpr int kChunkWarps = kChunkThreads / kWarp;
+constexpr int kChunkWeights = kChunkThreads * kVectorWidth<float>;  // every thread takes one vector of each plane
+constexpr int kMaxBits = 8;
+
+__host__ __device__ inline std::int64_t chunks_of(std::int64_t numel) {
+  return (numel + kChunkWeights - 1) / kChunkWeights;
+}
+
+template <typename Tensor>
+std::int64_t total_chunks(std::span<const Tensor> tensors) {
+  std::int64_t chunks = 0;
+  for (const Tensor& tensor : tensors) chunks += chunks_of(tensor.numel);
+  return chunks;
+}
+
+/// Where the chunk of a block lies: tensor `tensor`, weights begin ... of it. All lanes of a warp look for it together,
+/// each at a tensor of its own, which is as fast as looking it up: one read, and it is of the table that comes next.
+struct Chunk {
+  int tensor = 0;
+  std::int64_t first = 0;  // index of the tensor's first chunk
+  std::int64_t count = 0;  // chunks of the tensor
+  std::int64_t begin = 0;
+
+  struct All {
+    template <typename Tensor>
+    __device__ bool operator()(const Tensor&) const {
+      return true;
+    }
+  };
+
+  /// `counts`: which tensors have chunks at all.
+  template <typename Tensor, typename Counts = All>
+  __device__ Chunk(const Tensor* tensors, int num_tensors, Counts counts = {}) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const auto index = static_cast<std::int64_t>(blockIdx.x);
+    for (int base = 0;; base += kWarp) {
+      std::int64_t own = 0;
+      if (base + lane < num_tensors && counts(tensors[base + lane])) own = chunks_of(tensors[base + lane].numel);
+      std::int64_t end = own;  // of the chunks of this lane's tensor, from `first` on
+      for (int distance = 1; distance < kWarp; distance *= 2) {
+        const std::int64_t before = __shfl_up_sync(kFullMask, end, distance);
+        if (lane >= distance) end += before;
+      }
+      const unsigned past = __ballot_sync(kFullMask, index < first + end);
+      if (past == 0) {
+        first += __shfl_sync(kFullMask, end, kWarp - 1);
+        continue;
+      }
+      const int found = __ffs(static_cast<int>(past)) - 1;
+      tensor = base + found;
+      count = __shfl_sync(kFullMask, own, found);
+      first += __shfl_sync(kFullMask, end, found) - count;
+      begin = (index - first) * kChunkWeights;
+      return;
+    }
+  }
+};
+
+/// Whether every access of a whole vector is aligned: planes follow each other at a distance of numel.
+__device__ inline bool made_of_vectors(const PlaneTensor& tensor) {
+  return (tensor.numel | tensor.plane_offset | tensor.weight_offset) % kVectorWidth<float> == 0;
+}
+__device__ inline bool made_of_vectors(const FixedTensor& tensor) {
+  return (tensor.numel | tensor.weight_offset) % kVectorWidth<float> == 0;
+}
+
+/// Calls body<Width>(index) for this thread's weights of a chunk: one vector where the tensor is made of whole ones,
+/// otherwise one weight at a time.
+template <typename Tensor, typename Body>
+__device__ void for_chunk(const Chunk& chunk, const Tensor& tensor, Body body) {
+  constexpr int width = kVectorWidth<float>;
+  if (made_of_vectors(tensor)) {
+    const std::int64_t index = chunk.begin + static_cast<int>(threadIdx.x) * width;
+    if (index < tensor.numel) body.template operator()<width>(index);
+    return;
+  }
+  for (int i = 0; i < width; ++i) {
+    const std::int64_t index = chunk.begin + i * kChunkThreads + static_cast<int>(threadIdx.x);
+    if (index < tensor.numel) body.template operator()<1>(index);
+  }
+}
+
+/// Calls body<Bits>() for bits in 1..8; the same for all threads of a block.
+template <typename Body>
+__device__ void dispatch_bits(int bits, Body body) {
+  switch (bits) {
+    case 1: return body.template operator()<1>();
+    case 2: return body.template operator()<2>();
+    case 3: return body.template operator()<3>();
+    case 4: return body.template operator()<4>();
+    case 5: return body.template operator()<5>();
+    case 6: return body.template operator()<6>();
+    case 7: return body.template operator()<7>();
+    default: return body.template operator()<8>();
+  }
+}
+
+/// The integer level q (2^n - 1) = sign(u) round(min(|u| levels, levels)), from u levels; levels = 2^n - 1.
+__device__ inline float level_of(float scaled, float levels) {
+  const float magnitude = fabsf(scaled);
+  return copysignf(rintf(magnitude > levels ? levels : magnitude), scaled);
+}
+
+/// Half a vector of bf16, beside a whole one of floats.
+__device__ inline void store_half(__nv_bfloat16* to, const float (&from)[4]) {
+  *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]));
+}
+__device__ inline void store_half(__nv_bfloat16* to, const float (&from)[1]) {
+  *to = __float2bfloat16_rn(from[0]);
+}
+
+/// Writes the weights of a tensor from `index` on: s q, or the integers that s / levels is the unit of.
+template <int Width, typename Tensor>
+__device__ void store_weights(const Tensor& tensor, float* weights, std::int64_t index, float (&level)[Width],
+                              float scale, float levels) {
+  float* target = weights + tensor.weight_offset;
+  if (tensor.storage == WeightStorage::integers_bf16)
+    return store_half(reinterpret_cast<__nv_bfloat16*>(target) + index, level);
+  if (tensor.storage == WeightStorage::values)
+    for (int i = 0; i < Width; ++i) level[i] = scale * (level[i] / levels);
+  store<Width>(target + index, level);
+}
+
+/// What a gradient of stored weights is multiplied with.
+struct GradientFactors {
+  float to_u;     // gives dL / du
+  float to_true;  // gives dW
+
+  __device__ GradientFactors(WeightStorage storage, float scale, float levels) : to_u(scale), to_true(1.0F) {
+    if (storage == WeightStorage::values) return;
+    to_u = levels;
+    to_true = scale == 0.0F ? 0.0F : levels / scale;
+  }
+};
+
+/// SGD with momentum: the velocity is written, the moved value returned.
+__device__ inline float sgd_moved(float value, float gradient_and_decay, float momentum, float learning_rate,
+                                  float& velocity) {
+  velocity = fmaf(momentum, velocity, gradient_and_decay);
+  return fmaf(-learning_rate, velocity, value);
+}
+
+__device__ inline float clamped(float value, float low, float high) {
+  return value < low ? low : value > high ? high : value;
+}
+
+/// Adds up a tensor's partial sums, one a chunk, `stride` floats apart; all lanes of a full warp call it.
+__device__ inline double sum_of_chunks(const float* partials, std::int64_t chunks, int stride) {
+  double sum = 0;
+#pragma unroll 8
+  for (std::int64_t chunk = static_cast<int>(threadIdx.x) % kWarp; chunk < chunks; chunk += kWarp)
+    sum += partials[chunk * stride];
+  return reduce_warp(sum, Sum());
+}
+
+}  // namespace bsq::cuda

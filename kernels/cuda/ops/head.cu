@@ -1,0 +1,302 @@
+// The end of a network: average pooling, the classifier where it is small and its bias where it is not, the loss with
+// its counts.
+//
+// Least bytes: pooling reads (writes) its large side once; the loss reads the logits and writes their gradient. All of
+// it is small beside one convolution, and what it takes is launches: few of them, over many blocks.
+#include "kernels/cuda/device/channel_tiles.cuh"
+#include "kernels/cuda/ops/launchers.h"
+
+namespace bsq::cuda {
+namespace {
+
+// grid (batch, column tiles), block kTileThreads, one thread per vector of a pixel at a time
+template <typename T, int Width>
+__global__ void pool_forward(ChannelTiles tiles, const T* input, TensorUnit unit, float* output) {
+  BSQ_SHARED(float, shared, [kTileThreads * Width]);
+  const TilePlace place(tiles);
+  const std::int64_t sample = blockIdx.x;
+  float sum[Width] = {};
+  if (place.active) {
+    for (std::int64_t pixel = place.lane; pixel < tiles.rows; pixel += tiles.lanes) {
+      float value[Width];
+      load<Width>(input + (sample * tiles.rows + pixel) * tiles.channels + place.channel, value);
+      for (int i = 0; i < Width; ++i) sum[i] += value[i];
+    }
+  }
+  const float total = reduce_lanes<Width>(tiles, place, sum, shared, Sum());
+  const TileResult result(tiles);
+  if (result.active)
+    output[sample * tiles.channels + result.channel] = value_of(unit) * total / static_cast<float>(tiles.rows);
+}
+
+// grid (batch, column tiles), block kTileThreads, one thread per vector of a pixel at a time
+template <typename T, int Width>
+__global__ void pool_backward(ChannelTiles tiles, const float* d_output, TensorUnit unit, T* d_input) {
+  const TilePlace place(tiles);
+  if (!place.active) return;
+  const std::int64_t sample = blockIdx.x;
+  const float factor = value_of(unit);
+  float share[Width];
+  load_floats(d_output + sample * tiles.channels + place.channel, share);
+  for (int i = 0; i < Width; ++i) share[i] = factor * share[i] / static_cast<float>(tiles.rows);
+  for (std::int64_t pixel = place.lane; pixel < tiles.rows; pixel += tiles.lanes)
+    store<Width>(d_input + (sample * tiles.rows + pixel) * tiles.channels + place.channel, share);
+}
+
+/// Calls body<T, Width>(tiles): pixels of a sample are the rows, the first grid dimension is the batch instead of
+/// blocks of rows.
+template <typename Body>
+void with_sample_tiles(const PoolGeometry& geometry, Body body) {
+  with_tiles(geometry.dtype, geometry.pixels, geometry.channels, 1, [&]<typename T, int Width>(ChannelTiles tiles) {
+    tiles.row_blocks = geometry.batch;
+    body.template operator()<T, Width>(tiles);
+  });
+}
+
+// ---- a small classifier: a warp a row, its lanes share the features -------------------------------------------------
+
+constexpr int kHeadThreads = 256;
+constexpr int kHeadWarps = kHeadThreads / kWarp;
+constexpr int kOutputsAtOnce = 5;     // sums that a warp has under way: two rounds for ten classes
+constexpr int kGradientColumns = 64;  // input features that a block of the weight's gradient takes at a time
+constexpr int kGradientGroups = kHeadThreads / kGradientColumns;
+
+unsigned row_blocks_of(int batch) {
+  return static_cast<unsigned>((batch + kHeadWarps - 1) / kHeadWarps);
+}
+
+// grid ceil(batch / kHeadWarps), block kHeadThreads, one warp per row
+__global__ void classify(LinearGeometry geometry, const float* __restrict__ input, const float* __restrict__ weight,
+                         const float* __restrict__ bias, float* __restrict__ output) {
+  const auto [batch, in_features, out_features] = geometry;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int row = static_cast<int>(blockIdx.x) * kHeadWarps + static_cast<int>(threadIdx.x) / kWarp;
+  if (row >= batch) return;  // the whole warp
+  const float* own = input + std::int64_t{row} * in_features;
+  for (int first = 0; first < out_features; first += kOutputsAtOnce) {
+    float sums[kOutputsAtOnce] = {};
+    for (int i = lane; i < in_features; i += kWarp) {
+      const float feature = own[i];
+#pragma unroll
+      for (int o = 0; o < kOutputsAtOnce; ++o)
+        if (first + o < out_features) sums[o] = fmaf(feature, weight[(first + o) * in_features + i], sums[o]);
+    }
+#pragma unroll
+    for (int o = 0; o < kOutputsAtOnce; ++o) {
+      sums[o] = reduce_warp(sums[o], Sum());
+      if (lane == o && first + o < out_features)
+        output[std::int64_t{row} * out_features + first + o] = sums[o] + bias[first + o];
+    }
+  }
+}
+
+/// d_bias of one output feature. `shared`: kHeadWarps.
+__device__ void sum_column(int batch, int out_features, int o, const float* d_output, float* d_bias, float* shared) {
+  float sum = 0;
+  for (int n = static_cast<int>(threadIdx.x); n < batch; n += kHeadThreads)
+    sum += d_output[std::int64_t{n} * out_features + o];
+  sum = reduce_block(sum, shared, Sum());
+  if (threadIdx.x == 0) d_bias[o] = sum;
+}
+
+/// Of one output feature: its row of d_weight, and d_bias.
+__device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o, const float* d_output,
+                                           const float* input, float* d_weight, float* d_bias) {
+  BSQ_SHARED(float, shared, [kGradientGroups][kGradientColumns]);
+  const auto [batch, in_features, out_features] = geometry;
+  const int column = static_cast<int>(threadIdx.x) % kGradientColumns;
+  const int group = static_cast<int>(threadIdx.x) / kGradientColumns;
+  for (int first = 0; first < in_features; first += kGradientColumns) {
+    const int i = first + column;
+    float sum = 0;
+    if (i < in_features) {
+#pragma unroll 8
+      for (int n = group; n < batch; n += kGradientGroups)
+        sum = fmaf(d_output[std::int64_t{n} * out_features + o], input[std::int64_t{n} * in_features + i], sum);
+    }
+    shared[group][column] = sum;
+    __syncthreads();
+    if (group == 0 && i < in_features) {
+      for (int other = 1; other < kGradientGroups; ++other) sum += shared[other][column];
+      d_weight[o * in_features + i] = sum;
+    }
+    __syncthreads();
+  }
+  sum_column(batch, out_features, o, d_output, d_bias, &shared[0][0]);
+}
+
+// grid out_features + ceil(batch / kHeadWarps), block kHeadThreads: the first blocks have an output feature each, the
+// others a row of d_input a warp
+__global__ void classifier_gradients(LinearGeometry geometry, const float* d_output, const float* input,
+                                     const float* weight, float* d_input, float* d_weight, float* d_bias) {
+  const auto [batch, in_features, out_features] = geometry;
+  const int block = static_cast<int>(blockIdx.x);
+  if (block < out_features) return classifier_weight_gradient(geometry, block, d_output, input, d_weight, d_bias);
+  const int row = (block - out_features) * kHeadWarps + static_cast<int>(threadIdx.x) / kWarp;
+  if (row >= batch) return;
+  const float* own = d_output + std::int64_t{row} * out_features;
+  for (int i = static_cast<int>(threadIdx.x) % kWarp; i < in_features; i += kWarp) {
+    float sum = 0;
+    for (int o = 0; o < out_features; ++o) sum = fmaf(own[o], weight[o * in_features + i], sum);
+    d_input[std::int64_t{row} * in_features + i] = sum;
+  }
+}
+
+// ---- bias -----------------------------------------------------------------------------------------------------------
+
+// grid over batch * out_features, block kHeadThreads, one thread per output
+__global__ void fill_rows(int batch, int out_features, const float* bias, float* output) {
+  const std::int64_t index = std::int64_t{blockIdx.x} * kHeadThreads + threadIdx.x;
+  if (index < std::int64_t{batch} * out_features) output[index] = bias[index % out_features];
+}
+
+// grid one block per output feature, block kHeadThreads, threads share the batch
+__global__ void sum_columns(int batch, int out_features, const float* d_output, float* d_bias) {
+  BSQ_SHARED(float, shared, [kHeadWarps]);
+  sum_column(batch, out_features, static_cast<int>(blockIdx.x), d_output, d_bias, shared);
+}
+
+// ---- loss -----------------------------------------------------------------------------------------------------------
+
+constexpr int kLastRank = 1 << 30;     // past every top
+constexpr unsigned kLossBlocks = 256;  // at most
+
+/// What a warp, then a block, then the grid has seen.
+struct LossSums {
+  double loss = 0;
+  int top1 = 0;
+  int top5 = 0;
+
+  __device__ void add(const LossSums& other) {
+    loss += other.loss;
+    top1 += other.top1;
+    top5 += other.top5;
+  }
+};
+static_assert(kLossBlocks * sizeof(LossSums) <= GridMemory::kSumBytes);
+
+struct RowLoss {
+  float largest = 0;
+  double exponentials = 0;
+  int rank = 0;  // how many logits come before the label's; kLastRank where the row has a NaN
+};
+
+/// All lanes of a full warp work on one row of logits.
+__device__ RowLoss row_loss(const float* logits, int classes, int label) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const float of_label = logits[label];
+  float largest = -INFINITY;
+  int rank = 0;
+  int nans = 0;
+  for (int i = lane; i < classes; i += kWarp) {
+    const float logit = logits[i];
+    largest = Largest()(largest, logit);
+    nans += logit != logit;
+    rank += logit > of_label || (logit == of_label && i < label);
+  }
+  largest = reduce_warp(largest, Largest());
+  double exponentials = 0;
+  for (int i = lane; i < classes; i += kWarp) exponentials += expf(logits[i] - largest);
+  exponentials = reduce_warp(exponentials, Sum());
+  rank = reduce_warp(rank, Sum());
+  nans = reduce_warp(nans, Sum());
+  return {largest, exponentials, nans > 0 ? kLastRank : rank};
+}
+
+// grid at most kLossBlocks, block kHeadThreads, one warp per row at a time
+__global__ void cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
+                              const StepInputs* inputs, StepMetrics* metrics, GridMemory memory) {
+  BSQ_SHARED(LossSums, shared, [kHeadWarps]);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t row_step = std::int64_t{gridDim.x} * kHeadWarps;
+  LossSums own;
+  for (std::int64_t row = std::int64_t{blockIdx.x} * kHeadWarps + warp; row < batch; row += row_step) {
+    const float* row_logits = logits + row * classes;
+    const int label = labels[row];
+    const RowLoss found = row_loss(row_logits, classes, label);
+    own.add({log(found.exponentials) - static_cast<double>(row_logits[label] - found.largest), found.rank < 1,
+             found.rank < 5});
+    if (d_logits == nullptr) continue;
+    const double per_exponential = 1.0 / (found.exponentials * batch);
+    for (int i = lane; i < classes; i += kWarp) {
+      const double exponential = expf(row_logits[i] - found.largest);
+      const double above = i == label ? exponential - found.exponentials : exponential;  // of certainty nothing cancels
+      d_logits[row * classes + i] = static_cast<float>(above * per_exponential);
+    }
+  }
+  if (lane == 0) shared[warp] = own;
+  __syncthreads();
+  auto* blocks = static_cast<LossSums*>(memory.sums);
+  if (threadIdx.x == 0) {
+    for (int other = 1; other < kHeadWarps; ++other) own.add(shared[other]);
+    blocks[blockIdx.x] = own;
+  }
+  if (!arrives_last(memory.counters, gridDim.x) || threadIdx.x != 0) return;
+  LossSums all;
+#pragma unroll 8
+  for (unsigned block = 0; block < gridDim.x; ++block) all.add(blocks[block]);
+  StepMetrics& result = metrics[inputs->metrics_slot];
+  result.loss_sum = all.loss;
+  result.top1 = all.top1;
+  result.top5 = all.top5;
+  result.samples = batch;
+}
+
+}  // namespace
+
+void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output,
+                          cudaStream_t stream) {
+  with_sample_tiles(geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
+    launch(pool_forward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, static_cast<const T*>(input),
+           unit, output);
+  });
+}
+
+void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit, void* d_input,
+                           cudaStream_t stream) {
+  with_sample_tiles(geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
+    launch(pool_backward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, d_output, unit,
+           static_cast<T*>(d_input));
+  });
+}
+
+bool is_small(const LinearGeometry& geometry) {
+  constexpr std::int64_t most_weights = 16384;  // 64 KiB: every warp reads them all, from the first cache
+  constexpr int most_outputs = 128;             // that a warp goes through one after the other
+  return geometry.out_features <= most_outputs &&
+         std::int64_t{geometry.in_features} * geometry.out_features <= most_weights;
+}
+
+void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
+                    float* output, cudaStream_t stream) {
+  launch(classify, row_blocks_of(geometry.batch), dim3(kHeadThreads), 0, stream, geometry, input, weight, bias, output);
+}
+
+void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
+                     float* d_input, float* d_weight, float* d_bias, cudaStream_t stream) {
+  const unsigned blocks = static_cast<unsigned>(geometry.out_features) + row_blocks_of(geometry.batch);
+  launch(classifier_gradients, blocks, dim3(kHeadThreads), 0, stream, geometry, d_output, input, weight, d_input,
+         d_weight, d_bias);
+}
+
+void fill_with_bias(const LinearGeometry& geometry, const float* bias, float* output, cudaStream_t stream) {
+  const std::int64_t outputs = std::int64_t{geometry.batch} * geometry.out_features;
+  const auto blocks = static_cast<unsigned>((outputs + kHeadThreads - 1) / kHeadThreads);
+  launch(fill_rows, dim3(blocks), dim3(kHeadThreads), 0, stream, geometry.batch, geometry.out_features, bias, output);
+}
+
+void bias_gradient(const LinearGeometry& geometry, const float* d_output, float* d_bias, cudaStream_t stream) {
+  launch(sum_columns, dim3(static_cast<unsigned>(geometry.out_features)), dim3(kHeadThreads), 0, stream, geometry.batch,
+         geometry.out_features, d_output, d_bias);
+}
+
+void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
+                           const StepInputs* inputs, StepMetrics* metrics, const GridMemory& memory,
+                           cudaStream_t stream) {
+  const unsigned blocks = row_blocks_of(batch);
+  launch(cross_entropy, blocks < kLossBlocks ? blocks : kLossBlocks, dim3(kHeadThreads), 0, stream, batch, classes,
+         logits, labels, d_logits, inputs, metrics, memory);
+}
+
+}  // namespace bsq::cuda

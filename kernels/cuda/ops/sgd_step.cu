@@ -1,0 +1,51 @@
+// SGD with momentum on plain parameters: v = momentum v + g + weight_decay x; x -= learning_rate v.
+//
+// Flat arrays of numel floats. Reads 12 and writes 8 bytes an element, with 16-byte accesses; the last numel % 4
+// elements go one by one.
+#include "kernels/cuda/device/port.h"
+#include "kernels/cuda/ops/launchers.h"
+
+namespace bsq::cuda {
+namespace {
+
+// Nothing is shared between threads: any whole number of warps does, and 256 fill an SM of every architecture.
+constexpr int kThreads = 256;
+constexpr int kLanes = 4;  // floats of one access
+
+__device__ void update(const SgdRule& rule, float learning_rate, float gradient, float& parameter, float& momentum) {
+  momentum = rule.momentum * momentum + gradient + rule.weight_decay * parameter;
+  parameter -= learning_rate * momentum;
+}
+
+// grid ceil(numel / (4 kThreads)), block kThreads, one thread per 4 elements
+__global__ void __launch_bounds__(kThreads)
+    sgd_step_kernel(std::int64_t numel, SgdRule rule, const StepInputs* __restrict__ inputs,
+                    const float* __restrict__ gradient, float* __restrict__ parameter, float* __restrict__ momentum) {
+  const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kLanes;
+  const float learning_rate = inputs->learning_rate;
+  if (first + kLanes <= numel) {
+    const float4 g = __ldg(reinterpret_cast<const float4*>(gradient + first));
+    float4 x = *reinterpret_cast<const float4*>(parameter + first);
+    float4 v = *reinterpret_cast<const float4*>(momentum + first);
+    update(rule, learning_rate, g.x, x.x, v.x);
+    update(rule, learning_rate, g.y, x.y, v.y);
+    update(rule, learning_rate, g.z, x.z, v.z);
+    update(rule, learning_rate, g.w, x.w, v.w);
+    *reinterpret_cast<float4*>(parameter + first) = x;
+    *reinterpret_cast<float4*>(momentum + first) = v;
+    return;
+  }
+  for (std::int64_t i = first; i < numel; ++i) update(rule, learning_rate, gradient[i], parameter[i], momentum[i]);
+}
+
+}  // namespace
+
+void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
+              float* parameter, float* momentum, cudaStream_t stream) {
+  if (numel == 0) return;  // a grid has a block at least
+  const std::int64_t per_block = std::int64_t{kThreads} * kLanes;
+  const auto blocks = static_cast<unsigned>((numel + per_block - 1) / per_block);
+  launch(sgd_step_kernel, blocks, kThreads, 0, stream, numel, rule, inputs, gradient, parameter, momentum);
+}
+
+}  // namespace bsq::cuda

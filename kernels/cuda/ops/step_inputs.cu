@@ -1,0 +1,20 @@
+// The inputs of the next step, from those that have been uploaded together: no copy from the host a step.
+#include "kernels/cuda/device/port.h"
+#include "kernels/cuda/ops/launchers.h"
+
+namespace bsq::cuda {
+namespace {
+
+// grid 1, block 1
+__global__ void take(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) {
+  *inputs = steps[*taken];
+  *taken += 1;
+}
+
+}  // namespace
+
+void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs, cudaStream_t stream) {
+  launch(take, dim3(1), dim3(1), 0, stream, steps, taken, inputs);
+}
+
+}  // namespace bsq::cuda

@@ -1,0 +1,60 @@
+// The engines that cuDNN has for one pass of a convolution, which is a graph of one operation: those that its
+// heuristics name, best first, and those that they do not.
+#pragma once
+
+#include "kernels/cuda/vendor/cudnn.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bsq::cuda {
+
+/// What the tensors of the graph are called in a plan.
+enum ConvTensorUid : std::int64_t { kInputUid = 1, kWeightUid = 2, kOutputUid = 3 };
+
+/// An engine with its knobs set, and what cuDNN says of it.
+struct ConvEngine {
+  CudnnDescriptor config;
+  std::int64_t index = 0;
+  std::vector<cudnnBackendNumericalNote_t> numerics;
+  std::vector<cudnnBackendBehaviorNote_t> behavior;
+  std::string found_by;
+};
+
+/// "TENSOR_CORE, DOWN_CONVERT_INPUTS": cuDNN's names without what they have in common.
+std::string names_of(const std::vector<cudnnBackendNumericalNote_t>& notes);
+std::string names_of(const std::vector<cudnnBackendBehaviorNote_t>& notes);
+
+/// Same bits at every run, and no operand rounded below what `dtype` promises, as far as cuDNN says. What it documents
+/// of reproducibility by algorithm (the first and the last of backward filter, the first of backward data) is of
+/// functions that are not used here, and engines are numbered otherwise: of engines the note NONDETERMINISTIC says it.
+/// Whether that is the whole truth is tried out on the device (plan_trial.h).
+bool is_exact_enough(const std::vector<cudnnBackendNumericalNote_t>& notes, DType dtype, bool allow_tf32);
+
+/// Engines that are compiled at run time, or why there are none that could be.
+struct CompiledEngines {
+  std::vector<ConvEngine> engines;
+  std::size_t known = 0;  // cuDNN has so many, which may not do for this graph
+  bool lacks_compiler = false;
+};
+
+class ConvGraph {
+ public:
+  /// None where cuDNN does not know such an operation. The pass backward_weight writes float32.
+  static std::optional<ConvGraph> of(const CudnnTarget& target, const ConvGeometry& geometry, ConvPass pass);
+
+  /// Best first; none where the heuristics do not know the graph.
+  std::vector<ConvEngine> named_by(cudnnBackendHeurMode_t mode) const;
+  /// With default knobs. No heuristics name some of them.
+  CompiledEngines compiled() const;
+
+ private:
+  ConvGraph(const CudnnTarget& target, CudnnDescriptor graph) : target_(target), graph_(std::move(graph)) {}
+
+  CudnnTarget target_;
+  CudnnDescriptor graph_;
+};
+
+}  // namespace bsq::cuda

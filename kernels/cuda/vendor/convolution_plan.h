@@ -1,0 +1,53 @@
+// One pass of a convolution, ready to be run by one engine of cuDNN.
+#pragma once
+
+#include "kernels/cuda/vendor/convolution_engines.h"
+
+#include <functional>
+
+namespace bsq::cuda {
+
+class ConvPlan {
+ public:
+  /// None where the engine does not serve after all; cudnn_last_message() may say why. Compiles it where that is how it
+  /// works.
+  static std::optional<ConvPlan> of(const CudnnTarget& target, ConvEngine engine);
+
+  std::size_t workspace_bytes() const { return workspace_bytes_; }
+  const ConvEngine& engine() const { return engine_; }
+  /// Enqueues it on the stream of the handle that it was made with. Input: x or dx; weight: w or dw; output: y or dy.
+  void run(const void* input, const void* weight, const void* output, void* workspace) const;
+  /// As run(); whether cuDNN took it.
+  bool try_run(const void* input, const void* weight, const void* output, void* workspace) const;
+
+ private:
+  ConvPlan(CudnnDescriptor plan, ConvEngine engine, std::shared_ptr<const CudnnHandle> handle,
+           std::size_t workspace_bytes)
+      : plan_(std::move(plan)),
+        engine_(std::move(engine)),
+        handle_(std::move(handle)),
+        workspace_bytes_(workspace_bytes) {}
+
+  cudnnStatus_t execute(const void* input, const void* weight, const void* output, void* workspace) const;
+
+  CudnnDescriptor plan_;
+  ConvEngine engine_;
+  std::shared_ptr<const CudnnHandle> handle_;  // null: for a device that is not there
+  std::size_t workspace_bytes_;
+};
+
+struct ConvPlanOptions {
+  bool allow_tf32 = false;
+  std::size_t most_workspace_bytes = 0;
+  /// Of the engines that serve, the first with less workspace than this, if there is one.
+  std::size_t good_workspace_bytes = static_cast<std::size_t>(-1);
+  /// Whether a plan does what it should on the device that is there; not asked where empty.
+  std::function<bool(const ConvPlan&)> accepts = {};
+};
+
+/// With the first engine that cuDNN's heuristics name, that is exact enough, and that runs here. None where there is
+/// none.
+std::optional<ConvPlan> find_plan(const CudnnTarget& target, const ConvGeometry& geometry, ConvPass pass,
+                                  const ConvPlanOptions& options);
+
+}  // namespace bsq::cuda

@@ -1,0 +1,79 @@
+// How the passes of convolutions are run by cuDNN: planned together, once, and kept.
+#pragma once
+
+#include "kernels/cuda/vendor/convolution_plan.h"
+#include "kernels/engine_note.h"
+
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace bsq::cuda {
+
+/// How one pass is run. Scratch: the workspace; then a gradient that is added to another (backward_data), or the two
+/// operands in float32 (backward_weight that widens them).
+struct PlannedPass {
+  std::optional<ConvPlan> plan;   // none: own loops
+  bool widens_operands = false;   // the plan reads float32, and the tensors are bf16
+  std::size_t result_offset = 0;  // bytes
+  std::size_t second_offset = 0;  // bytes, of the widened d_output
+  std::size_t scratch_bytes = 0;
+};
+
+/// Tells whether a plan does what it should on the device that is there (plan_trial.h).
+using PlanTrials = std::function<bool(const ConvGeometry& geometry, ConvPass pass, const ConvPlan& plan)>;
+
+class ConvolutionPlanner {
+ public:
+  /// `make_target` gives every thread that plans a target of its own, with a handle of its own; it is called in that
+  /// thread. `trials` may be empty. `allow_tf32`: float32 operands may be rounded to tf32.
+  ConvolutionPlanner(std::function<CudnnTarget()> make_target, bool allow_tf32, PlanTrials trials = {});
+
+  /// What has been planned stays as it is.
+  void plan(std::span<const ConvRequest> requests);
+  /// Throws Error(internal) for a pass that was not planned.
+  const PlannedPass& find(const ConvGeometry& geometry, ConvPass pass) const;
+  /// The most that any of the passes wants.
+  std::size_t scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const;
+
+  const std::vector<EngineNote>& engines() const { return engines_; }
+  /// A sentence for each pass left to own loops, and for what keeps filter gradients from being computed directly.
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  /// A filter gradient of bf16 tensors in float32, without widening them.
+  struct DirectGradient {
+    std::optional<ConvPlan> plan;
+    std::string obstacle;  // why there is none, where there could be one
+    double seconds = 0;    // of compiling
+  };
+
+  std::map<ConvGeometry, DirectGradient> compile(std::span<const ConvRequest> requests) const;
+  static DirectGradient compile_gradient(const CudnnTarget& target, const ConvGeometry& geometry);
+  /// By an engine that the heuristics name.
+  PlannedPass plan_named(const ConvGeometry& geometry, ConvPass pass) const;
+  PlannedPass plan_widened(const ConvGeometry& geometry) const;
+  /// By the compiled engine where there is one.
+  void plan_bf16_gradient(const ConvGeometry& geometry, DirectGradient& compiled);
+  void keep(const ConvGeometry& geometry, ConvPass pass, PlannedPass planned, double seconds);
+  bool is_planned(const ConvGeometry& geometry, ConvPass pass) const;
+  std::function<bool(const ConvPlan&)> trial_of(const ConvGeometry& geometry, ConvPass pass) const;
+
+  std::function<CudnnTarget()> make_target_;
+  CudnnTarget target_;
+  bool allow_tf32_;
+  PlanTrials trials_;
+  std::map<ConvGeometry, std::array<std::optional<PlannedPass>, 3>> planned_;  // by ConvPass
+  std::vector<EngineNote> engines_;
+  std::vector<std::string> notes_;
+  std::set<std::string> obstacles_;  // that a note has told
+};
+
+}  // namespace bsq::cuda

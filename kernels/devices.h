@@ -1,0 +1,13 @@
+// The devices there are, by name: the only files that know which ones are built in.
+#pragma once
+
+#include "kernels/backend.h"
+
+namespace bsq {
+
+/// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU, and `why_no_gpu` (may be null) is
+/// told the reason. Throws Error(device) for a device that is not there, never another one instead.
+std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options,
+                                      std::string* why_no_gpu = nullptr);
+
+}  // namespace bsq

@@ -1,0 +1,113 @@
+// The oracle, second part: pooling, the linear layer and the loss. Contracts and formulas: backend.h.
+#include "kernels/reference/reference_backend.h"
+
+#include "kernels/reference/elements.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bsq {
+
+void ReferenceBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit,
+                                            float* output) {
+  for (int n = 0; n < geometry.batch; ++n) {
+    for (int c = 0; c < geometry.channels; ++c) {
+      double sum = 0;
+      for (int pixel = 0; pixel < geometry.pixels; ++pixel) {
+        const std::int64_t index = (std::int64_t{n} * geometry.pixels + pixel) * geometry.channels + c;
+        sum += reference::load(geometry.dtype, input, index);
+      }
+      output[std::int64_t{n} * geometry.channels + c] = static_cast<float>(unit.value() * sum / geometry.pixels);
+    }
+  }
+}
+
+void ReferenceBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
+                                             void* d_input) {
+  for (int n = 0; n < geometry.batch; ++n) {
+    for (int pixel = 0; pixel < geometry.pixels; ++pixel) {
+      for (int c = 0; c < geometry.channels; ++c) {
+        const std::int64_t index = (std::int64_t{n} * geometry.pixels + pixel) * geometry.channels + c;
+        const double d_mean = d_output[std::int64_t{n} * geometry.channels + c];
+        reference::store(geometry.dtype, d_input, index, unit.value() * d_mean / geometry.pixels);
+      }
+    }
+  }
+}
+
+void ReferenceBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
+                                      const float* bias, float* output) {
+  for (std::int64_t n = 0; n < geometry.batch; ++n) {
+    for (std::int64_t o = 0; o < geometry.out_features; ++o) {
+      double sum = bias[o];
+      for (std::int64_t i = 0; i < geometry.in_features; ++i) {
+        sum += double{input[n * geometry.in_features + i]} * weight[o * geometry.in_features + i];
+      }
+      output[n * geometry.out_features + o] = static_cast<float>(sum);
+    }
+  }
+}
+
+void ReferenceBackend::linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
+                                       const float* weight, float* d_input, float* d_weight, float* d_bias) {
+  const std::int64_t in_features = geometry.in_features;
+  const std::int64_t out_features = geometry.out_features;
+  for (std::int64_t n = 0; n < geometry.batch; ++n) {
+    for (std::int64_t i = 0; i < in_features; ++i) {
+      double sum = 0;
+      for (std::int64_t o = 0; o < out_features; ++o) {
+        sum += double{d_output[n * out_features + o]} * weight[o * in_features + i];
+      }
+      d_input[n * in_features + i] = static_cast<float>(sum);
+    }
+  }
+  for (std::int64_t o = 0; o < out_features; ++o) {
+    double bias_sum = 0;
+    for (std::int64_t n = 0; n < geometry.batch; ++n) bias_sum += d_output[n * out_features + o];
+    d_bias[o] = static_cast<float>(bias_sum);
+    for (std::int64_t i = 0; i < in_features; ++i) {
+      double sum = 0;
+      for (std::int64_t n = 0; n < geometry.batch; ++n) {
+        sum += double{d_output[n * out_features + o]} * input[n * in_features + i];
+      }
+      d_weight[o * in_features + i] = static_cast<float>(sum);
+    }
+  }
+}
+
+void ReferenceBackend::softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
+                                             float* d_logits, const StepInputs* inputs, StepMetrics* metrics) {
+  double loss_sum = 0;
+  std::int64_t top1 = 0;
+  std::int64_t top5 = 0;
+  for (int n = 0; n < batch; ++n) {
+    const float* row = logits + std::int64_t{n} * classes;
+    const int label = labels[n];
+    const double largest = *std::max_element(row, row + classes);
+    double exponentials = 0;
+    for (int c = 0; c < classes; ++c) exponentials += std::exp(row[c] - largest);
+    loss_sum += std::log(exponentials) - (row[label] - largest);
+
+    int ahead = 0;  // logits that come before the label's
+    bool has_nan = false;
+    for (int c = 0; c < classes; ++c) {
+      has_nan = has_nan || std::isnan(row[c]);
+      if (row[c] > row[label] || (row[c] == row[label] && c < label)) ++ahead;
+    }
+    if (!has_nan && ahead < 1) ++top1;
+    if (!has_nan && ahead < 5) ++top5;
+
+    if (d_logits == nullptr) continue;
+    for (int c = 0; c < classes; ++c) {
+      const double probability = std::exp(row[c] - largest) / exponentials;
+      d_logits[std::int64_t{n} * classes + c] = static_cast<float>((probability - (c == label ? 1 : 0)) / batch);
+    }
+  }
+  StepMetrics& slot = metrics[inputs->metrics_slot];
+  slot.loss_sum = loss_sum;
+  slot.top1 = top1;
+  slot.top5 = top5;
+  slot.samples = batch;
+}
+
+}  // namespace bsq

@@ -1,0 +1,139 @@
+// Writers use libpng and libjpeg in the plainest way; an error of theirs ends the test program.
+#include "tests/data/images_on_disk.h"
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include <jpeglib.h>
+#include <png.h>
+
+namespace bsq::test {
+namespace {
+
+void write_png_rows(const fs::path& path, int height, int width, int bit_depth, int color_type, std::size_t row_bytes,
+                    const std::vector<std::uint8_t>& bytes) {
+  fs::create_directories(path.parent_path());
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  REQUIRE(file != nullptr);
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_infop info = png_create_info_struct(png);
+  png_init_io(png, file);
+  png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), bit_depth, color_type,
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(png, info);
+  for (int row = 0; row < height; ++row) png_write_row(png, &bytes[static_cast<std::size_t>(row) * row_bytes]);
+  png_write_end(png, info);
+  png_destroy_write_struct(&png, &info);
+  std::fclose(file);
+}
+
+void write_jpeg_rows(const fs::path& path, const Picture& picture, J_COLOR_SPACE color_space) {
+  fs::create_directories(path.parent_path());
+  std::FILE* file = std::fopen(path.c_str(), "wb");
+  REQUIRE(file != nullptr);
+  jpeg_error_mgr errors;
+  jpeg_compress_struct state;
+  state.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&state);
+  jpeg_stdio_dest(&state, file);
+  state.image_height = static_cast<JDIMENSION>(picture.height);
+  state.image_width = static_cast<JDIMENSION>(picture.width);
+  state.input_components = picture.channels;
+  state.in_color_space = color_space;
+  jpeg_set_defaults(&state);
+  jpeg_set_quality(&state, 100, TRUE);
+  jpeg_start_compress(&state, TRUE);
+  const std::size_t row_bytes = static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.channels);
+  while (state.next_scanline < state.image_height) {
+    auto* row = const_cast<JSAMPLE*>(&picture.pixels[state.next_scanline * row_bytes]);
+    jpeg_write_scanlines(&state, &row, 1);
+  }
+  jpeg_finish_compress(&state);
+  jpeg_destroy_compress(&state);
+  std::fclose(file);
+}
+
+}  // namespace
+
+TemporaryFolder::TemporaryFolder() {
+  std::string pattern = (fs::temp_directory_path() / "bsq_data_XXXXXX").string();
+  REQUIRE(mkdtemp(pattern.data()) != nullptr);
+  path_ = pattern;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+std::string error_of(ErrorKind kind, const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    CHECK(error.kind() == kind);
+    return error.what();
+  }
+  FAIL("nothing was thrown");
+  return {};
+}
+
+void write_bytes(const fs::path& path, const std::vector<std::uint8_t>& bytes) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::ssize(bytes));
+}
+
+void write_text(const fs::path& path, const std::string& text) {
+  write_bytes(path, {text.begin(), text.end()});
+}
+
+std::vector<std::uint8_t> read_bytes(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+Picture plain_picture(int height, int width, std::initializer_list<std::uint8_t> pixel) {
+  Picture picture{height, width, static_cast<int>(pixel.size()), {}};
+  for (int i = 0; i < height * width; ++i) picture.pixels.insert(picture.pixels.end(), pixel);
+  return picture;
+}
+
+Picture gradient_picture(int height, int width) {
+  Picture picture{height, width, 3, {}};
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const std::array<int, 3> rgb = {40 + 3 * x, 60 + 2 * y, 200 - x - y};
+      for (const int value : rgb) picture.pixels.push_back(static_cast<std::uint8_t>(value));
+    }
+  }
+  return picture;
+}
+
+void write_png(const fs::path& path, const Picture& picture) {
+  const int color_type = picture.channels == 1   ? PNG_COLOR_TYPE_GRAY
+                         : picture.channels == 3 ? PNG_COLOR_TYPE_RGB
+                                                 : PNG_COLOR_TYPE_RGB_ALPHA;
+  write_png_rows(path, picture.height, picture.width, 8, color_type,
+                 static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.channels), picture.pixels);
+}
+
+void write_png_16bit(const fs::path& path, int height, int width, std::uint16_t value) {
+  std::vector<std::uint8_t> bytes;
+  for (int i = 0; i < height * width; ++i) {
+    bytes.push_back(static_cast<std::uint8_t>(value >> 8));
+    bytes.push_back(static_cast<std::uint8_t>(value & 255));
+  }
+  write_png_rows(path, height, width, 16, PNG_COLOR_TYPE_GRAY, static_cast<std::size_t>(width) * 2, bytes);
+}
+
+void write_jpeg(const fs::path& path, const Picture& picture) {
+  write_jpeg_rows(path, picture, picture.channels == 1 ? JCS_GRAYSCALE : JCS_RGB);
+}
+
+void write_cmyk_jpeg(const fs::path& path, int height, int width, std::uint8_t value) {
+  write_jpeg_rows(path, plain_picture(height, width, {value, value, value, value}), JCS_CMYK);
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,189 @@
+// A configuration as text: resolved YAML, hash, differences, help, schema; and the configurations that are shipped.
+#include "tests/engine/config/config_support.h"
+
+#include "engine/config/config_keys.h"
+
+#include <nlohmann/json.hpp>
+
+#include <set>
+
+using namespace bsq;
+
+namespace {
+
+/// A Config in which every key has another value than by default.
+Config unusual_config() {
+  Config config;
+  config.name = "a: b \"c\" \\ # d\n\t~";
+  config.seed = 18446744073709551615ULL;
+  config.device = "reference";
+  config.threads = 3;
+  config.precision = "bf16";
+  config.stages = {"convert", "bsq"};
+  config.model = {.depth = 8, .width = 5, .sync_batch_norm = true, .init = "null"};  // `arch` has one choice only
+  config.data = {.kind = "image_folder",
+                 .root = "/d/\xc3\xa4 \xe2\x82\xac",
+                 .train_per_class = 1,
+                 .test_per_class = 2,
+                 .synthetic_train = 3,
+                 .synthetic_test = 4,
+                 .batch_size = 5,
+                 .eval_batch_size = 6,
+                 .crop_padding = 7,
+                 .flip = false,
+                 .mean = {0, 1. / 3, 1},
+                 .std = {1, 1e-3, 1e22}};
+  config.quant = {.weight_bits = 3,
+                  .max_bits = 4,
+                  .act_bits = 2,
+                  .activation = "relu",
+                  .act_scale = "calibrated",
+                  .calibration_batches = 7};
+  const StageConfig stage = {
+      .epochs = 9, .lr = 1e-5, .momentum = 0.1, .weight_decay = 1e-300, .milestones = {1, 2}, .gamma = 0.3};
+  config.pretrain = {stage, 3};
+  config.bsq = {stage, 0.1 + 0.2, 4, 2.5};
+  config.finetune = stage;
+  config.finetune.milestones = {};
+  config.checkpoint = {.every_epochs = 2, .keep_last = 3};
+  config.run.dir = "true";
+  config.log = {.every_steps = 10, .tensorboard = true, .tensorboard_layers = true};
+  return config;
+}
+
+const std::filesystem::path kConfigs = std::filesystem::path(BSQ_SOURCE_DIR) / "configs";
+
+}  // namespace
+
+TEST_CASE("the resolved text of a configuration reads back as the same configuration and the same text") {
+  Config unusual = unusual_config();
+  CHECK(differences(Config{}, unusual).size() == config_keys().size() - 1);  // all but model.arch: nothing is left out
+  for (const Config& config : {Config{}, unusual}) {
+    const std::string text = to_yaml(config);
+    INFO(text);
+    const Config again = load_text(text);
+    CHECK(differences(config, again).empty());
+    CHECK(to_yaml(again) == text);
+    CHECK(again.name == config.name);
+    CHECK(again.data.mean == config.data.mean);
+    CHECK(again.bsq.alpha == config.bsq.alpha);
+    CHECK(again.bsq.weight_decay == config.bsq.weight_decay);
+  }
+}
+
+TEST_CASE("numbers in the resolved text are numbers to every YAML reader") {
+  // YAML 1.1 takes 1e-05 for a text: it wants a dot before the exponent.
+  CHECK(to_yaml(unusual_config()).find("lr: 1.0e-05") != std::string::npos);
+}
+
+TEST_CASE("the hash is six hexadecimal digits that never change, and follows every value") {
+  CHECK(config_hash(Config{}) == "0c2fc1");  // changes only with a key's name, default or addition
+  std::set<std::string> hashes = {config_hash(Config{})};
+  const Config unusual = unusual_config();
+  for (const ConfigKey& key : config_keys()) {
+    if (key.name == "model.arch") continue;
+    Config config;
+    key.field.set(config, key.field.get(unusual));
+    INFO(key.name);
+    const std::string hash = config_hash(config);
+    CHECK(hash.size() == 6);
+    CHECK(hash.find_first_not_of("0123456789abcdef") == std::string::npos);
+    CHECK(hashes.insert(hash).second);
+  }
+}
+
+TEST_CASE("differences name key, old value and new value") {
+  Config run, now;
+  CHECK(differences(run, now).empty());
+  now.bsq.alpha = 0.01;
+  now.finetune.milestones = {};
+  now.threads = 4;
+  now.run.dir = "elsewhere";
+  now.checkpoint.keep_last = 5;
+  now.log = {.every_steps = 1, .tensorboard = true, .tensorboard_layers = true};
+  CHECK(differences(run, now, CompareKeys::fixed_on_resume) ==
+        std::vector<std::string>{"bsq.alpha 0.005 in the run, 0.01 now",
+                                 "finetune.milestones [150, 250] in the run, [] now"});
+  CHECK(differences(run, now).size() == 8);
+}
+
+TEST_CASE("help names every key with its default, range and old flag") {
+  const std::string help = describe_keys();
+  for (const ConfigKey& key : config_keys()) {
+    INFO(key.name);
+    CHECK(help.find("  " + key.name + "=" + to_text(key.field.get(Config{}))) != std::string::npos);
+    CHECK_FALSE(key.meaning.empty());
+    if (!key.old_flag.empty()) CHECK(help.find("(" + key.old_flag + ")") != std::string::npos);
+  }
+  CHECK(help.find("  quant.weight_bits=8                bits of every layer at the conversion; an integer in 1..8 "
+                  "(--Nbits)\n") != std::string::npos);
+}
+
+TEST_CASE("keys are unique, have at most one dot, and lie together with their section") {
+  std::set<std::string> names;
+  for (const ConfigKey& key : config_keys()) {
+    INFO(key.name);
+    CHECK(names.insert(key.name).second);
+    CHECK(key.leaf().find('.') == std::string::npos);
+  }
+  const std::vector<std::string> sections = config_sections();
+  CHECK(std::set<std::string>(sections.begin(), sections.end()).size() == sections.size());
+}
+
+TEST_CASE("every default is one that its own key allows") {
+  for (const ConfigKey& key : config_keys()) {
+    INFO(key.name);
+    const std::string text = to_text(key.field.get(Config{}));
+    CHECK(to_text(read_config_value(key, read_yaml(text).root)) == text);
+  }
+}
+
+TEST_CASE("the schema that is shipped is the one of the program") {
+  INFO("regenerate with: bsq validate --schema > configs/config.schema.json");
+  CHECK(test::text_of(kConfigs / "config.schema.json") == config_json_schema());
+}
+
+TEST_CASE("the schema describes every key with type, default and limits") {
+  const auto schema = nlohmann::json::parse(config_json_schema());
+  CHECK(schema["$schema"] == "http://json-schema.org/draft-07/schema#");
+  for (const ConfigKey& key : config_keys()) {
+    INFO(key.name);
+    const auto& properties =
+        key.section().empty() ? schema["properties"] : schema["properties"][key.section()]["properties"];
+    REQUIRE(properties.contains(key.leaf()));
+    CHECK(properties[key.leaf()].contains("type"));
+    CHECK(properties[key.leaf()].contains("default"));
+  }
+  const auto& weight_bits = schema["properties"]["quant"]["properties"]["weight_bits"];
+  CHECK(weight_bits["type"] == "integer");
+  CHECK(weight_bits["minimum"] == 1);
+  CHECK(weight_bits["maximum"] == 8);
+  CHECK(schema["properties"]["device"]["enum"] == std::vector<std::string>{"auto", "cpu", "reference", "cuda"});
+  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 4);
+  CHECK(schema["additionalProperties"] == false);
+}
+
+TEST_CASE("every configuration that is shipped loads without a warning and says what it is for") {
+  int num_files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(kConfigs)) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++num_files;
+    INFO(entry.path().filename().string());
+    // The two things a person adds where the data or the trained model is his own.
+    const std::vector<std::string> overrides = {"data.root=d", "model.init=m.safetensors"};
+    CHECK(config_warnings(load_config(entry.path(), overrides)).empty());
+    const std::string text = test::text_of(entry.path());
+    CHECK(text.starts_with("# "));
+    CHECK(text.find("\n#   bsq train configs/" + entry.path().filename().string()) != std::string::npos);
+    CHECK(text.find("# yaml-language-server: $schema=config.schema.json\n") != std::string::npos);
+  }
+  CHECK(num_files >= 3);
+}
+
+TEST_CASE("the quickstart needs no override, and the published recipe is the default but for the data") {
+  CHECK_NOTHROW(load_config(kConfigs / "quickstart.yaml"));
+  const Config recipe = load_config(kConfigs / "cifar10_resnet20.yaml", std::vector<std::string>{"data.root=d"});
+  CHECK(differences(Config{}, recipe) == std::vector<std::string>{"name bsq in the run, cifar10_resnet20 now",
+                                                                  "data.kind synthetic in the run, cifar10 now",
+                                                                  "data.root \"\" in the run, d now"});
+}

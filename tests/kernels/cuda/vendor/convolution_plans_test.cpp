@@ -1,0 +1,284 @@
+// What cuDNN would run on a GPU, asked without one: it plans for a device that is described to it.
+//
+// Engines that are compiled when they are planned drop out where there is no driver, so that a machine with a GPU may
+// find more than is found here, never less; the tests of tag stub have the toolkit's stub of a driver.
+#include "bench/large_cases.h"
+#include "kernels/cuda/vendor/convolution_plans.h"
+#include "kernels/cuda/vendor/nvrtc.h"
+#include "kernels/planned_passes.h"
+#include "tests/support/catch.h"
+
+#include <dlfcn.h>
+
+namespace bsq::cuda {
+namespace {
+
+using cases::ConvCase;
+
+struct Gpu {
+  std::string name;
+  int compute_capability;  // times 100
+  int multiprocessors;
+  int shared_bytes_at_most;  // of a block that asks for it
+  std::int64_t memory_bytes;
+  int l2_bytes;
+  int clock_khz;
+  int memory_clock_khz;
+
+  /// As cuDNN describes devices.
+  std::string json() const {
+    return fmt::format(
+        R"({{"cudaDeviceId":0,"deviceVer":{},"driverVer":13000,"totalGlobalMem":{},"maxGridSize":[2147483647,65535,65535],)"
+        R"("maxBlockSize":[1024,1024,64],"regsPerBlock":65536,"multiProcessorCount":{},"warpSize":32,)"
+        R"("maxSharedMemoryPerBlock":49152,"maxSharedMemoryPerBlockOptin":{},"reservedSharedMemoryPerBlock":1024,)"
+        R"("maxRegistersPerSM":65536,"maxCtasPerSM":32,"maxThreadsPerBlock":1024,"maxThreadsPerSM":2048,"pciDeviceId":0,)"
+        R"("isTccDriver":0,"supportCoopLaunch":1,"smClockRateKHz":{},"memClockRateKHz":{},"l2CacheSize":{},"deviceName":"{}"}})",
+        compute_capability, memory_bytes, multiprocessors, shared_bytes_at_most, clock_khz, memory_clock_khz, l2_bytes,
+        name);
+  }
+};
+
+const std::vector<Gpu> kGpus = {
+    {"NVIDIA H100 80GB HBM3", 900, 132, 232448, 85017493504, 52428800, 1980000, 2619000},
+    {"NVIDIA A100-SXM4-80GB", 800, 108, 166912, 84974239744, 41943040, 1410000, 1593000},
+};
+
+/// A batch and a precision in which a case is planned.
+struct Setting {
+  int batch;
+  DType dtype;
+  bool allow_tf32;
+};
+
+constexpr Setting kSettings[] = {
+    {128, DType::f32, false}, {128, DType::f32, true}, {128, DType::bf16, false}, {512, DType::bf16, false}};
+
+std::vector<ConvCase> layers_of_networks() {
+  std::vector<ConvCase> layers;
+  for (const ConvCase& c : cases::conv_cases())
+    if (c.layers > 0) layers.push_back(c);
+  for (const ConvCase& c : cases::large_conv_cases()) layers.push_back(c);
+  return layers;
+}
+
+constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight};
+
+std::size_t bytes_of(const Shape& shape, DType dtype) {
+  return static_cast<std::size_t>(shape.numel()) * size_of(dtype);
+}
+
+ConvolutionPlanner planner_for(const Gpu& gpu, bool allow_tf32 = false) {
+  return {[json = gpu.json()] { return CudnnTarget(json); }, allow_tf32};
+}
+
+void plan(ConvolutionPlanner& planner, const ConvGeometry& geometry, const ConvPasses& passes = kAllPasses) {
+  const ConvRequest request{geometry, passes};
+  planner.plan({&request, 1});
+}
+
+void check_plans(const Gpu& gpu, const ConvGeometry& geometry, bool allow_tf32) {
+  INFO(describe(geometry) << (allow_tf32 ? ", tf32" : ""));
+  ConvolutionPlanner planner = planner_for(gpu, allow_tf32);
+  plan(planner, geometry);
+  CHECK(planner.notes() == std::vector<std::string>{});
+  CHECK(planner.engines().size() == 3);
+  for (const ConvPass pass : kPasses) {
+    INFO(name_of(pass));
+    const PlannedPass& planned = planner.find(geometry, pass);
+    REQUIRE(planned.plan.has_value());
+    const std::size_t workspace = planned.plan->workspace_bytes();
+    CHECK(workspace <= planned.scratch_bytes);
+    CHECK(planned.scratch_bytes <= planner.scratch_bytes(geometry, kAllPasses));
+    // Behind the workspace: room for a gradient as large as the input, or for both operands in float32.
+    if (pass == ConvPass::backward_data) {
+      CHECK(workspace <= planned.result_offset);
+      CHECK(planned.result_offset + bytes_of(geometry.input_shape(), geometry.dtype) <= planned.scratch_bytes);
+    }
+    if (!planned.widens_operands) continue;
+    CHECK(pass == ConvPass::backward_weight);
+    CHECK(geometry.dtype == DType::bf16);
+    CHECK(workspace <= planned.result_offset);
+    CHECK(planned.result_offset + bytes_of(geometry.input_shape(), DType::f32) <= planned.second_offset);
+    CHECK(planned.second_offset + bytes_of(geometry.output_shape(), DType::f32) <= planned.scratch_bytes);
+  }
+}
+
+std::vector<ConvRequest> gradients_of_resnet20() {
+  std::vector<ConvRequest> requests;
+  for (ConvCase c : cases::conv_cases()) {
+    if (c.layers == 0) continue;
+    c.batch = 128;
+    requests.push_back({c.geometry(DType::bf16), kAllPasses, true});
+  }
+  return requests;
+}
+
+bool is_stem(const ConvGeometry& geometry) {
+  return geometry.in_channels == 3;
+}
+
+}  // namespace
+
+TEST_CASE("cuDNN has an engine for every pass of every layer, in every precision") {
+  for (const Gpu& gpu : kGpus) {
+    INFO(gpu.name);
+    for (const ConvCase& c : layers_of_networks()) {
+      for (const Setting& setting : kSettings) {
+        ConvGeometry geometry = c.geometry(setting.dtype);
+        geometry.batch = setting.batch;
+        check_plans(gpu, geometry, setting.allow_tf32);
+      }
+    }
+  }
+}
+
+TEST_CASE("cuDNN has an engine for every small convolution that the operators are tested with") {
+  for (const ConvCase& c : cases::conv_cases())
+    for (const DType dtype : {DType::f32, DType::bf16}) check_plans(kGpus.front(), c.geometry(dtype), false);
+}
+
+TEST_CASE("the filter gradient of bf16 tensors is computed in float32, from widened ones if need be") {
+  const ConvGeometry geometry = cases::conv_cases().front().geometry(DType::bf16);
+  const std::optional<ConvPlan> direct =
+      find_plan(CudnnTarget(kGpus.front().json()), geometry, ConvPass::backward_weight,
+                {.most_workspace_bytes = std::size_t{1} << 28, .accepts = {}});
+  ConvolutionPlanner planner = planner_for(kGpus.front());
+  plan(planner, geometry);
+  CHECK(planner.find(geometry, ConvPass::backward_weight).widens_operands == !direct.has_value());
+}
+
+TEST_CASE("widened operands are not copied once more into another layout") {
+  ConvolutionPlanner planner = planner_for(kGpus.front());
+  for (const ConvRequest& request : gradients_of_resnet20()) {
+    const ConvGeometry& geometry = request.geometry;
+    INFO(describe(geometry));
+    plan(planner, geometry);
+    const PlannedPass& planned = planner.find(geometry, ConvPass::backward_weight);
+    if (!planned.widens_operands) continue;
+    CHECK(planned.plan->workspace_bytes() < bytes_of(geometry.input_shape(), DType::f32));
+    CHECK(planned.plan->workspace_bytes() < bytes_of(geometry.output_shape(), DType::f32));
+  }
+}
+
+TEST_CASE("what runs forward alone has no memory for gradients, and no plans for them") {
+  ConvolutionPlanner planner = planner_for(kGpus.front());
+  ConvGeometry geometry = layers_of_networks().at(1).geometry(DType::bf16);
+  geometry.batch = 100;
+  plan(planner, geometry, kForwardPass);
+  REQUIRE(planner.engines().size() == 1);
+  CHECK(planner.scratch_bytes(geometry, kForwardPass) == planner.engines().front().workspace_bytes);
+  CHECK_THROWS_WITH(planner.find(geometry, ConvPass::backward_weight), Catch::Contains("was not planned"));
+  const PlannedPass* const forward = &planner.find(geometry, ConvPass::forward);
+  plan(planner, geometry);
+  CHECK(planner.engines().size() == 3);
+  CHECK(forward == &planner.find(geometry, ConvPass::forward));  // stays as it was
+}
+
+TEST_CASE("a plan that fails on the device is passed over for the next engine's") {
+  const ConvGeometry geometry = layers_of_networks().at(1).geometry(DType::f32);
+  std::vector<std::int64_t> refused;
+  ConvolutionPlanner planner([] { return CudnnTarget(kGpus.front().json()); }, false,
+                             [&](const ConvGeometry& tried, ConvPass pass, const ConvPlan& plan) {
+                               CHECK(tried == geometry);
+                               if (pass != ConvPass::forward || refused.size() == 2) return true;
+                               refused.push_back(plan.engine().index);
+                               return false;
+                             });
+  plan(planner, geometry);
+  REQUIRE(refused.size() == 2);
+  const PlannedPass& planned = planner.find(geometry, ConvPass::forward);
+  REQUIRE(planned.plan.has_value());
+  ConvolutionPlanner other = planner_for(kGpus.front());
+  plan(other, geometry);
+  CHECK(other.find(geometry, ConvPass::forward).plan->engine().index == refused.front());
+}
+
+TEST_CASE("a pass for which no engine serves is left to own loops, which a note says") {
+  const ConvGeometry geometry = layers_of_networks().at(1).geometry(DType::f32);
+  ConvolutionPlanner planner([] { return CudnnTarget(kGpus.front().json()); }, false,
+                             [](const ConvGeometry&, ConvPass, const ConvPlan&) { return false; });
+  plan(planner, geometry, kForwardPass);
+  CHECK_FALSE(planner.find(geometry, ConvPass::forward).plan.has_value());
+  REQUIRE(planner.notes().size() == 1);
+  CHECK_THAT(planner.notes().front(), Catch::Contains("forward runs by own loops, which are slow"));
+  CHECK(planner.engines().front().engine == "own loops");
+}
+
+TEST_CASE("engines are named with what cuDNN says of them") {
+  ConvolutionPlanner planner = planner_for(kGpus.front());
+  ConvGeometry geometry = layers_of_networks().at(1).geometry(DType::bf16);
+  geometry.batch = 128;
+  plan(planner, geometry);
+  for (const EngineNote& note : planner.engines()) {
+    INFO(name_of(note.pass));
+    CHECK(note.geometry == geometry);
+    CHECK_THAT(note.engine, Catch::Matches("cuDNN [0-9]+"));
+    CHECK((note.found_by == "heuristics" || note.found_by == "fallback"));
+    CHECK_THAT(note.numerics, Catch::Contains("TENSOR_CORE"));
+    CHECK(note.workspace_bytes == planner.find(geometry, note.pass).plan->workspace_bytes());
+    CHECK(note.widens_operands == (note.pass == ConvPass::backward_weight));
+  }
+}
+
+TEST_CASE("where nothing can be compiled operands are widened, and one note says why") {
+  if (dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL) != nullptr) {
+    WARN("SKIPPED: there is a driver");
+    return;
+  }
+  const std::vector<ConvRequest> requests = gradients_of_resnet20();
+  ConvolutionPlanner planner = planner_for(kGpus.front());
+  planner.plan(requests);
+  for (const ConvRequest& request : requests)
+    CHECK(planner.find(request.geometry, ConvPass::backward_weight).widens_operands);
+  REQUIRE(planner.notes().size() == 1);
+  CHECK_THAT(planner.notes().front(),
+             Catch::Contains("widened to float32 first, which takes longer: ") && Catch::Contains("NVRTC"));
+}
+
+// Hidden: CMake runs it with the stub of a driver that is in the toolkit, so that NVRTC compiles; loading what it has
+// compiled is what the stub refuses.
+TEST_CASE("cuDNN compiles an engine that writes float32 from bf16 for every layer but the stem", "[.stub]") {
+  if (dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    WARN("SKIPPED: no stub of a driver");
+    return;
+  }
+  load_nvrtc();
+  for (const Gpu& gpu : kGpus) {
+    INFO(gpu.name);
+    for (const ConvRequest& request : gradients_of_resnet20()) {
+      INFO(describe(request.geometry));
+      const auto graph = ConvGraph::of(CudnnTarget(gpu.json()), request.geometry, ConvPass::backward_weight);
+      REQUIRE(graph.has_value());
+      const CompiledEngines compiled = graph->compiled();
+      const auto exact = std::ranges::count_if(
+          compiled.engines, [](const ConvEngine& e) { return is_exact_enough(e.numerics, DType::bf16, false); });
+      CHECK(compiled.known > 0);
+      CHECK((exact > 0) == !is_stem(request.geometry));
+    }
+  }
+}
+
+TEST_CASE("an engine that is compiled and then cannot be used is given up for widened operands", "[.stub]") {
+  if (dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    WARN("SKIPPED: no stub of a driver");
+    return;
+  }
+  load_nvrtc();
+  const std::vector<ConvRequest> requests = gradients_of_resnet20();
+  ConvolutionPlanner planner = planner_for(kGpus.front());
+  planner.plan(requests);
+  for (const EngineNote& note : planner.engines()) {
+    if (note.pass != ConvPass::backward_weight) continue;
+    INFO(describe(note.geometry));
+    CHECK(note.widens_operands);
+    if (!is_stem(note.geometry)) CHECK(note.planning_seconds > 0.05);  // NVRTC was at work
+  }
+  REQUIRE(planner.notes().size() == 1);
+  CHECK_THAT(planner.notes().front(), Catch::Contains("cuDNN fails to compile its engine (cuLibraryLoadData"));
+}
+
+TEST_CASE("a device that cuDNN cannot read is an error") {
+  CHECK_THROWS(CudnnTarget("{}"));
+}
+
+}  // namespace bsq::cuda

@@ -1,0 +1,231 @@
+// The oracle's gradients against central differences of the oracle's forward passes, through the same narrow interface
+// that training uses. The loss is sum(output * d_output), accumulated in double.
+//
+// Only small cases: a difference costs two forward passes. Straight-through gradients have no difference to compare
+// with; they are held to their formula, or to the exact slope between two points of the grid, in planes_test.cpp,
+// fixed_test.cpp and norm_act_test.cpp.
+#include "tests/kernels/ops/op_runs.h"
+#include "tests/support/backends.h"
+#include "tests/support/compare.h"
+#include "tests/support/random_tensors.h"
+#include "tests/support/tolerances.h"
+
+#include <functional>
+
+namespace bsq::test {
+namespace {
+
+/// d loss / d x[index], numerically; NaN to skip the coordinate.
+using Difference = std::function<double(std::size_t index)>;
+
+double dot(const std::vector<double>& values, const std::vector<float>& weights) {
+  double sum = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) sum += values[i] * weights[i];
+  return sum;
+}
+
+/// Central difference of `loss` in one coordinate of x. The distance is what float32 made of 2 * step.
+Difference central_difference(std::vector<float>& x, float step, std::function<double()> loss) {
+  return [&x, step, loss = std::move(loss)](std::size_t index) {
+    const float before = x[index];
+    x[index] = before + step;
+    const double above = loss();
+    const double distance = double{x[index]} - double{before - step};
+    x[index] = before - step;
+    const double below = loss();
+    x[index] = before;
+    return (above - below) / distance;
+  };
+}
+
+/// At up to 60 coordinates drawn at random, of which at least half must not be skipped.
+void check_gradient(const std::string& name, const std::vector<double>& analytic, const Difference& difference,
+                    double tolerance) {
+  const std::int64_t samples = std::min<std::int64_t>(60, static_cast<std::int64_t>(analytic.size()));
+  const std::vector<std::int32_t> drawn =
+      RandomTensors("coordinates").integers(samples, static_cast<std::uint32_t>(analytic.size()));
+  std::vector<double> expected;
+  std::vector<double> actual;
+  for (const std::int32_t coordinate : drawn) {
+    const auto index = static_cast<std::size_t>(coordinate);
+    const double numeric = difference(index);
+    if (std::isnan(numeric)) continue;
+    expected.push_back(numeric);
+    actual.push_back(analytic[index]);
+  }
+  const double scale = root_mean_square(analytic);
+  const Comparison comparison = compare(actual, expected, {tolerance, tolerance * scale});
+  INFO(name << ": " << comparison.report());
+  CHECK(comparison.ok());
+  CHECK(2 * expected.size() >= drawn.size());
+}
+
+// What is linear in the coordinate has no truncation error, so the step can be large; what remains is the rounding of
+// the outputs to float32: 6e-8 of each, over a step of 1.
+constexpr float linear_step = 1.0F;
+constexpr double linear_tolerance = 1e-5;
+
+// norm_act and the loss are curved: step^2 of truncation against 6e-8 / step of rounding, best at about 4e-3.
+constexpr float curved_step = 4e-3F;
+constexpr double curved_tolerance = 1e-3;
+
+// y is the clip itself or does not feel it, so that no step is too small; this one stays within the margin around the
+// kinks where d_y is 0.
+constexpr float clip_step = 5e-5F;
+
+bool small(const ConvGeometry& geometry) {
+  return geometry.flops() < 3e5;
+}
+
+}  // namespace
+
+TEST_CASE("conv2d gradients are those of central differences") {
+  const auto oracle = make_reference_backend();
+  for (const cases::ConvCase& c : cases::conv_cases()) {
+    const ConvGeometry geometry = c.geometry(DType::f32);
+    if (!small(geometry)) continue;
+    INFO(c.name);
+    ConvInputs inputs = make_inputs(c);
+    const Outputs gradients = run_conv_backward(*oracle, geometry, inputs, GradMode::overwrite);
+    const auto loss = [&] {
+      return dot(run_conv_forward(*oracle, geometry, inputs).at("output").values, inputs.d_output);
+    };
+    check_gradient("d_input", gradients.at("d_input").values, central_difference(inputs.input, linear_step, loss),
+                   linear_tolerance);
+    check_gradient("d_weight", gradients.at("d_weight").values, central_difference(inputs.weight, linear_step, loss),
+                   linear_tolerance);
+  }
+}
+
+TEST_CASE("norm_act gradients are those of central differences away from the kinks") {
+  const auto oracle = make_reference_backend();
+  for (const cases::NormActCase& c : cases::norm_act_cases()) {
+    const NormActGeometry geometry = c.geometry(DType::f32);
+    const std::int64_t count = geometry.rows * geometry.channels;
+    if (!c.rule.batch_statistics || c.rule.act_bits > 0 || geometry.rows < 2 || count > 2000) continue;
+    INFO(c.name);
+    NormActInputs inputs = make_inputs(c, DType::f32);
+    const Outputs gradients = run_norm_act_backward(*oracle, geometry, c.rule, inputs, GradMode::overwrite);
+
+    NormActRule linear = c.rule;
+    linear.activation = Activation::none;
+    const auto loss = [&] {
+      return dot(run_norm_act_forward(*oracle, geometry, c.rule, inputs).at("y").values, inputs.d_y);
+    };
+    /// On which side of its kinks every element is: 0 below, 1 between, 2 above. Those that weigh nothing do not count.
+    const auto sides = [&] {
+      std::vector<double> z = run_norm_act_forward(*oracle, geometry, linear, inputs).at("y").values;
+      const double ceiling = c.rule.activation == Activation::pact    ? inputs.clip[0]
+                             : c.rule.activation == Activation::relu6 ? 6.0
+                                                                      : HUGE_VAL;
+      for (std::size_t i = 0; i < z.size(); ++i) {
+        const bool smooth = c.rule.activation == Activation::none || inputs.d_y[i] == 0;
+        z[i] = smooth ? 1 : (z[i] > 0) + (z[i] >= ceiling);
+      }
+      return z;
+    };
+    const auto difference = [&](std::vector<float>& x, float widest_step = curved_step) {
+      return [&, widest_step](std::size_t index) {
+        for (const float step : {widest_step, widest_step / 4}) {
+          const float before = x[index];
+          x[index] = before + step;
+          const std::vector<double> above = sides();
+          x[index] = before - step;
+          const bool crosses_kink = above != sides();
+          x[index] = before;
+          if (!crosses_kink) return central_difference(x, step, loss)(index);
+        }
+        return std::nan("");
+      };
+    };
+    check_gradient("d_x", gradients.at("d_x").values, difference(inputs.x), curved_tolerance);
+    check_gradient("d_gamma", gradients.at("d_gamma").values, difference(inputs.gamma), curved_tolerance);
+    check_gradient("d_beta", gradients.at("d_beta").values, difference(inputs.beta), curved_tolerance);
+    if (c.shortcut) {
+      check_gradient("d_shortcut", gradients.at("d_shortcut").values, difference(inputs.shortcut), curved_tolerance);
+    }
+    if (c.rule.activation == Activation::pact) {
+      check_gradient("d_clip", gradients.at("d_clip").values, difference(inputs.clip, clip_step), curved_tolerance);
+    }
+  }
+}
+
+TEST_CASE("average pooling gradients are those of central differences") {
+  const auto oracle = make_reference_backend();
+  for (const cases::PoolCase& c : cases::pool_cases()) {
+    INFO(c.name);
+    PoolInputs inputs = make_inputs(c);
+    const Outputs gradients = run_pool_backward(*oracle, c.geometry(DType::f32), inputs);
+    const auto loss = [&] {
+      return dot(run_pool_forward(*oracle, c.geometry(DType::f32), inputs).at("output").values, inputs.d_output);
+    };
+    check_gradient("d_input", gradients.at("d_input").values, central_difference(inputs.input, linear_step, loss),
+                   linear_tolerance);
+  }
+}
+
+TEST_CASE("linear gradients are those of central differences") {
+  const auto oracle = make_reference_backend();
+  for (const cases::LinearCase& c : cases::linear_cases()) {
+    INFO(c.name);
+    LinearInputs inputs = make_inputs(c);
+    const Outputs gradients = run_linear_backward(*oracle, c.geometry(), inputs);
+    const auto loss = [&] {
+      return dot(run_linear_forward(*oracle, c.geometry(), inputs).at("output").values, inputs.d_output);
+    };
+    check_gradient("d_input", gradients.at("d_input").values, central_difference(inputs.input, linear_step, loss),
+                   linear_tolerance);
+    check_gradient("d_weight", gradients.at("d_weight").values, central_difference(inputs.weight, linear_step, loss),
+                   linear_tolerance);
+    check_gradient("d_bias", gradients.at("d_bias").values, central_difference(inputs.bias, linear_step, loss),
+                   linear_tolerance);
+  }
+}
+
+TEST_CASE("the loss gradient is that of central differences of the mean cross entropy") {
+  const auto oracle = make_reference_backend();
+  for (const cases::LossCase& c : cases::loss_cases()) {
+    if (c.evaluation) continue;
+    INFO(c.name);
+    LossInputs inputs = make_inputs(c);
+    const Outputs gradients = run_loss(*oracle, c.batch, c.classes, false, inputs);
+    const auto loss = [&] {
+      return run_loss(*oracle, c.batch, c.classes, true, inputs).at("loss_sum").values[1] / c.batch;
+    };
+    check_gradient("d_logits", gradients.at("d_logits").values, central_difference(inputs.logits, curved_step, loss),
+                   curved_tolerance);
+  }
+}
+
+TEST_CASE("an accumulated gradient is what was there plus the overwriting one") {
+  for_each_backend([](Backend& backend) {
+    const auto check_sum = [](const Outputs& accumulated, const Outputs& overwritten, const std::string& name,
+                              const std::vector<float>& before) {
+      std::vector<double> expected = overwritten.at(name).values;
+      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += before[i];
+      const Comparison comparison =
+          compare_scaled(accumulated.at(name).values, expected, relative_tolerance(DType::f32));
+      INFO(name << ": " << comparison.report());
+      CHECK(comparison.ok());
+    };
+    for (const cases::ConvCase& c : cases::conv_cases()) {
+      const ConvGeometry geometry = c.geometry(DType::f32);
+      if (!small(geometry)) continue;
+      INFO(c.name);
+      const ConvInputs inputs = make_inputs(c);
+      check_sum(run_conv_backward(backend, geometry, inputs, GradMode::accumulate),
+                run_conv_backward(backend, geometry, inputs, GradMode::overwrite), "d_input", inputs.d_input_before);
+    }
+    for (const cases::NormActCase& c : cases::norm_act_cases()) {
+      const NormActGeometry geometry = c.geometry(DType::f32);
+      if (!c.rule.batch_statistics || !c.shortcut || geometry.rows > 100) continue;
+      INFO(c.name);
+      const NormActInputs inputs = make_inputs(c, DType::f32);
+      check_sum(run_norm_act_backward(backend, geometry, c.rule, inputs, GradMode::accumulate),
+                run_norm_act_backward(backend, geometry, c.rule, inputs, GradMode::overwrite), "d_shortcut",
+                inputs.d_shortcut_before);
+    }
+  });
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,81 @@
+// Softmax cross entropy: known values, the rule for ties, and what does not fit in a float.
+#include "tests/kernels/ops/op_runs.h"
+#include "tests/support/backends.h"
+#include "tests/support/tolerances.h"
+
+#include <cmath>
+#include <limits>
+
+namespace bsq::test {
+namespace {
+
+/// top1, top5 and samples of the slot the operator was told to write.
+using Counts = std::vector<double>;
+Counts counts_of(const Outputs& outputs) {
+  const std::vector<double>& counts = outputs.at("counts").values;
+  return {counts[3], counts[4], counts[5]};
+}
+
+Outputs one_row(Backend& backend, const std::vector<float>& logits, std::int32_t label) {
+  return run_loss(backend, 1, static_cast<int>(logits.size()), false, {logits, {label}});
+}
+
+}  // namespace
+
+TEST_CASE("equal logits cost log(classes) and pull towards the label") {
+  for_each_backend([](Backend& backend) {
+    const Outputs outputs = run_loss(backend, 2, 4, false, {{1, 1, 1, 1, -3, -3, -3, -3}, {0, 3}});
+    CHECK(outputs.at("loss_sum").values[1] == Approx(2 * std::log(4.0)).epsilon(relative_tolerance(DType::f64)));
+    CHECK(outputs.at("d_logits").values ==
+          std::vector<double>{-0.375, 0.125, 0.125, 0.125, 0.125, 0.125, 0.125, -0.375});  // (1/4 - onehot) / 2
+  });
+}
+
+TEST_CASE("of equal logits the earlier comes first") {
+  for_each_backend([](Backend& backend) {
+    const std::vector<float> equal(10, 2.0F);
+    CHECK(counts_of(one_row(backend, equal, 0)) == Counts{1, 1, 1});
+    CHECK(counts_of(one_row(backend, equal, 1)) == Counts{0, 1, 1});
+    CHECK(counts_of(one_row(backend, equal, 4)) == Counts{0, 1, 1});
+    CHECK(counts_of(one_row(backend, equal, 5)) == Counts{0, 0, 1});
+    CHECK(counts_of(one_row(backend, {1, 3, 2, 3}, 1)) == Counts{1, 1, 1});
+    CHECK(counts_of(one_row(backend, {1, 3, 2, 3}, 3)) == Counts{0, 1, 1});
+  });
+}
+
+TEST_CASE("a row with a NaN never counts, and the loss says so") {
+  for_each_backend([](Backend& backend) {
+    constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const std::vector<float>& logits :
+         {std::vector<float>{nan, 1, 2}, {5, nan, 2}, {5, 1, nan}, {nan, nan, nan}}) {
+      for (const std::int32_t label : {0, 1, 2}) {
+        const Outputs outputs = one_row(backend, logits, label);
+        CHECK(counts_of(outputs) == Counts{0, 0, 1});
+        CHECK(std::isnan(outputs.at("loss_sum").values[1]));
+      }
+    }
+  });
+}
+
+TEST_CASE("large logits do not overflow") {
+  for_each_backend([](Backend& backend) {
+    const Outputs outputs = one_row(backend, {1e4F, -1e4F, 0}, 1);
+    CHECK(outputs.at("loss_sum").values[1] == Approx(2e4).epsilon(relative_tolerance(DType::f64)));
+    CHECK(outputs.at("d_logits").values == std::vector<double>{1, -1, 0});
+  });
+}
+
+TEST_CASE("the loss writes its own slot and leaves the penalty and the other slots alone") {
+  for_each_backend([](Backend& backend) {
+    for (const cases::LossCase& c : cases::loss_cases()) {
+      INFO(c.name);
+      const Outputs outputs = run_loss(backend, c.batch, c.classes, c.evaluation, make_inputs(c));
+      CHECK(outputs.at("penalty").values == std::vector<double>(3, 2.5));
+      CHECK(outputs.at("loss_sum").values[0] == 1.5);
+      CHECK(outputs.at("loss_sum").values[2] == 1.5);
+      CHECK(counts_of(outputs)[2] == c.batch);
+    }
+  });
+}
+
+}  // namespace bsq::test

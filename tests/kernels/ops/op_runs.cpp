@@ -1,0 +1,270 @@
+// Runs of the operators on activations: convolution, norm_act, head, input. See op_runs.h.
+#include "tests/kernels/ops/op_runs.h"
+
+#include "kernels/reference/reference_backend.h"
+#include "tests/support/random_tensors.h"
+
+#include <cmath>
+
+namespace bsq::test {
+
+// ---- convolution --------------------------------------------------------------------------------------------------
+
+ConvInputs make_inputs(const cases::ConvCase& c) {
+  const ConvGeometry geometry = c.geometry(DType::f32);
+  RandomTensors random("conv " + c.name);
+  return {random.normal(geometry.input_shape().numel(), 0.2F, 1.0F),
+          random.normal(geometry.weight_shape().numel(), 0.0F, 0.2F),
+          random.normal(geometry.output_shape().numel(), 0.0F, 1.0F),
+          random.normal(geometry.input_shape().numel(), 0.0F, 1.0F)};
+}
+
+Outputs run_conv_forward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs) {
+  RunMemory memory(backend);
+  const void* input = memory.input("input", geometry.dtype, inputs.input);
+  const void* weight = memory.input("weight", geometry.dtype, inputs.weight);
+  void* output = memory.output("output", geometry.dtype, geometry.output_shape().numel());
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, kForwardPass));
+  backend.conv2d_forward(geometry, input, weight, output, scratch);
+  return memory.finish();
+}
+
+Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs, GradMode mode) {
+  RunMemory memory(backend);
+  const void* input = memory.input("input", geometry.dtype, inputs.input);
+  const void* weight = memory.input("weight", geometry.dtype, inputs.weight);
+  const void* d_output = memory.input("d_output", geometry.dtype, inputs.d_output);
+  void* d_input = mode == GradMode::accumulate
+                      ? memory.in_out("d_input", geometry.dtype, inputs.d_input_before)
+                      : memory.output("d_input", geometry.dtype, geometry.input_shape().numel());
+  auto* d_weight = memory.output<float>("d_weight", geometry.weight_shape().numel());
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, {.forward = false}));
+  backend.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
+  backend.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
+  return memory.finish();
+}
+
+// ---- norm_act -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct NormActArguments {
+  const void* x;
+  const void* shortcut;
+  NormParameters parameters;
+  NormSaved saved;
+  void* scratch;
+  TensorUnit x_unit, shortcut_unit;
+  float* y_unit;
+  const float* act_scale;
+};
+
+/// Only forward's y_unit is ever written through a unit.
+TensorUnit place_unit(RunMemory& memory, const std::string& name, const std::vector<float>& factors) {
+  if (factors.empty()) return {};
+  auto* placed = const_cast<float*>(memory.input(name, factors));
+  return {placed, factors.size() > 1 ? placed + 1 : nullptr};
+}
+
+NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
+                       const NormActInputs& inputs, const void* x) {
+  NormActArguments arguments{};
+  arguments.x = x;
+  arguments.shortcut = inputs.shortcut.empty() ? nullptr : memory.input("shortcut", geometry.dtype, inputs.shortcut);
+  arguments.parameters.gamma = memory.input("gamma", inputs.gamma);
+  arguments.parameters.beta = memory.input("beta", inputs.beta);
+  arguments.parameters.running_mean = memory.in_out("running_mean", inputs.running_mean);
+  arguments.parameters.running_var = memory.in_out("running_var", inputs.running_var);
+  if (rule.activation == Activation::pact) arguments.parameters.clip = memory.input("clip", inputs.clip);
+  arguments.saved.mean = memory.output<float>("mean", geometry.channels);
+  arguments.saved.inv_std = memory.output<float>("inv_std", geometry.channels);
+  arguments.saved.act_scale = memory.output<float>("act_scale", 1);
+  arguments.scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
+  arguments.x_unit = place_unit(memory, "x_unit", inputs.x_unit);
+  arguments.shortcut_unit = place_unit(memory, "shortcut_unit", inputs.shortcut_unit);
+  if (!inputs.x_unit.empty() && rule.act_bits > 0) arguments.y_unit = memory.output<float>("y_unit", 1);
+  if (!inputs.act_scale.empty()) arguments.act_scale = memory.input("given act_scale", inputs.act_scale);
+  return arguments;
+}
+
+void zero_gradients_at_kinks(const cases::NormActCase& c, DType dtype, NormActInputs& inputs) {
+  constexpr double margin = 1e-4;
+  NormActRule linear = c.rule;
+  linear.activation = Activation::none;
+  linear.act_bits = 0;
+  const std::unique_ptr<Backend> oracle = make_reference_backend();
+  NormActInputs seen = inputs;
+  seen.x = rounded_to(dtype, inputs.x);
+  seen.shortcut = rounded_to(dtype, inputs.shortcut);
+  const std::vector<double> z = run_norm_act_forward(*oracle, c.geometry(DType::f32), linear, seen).at("y").values;
+  const double ceiling = c.rule.activation == Activation::pact ? inputs.clip[0] : 6.0;
+  for (std::size_t i = 0; i < z.size(); ++i) {
+    if (std::fabs(z[i]) < margin || std::fabs(z[i] - ceiling) < margin) inputs.d_y[i] = 0;
+  }
+}
+
+}  // namespace
+
+NormActInputs make_inputs(const cases::NormActCase& c, DType dtype) {
+  const std::int64_t count = c.geometry(DType::f32).rows * c.channels;
+  RandomTensors random("norm_act " + c.name);
+  NormActInputs inputs;
+  inputs.x = random.normal(count, 0.5F, 2.0F);
+  const std::vector<float> shortcut = random.normal(count, 0.5F, 1.0F);
+  if (c.shortcut) inputs.shortcut = shortcut;
+  inputs.gamma = random.uniform(c.channels, 0.5F, 2.5F);
+  inputs.beta = random.normal(c.channels, 0.5F, 1.0F);
+  inputs.running_mean = random.normal(c.channels, 0.5F, 0.5F);
+  inputs.running_var = random.uniform(c.channels, 1.0F, 5.0F);
+  inputs.clip = {2.5F};
+  inputs.d_y = random.normal(count, 0.0F, 1.0F);
+  inputs.d_shortcut_before = random.normal(count, 0.0F, 1.0F);
+  if (c.units) {
+    inputs.x_unit = {0.75F, -1.25F};
+    inputs.shortcut_unit = {0.4F};
+  }
+  zero_gradients_at_kinks(c, dtype, inputs);
+  return inputs;
+}
+
+Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
+                             const NormActInputs& inputs, Place where) {
+  RunMemory memory(backend);
+  const bool in_place = where == Place::in_place;
+  void* y = in_place ? memory.in_out("y", geometry.dtype, inputs.x)
+                     : memory.output("y", geometry.dtype, geometry.rows * geometry.channels);
+  const void* x = in_place ? y : memory.input("x", geometry.dtype, inputs.x);
+  const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
+  backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved, y,
+                            arguments.scratch, arguments.x_unit, arguments.shortcut_unit, arguments.y_unit,
+                            arguments.act_scale, inputs.slice});
+  return memory.finish();
+}
+
+Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
+                              const NormActInputs& inputs, GradMode shortcut_mode, Place where) {
+  RunMemory memory(backend);
+  const std::int64_t count = geometry.rows * geometry.channels;
+  const void* x = memory.input("x", geometry.dtype, inputs.x);
+  const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
+  backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved,
+                            memory.output("y", geometry.dtype, count), arguments.scratch, arguments.x_unit,
+                            arguments.shortcut_unit, arguments.y_unit, arguments.act_scale, inputs.slice});
+
+  const bool in_place = where == Place::in_place;
+  void* d_x = in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : memory.output("d_x", geometry.dtype, count);
+  const void* d_y = in_place ? d_x : memory.input("d_y", geometry.dtype, inputs.d_y);
+  void* d_shortcut = nullptr;
+  if (arguments.shortcut != nullptr) {
+    d_shortcut = shortcut_mode == GradMode::accumulate
+                     ? memory.in_out("d_shortcut", geometry.dtype, inputs.d_shortcut_before)
+                     : memory.output("d_shortcut", geometry.dtype, count);
+  }
+  NormGradients gradients;
+  gradients.d_gamma = memory.output<float>("d_gamma", geometry.channels);
+  gradients.d_beta = memory.output<float>("d_beta", geometry.channels);
+  if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
+  void* scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
+  backend.norm_act_backward({geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
+                             d_shortcut, shortcut_mode, gradients, scratch, arguments.x_unit, arguments.shortcut_unit,
+                             arguments.y_unit, inputs.slice});
+  Outputs outputs = memory.finish();
+  for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale", "y_unit"}) {
+    outputs.erase(forward_output);
+  }
+  return outputs;
+}
+
+// ---- head ---------------------------------------------------------------------------------------------------------
+
+PoolInputs make_inputs(const cases::PoolCase& c) {
+  RandomTensors random("pool " + c.name);
+  return {random.normal(std::int64_t{c.batch} * c.pixels * c.channels, 0.5F, 1.0F),
+          random.normal(std::int64_t{c.batch} * c.channels, 0.0F, 1.0F)};
+}
+
+Outputs run_pool_forward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs) {
+  RunMemory memory(backend);
+  const void* input = memory.input("input", geometry.dtype, inputs.input);
+  backend.average_pool_forward(geometry, input, {},
+                               memory.output<float>("output", std::int64_t{geometry.batch} * geometry.channels));
+  return memory.finish();
+}
+
+Outputs run_pool_backward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs) {
+  RunMemory memory(backend);
+  const float* d_output = memory.input("d_output", inputs.d_output);
+  const std::int64_t count = std::int64_t{geometry.batch} * geometry.pixels * geometry.channels;
+  backend.average_pool_backward(geometry, d_output, {}, memory.output("d_input", geometry.dtype, count));
+  return memory.finish();
+}
+
+LinearInputs make_inputs(const cases::LinearCase& c) {
+  RandomTensors random("linear " + c.name);
+  return {random.normal(std::int64_t{c.batch} * c.in_features, 0.5F, 1.0F),
+          random.normal(std::int64_t{c.out_features} * c.in_features, 0.0F, 0.3F),
+          random.normal(c.out_features, 0.0F, 0.3F), random.normal(std::int64_t{c.batch} * c.out_features, 0.0F, 1.0F)};
+}
+
+Outputs run_linear_forward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs) {
+  RunMemory memory(backend);
+  const float* input = memory.input("input", inputs.input);
+  const float* weight = memory.input("weight", inputs.weight);
+  const float* bias = memory.input("bias", inputs.bias);
+  backend.linear_forward(geometry, input, weight, bias,
+                         memory.output<float>("output", std::int64_t{geometry.batch} * geometry.out_features));
+  return memory.finish();
+}
+
+Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs) {
+  RunMemory memory(backend);
+  const float* d_output = memory.input("d_output", inputs.d_output);
+  const float* input = memory.input("input", inputs.input);
+  const float* weight = memory.input("weight", inputs.weight);
+  auto* d_input = memory.output<float>("d_input", std::int64_t{geometry.batch} * geometry.in_features);
+  auto* d_weight = memory.output<float>("d_weight", std::int64_t{geometry.out_features} * geometry.in_features);
+  auto* d_bias = memory.output<float>("d_bias", geometry.out_features);
+  backend.linear_backward(geometry, d_output, input, weight, d_input, d_weight, d_bias);
+  return memory.finish();
+}
+
+LossInputs make_inputs(const cases::LossCase& c) {
+  RandomTensors random("loss " + c.name);
+  LossInputs inputs{random.normal(std::int64_t{c.batch} * c.classes, 0.0F, 3.0F),
+                    random.integers(c.batch, static_cast<std::uint32_t>(c.classes))};
+  if (c.ties) {
+    for (float& logit : inputs.logits) logit = std::nearbyint(logit / 2);
+  }
+  return inputs;
+}
+
+Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, const LossInputs& inputs) {
+  RunMemory memory(backend);
+  const float* logits = memory.input("logits", inputs.logits);
+  const std::int32_t* labels = memory.input("labels", inputs.labels);
+  float* d_logits = evaluation ? nullptr : memory.output<float>("d_logits", std::int64_t{batch} * classes);
+  backend.softmax_cross_entropy(batch, classes, logits, labels, d_logits, memory.step_inputs({}), memory.metrics());
+  return memory.finish();
+}
+
+// ---- input --------------------------------------------------------------------------------------------------------
+
+AugmentInputs make_inputs(const cases::AugmentCase& c) {
+  RandomTensors random("augment " + c.name);
+  return {random.integers<std::uint8_t>(std::int64_t{c.images} * c.height * c.width * 3, 256),
+          random.integers(c.images, 10), random.integers(c.images, static_cast<std::uint32_t>(c.images))};
+}
+
+Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepInputs step, DType dtype,
+                    const AugmentInputs& inputs) {
+  RunMemory memory(backend);
+  const SampleSource source{memory.bytes("images", inputs.images), memory.input("labels", inputs.labels),
+                            memory.input("order", inputs.order)};
+  const Shape shape{batch, rule.height, rule.width, rule.channels};
+  const TensorView output{dtype, shape, memory.output("output", dtype, shape.numel())};
+  backend.augment(
+      {rule, source, memory.step_inputs(step), batch, output, memory.output<std::int32_t>("batch labels", batch)});
+  return memory.finish();
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,270 @@
+// Runs of the operators on weights: bit planes, fixed point, plain parameters. See op_runs.h.
+#include "tests/kernels/ops/op_runs.h"
+
+#include "tests/support/random_tensors.h"
+#include "tests/support/tolerances.h"
+
+#include <cmath>
+
+namespace bsq::test {
+namespace {
+
+/// Stands between two tensors of an arena, where nobody has any business.
+constexpr float gap_value = 12345.0F;
+
+template <typename T>
+DeviceTable<T> upload_table(RunMemory& memory, const std::vector<T>& tensors) {
+  return {tensors, memory.bytes("table", tensors)};
+}
+
+StepInputs step_with(float learning_rate) {
+  StepInputs inputs;
+  inputs.learning_rate = learning_rate;
+  return inputs;
+}
+
+/// Copies `count` values of `from` to the same place of `to`.
+void copy_range(const std::vector<float>& from, std::int64_t offset, std::int64_t count, std::vector<float>& to) {
+  for (std::int64_t i = offset; i < offset + count; ++i) {
+    to[static_cast<std::size_t>(i)] = from[static_cast<std::size_t>(i)];
+  }
+}
+
+/// Weights as they are stored; integers are values that nothing may round. Those in bf16 lie at the same place in
+/// bytes: they are given at the floats' places, and all other storage as "gaps".
+template <typename Tensor>
+void read_weights(const std::vector<Tensor>& tensors, Outputs& outputs) {
+  if (tensors[0].storage == WeightStorage::integers) outputs.at("weights").dtype = DType::i32;
+  if (tensors[0].storage != WeightStorage::integers_bf16) return;
+  std::vector<double>& stored = outputs.at("weights").values;
+  Output integers{DType::i32, std::vector<double>(stored.size() / 2, 0.0)};
+  for (const Tensor& tensor : tensors) {
+    const auto offset = static_cast<std::size_t>(tensor.weight_offset);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(tensor.numel); ++i) {
+      integers.values[offset + i] = stored[2 * offset + i];
+      stored[2 * offset + i] = 0;
+    }
+  }
+  outputs["gaps"] = outputs.at("weights");
+  outputs["weights"] = integers;
+}
+
+float* weight_output(RunMemory& memory, WeightStorage storage, std::int64_t floats) {
+  const DType dtype = storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32;
+  const auto per_float = static_cast<std::int64_t>(sizeof(float) / size_of(dtype));
+  return static_cast<float*>(memory.output("weights", dtype, per_float * floats));
+}
+
+WeightCounts* count_output(RunMemory& memory, std::size_t tensors) {
+  constexpr std::size_t numbers = sizeof(WeightCounts) / sizeof(std::int64_t);
+  return static_cast<WeightCounts*>(memory.output("counts", DType::i64, static_cast<std::int64_t>(tensors * numbers)));
+}
+
+/// Whether a value, in levels, is so close to a rounding boundary that a backend may rightly take either side.
+bool at_boundary(double levels) {
+  const double magnitude = std::fabs(levels);
+  return std::fabs(magnitude - std::floor(magnitude) - 0.5) < boundary_margin_levels;
+}
+
+/// sum over b of (2^n - 1) c_b (p_b - n_b), the weight in levels before it is rounded.
+double plane_levels(const PlaneTensor& tensor, const std::vector<float>& planes, std::int64_t i) {
+  double levels = 0;
+  for (int b = 0; b < tensor.bits; ++b) {
+    const auto p = static_cast<std::size_t>(tensor.plane_offset + b * tensor.numel + i);
+    const auto n = p + static_cast<std::size_t>(tensor.bits * tensor.numel);
+    levels += (1 << (tensor.bits - 1 - b)) * (double{planes[p]} - planes[n]);
+  }
+  return levels;
+}
+
+double plane_norm(const PlaneTensor& tensor, const std::vector<float>& planes, int b) {
+  double square_sum = 0;
+  for (std::int64_t i = 0; i < tensor.numel; ++i) {
+    const auto p = static_cast<std::size_t>(tensor.plane_offset + b * tensor.numel + i);
+    const auto n = p + static_cast<std::size_t>(tensor.bits * tensor.numel);
+    square_sum += double{planes[p]} * planes[p] + double{planes[n]} * planes[n];
+  }
+  return std::sqrt(1e-8 + square_sum);
+}
+
+}  // namespace
+
+// ---- bit planes ---------------------------------------------------------------------------------------------------
+
+PlaneInputs make_inputs(const cases::PlaneCase& c) {
+  const std::vector<PlaneTensor> tensors = c.tensors();
+  const auto tensor_count = static_cast<std::int64_t>(tensors.size());
+  RandomTensors random("planes " + c.name);
+  // Mostly one of p and n is active, many entries are 0, some are at the upper end.
+  std::vector<float> planes = random.uniform(c.plane_arena_size(), -1.2F, 1.2F);
+  for (float& plane : planes) plane = plane > 1.15F ? 2.0F : std::max(plane, 0.0F);
+  const std::vector<float> momentum = random.normal(c.plane_arena_size(), 0.0F, 0.02F);
+  const std::vector<float> d_weights = random.normal(c.weight_arena_size(), 0.0F, 0.1F);
+
+  PlaneInputs inputs;
+  inputs.planes.assign(planes.size(), gap_value);
+  inputs.momentum.assign(planes.size(), gap_value);
+  inputs.d_weights.assign(d_weights.size(), gap_value);
+  for (const PlaneTensor& tensor : tensors) {
+    copy_range(planes, tensor.plane_offset, 2 * tensor.bits * tensor.numel, inputs.planes);
+    copy_range(momentum, tensor.plane_offset, 2 * tensor.bits * tensor.numel, inputs.momentum);
+    copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
+    for (int b = 0; b < tensor.bits; ++b) {
+      inputs.plane_norms.push_back(static_cast<float>(plane_norm(tensor, planes, b)));
+    }
+    for (std::int64_t i = 0; i < tensor.numel; ++i) {
+      if (at_boundary(plane_levels(tensor, planes, i))) {
+        inputs.d_weights[static_cast<std::size_t>(tensor.weight_offset + i)] = 0;
+      }
+    }
+  }
+  inputs.scales = random.uniform(tensor_count, 0.2F, 1.0F);
+  inputs.scale_momentum = random.normal(tensor_count, 0.0F, 0.1F);
+  return inputs;
+}
+
+Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<PlaneTensor> tensors = c.tensors();
+  const DeviceTable<PlaneTensor> table = upload_table(memory, tensors);
+  const float* planes = memory.input("planes", inputs.planes);
+  const float* scales = memory.input("scales", inputs.scales);
+  float* weights = weight_output(memory, c.storage, c.weight_arena_size());
+  auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
+  auto* plane_norms = memory.output<float>("plane_norms", c.plane_count());
+  backend.weights_from_planes({table, planes, scales, weights, weight_units, plane_norms,
+                               memory.output<double>("penalty", 1),
+                               memory.scratch(backend.planes_scratch_bytes(table))});
+  Outputs outputs = memory.finish();
+  read_weights(tensors, outputs);
+  return outputs;
+}
+
+Outputs run_count_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<PlaneTensor> tensors = c.tensors();
+  const DeviceTable<PlaneTensor> table = upload_table(memory, tensors);
+  const float* planes = memory.input("planes", inputs.planes);
+  const float* scales = memory.input("scales", inputs.scales);
+  backend.count_planes({table, planes, scales, count_output(memory, tensors.size())});
+  return memory.finish();
+}
+
+Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
+  Outputs outputs = run_planes_step_to_weights(backend, c, inputs);
+  for (const char* name : {"weights", "gaps", "weight_units"}) outputs.erase(name);
+  return outputs;
+}
+
+Outputs run_planes_step_to_weights(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<PlaneTensor> tensors = c.tensors();
+  const DeviceTable<PlaneTensor> table = upload_table(memory, tensors);
+  const float* d_weights = memory.input("d_weights", inputs.d_weights);
+  float* plane_norms = memory.in_out("plane_norms", inputs.plane_norms);
+  float* planes = memory.in_out("planes", inputs.planes);
+  float* momentum = memory.in_out("momentum", inputs.momentum);
+  float* scales = memory.in_out("scales", inputs.scales);
+  float* scale_momentum = memory.in_out("scale_momentum", inputs.scale_momentum);
+  float* weights = weight_output(memory, c.storage, c.weight_arena_size());
+  auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
+  double* penalty = memory.in_out("next_penalty", std::vector<double>{0.625});
+  backend.planes_step({table, c.rule, c.alpha, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, planes,
+                       momentum, scales, scale_momentum, weights, weight_units, plane_norms, penalty, memory.metrics(),
+                       memory.scratch(backend.planes_scratch_bytes(table))});
+  Outputs outputs = memory.finish();
+  read_weights(tensors, outputs);
+  return outputs;
+}
+
+// ---- fixed point --------------------------------------------------------------------------------------------------
+
+FixedInputs make_inputs(const cases::FixedCase& c) {
+  const std::vector<FixedTensor> tensors = c.tensors();
+  const auto tensor_count = static_cast<std::int64_t>(tensors.size());
+  RandomTensors random("fixed " + c.name);
+  const std::vector<float> u = random.uniform(c.arena_size(), -1.0F, 1.0F);
+  const std::vector<float> momentum = random.normal(c.arena_size(), 0.0F, 0.02F);
+  const std::vector<float> d_weights = random.normal(c.arena_size(), 0.0F, 0.1F);
+
+  FixedInputs inputs;
+  inputs.u.assign(u.size(), gap_value);
+  inputs.momentum.assign(u.size(), gap_value);
+  inputs.d_weights.assign(u.size(), gap_value);
+  for (const FixedTensor& tensor : tensors) {
+    copy_range(u, tensor.weight_offset, tensor.numel, inputs.u);
+    copy_range(momentum, tensor.weight_offset, tensor.numel, inputs.momentum);
+    copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
+    for (auto i = static_cast<std::size_t>(tensor.weight_offset);
+         i < static_cast<std::size_t>(tensor.weight_offset + tensor.numel); ++i) {
+      if (at_boundary(double{u[i]} * ((1 << tensor.bits) - 1))) inputs.d_weights[i] = 0;
+    }
+  }
+  inputs.scales = random.uniform(tensor_count, 0.2F, 1.0F);
+  inputs.scale_momentum = random.normal(tensor_count, 0.0F, 0.1F);
+  return inputs;
+}
+
+Outputs run_weights_from_fixed(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<FixedTensor> tensors = c.tensors();
+  const DeviceTable<FixedTensor> table = upload_table(memory, tensors);
+  const float* u = memory.input("u", inputs.u);
+  const float* scales = memory.input("scales", inputs.scales);
+  float* weights = weight_output(memory, c.storage, c.arena_size());
+  auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
+  backend.weights_from_fixed({table, u, scales, weights, weight_units});
+  Outputs outputs = memory.finish();
+  read_weights(tensors, outputs);
+  return outputs;
+}
+
+Outputs run_count_fixed(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<FixedTensor> tensors = c.tensors();
+  const DeviceTable<FixedTensor> table = upload_table(memory, tensors);
+  const float* u = memory.input("u", inputs.u);
+  const float* scales = memory.input("scales", inputs.scales);
+  backend.count_fixed({table, u, scales, count_output(memory, tensors.size())});
+  return memory.finish();
+}
+
+Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<FixedTensor> tensors = c.tensors();
+  const DeviceTable<FixedTensor> table = upload_table(memory, tensors);
+  const float* d_weights = memory.input("d_weights", inputs.d_weights);
+  float* u = memory.in_out("u", inputs.u);
+  float* momentum = memory.in_out("momentum", inputs.momentum);
+  float* scales = memory.in_out("scales", inputs.scales);
+  float* scale_momentum = memory.in_out("scale_momentum", inputs.scale_momentum);
+  backend.fixed_step({table, c.rule, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, u, momentum,
+                      scales, scale_momentum, memory.scratch(backend.fixed_scratch_bytes(table))});
+  return memory.finish();
+}
+
+// ---- plain parameters ---------------------------------------------------------------------------------------------
+
+SgdInputs make_inputs(const cases::SgdCase& c) {
+  RandomTensors random("sgd " + c.name);
+  return {random.normal(c.numel, 0.0F, 0.3F), random.normal(c.numel, 0.0F, 0.1F), random.normal(c.numel, 0.0F, 0.1F)};
+}
+
+Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inputs) {
+  RunMemory memory(backend);
+  const float* gradient = memory.input("gradient", inputs.gradient);
+  float* parameter = memory.in_out("parameter", inputs.parameter);
+  float* momentum = memory.in_out("momentum", inputs.momentum);
+  backend.sgd_step(static_cast<std::int64_t>(inputs.parameter.size()), rule,
+                   memory.step_inputs(step_with(inputs.learning_rate)), gradient, parameter, momentum);
+  return memory.finish();
+}
+
+Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values) {
+  RunMemory memory(backend);
+  const auto numel = static_cast<std::int64_t>(values.size());
+  backend.round_to_bf16(numel, memory.input("values", values), memory.output("rounded", DType::bf16, numel));
+  return memory.finish();
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,167 @@
+// Data that is missing, damaged or not what it is said to be: exit 3, the file and the place in it, and no run
+// directory.
+#include "tests/support/workspace.h"
+
+#include <png.h>
+
+#include <cstdint>
+
+using namespace bsq::test;
+
+namespace {
+
+constexpr std::size_t kCifarRecord = 1 + 3 * 1024;
+
+/// A CIFAR-10 file without images: zeros, which the file system does not even store.
+void put_cifar_file(const fs::path& file, std::size_t records = 10000) {
+  put_text(file, "");
+  fs::resize_file(file, records * kCifarRecord);
+}
+
+void put_cifar(const fs::path& folder) {
+  for (int i = 1; i <= 5; ++i) put_cifar_file(folder / ("data_batch_" + std::to_string(i) + ".bin"));
+  put_cifar_file(folder / "test_batch.bin");
+}
+
+/// Writes one byte into a file at `position`.
+void set_byte(const fs::path& file, std::size_t position, char value) {
+  std::string text = text_of(file);
+  text.at(position) = value;
+  put_text(file, text);
+}
+
+void check_data_error(const Workspace& here, const Words& data, const std::vector<std::string>& parts) {
+  Words words = {"train", "tiny.yaml", "--run-dir", "run"};
+  words.insert(words.end(), data.begin(), data.end());
+  check_error(here, words, 3, parts);
+  CHECK_FALSE(fs::exists(here / "run"));
+}
+
+/// A gray square.
+void put_png(const fs::path& file, int side = 8) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = image.height = static_cast<png_uint_32>(side);
+  image.format = PNG_FORMAT_RGB;
+  const std::vector<png_byte> pixels(static_cast<std::size_t>(side * side) * 3, 128);
+  fs::create_directories(file.parent_path());
+  REQUIRE(png_image_write_to_file(&image, file.c_str(), 0, pixels.data(), 0, nullptr) != 0);
+}
+
+/// Two classes of four training and two test images each.
+void put_image_folder(const fs::path& root) {
+  for (const char* name : {"cat", "dog"}) {
+    for (int i = 0; i < 4; ++i) put_png(root / "train" / name / (std::to_string(i) + ".png"));
+    for (int i = 0; i < 2; ++i) put_png(root / "test" / name / (std::to_string(i) + ".png"));
+  }
+}
+
+const Words kFolder = {"data.kind=image_folder", "data.root=pictures", "data.batch_size=4", "stages=[pretrain]"};
+
+}  // namespace
+
+TEST_CASE("CIFAR-10 that is missing, short, mislabelled or another version") {
+  const Workspace here;
+  const Words cifar = {"data.kind=cifar10", "data.root=cifar"};
+  check_data_error(here, cifar, {"data.root 'cifar': no such folder"});
+  fs::create_directory(here / "cifar");
+  put_text(here / "cifar/data_batch_1", "python");
+  check_data_error(here, cifar,
+                   {"data.root 'cifar': data_batch_1.bin not found; expected the CIFAR-10 binary version (6 files, "
+                    "30,730,000 bytes each), see tools/get_cifar10.sh; this folder holds the Python version"});
+  put_cifar(here / "cifar/cifar-10-batches-bin");  // as the archive unpacks
+  const fs::path batch = here / "cifar/cifar-10-batches-bin/data_batch_3.bin";
+  const std::string shown = "cifar/cifar-10-batches-bin/data_batch_3.bin: ";
+  fs::resize_file(batch, 10000 * kCifarRecord - 1);
+  check_data_error(here, cifar,
+                   {shown + "30,729,999 bytes, expected 30,730,000; truncated or not the CIFAR-10 binary"});
+  fs::resize_file(batch, 10000 * kCifarRecord);
+  set_byte(batch, 17 * kCifarRecord, 10);
+  check_data_error(here, cifar, {shown + "record 17: label 10 outside 0..9"});
+  fs::remove(batch);
+  check_data_error(here, cifar, {"data_batch_3.bin not found"});
+  check_data_error(here, {"data.kind=cifar100", "data.root=cifar"}, {"data.root 'cifar': train.bin not found"});
+}
+
+TEST_CASE("CIFAR-10 is read from the folder or from its parent") {
+  const Workspace here;
+  put_cifar(here / "cifar/cifar-10-batches-bin");
+  for (const char* root : {"cifar", "cifar/cifar-10-batches-bin"}) {
+    const Outcome outcome = here.run({"train", "tiny.yaml", "--dry-run", "data.kind=cifar10",
+                                      std::string("data.root=") + root, "stages=[pretrain]", "data.test_per_class=1"});
+    INFO(outcome.err);
+    CHECK(outcome.exit_code == 3);  // all images are of class 0
+    CHECK_THAT(outcome.err, Catch::Contains("class 'automobile' has 0 images, but 1 of each class are asked for"));
+  }
+}
+
+TEST_CASE("a folder of pictures trains, evaluates and names its classes") {
+  const Workspace here;
+  put_image_folder(here / "pictures");
+  here.train("run", kFolder);
+  CHECK_THAT(here.must({"inspect", "run"}).out, Catch::Contains("[\"cat\",\"dog\"]"));
+  CHECK_THAT(here.must({"eval", "run"}).out, Catch::Contains(" of 4 images\n"));
+}
+
+TEST_CASE("a folder of pictures with too few classes, other classes, too few images or none") {
+  const Workspace here;
+  check_data_error(here, kFolder, {"data.root 'pictures': no such folder"});
+  fs::create_directory(here / "pictures");
+  check_data_error(here, kFolder, {"data.root 'pictures': no folder 'train'; expected train/<class>/*.{jpg,jpeg,png}"});
+  put_image_folder(here / "pictures");
+  fs::remove_all(here / "pictures/test");
+  check_data_error(here, kFolder, {"no folder 'test' or 'val'"});
+  fs::remove_all(here / "pictures/train/dog");
+  check_data_error(here, kFolder, {"pictures/train: 1 class folder, at least two are needed; expected train/<class>/"});
+  put_image_folder(here / "pictures");
+  Words limited = kFolder;
+  limited.emplace_back("data.train_per_class=5");
+  check_data_error(here, limited, {"pictures/train/cat: 4 images, but 5 of each class are asked for"});
+  fs::rename(here / "pictures/test/dog", here / "pictures/test/cow");
+  check_data_error(here, kFolder, {"pictures/test: class 'dog' of pictures/train is missing"});
+  fs::rename(here / "pictures/test/cow", here / "pictures/test/dog");
+  fs::create_directory(here / "pictures/train/eel");
+  check_data_error(here, kFolder, {"pictures/train/eel: no .jpg, .jpeg or .png files in this class"});
+}
+
+TEST_CASE("a picture that is corrupt, huge, of another size or none at all") {
+  const Workspace here;
+  put_image_folder(here / "pictures");
+  const fs::path bad = here / "pictures/train/dog/2.png";
+  const std::string shown = "pictures/train/dog/2.png: ", whole = text_of(bad);
+  put_text(bad, whole.substr(0, whole.size() - 20));
+  check_data_error(here, kFolder, {shown + "not a readable PNG: "});
+  put_text(bad, "<html>404</html>");
+  check_data_error(here, kFolder, {shown + "neither a JPEG nor a PNG file (16 bytes)"});
+  put_text(bad, "");
+  check_data_error(here, kFolder, {shown + "neither a JPEG nor a PNG file (0 bytes)"});
+  put_text(bad, std::string("\xFF\xD8\xFF\xE0", 4) + std::string(100, '\0'));
+  check_data_error(here, kFolder, {shown + "not a readable JPEG: "});
+  put_png(bad, 9);
+  check_data_error(here, kFolder, {shown + "9x9 pixels, the first image has 8x8; all images must have one size"});
+  std::string huge = whole;
+  huge.replace(16, 8, std::string("\0\0\x7f\xff\0\0\x7f\xff", 8));  // width and height; the checksum is now wrong too
+  put_text(bad, huge);
+  check_data_error(here, kFolder, {shown});
+  put_png(bad, 4097);
+  check_data_error(here, kFolder, {shown + "4097x4097 pixels; images up to 4096x4096 are read"});
+  put_text(bad, "");
+  fs::resize_file(bad, std::uintmax_t{1} << 32);  // sparse
+  check_data_error(here, kFolder, {shown + "4,294,967,296 bytes; image files up to 134,217,728 bytes are read"});
+}
+
+TEST_CASE("a batch larger than the data, and data of other classes than the model") {
+  const Workspace here;
+  check_error(here, {"train", "tiny.yaml", "--run-dir", "run", "data.batch_size=49"}, 2,
+              {"data.batch_size = 49: larger than the training set of 48 images; lower it"});
+  CHECK_FALSE(fs::exists(here / "run"));
+  here.train("float", {"stages=[pretrain]"});
+  put_image_folder(here / "pictures");
+  Words words = {"train", "tiny.yaml", "--run-dir", "run", "model.init=float"};
+  words.insert(words.end(), kFolder.begin(), kFolder.end());
+  check_error(here, words, 4,
+              {"float/checkpoints/epoch_0003/model.safetensors: was trained for 10 classes, the data has 2"});
+  CHECK_FALSE(fs::exists(here / "run"));
+  check_error(here, {"eval", "float", "data.kind=image_folder", "data.root=pictures"}, 4,
+              {"was trained for 10 classes, the data has 2"});
+}

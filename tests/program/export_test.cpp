@@ -1,0 +1,234 @@
+// `bsq export` as a person uses it: every format from every form of weights, what is said of it, what packed files are
+// good for, and that nothing unverified ever gets a name.
+#include "tests/support/tensor_file.h"
+#include "tests/support/program_tree.h"
+#include "tests/support/workspace.h"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <limits>
+
+using namespace bsq::test;
+
+namespace {
+
+using nlohmann::json;
+
+bool has_onnx(const Workspace& here) {
+  return contains(here.must({"info"}).out, "\nonnx       protobuf ");
+}
+
+#define BSQ_NEEDS_ONNX(here)                         \
+  if (!has_onnx(here)) {                             \
+    WARN("SKIPPED: this bsq is built without ONNX"); \
+    return;                                          \
+  }
+
+json json_from(const Workspace& here, Words words) {
+  words.emplace_back("--json");
+  return json::parse(here.must(words).out);
+}
+
+/// The model with some tensors changed, as a file of its own.
+void put_changed(const Workspace& here, const fs::path& from, const fs::path& to,
+                 const std::function<float(const std::string& name, float)>& change) {
+  bsq::TensorFile file = bsq::read_safetensors(here / from);
+  for (bsq::HostTensor& tensor : file.tensors) {
+    if (tensor.dtype != bsq::DType::f32) continue;
+    std::vector<float> values;
+    for (const float value : tensor.values<float>()) values.push_back(change(tensor.name, value));
+    tensor = bsq::HostTensor::from<float>(tensor.name, tensor.shape, values);
+  }
+  bsq::write_safetensors(here / to, file);
+}
+
+std::string sha256sum(const fs::path& file) {
+  const std::string command = "sha256sum '" + file.string() + "'";
+  FILE* const pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::array<char, 65> line{};
+  REQUIRE(std::fgets(line.data(), line.size(), pipe) != nullptr);
+  ::pclose(pipe);
+  return line.data();
+}
+
+}  // namespace
+
+TEST_CASE("export packs what every stage leaves, and the packed file is the model") {
+  const Workspace here;
+  here.train("run");
+  for (const std::string stage : {"convert", "bsq", "finetune"}) {
+    INFO(stage);
+    const std::string model = "run/checkpoints/" + stage;
+    const Outcome outcome = here.must({"export", model, "--format", "packed", "--output", stage + ".safetensors"});
+    CHECK_THAT(outcome.out, Catch::StartsWith(stage + ".safetensors: "));
+    CHECK_THAT(outcome.out, Catch::Contains("by the paper's rule"));
+    CHECK_THAT(outcome.out, Catch::Contains("\n  verified: read back, every weight bit for bit\n"));
+    json expected = json_from(here, {"eval", model, "--config", "tiny.yaml"});
+    json found = json_from(here, {"eval", stage + ".safetensors", "--config", "tiny.yaml"});
+    for (const char* key : {"loss", "top1", "act_bits", "activation"}) CHECK(found.at(key) == expected.at(key));
+    CHECK(found.at("form") == "planes");
+    const json precision = json_from(here, {"inspect", stage + ".safetensors"}).at("precision");
+    CHECK(precision.at("compression") == expected.at("precision").at("compression"));
+    CHECK(precision.at("file_bytes") == fs::file_size(here / (stage + ".safetensors")));
+    CHECK(precision.at("file_bytes") < expected.at("precision").at("file_bytes"));
+  }
+  const std::string text = here.must({"inspect", "bsq.safetensors"}).out;
+  CHECK_THAT(text, Catch::Contains("\npaper's rule "));
+  CHECK_THAT(text, Catch::Contains(" bytes on disk\n"));
+  here.must({"train", "tiny.yaml", "--run-dir", "tuned", "stages=[finetune]", "model.init=bsq.safetensors"});
+  here.must({"convert", "run/checkpoints/pretrain", "p.safetensors", "--scheme", "bsq.safetensors"});
+}
+
+TEST_CASE("export writes float weights that convert back to the same model") {
+  const Workspace here;
+  here.train("run", {"stages=[pretrain,convert]"});
+  const Outcome outcome = here.must({"export", "run", "--format", "float"});
+  CHECK_THAT(outcome.out, Catch::StartsWith("run/export/model.float.safetensors: "));
+  CHECK_THAT(outcome.out, Catch::Contains("verified: read back, every number bit for bit"));
+  here.must({"convert", "run", "f.safetensors", "--to", "float"});
+  CHECK(text_of(here / "f.safetensors") == text_of(here / "run/export/model.float.safetensors"));
+}
+
+TEST_CASE("export writes ONNX and QONNX of every form, run against the engine before they are there") {
+  const Workspace here;
+  BSQ_NEEDS_ONNX(here);
+  here.train("run");
+  for (const std::string stage : {"pretrain", "convert", "bsq", "finetune"}) {
+    for (const std::string format : {"onnx", "qonnx"}) {
+      if (stage == "pretrain" && format == "qonnx") continue;
+      INFO(stage << " " << format);
+      const std::string output = stage + "." + format + ".onnx";
+      const Outcome outcome = here.must({"export", "run/checkpoints/" + stage, "--format", format, "--output", output});
+      CHECK_THAT(outcome.out, Catch::Contains("input [N, 3, 32, 32]"));
+      CHECK_THAT(outcome.out, Catch::Contains("verified: read back and run on 20 test images of synthetic: "));
+      CHECK_THAT(outcome.out, Catch::Contains("same top-1 on all"));
+      CHECK(contains(outcome.err, "depends on the batch") == (stage != "pretrain"));
+      const std::string bytes = text_of(here / output);
+      CHECK(contains(bytes, "source_sha256"));
+      CHECK(contains(bytes, sha256sum(here / ("run/checkpoints/" + stage + "/model.safetensors"))));
+      CHECK(contains(bytes, "scheme") == (stage != "pretrain"));
+    }
+  }
+  CHECK_THAT(
+      here.must({"export", "run/checkpoints/convert", "--format=onnx", "--output=a.onnx", "quant.act_bits=0"}).out,
+      Catch::Contains("ONNX opset 21, weights in INT16"));
+  const Outcome outcome = here.must({"export", "run", "--format=onnx"});
+  CHECK_THAT(outcome.out, Catch::StartsWith("run/export/model.onnx: "));
+}
+
+TEST_CASE("export of calibrated activation scales does not depend on the batch") {
+  const Workspace here;
+  BSQ_NEEDS_ONNX(here);
+  here.train("run", {"quant.act_scale=calibrated"});
+  for (const std::string format : {"onnx", "qonnx"}) {
+    INFO(format);
+    const Outcome outcome = here.must({"export", "run", "--format", format});
+    CHECK_THAT(outcome.out, Catch::Contains("verified: read back and run on 20 test images"));
+    CHECK_FALSE(contains(outcome.err, "depends on the batch"));
+    const std::string bytes =
+        text_of(here / (format == "onnx" ? "run/export/model.onnx" : "run/export/model.qonnx.onnx"));
+    CHECK_FALSE(contains(bytes, "ReduceMax"));
+    CHECK(contains(bytes, "QuantizeLinear") == (format == "onnx"));
+  }
+  here.must({"export", "run", "--format=onnx", "--output=m.onnx", "quant.act_scale=batch_max"});
+  CHECK(contains(text_of(here / "m.onnx"), "ReduceMax"));
+  here.must({"export", "run", "--format=packed", "--output=p.safetensors"});
+  const json expected = json_from(here, {"eval", "run", "--config", "tiny.yaml"});
+  const json found = json_from(here, {"eval", "p.safetensors", "--config", "tiny.yaml"});
+  for (const char* key : {"loss", "top1_batch_max"}) CHECK(found.at(key) == expected.at(key));
+  check_error(here,
+              {"export", "run/checkpoints/pretrain", "--format=onnx", "--output=other.onnx", "-q", "quant.act_bits=4"},
+              2, {"has no calibrated layer1.0.relu1.act_scale"});
+}
+
+TEST_CASE("export of a model from anywhere, with an empty layer, without its data") {
+  const Workspace here;
+  BSQ_NEEDS_ONNX(here);
+  here.train("run", {"stages=[pretrain]"});
+  put_changed(here, "run/checkpoints/pretrain/model.safetensors", "z.safetensors",
+              [](const std::string& name, float value) { return name == "layer2.0.conv1.weight" ? 0.0F : value; });
+  here.must({"convert", "z.safetensors", "q.safetensors", "--bits", "3"});
+  for (const char* format : {"packed", "onnx", "qonnx", "float"}) {
+    INFO(format);
+    here.must({"export", "q.safetensors", "--format", format, "quant.act_bits=2"});
+  }
+  CHECK(fs::exists(here / "q.onnx"));
+  CHECK(fs::exists(here / "q.qonnx.onnx"));
+}
+
+TEST_CASE("export refuses what makes no sense, and never replaces a file unasked") {
+  const Workspace here;
+  here.train("run", {"stages=[pretrain,convert]"});
+  put_text(here / "there.safetensors", "precious");
+  const std::string model = "run/checkpoints/convert/model.safetensors";
+  put_text(here / "cut.safetensors", text_of(here / model).substr(0, 5000));
+  const std::vector<std::tuple<Words, int, std::string>> cases = {
+      {{"export", "run"}, 2, "bsq export: --format: float, packed, onnx or qonnx?"},
+      {{"export", "--format=packed"}, 2, "bsq export: which checkpoint?"},
+      {{"export", "run", "--format=pakced"},
+       2,
+       "--format pakced: use float, packed, onnx or qonnx; did you mean 'packed'?"},
+      {{"export", "run", "--format=packed", "--opset=21"}, 2, "--opset: is for the formats onnx and qonnx"},
+      {{"export", "run", "--format=qonnx", "--min-container=int8"}, 2, "--min-container: is for --format onnx"},
+      {{"export", "run", "--format=onnx", "--opset=12"}, 2, "--opset: Value 12 not in range 13 to 25"},
+      {{"export", "run", "--format=packed", "--output", "p.onnx"}, 2, "p.onnx: name the output *.safetensors"},
+      {{"export", "run", "--format=packed", "--output", "there.safetensors"}, 2, "exists; use --force to replace it"},
+      {{"export", model, "--format=packed", "--force", "--output", model},
+       2,
+       "is the model itself; choose another --output"},
+      {{"export", "run/checkpoints/pretrain", "--format=packed"}, 2, "is a float model and has no bit widths"},
+      {{"export", "gone", "--format=packed"}, 4, "gone: no such checkpoint; check the path"},
+      {{"export", "cut.safetensors", "--format=packed"}, 4, "cut.safetensors: "},
+      {{"export", "run", "--format=packed", "--output", "gone/p.safetensors"},
+       4,
+       "cannot create: No such file or directory"},
+  };
+  for (const auto& [words, exit_code, message] : cases) check_error(here, words, exit_code, {message});
+  check_errors(
+      here, {"export", "run", "-q", "--format=packed", "quant.akt_bits=4"}, 2,
+      {"override 1: unknown key 'quant.akt_bits'; did you mean 'quant.act_bits'?", "1 error; nothing was written"});
+  CHECK(text_of(here / "there.safetensors") == "precious");
+  here.must({"export", "run", "--format=packed", "--output", "there.safetensors", "--force"});
+  CHECK(text_of(here / "there.safetensors") != "precious");
+}
+
+TEST_CASE("export that cannot write, or is not the model, leaves the old file and no other") {
+  const Workspace here;
+  here.train("run", {"stages=[pretrain,convert]"});
+  fs::create_directories(here / "out");
+  put_text(here / "out/m.safetensors", "precious");
+  Setup setup = here.setup();
+  setup.file_size_limit_bytes = 300;
+  const Words words = {"export", "run", "--format=packed", "--force", "--output", "out/m.safetensors"};
+  const Outcome outcome = run(words, setup);
+  INFO(describe(words, outcome));
+  CHECK(outcome.exit_code == 4);
+  CHECK_THAT(outcome.err, Catch::Contains("out/m.safetensors: cannot write: File too large"));
+  CHECK(text_of(here / "out/m.safetensors") == "precious");
+  CHECK(here.files("out") == std::vector<std::string>{"m.safetensors"});
+  BSQ_NEEDS_ONNX(here);
+  put_text(here / "out/m.onnx", "precious");
+  put_changed(here, "run/checkpoints/convert/model.safetensors", "n.safetensors",
+              [](const std::string& name, float value) {
+                return name == "layer1.0.bn1.weight" ? std::numeric_limits<float>::quiet_NaN() : value;
+              });
+  check_error(
+      here, {"export", "n.safetensors", "--format=onnx", "--force", "-q", "--output", "out/m.onnx", "quant.act_bits=0"},
+      7, {"out/m.onnx: max abs logit diff inf", "top-1 differs on", "nothing was written"});
+  CHECK(text_of(here / "out/m.onnx") == "precious");
+  CHECK(here.files("out") == std::vector<std::string>{"m.onnx", "m.safetensors"});
+}
+
+TEST_CASE("a bsq without its ONNX library says so, and exports the rest") {
+  const Workspace here;
+  here.train("run", {"stages=[pretrain,convert]"});
+  const ProgramTree tree;
+  const Outcome onnx = tree.run(here, {"export", "run", "--format=onnx"});
+  CHECK(onnx.exit_code == 2);
+  CHECK(onnx.err == "error: this bsq is built without ONNX (install libonnx-dev libprotobuf-dev and build it anew)\n");
+  CHECK(tree.run(here, {"export", "run", "--format=packed"}).exit_code == 0);
+  CHECK_THAT(tree.run(here, {"info"}).out, Catch::Contains("\nonnx       this bsq is built without ONNX"));
+}

@@ -1,0 +1,123 @@
+// `bsq report`: tables of one run, a comparison of several, and the files it writes.
+#include "tests/support/workspace.h"
+
+#include <algorithm>
+
+using namespace bsq::test;
+using nlohmann::json;
+
+namespace {
+
+std::size_t cells_in(const std::string& line) {
+  return static_cast<std::size_t>(std::count(line.begin(), line.end(), ',')) + 1;
+}
+
+/// Every row as wide as the header; returns the number of rows without it.
+std::size_t check_csv(const fs::path& file, const std::string& header) {
+  const std::vector<std::string> lines = lines_of(text_of(file));
+  INFO(file);
+  REQUIRE_FALSE(lines.empty());
+  CHECK(lines.front() == header);
+  for (const std::string& line : lines) CHECK(cells_in(line) == cells_in(header));
+  return lines.size() - 1;
+}
+
+}  // namespace
+
+TEST_CASE("the report of a run is what the run printed, as text, JSON and CSV") {
+  const Workspace here;
+  const Outcome trained = here.train("run");
+  const fs::path report = here / "run/report";
+  const std::string summary = text_of(report / "summary.json");
+  fs::remove_all(report);
+  const Outcome printed = here.must({"report", "run"});
+  CHECK(printed.err.empty());
+  CHECK("\n" + printed.out == trained.out);
+  CHECK(text_of(report / "summary.json") == summary);
+  CHECK(here.must({"report", "run", "--json"}).out == summary);
+  for (const std::string& line : lines_of(printed.out)) CHECK(line.size() <= 160);
+
+  const json found = json::parse(summary);
+  CHECK(found.at("state") == "done");
+  CHECK(found.at("alpha") == 2.0);
+  REQUIRE(found.at("stages").size() == 4);
+  CHECK(found.at("stages")[2].at("epochs") == 3);
+  CHECK(found.at("model") == "checkpoints/finetune_best");
+  CHECK(found.at("precision").at("layers").size() == 9);
+  CHECK(found.at("precision").at("file_bytes") ==
+        fs::file_size(here / "run/checkpoints/finetune_best/model.safetensors"));
+
+  std::size_t planes = 0;
+  for (const json& layer : found.at("precision").at("layers")) planes += layer.at("bits").get<std::size_t>();
+  CHECK(check_csv(report / "layers.csv", "layer,shape,weights,bits,empty,scale,zero_percent") == 9);
+  CHECK(check_csv(report / "planes.csv", "layer,bits,plane,density_percent") == planes);
+  CHECK(check_csv(report / "history.csv", "stage,epoch,layer,bits_before,bits_after,scale,density_percent") == 4 * 9);
+  CHECK(check_csv(report / "epochs.csv",
+                  "stage,epoch,step,learning_rate,train_loss,train_penalty,train_top1,test_loss,test_top1,test_top5,"
+                  "bits_per_parameter,compression,images_per_second,seconds") == 7);
+  CHECK(check_csv(report / "stages.csv",
+                  "stage,epochs,planned_epochs,form,test_top1,test_top5,test_loss,best_top1,best_epoch,"
+                  "bits_per_parameter,compression,compression_without_empty,compression_everything,compression_file,"
+                  "seconds_per_epoch,images_per_second,train_seconds,trainable_numbers,planned_bytes,"
+                  "peak_resident_mib") == 4);
+  CHECK(check_csv(report / "headline.csv",
+                  "top1_float,top1_bsq,top1_finetune,bits_per_parameter,compression,compression_without_empty,"
+                  "compression_everything,seconds_per_epoch,images_per_second,peak_resident_mib,trainable_numbers") ==
+        1);
+  CHECK(check_csv(report / "compression.csv", "rule,ratio") == 4);
+}
+
+TEST_CASE("several runs are compared, a row each, whatever has become of them") {
+  const Workspace here;
+  here.train("float", {"stages=[pretrain]"});
+  here.train("whole");
+  CHECK(here.run({"train", "tiny.yaml", "--run-dir", "nan", "pretrain.lr=1e30"}).exit_code == 6);
+  const Outcome printed = here.must({"report", "float", "whole", "nan"});
+  const std::vector<std::string> lines = lines_of(printed.out);
+  REQUIRE(lines.size() == 8);
+  CHECK(lines[7] == "page: report/index.html");
+  CHECK_THAT(lines[0], Catch::Contains("run    state") && Catch::Contains("alpha") && Catch::Contains("final %"));
+  CHECK_THAT(lines[2], Catch::StartsWith("float  done ") && Catch::Contains(" 32.000 "));
+  CHECK_THAT(lines[3], Catch::StartsWith("whole  done "));
+  CHECK_THAT(lines[4], Catch::StartsWith("nan    failed (exit 6) "));
+  const json all = json::parse(here.must({"report", "float", "whole", "nan", "--json"}).out);
+  REQUIRE(all.size() == 3);
+  CHECK(all[2].at("exit_code") == 6);
+  CHECK_FALSE(all[2].contains("precision"));
+  CHECK_THAT(here.must({"report", "nan"}).out,
+             Catch::Contains("no epoch is finished yet, there is nothing to report\n"));
+}
+
+TEST_CASE("option --out puts the files elsewhere, a folder a run") {
+  const Workspace here;
+  here.train("a", {"stages=[pretrain]"});
+  here.train("b", {"stages=[pretrain]", "name=other"});
+  const std::vector<std::string> before = here.files("a/report");
+  CHECK_THAT(here.must({"report", "a", "--out", "out/one"}).out, Catch::EndsWith("\npage: out/one/index.html\n"));
+  CHECK(here.files("out/one") == before);
+  here.must({"report", "a", "b", "--out", "out/two"});
+  CHECK(here.files("out/two/01-tiny") == before);
+  CHECK(here.files("out/two/02-other") == before);
+  CHECK(fs::exists(here / "out/two/index.html"));
+  CHECK_FALSE(fs::exists(here / "report"));
+  const Outcome outcome = here.run({"report", "a", "--out", "tiny.yaml/x"});
+  CHECK(outcome.exit_code == 4);
+  CHECK(outcome.err == "error: tiny.yaml/x: cannot create the folder of the report: Not a directory; check the path\n");
+}
+
+TEST_CASE("what is no run, or a damaged one") {
+  const Workspace here;
+  check_errors(here, {"report", "nowhere"}, 2,
+               {"nowhere: is not a run directory (no config.yaml and status.json of a run in it); check the path"});
+  here.train("run", {"stages=[pretrain]"});
+  check_errors(here, {"report", "run", "nowhere"}, 2,
+               {"nowhere: is not a run directory (no config.yaml and status.json of a run in it); check the path"});
+  edit_text(here / "run/metrics.jsonl", "\"event\":\"stage_start\"", "\"event\":stage_start\"");
+  check_error(here, {"report", "run"}, 4, {"run/metrics.jsonl:1: the log is damaged ("});
+  edit_text(here / "run/metrics.jsonl", "\"event\":stage_start\"", "\"event\":\"stage_start\"");
+  std::string csv = text_of(here / "run/metrics.csv");
+  put_text(here / "run/metrics.csv", csv + "pretrain,3,");  // a line half written is no damage
+  here.must({"report", "run"});
+  put_text(here / "run/metrics.csv", csv + "pretrain,3\n");
+  check_error(here, {"report", "run"}, 4, {"run/metrics.csv:4: the log is damaged ("});
+}

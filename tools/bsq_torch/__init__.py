@@ -1,9 +1,0 @@
-# PyTorch checkpoint files to and from bsq's safetensors, for tools/from_torch.py and tools/to_torch.py. Top down:
-#
-#   model.py        names, shapes and forms of a CIFAR ResNet, there and here
-#   torch_file.py   the two containers that torch.save has written, down to arrays
-#   pickle_data.py  the pickle inside them, read without executing it
-#   safetensors.py  bsq's own files
-#   files.py        errors and exit codes, files that are written whole or not at all
-#
-# Whatever is read is hostile: every size in it is checked against the size of the file before memory is taken for it.

@@ -1,0 +1,84 @@
+// What the command lines of all subcommands share: parsing, `key=value` overrides, verbosity and colour.
+//
+// CLI11 does the parsing, in arguments.cpp alone: it takes seconds to compile, a quarter of a minute with sanitizers.
+#pragma once
+
+#include "engine/config/config.h"
+#include "engine/run/console.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace bsq {
+
+/// The words of a command line behind the name of its subcommand.
+using Arguments = std::vector<std::string>;
+
+/// The options of a subcommand, each bound to the variable that it sets, and its words, options without dashes.
+class CommandLine {
+ public:
+  class Option {
+   public:
+    explicit Option(CLI::Option* option) : option_(option) {}
+
+    Option* required();
+    Option* option_text(const std::string& text);  // what the help shows for the value
+    Option* one_of(const std::vector<std::string>& values);
+    Option* between(int lowest, int highest);
+
+   private:
+    CLI::Option* option_;
+  };
+
+  CommandLine(const std::string& description, const std::string& name);
+  ~CommandLine();
+
+  Option* add_flag(const std::string& names, bool& value, const std::string& description);
+  Option* add_option(const std::string& names, std::string& value, const std::string& description);
+  Option* add_option(const std::string& names, std::filesystem::path& value, const std::string& description);
+  Option* add_option(const std::string& names, std::vector<std::string>& value, const std::string& description);
+  Option* add_option(const std::string& names, int& value, const std::string& description);
+  Option* add_option(const std::string& names, double& value, const std::string& description);
+  Option* add_option(const std::string& names, std::optional<int>& value, const std::string& description);
+  void footer(const std::string& text);
+
+ private:
+  friend bool parse_arguments(CommandLine& command_line, const Arguments& arguments);
+  Option* remember(CLI::Option* option);
+
+  std::unique_ptr<CLI::App> app_;
+  std::vector<std::unique_ptr<Option>> options_;
+};
+
+/// Words of a command line that are no options: at most one configuration file, and overrides in their order.
+struct ConfigWords {
+  std::string file;  // empty: none given
+  std::vector<std::string> overrides;
+};
+
+struct ConsoleFlags {
+  bool quiet = false;
+  bool verbose = false;
+  std::string color = "auto";
+
+  Console console() const;  // on stderr
+};
+
+void add_console_flags(CommandLine& app, ConsoleFlags& flags);
+
+/// False where help was asked for and has been printed. `--a.b=v` becomes the word `a.b=v` unless there is such an
+/// option. Throws Error(usage), naming the key where the option is one of the published scripts.
+bool parse_arguments(CommandLine& command_line, const Arguments& arguments);
+
+/// Tells the file from the overrides. Throws Error(usage) for a second file.
+ConfigWords split_config_words(const std::vector<std::string>& words);
+
+}  // namespace bsq

@@ -1,0 +1,104 @@
+// `bsq convert`: a model file in another form: float to bit planes, with uniform bits or the scheme of another
+// checkpoint, and any form to plain float.
+#include "engine/files/posix_file.h"
+#include "engine/model/model.h"
+#include "kernels/base/error.h"
+#include "models/resnet.h"
+#include "tools/cli/arguments.h"
+#include "tools/report/precision_text.h"
+#include "tools/session/open_model.h"
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ConvertOptions {
+  std::string input;
+  std::string output;
+  std::optional<int> bits;
+  std::string scheme;
+  std::string form = "planes";
+  bool force = false;
+  ConsoleFlags console;
+};
+
+bool parse(const Arguments& arguments, ConvertOptions& options) {
+  CommandLine app("Writes a model in another form. IN: a file, checkpoint folder or run; OUT: a .safetensors file.",
+                  "bsq convert");
+  app.add_option("in", options.input, "model in any form")->required()->option_text("IN");
+  app.add_option("out", options.output, "file to write")->required()->option_text("OUT");
+  app.add_option("--bits", options.bits, "width of every layer, 1..8 (default 8)")
+      ->between(1, kMaxBits)
+      ->option_text("N");
+  app.add_option("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
+  app.add_option("--to", options.form, "planes | float")->one_of({"planes", "float"})->option_text("FORM");
+  app.add_flag("--force", options.force, "replace OUT");
+  add_console_flags(app, options.console);
+  if (!parse_arguments(app, arguments)) return false;
+  const bool chooses_bits = options.bits || !options.scheme.empty();
+  if (options.bits && !options.scheme.empty()) fail(ErrorKind::usage, "--bits and --scheme: give one of them");
+  if (options.form == "float" && chooses_bits)
+    fail(ErrorKind::usage, "--to float: has no bits; leave out --bits and --scheme");
+  if (!options.output.ends_with(".safetensors"))
+    fail(ErrorKind::usage, "{}: name the output *.safetensors", options.output);
+  if (fs::exists(options.output) && !options.force)
+    fail(ErrorKind::usage, "{} exists; use --force to replace it", options.output);
+  return true;
+}
+
+/// Bits of every slot as another checkpoint has them; a layer of zeros has 0.
+std::vector<int> scheme_of(const TensorFile& file, const ArenaLayout& layout) {
+  const HostWeights weights = check_model(file);
+  if (form_of(weights) == "float")
+    fail(ErrorKind::usage, "--scheme {}: is a float model and has no bit widths", file.path.string());
+  return scheme_from_json(scheme_to_json(weights, layout), layout, file.path.string());
+}
+
+std::vector<BitPlanes> converted_to_planes(const HostWeights& weights, const std::vector<int>& bits) {
+  std::vector<BitPlanes> planes;
+  const DenseTensors dense = to_dense(weights);
+  for (std::size_t i = 0; i < dense.size(); ++i) {
+    const bool pruned = bits[i] == 0;
+    planes.push_back(pruned ? planes_from_fixed({0, 0.0F, std::vector<float>(dense[i].size())})
+                            : planes_from_float(dense[i], bits[i]));
+    adjust_precision(planes.back(), 0.0);
+  }
+  return planes;
+}
+
+HostWeights convert(const TensorFile& file, const HostWeights& weights, const ArenaLayout& layout,
+                    const ConvertOptions& options, Console& console) {
+  if (options.form == "float") return to_dense(weights);
+  if (!options.scheme.empty()) {
+    const TensorFile other = read_model(options.scheme, console);
+    const ResNetOptions wanted = resnet_options_of(file), given = resnet_options_of(other);
+    if (wanted.depth != given.depth || wanted.width != given.width)
+      fail(ErrorKind::checkpoint, "--scheme {}: is of a ResNet-{} of width {}, the model is a ResNet-{} of width {}",
+           other.path.string(), given.depth, given.width, wanted.depth, wanted.width);
+    return converted_to_planes(weights, scheme_of(other, layout));
+  }
+  if (form_of(weights) != "float" && !options.bits) return to_planes(weights, {});
+  return converted_to_planes(weights, std::vector<int>(layout.slots.size(), options.bits.value_or(kMaxBits)));
+}
+
+}  // namespace
+
+int convert_command(const Arguments& arguments) {
+  ConvertOptions options;
+  if (!parse(arguments, options)) return 0;
+  Console console = options.console.console();
+  const TensorFile file = read_model(options.input, console);
+  const HostWeights weights = check_model(file);
+  const Network network = make_resnet(resnet_options_of(file));
+  const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
+  const HostWeights converted = convert(file, weights, layout, options, console);
+  write_safetensors(options.output, with_weights(file, converted, layout));
+  const PrecisionSummary summary = summarize_precision(converted, network);
+  console.info(fmt::format("{}: {} -> {}, {:.2f} bits a weight, {} by the paper's rule", options.output,
+                           form_of(weights), form_of(converted), summary.bits_per_parameter(),
+                           ratio_text(summary.compression())));
+  return 0;
+}
+
+}  // namespace bsq

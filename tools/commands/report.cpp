@@ -1,0 +1,67 @@
+// `bsq report`: the tables of one run, or a comparison of several; writes report/ into every run, and the comparison
+// into the folder that the runs have in common.
+#include "kernels/base/error.h"
+#include "tools/cli/arguments.h"
+#include "tools/report/reports.h"
+#include "tools/session/run_files.h"
+#include "tools/sweep/sweep_plan.h"
+
+#include <fmt/format.h>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+struct ReportOptions {
+  std::vector<std::string> runs;
+  std::string folder;
+  bool json = false;
+};
+
+bool parse(const Arguments& arguments, ReportOptions& options) {
+  CommandLine app("Shows what a run has come to, or compares several. Runs may still be going on.", "bsq report");
+  app.add_option("runs", options.runs, "run directories, folders of runs (their newest), folders of sweeps (all runs)")
+      ->required()
+      ->option_text("RUN...");
+  app.add_flag("--json", options.json, "JSON to stdout instead of tables");
+  app.add_option("--out", options.folder,
+                 "write here instead of report/ in the run, or in the folder that several have in common")
+      ->option_text("DIR");
+  app.footer("\nFiles: index.html, which opens offline; every table as CSV, every figure as SVG.");
+  return parse_arguments(app, arguments);
+}
+
+/// The runs of a sweep that have begun, or the one run.
+std::vector<fs::path> runs_of(const fs::path& word) {
+  if (!is_sweep(word)) return {find_run(word)};
+  std::vector<fs::path> runs;
+  for (const SweepRun& run : read_sweep(word))
+    if (is_run(word / run.name)) runs.push_back(word / run.name);
+  if (runs.empty()) fail(ErrorKind::usage, "{}: no run of this sweep has begun", word.string());
+  return runs;
+}
+
+}  // namespace
+
+int report_command(const Arguments& arguments) {
+  ReportOptions options;
+  if (!parse(arguments, options)) return 0;
+  std::vector<RunReport> reports;
+  for (const std::string& word : options.runs)
+    for (const fs::path& run : runs_of(word)) reports.push_back(read_run_report(run));
+  if (options.json) {
+    ordered_json json = ordered_json::array();
+    for (const RunReport& report : reports) json.push_back(report_json(report));
+    const ordered_json& shown = reports.size() == 1 ? json.front() : json;
+    fmt::print("{}\n", shown.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+  } else {
+    fmt::print("{}", reports.size() == 1 ? report_text(reports.front()) : comparison_text(reports));
+  }
+  const fs::path page = write_reports(reports, options.folder);
+  if (!options.json) fmt::print("\npage: {}\n", page.string());
+  return 0;
+}
+
+}  // namespace bsq

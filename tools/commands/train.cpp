@@ -1,0 +1,349 @@
+// `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
+// the run directory is made: configuration, start model, data, device.
+#include "engine/ranks/ranks.h"
+#include "engine/training/experiment.h"
+#include "kernels/base/error.h"
+#include "tools/cli/arguments.h"
+#include "tools/cli/build_info.h"
+#include "tools/cli/signals.h"
+#include "tools/report/reports.h"
+#include "tools/session/device.h"
+#include "tools/session/open_model.h"
+#include "tools/session/rank_watch.h"
+#include "tools/session/ranks.h"
+#include "tools/session/run_files.h"
+#include "tools/session/run_notes.h"
+
+#include <fmt/ranges.h>
+
+#include <iostream>
+#include <sstream>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TrainOptions {
+  ConfigWords words;
+  ConsoleFlags console;
+  std::string command;
+  std::string resume;  // empty, "auto" or a run directory
+  fs::path run_dir;
+  bool force = false;
+  bool dry_run = false;
+  bool print_config = false;
+  bool help_keys = false;
+};
+
+bool parse(const Arguments& arguments, TrainOptions& options) {
+  CommandLine app("Runs the stages of an experiment: float training, conversion to bit planes, BSQ, finetuning.",
+                  "bsq train");
+  std::vector<std::string> words;
+  app.add_option("words", words, "configuration file, and overrides such as bsq.alpha=0.01")
+      ->option_text("CFG [key=value ...]");
+  app.add_option("--resume", options.resume,
+                 "go on with a run; auto: with the newest of this configuration's name, or start it")
+      ->option_text("RUN|auto");
+  app.add_option("--run-dir", options.run_dir, "write here instead of <run.dir>/<name>/<time>-<hash>")
+      ->option_text("DIR");
+  app.add_flag("--force", options.force, "clear the run that is in --run-dir");
+  app.add_flag("--dry-run", options.dry_run, "open data, plan memory, take one step, write nothing");
+  app.add_flag("--print-config", options.print_config, "print the configuration with every default and stop");
+  app.add_flag("--help-keys", options.help_keys, "print every key of a configuration and stop");
+  add_console_flags(app, options.console);
+  app.footer("\nKeys that the published scripts have as flags are listed by --help-keys.");
+  if (!parse_arguments(app, arguments)) return false;
+  options.words = split_config_words(words);
+  options.command = fmt::format("bsq train {}", fmt::join(arguments, " "));
+  return true;
+}
+
+/// The run to go on with, or nothing for a fresh start.
+std::optional<fs::path> run_to_resume(const TrainOptions& options, const Config& config) {
+  if (options.resume.empty()) return std::nullopt;
+  if (options.resume != "auto") return find_run(options.resume);
+  const fs::path newest = options.run_dir.empty() ? fs::path(config.run.dir) / config.name / "latest" : options.run_dir;
+  if (is_run(newest)) return newest;
+  return std::nullopt;
+}
+
+/// The answer of rank 0, since another one's may come after rank 0 has made a run.
+std::optional<fs::path> agreed_run_to_resume(const TrainOptions& options, const Config& config, Communicator& ranks) {
+  std::optional<fs::path> run;
+  if (ranks.rank() == 0) run = run_to_resume(options, config);
+  const std::string path = broadcast_text(ranks, run ? run->string() : "");
+  if (path.empty()) return std::nullopt;
+  return fs::path(path);
+}
+
+/// The run that rank 0 has made or locked, on every rank.
+RunDirectory join(std::optional<RunDirectory> of_rank_0, Communicator& ranks) {
+  const fs::path path = broadcast_text(ranks, of_rank_0 ? of_rank_0->path().string() : "");
+  if (of_rank_0) return std::move(*of_rank_0);
+  return RunDirectory::of_rank_0(path);
+}
+
+/// The given configuration, or the resumed run's own with the overrides.
+Config read_config(const TrainOptions& options) {
+  const bool resumes_named_run = !options.resume.empty() && options.resume != "auto";
+  if (!resumes_named_run) {
+    if (options.words.file.empty())
+      fail(ErrorKind::usage, "bsq train: which configuration? usage: bsq train CFG [key=value ...]");
+    return load_config(options.words.file, options.words.overrides);
+  }
+  if (!options.words.file.empty())
+    fail(ErrorKind::usage, "--resume {}: a run has its own configuration; leave out {}", options.resume,
+         options.words.file);
+  if (!options.run_dir.empty()) fail(ErrorKind::usage, "--resume {}: leave out --run-dir", options.resume);
+  return load_config(find_run(options.resume) / "config.yaml", options.words.overrides);
+}
+
+/// Throws Error(checkpoint) with a line for every key that a resumed run must not change.
+void check_same_experiment(const fs::path& run, const Config& now) {
+  std::string message;
+  for (const std::string& line : differences(load_config(run / "config.yaml"), now, CompareKeys::fixed_on_resume))
+    message += fmt::format("{}--resume: {}; start a new run, or drop the override", message.empty() ? "" : "\n", line);
+  if (!message.empty()) throw Error(ErrorKind::checkpoint, message);
+}
+
+/// Throws Error(usage) on every rank unless all have the same configuration.
+void check_same_config(const Config& config, Communicator& ranks) {
+  const std::string own = config_hash(config);
+  const std::vector<char> all = gather(ranks, std::span<const char>(own));
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (all[i] != own[i % own.size()])
+      fail(ErrorKind::usage,
+           "rank {} has another configuration than the ranks before it; give all the same files and overrides",
+           i / own.size());
+}
+
+/// What has been asked of any rank, the same on all.
+class AgreedRequests {
+ public:
+  explicit AgreedRequests(Communicator& ranks) : ranks_(ranks) {}
+
+  Request take() {
+    const Request own = take_request();
+    constexpr int kCheckpoint = 1;  // a stop is its exit code
+    const int asked = largest_of(ranks_, own == Request::stop         ? stop_exit_code()
+                                         : own == Request::checkpoint ? kCheckpoint
+                                                                      : 0);
+    if (asked > kCheckpoint) exit_code_ = asked;
+    return asked > kCheckpoint ? Request::stop : asked == kCheckpoint ? Request::checkpoint : Request::none;
+  }
+  /// Of a run that has been stopped.
+  int exit_code() const { return exit_code_; }
+
+ private:
+  Communicator& ranks_;
+  int exit_code_ = 0;
+};
+
+class TrainRun {
+ public:
+  TrainRun(const TrainOptions& options, const Config& config, Console& console, Communicator& ranks)
+      : options_(options), config_(config), console_(console), ranks_(ranks), requests_(ranks) {}
+
+  /// `resumed`: the run to go on with, locked.
+  int run(std::optional<RunDirectory> resumed) {
+    std::optional<TensorFile> init;
+    // What rank 0 sees counts: another one may look before its checkpoint is to be seen.
+    resumes_checkpoint_ = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
+    if (!config_.model.init.empty() && !resumes_checkpoint_) {
+      init = read_model(config_.model.init, console_);
+      check_start_model(*init, config_);
+    }
+    const DataSets data = load_datasets(data_options(config_));
+    if (init) check_classes(*init, data.train);
+    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
+                              data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
+                              config_.data.kind));
+    const auto backend = open_device(config_, console_, ranks_);
+    const auto connected = ranks_.world() > 1 ? backend->connect(ranks_) : nullptr;
+    if (connected) console_.info(ranks_text(*connected));
+    Experiment experiment(config_, {.backend = *backend,
+                                    .data = data,
+                                    .make_network = network_factory(config_, data.train),
+                                    .metadata = model_metadata(config_, data.train),
+                                    .init = std::move(init),
+                                    .communicator = connected ? *connected : ranks_});
+    if (options_.dry_run) {
+      for (const std::string& line : experiment.dry_run()) fmt::print("{}\n", line);
+      return 0;
+    }
+    if (resumed) return run_in(*resumed, experiment, true);
+    RunDirectory directory = join(ranks_.rank() == 0 ? std::optional(create(*backend)) : std::nullopt, ranks_);
+    return run_in(directory, experiment, false);
+  }
+
+ private:
+  std::string ranks_text(const Communicator& connected) const {
+    const int batch = config_.data.batch_size;
+    const std::int64_t largest = slice_of(batch, 0, ranks_.world()).count;
+    const std::int64_t smallest = slice_of(batch, ranks_.world() - 1, ranks_.world()).count;
+    return fmt::format(
+        "ranks: {} processes ({}); a batch of {} images is {} a rank; batch norm and activation scales are of {} "
+        "images, "
+        "the learning rate is as configured",
+        ranks_.world(), connected.describe(), batch,
+        smallest == largest ? std::to_string(largest) : fmt::format("{} or {}", smallest, largest),
+        config_.model.sync_batch_norm ? "all ranks'" : "a rank's own");
+  }
+
+  RunDirectory create(const Backend& backend) const {
+    // `--resume auto` in a folder whose run was killed before it had written anything worth keeping starts it again.
+    std::error_code ignored;
+    const bool never_began = options_.resume == "auto" && !options_.run_dir.empty() &&
+                             !fs::exists(options_.run_dir / "checkpoints", ignored);
+    return RunDirectory::create({.name = config_.name,
+                                 .root = config_.run.dir,
+                                 .explicit_path = options_.run_dir,
+                                 .force = options_.force || never_began,
+                                 .config_yaml = to_yaml(config_),
+                                 .command = options_.command,
+                                 .overrides = options_.words.overrides,
+                                 .env = environment(config_, backend, ranks_)});
+  }
+
+  int run_in(RunDirectory& directory, Experiment& experiment, bool resumes) {
+    try {
+      const StageOutcome outcome = train(directory, experiment, resumes);
+      const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
+      note_status(directory, outcome == StageOutcome::done ? RunState::done : RunState::interrupted, exit_code);
+      if (directory.writes() && outcome == StageOutcome::done) report(directory);
+      return exit_code;
+    } catch (const Error& error) {
+      leave_failed(directory, error.exit_code(), error.what());
+      throw;
+    } catch (const std::exception& error) {
+      leave_failed(directory, static_cast<int>(ErrorKind::internal), error.what());
+      throw;
+    }
+  }
+
+  /// A run that is complete stays so where its report cannot be written.
+  void report(const RunDirectory& directory) const {
+    const RunReport report = read_run_report(directory.path());
+    std::string page;
+    try {
+      page = write_reports({report}).string();
+    } catch (const Error& error) {
+      console_.warning(fmt::format("{}; then write the report of this run with: bsq report {}", error.what(),
+                                   directory.path().string()));
+    }
+    if (options_.console.quiet) return;
+    fmt::print("\n{}\n", report_text(report));
+    if (!page.empty()) fmt::print("page: {}\n", page);
+  }
+
+  StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {
+    if (directory.writes()) console_.log_to(directory.train_log());
+    console_.info(fmt::format("run: {}", directory.path().string()));
+    const fs::path last = directory.checkpoints() / "last";
+    std::optional<CheckpointFiles> checkpoint;
+    if (resumes_checkpoint_) checkpoint = load_checkpoint(last);
+    const Progress from = checkpoint ? progress_of(*checkpoint, last.string()) : Progress{};
+    RunLog log = !directory.writes() ? RunLog::nowhere()
+                 : resumes           ? RunLog::resume(directory.path(), from.logs)
+                                     : RunLog::create(directory.path());
+    if (config_.log.tensorboard && directory.writes()) log.add(start_tensorboard(directory, from));
+    note_status(directory, RunState::running, 0);
+    if (resumes) console_.info(fmt::format("resuming after {} epochs, {} steps", from.total_epochs, from.total_steps));
+    if (checkpoint && world_size_of(*checkpoint) != ranks_.world())
+      console_.info(fmt::format(
+          "resuming on {} rank{} what {} had begun: the same batches, in other slices, so that sums are rounded and "
+          "batch norm is done in another way",
+          ranks_.world(), ranks_.world() == 1 ? "" : "s", world_size_of(*checkpoint)));
+    catch_signals();
+    const StageOutcome outcome = run_watched(
+        experiment,
+        [&] {
+          return experiment.run(
+              directory, log, console_, [this] { return requests_.take(); }, checkpoint ? &*checkpoint : nullptr);
+        },
+        directory);
+    if (outcome == StageOutcome::stopped)
+      console_.info(
+          fmt::format("stopped after a checkpoint; go on with: bsq train --resume {}", directory.path().string()));
+    return outcome;
+  }
+
+  /// Looks after the other ranks until `run` is over on all of them.
+  StageOutcome run_watched(const Experiment& experiment, const std::function<StageOutcome()>& run,
+                           const RunDirectory& directory) {
+    RankWatch watch(experiment.communicator(), [&](const std::string& what) { report_dead_rank(directory, what); });
+    try {
+      const StageOutcome outcome = run();
+      watch.stop();
+      ranks_.barrier();  // nobody looks any more: from here on a rank may end
+      return outcome;
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::device) watch.look_closer();
+      throw;
+    }
+  }
+
+  TensorBoard start_tensorboard(const RunDirectory& directory, const Progress& from) const {
+    const int epochs_done = epochs_before(config_, from.stage) + from.epoch;
+    TensorBoard board = TensorBoard::start(directory.path(), epochs_done);
+    std::string markdown;  // indented, so that it is shown as it is
+    std::istringstream lines(to_yaml(config_));
+    for (std::string line; std::getline(lines, line);) markdown += "    " + line + "\n";
+    board.text(epochs_done, "config", markdown);
+    return board;
+  }
+
+  /// The first error is the one to report: failing to note it must not hide it.
+  static void leave_failed(const RunDirectory& directory, int exit_code, const std::string& error) {
+    try {
+      note_failure(directory, exit_code, error);
+    } catch (const Error&) {
+    }
+  }
+
+  const TrainOptions& options_;
+  const Config& config_;
+  Console& console_;
+  Communicator& ranks_;
+  AgreedRequests requests_;
+  bool resumes_checkpoint_ = false;
+};
+
+int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
+  TrainOptions options;
+  if (!parse(arguments, options)) return 0;
+  if (options.help_keys) {
+    fmt::print("{}", describe_keys());
+    return 0;
+  }
+  const Config config = read_config(options);
+  check_same_config(config, ranks);
+  const std::optional<fs::path> resumed_run = agreed_run_to_resume(options, config, ranks);
+  if (resumed_run) check_same_experiment(*resumed_run, config);
+  if (options.print_config) {
+    fmt::print("{}", to_yaml(config));
+    return 0;
+  }
+  outlive_readers();
+  Console console = console_of(options.console, ranks);
+  for (const std::string& warning : config_warnings(config)) console.warning(warning);
+  std::optional<RunDirectory> directory;
+  if (resumed_run) {
+    if (ranks.rank() == 0) directory = RunDirectory::resume(*resumed_run, options.command);
+    directory = join(std::move(directory), ranks);
+    if (largest_of(ranks, directory->writes() && directory->read_status().state == RunState::done ? 1 : 0) == 1) {
+      console.info(fmt::format("{}: this run is complete, nothing to do", resumed_run->string()));
+      return 0;
+    }
+  }
+  return TrainRun(options, config, console, ranks).run(std::move(directory));
+}
+
+}  // namespace
+
+int train_command(const Arguments& arguments) {
+  return run_on_ranks([&](Communicator& ranks) { return train_on_ranks(arguments, ranks); });
+}
+
+}  // namespace bsq

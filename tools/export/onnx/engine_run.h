@@ -1,0 +1,33 @@
+// The engine's side of a comparison with a graph: a batch of images, its logits, and the levels that the activations
+// of every quantizer were rounded to, in the layouts of ONNX.
+#pragma once
+
+#include "engine/input/image_set.h"
+#include "engine/model/stored_weights.h"
+#include "engine/network/network.h"
+#include "engine/training/evaluator.h"
+#include "tools/export/onnx/evaluator.h"
+
+namespace bsq {
+
+struct EngineRun {
+  GraphTensor images;
+  GraphTensor logits;
+  RoundingGuide guide;
+};
+
+/// `plain`: what the network has besides its quantizable weights. The first `batch` images, in float32.
+EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const HostWeights& weights,
+                     const ImageSet& images, const InputOptions& input, int batch);
+
+struct LogitComparison {
+  double largest_difference = 0;  // infinite where one of the two is no number
+  double largest_logit = 0;       // of the expected ones
+  std::int64_t same_class = 0;    // images of which both say the same
+  std::int64_t images = 0;
+};
+
+/// Both [N, classes].
+LogitComparison compare_logits(const GraphTensor& expected, const GraphTensor& found);
+
+}  // namespace bsq

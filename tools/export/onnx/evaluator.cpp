@@ -1,0 +1,296 @@
+// One function an operator, as https://onnx.ai/onnx/operators and the QONNX specification define them.
+#include "tools/export/onnx/evaluator.h"
+
+#include "kernels/base/error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace bsq {
+namespace {
+
+template <typename... Args>
+[[noreturn]] void refuse(const OnnxNode& node, fmt::format_string<Args...> format, Args&&... args) {
+  fail(ErrorKind::verification, "ONNX node {} ({}): {}", node.name, node.op,
+       fmt::format(format, std::forward<Args>(args)...));
+}
+
+void check(bool holds, const OnnxNode& node, const char* what) {
+  if (!holds) refuse(node, "{}", what);
+}
+
+template <typename T>
+T attribute(const OnnxNode& node, const std::string& name, const T& otherwise) {
+  const auto found = node.attributes.find(name);
+  if (found == node.attributes.end()) return otherwise;
+  const T* value = std::get_if<T>(&found->second);
+  if (value == nullptr) refuse(node, "attribute {} is of another type", name);
+  return *value;
+}
+
+using Inputs = std::vector<const GraphTensor*>;
+
+GraphTensor same_shape(const GraphTensor& x) {
+  return {x.dims, std::vector<float>(x.values.size())};
+}
+
+template <typename Function>
+GraphTensor mapped(const GraphTensor& x, Function function) {
+  GraphTensor y = same_shape(x);
+  std::transform(x.values.begin(), x.values.end(), y.values.begin(), function);
+  return y;
+}
+
+float scalar(const OnnxNode& node, const GraphTensor& x) {
+  check(x.numel() == 1, node, "wants a scalar");
+  return x.values[0];
+}
+
+/// Of equal shapes, or with one number on the right.
+template <typename Function>
+GraphTensor combined(const OnnxNode& node, const Inputs& in, Function function) {
+  check(in.size() == 2, node, "wants two inputs");
+  const GraphTensor& a = *in[0];
+  const GraphTensor& b = *in[1];
+  if (b.dims.empty()) return mapped(a, [&](float x) { return function(x, b.values[0]); });
+  check(a.dims == b.dims, node, "its inputs differ in shape");
+  GraphTensor y = same_shape(a);
+  std::transform(a.values.begin(), a.values.end(), b.values.begin(), y.values.begin(), function);
+  return y;
+}
+
+struct ConvolutionShape {
+  std::int64_t in_channels, height, width, kernel, stride, padding, out_height, out_width;
+};
+
+/// One output channel of one image: sums + weight * image.
+void convolve(const ConvolutionShape& s, const float* image, const float* weight, std::vector<double>& sums) {
+  for (std::int64_t i = 0; i < s.in_channels; ++i) {
+    for (std::int64_t ky = 0; ky < s.kernel; ++ky) {
+      for (std::int64_t kx = 0; kx < s.kernel; ++kx, ++weight) {
+        const double w = *weight;
+        if (w == 0) continue;
+        for (std::int64_t y = 0; y < s.out_height; ++y) {
+          const std::int64_t row = y * s.stride + ky - s.padding;
+          if (row < 0 || row >= s.height) continue;
+          const float* from = image + (i * s.height + row) * s.width;
+          double* to = sums.data() + y * s.out_width;
+          for (std::int64_t x = 0; x < s.out_width; ++x) {
+            const std::int64_t column = x * s.stride + kx - s.padding;
+            if (column >= 0 && column < s.width) to[x] += w * double{from[column]};
+          }
+        }
+      }
+    }
+  }
+}
+
+GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
+  check(in.size() == 2 && in[0]->dims.size() == 4 && in[1]->dims.size() == 4, node, "wants NCHW and OIHW");
+  const GraphTensor& x = *in[0];
+  const GraphTensor& w = *in[1];
+  const auto strides = attribute<std::vector<std::int64_t>>(node, "strides", {1, 1});
+  const auto pads = attribute<std::vector<std::int64_t>>(node, "pads", {0, 0, 0, 0});
+  check(strides.size() == 2 && strides[0] == strides[1] && strides[0] > 0, node, "wants equal strides");
+  check(pads.size() == 4 && std::count(pads.begin(), pads.end(), pads[0]) == 4, node, "wants equal pads");
+  check(w.dims[1] == x.dims[1] && w.dims[2] == w.dims[3], node, "weight and input do not fit");
+  check(attribute<std::vector<std::int64_t>>(node, "kernel_shape", {w.dims[2], w.dims[3]}) ==
+            std::vector<std::int64_t>{w.dims[2], w.dims[3]},
+        node, "kernel_shape is not that of the weight");
+  ConvolutionShape s{x.dims[1], x.dims[2], x.dims[3], w.dims[2], strides[0], pads[0], 0, 0};
+  s.out_height = (s.height + 2 * s.padding - s.kernel) / s.stride + 1;
+  s.out_width = (s.width + 2 * s.padding - s.kernel) / s.stride + 1;
+  check(s.out_height > 0 && s.out_width > 0, node, "the kernel is larger than the image");
+  GraphTensor y{{x.dims[0], w.dims[0], s.out_height, s.out_width}, {}};
+  std::vector<double> sums(static_cast<std::size_t>(s.out_height * s.out_width));
+  for (std::int64_t n = 0; n < x.dims[0]; ++n) {
+    for (std::int64_t o = 0; o < w.dims[0]; ++o) {
+      std::fill(sums.begin(), sums.end(), 0.0);
+      convolve(s, x.values.data() + n * s.in_channels * s.height * s.width,
+               w.values.data() + o * s.in_channels * s.kernel * s.kernel, sums);
+      for (const double sum : sums) y.values.push_back(static_cast<float>(sum));
+    }
+  }
+  return y;
+}
+
+GraphTensor batch_normalization(const OnnxNode& node, const Inputs& in) {
+  check(in.size() == 5 && in[0]->dims.size() == 4, node, "wants NCHW and four vectors");
+  const std::int64_t channels = in[0]->dims[1];
+  for (std::size_t i = 1; i < in.size(); ++i) check(in[i]->numel() == channels, node, "its vectors are not [C]");
+  const double epsilon = attribute(node, "epsilon", 1e-5F);
+  GraphTensor y = same_shape(*in[0]);
+  const auto pixels = static_cast<std::size_t>(in[0]->dims[2] * in[0]->dims[3]);
+  for (std::size_t i = 0; i < y.values.size(); ++i) {
+    const std::size_t c = i / pixels % static_cast<std::size_t>(channels);
+    const double inv_std = 1.0 / std::sqrt(double{in[4]->values[c]} + epsilon);
+    y.values[i] = static_cast<float>((double{in[0]->values[i]} - in[3]->values[c]) * inv_std * in[1]->values[c] +
+                                     in[2]->values[c]);
+  }
+  return y;
+}
+
+GraphTensor global_average_pool(const OnnxNode& node, const Inputs& in) {
+  check(in.size() == 1 && in[0]->dims.size() == 4, node, "wants NCHW");
+  const std::int64_t pixels = in[0]->dims[2] * in[0]->dims[3];
+  GraphTensor y{{in[0]->dims[0], in[0]->dims[1], 1, 1}, {}};
+  for (auto at = in[0]->values.begin(); at != in[0]->values.end(); at += pixels)
+    y.values.push_back(static_cast<float>(std::accumulate(at, at + pixels, 0.0) / static_cast<double>(pixels)));
+  return y;
+}
+
+GraphTensor flatten(const OnnxNode& node, const Inputs& in) {
+  check(in.size() == 1 && !in[0]->dims.empty() && attribute<std::int64_t>(node, "axis", 1) == 1, node, "wants axis 1");
+  return {{in[0]->dims[0], in[0]->numel() / std::max<std::int64_t>(in[0]->dims[0], 1)}, in[0]->values};
+}
+
+GraphTensor gemm(const OnnxNode& node, const Inputs& in) {
+  check(in.size() == 3 && attribute<std::int64_t>(node, "transB", 0) == 1, node, "wants x, transposed weight and bias");
+  const GraphTensor *x = in[0], *w = in[1], *bias = in[2];
+  check(x->dims.size() == 2 && w->dims.size() == 2 && x->dims[1] == w->dims[1] && bias->numel() == w->dims[0], node,
+        "its inputs do not fit");
+  GraphTensor y{{x->dims[0], w->dims[0]}, {}};
+  for (std::int64_t n = 0; n < x->dims[0]; ++n) {
+    for (std::int64_t o = 0; o < w->dims[0]; ++o) {
+      const auto row = x->values.begin() + n * x->dims[1];
+      const double sum = std::inner_product(row, row + x->dims[1], w->values.begin() + o * w->dims[1], 0.0);
+      y.values.push_back(static_cast<float>(sum + bias->values[static_cast<std::size_t>(o)]));
+    }
+  }
+  return y;
+}
+
+/// round(value), half to even, within least .. most: the other's where it is a tie.
+class Rounding {
+ public:
+  Rounding(const OnnxNode& node, RoundingGuide* guide, std::size_t numel, double least, double most)
+      : guide_(guide), least_(least), most_(most) {
+    if (guide == nullptr) return;
+    const auto found = guide->levels.find(node.name);
+    if (found == guide->levels.end()) return;
+    check(found->second.values.size() == numel, node, "another program's activations differ in number");
+    theirs_ = &found->second.values;
+    const auto [low, high] = std::minmax_element(theirs_->begin(), theirs_->end());
+    reach_ = guide->reach * std::max({1.0, std::abs(double{*low}), std::abs(double{*high})});
+  }
+
+  float operator()(std::size_t i, float value) {
+    const double own = std::clamp(std::nearbyint(double{value}), least_, most_);
+    if (theirs_ == nullptr) return static_cast<float>(own);
+    ++guide_->rounded;
+    const double other = (*theirs_)[i];
+    if (other == own) return static_cast<float>(own);
+    const bool is_tie = std::abs(other - own) == 1 && std::abs(double{value} - (own + other) / 2) <= reach_;
+    ++(is_tie ? guide_->ties : guide_->disagreements);
+    return static_cast<float>(is_tie ? other : own);
+  }
+
+ private:
+  RoundingGuide* guide_;
+  double least_;
+  double most_;
+  double reach_ = 0;
+  const std::vector<float>* theirs_ = nullptr;
+};
+
+GraphTensor rounded(const OnnxNode& node, const GraphTensor& x, float unit, double least, double most, float times,
+                    RoundingGuide* guide) {
+  check(unit != 0 && std::isfinite(unit), node, "its scale is no number to divide by");
+  Rounding round(node, guide, x.values.size(), least, most);
+  GraphTensor y = same_shape(x);
+  for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] = round(i, x.values[i] / unit) * times;
+  return y;
+}
+
+GraphTensor int_quant(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
+  check(in.size() == 4 && scalar(node, *in[2]) == 0, node, "wants x, scale, a zero point of 0 and a width");
+  check(attribute<std::string>(node, "rounding_mode", "ROUND") == "ROUND", node, "rounds in another way");
+  const bool is_signed = attribute<std::int64_t>(node, "signed", 1) == 1;
+  const bool is_narrow = attribute<std::int64_t>(node, "narrow", 0) == 1;
+  const double half = std::exp2(double{scalar(node, *in[3])} - (is_signed ? 1 : 0));
+  const double least = is_signed ? (is_narrow ? 1 - half : -half) : 0;
+  const double most = half - 1 - (!is_signed && is_narrow ? 1 : 0);
+  const float unit = scalar(node, *in[1]);
+  if (unit == 0 && least == 0 && most == 0) return same_shape(*in[0]);
+  return rounded(node, *in[0], unit, least, most, unit, guide);
+}
+
+GraphTensor dequantize(const OnnxNode& node, const Inputs& in) {
+  check(in.size() == 2 || (in.size() == 3 && scalar(node, *in[2]) == 0), node, "wants a zero point of 0");
+  const float unit = scalar(node, *in[1]);
+  return mapped(*in[0], [unit](float level) { return level * unit; });
+}
+
+GraphTensor quantize(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
+  constexpr double kMostUint8 = 255;
+  check(in.size() == 3 && scalar(node, *in[2]) == 0, node, "wants a zero point of 0");
+  return rounded(node, *in[0], scalar(node, *in[1]), 0, kMostUint8, 1.0F, guide);
+}
+
+GraphTensor reduce_max(const OnnxNode& node, const Inputs& in) {
+  check(in.size() == 1 && in[0]->numel() > 0 && attribute<std::int64_t>(node, "keepdims", 1) == 0 &&
+            !node.attributes.contains("axes"),
+        node, "wants to reduce all axes");
+  return {{}, {*std::max_element(in[0]->values.begin(), in[0]->values.end())}};
+}
+
+GraphTensor run(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
+  const std::string& op = node.op;
+  check(!in.empty(), node, "has no inputs");
+  if (op == "Conv") return convolution(node, in);
+  if (op == "BatchNormalization") return batch_normalization(node, in);
+  if (op == "GlobalAveragePool") return global_average_pool(node, in);
+  if (op == "Flatten") return flatten(node, in);
+  if (op == "Gemm") return gemm(node, in);
+  if (op == "ReduceMax") return reduce_max(node, in);
+  if (op == "QuantizeLinear") return quantize(node, in, guide);
+  if (op == "DequantizeLinear") return dequantize(node, in);
+  if (op == "IntQuant") return int_quant(node, in, guide);
+  if (op == "Round")
+    return rounded(node, *in[0], 1, -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(),
+                   1.0F, guide);
+  if (op == "Relu") return mapped(*in[0], [](float x) { return std::max(x, 0.0F); });
+  if (op == "Clip") {
+    check(in.size() == 3, node, "wants both bounds");
+    const float least = scalar(node, *in[1]), most = scalar(node, *in[2]);
+    return mapped(*in[0], [least, most](float x) { return std::min(std::max(x, least), most); });
+  }
+  if (op == "Add") return combined(node, in, [](float a, float b) { return a + b; });
+  if (op == "Mul") return combined(node, in, [](float a, float b) { return a * b; });
+  if (op == "Div") return combined(node, in, [](float a, float b) { return a / b; });
+  if (op == "Max") return combined(node, in, [](float a, float b) { return std::max(a, b); });
+  refuse(node, "an operator that bsq does not write");
+}
+
+}  // namespace
+
+GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, RoundingGuide* guide) {
+  std::map<std::string, GraphTensor> tensors;
+  for (const OnnxTensor& tensor : model.initializers) tensors[tensor.name] = {tensor.dims, values_of(tensor)};
+  tensors[model.input.name] = input;
+  std::map<std::string, std::size_t> last_reader;
+  for (std::size_t i = 0; i < model.nodes.size(); ++i)
+    for (const std::string& name : model.nodes[i].inputs) last_reader[name] = i;
+  for (std::size_t i = 0; i < model.nodes.size(); ++i) {
+    const OnnxNode& node = model.nodes[i];
+    check(node.outputs.size() == 1, node, "wants one output");
+    Inputs in;
+    for (const std::string& name : node.inputs) {
+      const auto found = tensors.find(name);
+      if (found == tensors.end()) refuse(node, "reads {}, which nobody has written", name);
+      in.push_back(&found->second);
+    }
+    GraphTensor output = run(node, in, guide);
+    for (const std::string& name : node.inputs)
+      if (last_reader[name] == i && name != model.output.name) tensors.erase(name);
+    if (!tensors.emplace(node.outputs[0], std::move(output)).second)
+      refuse(node, "{} is written twice", node.outputs[0]);
+  }
+  const auto logits = tensors.find(model.output.name);
+  if (logits == tensors.end()) fail(ErrorKind::verification, "ONNX model: nobody writes {}", model.output.name);
+  return std::move(logits->second);
+}
+
+}  // namespace bsq

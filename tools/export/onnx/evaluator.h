@@ -1,0 +1,38 @@
+// Runs an ONNX graph: the plain meaning of every operator that network_graph writes, and of no other. Knows nothing of
+// the engine, so that the two can be compared.
+//
+// Tensors are float32, sums are double. An operator, attribute or shape that bsq would not have written throws
+// Error(verification).
+#pragma once
+
+#include "tools/export/onnx/graph.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+struct GraphTensor {
+  std::vector<std::int64_t> dims;
+  std::vector<float> values;
+
+  std::int64_t numel() const { return static_cast<std::int64_t>(values.size()); }
+};
+
+/// The levels another program rounded activations to, by name of the rounding node. Float32 sums differ in their last
+/// bits, and a number halfway between two levels falls to either side, after which everything differs a little. So
+/// where the two disagree about such a tie the other's level is taken, and counted; farther than `reach` (of all
+/// levels) from the middle it is a disagreement.
+struct RoundingGuide {
+  std::map<std::string, GraphTensor> levels;
+  double reach = 2e-5;
+  std::int64_t rounded = 0;        // numbers that were compared
+  std::int64_t ties = 0;           // of these, decided by the other
+  std::int64_t disagreements = 0;  // of these, different and no tie
+};
+
+GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, RoundingGuide* guide = nullptr);
+
+}  // namespace bsq

@@ -1,0 +1,29 @@
+// What libbsq_onnx.so exports, and who loads it: one function that returns a table of functions.
+//
+// No protobuf header in here. Both sides are built from the same sources; `abi` catches a library left from another
+// build. A plug-in, so that protobuf is neither needed nor started by whoever exports nothing.
+#pragma once
+
+#include "tools/export/onnx/graph.h"
+
+#include <string>
+
+namespace bsq::onnx_plugin {
+
+/// Counted up whenever what passes between the two changes; tests/lint sees to it.
+constexpr int kPluginAbi = 1;
+
+struct Plugin {
+  int abi = kPluginAbi;
+  /// `protobuf 3.21.12`.
+  std::string (*describe)() = nullptr;
+  /// The bytes of a file; the same for the same model.
+  std::string (*write)(const OnnxModel& model) = nullptr;
+  /// Throws Error(verification) where the bytes are no ONNX model, or one that bsq would not write.
+  OnnxModel (*read)(const std::string& bytes) = nullptr;
+};
+
+constexpr const char* kPluginFile = "libbsq_onnx.so";
+constexpr const char* kPluginSymbol = "bsq_onnx_plugin";
+
+}  // namespace bsq::onnx_plugin

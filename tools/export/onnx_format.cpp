@@ -1,0 +1,134 @@
+// The formats onnx and qonnx of `bsq export`. The file is read back and run by the evaluator of onnx/, and its
+// logits are compared with the engine's.
+#include "engine/files/atomic_file.h"
+#include "engine/files/posix_file.h"
+#include "engine/training/experiment.h"
+#include "kernels/base/error.h"
+#include "kernels/devices.h"
+#include "models/resnet.h"
+#include "tools/cli/build_info.h"
+#include "tools/export/formats.h"
+#include "tools/export/onnx/engine_run.h"
+#include "tools/export/onnx/network_graph.h"
+#include "tools/export/onnx/onnx_file.h"
+#include "tools/export/sha256.h"
+#include "tools/session/model_config.h"
+#include "tools/session/open_model.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kVerifiedImages = 32;
+constexpr int kSyntheticImages = 100;  // of each set, a few of every class
+/// Of the largest logit, or of 1: sums of float32 in another order.
+constexpr double kLogitTolerance = 1e-4;
+
+struct VerificationImages {
+  ImageSet images;
+  std::string what;  // `test images of cifar10`
+};
+
+/// Test images of the configured data; images of the synthetic set where those are not there.
+VerificationImages verification_images(const Config& config, Console& console) {
+  DataOptions options = data_options(config);
+  options.train_per_class = 1;  // only the test set is looked at
+  options.synthetic_train = kSyntheticImages;
+  try {
+    return {load_datasets(options).test, "test images of " + options.kind};
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    console.warning(fmt::format("{}; verified on synthetic images instead", error.what()));
+  }
+  options.kind = "synthetic";
+  options.synthetic_test = kSyntheticImages;
+  return {load_datasets(options).test, "synthetic images"};
+}
+
+/// Runs the file that has been written; returns the sentence that says what came of it.
+std::string verify(const fs::path& temporary, const fs::path& output, EngineRun& engine, const std::string& images) {
+  const OnnxModel model = parse_onnx(read_text_file(temporary, ErrorKind::checkpoint));
+  const LogitComparison found = compare_logits(engine.logits, evaluate_graph(model, engine.images, &engine.guide));
+  const RoundingGuide& guide = engine.guide;
+  const double tolerance = kLogitTolerance * std::max(found.largest_logit, 1.0);
+  const std::string rounded = with_thousands(static_cast<std::uint64_t>(guide.rounded));
+  if (!(found.largest_difference <= tolerance) || guide.disagreements > 0)
+    fail(ErrorKind::verification,
+         "{}: max abs logit diff {:.3g} (at most {:.1g}), top-1 differs on {} of {} {}, {} of {} activations rounded "
+         "to another level; nothing was written, please report it",
+         output.string(), found.largest_difference, tolerance, found.images - found.same_class, found.images, images,
+         guide.disagreements, rounded);
+  std::string text = fmt::format("read back and run on {} {}: max abs logit diff {:.2g}, same top-1 on {}",
+                                 found.images, images, found.largest_difference,
+                                 found.same_class == found.images ? "all" : std::to_string(found.same_class));
+  if (guide.rounded > 0) text += fmt::format("; {} of {} activations tied between two levels", guide.ties, rounded);
+  return text;
+}
+
+void describe_model(const ExportJob& job, const PrecisionSummary& precision, const ResNetOptions& options,
+                    OnnxModel& model) {
+  model.producer_name = "bsq";
+  model.producer_version = kVersion;
+  model.graph_name = fmt::format("resnet{}", options.depth);
+  model.metadata = {{"form", std::string(form_of(job.weights))},
+                    {"bits_per_weight", fmt::format("{:.4f}", precision.bits_per_parameter())},
+                    {"act_bits", std::to_string(options.act_bits)},
+                    {"activation", name_of(options.activation)},
+                    {"source", job.file.path.filename().string()},
+                    {"source_sha256", sha256_hex(read_text_file(job.file.path, ErrorKind::checkpoint))}};
+  for (const char* key : {"mean", "std", "class_names"})
+    if (const auto found = job.file.metadata.find(key); found != job.file.metadata.end())
+      model.metadata[key] = found->second;
+  if (form_of(job.weights) != "float")
+    model.metadata["scheme"] =
+        scheme_to_json(job.weights, lay_out(make_resnet(options).parameters(), ParameterGroup::quantized));
+}
+
+std::string types_text(const OnnxModel& model) {
+  std::set<std::string> types;
+  for (const OnnxTensor& tensor : model.initializers)
+    if (tensor.type != OnnxType::float32 && !tensor.dims.empty()) types.insert(name_of(tensor.type));
+  if (types.empty()) return model.opsets.size() > 1 ? "IntQuant nodes of exact widths" : "weights in FLOAT";
+  return fmt::format("weights in {}", fmt::join(types, ", "));
+}
+
+}  // namespace
+
+ExportOutcome export_onnx(const ExportJob& job, Console& console) {
+  const VerificationImages images = verification_images(job.config, console);
+  ResNetOptions options = resnet_options_of(job.file);
+  options.image_height = images.images.height;
+  options.image_width = images.images.width;
+  options.activation = activation_from_name(block_activation(job.config.quant));
+  options.act_bits = job.config.quant.act_bits;
+  options.static_act_scales = job.config.quant.act_scale == "calibrated";
+  const Network network = make_resnet(options);
+  uses_calibrated_scales(job.file, job.config, network);  // or throws
+  OnnxModel model =
+      network_graph(network, job.file, job.weights,
+                    {.qonnx = job.format == "qonnx", .opset = job.opset, .int8_at_least = job.int8_at_least});
+  describe_model(job, summarize_precision(job.weights, network), options, model);
+  const auto backend = make_backend("cpu", {.threads = job.config.threads});
+  const auto batch = static_cast<int>(std::min(images.images.size(), kVerifiedImages));
+  EngineRun engine = run_engine(*backend, make_resnet(options), job.file, job.weights, images.images,
+                                input_options(job.config, images.images), batch);
+  ExportOutcome outcome;
+  outcome.what = fmt::format("ONNX opset {}, {}; input [N, 3, {}, {}], normalised", model.opsets.at(""),
+                             types_text(model), options.image_height, options.image_width);
+  write_file_atomically(job.output, onnx_bytes(model), ErrorKind::checkpoint, [&](const fs::path& temporary) {
+    outcome.verified = verify(temporary, job.output, engine, images.what);
+  });
+  if (depends_on_batch(network))
+    console.warning(
+        "activations are scaled by the maximum of each batch, as in training: what this model says of an image depends "
+        "on the batch it is in");
+  return outcome;
+}
+
+}  // namespace bsq

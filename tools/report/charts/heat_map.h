@@ -1,0 +1,31 @@
+// A table as colours: bits of layers over time, ones of planes.
+#pragma once
+
+#include "tools/report/charts/frame.h"
+
+namespace bsq::charts {
+
+struct HeatCell {
+  double value = 0;       // not finite: the cell is left out
+  int change = 0;         // to the cell before: fallen (< 0) or grown (> 0), which is marked
+  std::string text = {};  // shown where it fits
+  std::string tooltip = {};
+};
+
+struct HeatMap {
+  ChartText text = {};
+  std::string x_title = {};
+  std::string y_title = {};
+  std::vector<std::string> rows = {};
+  std::vector<std::string> columns = {};
+  std::vector<std::vector<HeatCell>> cells = {};            // [row][column]; a short row ends early
+  Range range = {};                                         // from faint to strong
+  std::vector<std::pair<double, std::string>> legend = {};  // values and what they are called
+  std::string fallen = {};                                  // for the legend, where cells have changes
+  std::string grown = {};
+};
+
+/// Where there are too many columns to show each, neighbours in a row that are equal become one shape.
+Svg draw(const HeatMap& map);
+
+}  // namespace bsq::charts

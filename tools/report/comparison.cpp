@@ -1,0 +1,178 @@
+// Grouping by configuration, and the front.
+#include "tools/report/comparison.h"
+
+#include "engine/config/config_keys.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace bsq {
+namespace {
+
+constexpr std::size_t kLongestLabel = 48;
+
+/// Whether a key is part of what a run does, its seed apart.
+bool matters(const ConfigKey& key) {
+  return !key.may_change_on_resume && key.name != "seed" && key.name != "name";
+}
+
+bool same_but_seed(const Config& a, const Config& b) {
+  const std::vector<ConfigKey>& keys = config_keys();
+  return std::all_of(keys.begin(), keys.end(),
+                     [&](const ConfigKey& key) { return !matters(key) || key.field.get(a) == key.field.get(b); });
+}
+
+const Config& config_of(const RunGroup& group) {
+  return group.runs.front()->config;
+}
+
+/// What tells those groups apart that have something to show.
+std::vector<const ConfigKey*> varying_keys(const std::vector<RunGroup>& groups) {
+  const auto first =
+      std::find_if(groups.begin(), groups.end(), [](const RunGroup& group) { return !group.finished.empty(); });
+  if (first == groups.end()) return {};
+  std::vector<const ConfigKey*> varying;
+  for (const ConfigKey& key : config_keys()) {
+    const auto differs = [&](const RunGroup& group) {
+      return key.field.get(config_of(group)) != key.field.get(config_of(*first));
+    };
+    const bool varies = std::any_of(groups.begin(), groups.end(),
+                                    [&](const RunGroup& group) { return !group.finished.empty() && differs(group); });
+    if (matters(key) && varies) varying.push_back(&key);
+  }
+  return varying;
+}
+
+std::string text_of(const std::vector<const ConfigKey*>& keys, const Config& config, bool with_alpha) {
+  std::vector<std::string> parts;
+  for (const ConfigKey* key : keys)
+    if (with_alpha || key->name != "bsq.alpha")
+      parts.push_back(fmt::format("{}={}", key->name, to_text(key->field.get(config))));
+  return fmt::format("{}", fmt::join(parts, " "));
+}
+
+void label_groups(std::vector<RunGroup>& groups) {
+  const std::vector<const ConfigKey*> keys = varying_keys(groups);
+  const bool alpha_varies =
+      std::any_of(keys.begin(), keys.end(), [](const ConfigKey* key) { return key->name == "bsq.alpha"; });
+  for (RunGroup& group : groups) {
+    group.label = group.finished.empty() ? "" : text_of(keys, config_of(group), true);
+    if (group.label.empty()) group.label = group.runs.front()->path.string();
+    if (group.label.size() > kLongestLabel) {
+      group.label = group.in_series = group.runs.front()->path.string();
+      continue;
+    }
+    group.in_series = alpha_varies ? fmt::format("alpha {:g}", config_of(group).bsq.alpha) : group.label;
+    if (alpha_varies) group.series = text_of(keys, config_of(group), false);
+  }
+}
+
+bool is_quantized(const RunReport& report) {
+  const StageReport* last = report.last_done();
+  return last != nullptr && last->form != "float";
+}
+
+template <typename Value>
+MeanAndSpread mean_of(const std::vector<const RunReport*>& runs, Value value) {
+  MeanAndSpread result;
+  for (const RunReport* run : runs) result.mean += value(*run) / static_cast<double>(runs.size());
+  if (runs.size() < 2) return result;
+  for (const RunReport* run : runs) result.spread += std::pow(value(*run) - result.mean, 2);
+  result.spread = std::sqrt(result.spread / static_cast<double>(runs.size() - 1));
+  return result;
+}
+
+void measure(RunGroup& group) {
+  std::copy_if(group.runs.begin(), group.runs.end(), std::back_inserter(group.finished),
+               [](const RunReport* run) { return is_quantized(*run); });
+  const auto result = [](const RunReport& run) -> const StageResult& { return *run.last_done()->result; };
+  group.top1 = mean_of(group.finished, [](const RunReport& run) { return *run.top1_of(run.last_done()->name); });
+  group.bits = mean_of(group.finished, [&](const RunReport& run) { return result(run).bits_per_parameter; });
+  group.compression = mean_of(group.finished, [&](const RunReport& run) { return result(run).compression; });
+  group.compression_everything =
+      mean_of(group.finished, [&](const RunReport& run) { return result(run).compression_everything; });
+}
+
+void find_front(std::vector<RunGroup>& groups) {
+  for (RunGroup& group : groups) {
+    const auto beats = [&](const RunGroup& other) {
+      const double accuracy = other.top1.mean - group.top1.mean;
+      const double size = other.compression.mean - group.compression.mean;
+      return !other.finished.empty() && accuracy >= 0 && size >= 0 && (accuracy > 0 || size > 0);
+    };
+    group.on_front = !group.finished.empty() && std::none_of(groups.begin(), groups.end(), beats);
+  }
+}
+
+std::string network_of(const Config& config) {
+  return fmt::format("{} depth {}, width {}", config.model.arch, config.model.depth, config.model.width);
+}
+
+/// What accuracies are measured on. The seed draws the synthetic images, of which all draws count as the same.
+std::string test_data_of(const Config& config) {
+  const DataConfig& data = config.data;
+  if (data.kind == "synthetic") return fmt::format("synthetic, {} test images", data.synthetic_test);
+  const std::string root = data.kind == "image_folder" ? " " + data.root : "";
+  return data.test_per_class == 0 ? data.kind + root
+                                  : fmt::format("{}{}, {} test images a class", data.kind, root, data.test_per_class);
+}
+
+template <typename Text>
+std::vector<std::string> distinct(const std::vector<const RunReport*>& runs, Text text) {
+  std::vector<std::string> texts;
+  for (const RunReport* run : runs)
+    if (std::find(texts.begin(), texts.end(), text(run->config)) == texts.end()) texts.push_back(text(run->config));
+  return texts;
+}
+
+void remark(Comparison& comparison) {
+  const std::vector<std::string> networks = distinct(comparison.runs, network_of);
+  const std::vector<std::string> data = distinct(comparison.runs, test_data_of);
+  comparison.same_network = networks.size() == 1;
+  comparison.same_data = data.size() == 1;
+  if (!comparison.same_network)
+    comparison.remarks.push_back(fmt::format(
+        "These are different networks ({}): their layers cannot be set side by side, and a ratio is against "
+        "each network's own size in float.",
+        fmt::join(networks, "; ")));
+  if (!comparison.same_data)
+    comparison.remarks.push_back(
+        fmt::format("These runs are tested on different images ({}): their accuracies say "
+                    "nothing about each other, so there is no Pareto line.",
+                    fmt::join(data, "; ")));
+  std::vector<std::string> missing;
+  for (const RunReport* run : comparison.runs)
+    if (!is_quantized(*run)) missing.push_back(fmt::format("{} ({})", run->path.string(), run->state()));
+  if (!missing.empty())
+    comparison.remarks.push_back(
+        fmt::format("Without a quantized model, and so not in the figures: {}.", fmt::join(missing, ", ")));
+}
+
+}  // namespace
+
+Comparison compare(const std::vector<RunReport>& reports) {
+  Comparison comparison;
+  for (const RunReport& report : reports) {
+    comparison.runs.push_back(&report);
+    const auto group = std::find_if(comparison.groups.begin(), comparison.groups.end(), [&](const RunGroup& other) {
+      return same_but_seed(config_of(other), report.config);
+    });
+    if (group == comparison.groups.end())
+      comparison.groups.emplace_back().runs = {&report};
+    else
+      group->runs.push_back(&report);
+  }
+  std::stable_sort(comparison.groups.begin(), comparison.groups.end(), [](const RunGroup& a, const RunGroup& b) {
+    return config_of(a).bsq.alpha < config_of(b).bsq.alpha;
+  });
+  for (RunGroup& group : comparison.groups) measure(group);
+  label_groups(comparison.groups);
+  remark(comparison);
+  if (comparison.same_data) find_front(comparison.groups);
+  return comparison;
+}
+
+}  // namespace bsq

@@ -1,0 +1,21 @@
+// The report of several runs: a page, its figures and its tables as files.
+#pragma once
+
+#include "tools/report/comparison.h"
+#include "tools/report/report_page.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+/// `links[i]`: from the page to that of run i.
+Page comparison_page(const Comparison& comparison, const std::vector<RunReport>& reports,
+                     const std::vector<std::string>& links);
+
+/// index.html, the figures, comparison.csv, groups.csv and precision.csv.
+void write_comparison_files(const std::vector<RunReport>& reports, const std::vector<std::string>& links,
+                            const std::filesystem::path& folder);
+
+}  // namespace bsq

@@ -1,0 +1,28 @@
+// Several files that change together: all are on the disk before the first takes its place, so that a full disk or a
+// missing right leaves every one of them as it was.
+#pragma once
+
+#include "engine/files/atomic_file.h"
+
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace bsq {
+
+class FileSet {
+ public:
+  /// Makes the folder where it is missing. `what`: the folder of what, for errors, which are Error(checkpoint).
+  FileSet(std::filesystem::path folder, std::string_view what);
+
+  void add(const std::filesystem::path& name, std::string_view text);
+  /// Without it nothing changes.
+  void commit();
+
+ private:
+  std::filesystem::path folder_;
+  std::vector<std::unique_ptr<AtomicFile>> files_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,116 @@
+// Drawing a PrecisionSummary.
+#include "tools/report/precision_text.h"
+
+#include "engine/files/posix_file.h"
+#include "engine/model/packed_model.h"
+#include "models/resnet.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace bsq {
+namespace {
+
+constexpr int kFloatBits = 32;
+
+/// 12.3; a plane with few ones is not shown as one with none.
+std::string percent_text(double percent) {
+  return percent > 0 && percent < 0.05 ? "<0.1" : fmt::format("{:.1f}", percent);
+}
+
+std::string planes_text(const std::vector<double>& density_percent) {
+  std::string text;
+  for (const double percent : density_percent) text += fmt::format("{:>6}", percent_text(percent));
+  return text;
+}
+
+}  // namespace
+
+PrecisionSummary precision_of(const TensorFile& model) {
+  if (is_packed(model)) return precision_of(unpack(model));
+  const Network network = make_resnet(resnet_options_of(model));
+  const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
+  return summarize_precision(read_weights(model, layout, kMaxBits), network);
+}
+
+Table layer_table(const PrecisionSummary& summary) {
+  Table table({{"layer", Align::left},
+               {"shape", Align::left},
+               {"weights"},
+               {"bits"},
+               {"zeros %"},
+               {"scale"},
+               {" ones per plane in %, most significant first", Align::left}});
+  for (const TensorPrecision& tensor : summary.tensors) {
+    const bool is_float = tensor.bits == kFloatBits;
+    table.add_row({layer_name(tensor.name), shape_text(tensor.shape),
+                   with_thousands(static_cast<std::uint64_t>(tensor.numel)),
+                   is_float ? "float" : std::to_string(tensor.bits) + (tensor.empty && tensor.bits > 0 ? "*" : ""),
+                   percent_text(tensor.zero_percent), is_float ? "" : fmt::format("{:.4g}", tensor.scale),
+                   planes_text(tensor.plane_density_percent)});
+  }
+  return table;
+}
+
+Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes) {
+  std::int64_t empty_tensors = 0;
+  for (const TensorPrecision& tensor : summary.tensors) empty_tensors += tensor.empty ? 1 : 0;
+  Table table({{"compression", Align::left}, {""}, {"what is counted", Align::left}});
+  table.add_row({"paper's rule", ratio_text(summary.compression()),
+                 fmt::format("{:.3f} bits a weight over {} quantized weights", summary.bits_per_parameter(),
+                             with_thousands(static_cast<std::uint64_t>(summary.parameters)))});
+  table.add_row({"empty as 0 bits", ratio_text(summary.compression_without_empty()),
+                 empty_tensors == 0 ? "the same, since no layer is empty"
+                                    : fmt::format("the same, but {} empty layer{} (*) not as 1 bit a weight",
+                                                  empty_tensors, empty_tensors == 1 ? "" : "s")});
+  table.add_row({"everything", ratio_text(summary.compression_on_disk()),
+                 fmt::format("signs, scales and {} numbers that stay float: {} bytes packed, {} in float32",
+                             with_thousands(static_cast<std::uint64_t>(summary.float_parameters)),
+                             with_thousands(static_cast<std::uint64_t>(summary.packed_bytes)),
+                             with_thousands(static_cast<std::uint64_t>(summary.float_bytes)))});
+  table.add_row(
+      {"this file", ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(file_bytes)),
+       fmt::format(
+           "{} bytes on disk{}", with_thousands(file_bytes),
+           file_bytes > static_cast<std::uintmax_t>(summary.float_bytes) ? ": numbers in float32, to train on" : "")});
+  return table;
+}
+
+nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes) {
+  nlohmann::ordered_json layers = nlohmann::ordered_json::array();
+  for (const TensorPrecision& tensor : summary.tensors)
+    layers.push_back({{"name", tensor.name},
+                      {"shape", tensor.shape},
+                      {"weights", tensor.numel},
+                      {"bits", tensor.bits},
+                      {"empty", tensor.empty},
+                      {"scale", tensor.scale},
+                      {"zero_percent", tensor.zero_percent},
+                      {"plane_density_percent", tensor.plane_density_percent}});
+  return {{"quantized_weights", summary.parameters},
+          {"float_numbers", summary.float_parameters},
+          {"bits_per_parameter", summary.bits_per_parameter()},
+          {"compression", summary.compression()},
+          {"compression_without_empty", summary.compression_without_empty()},
+          {"compression_everything", summary.compression_on_disk()},
+          {"compression_file", static_cast<double>(summary.float_bytes) / static_cast<double>(file_bytes)},
+          {"packed_bytes", summary.packed_bytes},
+          {"float_bytes", summary.float_bytes},
+          {"file_bytes", file_bytes},
+          {"layers", std::move(layers)}};
+}
+
+std::string layer_name(const std::string& parameter) {
+  constexpr std::string_view kSuffix = ".weight";
+  return parameter.ends_with(kSuffix) ? parameter.substr(0, parameter.size() - kSuffix.size()) : parameter;
+}
+
+std::string ratio_text(double ratio) {
+  return fmt::format("{:.2f}x", ratio);
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "x"));
+}
+
+}  // namespace bsq

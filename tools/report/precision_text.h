@@ -1,0 +1,31 @@
+// The precision of a model as a person reads it and as JSON: bits of every layer, ones of every plane, and the
+// compression ratio in its honest forms.
+#pragma once
+
+#include "engine/model/bit_summary.h"
+#include "tools/report/table.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace bsq {
+
+/// Of a model file in any form. Throws Error(checkpoint) where it is no network of ours.
+PrecisionSummary precision_of(const TensorFile& model);
+
+/// One row a tensor: name, shape, weights, bits, zeros, scale, ones of each plane.
+Table layer_table(const PrecisionSummary& summary);
+/// The ratio by each rule of counting. `file_bytes`: of the file the model lies in.
+Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes);
+nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes);
+
+/// `layer1.0.conv1` of `layer1.0.conv1.weight`; a bias keeps its full name.
+std::string layer_name(const std::string& parameter);
+/// `9.14x`.
+std::string ratio_text(double ratio);
+/// `16x3x3x3`.
+std::string shape_text(const std::vector<std::int64_t>& shape);
+
+}  // namespace bsq

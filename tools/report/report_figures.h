@@ -1,0 +1,21 @@
+// The figures of one run. Those for which the run has nothing to show yet are not among them.
+#pragma once
+
+#include "tools/report/charts/svg.h"
+#include "tools/report/run_report.h"
+
+#include <vector>
+
+namespace bsq {
+
+struct ReportFigure {
+  charts::Svg svg;
+  std::string note;  // how to read it
+};
+
+/// Bits of every layer; bits of every layer over the re-quantizations; ones of every plane; weights on their grid.
+std::vector<ReportFigure> precision_figures(const RunReport& report);
+/// Loss, accuracy, penalty and bits over the epochs of all stages.
+std::vector<ReportFigure> training_figures(const RunReport& report);
+
+}  // namespace bsq

@@ -1,0 +1,174 @@
+// The report as JSON and CSV, numbers in full precision.
+#include "engine/run/run_log.h"
+#include "tools/report/file_set.h"
+#include "tools/report/precision_text.h"
+#include "tools/report/run_page.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+std::string cell(const std::optional<double>& value) {
+  return value ? fmt::format("{}", *value) : "";
+}
+
+std::string file_ratio(const StageReport& stage) {
+  if (stage.file_bytes == 0) return "";
+  return fmt::format("{}", static_cast<double>(stage.float_file_bytes) / static_cast<double>(stage.file_bytes));
+}
+
+ordered_json stage_json(const StageReport& stage) {
+  ordered_json json = {{"stage", stage.name},
+                       {"epochs", stage.epochs},
+                       {"planned_epochs", stage.planned_epochs},
+                       {"train_seconds", stage.train_seconds},
+                       {"images_per_second", stage.train_seconds > 0 ? stage.train_images / stage.train_seconds : 0},
+                       {"form", stage.form},
+                       {"trainable_numbers", stage.trainable_numbers},
+                       {"planned_bytes", stage.planned_bytes},
+                       {"file_bytes", stage.file_bytes}};
+  if (!stage.result) return json;
+  const StageResult& result = *stage.result;
+  json["test_top1"] = result.test_top1;
+  json["test_top5"] = result.test_top5;
+  json["test_loss"] = result.test_loss;
+  if (result.best_top1) {
+    json["best_top1"] = *result.best_top1;
+    json["best_epoch"] = result.best_epoch;
+  }
+  json["bits_per_parameter"] = result.bits_per_parameter;
+  json["compression"] = result.compression;
+  json["compression_without_empty"] = result.compression_without_empty;
+  json["compression_everything"] = result.compression_everything;
+  json["peak_resident_mib"] = result.peak_resident_mib;
+  return json;
+}
+
+std::string stages_csv(const RunReport& report) {
+  std::string text =
+      "stage,epochs,planned_epochs,form,test_top1,test_top5,test_loss,best_top1,best_epoch,bits_per_parameter,"
+      "compression,compression_without_empty,compression_everything,compression_file,seconds_per_epoch,"
+      "images_per_second,train_seconds,trainable_numbers,planned_bytes,peak_resident_mib\n";
+  for (const StageReport& stage : report.stages) {
+    text += fmt::format("{},{},{},{},", stage.name, stage.epochs, stage.planned_epochs, stage.form);
+    if (const auto& result = stage.result)
+      text += fmt::format("{},{},{},{},{},{},{},{},{},{},", result->test_top1, result->test_top5, result->test_loss,
+                          cell(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
+                          result->bits_per_parameter, result->compression, result->compression_without_empty,
+                          result->compression_everything, file_ratio(stage));
+    else
+      text += std::string(10, ',');
+    const bool trained = stage.epochs > 0 && stage.train_seconds > 0;
+    text += fmt::format("{},{},{},{},{},{}\n", trained ? cell(stage.train_seconds / stage.epochs) : "",
+                        trained ? cell(stage.train_images / stage.train_seconds) : "", stage.train_seconds,
+                        stage.trainable_numbers, stage.planned_bytes,
+                        stage.result ? cell(stage.result->peak_resident_mib) : "");
+  }
+  return text;
+}
+
+std::string headline_csv(const RunReport& report) {
+  const Cost cost = cost_of(report);
+  std::string text =
+      "top1_float,top1_bsq,top1_finetune,bits_per_parameter,compression,compression_without_empty,"
+      "compression_everything,seconds_per_epoch,images_per_second,peak_resident_mib,trainable_numbers\n";
+  text += fmt::format("{},{},{},", cell(report.top1_of("pretrain")), cell(report.top1_of("bsq")),
+                      cell(report.top1_of("finetune")));
+  if (const StageReport* last = report.last_done())
+    text += fmt::format("{},{},{},{},", last->result->bits_per_parameter, last->result->compression,
+                        last->result->compression_without_empty, last->result->compression_everything);
+  else
+    text += std::string(4, ',');
+  return text + fmt::format("{},{},{},{}\n", cell(cost.seconds_per_epoch), cell(cost.images_per_second),
+                            cell(cost.peak_mib), cost.trainable_numbers);
+}
+
+std::string compression_csv(const PrecisionSummary& precision, std::uintmax_t file_bytes) {
+  return fmt::format("rule,ratio\npaper,{}\nempty_as_0_bits,{}\neverything,{}\nfile,{}\n", precision.compression(),
+                     precision.compression_without_empty(), precision.compression_on_disk(),
+                     static_cast<double>(precision.float_bytes) / static_cast<double>(file_bytes));
+}
+
+std::string layers_csv(const PrecisionSummary& precision) {
+  std::string text = "layer,shape,weights,bits,empty,scale,zero_percent\n";
+  for (const TensorPrecision& tensor : precision.tensors)
+    text += fmt::format("{},{},{},{},{},{},{}\n", tensor.name, shape_text(tensor.shape), tensor.numel, tensor.bits,
+                        tensor.empty ? 1 : 0, tensor.scale, tensor.zero_percent);
+  return text;
+}
+
+std::string planes_csv(const PrecisionSummary& precision) {
+  std::string text = "layer,bits,plane,density_percent\n";  // plane 0 is the most significant
+  for (const TensorPrecision& tensor : precision.tensors)
+    for (std::size_t plane = 0; plane < tensor.plane_density_percent.size(); ++plane)
+      text += fmt::format("{},{},{},{}\n", tensor.name, tensor.bits, plane, tensor.plane_density_percent[plane]);
+  return text;
+}
+
+std::string history_csv(const std::vector<PrecisionRow>& history) {
+  std::string text = "stage,epoch,layer,bits_before,bits_after,scale,density_percent\n";
+  for (const PrecisionRow& row : history)
+    text += fmt::format("{},{},{},{},{},{},{}\n", row.stage, row.epoch, row.layer, row.bits_before, row.bits_after,
+                        row.scale, fmt::join(row.density, " "));
+  return text;
+}
+
+std::string epochs_csv(const std::vector<EpochRow>& epochs) {
+  std::string text =
+      "stage,epoch,step,learning_rate,train_loss,train_penalty,train_top1,test_loss,test_top1,test_top5,"
+      "bits_per_parameter,compression,images_per_second,seconds\n";
+  for (const EpochRow& row : epochs)
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.stage, row.epoch, row.step,
+                        row.learning_rate, row.train_loss, row.train_penalty, row.train_top1, cell(row.test_loss),
+                        cell(row.test_top1), cell(row.test_top5), cell(row.bits_per_parameter), cell(row.compression),
+                        row.images_per_second, row.seconds);
+  return text;
+}
+
+}  // namespace
+
+ordered_json report_json(const RunReport& report) {
+  ordered_json stages = ordered_json::array();
+  for (const StageReport& stage : report.stages) stages.push_back(stage_json(stage));
+  ordered_json json = {{"run", report.path.string()},
+                       {"name", report.config.name},
+                       {"state", report.state()},
+                       {"exit_code", report.status.exit_code},
+                       {"config_hash", config_hash(report.config)},
+                       {"alpha", report.config.bsq.alpha},
+                       {"act_bits", report.config.quant.act_bits},
+                       {"seed", report.config.seed},
+                       {"environment", report.environment},
+                       {"stages", std::move(stages)}};
+  if (report.precision) {
+    json["model"] = "checkpoints/" + report.model;
+    json["precision"] = to_json(*report.precision, report.model_bytes);
+  }
+  return json;
+}
+
+void write_report_files(const RunReport& report, const fs::path& folder) {
+  FileSet files(folder, "the report");
+  const Page page = run_page(report);
+  files.add("index.html", html_of(page));
+  for (const PageSection& section : page.sections)
+    for (const ReportFigure& figure : section.figures) files.add(figure.svg.id() + ".svg", figure.svg.file());
+  files.add("summary.json", report_json(report).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  files.add("headline.csv", headline_csv(report));
+  files.add("stages.csv", stages_csv(report));
+  files.add("epochs.csv", epochs_csv(report.epochs));
+  files.add("history.csv", history_csv(report.history));
+  if (report.precision) {
+    files.add("layers.csv", layers_csv(*report.precision));
+    files.add("planes.csv", planes_csv(*report.precision));
+    files.add("compression.csv", compression_csv(*report.precision, report.model_bytes));
+  }
+  files.commit();
+}
+
+}  // namespace bsq

@@ -1,0 +1,229 @@
+// The report on a terminal: at most 110 columns.
+#include "tools/report/report_tables.h"
+
+#include "engine/files/posix_file.h"
+#include "engine/run/console.h"
+#include "tools/report/precision_text.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace bsq {
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024.0;
+
+std::string percent(const std::optional<double>& value) {
+  return value ? fmt::format("{:.2f}", *value) : "";
+}
+
+std::string heading(const RunReport& report) {
+  constexpr std::size_t kWidth = 98;
+  const Config& config = report.config;
+  std::string text;
+  const auto line = [&](const char* label, const std::string& value) {
+    text += fmt::format("{:<10}{}\n", label, shortened(value, kWidth));
+  };
+  line("run", fmt::format("{}  {}", report.path.string(), report.state()));
+  line("network", experiment_text(config));
+  line("BSQ", fmt::format("alpha {:g}, re-quantization every {} epochs, threshold {:g} %", config.bsq.alpha,
+                          config.bsq.requant_interval, config.bsq.prune_threshold));
+  line("machine", fmt::format("{}; {}", text_of(report.environment, "cpu"), text_of(report.environment, "device")));
+  line("program",
+       fmt::format("bsq {} {}", text_of(report.environment, "bsq_version"), text_of(report.environment, "commit")));
+  return text;
+}
+
+using Moment = std::pair<std::string, int>;  // stage, epochs before the re-quantization
+
+/// Bits of every layer after every re-quantization; where there are many, the newest.
+std::string history_table(const RunReport& report) {
+  constexpr std::size_t kMostColumns = 14;
+  std::vector<Moment> moments;
+  std::vector<std::string> layers;
+  std::map<std::pair<Moment, std::string>, const PrecisionRow*> rows;
+  for (const PrecisionRow& row : report.history) {
+    const Moment moment{row.stage, row.epoch};
+    if (moments.empty() || moments.back() != moment) moments.push_back(moment);
+    if (moments.size() == 1) layers.push_back(row.layer);
+    rows[{moment, row.layer}] = &row;
+  }
+  const std::size_t first = moments.size() > kMostColumns ? moments.size() - kMostColumns : 0;
+  std::vector<Column> columns = {{"bits after epoch", Align::left}, {first == 0 ? "start" : "before"}};
+  for (std::size_t i = first; i < moments.size(); ++i) columns.push_back({std::to_string(moments[i].second)});
+  Table table(columns);
+  for (const std::string& layer : layers) {
+    std::vector<std::string> cells = {layer_name(layer)};
+    for (std::size_t i = first; i < moments.size(); ++i) {
+      const PrecisionRow* row = rows[{moments[i], layer}];
+      if (i == first) cells.push_back(row == nullptr ? "" : std::to_string(row->bits_before));
+      cells.push_back(row == nullptr ? "" : std::to_string(row->bits_after));
+    }
+    table.add_row(std::move(cells));
+  }
+  return first == 0 ? table.text()
+                    : table.text() + fmt::format("{} earlier re-quantizations: report/history.csv\n", first);
+}
+
+}  // namespace
+
+const char* const kStagesNotes =
+    "best: by test accuracy, in bsq since the last re-quantization. Ratios against float32: paper = planes that are\n"
+    "left over the quantized weights, an empty layer as 1 bit; empty=0 = that layer as 0 bits; all = signs, scales,\n"
+    "shortcuts and batch norm counted too, packed; file = the model file as it is, numbers in float32 to train on.\n";
+
+const char* const kCostNotes =
+    "training: time in training steps, without evaluation. planned: tensors on the device, data included.\n"
+    "peak: resident memory of the whole process up to the end of the stage.\n";
+
+const char* const kComparisonNotes =
+    "top-1 on the test set, each stage's best; final, bits (a weight) and ratios: of the last finished stage\n";
+
+std::string experiment_text(const Config& config) {
+  const std::string activations =
+      config.quant.act_bits == 0 ? "float activations" : fmt::format("{}-bit activations", config.quant.act_bits);
+  return fmt::format("{} depth {}, width {}; data {}; {}; seed {}", config.model.arch, config.model.depth,
+                     config.model.width, config.data.kind, activations, config.seed);
+}
+
+std::string text_of(const nlohmann::json& environment, const char* key) {
+  if (!environment.is_object() || !environment.contains(key)) return "unknown";
+  const nlohmann::json& value = environment[key];
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+Table stages_table(const RunReport& report) {
+  Table table({{"stage", Align::left},
+               {"epochs"},
+               {"test top-1 %"},
+               {"top-5 %"},
+               {"loss"},
+               {"best top-1 %"},
+               {"at"},
+               {"bits/weight"},
+               {"paper"},
+               {"empty=0"},
+               {"all"},
+               {"file"}});
+  for (const StageReport& stage : report.stages) {
+    std::vector<std::string> row = {
+        stage.name, stage.planned_epochs == 0 ? "-" : fmt::format("{}/{}", stage.epochs, stage.planned_epochs)};
+    if (const auto& result = stage.result) {
+      row.insert(row.end(),
+                 {percent(result->test_top1), percent(result->test_top5), fmt::format("{:.4f}", result->test_loss),
+                  percent(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
+                  fmt::format("{:.3f}", result->bits_per_parameter), ratio_text(result->compression),
+                  ratio_text(result->compression_without_empty), ratio_text(result->compression_everything),
+                  stage.file_bytes == 0 ? ""
+                                        : ratio_text(static_cast<double>(stage.float_file_bytes) /
+                                                     static_cast<double>(stage.file_bytes))});
+    } else {
+      row.push_back(stage.form.empty() ? "not started" : "not finished");
+    }
+    table.add_row(std::move(row));
+  }
+  return table;
+}
+
+Table cost_table(const RunReport& report) {
+  Table table({{"cost", Align::left},
+               {"s/epoch"},
+               {"images/s"},
+               {"training"},
+               {"trainable numbers"},
+               {"planned MiB"},
+               {"peak MiB"}});
+  for (const StageReport& stage : report.stages) {
+    if (stage.form.empty()) continue;
+    const bool trained = stage.epochs > 0 && stage.train_seconds > 0;
+    table.add_row(
+        {stage.name, trained ? fmt::format("{:.2f}", stage.train_seconds / stage.epochs) : "-",
+         trained ? fmt::format("{:.0f}", stage.train_images / stage.train_seconds) : "-",
+         trained ? clock_text(stage.train_seconds) : "-",
+         stage.planned_epochs == 0 ? "-" : with_thousands(static_cast<std::uint64_t>(stage.trainable_numbers)),
+         fmt::format("{:.1f}", static_cast<double>(stage.planned_bytes) / kMiB),
+         stage.result ? fmt::format("{:.1f}", stage.result->peak_resident_mib) : ""});
+  }
+  return table;
+}
+
+std::string verdict(const RunReport& report) {
+  const StageReport* last = report.last_done();
+  if (last == nullptr || last->form == "float" || !report.precision) return "";
+  const double top1 = *report.top1_of(last->name);
+  const std::optional<double> float_top1 = report.top1_of("pretrain");
+  return fmt::format(
+      "{:.2f} %{} at {:.3f} bits a weight, {} smaller by the paper's rule, {} with everything "
+      "counted\n",
+      top1, float_top1 ? fmt::format(", {:+.2f} points to the float model,", top1 - *float_top1) : "",
+      report.precision->bits_per_parameter(), ratio_text(report.precision->compression()),
+      ratio_text(report.precision->compression_on_disk()));
+}
+
+std::string report_text(const RunReport& report) {
+  std::vector<std::string> parts = {heading(report)};
+  if (report.epochs.empty() && report.last_done() == nullptr) {
+    parts.emplace_back("no epoch is finished yet, there is nothing to report\n");
+  } else {
+    parts.push_back(stages_table(report).text() + kStagesNotes);
+    parts.push_back(cost_table(report).text() + kCostNotes);
+  }
+  if (!report.history.empty()) parts.push_back(history_table(report));
+  if (report.precision) {
+    parts.push_back(fmt::format("model: checkpoints/{}\n{}", report.model, layer_table(*report.precision).text()));
+    parts.push_back(compression_table(*report.precision, report.model_bytes).text());
+  }
+  if (const std::string sentence = verdict(report); !sentence.empty()) parts.push_back("result: " + sentence);
+  return fmt::format("{}", fmt::join(parts, "\n"));
+}
+
+std::filesystem::path shared_folder(const std::vector<RunReport>& reports) {
+  std::filesystem::path shared = reports.front().path.parent_path();
+  for (const RunReport& report : reports)
+    while (!shared.empty() &&
+           std::mismatch(shared.begin(), shared.end(), report.path.begin(), report.path.end()).first != shared.end()) {
+      const std::filesystem::path above = shared.parent_path();
+      shared = above == shared ? "" : above;
+    }
+  return shared;
+}
+
+Table comparison_table(const std::vector<RunReport>& reports) {
+  constexpr std::size_t kPathWidth = 34;
+  Table table({{"run", Align::left},
+               {"state", Align::left},
+               {"alpha"},
+               {"act"},
+               {"seed"},
+               {"float %"},
+               {"bsq %"},
+               {"final %"},
+               {"bits"},
+               {"paper"},
+               {"all"}});
+  const std::filesystem::path shared = shared_folder(reports);
+  for (const RunReport& report : reports) {
+    const std::filesystem::path path = shared.empty() ? report.path : report.path.lexically_relative(shared);
+    const StageReport* last = report.last_done();
+    table.add_row({shortened(path.string(), kPathWidth), report.state(), fmt::format("{:g}", report.config.bsq.alpha),
+                   std::to_string(report.config.quant.act_bits), std::to_string(report.config.seed),
+                   percent(report.top1_of("pretrain")), percent(report.top1_of("bsq")),
+                   last == nullptr ? "" : percent(report.top1_of(last->name)),
+                   last == nullptr ? "" : fmt::format("{:.3f}", last->result->bits_per_parameter),
+                   last == nullptr ? "" : ratio_text(last->result->compression),
+                   last == nullptr ? "" : ratio_text(last->result->compression_everything)});
+  }
+  return table;
+}
+
+std::string comparison_text(const std::vector<RunReport>& reports) {
+  const std::filesystem::path shared = shared_folder(reports);
+  return (shared.empty() ? "" : fmt::format("runs in {}\n\n", shared.string())) + comparison_table(reports).text() +
+         kComparisonNotes;
+}
+
+}  // namespace bsq

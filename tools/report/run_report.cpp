@@ -1,0 +1,228 @@
+// Reading a run: events and rows of its logs, the model to use.
+#include "tools/report/run_report.h"
+
+#include "engine/files/checkpoint_dir.h"
+#include "engine/files/posix_file.h"
+#include "kernels/base/error.h"
+#include "tools/report/precision_text.h"
+#include "tools/session/run_files.h"
+
+#include <algorithm>
+#include <functional>
+#include <sstream>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// Calls `read` with every whole line; the last may still be half written. A file that is not there has no lines.
+void for_each_line(const fs::path& file, const std::function<void(const std::string&)>& read) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return;
+  const std::string text = read_text_file(file, ErrorKind::checkpoint);
+  std::istringstream stream(text.substr(0, text.rfind('\n') + 1));
+  int number = 0;
+  for (std::string line; std::getline(stream, line);) {
+    ++number;
+    try {
+      read(line);
+    } catch (const std::exception& error) {
+      fail(ErrorKind::checkpoint, "{}:{}: the log is damaged ({})", file.string(), number, error.what());
+    }
+  }
+}
+
+int epochs_of(const Config& config, const std::string& stage) {
+  if (stage == "pretrain") return config.pretrain.epochs;
+  if (stage == "bsq") return config.bsq.epochs;
+  return stage == "finetune" ? config.finetune.epochs : 0;
+}
+
+/// NaN and infinity are texts in a log.
+double number_of(const json& value) {
+  return value.is_string() ? std::stod(value.get<std::string>()) : value.get<double>();
+}
+
+StageResult result_of(const json& event) {
+  const auto number = [&](const char* key) { return number_of(event.at(key)); };
+  StageResult result{.test_top1 = number("test_top1"),
+                     .test_top5 = number("test_top5"),
+                     .test_loss = number("test_loss"),
+                     .best_top1 = {},
+                     .best_epoch = event.value("best_epoch", 0),
+                     .bits_per_parameter = number("bits_per_parameter"),
+                     .compression = number("compression"),
+                     .compression_without_empty = number("compression_without_empty"),
+                     .compression_everything = number("compression_on_disk"),
+                     .peak_resident_mib = number("peak_resident_mib")};
+  if (event.contains("best_top1")) result.best_top1 = number("best_top1");
+  return result;
+}
+
+StageReport* find_stage(RunReport& report, const std::string& name) {
+  const auto found = std::find_if(report.stages.begin(), report.stages.end(),
+                                  [&](const StageReport& stage) { return stage.name == name; });
+  return found == report.stages.end() ? nullptr : &*found;
+}
+
+void read_events(RunReport& report) {
+  for_each_line(report.path / "metrics.jsonl", [&](const std::string& line) {
+    const json event = json::parse(line);
+    StageReport* stage = find_stage(report, event.value("stage", ""));
+    if (stage == nullptr) return;
+    if (event.at("event") == "stage_start") {
+      stage->form = event.at("form");
+      stage->trainable_numbers = event.at("trainable_numbers");
+      stage->planned_bytes = event.at("planned_bytes");
+    }
+    if (event.at("event") == "stage_end") stage->result = result_of(event);
+  });
+}
+
+void read_epochs(RunReport& report) {
+  std::vector<std::string> header;
+  for_each_line(report.path / "metrics.csv", [&](const std::string& line) {
+    std::vector<std::string> cells;
+    std::istringstream stream(line);
+    for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
+    if (header.empty()) {
+      header = cells;
+      return;
+    }
+    const auto cell = [&](const char* name) {
+      const auto column = std::find(header.begin(), header.end(), name) - header.begin();
+      return cells.at(static_cast<std::size_t>(column));
+    };
+    const auto number = [&](const char* name) { return std::stod(cell(name)); };
+    const EpochRow row{.stage = cell("stage"),
+                       .epoch = std::stoi(cell("epoch")),
+                       .step = std::stoll(cell("step")),
+                       .learning_rate = number("learning_rate"),
+                       .train_loss = number("train_loss"),
+                       .train_penalty = number("train_penalty"),
+                       .train_top1 = number("train_top1"),
+                       .test_loss = number("test_loss"),
+                       .test_top1 = number("test_top1"),
+                       .test_top5 = number("test_top5"),
+                       .bits_per_parameter = number("bits_per_parameter"),
+                       .compression = number("compression"),
+                       .images_per_second = number("images_per_second"),
+                       .seconds = number("seconds")};
+    if (StageReport* stage = find_stage(report, row.stage)) {
+      stage->epochs = row.epoch;
+      stage->train_seconds += row.seconds;
+      stage->train_images += row.images_per_second * row.seconds;
+    }
+    report.epochs.push_back(row);
+  });
+}
+
+void read_history(RunReport& report) {
+  for_each_line(report.path / "precision.jsonl", [&](const std::string& line) {
+    const json row = json::parse(line);
+    report.history.push_back({.stage = row.at("stage"),
+                              .epoch = row.at("epoch"),
+                              .layer = row.at("layer"),
+                              .bits_before = row.at("bits_before"),
+                              .bits_after = row.at("bits_after"),
+                              .scale = row.at("scale"),
+                              .density = row.at("density")});
+  });
+}
+
+/// The model of the last finished stage: its best one where it trained.
+void read_model_files(RunReport& report) {
+  std::error_code ignored;
+  for (StageReport& stage : report.stages) {
+    if (!stage.result) continue;
+    for (const std::string& name : {stage.name + "_best", stage.name}) {
+      const fs::path file = report.path / "checkpoints" / name / "model.safetensors";
+      if (!fs::exists(file, ignored)) continue;
+      const TensorFile model = read_safetensors(file);
+      const PrecisionSummary precision = precision_of(model);
+      stage.file_bytes = fs::file_size(file);
+      stage.float_file_bytes = static_cast<std::uintmax_t>(precision.float_bytes);
+      report.precision = precision;
+      report.model = name;
+      report.model_bytes = stage.file_bytes;
+      report.level_counts = count_levels(model);
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+std::string RunReport::state() const {
+  const std::string name(name_of(status.state));
+  if (status.state == RunState::done) return name;
+  if (status.state == RunState::running) return alive ? name : "crashed";
+  return fmt::format("{} (exit {})", name, status.exit_code);
+}
+
+std::optional<double> RunReport::top1_of(const std::string& name) const {
+  for (const StageReport& stage : stages)
+    if (stage.name == name && stage.result) return stage.result->best_top1.value_or(stage.result->test_top1);
+  return std::nullopt;
+}
+
+const StageReport* RunReport::last_done() const {
+  const StageReport* last = nullptr;
+  for (const StageReport& stage : stages)
+    if (stage.result) last = &stage;
+  return last;
+}
+
+Cost cost_of(const RunReport& report) {
+  Cost cost;
+  double seconds = 0, images = 0;
+  int epochs = 0;
+  for (const StageReport& stage : report.stages) {
+    seconds += stage.train_seconds;
+    images += stage.train_images;
+    epochs += stage.epochs;
+    if (stage.planned_epochs > 0) cost.trainable_numbers = std::max(cost.trainable_numbers, stage.trainable_numbers);
+    if (stage.result) cost.peak_mib = std::max(cost.peak_mib.value_or(0), stage.result->peak_resident_mib);
+  }
+  if (epochs > 0 && seconds > 0) {
+    cost.seconds_per_epoch = seconds / epochs;
+    cost.images_per_second = images / seconds;
+  }
+  return cost;
+}
+
+int epochs_before(const RunReport& report, const std::string& name) {
+  int epochs = 0;
+  for (const StageReport& stage : report.stages) {
+    if (stage.name == name) break;
+    epochs += stage.epochs;
+  }
+  return epochs;
+}
+
+RunReport read_run_report(const fs::path& run) {
+  RunReport report;
+  report.path = run;
+  report.config = load_config(run / "config.yaml");
+  report.status = read_run_status(run);
+  report.alive = is_being_written(run);
+  for (const std::string& name : report.config.stages) {
+    StageReport stage;
+    stage.name = name;
+    stage.planned_epochs = epochs_of(report.config, name);
+    report.stages.push_back(stage);
+  }
+  std::error_code ignored;
+  if (fs::exists(run / "command.txt", ignored))
+    report.command = read_text_file(run / "command.txt", ErrorKind::checkpoint);
+  report.environment = json::parse(read_text_file(run / "env.json", ErrorKind::checkpoint), nullptr, false);
+  read_events(report);
+  read_epochs(report);
+  read_history(report);
+  read_model_files(report);
+  return report;
+}
+
+}  // namespace bsq

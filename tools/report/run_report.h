@@ -1,0 +1,99 @@
+// What a run directory says about its run: read from its logs and checkpoints while it is going on or afterwards.
+//
+//     run_report.cpp      reading
+//     report_tables.cpp   the tables
+//     report_figures.cpp  the figures
+//     report_files.cpp    the files: summary.json, every table as CSV, every figure as SVG, all of it as index.html
+#pragma once
+
+#include "engine/config/config.h"
+#include "engine/model/bit_summary.h"
+#include "engine/run/run_directory.h"
+#include "engine/run/run_log.h"
+#include "tools/report/level_counts.h"
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+/// What a stage has come to. Empty where it has not been reached.
+struct StageResult {
+  double test_top1 = 0;  // percent, at its end
+  double test_top5 = 0;
+  double test_loss = 0;
+  std::optional<double> best_top1;  // of the epochs since the last re-quantization
+  int best_epoch = 0;
+  double bits_per_parameter = 0;
+  double compression = 0;
+  double compression_without_empty = 0;
+  double compression_everything = 0;
+  double peak_resident_mib = 0;
+};
+
+struct StageReport {
+  std::string name;
+  int planned_epochs = 0;
+  int epochs = 0;            // done
+  double train_seconds = 0;  // of these epochs, without evaluation
+  double train_images = 0;   // likewise
+  std::string form;          // float, planes or fixed; empty: not started
+  std::int64_t trainable_numbers = 0;
+  std::int64_t planned_bytes = 0;
+  std::optional<StageResult> result;    // once it is done
+  std::uintmax_t file_bytes = 0;        // of its model
+  std::uintmax_t float_file_bytes = 0;  // what its network takes in float32
+};
+
+struct RunReport {
+  std::filesystem::path path;
+  Config config;
+  RunStatus status;
+  bool alive = false;  // a process is writing it now
+  nlohmann::json environment;
+  std::vector<StageReport> stages;  // one a configured stage
+  std::vector<EpochRow> epochs;
+  std::vector<PrecisionRow> history;          // every tensor at every re-quantization
+  std::optional<PrecisionSummary> precision;  // of the model to use
+  std::string model;                          // its folder in checkpoints/
+  std::uintmax_t model_bytes = 0;
+  LevelCounts level_counts;  // of that model
+  std::string command;       // a line a start or resume
+
+  /// `done`, `running`, `interrupted (exit 143)`, `failed (exit 6)` or `crashed`.
+  std::string state() const;
+  /// The best accuracy of a stage, or that of its end where there was no training; nothing while it is not done.
+  std::optional<double> top1_of(const std::string& stage) const;
+  /// The last finished stage, or null.
+  const StageReport* last_done() const;
+};
+
+/// What a run costs: means over all stages that train, the largest memory and count of numbers.
+struct Cost {
+  std::optional<double> seconds_per_epoch;
+  std::optional<double> images_per_second;
+  std::optional<double> peak_mib;
+  std::int64_t trainable_numbers = 0;
+};
+Cost cost_of(const RunReport& report);
+
+/// Where a stage's first epoch stands in the whole run: epochs of the stages before it.
+int epochs_before(const RunReport& report, const std::string& stage);
+
+/// Throws Error(usage) where there is no run, Error(checkpoint) where its files are damaged.
+RunReport read_run_report(const std::filesystem::path& run);
+
+/// All tables of one run.
+std::string report_text(const RunReport& report);
+/// One row a run.
+std::string comparison_text(const std::vector<RunReport>& reports);
+
+nlohmann::ordered_json report_json(const RunReport& report);
+/// All files of the report of one run; where one cannot be written, all are as they were before.
+void write_report_files(const RunReport& report, const std::filesystem::path& folder);
+
+}  // namespace bsq

@@ -1,0 +1,44 @@
+// See device.h: `auto` must not keep from a person that a GPU could not be used.
+#include "tools/session/device.h"
+
+#include "engine/ranks/ranks.h"
+#include "kernels/devices.h"
+#include "tools/session/ranks.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace bsq {
+namespace {
+
+/// What the first of the ranks that has something to say says, the same on all; empty: none has.
+std::string first_said(Communicator& ranks, const std::string& own) {
+  using Text = std::array<char, 1024>;
+  Text text{};
+  std::strncpy(text.data(), own.c_str(), text.size() - 1);
+  const std::vector<Text> all = gather(ranks, std::span<const Text>(&text, 1));
+  const auto first = std::find_if(all.begin(), all.end(), [](const Text& said) { return said[0] != '\0'; });
+  if (first == all.end()) return {};
+  const auto rank = first - all.begin();
+  return rank == 0 ? first->data() : fmt::format("rank {}: {}", rank, first->data());
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> open_device(const Config& config, Console& console, Communicator& ranks) {
+  const BackendOptions options{.threads = threads_of(config, ranks),
+                               .local_rank = ranks.local_rank(),
+                               .allow_tf32 = config.precision == name_of(Precision::tf32)};
+  std::string why_no_gpu;
+  std::unique_ptr<Backend> backend = make_backend(config.device, options, &why_no_gpu);
+  const std::string why = first_said(ranks, why_no_gpu);
+  if (!why.empty()) {
+    if (why_no_gpu.empty()) backend = make_backend("cpu", options);
+    console.info("no GPU is used: " + why);
+  }
+  console.info("device: " + backend->describe());
+  return backend;
+}
+
+}  // namespace bsq

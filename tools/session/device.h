@@ -1,0 +1,17 @@
+// The device a command computes on.
+#pragma once
+
+#include "engine/config/config.h"
+#include "engine/run/console.h"
+#include "kernels/backend.h"
+#include "kernels/ranks/communicator.h"
+
+#include <memory>
+
+namespace bsq {
+
+/// That of the configuration, of several GPUs the one of this rank. `auto` takes a GPU where every rank finds one, or
+/// else the CPU on all. Says on the console which it is, and why it is no GPU where `auto` found none.
+std::unique_ptr<Backend> open_device(const Config& config, Console& console, Communicator& ranks);
+
+}  // namespace bsq

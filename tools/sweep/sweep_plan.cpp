@@ -1,0 +1,220 @@
+// Combinations, their names, and sweep.json.
+#include "tools/sweep/sweep_plan.h"
+
+#include "engine/files/atomic_file.h"
+#include "kernels/base/error.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kPlanFile = "sweep.json";
+constexpr std::size_t kMostRuns = 10000;
+
+/// A word of the command line and what it stands for.
+struct Axis {
+  std::string key;
+  std::vector<std::string> values;
+};
+
+std::string leaf(const std::string& key) {
+  return key.substr(key.rfind('.') + 1);
+}
+
+/// Letters that a folder's name may have anywhere.
+std::string name_part(const std::string& text) {
+  std::string name;
+  for (const char c : text) {
+    const bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                          std::string_view(".+-").find(c) != std::string_view::npos;
+    if (is_plain || (!name.empty() && name.back() != '-')) name += is_plain ? c : '-';
+  }
+  while (name.ends_with('-')) name.pop_back();
+  return name;
+}
+
+/// Of the values that vary; the key's last part where that says which it is.
+std::string run_name(const std::vector<Axis>& axes, const std::vector<std::size_t>& chosen) {
+  constexpr std::size_t kLongest = 100;
+  std::string name;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i].values.size() < 2) continue;
+    const auto same_leaf = std::count_if(axes.begin(), axes.end(), [&](const Axis& other) {
+      return other.values.size() > 1 && leaf(other.key) == leaf(axes[i].key);
+    });
+    const std::string key = same_leaf > 1 ? axes[i].key : leaf(axes[i].key);
+    name += fmt::format("{}{}-{}", name.empty() ? "" : "_", name_part(key), name_part(axes[i].values[chosen[i]]));
+  }
+  return name.substr(0, kLongest);
+}
+
+/// To the next combination; false after the last.
+bool next_combination(const std::vector<Axis>& axes, std::vector<std::size_t>& chosen) {
+  for (std::size_t i = axes.size(); i-- > 0;) {
+    if (++chosen[i] < axes[i].values.size()) return true;
+    chosen[i] = 0;
+  }
+  return false;
+}
+
+/// The errors of all combinations, each once.
+class Errors {
+ public:
+  void add(const std::string& message) {
+    std::vector<std::string> lines;
+    for (std::size_t begin = 0; begin <= message.size();) {
+      const std::size_t end = std::min(message.find('\n', begin), message.size());
+      lines.push_back(message.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    if (lines.size() > 1) lines.pop_back();  // `2 errors; nothing was written`
+    for (const std::string& line : lines)
+      if (std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.push_back(line);
+  }
+
+  void throw_if_any() const {
+    if (lines_.empty()) return;
+    std::string message;
+    for (const std::string& line : lines_) message += line + "\n";
+    throw Error(ErrorKind::usage,
+                message + fmt::format("{} error{}; nothing was written", lines_.size(), lines_.size() == 1 ? "" : "s"));
+  }
+
+ private:
+  std::vector<std::string> lines_;
+};
+
+void refuse_twins(const std::vector<SweepRun>& runs) {
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (differences(runs[i].config, runs[j].config).empty())
+        fail(ErrorKind::usage, "{} and {} are the same run; give each value once", runs[j].name, runs[i].name);
+}
+
+void name_apart(std::vector<SweepRun>& runs) {
+  std::set<std::string> taken = {"configs", "report"};
+  for (SweepRun& run : runs) {
+    const std::string name = run.name;
+    for (int number = 2; !taken.insert(run.name).second; ++number) run.name = fmt::format("{}-{}", name, number);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> split_values(const std::string& word) {
+  std::vector<std::string> values = {""};
+  int depth = 0;
+  char quote = 0;
+  for (const char c : word.substr(word.find('=') + 1)) {
+    if (quote != 0)
+      quote = c == quote ? '\0' : quote;
+    else if (c == '"' || c == '\'')
+      quote = c;
+    else if (c == '[' || c == '{')
+      ++depth;
+    else if (c == ']' || c == '}')
+      --depth;
+    if (c == ',' && depth <= 0 && quote == 0)
+      values.emplace_back();
+    else
+      values.back() += c;
+  }
+  if (values.size() > 1 && std::find(values.begin(), values.end(), "") != values.end())
+    fail(ErrorKind::usage, "{}: a value between the commas is missing", word);
+  return values;
+}
+
+std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vector<std::string>& overrides) {
+  std::vector<Axis> axes;
+  std::size_t count = 1;
+  for (const std::string& word : overrides) {
+    const std::size_t sign = std::min(word.find('='), word.size());
+    axes.push_back({word.substr(0, sign), split_values(word)});
+    count = std::min(count * axes.back().values.size(), kMostRuns + 1);
+  }
+  if (count == 1)
+    fail(ErrorKind::usage, "nothing varies; give a key several values, such as bsq.alpha=3e-3,5e-3 (or use bsq train)");
+  if (count > kMostRuns) fail(ErrorKind::usage, "these are more than {} runs", kMostRuns);
+  std::vector<SweepRun> runs;
+  Errors errors;
+  std::vector<std::size_t> chosen(axes.size());
+  do {
+    SweepRun run{.name = run_name(axes, chosen), .overrides = {}, .config = {}};
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      const bool varies = axes[i].values.size() > 1;
+      run.overrides.push_back(varies ? axes[i].key + "=" + axes[i].values[chosen[i]] : overrides[i]);
+    }
+    try {
+      run.config = load_config(config_file, run.overrides);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::usage) throw;
+      errors.add(error.what());
+    }
+    runs.push_back(std::move(run));
+  } while (next_combination(axes, chosen));
+  errors.throw_if_any();
+  name_apart(runs);
+  refuse_twins(runs);
+  return runs;
+}
+
+std::string sweep_hash(const std::vector<SweepRun>& runs) {
+  constexpr unsigned long kPrime = 1000003, kSixDigits = 0xffffff;
+  unsigned long hash = runs.size();
+  for (const SweepRun& run : runs)
+    hash = (hash * kPrime + std::stoul(config_hash(run.config), nullptr, 16)) & kSixDigits;
+  return fmt::format("{:06x}", hash);
+}
+
+bool is_sweep(const fs::path& folder) {
+  std::error_code ignored;
+  return fs::is_regular_file(folder / kPlanFile, ignored);
+}
+
+fs::path sweep_config_file(const fs::path& folder, const SweepRun& run) {
+  return folder / "configs" / (run.name + ".yaml");
+}
+
+void write_sweep(const fs::path& folder, const std::vector<SweepRun>& runs, const std::string& command) {
+  std::error_code code;
+  fs::create_directories(folder / "configs", code);
+  check_file(code, ErrorKind::usage, folder, "cannot create the folder of the sweep");
+  nlohmann::ordered_json plan = {{"schema", 1}, {"command", command}, {"runs", nlohmann::ordered_json::array()}};
+  for (const SweepRun& run : runs) {
+    write_file_atomically(sweep_config_file(folder, run), to_yaml(run.config), ErrorKind::usage);
+    plan["runs"].push_back({{"name", run.name}, {"overrides", run.overrides}});
+  }
+  write_file_atomically(folder / kPlanFile, plan.dump(2, ' ', false, json::error_handler_t::replace) + "\n",
+                        ErrorKind::usage);
+}
+
+std::vector<SweepRun> read_sweep(const fs::path& folder) {
+  if (!is_sweep(folder))
+    fail(ErrorKind::usage, "{}: is not the folder of a sweep (no {} in it); check the path", folder.string(),
+         kPlanFile);
+  std::vector<SweepRun> runs;
+  const fs::path file = folder / kPlanFile;
+  try {
+    const json plan = json::parse(read_text_file(file, ErrorKind::checkpoint));
+    for (const json& entry : plan.at("runs")) {
+      SweepRun run{.name = entry.at("name"), .overrides = entry.at("overrides"), .config = {}};
+      if (run.name.empty() || run.name.find('/') != std::string::npos || run.name.starts_with('.'))
+        fail(ErrorKind::checkpoint, "{}: '{}' is no name of a run; the file is damaged", file.string(), run.name);
+      runs.push_back(std::move(run));
+    }
+  } catch (const json::exception& error) {
+    fail(ErrorKind::checkpoint, "{}: is no plan of a sweep ({}); the file is damaged", file.string(), error.what());
+  }
+  for (SweepRun& run : runs) run.config = load_config(sweep_config_file(folder, run));
+  return runs;
+}
+
+}  // namespace bsq

@@ -1,0 +1,41 @@
+// What a sweep is made of: the runs of every combination of the values given, each with a name, its overrides and its
+// configuration; and how that is kept in the sweep's folder:
+//
+//     sweep.json           {schema, command, runs: [{name, overrides}]}
+//     configs/NAME.yaml    resolved, so that what changes elsewhere does not change a sweep that goes on
+//     NAME/                the run
+//     report/              the comparison
+#pragma once
+
+#include "engine/config/config.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+struct SweepRun {
+  std::string name;                    // `alpha-0.01_seed-2`: of the values that vary
+  std::vector<std::string> overrides;  // as they were typed, one value each
+  Config config;
+};
+
+/// `a,b` of a word `key=a,b`; commas in brackets, braces and quotes do not count. Throws Error(usage) for an empty one.
+std::vector<std::string> split_values(const std::string& word);
+
+/// Every combination, the last key changing fastest. Throws one Error(usage) with all that is wrong in any of them, or
+/// where nothing varies, or two of them are the same.
+std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vector<std::string>& overrides);
+
+/// Six hexadecimal digits over all configurations.
+std::string sweep_hash(const std::vector<SweepRun>& runs);
+
+bool is_sweep(const std::filesystem::path& folder);
+/// Throws Error(usage), as read_sweep does.
+void write_sweep(const std::filesystem::path& folder, const std::vector<SweepRun>& runs, const std::string& command);
+std::vector<SweepRun> read_sweep(const std::filesystem::path& folder);
+
+std::filesystem::path sweep_config_file(const std::filesystem::path& folder, const SweepRun& run);
+
+}  // namespace bsq
