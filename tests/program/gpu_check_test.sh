@@ -2,7 +2,7 @@
 # tools/gpu_check.sh with stand-ins for everything it starts: what it starts, what it makes of what comes back, and what
 # it leaves behind. Prints what is wrong; exits 1 where anything is.
 set -uo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 wrong=0

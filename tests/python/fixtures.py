@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("BSQ_PROGRAM", str(SOURCE / "build/bin/bsq"))
 MAGIC = 0x1950A86A20F9469CFC6C
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(SOURCE / "tools"))
+sys.path.insert(0, str(SOURCE / "tools" / "torch"))
 
 
 # ---- a pickle assembler, protocol 2 ---------------------------------------------------------------------------------
@@ -239,8 +239,8 @@ class Outcome:
 
 
 def run(*words: object, environment: dict | None = None) -> Outcome:
-    """A script of tools/, by its name, or the program (`bsq`)."""
-    command = [PROGRAM] if words[0] == "bsq" else [sys.executable, str(SOURCE / "tools" / str(words[0]))]
+    """A script of tools/torch/, by its name, or the program (`bsq`)."""
+    command = [PROGRAM] if words[0] == "bsq" else [sys.executable, str(SOURCE / "tools" / "torch" / str(words[0]))]
     result = subprocess.run(command + [str(word) for word in words[1:]], capture_output=True, text=True, timeout=240,
                             stdin=subprocess.DEVNULL, check=False, env=os.environ | (environment or {}))
     return Outcome(result.returncode, result.stdout, result.stderr)
