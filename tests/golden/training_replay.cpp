@@ -1,6 +1,8 @@
 #include "tests/golden/training_replay.h"
 
+#include "engine/model/tensor_names.h"
 #include "tests/support/read_tensor.h"
+#include "tests/support/weights.h"
 
 #include <fmt/core.h>
 
@@ -102,13 +104,13 @@ bool too_slow_for_reference(const TrainingSetup& setup, Comparison& comparison) 
 }
 
 TrainingReplay::TrainingReplay(Backend& backend, const TensorFile& trace, const TrainingSetup& setup,
-                               const std::function<HostWeights(const ArenaLayout&)>& make_weights)
+                               const std::function<Weights(const ArenaLayout&)>& make_weights)
     : backend_(backend),
       setup_(setup),
       images_(images_of(trace)),
       memory_(backend),
-      model_(memory_, make_resnet(setup.network), DType::f32, /*seed=*/0, {.max_bits = kMaxBits, .alpha = setup.alpha},
-             make_weights),
+      model_(memory_, make_resnet(setup.network), DType::f32, /*seed=*/0,
+             test::store_with({.max_bits = kMaxBits, .alpha = setup.alpha}, make_weights)),
       source_(memory_, images_, "trace") {
   model_.load_plain(setup.initial);
   source_.begin_epoch(stored_order(images_.size()));

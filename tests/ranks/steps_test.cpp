@@ -86,12 +86,12 @@ struct Training {
   /// Twenty steps, a last smaller one among each five, then a re-quantization, then three more.
   void train() {
     for (int i = 0; i < 20; ++i) take_step(i);
-    std::vector<BitPlanes> planes = test.model.planes()->planes();
+    std::vector<BitPlanes> planes = plane_store(test.model).planes();
     for (BitPlanes& tensor : planes) {
       requantize(tensor, 8);
       adjust_precision(tensor, 20);
     }
-    test.model.planes()->set_planes(planes);
+    plane_store(test.model).set_planes(planes);
     test.model.reset_momentum();
     step.recapture();
     for (int i = 20; i < 23; ++i) take_step(i);

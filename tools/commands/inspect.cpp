@@ -1,7 +1,7 @@
 // `bsq inspect`: what is in a safetensors file, whoever wrote it; the precision table where it is a quantized model.
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
-#include "engine/model/packed_model.h"
+#include "engine/methods/packed_model.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/report/precision_text.h"

@@ -1,7 +1,7 @@
-// The formats of `bsq export` that are safetensors files: float, and packed (engine/model/packed_model.h). What comes
+// The formats of `bsq export` that are safetensors files: float, and packed (engine/methods/packed_model.h). What comes
 // back from them must be the model bit for bit.
 #include "engine/model/model.h"
-#include "engine/model/packed_model.h"
+#include "engine/methods/packed_model.h"
 #include "kernels/base/error.h"
 #include "models/resnet.h"
 #include "tools/export/formats.h"

@@ -2,7 +2,7 @@
 #include "tools/report/precision_text.h"
 
 #include "engine/files/posix_file.h"
-#include "engine/model/packed_model.h"
+#include "engine/methods/packed_model.h"
 #include "models/resnet.h"
 
 #include <fmt/format.h>

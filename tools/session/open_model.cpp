@@ -3,7 +3,7 @@
 
 #include "engine/files/checkpoint_dir.h"
 #include "engine/model/model.h"
-#include "engine/model/packed_model.h"
+#include "engine/methods/packed_model.h"
 #include "kernels/base/error.h"
 #include "tools/cli/build_info.h"
 

@@ -2,6 +2,7 @@
 // said where a file does not fit.
 #include "engine/model/model.h"
 
+#include "engine/model/tensor_names.h"
 #include "tests/support/engine.h"
 #include "tests/support/files.h"
 
@@ -125,27 +126,27 @@ TEST_CASE("a float file of a quantized model is that model with plain weights") 
   const auto oracle = make_reference_backend();
   for (const auto& weights : {start_as_planes(5), start_as_fixed(3)}) {
     TestModel test(*oracle, tiny(), {}, weights);
-    const TensorFile file = test.model.save_as_float();
+    const TensorFile file = save_as(test.model, "float");
     CHECK(file.metadata.at("form") == "float");
     CHECK(file.metadata.count("scheme") == 0);
     CHECK_NOTHROW(check_names(file, test.model.network()));
     TestModel loaded(*oracle, tiny(), {}, [&](const ArenaLayout& layout) { return read_weights(file, layout, 8); });
-    CHECK(std::get<DenseTensors>(loaded.model.host_weights()) == to_dense(test.model.host_weights()));
+    CHECK(to_dense(loaded.model.weights()) == to_dense(test.model.weights()));
   }
 }
 
 TEST_CASE("fixed-point weights are handed on as bit planes of the same weights") {
   const auto oracle = make_reference_backend();
   TestModel fixed(*oracle, tiny(), {}, start_as_fixed(3));
-  const TensorFile file = fixed.model.save_as_planes();
+  const TensorFile file = save_as(fixed.model, "planes");
   CHECK(file.metadata.at("form") == "planes");
   CHECK_NOTHROW(check_names(file, fixed.model.network()));
   const ArenaLayout& layout = fixed.model.quantized_layout();
-  CHECK(to_dense(read_weights(file, layout, 8)) == to_dense(fixed.model.host_weights()));
-  CHECK(file.metadata.at("scheme") == scheme_to_json(read_weights(file, layout, 8), layout));
+  CHECK(to_dense(read_weights(file, layout, 8)) == to_dense(fixed.model.weights()));
+  CHECK(file.metadata.at("scheme") == scheme_to_json(*read_weights(file, layout, 8), layout));
 
   TestModel dense(*oracle, tiny());
-  CHECK(dense.model.save_as_planes().metadata.at("form") == "float");
+  CHECK(save_as(dense.model, "planes").metadata.at("form") == "float");
 }
 
 TEST_CASE("names of the two other common spellings are understood, and every renaming is told") {

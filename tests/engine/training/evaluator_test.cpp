@@ -123,9 +123,9 @@ TEST_CASE("an evaluation changes nothing, follows the weights, and sees the set 
     CHECK(second.loss_sum == first.loss_sum);
     CHECK(second.top1 == first.top1);
 
-    std::vector<BitPlanes> planes = test.model.planes()->planes();
+    std::vector<BitPlanes> planes = plane_store(test.model).planes();
     for (BitPlanes& tensor : planes) std::swap(tensor.p, tensor.n);
-    test.model.planes()->set_planes(planes);
+    plane_store(test.model).set_planes(planes);
     const EvalResult negated = evaluator.run();
     CHECK(negated.loss_sum != first.loss_sum);
     check_same(negated, plain_loop(backend, test.model, set, 4));

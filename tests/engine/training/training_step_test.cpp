@@ -231,17 +231,17 @@ TEST_CASE("after a re-quantization and a recapture training goes on as from a mo
 
     // Grow, shrink and keep: every width changes its place in the tables.
     Model& model = setup.test_model.model;
-    std::vector<BitPlanes> planes = model.planes()->planes();
+    std::vector<BitPlanes> planes = plane_store(model).planes();
     for (std::size_t i = 0; i < planes.size(); ++i) {
       if (i % 3 == 0) planes[i].p[0] = 2.0F;  // may need one more bit
       requantize(planes[i], 8);
       adjust_precision(planes[i], i % 3 == 1 ? 30.0 : 0.0);
     }
-    model.planes()->set_planes(planes);
+    plane_store(model).set_planes(planes);
     model.reset_momentum();
     step.recapture();
 
-    Setup fresh(backend, [&](const ArenaLayout&) -> HostWeights { return planes; });
+    Setup fresh(backend, [&](const ArenaLayout&) { return as_weights(planes); });
     fresh.test_model.model.load_plain(model.save());
     CHECK(different_tensors(fresh.state(), setup.state()).empty());
     TrainingStep fresh_step = fresh.make_step();

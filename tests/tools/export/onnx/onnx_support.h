@@ -35,7 +35,7 @@ inline int mixed_bits(std::size_t slot) {
 /// Start values of these widths, the classifier's larger; 0 bits: pruned.
 inline std::vector<FixedPoint> fixed_weights(const Network& network, const std::function<int(std::size_t)>& bits_of) {
   const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
-  const auto start = std::get<DenseTensors>(initial_weights(layout, 5));
+  const auto start = to_dense(initial_weights(layout, 5));
   std::vector<FixedPoint> weights;
   for (std::size_t i = 0; i < start.size(); ++i) {
     const int bits = bits_of(i);
@@ -48,7 +48,7 @@ inline std::vector<FixedPoint> fixed_weights(const Network& network, const std::
   return weights;
 }
 
-inline EngineRun engine_run(const ResNetOptions& options, const TensorFile& plain, const HostWeights& weights,
+inline EngineRun engine_run(const ResNetOptions& options, const TensorFile& plain, const Weights& weights,
                             int images) {
   const auto backend = make_backend("cpu", {.threads = 1});
   return run_engine(*backend, make_resnet(options), plain, weights, tiny_pictures("to compare on", images),
