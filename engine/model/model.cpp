@@ -40,6 +40,16 @@ std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout&
   return store;
 }
 
+TensorFile file_of(const HostWeights& weights, const ArenaLayout& layout, std::vector<HostTensor> plain,
+                   ModelCard card) {
+  card.describe(weights, layout);
+  TensorFile file;
+  file.metadata = to_metadata(card);
+  file.tensors = weights_to_tensors(weights, layout);
+  for (HostTensor& tensor : plain) file.tensors.push_back(std::move(tensor));
+  return file;
+}
+
 }  // namespace
 
 Model::Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const PlaneOptions& plane_options,
@@ -150,34 +160,17 @@ std::vector<HostTensor> Model::save_plain(const ModelState& state) const {
   return tensors;
 }
 
-TensorFile Model::save(const ModelState& state) const {
-  TensorFile file;
-  file.metadata["format"] = "pt";
-  file.metadata["form"] = std::string(form_of(state.weights));
-  if (form_of(state.weights) != "float") file.metadata["scheme"] = scheme_to_json(state.weights, quantized_layout_);
-  file.tensors = weights_to_tensors(state.weights, quantized_layout_);
-  for (HostTensor& tensor : save_plain(state)) file.tensors.push_back(std::move(tensor));
-  return file;
+TensorFile Model::save(const ModelState& state, const ModelCard& card) const {
+  return file_of(state.weights, quantized_layout_, save_plain(state), card);
 }
 
-TensorFile Model::save_as_float(const ModelState& state) const {
-  TensorFile file;
-  file.metadata["format"] = "pt";
-  file.metadata["form"] = "float";
-  file.tensors = save_plain(state);
-  for (HostTensor& tensor : weights_to_tensors(to_dense(state.weights), quantized_layout_))
-    file.tensors.push_back(std::move(tensor));
-  return file;
+TensorFile Model::save_as_float(const ModelState& state, const ModelCard& card) const {
+  return file_of(to_dense(state.weights), quantized_layout_, save_plain(state), card);
 }
 
-TensorFile Model::save_as_planes(const ModelState& state) const {
-  if (form_of(state.weights) == "float") return save(state);
-  const HostWeights planes = to_planes(state.weights, {});
-  TensorFile file;
-  file.metadata = {{"format", "pt"}, {"form", "planes"}, {"scheme", scheme_to_json(planes, quantized_layout_)}};
-  file.tensors = weights_to_tensors(planes, quantized_layout_);
-  for (HostTensor& tensor : save_plain(state)) file.tensors.push_back(std::move(tensor));
-  return file;
+TensorFile Model::save_as_planes(const ModelState& state, const ModelCard& card) const {
+  if (form_of(state.weights) == "float") return save(state, card);
+  return file_of(to_planes(state.weights, {}), quantized_layout_, save_plain(state), card);
 }
 
 TensorFile Model::save_momentum(const MomentumState& momentum) const {

@@ -4,6 +4,7 @@
 #include "engine/methods/bsq/plane_weights.h"
 #include "engine/methods/dense/dense_weights.h"
 #include "engine/methods/fixed_point/fixed_point_weights.h"
+#include "engine/model/model_card.h"
 #include "engine/model/model_state.h"
 #include "engine/model/stored_weights.h"
 #include "engine/network/network.h"
@@ -50,12 +51,12 @@ class Model {
   std::size_t largest_state_bytes() const;
 
   // What files hold of a state of this model; while it is trained on, another thread may ask for those of a snapshot.
-  /// Every tensor under PyTorch's names, with `form` and `scheme` in the metadata.
-  TensorFile save(const ModelState& state) const;
+  /// Every tensor under PyTorch's names; the metadata are `card` with form and scheme of the weights.
+  TensorFile save(const ModelState& state, const ModelCard& card = {}) const;
   /// The quantized tensors as plain float effective weights, otherwise as save(): loads into any PyTorch ResNet.
-  TensorFile save_as_float(const ModelState& state) const;
+  TensorFile save_as_float(const ModelState& state, const ModelCard& card = {}) const;
   /// Bit planes whatever the form is (fixed-point weights convert exactly); float weights are saved as they are.
-  TensorFile save_as_planes(const ModelState& state) const;
+  TensorFile save_as_planes(const ModelState& state, const ModelCard& card = {}) const;
   TensorFile save_momentum(const MomentumState& momentum) const;
 
   TensorFile save() const { return save(state()); }

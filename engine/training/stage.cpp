@@ -103,7 +103,7 @@ PrecisionSummary Stage::precision() const {
 }
 
 TensorFile Stage::save_result() const {
-  return with_metadata(model_.save_as_planes());
+  return model_.save_as_planes(model_.state(), card());
 }
 
 EvalResult Stage::evaluate() {

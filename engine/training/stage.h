@@ -22,7 +22,6 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
 
 namespace bsq {
 
@@ -38,7 +37,7 @@ struct StageContext {
   BatchSource& train;
   BatchSource& test;
   InputOptions input;
-  std::map<std::string, std::string> metadata;  // goes into every model file
+  ModelCard card;  // of every model file
   Communicator& communicator;
 };
 
@@ -111,7 +110,8 @@ class Stage {
                                       double loss);
   /// Throws Error(device) unless all ranks hold the same model.
   void check_ranks(const Progress& progress, std::string_view after) const;
-  TensorFile with_metadata(TensorFile file) const;
+  /// Of the files of this stage.
+  ModelCard card() const;
 
   const StageContext& context_;
   std::string name_;

@@ -39,12 +39,12 @@ void Stage::check_ranks(const Progress& progress, std::string_view after) const 
       fmt::format("after {} (stage {}, epoch {}, step {})", after, name_, progress.epoch + 1, progress.step));
 }
 
-TensorFile Stage::with_metadata(TensorFile file) const {
-  for (const auto& [key, value] : context_.metadata) file.metadata[key] = value;
-  file.metadata["activation"] = name_of(activation_);
-  file.metadata["act_bits"] = std::to_string(act_bits_);
-  file.metadata["stage"] = name_;
-  return file;
+ModelCard Stage::card() const {
+  ModelCard card = context_.card;
+  card.activation = name_of(activation_);
+  card.act_bits = act_bits_;
+  card.stage = name_;
+  return card;
 }
 
 void Stage::requantize(Progress& progress, StageOutput& output) {
@@ -173,7 +173,7 @@ void Stage::write_files(Progress& progress, StageOutput& output, bool with_check
 void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
                              const std::filesystem::path& checkpoints) const {
   CheckpointFiles files;
-  files.tensors["model.safetensors"] = with_metadata(model_.save(state));
+  files.tensors["model.safetensors"] = model_.save(state, card());
   files.tensors["optimizer.safetensors"] = model_.save_momentum(*state.momentum);
   files.state = {{"progress", to_json(progress)}, {"stage", name_}, {"config_hash", config_hash(context_.config)}};
   files.state["world_size"] = context_.communicator.world();
@@ -185,9 +185,8 @@ void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
 void Stage::write_best(const ModelState& state, const nlohmann::json& description,
                        const std::filesystem::path& checkpoints) const {
   CheckpointFiles files;
-  files.tensors["model.safetensors"] = with_metadata(model_.save_as_planes(state));
-  if (form_of(state.weights) != "float")
-    files.tensors["model_float.safetensors"] = with_metadata(model_.save_as_float(state));
+  files.tensors["model.safetensors"] = model_.save_as_planes(state, card());
+  if (form_of(state.weights) != "float") files.tensors["model_float.safetensors"] = model_.save_as_float(state, card());
   files.state = description;
   const std::string name = name_ + "_best";
   save_checkpoint(checkpoints / name, files);

@@ -8,6 +8,7 @@
 #include "engine/network/layers/linear.h"
 #include "engine/network/layers/norm_act.h"
 #include "kernels/base/error.h"
+#include "tools/export/formats.h"
 
 #include <algorithm>
 #include <limits>

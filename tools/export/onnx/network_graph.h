@@ -21,9 +21,6 @@ struct OnnxOptions {
   bool int8_at_least = false;     // no type below a byte
 };
 
-constexpr int kLeastOpset = 13;
-constexpr int kMostOpset = 25;
-
 /// `model`: where all that is not quantized is read from. Throws Error(usage) where the opset cannot hold a width.
 OnnxModel network_graph(const Network& network, const TensorFile& model, const HostWeights& weights,
                         const OnnxOptions& options);
