@@ -1,7 +1,7 @@
 // The list of nodes of a CIFAR ResNet.
 #include "models/resnet.h"
 
-#include "engine/model/weight_store.h"
+#include "engine/model/tensor_names.h"
 #include "engine/network/layers/average_pool.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/linear.h"

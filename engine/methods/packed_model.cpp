@@ -3,6 +3,7 @@
 
 #include "engine/methods/bsq/stored_planes.h"
 #include "engine/methods/weight_forms.h"
+#include "engine/model/model_card.h"
 #include "kernels/base/error.h"
 
 #include <fmt/ranges.h>
@@ -15,10 +16,8 @@
 namespace bsq {
 namespace {
 
-constexpr const char* kForm = "packed";
 constexpr const char* kScales = "scales";
 constexpr const char* kFloat = "float";
-constexpr const char* kQuantized = "quantized";
 constexpr std::string_view kZero = "zero";
 
 std::string shape_words(const std::vector<std::int64_t>& shape) {
@@ -98,16 +97,16 @@ template <typename... Args>
        fmt::format(format, std::forward<Args>(args)...));
 }
 
-std::vector<Entry> read_list(const TensorFile& file, const std::string& key) {
-  const auto list = file.metadata.find(key);
-  if (list == file.metadata.end()) refuse(file, "no '{}' in the metadata", key);
+std::vector<Entry> read_list(const TensorFile& file, const char* key, const std::optional<std::string>& list,
+                             bool has_bits) {
+  if (!list) refuse(file, "no '{}' in the metadata", key);
   constexpr std::int64_t kMostZeros = std::int64_t{1} << 24;  // for which the file holds nothing that vouches
   std::int64_t zeros = 0;
   std::vector<Entry> entries;
   std::set<std::string> names;
-  for (const std::string& text : split(list->second, ',')) {
+  for (const std::string& text : split(*list, ',')) {
     Entry entry;
-    if (!read_entry(split(text, ' '), key == kQuantized, entry))
+    if (!read_entry(split(text, ' '), has_bits, entry))
       refuse(file, "'{}' of '{}' is no entry", text.substr(0, 80), key);
     if (!names.insert(entry.name).second) refuse(file, "'{}' has {} twice", key, entry.name);
     if (entry.is_zero) zeros += entry.numel;
@@ -157,15 +156,14 @@ void add_planes(const TensorFile& file, const Entry& entry, float scale, std::ve
 }  // namespace
 
 bool is_packed(const TensorFile& file) {
-  const auto form = file.metadata.find("form");
-  return form != file.metadata.end() && form->second == kForm;
+  return read_card(file).is_packed();
 }
 
 TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weights) {
   TensorFile file;
-  file.metadata = model.metadata;
-  file.metadata.erase("scheme");  // the list says it
-  file.metadata["form"] = kForm;
+  ModelCard card = read_card(model);
+  card.scheme.reset();  // the list says it
+  card.form = "packed";
   std::set<std::string> left_out;
   std::vector<std::string> quantized;
   std::vector<float> scales;
@@ -185,8 +183,9 @@ TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weigh
     const auto values = tensor.values<float>();
     numbers.insert(numbers.end(), values.begin(), values.end());
   }
-  file.metadata[kQuantized] = fmt::format("{}", fmt::join(quantized, ","));
-  file.metadata[kFloat] = fmt::format("{}", fmt::join(names, ","));
+  card.quantized = fmt::format("{}", fmt::join(quantized, ","));
+  card.plain = fmt::format("{}", fmt::join(names, ","));
+  file.metadata = to_metadata(card);
   const auto count = [](const std::vector<float>& values) { return static_cast<std::int64_t>(values.size()); };
   file.tensors.push_back(HostTensor::from<float>(kScales, {count(scales)}, scales));
   file.tensors.push_back(HostTensor::from<float>(kFloat, {count(numbers)}, numbers));
@@ -194,14 +193,15 @@ TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weigh
 }
 
 TensorFile unpack(const TensorFile& packed) {
-  const std::vector<Entry> quantized = read_list(packed, kQuantized);
-  const std::vector<Entry> plain = read_list(packed, kFloat);
+  ModelCard card = read_card(packed);
+  const std::vector<Entry> quantized = read_list(packed, "quantized", card.quantized, true);
+  const std::vector<Entry> plain = read_list(packed, "float", card.plain, false);
+  card.quantized.reset();
+  card.plain.reset();
+  card.form = StoredPlanes::kForm;
   TensorFile file;
   file.path = packed.path;
-  file.metadata = packed.metadata;
-  file.metadata.erase(kQuantized);
-  file.metadata.erase(kFloat);
-  file.metadata["form"] = StoredPlanes::kForm;
+  file.metadata = to_metadata(card);
 
   const std::vector<float> scales = read_floats(packed, kScales, static_cast<std::int64_t>(quantized.size()));
   for (std::size_t i = 0; i < quantized.size(); ++i) add_planes(packed, quantized[i], scales[i], file.tensors);

@@ -131,11 +131,10 @@ std::vector<HostTensor> Model::save_plain(const ModelState& state) const {
   return tensors;
 }
 
-TensorFile Model::save(const ModelState& state, const StoredWeights& weights) const {
+TensorFile Model::save(const ModelState& state, const StoredWeights& weights, ModelCard card) const {
+  card.describe(weights, quantized_layout_);
   TensorFile file;
-  file.metadata["format"] = "pt";
-  file.metadata["form"] = std::string(weights.form());
-  if (weights.is_quantized()) file.metadata["scheme"] = scheme_to_json(weights, quantized_layout_);
+  file.metadata = to_metadata(card);
   file.tensors = weights.tensors(quantized_layout_);
   for (HostTensor& tensor : save_plain(state)) file.tensors.push_back(std::move(tensor));
   return file;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/model/dense_weights.h"
+#include "engine/model/model_card.h"
 #include "engine/model/model_state.h"
 #include "engine/model/stored_weights.h"
 #include "engine/network/network.h"
@@ -46,10 +47,12 @@ class Model {
   std::size_t largest_state_bytes() const;
 
   // What files hold of a state of this model; while it is trained on, another thread may ask for those of a snapshot.
-  /// Every tensor under PyTorch's names, with `form` and `scheme` in the metadata.
-  TensorFile save(const ModelState& state) const { return save(state, *state.weights); }
+  /// Every tensor under PyTorch's names; the metadata are `card` with form and scheme of the weights.
+  TensorFile save(const ModelState& state, const ModelCard& card = {}) const {
+    return save(state, *state.weights, card);
+  }
   /// The same with these weights in the place of the state's: those in another form.
-  TensorFile save(const ModelState& state, const StoredWeights& weights) const;
+  TensorFile save(const ModelState& state, const StoredWeights& weights, ModelCard card = {}) const;
   TensorFile save_momentum(const MomentumState& momentum) const;
 
   TensorFile save() const { return save(state()); }

@@ -1,6 +1,7 @@
 // A network is a flat list of nodes in topological order: no nested blocks, no tape.
 //
-// Forward walks the list, backward walks it reversed. A Network is only a description; memory belongs to the Executor.
+// Forward walks the list, backward walks it reversed. A Network is only a description, cheap to copy; memory belongs to
+// the Executor.
 #pragma once
 
 #include "engine/network/layer.h"
@@ -15,8 +16,8 @@ namespace bsq {
 using TensorId = int;
 
 struct Node {
-  std::string name;  // the convolution's or norm's PyTorch module: layer1.0.conv1
-  std::unique_ptr<Layer> layer;
+  std::string name;                    // the convolution's or norm's PyTorch module: layer1.0.conv1
+  std::shared_ptr<const Layer> layer;  // copies of a network share it
   std::vector<TensorId> inputs;
 };
 
@@ -34,6 +35,8 @@ class Network {
   const std::vector<ParameterSpec>& parameters() const { return parameters_; }
   const std::vector<StateSpec>& states() const { return states_; }
   const Shape& image() const { return image_; }
+  /// For images of another size: parameters are the same.
+  void set_image(const Shape& image) { image_ = image; }
   /// Shape and type of every tensor for a batch; images and activations are of `dtype`.
   std::vector<TensorSpec> tensors(int batch, DType dtype) const;
   /// The specs of a node's inputs, picked from tensors().

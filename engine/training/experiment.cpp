@@ -72,7 +72,7 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                .train = train_,
                .test = test_,
                .input = input_options(config, parts_.data.train),
-               .metadata = parts_.metadata,
+               .card = parts_.card,
                .communicator = parts_.communicator} {
   if (config.data.batch_size > train_.size())
     fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set of {} images; lower it",

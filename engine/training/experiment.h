@@ -17,9 +17,9 @@ struct ExperimentParts {
   Backend& backend;
   const DataSets& data;
   NetworkFactory make_network;
-  std::map<std::string, std::string> metadata;  // architecture and data, for every model file
-  std::optional<TensorFile> init;               // model.init, read and with normalized names
-  Communicator& communicator;                   // of the ranks that train together; all make the same experiment
+  ModelCard card;                  // network and data, for every model file
+  std::optional<TensorFile> init;  // model.init, read and with normalized names
+  Communicator& communicator;      // of the ranks that train together; all make the same experiment
 };
 
 class Experiment {

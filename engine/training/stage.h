@@ -19,7 +19,6 @@
 
 #include <filesystem>
 #include <functional>
-#include <map>
 
 namespace bsq {
 
@@ -35,7 +34,7 @@ struct StageContext {
   BatchSource& train;
   BatchSource& test;
   InputOptions input;
-  std::map<std::string, std::string> metadata;  // goes into every model file
+  ModelCard card;  // of every model file
   Communicator& communicator;
 };
 
@@ -108,8 +107,9 @@ class Stage {
                                       double loss);
   /// Throws Error(device) unless all ranks hold the same model.
   void check_ranks(const Progress& progress, std::string_view after) const;
+  /// Of the files of this stage.
+  ModelCard card() const;
   TensorFile save_result(const ModelState& state) const;
-  TensorFile with_metadata(TensorFile file) const;
 
   const StageContext& context_;
   std::string name_;

@@ -40,16 +40,16 @@ void Stage::check_ranks(const Progress& progress, std::string_view after) const 
       fmt::format("after {} (stage {}, epoch {}, step {})", after, name_, progress.epoch + 1, progress.step));
 }
 
-TensorFile Stage::with_metadata(TensorFile file) const {
-  for (const auto& [key, value] : context_.metadata) file.metadata[key] = value;
-  file.metadata["activation"] = name_of(activation_);
-  file.metadata["act_bits"] = std::to_string(act_bits_);
-  file.metadata["stage"] = name_;
-  return file;
+ModelCard Stage::card() const {
+  ModelCard card = context_.card;
+  card.activation = name_of(activation_);
+  card.act_bits = act_bits_;
+  card.stage = name_;
+  return card;
 }
 
 TensorFile Stage::save_result(const ModelState& state) const {
-  return with_metadata(model_.save(state, *convert_weights(method_->result_form(), state.weights)));
+  return model_.save(state, *convert_weights(method_->result_form(), state.weights), card());
 }
 
 void Stage::adjust(Progress& progress, StageOutput& output) {
@@ -170,7 +170,7 @@ void Stage::write_files(Progress& progress, StageOutput& output, bool with_check
 void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
                              const std::filesystem::path& checkpoints) const {
   CheckpointFiles files;
-  files.tensors["model.safetensors"] = with_metadata(model_.save(state));
+  files.tensors["model.safetensors"] = model_.save(state, card());
   files.tensors["optimizer.safetensors"] = model_.save_momentum(*state.momentum);
   files.state = {{"progress", to_json(progress)}, {"stage", name_}, {"config_hash", config_hash(context_.config)}};
   files.state["world_size"] = context_.communicator.world();
@@ -184,7 +184,7 @@ void Stage::write_best(const ModelState& state, const nlohmann::json& descriptio
   CheckpointFiles files;
   files.tensors["model.safetensors"] = save_result(state);
   if (state.weights->is_quantized())
-    files.tensors["model_float.safetensors"] = with_metadata(model_.save(state, *StoredDense::convert(state.weights)));
+    files.tensors["model_float.safetensors"] = model_.save(state, *StoredDense::convert(state.weights), card());
   files.state = description;
   const std::string name = name_ + "_best";
   save_checkpoint(checkpoints / name, files);

@@ -1,9 +1,8 @@
 // `bsq convert`: a model file in another form: float to bit planes, with uniform bits or the scheme of another
 // checkpoint, and any form to plain float.
 #include "engine/files/posix_file.h"
-#include "engine/model/model.h"
+#include "engine/methods/weight_forms.h"
 #include "kernels/base/error.h"
-#include "models/resnet.h"
 #include "tools/cli/arguments.h"
 #include "tools/report/precision_text.h"
 #include "tools/session/open_model.h"
@@ -38,7 +37,7 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
   if (!parse_arguments(app, arguments)) return false;
   const bool chooses_bits = options.bits || !options.scheme.empty();
   if (options.bits && !options.scheme.empty()) fail(ErrorKind::usage, "--bits and --scheme: give one of them");
-  if (options.form == "float" && chooses_bits)
+  if (options.form == kFloatForm && chooses_bits)
     fail(ErrorKind::usage, "--to float: has no bits; leave out --bits and --scheme");
   if (!options.output.ends_with(".safetensors"))
     fail(ErrorKind::usage, "{}: name the output *.safetensors", options.output);
@@ -48,38 +47,27 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
 }
 
 /// Bits of every slot as another checkpoint has them; a layer of zeros has 0.
-std::vector<int> scheme_of(const TensorFile& file, const ArenaLayout& layout) {
-  const HostWeights weights = check_model(file);
-  if (form_of(weights) == "float")
-    fail(ErrorKind::usage, "--scheme {}: is a float model and has no bit widths", file.path.string());
-  return scheme_from_json(scheme_to_json(weights, layout), layout, file.path.string());
+std::vector<int> scheme_of(const OpenModel& model) {
+  const std::string path = model.file.path.string();
+  if (!model.weights->is_quantized())
+    fail(ErrorKind::usage, "--scheme {}: is a float model and has no bit widths", path);
+  return scheme_from_json(scheme_to_json(*model.weights, model.layout), model.layout, path);
 }
 
-std::vector<BitPlanes> converted_to_planes(const HostWeights& weights, const std::vector<int>& bits) {
-  std::vector<BitPlanes> planes;
-  const DenseTensors dense = to_dense(weights);
-  for (std::size_t i = 0; i < dense.size(); ++i) {
-    const bool pruned = bits[i] == 0;
-    planes.push_back(pruned ? planes_from_fixed({0, 0.0F, std::vector<float>(dense[i].size())})
-                            : planes_from_float(dense[i], bits[i]));
-    adjust_precision(planes.back(), 0.0);
-  }
-  return planes;
-}
-
-HostWeights convert(const TensorFile& file, const HostWeights& weights, const ArenaLayout& layout,
-                    const ConvertOptions& options, Console& console) {
-  if (options.form == "float") return to_dense(weights);
+Weights convert(const OpenModel& model, const ConvertOptions& options, Console& console) {
+  const Weights& weights = model.weights;
+  if (options.form == kFloatForm) return StoredDense::convert(weights);
+  if (weights->is_quantized() && options.scheme.empty() && !options.bits) return convert_weights(options.form, weights);
+  std::vector<int> bits(model.layout.slots.size(), options.bits.value_or(kMaxBits));
   if (!options.scheme.empty()) {
-    const TensorFile other = read_model(options.scheme, console);
-    const ResNetOptions wanted = resnet_options_of(file), given = resnet_options_of(other);
+    const ModelFile other = read_model(options.scheme, console);
+    const ResNetOptions &wanted = model.options, &given = other.options;
     if (wanted.depth != given.depth || wanted.width != given.width)
       fail(ErrorKind::checkpoint, "--scheme {}: is of a ResNet-{} of width {}, the model is a ResNet-{} of width {}",
-           other.path.string(), given.depth, given.width, wanted.depth, wanted.width);
-    return converted_to_planes(weights, scheme_of(other, layout));
+           other.file.path.string(), given.depth, given.width, wanted.depth, wanted.width);
+    bits = scheme_of(open_model(other));
   }
-  if (form_of(weights) != "float" && !options.bits) return to_planes(weights, {});
-  return converted_to_planes(weights, std::vector<int>(layout.slots.size(), options.bits.value_or(kMaxBits)));
+  return convert_weights(options.form, StoredDense::convert(weights), bits);  // anew, from the values
 }
 
 }  // namespace
@@ -88,15 +76,12 @@ int convert_command(const Arguments& arguments) {
   ConvertOptions options;
   if (!parse(arguments, options)) return 0;
   Console console = options.console.console();
-  const TensorFile file = read_model(options.input, console);
-  const HostWeights weights = check_model(file);
-  const Network network = make_resnet(resnet_options_of(file));
-  const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
-  const HostWeights converted = convert(file, weights, layout, options, console);
-  write_safetensors(options.output, with_weights(file, converted, layout));
-  const PrecisionSummary summary = summarize_precision(converted, network);
+  const OpenModel model = open_model(read_model(options.input, console));
+  const Weights converted = convert(model, options, console);
+  write_safetensors(options.output, with_weights(model, *converted));
+  const PrecisionSummary summary = summarize_precision(*converted, model.network);
   console.info(fmt::format("{}: {} -> {}, {:.2f} bits a weight, {} by the paper's rule", options.output,
-                           form_of(weights), form_of(converted), summary.bits_per_parameter(),
+                           model.weights->form(), converted->form(), summary.bits_per_parameter(),
                            ratio_text(summary.compression())));
   return 0;
 }

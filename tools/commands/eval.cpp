@@ -3,6 +3,7 @@
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
 // configuration names the data; overrides have the last word.
 #include "engine/input/batch_source.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/experiment.h"
@@ -48,14 +49,13 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
   return true;
 }
 
-HostWeights weights_to_evaluate(const TensorFile& model, const ArenaLayout& layout, const Config& config,
-                                const EvalOptions& options) {
-  HostWeights weights = read_weights(model, layout, kMaxBits);
-  if (!options.words.overrides_key("quant.weight_bits")) return weights;
-  if (form_of(weights) != "float")
+Weights weights_to_evaluate(const OpenModel& model, const Config& config, const EvalOptions& options) {
+  if (!options.words.overrides_key("quant.weight_bits")) return model.weights;
+  if (model.weights->is_quantized())
     fail(ErrorKind::usage, "quant.weight_bits = {}: {} has bit widths of its own; leave it out, or see bsq convert",
-         config.quant.weight_bits, model.path.string());
-  return to_planes(weights, std::vector<int>(layout.slots.size(), config.quant.weight_bits));
+         config.quant.weight_bits, model.file.path.string());
+  return convert_weights("planes", model.weights,
+                         std::vector<int>(model.layout.slots.size(), config.quant.weight_bits));
 }
 
 struct Evaluation {
@@ -65,23 +65,21 @@ struct Evaluation {
   PrecisionSummary precision;
 };
 
-Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
+Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOptions& options, const ImageSet& images,
                     Backend& backend, Communicator& ranks, Console& console) {
   const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
-  Network network =
-      network_factory(config, images)(activation_from_name(block_activation(config.quant)), config.quant.act_bits);
-  Model model(memory, std::move(network), dtype, config.seed, {.max_bits = kMaxBits},
-              [&](const ArenaLayout& layout) { return weights_to_evaluate(file, layout, config, options); });
-  model.load_plain(file);
+  Model model(memory, opened.network, dtype, config.seed,
+              store_of([&](const ArenaLayout&) { return weights_to_evaluate(opened, config, options); }));
+  model.load_plain(opened.file);
   ResidentSource source(memory, images, "test");
   Evaluator evaluator(memory, model, source, input_options(config, images), config.data.eval_batch_size, ranks);
   EngineTeller().tell(backend, console);
   Evaluation evaluation{.form = std::string(model.quantized().form()),
                         .result = evaluator.run(),
                         .by_batch_max = {},
-                        .precision = summarize_precision(model.host_weights(), model.network())};
-  if (uses_calibrated_scales(file, config, model.network())) {
+                        .precision = summarize_precision(*model.weights(), model.network())};
+  if (uses_calibrated_scales(opened, config)) {
     evaluation.by_batch_max = evaluation.result;
     evaluation.result = evaluator.run(ActScale::calibrated);
   }
@@ -130,19 +128,21 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   EvalOptions options;
   if (!parse(arguments, options)) return 0;
   Console console = console_of(options.console, ranks);
-  const TensorFile file = read_model(options.checkpoint, console);
-  if (options.words.config_file.empty() && !run_of_checkpoint(file.path) && !options.words.overrides_key("data.kind"))
+  ModelFile read = read_model(options.checkpoint, console);
+  if (options.words.config_file.empty() && !run_of_checkpoint(read.file.path) &&
+      !options.words.overrides_key("data.kind"))
     fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
-  const Config config = config_of_model(options.words, file, console);
-  check_model(file);
+  const Config config = config_of_model(options.words, read, console);
+  OpenModel model = open_model(std::move(read), quantizer_of(config));
   DataOptions data = data_options(config);
   data.train_per_class = 1;  // only the test set is looked at
   const ImageSet images = load_datasets(data).test;
-  check_classes(file, images);
+  check_classes(model, images);
+  model.network.set_image({images.height, images.width, 3});
   const auto backend = open_device(config, console, ranks);
-  const Evaluation evaluation = evaluate(file, config, options, images, *backend, ranks, console);
-  const std::uintmax_t file_bytes = fs::file_size(file.path);
-  (options.json ? print_json : print_text)(file, config, evaluation, file_bytes);
+  const Evaluation evaluation = evaluate(model, config, options, images, *backend, ranks, console);
+  const std::uintmax_t file_bytes = fs::file_size(model.file.path);
+  (options.json ? print_json : print_text)(model.file, config, evaluation, file_bytes);
   return 0;
 }
 

@@ -1,19 +1,13 @@
 // `bsq export`: a model for other programs, or at its real size. What is written is read back and compared with the
 // model before it gets its name.
-#include "engine/base/suggest.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/export/formats.h"
-#include "tools/export/onnx/network_graph.h"
-#include "tools/export/onnx/onnx_file.h"
 #include "tools/report/precision_text.h"
 #include "tools/session/model_config.h"
-#include "tools/session/open_model.h"
 #include "tools/session/run_files.h"
-
-#include <algorithm>
 
 namespace bsq {
 namespace {
@@ -31,32 +25,21 @@ struct ExportOptions {
   ConsoleFlags console;
 };
 
-struct Format {
-  const char* name;
-  const char* ending;
-  bool wants_integers;
-  bool is_onnx;
-};
-
-constexpr Format kFormats[] = {{"float", ".safetensors", false, false},
-                               {"packed", ".safetensors", true, false},
-                               {"onnx", ".onnx", false, true},
-                               {"qonnx", ".onnx", true, true}};
-
-const Format& format_of(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Format& format : kFormats) {
-    if (name == format.name) return format;
-    names.emplace_back(format.name);
-  }
-  fail(ErrorKind::usage, "--format {}: use float, packed, onnx or qonnx{}", name, did_you_mean(name, names));
+void check_format_options(const ExportOptions& options) {
+  const ExportFormat& format = export_format(options.format);
+  if (!options.min_container.empty() && !format.has_small_types)
+    fail(ErrorKind::usage, "--min-container: is for --format {}, whose types have widths",
+         format_names(&ExportFormat::has_small_types));
+  if (options.opset && !format.has_opsets)
+    fail(ErrorKind::usage, "--opset: is for the formats {}", format_names(&ExportFormat::has_opsets, "and"));
 }
 
-void check_onnx_options(const ExportOptions& options) {
-  if (!options.min_container.empty() && options.format != "onnx")
-    fail(ErrorKind::usage, "--min-container: is for --format onnx, whose types have widths");
-  if (options.opset && !format_of(options.format).is_onnx)
-    fail(ErrorKind::usage, "--opset: is for the formats onnx and qonnx");
+/// `float: effective weights under PyTorch's names | packed: ...`
+std::string format_help() {
+  std::string help;
+  for (const ExportFormat& format : export_formats())
+    help += fmt::format("{}{}: {}", help.empty() ? "" : " | ", format.name, format.meaning);
+  return help;
 }
 
 bool parse(const Arguments& arguments, ExportOptions& options) {
@@ -65,10 +48,7 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
   std::vector<std::string> words;
   app.add_option("words", words, "what to export, and overrides such as quant.act_bits=4, data.root=DIR")
       ->option_text("CHECKPOINT [key=value ...]");
-  app.add_option("--format", options.format,
-                 "float: effective weights under PyTorch's names | packed: bit planes, a bit taking a bit | "
-                 "onnx: integers and DequantizeLinear | qonnx: IntQuant nodes of exact widths")
-      ->option_text("F");
+  app.add_option("--format", options.format, format_help())->option_text("F");
   app.add_option("--output", options.output, "file to write (default: export/ of the run, or beside the model)")
       ->option_text("FILE");
   app.add_option("--opset", options.opset, "of onnx and qonnx (default: 13, or 21 where INT4 or INT16 is needed)")
@@ -85,18 +65,17 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
   const ConfigWords split = split_config_words(words);
   if (split.file.empty())
     fail(ErrorKind::usage, "bsq export: which checkpoint? usage: bsq export CHECKPOINT --format F");
-  if (options.format.empty()) fail(ErrorKind::usage, "bsq export: --format: float, packed, onnx or qonnx?");
-  check_onnx_options(options);
+  if (options.format.empty()) fail(ErrorKind::usage, "bsq export: --format: {}?", format_names());
+  check_format_options(options);
   options.checkpoint = split.file;
   options.words.overrides = split.overrides;
   return true;
 }
 
 /// `model.qonnx.onnx` in the run's export/, or beside the model.
-fs::path default_output(const TensorFile& file, const Format& format) {
-  const std::string infix = std::string(format.name) == "onnx" ? "" : fmt::format(".{}", format.name);
+fs::path default_output(const TensorFile& file, const ExportFormat& format) {
   const std::optional<fs::path> run = run_of_checkpoint(file.path);
-  const fs::path name = file.path.stem().string() + infix + format.ending;
+  const fs::path name = file.path.stem().string() + format.default_infix + format.ending;
   if (!run) return file.path.parent_path() / name;
   const fs::path folder = *run / "export";
   std::error_code code;
@@ -105,7 +84,7 @@ fs::path default_output(const TensorFile& file, const Format& format) {
   return folder / name;
 }
 
-fs::path output_of(const ExportOptions& options, const TensorFile& file, const Format& format) {
+fs::path output_of(const ExportOptions& options, const TensorFile& file, const ExportFormat& format) {
   const fs::path output = options.output.empty() ? default_output(file, format) : fs::path(options.output);
   if (output.extension() != format.ending)
     fail(ErrorKind::usage, "{}: name the output *{}", output.string(), format.ending);
@@ -119,17 +98,17 @@ fs::path output_of(const ExportOptions& options, const TensorFile& file, const F
 
 /// What the file says about its activations, or what an override says instead: a file that leaves here should say it.
 void note_activations(ExportJob& job, const ModelWords& words) {
-  const auto note = [&](const char* metadata, const char* key, const std::string& value) {
-    if (words.overrides_key(key)) job.file.metadata[metadata] = value;
-  };
-  note("act_bits", "quant.act_bits", std::to_string(job.config.quant.act_bits));
-  note("activation", "quant.activation", job.config.quant.activation);
-  note("act_scale", "quant.act_scale", job.config.quant.act_scale);
+  const QuantConfig& quant = job.config.quant;
+  ModelCard& card = job.model.card;
+  if (words.overrides_key("quant.act_bits")) card.act_bits = quant.act_bits;
+  if (words.overrides_key("quant.activation")) card.activation = quant.activation;
+  if (words.overrides_key("quant.act_scale")) card.act_scale = quant.act_scale;
+  job.model.file.metadata = to_metadata(card);
 }
 
 void print_outcome(const ExportJob& job, const ExportOutcome& outcome) {
   const std::uintmax_t bytes = fs::file_size(job.output);
-  const PrecisionSummary summary = summarize_precision(job.weights, make_resnet(resnet_options_of(job.file)));
+  const PrecisionSummary summary = summarize_precision(*job.model.weights, job.model.network);
   fmt::print("{}: {} bytes; {}\n", job.output.string(), with_thousands(bytes), outcome.what);
   fmt::print("  {} by the paper's rule ({:.3f} bits a weight), {} with everything counted, {} on disk\n",
              ratio_text(summary.compression()), summary.bits_per_parameter(), ratio_text(summary.compression_on_disk()),
@@ -142,25 +121,23 @@ void print_outcome(const ExportJob& job, const ExportOutcome& outcome) {
 int export_command(const Arguments& arguments) {
   ExportOptions options;
   if (!parse(arguments, options)) return 0;
-  const Format& format = format_of(options.format);
-  if (format.is_onnx) require_onnx();
+  const ExportFormat& format = export_format(options.format);
+  if (format.require != nullptr) format.require();
   Console console = options.console.console();
-  ExportJob job;
-  job.format = options.format;
-  job.file = read_model(options.checkpoint, console);
-  job.weights = check_model(job.file);
-  if (format.wants_integers && form_of(job.weights) == "float")
+  ModelFile read = read_model(options.checkpoint, console);
+  const Config config = config_of_model(options.words, read, console);
+  ExportJob job{.model = open_model(std::move(read), quantizer_of(config)),
+                .config = config,
+                .output = {},
+                .opset = options.opset,
+                .int8_at_least = !options.min_container.empty()};
+  const TensorFile& file = job.model.file;
+  if (format.wants_levels && !job.model.weights->is_quantized())
     fail(ErrorKind::usage, "--format {}: {} is a float model and has no bit widths; bsq convert gives it some",
-         job.format, job.file.path.string());
-  job.config = config_of_model(options.words, job.file, console);
+         format.name, file.path.string());
   note_activations(job, options.words);
-  job.output = output_of(options, job.file, format);
-  job.opset = options.opset;
-  job.int8_at_least = !options.min_container.empty();
-  const ExportOutcome outcome = format.is_onnx          ? export_onnx(job, console)
-                                : format.wants_integers ? export_packed(job)
-                                                        : export_float(job);
-  print_outcome(job, outcome);
+  job.output = output_of(options, file, format);
+  print_outcome(job, format.write(job, console));
   return 0;
 }
 

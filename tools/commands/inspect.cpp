@@ -1,11 +1,12 @@
 // `bsq inspect`: what is in a safetensors file, whoever wrote it; the precision table where it is a quantized model.
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
-#include "engine/methods/packed_model.h"
+#include "engine/model/model_card.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/report/precision_text.h"
 #include "tools/report/table.h"
+#include "tools/session/open_model.h"
 
 #include <nlohmann/json.hpp>
 
@@ -27,9 +28,12 @@ bool parse(const Arguments& arguments, InspectOptions& options) {
   return parse_arguments(app, arguments);
 }
 
-bool is_quantized_model(const TensorFile& file) {
-  const auto form = file.metadata.find("form");
-  return is_packed(file) || (form != file.metadata.end() && (form->second == "planes" || form->second == "fixed"));
+/// Of a quantized model; nothing of other files.
+std::optional<PrecisionSummary> precision_of(const TensorFile& file) {
+  const ModelCard card = read_card(file);
+  if (!card.is_packed() && card.form != "planes" && card.form != "fixed") return std::nullopt;
+  const OpenModel model = open_model(describe_model(file));
+  return summarize_precision(*model.weights, model.network);
 }
 
 /// Smallest and largest value of a float32 tensor.
@@ -58,9 +62,8 @@ void print_text(const TensorFile& file, std::uintmax_t file_bytes) {
     fmt::print("\n{}", metadata.text());
   }
   fmt::print("\n{}", tensors.text());
-  if (!is_quantized_model(file)) return;
-  const PrecisionSummary summary = precision_of(file);
-  fmt::print("\n{}\n{}", layer_table(summary).text(), compression_table(summary, file_bytes).text());
+  if (const std::optional<PrecisionSummary> summary = precision_of(file))
+    fmt::print("\n{}\n{}", layer_table(*summary).text(), compression_table(*summary, file_bytes).text());
 }
 
 void print_json(const TensorFile& file, std::uintmax_t file_bytes) {
@@ -74,7 +77,8 @@ void print_json(const TensorFile& file, std::uintmax_t file_bytes) {
                          {"bytes", file_bytes},
                          {"metadata", file.metadata},
                          {"tensors", std::move(tensors)}};
-  if (is_quantized_model(file)) record["precision"] = to_json(precision_of(file), file_bytes);
+  if (const std::optional<PrecisionSummary> summary = precision_of(file))
+    record["precision"] = to_json(*summary, file_bytes);
   fmt::print("{}\n", record.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 

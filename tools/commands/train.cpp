@@ -147,7 +147,7 @@ class TrainRun {
 
   /// `resumed`: the run to go on with, locked.
   int run(std::optional<RunDirectory> resumed) {
-    std::optional<TensorFile> init;
+    std::optional<ModelFile> init;
     // What rank 0 sees counts: another one may look before its checkpoint is to be seen.
     resumes_checkpoint_ = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
     if (!config_.model.init.empty() && !resumes_checkpoint_) {
@@ -165,8 +165,8 @@ class TrainRun {
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,
                                     .make_network = network_factory(config_, data.train),
-                                    .metadata = model_metadata(config_, data.train),
-                                    .init = std::move(init),
+                                    .card = card_of_run(config_, data.train),
+                                    .init = init ? std::optional(std::move(init->file)) : std::nullopt,
                                     .communicator = connected ? *connected : ranks_});
     if (options_.dry_run) {
       for (const std::string& line : experiment.dry_run()) fmt::print("{}\n", line);

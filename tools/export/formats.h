@@ -1,27 +1,29 @@
-// What the formats of `bsq export` share: the model to export, and what is said of a file that has been written.
+// The formats of `bsq export`: one row per format, and what they share.
 //
 // A format writes to a temporary file, reads that back and compares it with the model; only then it gets its name.
 #pragma once
 
 #include "engine/config/config.h"
-#include "engine/model/stored_weights.h"
-#include "engine/network/network.h"
 #include "engine/run/console.h"
+#include "tools/session/open_model.h"
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace bsq {
 
+/// Of ONNX, that bsq writes.
+constexpr int kLeastOpset = 13;
+constexpr int kMostOpset = 25;
+
 struct ExportJob {
-  std::string format;
-  TensorFile file;      // the model, in any form
-  HostWeights weights;  // its quantizable weights
-  Config config;        // how it is run
+  OpenModel model;
+  Config config;  // how it is run
   std::filesystem::path output;
-  std::optional<int> opset;
-  bool int8_at_least = false;
+  std::optional<int> opset;    // of a format that has opsets
+  bool int8_at_least = false;  // of a format that has types below a byte
 };
 
 /// Lines for a person.
@@ -30,9 +32,28 @@ struct ExportOutcome {
   std::string verified;  // how
 };
 
-/// Throws Error(verification) where what has been written is not the model, Error(checkpoint) where it cannot be.
-ExportOutcome export_float(const ExportJob& job);
-ExportOutcome export_packed(const ExportJob& job);
-ExportOutcome export_onnx(const ExportJob& job, Console& console);  // and qonnx
+struct ExportFormat {
+  const char* name;
+  const char* meaning;
+  const char* ending;         // of its files
+  const char* default_infix;  // `model` and this and the ending is how a file is called
+  bool wants_levels;          // the weights must have bit widths
+  bool has_opsets;
+  bool has_small_types;
+  void (*require)();  // throws Error(usage) where this bsq cannot write it; null: it always can
+  /// Throws Error(verification) where what has been written is not the model, Error(checkpoint) where it cannot be.
+  ExportOutcome (*write)(const ExportJob&, Console&);
+};
+
+std::span<const ExportFormat> export_formats();
+/// Throws Error(usage).
+const ExportFormat& export_format(const std::string& name);
+/// `float, packed or onnx`: the names of those that `takes` takes, or of all.
+std::string format_names(bool ExportFormat::*takes = nullptr, const char* last = "or");
+
+ExportOutcome export_float(const ExportJob& job, Console& console);
+ExportOutcome export_packed(const ExportJob& job, Console& console);
+ExportOutcome export_onnx(const ExportJob& job, Console& console);
+ExportOutcome export_qonnx(const ExportJob& job, Console& console);
 
 }  // namespace bsq

@@ -5,7 +5,6 @@
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
 #include "kernels/devices.h"
-#include "models/resnet.h"
 #include "tools/cli/build_info.h"
 #include "tools/export/formats.h"
 #include "tools/export/onnx/engine_run.h"
@@ -13,7 +12,6 @@
 #include "tools/export/onnx/onnx_file.h"
 #include "tools/export/sha256.h"
 #include "tools/session/model_config.h"
-#include "tools/session/open_model.h"
 
 #include <fmt/ranges.h>
 
@@ -71,23 +69,22 @@ std::string verify(const fs::path& temporary, const fs::path& output, EngineRun&
   return text;
 }
 
-void describe_model(const ExportJob& job, const PrecisionSummary& precision, const ResNetOptions& options,
-                    OnnxModel& model) {
+void add_description(const ExportJob& job, OnnxModel& model) {
+  const OpenModel& from = job.model;
+  const double bits = summarize_precision(*from.weights, from.network).bits_per_parameter();
   model.producer_name = "bsq";
   model.producer_version = kVersion;
-  model.graph_name = fmt::format("resnet{}", options.depth);
-  model.metadata = {{"form", std::string(form_of(job.weights))},
-                    {"bits_per_weight", fmt::format("{:.4f}", precision.bits_per_parameter())},
-                    {"act_bits", std::to_string(options.act_bits)},
-                    {"activation", name_of(options.activation)},
-                    {"source", job.file.path.filename().string()},
-                    {"source_sha256", sha256_hex(read_text_file(job.file.path, ErrorKind::checkpoint))}};
+  model.graph_name = fmt::format("resnet{}", from.options.depth);
+  model.metadata = {{"form", std::string(from.weights->form())},
+                    {"bits_per_weight", fmt::format("{:.4f}", bits)},
+                    {"act_bits", std::to_string(job.config.quant.act_bits)},
+                    {"activation", block_activation(job.config.quant)},
+                    {"source", from.file.path.filename().string()},
+                    {"source_sha256", sha256_hex(read_text_file(from.file.path, ErrorKind::checkpoint))}};
+  const std::map<std::string, std::string> said = to_metadata(from.card);
   for (const char* key : {"mean", "std", "class_names"})
-    if (const auto found = job.file.metadata.find(key); found != job.file.metadata.end())
-      model.metadata[key] = found->second;
-  if (form_of(job.weights) != "float")
-    model.metadata["scheme"] =
-        scheme_to_json(job.weights, lay_out(make_resnet(options).parameters(), ParameterGroup::quantized));
+    if (const auto found = said.find(key); found != said.end()) model.metadata[key] = found->second;
+  if (from.weights->is_quantized()) model.metadata["scheme"] = scheme_to_json(*from.weights, from.layout);
 }
 
 std::string types_text(const OnnxModel& model) {
@@ -98,29 +95,22 @@ std::string types_text(const OnnxModel& model) {
   return fmt::format("weights in {}", fmt::join(types, ", "));
 }
 
-}  // namespace
-
-ExportOutcome export_onnx(const ExportJob& job, Console& console) {
+ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   const VerificationImages images = verification_images(job.config, console);
-  ResNetOptions options = resnet_options_of(job.file);
-  options.image_height = images.images.height;
-  options.image_width = images.images.width;
-  options.activation = activation_from_name(block_activation(job.config.quant));
-  options.act_bits = job.config.quant.act_bits;
-  options.static_act_scales = job.config.quant.act_scale == "calibrated";
-  const Network network = make_resnet(options);
-  uses_calibrated_scales(job.file, job.config, network);  // or throws
-  OnnxModel model =
-      network_graph(network, job.file, job.weights,
-                    {.qonnx = job.format == "qonnx", .opset = job.opset, .int8_at_least = job.int8_at_least});
-  describe_model(job, summarize_precision(job.weights, network), options, model);
+  const OpenModel& from = job.model;
+  uses_calibrated_scales(from, job.config);  // or throws
+  Network network = from.network;
+  network.set_image({images.images.height, images.images.width, 3});
+  OnnxModel model = network_graph(network, from.file, from.weights,
+                                  {.qonnx = qonnx, .opset = job.opset, .int8_at_least = job.int8_at_least});
+  add_description(job, model);
   const auto backend = make_backend("cpu", {.threads = job.config.threads});
   const auto batch = static_cast<int>(std::min(images.images.size(), kVerifiedImages));
-  EngineRun engine = run_engine(*backend, make_resnet(options), job.file, job.weights, images.images,
+  EngineRun engine = run_engine(*backend, network, from.file, from.weights, images.images,
                                 input_options(job.config, images.images), batch);
   ExportOutcome outcome;
   outcome.what = fmt::format("ONNX opset {}, {}; input [N, 3, {}, {}], normalised", model.opsets.at(""),
-                             types_text(model), options.image_height, options.image_width);
+                             types_text(model), images.images.height, images.images.width);
   write_file_atomically(job.output, onnx_bytes(model), ErrorKind::checkpoint, [&](const fs::path& temporary) {
     outcome.verified = verify(temporary, job.output, engine, images.what);
   });
@@ -129,6 +119,16 @@ ExportOutcome export_onnx(const ExportJob& job, Console& console) {
         "activations are scaled by the maximum of each batch, as in training: what this model says of an image depends "
         "on the batch it is in");
   return outcome;
+}
+
+}  // namespace
+
+ExportOutcome export_onnx(const ExportJob& job, Console& console) {
+  return export_graph(job, /*qonnx=*/false, console);
+}
+
+ExportOutcome export_qonnx(const ExportJob& job, Console& console) {
+  return export_graph(job, /*qonnx=*/true, console);
 }
 
 }  // namespace bsq

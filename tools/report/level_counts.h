@@ -1,7 +1,7 @@
 // How many weights of each tensor lie on each level of its grid.
 #pragma once
 
-#include "engine/files/safetensors.h"
+#include "tools/session/open_model.h"
 
 #include <cstdint>
 #include <vector>
@@ -13,7 +13,6 @@ namespace bsq {
 /// grid.
 using LevelCounts = std::vector<std::vector<std::int64_t>>;
 
-/// Of a model file in any form. Throws Error(checkpoint) where it is no network of ours.
-LevelCounts count_levels(const TensorFile& model);
+LevelCounts count_levels(const OpenModel& model);
 
 }  // namespace bsq

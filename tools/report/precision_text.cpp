@@ -2,16 +2,12 @@
 #include "tools/report/precision_text.h"
 
 #include "engine/files/posix_file.h"
-#include "engine/methods/packed_model.h"
-#include "models/resnet.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 namespace bsq {
 namespace {
-
-constexpr int kFloatBits = 32;
 
 /// 12.3; a plane with few ones is not shown as one with none.
 std::string percent_text(double percent) {
@@ -25,13 +21,6 @@ std::string planes_text(const std::vector<double>& density_percent) {
 }
 
 }  // namespace
-
-PrecisionSummary precision_of(const TensorFile& model) {
-  if (is_packed(model)) return precision_of(unpack(model));
-  const Network network = make_resnet(resnet_options_of(model));
-  const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
-  return summarize_precision(read_weights(model, layout, kMaxBits), network);
-}
 
 Table layer_table(const PrecisionSummary& summary) {
   Table table({{"layer", Align::left},

@@ -12,9 +12,6 @@
 
 namespace bsq {
 
-/// Of a model file in any form. Throws Error(checkpoint) where it is no network of ours.
-PrecisionSummary precision_of(const TensorFile& model);
-
 /// One row a tensor: name, shape, weights, bits, zeros, scale, ones of each plane.
 Table layer_table(const PrecisionSummary& summary);
 /// The ratio by each rule of counting. `file_bytes`: of the file the model lies in.

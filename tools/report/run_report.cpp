@@ -4,7 +4,7 @@
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
-#include "tools/report/precision_text.h"
+#include "tools/session/open_model.h"
 #include "tools/session/run_files.h"
 
 #include <algorithm>
@@ -140,8 +140,8 @@ void read_model_files(RunReport& report) {
     for (const std::string& name : {stage.name + "_best", stage.name}) {
       const fs::path file = report.path / "checkpoints" / name / "model.safetensors";
       if (!fs::exists(file, ignored)) continue;
-      const TensorFile model = read_safetensors(file);
-      const PrecisionSummary precision = precision_of(model);
+      const OpenModel model = open_model(describe_model(read_safetensors(file)));
+      const PrecisionSummary precision = summarize_precision(*model.weights, model.network);
       stage.file_bytes = fs::file_size(file);
       stage.float_file_bytes = static_cast<std::uintmax_t>(precision.float_bytes);
       report.precision = precision;

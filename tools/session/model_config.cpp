@@ -1,7 +1,6 @@
 #include "tools/session/model_config.h"
 
 #include "kernels/base/error.h"
-#include "models/resnet.h"
 #include "tools/session/run_files.h"
 
 #include <nlohmann/json.hpp>
@@ -15,23 +14,15 @@ namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 /// The configuration of the data: --config, that of the run the model is in, or the overrides alone.
-Config read_config(const ModelWords& given, const TensorFile& model, Console& console) {
+Config read_config(const ModelWords& given, const fs::path& model, Console& console) {
   std::string file = given.config_file;
-  if (const std::optional<fs::path> run = run_of_checkpoint(model.path); file.empty() && run) {
+  if (const std::optional<fs::path> run = run_of_checkpoint(model); file.empty() && run) {
     file = (*run / "config.yaml").string();
     console.info("data as in " + file);
   }
   std::vector<std::string> words = given.overrides;
-  words.push_back("model.init=" + ordered_json(model.path.string()).dump());  // whatever the stages, a model is there
+  words.push_back("model.init=" + ordered_json(model.string()).dump());  // whatever the stages, a model is there
   return load_config(file, words);
-}
-
-/// `key` of the metadata as JSON; null where it is not there.
-nlohmann::json metadata_value(const TensorFile& model, const std::string& key) {
-  const auto found = model.metadata.find(key);
-  if (found == model.metadata.end()) return nullptr;
-  nlohmann::json value = nlohmann::json::parse(found->second, nullptr, false);
-  return value.is_discarded() ? nlohmann::json(found->second) : value;
 }
 
 bool is_activation(const std::string& name) {
@@ -40,39 +31,36 @@ bool is_activation(const std::string& name) {
 }
 
 /// Puts what the model says about itself in, except where an override says otherwise.
-void apply_metadata(Config& config, const ModelWords& words, const TensorFile& model) {
-  const ResNetOptions network = resnet_options_of(model);
+void apply_card(Config& config, const ModelWords& words, const ModelFile& model) {
+  const ModelCard& card = model.card;
+  const std::string path = model.file.path.string();
   const auto refuse_other = [&](const char* key, int asked, int found) {
     if (words.overrides_key(key) && asked != found)
-      fail(ErrorKind::usage, "{} = {}: {} has {}; leave it out", key, asked, model.path.string(), found);
+      fail(ErrorKind::usage, "{} = {}: {} has {}; leave it out", key, asked, path, found);
   };
-  refuse_other("model.depth", config.model.depth, network.depth);
-  refuse_other("model.width", config.model.width, network.width);
-  config.model.depth = network.depth;
-  config.model.width = network.width;
-  const auto apply = [&](const std::string& metadata_key, const std::string& key, auto& value) {
+  refuse_other("model.depth", config.model.depth, model.options.depth);
+  refuse_other("model.width", config.model.width, model.options.width);
+  config.model.depth = model.options.depth;
+  config.model.width = model.options.width;
+  const auto apply = [&](const std::string& name, const std::string& key, const auto& said, auto& value) {
     if (words.overrides_key(key)) return;
-    const nlohmann::json found = metadata_value(model, metadata_key);
-    if (found.is_null()) return;
-    try {
-      found.get_to(value);
-    } catch (const nlohmann::json::exception&) {
-      fail(ErrorKind::checkpoint, "{}: metadata '{}' is {}; the file is damaged, or give {}=...", model.path.string(),
-           metadata_key, found.dump(), key);
-    }
+    if (const std::string* text = damaged_text(card, name))
+      fail(ErrorKind::checkpoint, "{}: metadata '{}' is {}; the file is damaged, or give {}=...", path, name, *text,
+           key);
+    if (said) value = *said;
   };
-  apply("mean", "data.mean", config.data.mean);
-  apply("std", "data.std", config.data.std);
-  apply("eval_batch_size", "data.eval_batch_size", config.data.eval_batch_size);
-  apply("activation", "quant.activation", config.quant.activation);
-  apply("act_scale", "quant.act_scale", config.quant.act_scale);
-  if (!words.overrides_key("quant.act_bits") && model.find("conv1.weight") != nullptr && words.config_file.empty())
+  apply("mean", "data.mean", card.mean, config.data.mean);
+  apply("std", "data.std", card.std, config.data.std);
+  apply("eval_batch_size", "data.eval_batch_size", card.eval_batch_size, config.data.eval_batch_size);
+  apply("activation", "quant.activation", card.activation, config.quant.activation);
+  apply("act_scale", "quant.act_scale", card.act_scale, config.quant.act_scale);
+  if (!words.overrides_key("quant.act_bits") && model.file.find("conv1.weight") != nullptr && words.config_file.empty())
     config.quant.act_bits = 0;  // a float model of unknown origin
-  apply("act_bits", "quant.act_bits", config.quant.act_bits);
+  apply("act_bits", "quant.act_bits", card.act_bits, config.quant.act_bits);
   if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
       config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation) ||
       (config.quant.act_scale != "batch_max" && config.quant.act_scale != "calibrated"))
-    fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", model.path.string());
+    fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", path);
 }
 
 }  // namespace
@@ -82,22 +70,23 @@ bool ModelWords::overrides_key(const std::string& key) const {
                      [&](const std::string& word) { return word.starts_with(key + "="); });
 }
 
-Config config_of_model(const ModelWords& words, const TensorFile& model, Console& console) {
-  Config config = read_config(words, model, console);
-  apply_metadata(config, words, model);
+Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console) {
+  Config config = read_config(words, model.file.path, console);
+  apply_card(config, words, model);
   return config;
 }
 
-bool uses_calibrated_scales(const TensorFile& file, const Config& config, const Network& network) {
+bool uses_calibrated_scales(const OpenModel& model, const Config& config) {
   if (config.quant.act_scale != "calibrated" || config.quant.act_bits == 0) return false;
-  for (const StateSpec& state : network.states()) {
+  const std::string path = model.file.path.string();
+  for (const StateSpec& state : model.network.states()) {
     if (!state.name.ends_with(".act_scale")) continue;
-    const HostTensor* scale = file.find(state.name);
+    const HostTensor* scale = model.file.find(state.name);
     if (scale == nullptr || scale->values<float>()[0] < 0)
       fail(ErrorKind::usage,
            "{}: has no calibrated {}; evaluate with quant.act_scale=batch_max, or calibrate it: bsq train CFG "
            "quant.act_scale=calibrated stages=[finetune] finetune.epochs=0 model.init={}",
-           file.path.string(), state.name, file.path.string());
+           path, state.name, path);
   }
   return true;
 }

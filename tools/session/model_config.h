@@ -3,9 +3,8 @@
 #pragma once
 
 #include "engine/config/config.h"
-#include "engine/files/safetensors.h"
-#include "engine/network/network.h"
 #include "engine/run/console.h"
+#include "tools/session/open_model.h"
 
 #include <string>
 #include <vector>
@@ -19,9 +18,10 @@ struct ModelWords {
   bool overrides_key(const std::string& key) const;
 };
 
-Config config_of_model(const ModelWords& words, const TensorFile& model, Console& console);
+Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console);
 
-/// Whether activations are quantized by scales of the file. Throws Error(usage) where they should be and are not there.
-bool uses_calibrated_scales(const TensorFile& file, const Config& config, const Network& network);
+/// Whether activations are quantized by scales of the model. Throws Error(usage) where they should be and are not
+/// there.
+bool uses_calibrated_scales(const OpenModel& model, const Config& config);
 
 }  // namespace bsq

@@ -1,19 +1,96 @@
-// Factories, metadata and checks of models.
+// Opening models, and what a run's configuration says of its own.
 #include "tools/session/open_model.h"
 
 #include "engine/files/checkpoint_dir.h"
+#include "engine/methods/methods.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/model/model.h"
 #include "engine/methods/packed_model.h"
+#include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 #include "tools/cli/build_info.h"
-
-#include <nlohmann/json.hpp>
 
 #include <set>
 
 namespace bsq {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// A packed model becomes bit planes, names become ours; returns the renamings.
+std::vector<std::string> normalize(TensorFile& file) {
+  if (is_packed(file)) file = unpack(file);
+  return normalize_names(file);
+}
+
+ModelFile identify(TensorFile file) {
+  ModelCard card = read_card(file);
+  const ResNetOptions options = resnet_options_of(file);
+  return {std::move(file), std::move(card), options};
+}
+
+}  // namespace
+
+ModelFile read_model(const fs::path& path, Console& console) {
+  const fs::path found = resolve_checkpoint(path);
+  TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
+  const std::vector<std::string> renamed = normalize(file);
+  if (!renamed.empty())
+    console.info(fmt::format("{}: {} tensors renamed ({}{})", file.path.string(), renamed.size(), renamed.front(),
+                             renamed.size() > 1 ? ", ..." : ""));
+  return identify(std::move(file));
+}
+
+ModelFile describe_model(TensorFile file) {
+  normalize(file);
+  return identify(std::move(file));
+}
+
+OpenModel open_model(ModelFile model, const Quantizer& quantizer, int max_bits) {
+  model.options.activation = quantizer.activation;
+  model.options.act_bits = quantizer.act_bits;
+  model.options.static_act_scales = quantizer.static_scales;
+  Network network = make_resnet(model.options);
+  check_names(model.file, network);
+  ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
+  Weights weights = read_weights(model.file, layout, max_bits);
+  return {std::move(model), std::move(network), std::move(layout), std::move(weights)};
+}
+
+TensorFile with_weights(const OpenModel& model, const StoredWeights& weights) {
+  ModelCard card = model.card;
+  card.describe(weights, model.layout);
+  TensorFile result;
+  result.metadata = to_metadata(card);
+  std::set<std::string> replaced;
+  for (const ParameterSlot& slot : model.layout.slots) replaced.merge(names_in_any_form(slot.spec.name));
+  for (const HostTensor& tensor : model.file.tensors)
+    if (!replaced.contains(tensor.name)) result.tensors.push_back(tensor);
+  for (HostTensor& tensor : weights.tensors(model.layout)) result.tensors.push_back(std::move(tensor));
+  return result;
+}
+
+void check_start_model(const ModelFile& model, const Config& config) {
+  const ResNetOptions& found = model.options;
+  const std::string path = model.file.path.string();
+  if (found.depth != config.model.depth || found.width != config.model.width)
+    fail(ErrorKind::checkpoint,
+         "{}: is a ResNet-{} of width {}, the configuration says depth {}, width {}; set model.depth={} model.width={} "
+         "or take another checkpoint",
+         path, found.depth, found.width, config.model.depth, config.model.width, found.depth, found.width);
+  const OpenModel opened = open_model(model, {}, config.quant.max_bits);
+  const std::unique_ptr<Method> first = method_of_stage(config.stages.front()).make(config);
+  if (const std::string why = first->refusal(*opened.weights); !why.empty())
+    fail(ErrorKind::usage, "{}: {}", path, why);
+}
+
+void check_classes(const ModelFile& model, const ImageSet& images) {
+  const int classes = model.options.num_classes;
+  if (classes != images.num_classes())
+    fail(ErrorKind::checkpoint, "{}: was trained for {} classes, the data has {}", model.file.path.string(), classes,
+         images.num_classes());
+}
 
 DataOptions data_options(const Config& config) {
   return {.kind = config.data.kind,
@@ -23,6 +100,12 @@ DataOptions data_options(const Config& config) {
           .synthetic_train = config.data.synthetic_train,
           .synthetic_test = config.data.synthetic_test,
           .seed = config.seed};
+}
+
+Quantizer quantizer_of(const Config& config) {
+  return {.activation = activation_from_name(block_activation(config.quant)),
+          .act_bits = config.quant.act_bits,
+          .static_scales = config.quant.act_scale == "calibrated"};
 }
 
 NetworkFactory network_factory(const Config& config, const ImageSet& images) {
@@ -40,83 +123,19 @@ NetworkFactory network_factory(const Config& config, const ImageSet& images) {
   };
 }
 
-std::map<std::string, std::string> model_metadata(const Config& config, const ImageSet& images) {
-  return {{"arch", config.model.arch},
-          {"depth", std::to_string(config.model.depth)},
-          {"width", std::to_string(config.model.width)},
-          {"num_classes", std::to_string(images.num_classes())},
-          {"class_names", nlohmann::json(images.class_names).dump()},
-          {"mean", nlohmann::json(config.data.mean).dump()},
-          {"std", nlohmann::json(config.data.std).dump()},
-          {"act_scale", config.quant.act_scale},
-          {"eval_batch_size", std::to_string(config.data.eval_batch_size)},
-          {"bsq_version", kVersion}};
-}
-
-TensorFile read_model(const fs::path& path, Console& console) {
-  const fs::path found = resolve_checkpoint(path);
-  TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
-  if (is_packed(file)) file = unpack(file);
-  const std::vector<std::string> renamed = normalize_names(file);
-  if (!renamed.empty())
-    console.info(fmt::format("{}: {} tensors renamed ({}{})", file.path.string(), renamed.size(), renamed.front(),
-                             renamed.size() > 1 ? ", ..." : ""));
-  return file;
-}
-
-HostWeights check_model(const TensorFile& model, int max_bits) {
-  const Network network = make_resnet(resnet_options_of(model));
-  check_names(model, network);
-  return read_weights(model, lay_out(network.parameters(), ParameterGroup::quantized), max_bits);
-}
-
-TensorFile with_weights(const TensorFile& file, const HostWeights& weights, const ArenaLayout& layout) {
-  TensorFile result;
-  result.metadata = file.metadata;
-  result.metadata["format"] = "pt";
-  result.metadata["form"] = std::string(form_of(weights));
-  result.metadata.erase("scheme");
-  std::set<std::string> replaced;
-  for (const ParameterSlot& slot : layout.slots) {
-    const std::string& name = slot.spec.name;
-    replaced.insert({name, plane_name(name, "p"), plane_name(name, "n"), plane_name(name, "u"), scale_name(name)});
-  }
-  for (const HostTensor& tensor : file.tensors)
-    if (!replaced.contains(tensor.name)) result.tensors.push_back(tensor);
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) {
-    result.metadata["scheme"] = scheme_to_json(weights, layout);
-    for (HostTensor& tensor : planes_to_tensors(*planes, layout)) result.tensors.push_back(std::move(tensor));
-    return result;
-  }
-  const auto& dense = std::get<DenseTensors>(weights);
-  for (std::size_t i = 0; i < dense.size(); ++i) {
-    const ParameterSpec& spec = layout.slots[i].spec;
-    result.tensors.push_back(
-        HostTensor::from<float>(spec.name, file_shape(spec.shape), to_file_layout(dense[i], spec.shape)));
-  }
-  return result;
-}
-
-void check_start_model(const TensorFile& model, const Config& config) {
-  const ResNetOptions found = resnet_options_of(model);
-  if (found.depth != config.model.depth || found.width != config.model.width)
-    fail(ErrorKind::checkpoint,
-         "{}: is a ResNet-{} of width {}, the configuration says depth {}, width {}; set model.depth={} model.width={} "
-         "or take another checkpoint",
-         model.path.string(), found.depth, found.width, config.model.depth, config.model.width, found.depth,
-         found.width);
-  if (form_of(check_model(model, config.quant.max_bits)) == "float" && config.stages.front() == "finetune")
-    fail(ErrorKind::usage,
-         "{}: is a float model and has no bit widths to finetune under; put convert and bsq before finetune, or give "
-         "planes (bsq convert makes them)",
-         model.path.string());
-}
-
-void check_classes(const TensorFile& model, const ImageSet& images) {
-  const int classes = resnet_options_of(model).num_classes;
-  if (classes != images.num_classes())
-    fail(ErrorKind::checkpoint, "{}: was trained for {} classes, the data has {}", model.path.string(), classes,
-         images.num_classes());
+ModelCard card_of_run(const Config& config, const ImageSet& images) {
+  ModelCard card;
+  card.arch = config.model.arch;
+  card.depth = config.model.depth;
+  card.width = config.model.width;
+  card.num_classes = images.num_classes();
+  card.class_names = images.class_names;
+  card.mean = config.data.mean;
+  card.std = config.data.std;
+  card.act_scale = config.quant.act_scale;
+  card.eval_batch_size = config.data.eval_batch_size;
+  card.bsq_version = kVersion;
+  return card;
 }
 
 }  // namespace bsq

@@ -61,7 +61,7 @@ class ExperimentRuns {
                                     .data = data,
                                     .make_network = [](Activation activation,
                                                        int bits) { return make_resnet(tiny_resnet(activation, bits)); },
-                                    .metadata = {},
+                                    .card = {},
                                     .init = std::move(init),
                                     .communicator = alone()});
     std::ostringstream nowhere;

@@ -211,7 +211,7 @@ TEST_CASE("a dry run plans every stage, takes one step and writes nothing") {
                                  .data = data,
                                  .make_network = [](Activation activation,
                                                     int bits) { return make_resnet(tiny_resnet(activation, bits)); },
-                                 .metadata = {},
+                                 .card = {},
                                  .init = {},
                                  .communicator = alone()});
   std::string text;

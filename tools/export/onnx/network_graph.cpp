@@ -1,13 +1,15 @@
 // Node by node: convolution, norm with its activation and quantizer, pooling, classifier.
 #include "tools/export/onnx/network_graph.h"
 
-#include "engine/model/levels.h"
+#include "engine/model/integer_tensors.h"
+#include "engine/model/tensor_names.h"
 #include "engine/model/weight_store.h"
 #include "engine/network/layers/average_pool.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/linear.h"
 #include "engine/network/layers/norm_act.h"
 #include "kernels/base/error.h"
+#include "tools/export/formats.h"
 
 #include <algorithm>
 #include <limits>
@@ -50,9 +52,9 @@ int chosen_opset(const std::vector<IntegerTensor>& weights, const OnnxOptions& o
 
 class GraphBuilder {
  public:
-  GraphBuilder(const Network& network, const TensorFile& file, const HostWeights& weights, const OnnxOptions& options)
+  GraphBuilder(const Network& network, const TensorFile& file, const StoredWeights& weights, const OnnxOptions& options)
       : network_(network), file_(file), options_(options) {
-    if (form_of(weights) != "float")
+    if (weights.is_quantized())
       integers_ = integer_weights(weights, lay_out(network.parameters(), ParameterGroup::quantized));
     opset_ = chosen_opset(integers_, options);
   }
@@ -171,7 +173,7 @@ class GraphBuilder {
   std::optional<float> act_scale_of(const NormAct& norm) const {
     if (norm.act_scale() < 0) return std::nullopt;
     const std::string& name = network_.states()[static_cast<std::size_t>(norm.act_scale())].name;
-    const float value = load_number(file_, name);
+    const float value = read_number(file_, name);
     if (!(value >= 0))
       fail(ErrorKind::usage, "{}: {} is {}, which is no scale; is it calibrated?", file_.path.string(), name, value);
     return value;
@@ -179,7 +181,7 @@ class GraphBuilder {
 
   float clip_of(const NormAct& norm) const {
     const ParameterSpec& spec = network_.parameters()[static_cast<std::size_t>(norm.ids().clip)];
-    return file_.find(spec.name) == nullptr ? spec.constant : load_number(file_, spec.name);
+    return file_.find(spec.name) == nullptr ? spec.constant : read_number(file_, spec.name);
   }
 
   /// The name of the tensor that holds a parameter's values.
@@ -237,9 +239,9 @@ class GraphBuilder {
 
 }  // namespace
 
-OnnxModel network_graph(const Network& network, const TensorFile& model, const HostWeights& weights,
+OnnxModel network_graph(const Network& network, const TensorFile& model, const Weights& weights,
                         const OnnxOptions& options) {
-  return GraphBuilder(network, model, weights, options).build();
+  return GraphBuilder(network, model, *weights, options).build();
 }
 
 OnnxType container_of(int bits, int opset, bool int8_at_least) {

@@ -34,7 +34,7 @@ TEST_CASE("the integers of a graph are the weights' levels at every width, in th
   const Network network = make_resnet(tiny(0));
   const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
   Weights weights = fixed_weights(network, [&](std::size_t) { return bits; });
-  if (as_planes) weights = to_planes(weights, {});
+  if (as_planes) weights = StoredPlanes::convert(weights, {});
   const TensorFile plain = random_plain(network);
   const OnnxModel model = network_graph(network, plain, weights, {.opset = opset});
   const DenseTensors dense = to_dense(weights);
@@ -86,10 +86,10 @@ TEST_CASE("float weights become a plain float graph") {
     file.tensors.push_back(
         HostTensor::from<float>(spec.name, file_shape(spec.shape), to_file_layout(weights[i], spec.shape)));
   }
-  const OnnxModel model = network_graph(network, file, weights, {});
+  const OnnxModel model = network_graph(network, file, as_weights(weights), {});
   CHECK(count_nodes(model, "DequantizeLinear") == 0);
   CHECK(model.opsets.at("") == 13);
-  check_same(model, engine_run(tiny(0), file, weights, 3));
+  check_same(model, engine_run(tiny(0), file, as_weights(weights), 3));
 }
 
 TEST_CASE("a scale in the model takes the place of the batch's maximum") {

@@ -1,0 +1,14 @@
+// How the activations of a network are quantized: what is chosen for each stage of training, not by the network.
+#pragma once
+
+#include "kernels/types.h"
+
+namespace bsq {
+
+struct Quantizer {
+  Activation activation = Activation::relu6;  // before each quantizer
+  int act_bits = 0;                           // 0: not quantized
+  bool static_scales = false;                 // room for calibrated ones
+};
+
+}  // namespace bsq
