@@ -2,6 +2,7 @@
 
 #include "kernels/base/error.h"
 #include "models/resnet.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/run_files.h"
 
 #include <nlohmann/json.hpp>
@@ -23,7 +24,7 @@ Config read_config(const ModelWords& given, const TensorFile& model, Console& co
   }
   std::vector<std::string> words = given.overrides;
   words.push_back("model.init=" + ordered_json(model.path.string()).dump());  // whatever the stages, a model is there
-  return load_config(file, words);
+  return load_config(config_schema(), file, words);
 }
 
 /// `key` of the metadata as JSON; null where it is not there.
