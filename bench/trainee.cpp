@@ -1,5 +1,6 @@
 #include "bench/trainee.h"
 
+#include "engine/methods/bsq/bsq_keys.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
 
@@ -39,12 +40,12 @@ std::string stage_of(const std::string& mode) {
 StoreMaker make_store(const TraineeOptions& options) {
   return [options](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) {
     Config config;
-    config.bsq.alpha = kAlpha;
+    config.part<BsqConfig>().alpha = kAlpha;
     Weights start = initial_weights(layout, 1);
     if (options.mode == "finetune")
       start = convert_weights("planes", start, std::vector<int>(layout.slots.size(), options.weight_bits));
     config.quant.weight_bits = options.weight_bits;
-    return method_of_stage(stage_of(options.mode)).make(config)->make_store(memory, layout, gradients, start);
+    return method_of_stage(stage_of(options.mode), config)->make_store(memory, layout, gradients, start);
   };
 }
 

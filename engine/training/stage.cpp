@@ -37,7 +37,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 int epochs_before(const Config& config, int stage) {
   int epochs = 0;
   for (int i = 0; i < stage; ++i)
-    if (const StageConfig* settings = training_of_stage(config, config.stages[static_cast<std::size_t>(i)]))
+    if (const StageConfig* settings = config.find_stage(config.stages[static_cast<std::size_t>(i)]))
       epochs += settings->epochs;
   return epochs;
 }
@@ -52,8 +52,8 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
     : context_(context),
       name_(name),
       index_(index),
-      settings_(training_of_stage(context.config, name)),
-      method_(method_of_stage(name).make(context.config)),
+      settings_(context.config.find_stage(name)),
+      method_(method_of_stage(name, context.config)),
       act_bits_(method_->act_bits()),
       activation_(activation_from_name(
           block_activation({.act_bits = act_bits_, .activation = context.config.quant.activation}))),

@@ -1,6 +1,7 @@
 // Opening models, and what a run's configuration says of its own.
 #include "tools/session/open_model.h"
 
+#include "data/synthetic.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
@@ -80,7 +81,7 @@ void check_start_model(const ModelFile& model, const Config& config) {
          "or take another checkpoint",
          path, found.depth, found.width, config.model.depth, config.model.width, found.depth, found.width);
   const OpenModel opened = open_model(model, {}, config.quant.max_bits);
-  const std::unique_ptr<Method> first = method_of_stage(config.stages.front()).make(config);
+  const std::unique_ptr<Method> first = method_of_stage(config.stages.front(), config);
   if (const std::string why = first->refusal(*opened.weights); !why.empty())
     fail(ErrorKind::usage, "{}: {}", path, why);
 }
@@ -97,8 +98,8 @@ DataOptions data_options(const Config& config) {
           .root = config.data.root,
           .train_per_class = config.data.train_per_class,
           .test_per_class = config.data.test_per_class,
-          .synthetic_train = config.data.synthetic_train,
-          .synthetic_test = config.data.synthetic_test,
+          .synthetic_train = config.part<SyntheticConfig>().train,
+          .synthetic_test = config.part<SyntheticConfig>().test,
           .seed = config.seed};
 }
 

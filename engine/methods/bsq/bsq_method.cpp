@@ -1,5 +1,6 @@
 #include "engine/methods/bsq/bsq_method.h"
 
+#include "engine/methods/bsq/bsq_keys.h"
 #include "engine/methods/bsq/plane_weights.h"
 
 #include <fmt/format.h>
@@ -9,7 +10,7 @@ namespace {
 
 class BsqMethod final : public Method {
  public:
-  explicit BsqMethod(const Config& config) : options_(config.bsq), quant_(config.quant) {}
+  explicit BsqMethod(const Config& config) : options_(config.part<BsqConfig>()), quant_(config.quant) {}
 
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {

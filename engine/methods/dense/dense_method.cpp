@@ -1,5 +1,6 @@
 #include "engine/methods/dense/dense_method.h"
 
+#include "engine/methods/dense/dense_keys.h"
 #include "engine/model/dense_weights.h"
 
 namespace bsq {
@@ -23,7 +24,7 @@ class DenseMethod final : public Method {
 }  // namespace
 
 std::unique_ptr<Method> make_dense_method(const Config& config) {
-  return std::make_unique<DenseMethod>(config.pretrain.act_bits);
+  return std::make_unique<DenseMethod>(config.part<PretrainConfig>().act_bits);
 }
 
 }  // namespace bsq
