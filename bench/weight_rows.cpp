@@ -10,8 +10,6 @@
 namespace bsq::bench {
 namespace {
 
-constexpr int kMaxBits = 8;
-
 std::size_t stored_bytes(WeightStorage storage) {
   return size_of(storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32);
 }
@@ -141,11 +139,13 @@ void add_fixed_and_plain(RowList& list) {
     list.add("sgd_step", c.name, type, 0, {.bytes = 20 * n, .flops = 6 * n, .items = n, .footprint_bytes = 12 * n},
              [=, &backend](Arguments& a) {
                return [=, &backend, inputs = a.step_inputs(), g = a.uniform(c.numel), x = a.uniform(c.numel),
-                       v = a.uniform(c.numel)] { backend.sgd_step(c.numel, c.rule, inputs, g, x, v); };
+                       v = a.uniform(c.numel)] {
+                 backend.sgd_step({c.numel, c.rule, inputs, g, x, v});
+               };
              });
     list.add("round_to_bf16", c.name, type, 0, {6 * n, n, n}, [=, &backend](Arguments& a) {
       return [=, &backend, x = a.uniform(c.numel), y = a.scratch(static_cast<std::size_t>(2 * c.numel))] {
-        backend.round_to_bf16(c.numel, x, y);
+        backend.round_to_bf16({c.numel, x, y});
       };
     });
   }

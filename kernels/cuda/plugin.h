@@ -11,7 +11,7 @@
 namespace bsq::cuda {
 
 /// Counted up whenever what passes between the two changes; tests/lint sees to it.
-constexpr int kPluginAbi = 8;
+constexpr int kPluginAbi = 9;
 
 struct Plugin {
   int abi = kPluginAbi;

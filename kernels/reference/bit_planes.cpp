@@ -1,4 +1,5 @@
-// The oracle: weights from bit planes, and the step that trains them. Definitions: METHOD 1 to 3; contracts: backend.h.
+// The oracle: weights from bit planes, and the step that trains them. Definitions: METHOD 1 to 3; contracts:
+// kernels/ops/bit_planes.h.
 #include "kernels/reference/reference_backend.h"
 #include "kernels/reference/weights.h"
 
@@ -35,6 +36,10 @@ double plane_sum(const PlaneTensor& tensor, const float* planes, std::int64_t i)
 }
 
 }  // namespace
+
+std::size_t ReferenceBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& /*of*/) {
+  return 0;
+}
 
 void ReferenceBackend::weights_from_planes(const PlanesForwardArgs& args) {
   const auto& [tensors, planes, scales, weights, weight_units, plane_norms, penalty_of_all, scratch] = args;

@@ -1,4 +1,4 @@
-// The oracle: batch norm + shortcut + activation + quantizer. Contracts and formulas: backend.h.
+// The oracle: batch norm + shortcut + activation + quantizer. Contracts and formulas: kernels/ops/norm_act.h.
 #include "kernels/base/error.h"
 #include "kernels/batch_slice.h"
 #include "kernels/reference/elements.h"
@@ -115,6 +115,10 @@ double level_of(double y, double scale, int bits) {
 }
 
 }  // namespace
+
+std::size_t ReferenceBackend::norm_act_scratch_bytes(const NormActGeometry& /*of*/) {
+  return 0;
+}
 
 void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
   const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit, act_scale,

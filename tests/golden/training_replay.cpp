@@ -128,9 +128,9 @@ FirstStep TrainingReplay::run_first_step() {
   executor.forward(setup_.batch);
   const TensorView logits = executor.logits(setup_.batch);
   result.logits = download_array(backend_, logits.as<float>(), static_cast<std::size_t>(logits.shape.numel()));
-  backend_.softmax_cross_entropy(setup_.batch, setup_.network.num_classes, logits.as<float>(),
-                                 labels.as<std::int32_t>(), executor.d_logits(setup_.batch).as<float>(),
-                                 inputs.as<StepInputs>(), metrics.as<StepMetrics>());
+  backend_.softmax_cross_entropy({setup_.batch, setup_.network.num_classes, logits.as<float>(),
+                                  labels.as<std::int32_t>(), executor.d_logits(setup_.batch).as<float>(),
+                                  inputs.as<StepInputs>(), metrics.as<StepMetrics>()});
   result.kink_distances = kink_distances(executor);
   executor.backward(setup_.batch);
   read_weight_gradients(result);

@@ -10,7 +10,6 @@
 namespace bsq::BSQ_SIMD_NAMESPACE {
 namespace {
 
-constexpr int kMaxBits = 8;
 constexpr float kNormEpsilon = 1e-8F;  // under the root of the group penalty
 
 /// Calls body<Bits>() for bits in 1..8.
@@ -147,8 +146,8 @@ void write_values(const PlanesStepArgs& args) {
 
 }  // namespace
 
-std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * (kMaxBits + 1) * sizeof(double);
+std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * (kMaxBits + 1) * sizeof(double);
 }
 
 void weights_from_planes(const PlanesForwardArgs& args) {

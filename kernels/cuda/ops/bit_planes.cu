@@ -8,7 +8,6 @@
 // tensors.
 #include "kernels/cuda/device/scale_step.cuh"
 #include "kernels/cuda/device/weight_chunks.cuh"
-#include "kernels/cuda/ops/launchers.h"
 
 namespace bsq::cuda {
 namespace {
@@ -245,26 +244,30 @@ __global__ void write_values(PlanesStepArgs args, int num_tensors) {
 
 }  // namespace
 
-std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * (kMaxBits + 1) * sizeof(float);
+std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors, const DeviceContext& /*on*/) {
+  check_tensors(tensors.host);
+  for (const PlaneTensor& tensor : tensors.host)  // or nobody would arrive for it, and all would wait
+    if (tensor.numel == 0) fail_empty_tensor();
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * (kMaxBits + 1) * sizeof(float);
 }
 
-void weights_from_planes(const PlanesForwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
+void weights_from_planes(const PlanesForwardArgs& args, const DeviceContext& on) {
   const std::int64_t chunks = total_chunks(args.tensors.host);
-  launch(reconstruct_weights, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, stream, args,
-         static_cast<int>(args.tensors.host.size()), sums_in(args.scratch, chunks), memory);
+  launch(reconstruct_weights, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, on.stream, args,
+         static_cast<int>(args.tensors.host.size()), sums_in(args.scratch, chunks), on.memory);
 }
 
-void planes_step(const PlanesStepArgs& args, const GridMemory& memory, cudaStream_t stream) {
+void planes_step(const PlanesStepArgs& args, const DeviceContext& on) {
   const auto num_tensors = static_cast<int>(args.tensors.host.size());
   const std::int64_t chunks = total_chunks(args.tensors.host);
-  launch(step_planes, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, stream, args, num_tensors,
-         sums_in(args.scratch, chunks), memory);
+  launch(step_planes, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, on.stream, args, num_tensors,
+         sums_in(args.scratch, chunks), on.memory);
   std::int64_t value_chunks = 0;
   for (const PlaneTensor& tensor : args.tensors.host)
     if (StoredAsValues()(tensor)) value_chunks += chunks_of(tensor.numel);
   if (value_chunks > 0)
-    launch(write_values, dim3(static_cast<unsigned>(value_chunks)), dim3(kChunkThreads), 0, stream, args, num_tensors);
+    launch(write_values, dim3(static_cast<unsigned>(value_chunks)), dim3(kChunkThreads), 0, on.stream, args,
+           num_tensors);
 }
 
 }  // namespace bsq::cuda

@@ -200,9 +200,10 @@ void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, const GridM
 
 }  // namespace
 
-void norm_act_backward(const NormActBackwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
-  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels, memory.multiprocessors,
-             [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, memory, stream); });
+void norm_act_backward(const NormActBackwardArgs& args, const DeviceContext& on) {
+  with_tiles(
+      args.geometry.dtype, args.geometry.rows, args.geometry.channels, on.memory.multiprocessors,
+      [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, on.memory, on.stream); });
 }
 
 }  // namespace bsq::cuda

@@ -89,8 +89,8 @@ class StepByHand {
     backend.augment({augmentation(), setup_.source.samples(), inputs, step.batch, executor_.images(step.batch),
                      labels_.as<std::int32_t>()});
     executor_.forward(step.batch);
-    backend.softmax_cross_entropy(step.batch, 3, executor_.logits(step.batch).as<float>(), labels_.as<std::int32_t>(),
-                                  executor_.d_logits(step.batch).as<float>(), inputs, metrics_.as<StepMetrics>());
+    backend.softmax_cross_entropy({step.batch, 3, executor_.logits(step.batch).as<float>(), labels_.as<std::int32_t>(),
+                                   executor_.d_logits(step.batch).as<float>(), inputs, metrics_.as<StepMetrics>()});
     executor_.backward(step.batch);
     model.step(kRule, inputs, metrics_.as<StepMetrics>());
     ++model.batches_tracked;

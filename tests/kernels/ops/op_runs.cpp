@@ -24,8 +24,8 @@ Outputs run_conv_forward(Backend& backend, const ConvGeometry& geometry, const C
   const void* input = memory.input("input", geometry.dtype, inputs.input);
   const void* weight = memory.input("weight", geometry.dtype, inputs.weight);
   void* output = memory.output("output", geometry.dtype, geometry.output_shape().numel());
-  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, kForwardPass));
-  backend.conv2d_forward(geometry, input, weight, output, scratch);
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, kForwardPass}));
+  backend.conv2d_forward({geometry, input, weight, output, scratch});
   return memory.finish();
 }
 
@@ -38,9 +38,9 @@ Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const 
                       ? memory.in_out("d_input", geometry.dtype, inputs.d_input_before)
                       : memory.output("d_input", geometry.dtype, geometry.input_shape().numel());
   auto* d_weight = memory.output<float>("d_weight", geometry.weight_shape().numel());
-  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, {.forward = false}));
-  backend.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
-  backend.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, {.forward = false}}));
+  backend.conv2d_backward_data({geometry, d_output, weight, d_input, mode, scratch});
+  backend.conv2d_backward_weight({geometry, input, d_output, d_weight, scratch});
   return memory.finish();
 }
 
@@ -186,8 +186,8 @@ PoolInputs make_inputs(const cases::PoolCase& c) {
 Outputs run_pool_forward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs) {
   RunMemory memory(backend);
   const void* input = memory.input("input", geometry.dtype, inputs.input);
-  backend.average_pool_forward(geometry, input, {},
-                               memory.output<float>("output", std::int64_t{geometry.batch} * geometry.channels));
+  backend.average_pool_forward(
+      {geometry, input, {}, memory.output<float>("output", std::int64_t{geometry.batch} * geometry.channels)});
   return memory.finish();
 }
 
@@ -195,7 +195,7 @@ Outputs run_pool_backward(Backend& backend, const PoolGeometry& geometry, const 
   RunMemory memory(backend);
   const float* d_output = memory.input("d_output", inputs.d_output);
   const std::int64_t count = std::int64_t{geometry.batch} * geometry.pixels * geometry.channels;
-  backend.average_pool_backward(geometry, d_output, {}, memory.output("d_input", geometry.dtype, count));
+  backend.average_pool_backward({geometry, d_output, {}, memory.output("d_input", geometry.dtype, count)});
   return memory.finish();
 }
 
@@ -211,8 +211,8 @@ Outputs run_linear_forward(Backend& backend, const LinearGeometry& geometry, con
   const float* input = memory.input("input", inputs.input);
   const float* weight = memory.input("weight", inputs.weight);
   const float* bias = memory.input("bias", inputs.bias);
-  backend.linear_forward(geometry, input, weight, bias,
-                         memory.output<float>("output", std::int64_t{geometry.batch} * geometry.out_features));
+  backend.linear_forward({geometry, input, weight, bias,
+                          memory.output<float>("output", std::int64_t{geometry.batch} * geometry.out_features)});
   return memory.finish();
 }
 
@@ -224,7 +224,7 @@ Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, co
   auto* d_input = memory.output<float>("d_input", std::int64_t{geometry.batch} * geometry.in_features);
   auto* d_weight = memory.output<float>("d_weight", std::int64_t{geometry.out_features} * geometry.in_features);
   auto* d_bias = memory.output<float>("d_bias", geometry.out_features);
-  backend.linear_backward(geometry, d_output, input, weight, d_input, d_weight, d_bias);
+  backend.linear_backward({geometry, d_output, input, weight, d_input, d_weight, d_bias});
   return memory.finish();
 }
 
@@ -243,11 +243,23 @@ Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, cons
   const float* logits = memory.input("logits", inputs.logits);
   const std::int32_t* labels = memory.input("labels", inputs.labels);
   float* d_logits = evaluation ? nullptr : memory.output<float>("d_logits", std::int64_t{batch} * classes);
-  backend.softmax_cross_entropy(batch, classes, logits, labels, d_logits, memory.step_inputs({}), memory.metrics());
+  backend.softmax_cross_entropy({batch, classes, logits, labels, d_logits, memory.step_inputs({}), memory.metrics()});
   return memory.finish();
 }
 
 // ---- input --------------------------------------------------------------------------------------------------------
+
+Outputs run_take_step_inputs(Backend& backend) {
+  RunMemory memory(backend);
+  constexpr std::int64_t words = sizeof(StepInputs) / sizeof(std::int32_t);
+  RandomTensors random("step inputs");
+  const auto* steps = memory.input("steps", random.integers(3 * words, 1000));
+  auto* taken = memory.in_out("taken", std::vector<std::int32_t>{1, 0});  // the halves of an std::int64_t
+  auto* inputs = memory.output<std::int32_t>("inputs", words);
+  backend.take_step_inputs({reinterpret_cast<const StepInputs*>(steps), reinterpret_cast<std::int64_t*>(taken),
+                            reinterpret_cast<StepInputs*>(inputs)});
+  return memory.finish();
+}
 
 AugmentInputs make_inputs(const cases::AugmentCase& c) {
   RandomTensors random("augment " + c.name);

@@ -5,6 +5,8 @@
 #include "bench/op_cases.h"
 #include "tests/support/run_memory.h"
 
+#include <functional>
+
 namespace bsq::test {
 
 struct ConvInputs {
@@ -92,5 +94,16 @@ struct SgdInputs {
 SgdInputs make_inputs(const cases::SgdCase& c);
 Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inputs);
 Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values);
+
+/// Takes the second of three.
+Outputs run_take_step_inputs(Backend& backend);
+
+/// A run of one operation of kernels/ops/operations.def.
+struct OperationRun {
+  std::string operation;
+  std::function<Outputs(Backend&)> run;
+};
+/// Of all of them: whoever adds an operation adds its run.
+std::vector<OperationRun> operation_runs();
 
 }  // namespace bsq::test

@@ -255,15 +255,15 @@ Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inp
   const float* gradient = memory.input("gradient", inputs.gradient);
   float* parameter = memory.in_out("parameter", inputs.parameter);
   float* momentum = memory.in_out("momentum", inputs.momentum);
-  backend.sgd_step(static_cast<std::int64_t>(inputs.parameter.size()), rule,
-                   memory.step_inputs(step_with(inputs.learning_rate)), gradient, parameter, momentum);
+  backend.sgd_step({static_cast<std::int64_t>(inputs.parameter.size()), rule,
+                    memory.step_inputs(step_with(inputs.learning_rate)), gradient, parameter, momentum});
   return memory.finish();
 }
 
 Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values) {
   RunMemory memory(backend);
   const auto numel = static_cast<std::int64_t>(values.size());
-  backend.round_to_bf16(numel, memory.input("values", values), memory.output("rounded", DType::bf16, numel));
+  backend.round_to_bf16({numel, memory.input("values", values), memory.output("rounded", DType::bf16, numel)});
   return memory.finish();
 }
 
