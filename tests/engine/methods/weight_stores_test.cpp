@@ -146,13 +146,12 @@ TEST_CASE("several steps of bit planes are those of the formulas, into both clam
     constexpr float kAlpha = 0.3F;
     StoreMemory store_memory(backend);
     const auto planes = planes_for(store_memory.layout, {4, 8, 1});
-    PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8, kAlpha},
-                       planes);
+    PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8}, planes);
     std::vector<PlaneOracle> oracle;
     for (const BitPlanes& tensor : planes) oracle.emplace_back(tensor, 225 + 21 + 3);
     for (int step = 0; step < 8; ++step) {
       const float rate = step < 5 ? 0.3F : 0.1F;
-      const StepInputs* inputs = store_memory.set_inputs({.learning_rate = rate});
+      const StepInputs* inputs = store_memory.set_inputs({.learning_rate = rate, .method = {kAlpha}});
       const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
       store.step(kRule, inputs, nullptr);
       const std::vector<BitPlanes> after = store.planes();
