@@ -70,7 +70,8 @@ BurstTimes Trainee::run_burst() {
   std::vector<PlannedStep> planned;
   for (int i = 0; i < options_.burst; ++i)
     planned.push_back(
-        {options_.batch, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch}});
+        {options_.batch,
+         {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch, .method = {kAlpha}}});
   step_.plan(std::move(planned));
   backend_.synchronize();
   const std::clock_t cpu_start = std::clock();

@@ -5,12 +5,12 @@
 // Arithmetic is float32 in the order of the published PyTorch code, so that the same levels come out, ties included.
 #pragma once
 
+#include "kernels/types.h"
+
 #include <span>
 #include <vector>
 
 namespace bsq {
-
-inline constexpr int kMaxBits = 8;
 
 struct Levels {
   int bits = 0;  // 1..8; 0: the tensor is zero and has no bits

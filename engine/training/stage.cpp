@@ -189,7 +189,8 @@ void Stage::plan_steps(const Progress& progress) {
                      {.learning_rate = rate,
                       .epoch = progress.epoch,
                       .first_sample = batches_.first_sample(step),
-                      .metrics_slot = step}});
+                      .metrics_slot = step,
+                      .method = method_->step_numbers(progress.epoch)}});
   step_->plan(std::move(steps));
 }
 

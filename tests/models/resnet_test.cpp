@@ -201,7 +201,7 @@ TEST_CASE("depth, width and classes are found in a checkpoint of any form") {
   const auto oracle = make_reference_backend();
   const ResNetOptions options{.depth = 14, .width = 6, .num_classes = 7};
   for (const auto& weights : {TestModel::MakeWeights{}, start_as_planes(), start_as_fixed(4)}) {
-    const TestModel test(*oracle, make_resnet(options), {}, weights);
+    const TestModel test(*oracle, make_resnet(options), weights);
     const TensorFile file = test.model.save();
     const ResNetOptions found = resnet_options_of(file);
     CHECK(found.depth == 14);

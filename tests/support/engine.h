@@ -68,13 +68,11 @@ inline Communicator& alone() {
 struct TestModel {
   using MakeWeights = std::function<Weights(const ArenaLayout&)>;
 
-  explicit TestModel(Backend& backend, Network network, const PlaneOptions& planes = {}, MakeWeights make_weights = {},
-                     DType dtype = DType::f32)
+  explicit TestModel(Backend& backend, Network network, MakeWeights make_weights = {}, DType dtype = DType::f32)
       : memory(backend),
         model(memory, std::move(network), dtype, 1,
-              store_with(
-                  planes, make_weights ? make_weights
-                                       : [](const ArenaLayout& layout) { return initial_weights(layout, 1); })) {}
+              store_of(make_weights ? std::move(make_weights)
+                                    : [](const ArenaLayout& layout) { return initial_weights(layout, 1); })) {}
 
   DeviceMemory memory;
   Model model;

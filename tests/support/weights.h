@@ -11,16 +11,6 @@
 
 namespace bsq::test {
 
-/// The store that holds weights as they are; bit planes with these options.
-inline StoreMaker store_with(const PlaneOptions& options, std::function<Weights(const ArenaLayout&)> make_weights) {
-  return [=](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) -> std::unique_ptr<WeightStore> {
-    const Weights weights = make_weights(layout);
-    if (const auto* planes = dynamic_cast<const StoredPlanes*>(weights.get()))
-      return std::make_unique<PlaneWeights>(memory, layout, gradients, *planes, options);
-    return store_of([&](const ArenaLayout&) { return weights; })(memory, layout, gradients);
-  };
-}
-
 /// The store of a model whose weights are bit planes.
 inline PlaneWeights& plane_store(Model& model) {
   return dynamic_cast<PlaneWeights&>(model.quantized());

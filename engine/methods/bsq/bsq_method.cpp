@@ -15,12 +15,13 @@ class BsqMethod final : public Method {
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     const Weights planes = StoredPlanes::convert(from, std::vector<int>(layout.slots.size(), quant_.weight_bits));
-    return std::make_unique<PlaneWeights>(
-        memory, layout, gradients, static_cast<const StoredPlanes&>(*planes),
-        PlaneOptions{.max_bits = quant_.max_bits, .alpha = static_cast<float>(options_.alpha)});
+    return std::make_unique<PlaneWeights>(memory, layout, gradients, static_cast<const StoredPlanes&>(*planes),
+                                          quant_.max_bits);
   }
   std::string_view result_form() const override { return StoredPlanes::kForm; }
   int act_bits() const override { return quant_.act_bits; }
+  /// The strength of the penalty.
+  std::array<float, 4> step_numbers(int /*epoch*/) const override { return {static_cast<float>(options_.alpha)}; }
   bool has_penalty() const override { return true; }
 
   bool adjusts(int epoch, bool is_end) const override { return is_end || epoch % options_.requant_interval == 0; }

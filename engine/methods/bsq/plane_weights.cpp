@@ -6,16 +6,16 @@
 namespace bsq {
 
 PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
-                           const StoredPlanes& weights, const PlaneOptions& options)
-    : backend_(memory.backend()), layout_(layout), gradients_(gradients), options_(options) {
+                           const StoredPlanes& weights, int max_bits)
+    : backend_(memory.backend()), layout_(layout), gradients_(gradients), max_bits_(max_bits) {
   const std::size_t count = layout.slots.size();
-  const auto capacity = static_cast<std::size_t>(2 * options.max_bits * layout.numel);
+  const auto capacity = static_cast<std::size_t>(2 * max_bits * layout.numel);
   table_ = memory.allocate_array<PlaneTensor>("bit planes, table", count);
   planes_ = memory.allocate_array<float>("bit planes", capacity);
   momentum_ = memory.allocate_array<float>("bit planes, momentum", capacity);
   scales_ = memory.allocate_array<float>("bit planes, scales", count);
   scale_momentum_ = memory.allocate_array<float>("bit planes, scale momentum", count);
-  norms_ = memory.allocate_array<float>("bit planes, norms", count * static_cast<std::size_t>(options.max_bits));
+  norms_ = memory.allocate_array<float>("bit planes, norms", count * static_cast<std::size_t>(max_bits));
   values_ = memory.allocate_array<float>("effective weights", static_cast<std::size_t>(layout.numel));
   units_ = memory.allocate_array<float>("effective weights, units", count);
   penalty_ = memory.allocate_array<double>("bit planes, penalty", 1);
@@ -34,9 +34,9 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   for (std::size_t i = 0; i < planes.size(); ++i) {
     const ParameterSlot& slot = layout_.slots[i];
     const BitPlanes& source = planes[i];
-    require(source.bits >= 1 && source.bits <= options_.max_bits, "{}: {} bits", slot.spec.name, source.bits);
+    require(source.bits >= 1 && source.bits <= max_bits_, "{}: {} bits", slot.spec.name, source.bits);
     require(source.numel == slot.spec.shape.numel(), "{}: {} weights", slot.spec.name, source.numel);
-    const std::int64_t offset = 2 * options_.max_bits * slot.offset;
+    const std::int64_t offset = 2 * max_bits_ * slot.offset;
     tensors_.push_back({.numel = source.numel,
                         .plane_offset = offset,
                         .weight_offset = slot.offset,
@@ -121,7 +121,6 @@ void PlaneWeights::write_effective() {
 void PlaneWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) {
   backend_.planes_step({.tensors = table(),
                         .rule = rule,
-                        .alpha = options_.alpha,
                         .inputs = inputs,
                         .d_weights = gradients_,
                         .planes = planes_.as<float>(),

@@ -10,15 +10,10 @@
 
 namespace bsq {
 
-struct PlaneOptions {
-  int max_bits = 8;
-  float alpha = 0;  // strength of the group penalty
-};
-
 class PlaneWeights final : public WeightStore {
  public:
   PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredPlanes& weights,
-               const PlaneOptions& options = {});
+               int max_bits = kMaxBits);
 
   /// Host copies, one per slot, in memory order.
   std::vector<BitPlanes> planes() const;
@@ -44,7 +39,7 @@ class PlaneWeights final : public WeightStore {
   Backend& backend_;
   const ArenaLayout& layout_;
   const float* gradients_;
-  PlaneOptions options_;
+  int max_bits_;
   std::vector<PlaneTensor> tensors_;
   Buffer table_;  // tensors_ on the device
   Buffer planes_;

@@ -15,7 +15,7 @@ std::vector<BitPlanes> trained(const ArenaLayout& layout) {
 /// What the optimizer state would be after a step or two.
 void take_steps(StoreMemory& store_memory, WeightStore& store, int first, int count) {
   for (int step = first; step < first + count; ++step) {
-    const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F});
+    const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F, .method = {0.1F}});
     store_memory.draw_gradients(store, step, 0.3F);
     store.step({}, inputs, nullptr);
   }
@@ -54,8 +54,7 @@ TEST_CASE("bit planes lie in files as [O, I, K, K, bits], most significant first
   StoreMemory store_memory(*oracle);
   const ArenaLayout& layout = store_memory.layout;
   const auto planes = trained(layout);
-  const PlaneWeights store(store_memory.memory, layout, store_memory.gradients.as<float>(), StoredPlanes(planes),
-                           {8, 0});
+  const PlaneWeights store(store_memory.memory, layout, store_memory.gradients.as<float>(), StoredPlanes(planes));
   TensorFile file;
   file.tensors = store_memory.saved(store);
   std::vector<std::string> names;
@@ -88,8 +87,8 @@ TEST_CASE("weights and momentum of every form come back from a file bit for bit 
     StoreMemory second_memory(backend);
     const ArenaLayout& layout = first_memory.layout;
     const auto make = [&](StoreMemory& store_memory, const Weights& weights) {
-      return store_with({8, 0.1F}, [&](const ArenaLayout&) { return weights; })(
-          store_memory.memory, store_memory.layout, store_memory.gradients.as<float>());
+      return store_of([&](const ArenaLayout&) { return weights; })(store_memory.memory, store_memory.layout,
+                                                                   store_memory.gradients.as<float>());
     };
     const Weights start = convert_weights(form, as_weights(trained(layout)));
     const auto store = make(first_memory, start);

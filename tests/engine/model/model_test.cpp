@@ -84,14 +84,14 @@ TEST_CASE("num_batches_tracked counts the training steps of every norm and survi
 
 TEST_CASE("plain parameters and statistics come back from a file bit for bit") {
   for_each_device([](Backend& backend) {
-    TestModel test(backend, tiny(Activation::pact, 2), {}, start_as_planes());
+    TestModel test(backend, tiny(Activation::pact, 2), start_as_planes());
     ResidentSource source(test.memory, tiny_pictures("trained", 6), "training");
     source.begin_epoch({0, 1, 2, 3, 4, 5});
     TrainingStep step(test.memory, test.model, source,
                       {.augment = plain_input(tiny_input()), .rule = {}, .batch_size = 6, .metrics_slots = 1}, alone());
     for (int i = 0; i < 3; ++i) step.run(6, {.learning_rate = 0.1F});
     const TensorFile file = test.model.save();
-    TestModel copy(backend, tiny(Activation::pact, 2), {},
+    TestModel copy(backend, tiny(Activation::pact, 2),
                    [&](const ArenaLayout& layout) { return read_weights(file, layout, 8); });
     copy.model.load_plain(file);
     CHECK(different_tensors(copy.model.save().tensors, file.tensors).empty());
@@ -125,19 +125,19 @@ TEST_CASE("PACT ceilings are loaded where a file has them and start at 10 where 
 TEST_CASE("a float file of a quantized model is that model with plain weights") {
   const auto oracle = make_reference_backend();
   for (const auto& weights : {start_as_planes(5), start_as_fixed(3)}) {
-    TestModel test(*oracle, tiny(), {}, weights);
+    TestModel test(*oracle, tiny(), weights);
     const TensorFile file = save_as(test.model, "float");
     CHECK(file.metadata.at("form") == "float");
     CHECK(file.metadata.count("scheme") == 0);
     CHECK_NOTHROW(check_names(file, test.model.network()));
-    TestModel loaded(*oracle, tiny(), {}, [&](const ArenaLayout& layout) { return read_weights(file, layout, 8); });
+    TestModel loaded(*oracle, tiny(), [&](const ArenaLayout& layout) { return read_weights(file, layout, 8); });
     CHECK(to_dense(loaded.model.weights()) == to_dense(test.model.weights()));
   }
 }
 
 TEST_CASE("fixed-point weights are handed on as bit planes of the same weights") {
   const auto oracle = make_reference_backend();
-  TestModel fixed(*oracle, tiny(), {}, start_as_fixed(3));
+  TestModel fixed(*oracle, tiny(), start_as_fixed(3));
   const TensorFile file = save_as(fixed.model, "planes");
   CHECK(file.metadata.at("form") == "planes");
   CHECK_NOTHROW(check_names(file, fixed.model.network()));
@@ -169,7 +169,7 @@ TEST_CASE("names of the two other common spellings are understood, and every ren
 TEST_CASE("a file that does not fit is refused with every missing and every unexpected name") {
   const auto oracle = make_reference_backend();
   for (const auto& weights : {TestModel::MakeWeights{}, start_as_planes(), start_as_fixed(4)}) {
-    TestModel test(*oracle, tiny(), {}, weights);
+    TestModel test(*oracle, tiny(), weights);
     TensorFile file = test.model.save();
     file.path = "some.safetensors";
     CHECK_NOTHROW(check_names(file, test.model.network()));
@@ -185,7 +185,7 @@ TEST_CASE("a file that does not fit is refused with every missing and every unex
           "some.safetensors: not a checkpoint of this network; missing: bn1.running_var, layer2.0.downsample.0.weight; "
           "unexpected: extra, layer4.0.conv1.weight");
   }
-  TestModel planes(*oracle, tiny(), {}, start_as_planes());
+  TestModel planes(*oracle, tiny(), start_as_planes());
   TensorFile file = planes.model.save();
   remove(file, "fc.nweight");
   remove(file, "fc.biasscale");

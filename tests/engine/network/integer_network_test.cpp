@@ -22,7 +22,7 @@ Weights mixed_widths(const ArenaLayout& layout) {
 struct QuantizedNetwork {
   QuantizedNetwork(Backend& used_backend, DType dtype, int act_bits, const TestModel::MakeWeights& weights)
       : backend(used_backend),
-        test(backend, make_resnet(tiny_resnet(Activation::relu6, act_bits)), {}, weights, dtype),
+        test(backend, make_resnet(tiny_resnet(Activation::relu6, act_bits)), weights, dtype),
         executor(test.memory, test.model.network(), test.model.parameters(), kBatch, dtype, ExecutionMode::training) {
     const TensorView images = executor.images(kBatch);
     upload(images, RandomTensors("images").normal(images.shape.numel(), 0, 1));
