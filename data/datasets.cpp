@@ -2,6 +2,7 @@
 #include "data/datasets.h"
 
 #include "data/cifar.h"
+#include "data/files.h"
 #include "data/image_folder.h"
 #include "data/synthetic.h"
 #include "kernels/base/error.h"
@@ -39,8 +40,19 @@ DataSets load_all(const DataOptions& options) {
 
 }  // namespace
 
+const std::vector<DatasetKind>& dataset_kinds() {
+  static const std::vector<DatasetKind> table = {
+      {{"synthetic", add_synthetic_keys}},
+      {{"cifar10", [](ConfigSchema& schema) { need_root(schema, "cifar10"); }}},
+      {{"cifar100", [](ConfigSchema& schema) { need_root(schema, "cifar100"); }}},
+      {{"image_folder", [](ConfigSchema& schema) { need_root(schema, "image_folder"); }}},
+  };
+  return table;
+}
+
 DataSets load_datasets(const DataOptions& options) {
-  const std::vector<std::string> kinds = {"synthetic", "cifar10", "cifar100", "image_folder"};
+  std::vector<std::string> kinds;
+  for (const DatasetKind& kind : dataset_kinds()) kinds.push_back(kind.name);
   if (std::find(kinds.begin(), kinds.end(), options.kind) == kinds.end()) {
     fail(ErrorKind::usage, "data.kind '{}'; must be one of {}", options.kind, fmt::join(kinds, ", "));
   }

@@ -1,13 +1,20 @@
 // The one door to data sets: kind and options in, checked images out.
 #pragma once
 
+#include "engine/config/config_schema.h"
 #include "engine/input/image_set.h"
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace bsq {
+
+struct DatasetKind : ConfigChoice {};
+
+/// The table: a line a kind, the first is the default.
+const std::vector<DatasetKind>& dataset_kinds();
 
 struct DataOptions {
   std::string kind;            // "synthetic", "cifar10", "cifar100" or "image_folder"

@@ -1,7 +1,10 @@
 // Plain stdio: iostreams lose errno.
 #include "data/files.h"
 
+#include "engine/config/config_schema.h"
 #include "kernels/base/error.h"
+
+#include <fmt/format.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -46,6 +49,14 @@ std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
         path, errno != 0 ? std::error_code{errno, std::generic_category()} : std::make_error_code(std::errc::io_error));
   }
   return bytes;
+}
+
+void need_root(ConfigSchema& schema, const std::string& kind) {
+  schema.add_check("data", [kind](const Config& config, std::vector<Conflict>& conflicts) {
+    if (config.data.kind != kind || !config.data.root.empty()) return;
+    conflicts.push_back(
+        {{"data.root", "data.kind"}, fmt::format("data.kind = {} needs data.root, the folder it lies in", kind)});
+  });
 }
 
 }  // namespace bsq

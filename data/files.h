@@ -1,4 +1,4 @@
-// Reading whole files, with the errors of the house.
+// What data sets of files share: reading whole files, with the errors of the house, and the key of their folder.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,8 @@
 
 namespace bsq {
 
+class ConfigSchema;
+
 /// 30730000 -> "30,730,000", so that a person can compare lengths in a message.
 std::string group_digits(std::uintmax_t number);
 
@@ -16,5 +18,8 @@ std::uintmax_t file_size_of(const std::filesystem::path& path);
 
 /// All bytes of a file. Throws Error(data) naming the file and the system's reason.
 std::vector<std::uint8_t> read_file(const std::filesystem::path& path);
+
+/// Refuses configurations of this kind of data set without data.root.
+void need_root(ConfigSchema& schema, const std::string& kind);
 
 }  // namespace bsq

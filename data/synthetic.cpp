@@ -2,6 +2,7 @@
 // Shapes are signed distances (negative inside), turned into coverage over one pixel: smooth edges from one sample.
 #include "data/synthetic.h"
 
+#include "engine/config/config_schema.h"
 #include "kernels/base/error.h"
 #include "kernels/random.h"
 
@@ -291,6 +292,12 @@ void paint_picture(Draws draws, Figure figure, std::uint8_t* pixels) {
 }
 
 }  // namespace
+
+void add_synthetic_keys(ConfigSchema& schema) {
+  auto data = schema.part<SyntheticConfig>("data");
+  data.add("synthetic_train", &SyntheticConfig::train, at_least(1), "training images of the synthetic set");
+  data.add("synthetic_test", &SyntheticConfig::test, at_least(1), "test images of the synthetic set");
+}
 
 ImageSet synthesize(std::uint64_t seed, SyntheticSplit split, int images) {
   require(images >= 0, "synthesize: {} images", images);

@@ -12,6 +12,16 @@
 
 namespace bsq {
 
+class ConfigSchema;
+
+struct SyntheticConfig {
+  int train = 10000;  // training images
+  int test = 2000;    // test images
+};
+
+/// data.synthetic_train and data.synthetic_test.
+void add_synthetic_keys(ConfigSchema& schema);
+
 /// The splits draw from disjoint Philox counters: no picture can be in both.
 enum class SyntheticSplit : std::uint32_t { train = 0, test = 1 };
 

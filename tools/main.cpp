@@ -5,6 +5,7 @@
 #include "tools/cli/failure.h"
 #include "tools/cli/openmp_waiting.h"
 #include "tools/commands/commands.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/ranks.h"
 
 #include <fcntl.h>
@@ -56,7 +57,7 @@ void print_help() {
       "7 verification, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.\n");
 }
 
-int dispatch(char** argv, const Arguments& words) {
+int dispatch(char** argv, const std::vector<std::string>& words) {
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     print_help();
     return words.empty() ? static_cast<int>(ErrorKind::usage) : 0;
@@ -70,7 +71,7 @@ int dispatch(char** argv, const Arguments& words) {
     if (words[0] == command.name) {
       if (!command.runs_on_ranks) refuse_ranks(command.name);
       if (command.computes) shorten_openmp_spins(argv);
-      return command.run({words.begin() + 1, words.end()});
+      return command.run({{words.begin() + 1, words.end()}, config_schema()});
     }
     names.emplace_back(command.name);
   }
@@ -84,7 +85,7 @@ int dispatch(char** argv, const Arguments& words) {
 }
 
 /// The exit code of the command, its whole output written.
-int run(char** argv, const Arguments& words) {
+int run(char** argv, const std::vector<std::string>& words) {
   int exit_code = 0;
   try {
     exit_code = dispatch(argv, words);

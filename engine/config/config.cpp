@@ -4,7 +4,7 @@
 
 #include "engine/base/suggest.h"
 #include "engine/config/config_checks.h"
-#include "engine/config/config_keys.h"
+#include "engine/config/config_schema.h"
 #include "engine/config/yaml_reader.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
@@ -23,32 +23,26 @@ namespace fs = std::filesystem;
 
 const char* const kBaseKey = "_base_";
 
-const ConfigKey* find_key(const std::string& name) {
-  const std::vector<ConfigKey>& keys = config_keys();
-  const auto found = std::find_if(keys.begin(), keys.end(), [&](const ConfigKey& key) { return key.name == name; });
-  return found == keys.end() ? nullptr : &*found;
-}
-
-bool is_section(const std::string& name) {
-  const std::vector<std::string> sections = config_sections();
+bool is_section(const ConfigSchema& schema, const std::string& name) {
+  const std::vector<std::string> sections = schema.sections();
   return !name.empty() && std::find(sections.begin(), sections.end(), name) != sections.end();
 }
 
 /// The keys that an unknown `name` may stand for: near it in its own section, or of that name (or old flag) elsewhere.
-std::vector<std::string> likely_keys(const std::string& name) {
+std::vector<std::string> likely_keys(const ConfigSchema& schema, const std::string& name) {
   const std::size_t dot = name.find('.');
   const std::string section = dot == std::string::npos ? "" : name.substr(0, dot);
   const std::string leaf = name.substr(dot + 1);
-  const bool known_section = section.empty() || is_section(section);
+  const bool known_section = section.empty() || is_section(schema, section);
   std::vector<std::string> near, same_leaf;
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : schema.keys()) {
     const bool same_section = key.section() == section;
     if (same_section && key.old_flag == "--" + leaf) return {key.name};
     if (same_section || !known_section) near.push_back(known_section ? key.leaf() : key.name);
     if (key.leaf() == leaf || key.old_flag == "--" + leaf) same_leaf.push_back(key.name);
   }
   if (section.empty()) {
-    for (const std::string& other : config_sections()) near.push_back(other);
+    for (const std::string& other : schema.sections()) near.push_back(other);
     near.push_back(kBaseKey);
   }
   const std::string nearest = nearest_word(known_section ? leaf : name, near);
@@ -56,8 +50,8 @@ std::vector<std::string> likely_keys(const std::string& name) {
   return {known_section && !section.empty() ? section + "." + nearest : nearest};
 }
 
-std::string unknown_key(const std::string& name) {
-  std::vector<std::string> likely = likely_keys(name);
+std::string unknown_key(const ConfigSchema& schema, const std::string& name) {
+  std::vector<std::string> likely = likely_keys(schema, name);
   if (likely.empty()) return fmt::format("unknown key '{}'; bsq train --help-keys lists all", name);
   const std::string last = likely.back();
   likely.pop_back();
@@ -75,6 +69,8 @@ std::string read_config_file(const fs::path& file) {
 
 class Loader {
  public:
+  explicit Loader(const ConfigSchema& schema) : schema_(schema), config_(schema) {}
+
   /// Applies a file after the files it inherits. `chain`: the files that led here, this one last.
   void read_file(const std::vector<fs::path>& chain) {
     const std::string file = chain.back().string();
@@ -154,15 +150,15 @@ class Loader {
       if (section.empty() && entry.key == kBaseKey) continue;
       const std::string name = section.empty() ? entry.key : section + "." + entry.key;
       std::string problem;
-      if (section.empty() && is_section(entry.key)) {
+      if (section.empty() && is_section(schema_, entry.key)) {
         // A section whose lines are all commented out is empty, not wrong.
         if (entry.value.kind == YamlValue::Kind::map) {
           read_entries(entry.value, entry.key, file, problems);
         } else if (entry.value.kind != YamlValue::Kind::nothing) {
           problem = fmt::format("{} = {}; expected keys below it", name, show(entry.value));
         }
-      } else if (section.empty() && entry.key.find('.') != std::string::npos && find_key(entry.key)) {
-        const ConfigKey& key = *find_key(entry.key);
+      } else if (section.empty() && entry.key.find('.') != std::string::npos && schema_.find(entry.key)) {
+        const ConfigKey& key = *schema_.find(entry.key);
         problem = fmt::format("unknown key '{}'; write {}: below {}:", entry.key, key.leaf(), key.section());
       } else {
         problem = set(name, entry.value, place(file, entry.where));
@@ -173,8 +169,8 @@ class Loader {
 
   /// Sets a key; returns what is wrong with it, or nothing.
   std::string set(const std::string& name, const YamlValue& value, const std::string& where) {
-    const ConfigKey* const key = find_key(name);
-    if (key == nullptr) return unknown_key(name);
+    const ConfigKey* const key = schema_.find(name);
+    if (key == nullptr) return unknown_key(schema_, name);
     try {
       key->field.set(config_, read_config_value(*key, value));
       set_at_[name] = where;
@@ -197,9 +193,9 @@ class Loader {
     const std::string name(text.substr(start, equals - start));
     const std::string value_text(text.substr(equals + 1));
     if (name == kBaseKey) return "_base_ belongs into a file, not among the overrides";
-    if (is_section(name))
+    if (is_section(schema_, name))
       return fmt::format("'{}' is a group of keys; set one of them, as in {}.key=value", name, name);
-    if (find_key(name) == nullptr) return unknown_key(name);
+    if (schema_.find(name) == nullptr) return unknown_key(schema_, name);
 
     YamlDocument document = read_yaml(value_text);
     if (!document.problems.empty()) {
@@ -222,6 +218,7 @@ class Loader {
     }
   }
 
+  const ConfigSchema& schema_;
   Config config_;
   std::vector<std::string> problems_;
   std::map<std::string, std::string> set_at_;  // key -> place that set it last
@@ -231,8 +228,8 @@ class Loader {
 
 }  // namespace
 
-Config load_config(const fs::path& file, std::span<const std::string> overrides) {
-  Loader loader;
+Config load_config(const ConfigSchema& schema, const fs::path& file, std::span<const std::string> overrides) {
+  Loader loader(schema);
   if (!file.empty()) loader.read_file({file});
   for (std::size_t i = 0; i < overrides.size(); ++i) loader.read_override(i + 1, overrides[i]);
   return loader.finish(file.empty() ? "configuration" : file.string());

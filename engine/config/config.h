@@ -3,17 +3,23 @@
 // A file is YAML of the same shape (configs/*.yaml). Precedence: the defaults here < the files named in `_base_` < the
 // file itself < overrides in order. Maps merge key by key, lists are replaced whole. The set of keys is closed: an
 // unknown, repeated, mistyped or out-of-range key is an error with its place and the nearest known key.
-// engine/config/config_keys.cpp has the one table behind reading, printing, help and the editor's schema; a new field
-// is added here and there. `--flag` below is the name in the published scripts.
+// A ConfigSchema has the one table behind reading, printing, help and the editor's schema. Fields that all experiments
+// have are here, their keys in engine/config/config_keys.cpp; a data set, a network family and a method add keys of
+// their own (engine/config/config_schema.h). `--flag` below is the name in the published scripts.
 #pragma once
 
+#include <any>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
+#include <typeindex>
 #include <vector>
 
 namespace bsq {
+
+class ConfigSchema;
 
 /// One stage of training with SGD. The rate of epoch e is lr * gamma^(number of milestones <= e).
 struct StageConfig {
@@ -25,18 +31,8 @@ struct StageConfig {
   double gamma = 0.1;           // factor at each milestone (--gamma)
 };
 
-struct PretrainConfig : StageConfig {
-  int act_bits = 0;  // activation bits while training in float; 0 = not quantized (--act)
-};
-
-struct BsqConfig : StageConfig {
-  double alpha = 5e-3;         // strength of the group penalty on bit planes (--decay)
-  int requant_interval = 50;   // epochs from one re-quantization to the next (--Prun_Int)
-  double prune_threshold = 0;  // percent of non-zero entries at or below which a plane is dropped (--thre)
-};
-
 struct ModelConfig {
-  std::string arch = "resnet";   // family of networks
+  std::string arch;              // family of networks; the first of the schema's
   int depth = 20;                // layers, 6n+2 (--depth)
   int width = 16;                // channels of the first of the three groups, doubled in each next one
   bool sync_batch_norm = false;  // statistics of all ranks' images, not of each rank's own
@@ -44,17 +40,15 @@ struct ModelConfig {
 };
 
 struct DataConfig {
-  std::string kind = "synthetic";  // synthetic | cifar10 | cifar100 | image_folder (--dataset)
-  std::string root;                // folder of the data set, relative to the working folder; unused by `synthetic`
-  int train_per_class = 0;         // use the first N training images of each class; 0 = all
-  int test_per_class = 0;          // use the first N test images of each class; 0 = all
-  int synthetic_train = 10000;     // training images of the synthetic set
-  int synthetic_test = 2000;       // test images of the synthetic set
-  int batch_size = 128;            // images of a training step, those of all ranks together (--train-batch)
-  int eval_batch_size = 100;       // images of an evaluation step; part of the result: activation scales are per batch
-                                   // (--test-batch)
-  int crop_padding = 4;            // pixels of zeros around an image before the random crop; 0 = no crop
-  bool flip = true;                // mirror half of the training images
+  std::string kind;           // data set, or its format; the first of the schema's (--dataset)
+  std::string root;           // folder of the data set, relative to the working folder; unused by `synthetic`
+  int train_per_class = 0;    // use the first N training images of each class; 0 = all
+  int test_per_class = 0;     // use the first N test images of each class; 0 = all
+  int batch_size = 128;       // images of a training step, those of all ranks together (--train-batch)
+  int eval_batch_size = 100;  // images of an evaluation step; part of the result: activation scales are per batch
+                              // (--test-batch)
+  int crop_padding = 4;       // pixels of zeros around an image before the random crop; 0 = no crop
+  bool flip = true;           // mirror half of the training images
   std::vector<double> mean = {0.4914, 0.4822, 0.4465};  // subtracted from R, G, B in 0..1
   std::vector<double> std = {0.2023, 0.1994, 0.2010};   // then R, G, B are divided by this
 };
@@ -83,29 +77,61 @@ struct LogConfig {
   bool tensorboard_layers = false;  // and in them the bits of every layer
 };
 
-struct Config {
-  std::string name = "bsq";        // of the run and its folder
-  std::uint64_t seed = 1;          // of initial weights, shuffling and augmentation (--manualSeed)
-  std::string device = "auto";     // auto | cpu | reference | cuda
-  int threads = 0;                 // CPU threads; 0 = all cores
-  std::string precision = "fp32";  // fp32 | tf32 | bf16: operands of convolutions; accumulation is float32
-  std::vector<std::string> stages = {"pretrain", "convert", "bsq", "finetune"};  // this order or a part of it
+class Config {
+ public:
+  /// Without a schema: a place to keep another one in.
+  Config() = default;
+  /// Every key of the schema at its default. The schema outlives it.
+  explicit Config(const ConfigSchema& schema);
+
+  const ConfigSchema& schema() const;
+
+  std::string name = "bsq";         // of the run and its folder
+  std::uint64_t seed = 1;           // of initial weights, shuffling and augmentation (--manualSeed)
+  std::string device = "auto";      // auto | cpu | reference | cuda
+  int threads = 0;                  // CPU threads; 0 = all cores
+  std::string precision = "fp32";   // fp32 | tf32 | bf16: operands of convolutions; accumulation is float32
+  std::vector<std::string> stages;  // those of the schema in their order, or a part of them
 
   ModelConfig model;
   DataConfig data;
   QuantConfig quant;
-  PretrainConfig pretrain{{.epochs = 350, .lr = 0.1, .milestones = {150, 250, 325}}};
-  BsqConfig bsq{{.epochs = 350, .lr = 0.1, .milestones = {250}}};
-  StageConfig finetune{.epochs = 300, .lr = 0.01, .milestones = {150, 250}};
   CheckpointConfig checkpoint;
   RunConfig run;
   LogConfig log;
+
+  /// Whether the stage is listed to run.
+  bool runs(const std::string& stage) const;
+  /// Settings of a stage that trains, whether or not it is listed to run; null for a stage that does not train.
+  const StageConfig* find_stage(const std::string& which) const;
+  const StageConfig& stage(const std::string& which) const { return training_.at(which); }
+  StageConfig& stage(const std::string& which) { return training_.at(which); }
+
+  /// What a data set, a family or a method has keys for: a struct of its own, which tells its defaults.
+  template <typename Part>
+  const Part& part() const {
+    static const Part standard;
+    const auto found = parts_.find(typeid(Part));
+    return found == parts_.end() ? standard : std::any_cast<const Part&>(found->second);
+  }
+  template <typename Part>
+  Part& part() {
+    std::any& part = parts_[typeid(Part)];
+    if (!part.has_value()) part = Part();
+    return std::any_cast<Part&>(part);
+  }
+
+ private:
+  const ConfigSchema* schema_ = nullptr;
+  std::map<std::string, StageConfig> training_;  // by name of the stage
+  std::map<std::type_index, std::any> parts_;
 };
 
 /// Reads `file` (empty: none), the files it inherits and `overrides` (`a.b=v` or `--a.b=v`, v a YAML scalar or flow
 /// list). Throws one Error(usage) with every problem on a line of its own, each headed by its place (`c.yaml:12:3:` or
 /// `override 3:`), and a last line `2 errors; nothing was written`.
-Config load_config(const std::filesystem::path& file, std::span<const std::string> overrides = {});
+Config load_config(const ConfigSchema& schema, const std::filesystem::path& file,
+                   std::span<const std::string> overrides = {});
 
 /// What is legal but probably not meant, one sentence each.
 std::vector<std::string> config_warnings(const Config& config);
@@ -128,9 +154,9 @@ enum class CompareKeys {
 std::vector<std::string> differences(const Config& run, const Config& now, CompareKeys which = CompareKeys::all);
 
 /// Every key with default, meaning, allowed values and old flag, for --help.
-std::string describe_keys();
+std::string describe_keys(const ConfigSchema& schema);
 
 /// JSON schema (draft 7) of a configuration file: completion in editors. configs/config.schema.json is this text.
-std::string config_json_schema();
+std::string config_json_schema(const ConfigSchema& schema);
 
 }  // namespace bsq

@@ -1,7 +1,7 @@
 // Conflicts between keys (errors) and combinations that are legal but probably not meant (warnings).
 #include "engine/config/config_checks.h"
 
-#include "engine/config/config_keys.h"
+#include "engine/config/config_schema.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -19,15 +19,27 @@ struct NamedStage {
 
 /// The stages that train, whether or not they are listed to run.
 std::vector<NamedStage> training_stages(const Config& config) {
-  return {{"pretrain", config.pretrain}, {"bsq", config.bsq}, {"finetune", config.finetune}};
+  std::vector<NamedStage> stages;
+  for (const StageChoice& stage : config.schema().stages())
+    if (const StageConfig* settings = config.find_stage(stage.name)) stages.push_back({stage.name, *settings});
+  return stages;
 }
 
-bool runs(const Config& config, const std::string& stage) {
-  return std::find(config.stages.begin(), config.stages.end(), stage) != config.stages.end();
+StageWidths widths_of(const Config& config, const std::string& stage) {
+  return config.schema().find_stage(stage)->widths;
+}
+
+/// The stages that find bit widths, `convert or bsq`.
+std::string finders_of_widths(const Config& config) {
+  std::vector<std::string> finders;
+  for (const StageChoice& stage : config.schema().stages())
+    if (stage.widths == StageWidths::finds) finders.push_back(stage.name);
+  return fmt::format("{}", fmt::join(finders, " or "));
 }
 
 void check_stage_order(const Config& config, std::vector<Conflict>& conflicts) {
-  const std::vector<std::string> order = Config{}.stages;
+  std::vector<std::string> order;
+  for (const StageChoice& stage : config.schema().stages()) order.push_back(stage.name);
   const std::string start = fmt::format("stages = {}; ", to_text(config.stages));
   if (config.stages.empty()) {
     conflicts.push_back({{"stages"}, start + fmt::format("list at least one of {}", fmt::join(order, ", "))});
@@ -35,8 +47,9 @@ void check_stage_order(const Config& config, std::vector<Conflict>& conflicts) {
   const auto rank = [&](const std::string& stage) { return std::find(order.begin(), order.end(), stage); };
   for (std::size_t i = 1; i < config.stages.size(); ++i) {
     const std::string &stage = config.stages[i], &previous = config.stages[i - 1];
-    if (previous == "pretrain" && stage == "finetune") {
-      conflicts.push_back({{"stages"}, start + "finetune needs bit widths; put convert or bsq before it"});
+    if (widths_of(config, previous) == StageWidths::none && widths_of(config, stage) == StageWidths::needs) {
+      conflicts.push_back(
+          {{"stages"}, start + fmt::format("{} needs bit widths; put {} before it", stage, finders_of_widths(config))});
       return;
     }
     if (rank(previous) < rank(stage)) continue;
@@ -49,7 +62,7 @@ void check_stage_order(const Config& config, std::vector<Conflict>& conflicts) {
 
 void check_stage_settings(const Config& config, std::vector<Conflict>& conflicts) {
   for (const auto& [name, settings] : training_stages(config)) {
-    if (runs(config, name) && settings.epochs < 1) {
+    if (config.runs(name) && settings.epochs < 1) {
       conflicts.push_back({{name + ".epochs", "stages"},
                            fmt::format("{}.epochs = {}; must be an integer >= 1, or leave {} out of stages", name,
                                        settings.epochs, name)});
@@ -63,13 +76,8 @@ void check_stage_settings(const Config& config, std::vector<Conflict>& conflicts
 }
 
 void check_model(const Config& config, std::vector<Conflict>& conflicts) {
-  const int depth = config.model.depth;
-  if (depth % 6 != 2) {
-    const int below = depth - (depth + 4) % 6;
-    conflicts.push_back(
-        {{"model.depth"}, fmt::format("model.depth = {}; must be 6n+2, such as {} or {}", depth, below, below + 6)});
-  }
-  if (!config.stages.empty() && config.stages.front() != "pretrain" && config.model.init.empty()) {
+  if (!config.stages.empty() && !config.schema().find_stage(config.stages.front())->starts_untrained &&
+      config.model.init.empty()) {
     conflicts.push_back(
         {{"model.init", "stages"},
          fmt::format("stages begin with {}, which needs a trained model; set model.init to a checkpoint "
@@ -91,10 +99,6 @@ void check_names(const Config& config, std::vector<Conflict>& conflicts) {
   if (config.run.dir.empty()) {
     conflicts.push_back({{"run.dir"}, "run.dir = \"\"; must be a folder, such as runs"});
   }
-  if (config.data.kind != "synthetic" && config.data.root.empty()) {
-    conflicts.push_back({{"data.root", "data.kind"},
-                         fmt::format("data.kind = {} needs data.root, the folder it lies in", config.data.kind)});
-  }
 }
 
 }  // namespace
@@ -102,16 +106,19 @@ void check_names(const Config& config, std::vector<Conflict>& conflicts) {
 std::vector<Conflict> find_conflicts(const Config& config) {
   std::vector<Conflict> conflicts;
   check_names(config, conflicts);
+  config.schema().check("data", config, conflicts);
   check_stage_order(config, conflicts);
+  config.schema().check("model", config, conflicts);
   check_model(config, conflicts);
   check_stage_settings(config, conflicts);
+  for (const StageChoice& stage : config.schema().stages()) config.schema().check(stage.name, config, conflicts);
   return conflicts;
 }
 
 std::vector<std::string> config_warnings(const Config& config) {
   std::vector<std::string> warnings;
   for (const auto& [name, settings] : training_stages(config)) {
-    if (!runs(config, name)) continue;
+    if (!config.runs(name)) continue;
     std::vector<int> beyond;
     std::copy_if(settings.milestones.begin(), settings.milestones.end(), std::back_inserter(beyond),
                  [epochs = settings.epochs](int milestone) { return milestone >= epochs; });
@@ -120,11 +127,7 @@ std::vector<std::string> config_warnings(const Config& config) {
     warnings.push_back(fmt::format("{}.milestones: epoch{} {} {} beyond {}.epochs = {}; lr does not change there", name,
                                    one ? "" : "s", fmt::join(beyond, ", "), one ? "is" : "are", name, settings.epochs));
   }
-  if (runs(config, "bsq") && config.bsq.requant_interval >= config.bsq.epochs) {
-    warnings.push_back(
-        fmt::format("bsq.requant_interval = {}, bsq.epochs = {}; no re-quantization before the final one",
-                    config.bsq.requant_interval, config.bsq.epochs));
-  }
+  config.schema().warn(config, warnings);
   return warnings;
 }
 

@@ -1,4 +1,4 @@
-// The table of configuration keys: one row a key, behind reading, checking, printing, help and JSON schema.
+// A configuration key: a row of the table (config_schema.h) behind reading, checking, printing, help and JSON schema.
 #pragma once
 
 #include "engine/config/config.h"
@@ -9,12 +9,13 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace bsq {
 
-/// The value of a key. The alternative it holds in a default Config is the key's type.
+/// The value of a key. The alternative that its default holds is the key's type.
 using ConfigValue = std::variant<bool, int, std::uint64_t, double, std::string, std::vector<int>, std::vector<double>,
                                  std::vector<std::string>>;
 
@@ -32,6 +33,19 @@ struct Allowed {
   std::size_t length = 0;            // of a list; 0: any
 };
 
+inline Allowed anything() {
+  return {};
+}
+inline Allowed between(double minimum, double maximum) {
+  return {.minimum = minimum, .maximum = maximum, .choices = {}};
+}
+inline Allowed at_least(double minimum) {
+  return {.minimum = minimum, .choices = {}};
+}
+inline Allowed one_of(std::vector<std::string> choices) {
+  return {.choices = std::move(choices)};
+}
+
 struct ConfigKey {
   std::string name;  // dotted; at most one dot
   ConfigField field;
@@ -39,16 +53,11 @@ struct ConfigKey {
   std::string meaning;
   std::string old_flag = "";  // of the published scripts
   bool may_change_on_resume = false;
+  ConfigValue standard = {};  // the default
 
   std::string section() const;  // `bsq` of `bsq.alpha`, empty for keys of the root
   std::string leaf() const;     // `alpha` of `bsq.alpha`
 };
-
-/// All keys, sections together, in the order they are printed. A constant table, built on first use.
-const std::vector<ConfigKey>& config_keys();
-
-/// Names of the sections, in order, the root (an empty name) first.
-std::vector<std::string> config_sections();
 
 /// The key's value out of YAML, checked for type and range. Throws Error(usage) with the reason alone.
 ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value);

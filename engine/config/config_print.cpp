@@ -1,7 +1,7 @@
 // A Config as text, and the table of keys as help and as JSON schema.
 #include "engine/config/config.h"
 
-#include "engine/config/config_keys.h"
+#include "engine/config/config_schema.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -59,7 +59,6 @@ Json value_schema(const Allowed& allowed, const std::vector<T>&) {
 }
 
 Json key_schema(const ConfigKey& key) {
-  const ConfigValue standard = key.field.get(Config{});
   return std::visit(
       [&](const auto& value) {
         Json schema = {{"description", meaning_and_flag(key)}};
@@ -67,7 +66,7 @@ Json key_schema(const ConfigKey& key) {
         schema["default"] = value;
         return schema;
       },
-      standard);
+      key.standard);
 }
 
 }  // namespace
@@ -76,7 +75,7 @@ std::string to_yaml(const Config& config) {
   constexpr std::size_t kCommentColumn = 44;
   std::string text = "# Every key of the run; `bsq train` takes this file as it is.\n";
   std::string section;
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : config.schema().keys()) {
     if (key.section() != section) {
       section = key.section();
       text += fmt::format("\n{}:\n", section);
@@ -89,7 +88,7 @@ std::string to_yaml(const Config& config) {
 
 std::string config_hash(const Config& config) {
   std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a, 64 bits: offset basis and prime
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : config.schema().keys()) {
     for (const char c : fmt::format("{}={}\n", key.name, value_text(key, config))) {
       hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
     }
@@ -100,7 +99,7 @@ std::string config_hash(const Config& config) {
 
 std::vector<std::string> differences(const Config& run, const Config& now, CompareKeys which) {
   std::vector<std::string> found;
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : now.schema().keys()) {
     if (which == CompareKeys::fixed_on_resume && key.may_change_on_resume) continue;
     const std::string before = value_text(key, run), after = value_text(key, now);
     if (before != after) found.push_back(fmt::format("{} {} in the run, {} now", key.name, before, after));
@@ -108,30 +107,29 @@ std::vector<std::string> differences(const Config& run, const Config& now, Compa
   return found;
 }
 
-std::string describe_keys() {
-  const Config standard;
+std::string describe_keys(const ConfigSchema& schema) {
   std::string text;
   std::string section;
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : schema.keys()) {
     if (key.section() != section) text += '\n';
     section = key.section();
     const std::string flag = key.old_flag.empty() ? "" : fmt::format(" ({})", key.old_flag);
-    const std::string setting = fmt::format("{}={}", key.name, value_text(key, standard));
+    const std::string setting = fmt::format("{}={}", key.name, to_text(key.standard));
     text += fmt::format("  {:<34} {}; {}{}\n", setting, key.meaning, allowed_text(key), flag);
   }
   return text;
 }
 
-std::string config_json_schema() {
+std::string config_json_schema(const ConfigSchema& schema) {
   const Json file_name = {{"type", "string"}};
-  Json schema = {{"$schema", "http://json-schema.org/draft-07/schema#"},
-                 {"title", "bsq experiment"},
-                 {"type", "object"},
-                 {"additionalProperties", false}};
-  Json& properties = schema["properties"];
+  Json text = {{"$schema", "http://json-schema.org/draft-07/schema#"},
+               {"title", "bsq experiment"},
+               {"type", "object"},
+               {"additionalProperties", false}};
+  Json& properties = text["properties"];
   properties["_base_"] = {{"description", "file to inherit, or a list of them; relative to this file"},
                           {"anyOf", Json::array({file_name, {{"type", "array"}, {"items", file_name}}})}};
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : schema.keys()) {
     if (key.section().empty()) {
       properties[key.leaf()] = key_schema(key);
       continue;
@@ -141,7 +139,7 @@ std::string config_json_schema() {
     section["additionalProperties"] = false;
     section["properties"][key.leaf()] = key_schema(key);
   }
-  return schema.dump(2) + "\n";
+  return text.dump(2) + "\n";
 }
 
 }  // namespace bsq

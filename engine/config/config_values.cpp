@@ -138,18 +138,26 @@ std::string one_to_text(const std::vector<T>& values) {
 
 }  // namespace
 
+std::string ConfigKey::section() const {
+  const std::size_t dot = name.find('.');
+  return dot == std::string::npos ? "" : name.substr(0, dot);
+}
+
+std::string ConfigKey::leaf() const {
+  return name.substr(name.find('.') + 1);  // npos + 1 is 0
+}
+
 ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value) {
-  const ConfigValue standard = key.field.get(Config{});
   return std::visit(
       [&](const auto& typed) -> ConfigValue {
         using T = std::decay_t<decltype(typed)>;
         if constexpr (IsList<T>::value) {
-          return read_many<typename T::value_type>(key.allowed, value, to_text(standard));
+          return read_many<typename T::value_type>(key.allowed, value, to_text(key.standard));
         } else {
           return read_one<T>(key.allowed, value);
         }
       },
-      standard);
+      key.standard);
 }
 
 std::string allowed_text(const ConfigKey& key) {
@@ -163,7 +171,7 @@ std::string allowed_text(const ConfigKey& key) {
           return describe<T>(key.allowed, false);
         }
       },
-      key.field.get(Config{}));
+      key.standard);
 }
 
 std::string to_text(const ConfigValue& value) {

@@ -2,6 +2,8 @@
 #include "engine/training/stage.h"
 
 #include "engine/input/sampler.h"
+#include "engine/methods/bsq/bsq_keys.h"
+#include "engine/methods/dense/dense_keys.h"
 #include "engine/training/schedule.h"
 #include "kernels/base/error.h"
 
@@ -15,14 +17,6 @@ namespace {
 // Metrics are read this often, on a GPU a window later than they are made: it is not to wait for the host. A NaN stops
 // the run at most two windows late.
 constexpr std::int64_t kWindowSteps = 8;
-
-const StageConfig* settings_of(const Config& config, const std::string& name) {
-  if (name == "pretrain") return &config.pretrain;
-  if (name == "bsq") return &config.bsq;
-  if (name == "finetune") return &config.finetune;
-  require(name == "convert", "no stage '{}'", name);
-  return nullptr;
-}
 
 HostWeights start_weights(const Config& config, const std::string& stage, const TensorFile* start,
                           const ArenaLayout& layout) {
@@ -48,7 +42,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 int epochs_before(const Config& config, int stage) {
   int epochs = 0;
   for (int i = 0; i < stage; ++i)
-    if (const StageConfig* settings = settings_of(config, config.stages[static_cast<std::size_t>(i)]))
+    if (const StageConfig* settings = config.find_stage(config.stages[static_cast<std::size_t>(i)]))
       epochs += settings->epochs;
   return epochs;
 }
@@ -63,13 +57,14 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
     : context_(context),
       name_(name),
       index_(index),
-      settings_(settings_of(context.config, name)),
-      act_bits_(name == "pretrain" ? context.config.pretrain.act_bits : context.config.quant.act_bits),
+      settings_(context.config.find_stage(name)),
+      act_bits_(name == "pretrain" ? context.config.part<PretrainConfig>().act_bits : context.config.quant.act_bits),
       activation_(activation_from_name(
           block_activation({.act_bits = act_bits_, .activation = context.config.quant.activation}))),
       memory_(context.backend),
       model_(memory_, context.make_network(activation_, act_bits_), context.dtype, context.config.seed,
-             {.max_bits = context.config.quant.max_bits, .alpha = static_cast<float>(context.config.bsq.alpha)},
+             {.max_bits = context.config.quant.max_bits,
+              .alpha = static_cast<float>(context.config.part<BsqConfig>().alpha)},
              [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
       batches_{context.train.size(), context.config.data.batch_size},
       evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
@@ -123,7 +118,7 @@ StepMetrics Stage::try_step() {
 StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOutput& output) {
   if (!trains()) return StageOutcome::done;
   if (momentum != nullptr) model_.load_momentum(*momentum);
-  const int interval = name_ == "bsq" ? context_.config.bsq.requant_interval : 0;
+  const int interval = name_ == "bsq" ? context_.config.part<BsqConfig>().requant_interval : 0;
   while (progress.epoch < settings_->epochs) {
     if (interval > 0 && progress.step == 0 && progress.epoch % interval == 0) requantize(progress, output);
     const auto start = std::chrono::steady_clock::now();

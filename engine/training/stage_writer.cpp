@@ -1,6 +1,7 @@
 // What a stage writes: epoch lines, re-quantizations, the best model, checkpoints.
 #include "engine/files/atomic_file.h"
 #include "engine/files/checkpoint_dir.h"
+#include "engine/methods/bsq/bsq_keys.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/schedule.h"
 #include "engine/training/stage.h"
@@ -53,7 +54,7 @@ void Stage::requantize(Progress& progress, StageOutput& output) {
   std::vector<BitPlanes> planes = store.planes();
   for (BitPlanes& tensor : planes) {
     bsq::requantize(tensor, context_.config.quant.max_bits);
-    adjust_precision(tensor, context_.config.bsq.prune_threshold);
+    adjust_precision(tensor, context_.config.part<BsqConfig>().prune_threshold);
   }
   store.set_planes(planes);
   model_.reset_momentum();
@@ -84,7 +85,7 @@ void Stage::requantize(Progress& progress, StageOutput& output) {
   if (std::all_of(after.tensors.begin(), after.tensors.end(), [](const TensorPrecision& t) { return t.empty; }))
     fail(ErrorKind::diverged,
          "every layer is pruned to zero at the re-quantization after epoch {} of stage {}; lower bsq.alpha ({:g})",
-         progress.epoch, name_, context_.config.bsq.alpha);
+         progress.epoch, name_, context_.config.part<BsqConfig>().alpha);
 }
 
 void Stage::keep_best(Progress& progress) {

@@ -2,7 +2,7 @@
 #include "tools/cli/arguments.h"
 
 #include "engine/base/suggest.h"
-#include "engine/config/config_keys.h"
+#include "engine/config/config_schema.h"
 #include "kernels/base/error.h"
 
 #include <CLI/CLI.hpp>
@@ -36,10 +36,10 @@ class HelpFormatter : public CLI::Formatter {
   std::string make_positionals(const CLI::App*) const override { return ""; }
 };
 
-[[noreturn]] void fail_on_option(const CLI::App& app, const std::string& word) {
+[[noreturn]] void fail_on_option(const CLI::App& app, const ConfigSchema& schema, const std::string& word) {
   const std::string name = option_name(word);
   std::vector<std::string> keys;  // of a published script's flag; each stage has its own
-  for (const ConfigKey& key : config_keys())
+  for (const ConfigKey& key : schema.keys())
     if (key.old_flag == name) keys.push_back(key.name + "=VALUE");
   if (!keys.empty()) fail(ErrorKind::usage, "unknown option '{}'; write {}", name, fmt::join(keys, " or "));
   if (!name.starts_with('-')) fail(ErrorKind::usage, "unexpected '{}'; see {} --help", word, app.get_name());
@@ -155,7 +155,7 @@ void add_console_flags(CommandLine& app, ConsoleFlags& flags) {
 bool parse_arguments(CommandLine& command_line, const Arguments& arguments) {
   CLI::App& app = *command_line.app_;
   std::vector<std::string> words;
-  for (const std::string& word : arguments) {
+  for (const std::string& word : arguments.words) {
     const bool is_override = word.starts_with("--") && word.find('=') != std::string::npos &&
                              app.get_option_no_throw(option_name(word)) == nullptr;
     words.push_back(is_override ? word.substr(2) : word);
@@ -173,7 +173,8 @@ bool parse_arguments(CommandLine& command_line, const Arguments& arguments) {
   } catch (const CLI::ParseError& error) {
     fail_on_parsing(app, error);
   }
-  if (const std::vector<std::string> extras = app.remaining(); !extras.empty()) fail_on_option(app, extras.front());
+  if (const std::vector<std::string> extras = app.remaining(); !extras.empty())
+    fail_on_option(app, arguments.schema, extras.front());
   return true;
 }
 

@@ -19,8 +19,11 @@ class Option;
 
 namespace bsq {
 
-/// The words of a command line behind the name of its subcommand.
-using Arguments = std::vector<std::string>;
+/// The words of a command line behind the name of its subcommand, and the keys that it may set.
+struct Arguments {
+  std::vector<std::string> words;
+  const ConfigSchema& schema;
+};
 
 /// The options of a subcommand, each bound to the variable that it sets, and its words, options without dashes.
 class CommandLine {

@@ -47,7 +47,7 @@ bool parse(const Arguments& arguments, SweepWords& words) {
       "\nExit code: 0 where all runs are done; else that of the first that failed; 130/143 stopped by SIGINT/SIGTERM.");
   if (!parse_arguments(app, arguments)) return false;
   words.words = split_config_words(given);
-  words.command = fmt::format("bsq sweep {}", fmt::join(arguments, " "));
+  words.command = fmt::format("bsq sweep {}", fmt::join(arguments.words, " "));
   return true;
 }
 

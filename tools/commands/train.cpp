@@ -7,6 +7,7 @@
 #include "tools/cli/build_info.h"
 #include "tools/cli/signals.h"
 #include "tools/report/reports.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/device.h"
 #include "tools/session/open_model.h"
 #include "tools/session/rank_watch.h"
@@ -55,7 +56,7 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
   app.footer("\nKeys that the published scripts have as flags are listed by --help-keys.");
   if (!parse_arguments(app, arguments)) return false;
   options.words = split_config_words(words);
-  options.command = fmt::format("bsq train {}", fmt::join(arguments, " "));
+  options.command = fmt::format("bsq train {}", fmt::join(arguments.words, " "));
   return true;
 }
 
@@ -90,19 +91,20 @@ Config read_config(const TrainOptions& options) {
   if (!resumes_named_run) {
     if (options.words.file.empty())
       fail(ErrorKind::usage, "bsq train: which configuration? usage: bsq train CFG [key=value ...]");
-    return load_config(options.words.file, options.words.overrides);
+    return load_config(config_schema(), options.words.file, options.words.overrides);
   }
   if (!options.words.file.empty())
     fail(ErrorKind::usage, "--resume {}: a run has its own configuration; leave out {}", options.resume,
          options.words.file);
   if (!options.run_dir.empty()) fail(ErrorKind::usage, "--resume {}: leave out --run-dir", options.resume);
-  return load_config(find_run(options.resume) / "config.yaml", options.words.overrides);
+  return load_config(config_schema(), find_run(options.resume) / "config.yaml", options.words.overrides);
 }
 
 /// Throws Error(checkpoint) with a line for every key that a resumed run must not change.
 void check_same_experiment(const fs::path& run, const Config& now) {
   std::string message;
-  for (const std::string& line : differences(load_config(run / "config.yaml"), now, CompareKeys::fixed_on_resume))
+  for (const std::string& line :
+       differences(load_config(config_schema(), run / "config.yaml"), now, CompareKeys::fixed_on_resume))
     message += fmt::format("{}--resume: {}; start a new run, or drop the override", message.empty() ? "" : "\n", line);
   if (!message.empty()) throw Error(ErrorKind::checkpoint, message);
 }
@@ -314,7 +316,7 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
   TrainOptions options;
   if (!parse(arguments, options)) return 0;
   if (options.help_keys) {
-    fmt::print("{}", describe_keys());
+    fmt::print("{}", describe_keys(config_schema()));
     return 0;
   }
   const Config config = read_config(options);

@@ -1,6 +1,7 @@
 // `bsq validate`: every problem of a configuration at once, without touching data.
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
+#include "tools/session/config_schema.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -18,13 +19,13 @@ int validate_command(const Arguments& arguments) {
   add_console_flags(app, flags);
   if (!parse_arguments(app, arguments)) return 0;
   if (schema) {
-    fmt::print("{}", config_json_schema());
+    fmt::print("{}", config_json_schema(config_schema()));
     return 0;
   }
   const ConfigWords split = split_config_words(words);
   if (split.file.empty())
     fail(ErrorKind::usage, "bsq validate: which configuration? usage: bsq validate CFG [key=value ...]");
-  const Config config = load_config(split.file, split.overrides);
+  const Config config = load_config(config_schema(), split.file, split.overrides);
   Console console = flags.console();
   const std::vector<std::string> warnings = config_warnings(config);
   for (const std::string& warning : warnings) console.warning(warning);

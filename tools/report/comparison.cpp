@@ -1,7 +1,9 @@
 // Grouping by configuration, and the front.
 #include "tools/report/comparison.h"
 
-#include "engine/config/config_keys.h"
+#include "data/synthetic.h"
+#include "engine/config/config_schema.h"
+#include "engine/methods/bsq/bsq_keys.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -20,7 +22,7 @@ bool matters(const ConfigKey& key) {
 }
 
 bool same_but_seed(const Config& a, const Config& b) {
-  const std::vector<ConfigKey>& keys = config_keys();
+  const std::vector<ConfigKey>& keys = a.schema().keys();
   return std::all_of(keys.begin(), keys.end(),
                      [&](const ConfigKey& key) { return !matters(key) || key.field.get(a) == key.field.get(b); });
 }
@@ -35,7 +37,7 @@ std::vector<const ConfigKey*> varying_keys(const std::vector<RunGroup>& groups) 
       std::find_if(groups.begin(), groups.end(), [](const RunGroup& group) { return !group.finished.empty(); });
   if (first == groups.end()) return {};
   std::vector<const ConfigKey*> varying;
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : config_of(*first).schema().keys()) {
     const auto differs = [&](const RunGroup& group) {
       return key.field.get(config_of(group)) != key.field.get(config_of(*first));
     };
@@ -65,7 +67,7 @@ void label_groups(std::vector<RunGroup>& groups) {
       group.label = group.in_series = group.runs.front()->path.string();
       continue;
     }
-    group.in_series = alpha_varies ? fmt::format("alpha {:g}", config_of(group).bsq.alpha) : group.label;
+    group.in_series = alpha_varies ? fmt::format("alpha {:g}", config_of(group).part<BsqConfig>().alpha) : group.label;
     if (alpha_varies) group.series = text_of(keys, config_of(group), false);
   }
 }
@@ -114,7 +116,7 @@ std::string network_of(const Config& config) {
 /// What accuracies are measured on. The seed draws the synthetic images, of which all draws count as the same.
 std::string test_data_of(const Config& config) {
   const DataConfig& data = config.data;
-  if (data.kind == "synthetic") return fmt::format("synthetic, {} test images", data.synthetic_test);
+  if (data.kind == "synthetic") return fmt::format("synthetic, {} test images", config.part<SyntheticConfig>().test);
   const std::string root = data.kind == "image_folder" ? " " + data.root : "";
   return data.test_per_class == 0 ? data.kind + root
                                   : fmt::format("{}{}, {} test images a class", data.kind, root, data.test_per_class);
@@ -166,7 +168,7 @@ Comparison compare(const std::vector<RunReport>& reports) {
       group->runs.push_back(&report);
   }
   std::stable_sort(comparison.groups.begin(), comparison.groups.end(), [](const RunGroup& a, const RunGroup& b) {
-    return config_of(a).bsq.alpha < config_of(b).bsq.alpha;
+    return config_of(a).part<BsqConfig>().alpha < config_of(b).part<BsqConfig>().alpha;
   });
   for (RunGroup& group : comparison.groups) measure(group);
   label_groups(comparison.groups);

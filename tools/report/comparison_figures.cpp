@@ -1,6 +1,7 @@
 // The two figures of a sweep over alpha.
 #include "tools/report/comparison_figures.h"
 
+#include "engine/methods/bsq/bsq_keys.h"
 #include "tools/report/charts/bar_chart.h"
 #include "tools/report/charts/heat_map.h"
 #include "tools/report/charts/scatter_chart.h"
@@ -97,7 +98,7 @@ ReportFigure heat_of(const LayerComparison& layers, const ChartText& text) {
   if (by_alpha) map.x_title = "bsq.alpha";
   for (std::size_t group = 0; group < layers.groups.size(); ++group) {
     const RunGroup& one = *layers.groups[group];
-    map.columns.push_back(by_alpha ? fmt::format("{:g}", one.runs.front()->config.bsq.alpha) : one.label);
+    map.columns.push_back(by_alpha ? fmt::format("{:g}", one.runs.front()->config.part<BsqConfig>().alpha) : one.label);
     for (std::size_t layer = 0; layer < layers.layers.size(); ++layer) {
       const double mean = layers.bits[group][layer].mean;
       map.cells[layer].push_back(

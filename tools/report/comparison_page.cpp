@@ -1,6 +1,7 @@
 // Sections, CSV files and the guard against writing over somebody's page.
 #include "tools/report/comparison_page.h"
 
+#include "engine/methods/bsq/bsq_keys.h"
 #include "tools/report/comparison_figures.h"
 #include "tools/report/file_set.h"
 #include "tools/report/precision_text.h"
@@ -51,9 +52,9 @@ std::string comparison_csv(const Comparison& comparison) {
       "run,state,alpha,act_bits,seed,top1_float,top1_bsq,top1_final,bits_per_parameter,compression,"
       "compression_without_empty,compression_everything\n";
   for (const RunReport* run : comparison.runs) {
-    text += fmt::format("{},{},{},{},{},{},{},", quoted(run->path.string()), run->state(), run->config.bsq.alpha,
-                        run->config.quant.act_bits, run->config.seed, cell(run->top1_of("pretrain")),
-                        cell(run->top1_of("bsq")));
+    text += fmt::format("{},{},{},{},{},{},{},", quoted(run->path.string()), run->state(),
+                        run->config.part<BsqConfig>().alpha, run->config.quant.act_bits, run->config.seed,
+                        cell(run->top1_of("pretrain")), cell(run->top1_of("bsq")));
     if (const StageReport* last = run->last_done())
       text += fmt::format("{},{},{},{},{}\n", *run->top1_of(last->name), last->result->bits_per_parameter,
                           last->result->compression, last->result->compression_without_empty,

@@ -1,4 +1,5 @@
 // The report as JSON and CSV, numbers in full precision.
+#include "engine/methods/bsq/bsq_keys.h"
 #include "engine/run/run_log.h"
 #include "tools/report/file_set.h"
 #include "tools/report/precision_text.h"
@@ -140,7 +141,7 @@ ordered_json report_json(const RunReport& report) {
                        {"state", report.state()},
                        {"exit_code", report.status.exit_code},
                        {"config_hash", config_hash(report.config)},
-                       {"alpha", report.config.bsq.alpha},
+                       {"alpha", report.config.part<BsqConfig>().alpha},
                        {"act_bits", report.config.quant.act_bits},
                        {"seed", report.config.seed},
                        {"environment", report.environment},

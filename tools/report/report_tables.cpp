@@ -2,6 +2,7 @@
 #include "tools/report/report_tables.h"
 
 #include "engine/files/posix_file.h"
+#include "engine/methods/bsq/bsq_keys.h"
 #include "engine/run/console.h"
 #include "tools/report/precision_text.h"
 
@@ -30,8 +31,9 @@ std::string heading(const RunReport& report) {
   };
   line("run", fmt::format("{}  {}", report.path.string(), report.state()));
   line("network", experiment_text(config));
-  line("BSQ", fmt::format("alpha {:g}, re-quantization every {} epochs, threshold {:g} %", config.bsq.alpha,
-                          config.bsq.requant_interval, config.bsq.prune_threshold));
+  line("BSQ",
+       fmt::format("alpha {:g}, re-quantization every {} epochs, threshold {:g} %", config.part<BsqConfig>().alpha,
+                   config.part<BsqConfig>().requant_interval, config.part<BsqConfig>().prune_threshold));
   line("machine", fmt::format("{}; {}", text_of(report.environment, "cpu"), text_of(report.environment, "device")));
   line("program",
        fmt::format("bsq {} {}", text_of(report.environment, "bsq_version"), text_of(report.environment, "commit")));
@@ -209,7 +211,8 @@ Table comparison_table(const std::vector<RunReport>& reports) {
   for (const RunReport& report : reports) {
     const std::filesystem::path path = shared.empty() ? report.path : report.path.lexically_relative(shared);
     const StageReport* last = report.last_done();
-    table.add_row({shortened(path.string(), kPathWidth), report.state(), fmt::format("{:g}", report.config.bsq.alpha),
+    table.add_row({shortened(path.string(), kPathWidth), report.state(),
+                   fmt::format("{:g}", report.config.part<BsqConfig>().alpha),
                    std::to_string(report.config.quant.act_bits), std::to_string(report.config.seed),
                    percent(report.top1_of("pretrain")), percent(report.top1_of("bsq")),
                    last == nullptr ? "" : percent(report.top1_of(last->name)),

@@ -2,6 +2,7 @@
 #include "tools/report/run_page.h"
 
 #include "engine/files/posix_file.h"
+#include "engine/methods/bsq/bsq_keys.h"
 #include "tools/report/precision_text.h"
 #include "tools/report/report_tables.h"
 
@@ -142,7 +143,8 @@ PageSection how_it_was_made(const RunReport& report) {
 
 Page run_page(const RunReport& report) {
   Page page;
-  page.title = fmt::format("{}: alpha {:g}, seed {}", report.config.name, report.config.bsq.alpha, report.config.seed);
+  page.title = fmt::format("{}: alpha {:g}, seed {}", report.config.name, report.config.part<BsqConfig>().alpha,
+                           report.config.seed);
   page.subtitle = fmt::format("{}; {}", experiment_text(report.config), report.state());
   page.notices = notices_of(report);
   page.numbers = numbers_of(report);

@@ -4,6 +4,7 @@
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/open_model.h"
 #include "tools/session/run_files.h"
 
@@ -35,9 +36,8 @@ void for_each_line(const fs::path& file, const std::function<void(const std::str
 }
 
 int epochs_of(const Config& config, const std::string& stage) {
-  if (stage == "pretrain") return config.pretrain.epochs;
-  if (stage == "bsq") return config.bsq.epochs;
-  return stage == "finetune" ? config.finetune.epochs : 0;
+  const StageConfig* settings = config.find_stage(stage);
+  return settings == nullptr ? 0 : settings->epochs;
 }
 
 /// NaN and infinity are texts in a log.
@@ -205,7 +205,7 @@ int epochs_before(const RunReport& report, const std::string& name) {
 RunReport read_run_report(const fs::path& run) {
   RunReport report;
   report.path = run;
-  report.config = load_config(run / "config.yaml");
+  report.config = load_config(config_schema(), run / "config.yaml");
   report.status = read_run_status(run);
   report.alive = is_being_written(run);
   for (const std::string& name : report.config.stages) {

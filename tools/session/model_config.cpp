@@ -1,6 +1,7 @@
 #include "tools/session/model_config.h"
 
 #include "kernels/base/error.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/run_files.h"
 
 #include <nlohmann/json.hpp>
@@ -22,7 +23,7 @@ Config read_config(const ModelWords& given, const fs::path& model, Console& cons
   }
   std::vector<std::string> words = given.overrides;
   words.push_back("model.init=" + ordered_json(model.string()).dump());  // whatever the stages, a model is there
-  return load_config(file, words);
+  return load_config(config_schema(), file, words);
 }
 
 bool is_activation(const std::string& name) {

@@ -1,6 +1,7 @@
 // Opening models, and what a run's configuration says of its own.
 #include "tools/session/open_model.h"
 
+#include "data/synthetic.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/model/model.h"
 #include "engine/model/packed_model.h"
@@ -99,8 +100,8 @@ DataOptions data_options(const Config& config) {
           .root = config.data.root,
           .train_per_class = config.data.train_per_class,
           .test_per_class = config.data.test_per_class,
-          .synthetic_train = config.data.synthetic_train,
-          .synthetic_test = config.data.synthetic_test,
+          .synthetic_train = config.part<SyntheticConfig>().train,
+          .synthetic_test = config.part<SyntheticConfig>().test,
           .seed = config.seed};
 }
 

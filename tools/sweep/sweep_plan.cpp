@@ -3,6 +3,7 @@
 
 #include "engine/files/atomic_file.h"
 #include "kernels/base/error.h"
+#include "tools/session/config_schema.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -153,7 +154,7 @@ std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vect
       run.overrides.push_back(varies ? axes[i].key + "=" + axes[i].values[chosen[i]] : overrides[i]);
     }
     try {
-      run.config = load_config(config_file, run.overrides);
+      run.config = load_config(config_schema(), config_file, run.overrides);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage) throw;
       errors.add(error.what());
@@ -213,7 +214,7 @@ std::vector<SweepRun> read_sweep(const fs::path& folder) {
   } catch (const json::exception& error) {
     fail(ErrorKind::checkpoint, "{}: is no plan of a sweep ({}); the file is damaged", file.string(), error.what());
   }
-  for (SweepRun& run : runs) run.config = load_config(sweep_config_file(folder, run));
+  for (SweepRun& run : runs) run.config = load_config(config_schema(), sweep_config_file(folder, run));
   return runs;
 }
 

@@ -3,6 +3,7 @@
 
 #include "engine/config/config.h"
 #include "kernels/base/error.h"
+#include "tests/support/config.h"
 #include "tests/support/files.h"
 
 #include <catch2/catch.hpp>
@@ -26,14 +27,14 @@ inline std::filesystem::path write_file(const TemporaryFolder& folder, const std
 /// Loads `text` as the file c.yaml.
 inline Config load_text(const std::string& text, const std::vector<std::string>& overrides = {}) {
   const TemporaryFolder folder;
-  return load_config(write_file(folder, "c.yaml", text), overrides);
+  return load_config(test::schema(), write_file(folder, "c.yaml", text), overrides);
 }
 
 /// What load_config throws for `file`, names of files without `folder`; empty if it throws nothing.
 inline std::string error_of(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                             const TemporaryFolder& folder) {
   try {
-    load_config(file, overrides);
+    load_config(test::schema(), file, overrides);
   } catch (const Error& error) {
     REQUIRE(error.kind() == ErrorKind::usage);
     std::string message = error.what();

@@ -1,7 +1,7 @@
 // A configuration as text: resolved YAML, hash, differences, help, schema; and the configurations that are shipped.
 #include "tests/engine/config/config_support.h"
 
-#include "engine/config/config_keys.h"
+#include "engine/config/config_schema.h"
 
 #include <nlohmann/json.hpp>
 
@@ -13,20 +13,19 @@ namespace {
 
 /// A Config in which every key has another value than by default.
 Config unusual_config() {
-  Config config;
+  Config config = test::default_config();
   config.name = "a: b \"c\" \\ # d\n\t~";
   config.seed = 18446744073709551615ULL;
   config.device = "reference";
   config.threads = 3;
   config.precision = "bf16";
   config.stages = {"convert", "bsq"};
-  config.model = {.depth = 8, .width = 5, .sync_batch_norm = true, .init = "null"};  // `arch` has one choice only
+  // `arch` has one choice only
+  config.model = {.arch = "resnet", .depth = 8, .width = 5, .sync_batch_norm = true, .init = "null"};
   config.data = {.kind = "image_folder",
                  .root = "/d/\xc3\xa4 \xe2\x82\xac",
                  .train_per_class = 1,
                  .test_per_class = 2,
-                 .synthetic_train = 3,
-                 .synthetic_test = 4,
                  .batch_size = 5,
                  .eval_batch_size = 6,
                  .crop_padding = 7,
@@ -41,10 +40,11 @@ Config unusual_config() {
                   .calibration_batches = 7};
   const StageConfig stage = {
       .epochs = 9, .lr = 1e-5, .momentum = 0.1, .weight_decay = 1e-300, .milestones = {1, 2}, .gamma = 0.3};
-  config.pretrain = {stage, 3};
-  config.bsq = {stage, 0.1 + 0.2, 4, 2.5};
-  config.finetune = stage;
-  config.finetune.milestones = {};
+  for (const char* name : {"pretrain", "bsq", "finetune"}) config.stage(name) = stage;
+  config.part<SyntheticConfig>() = {3, 4};
+  config.part<PretrainConfig>() = {3};
+  config.part<BsqConfig>() = {0.1 + 0.2, 4, 2.5};
+  config.stage("finetune").milestones = {};
   config.checkpoint = {.every_epochs = 2, .keep_last = 3};
   config.run.dir = "true";
   config.log = {.every_steps = 10, .tensorboard = true, .tensorboard_layers = true};
@@ -57,8 +57,9 @@ const std::filesystem::path kConfigs = std::filesystem::path(BSQ_SOURCE_DIR) / "
 
 TEST_CASE("the resolved text of a configuration reads back as the same configuration and the same text") {
   Config unusual = unusual_config();
-  CHECK(differences(Config{}, unusual).size() == config_keys().size() - 1);  // all but model.arch: nothing is left out
-  for (const Config& config : {Config{}, unusual}) {
+  CHECK(differences(test::default_config(), unusual).size() ==
+        test::schema().keys().size() - 1);  // all but model.arch: nothing is left out
+  for (const Config& config : {test::default_config(), unusual}) {
     const std::string text = to_yaml(config);
     INFO(text);
     const Config again = load_text(text);
@@ -66,8 +67,8 @@ TEST_CASE("the resolved text of a configuration reads back as the same configura
     CHECK(to_yaml(again) == text);
     CHECK(again.name == config.name);
     CHECK(again.data.mean == config.data.mean);
-    CHECK(again.bsq.alpha == config.bsq.alpha);
-    CHECK(again.bsq.weight_decay == config.bsq.weight_decay);
+    CHECK(again.part<BsqConfig>().alpha == config.part<BsqConfig>().alpha);
+    CHECK(again.stage("bsq").weight_decay == config.stage("bsq").weight_decay);
   }
 }
 
@@ -77,12 +78,12 @@ TEST_CASE("numbers in the resolved text are numbers to every YAML reader") {
 }
 
 TEST_CASE("the hash is six hexadecimal digits that never change, and follows every value") {
-  CHECK(config_hash(Config{}) == "0c2fc1");  // changes only with a key's name, default or addition
-  std::set<std::string> hashes = {config_hash(Config{})};
+  CHECK(config_hash(test::default_config()) == "0c2fc1");  // changes only with a key's name, default or addition
+  std::set<std::string> hashes = {config_hash(test::default_config())};
   const Config unusual = unusual_config();
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : test::schema().keys()) {
     if (key.name == "model.arch") continue;
-    Config config;
+    Config config = test::default_config();
     key.field.set(config, key.field.get(unusual));
     INFO(key.name);
     const std::string hash = config_hash(config);
@@ -93,10 +94,10 @@ TEST_CASE("the hash is six hexadecimal digits that never change, and follows eve
 }
 
 TEST_CASE("differences name key, old value and new value") {
-  Config run, now;
+  Config run = test::default_config(), now = run;
   CHECK(differences(run, now).empty());
-  now.bsq.alpha = 0.01;
-  now.finetune.milestones = {};
+  now.part<BsqConfig>().alpha = 0.01;
+  now.stage("finetune").milestones = {};
   now.threads = 4;
   now.run.dir = "elsewhere";
   now.checkpoint.keep_last = 5;
@@ -108,10 +109,10 @@ TEST_CASE("differences name key, old value and new value") {
 }
 
 TEST_CASE("help names every key with its default, range and old flag") {
-  const std::string help = describe_keys();
-  for (const ConfigKey& key : config_keys()) {
+  const std::string help = describe_keys(test::schema());
+  for (const ConfigKey& key : test::schema().keys()) {
     INFO(key.name);
-    CHECK(help.find("  " + key.name + "=" + to_text(key.field.get(Config{}))) != std::string::npos);
+    CHECK(help.find("  " + key.name + "=" + to_text(key.field.get(test::default_config()))) != std::string::npos);
     CHECK_FALSE(key.meaning.empty());
     if (!key.old_flag.empty()) CHECK(help.find("(" + key.old_flag + ")") != std::string::npos);
   }
@@ -121,32 +122,32 @@ TEST_CASE("help names every key with its default, range and old flag") {
 
 TEST_CASE("keys are unique, have at most one dot, and lie together with their section") {
   std::set<std::string> names;
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : test::schema().keys()) {
     INFO(key.name);
     CHECK(names.insert(key.name).second);
     CHECK(key.leaf().find('.') == std::string::npos);
   }
-  const std::vector<std::string> sections = config_sections();
+  const std::vector<std::string> sections = test::schema().sections();
   CHECK(std::set<std::string>(sections.begin(), sections.end()).size() == sections.size());
 }
 
 TEST_CASE("every default is one that its own key allows") {
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : test::schema().keys()) {
     INFO(key.name);
-    const std::string text = to_text(key.field.get(Config{}));
+    const std::string text = to_text(key.field.get(test::default_config()));
     CHECK(to_text(read_config_value(key, read_yaml(text).root)) == text);
   }
 }
 
 TEST_CASE("the schema that is shipped is the one of the program") {
   INFO("regenerate with: bsq validate --schema > configs/config.schema.json");
-  CHECK(test::text_of(kConfigs / "config.schema.json") == config_json_schema());
+  CHECK(test::text_of(kConfigs / "config.schema.json") == config_json_schema(test::schema()));
 }
 
 TEST_CASE("the schema describes every key with type, default and limits") {
-  const auto schema = nlohmann::json::parse(config_json_schema());
+  const auto schema = nlohmann::json::parse(config_json_schema(test::schema()));
   CHECK(schema["$schema"] == "http://json-schema.org/draft-07/schema#");
-  for (const ConfigKey& key : config_keys()) {
+  for (const ConfigKey& key : test::schema().keys()) {
     INFO(key.name);
     const auto& properties =
         key.section().empty() ? schema["properties"] : schema["properties"][key.section()]["properties"];
@@ -171,7 +172,7 @@ TEST_CASE("every configuration that is shipped loads without a warning and says 
     INFO(entry.path().filename().string());
     // The two things a person adds where the data or the trained model is his own.
     const std::vector<std::string> overrides = {"data.root=d", "model.init=m.safetensors"};
-    CHECK(config_warnings(load_config(entry.path(), overrides)).empty());
+    CHECK(config_warnings(load_config(test::schema(), entry.path(), overrides)).empty());
     const std::string text = test::text_of(entry.path());
     CHECK(text.starts_with("# "));
     CHECK(text.find("\n#   bsq train configs/" + entry.path().filename().string()) != std::string::npos);
@@ -181,9 +182,10 @@ TEST_CASE("every configuration that is shipped loads without a warning and says 
 }
 
 TEST_CASE("the quickstart needs no override, and the published recipe is the default but for the data") {
-  CHECK_NOTHROW(load_config(kConfigs / "quickstart.yaml"));
-  const Config recipe = load_config(kConfigs / "cifar10_resnet20.yaml", std::vector<std::string>{"data.root=d"});
-  CHECK(differences(Config{}, recipe) == std::vector<std::string>{"name bsq in the run, cifar10_resnet20 now",
-                                                                  "data.kind synthetic in the run, cifar10 now",
-                                                                  "data.root \"\" in the run, d now"});
+  CHECK_NOTHROW(load_config(test::schema(), kConfigs / "quickstart.yaml"));
+  const Config recipe =
+      load_config(test::schema(), kConfigs / "cifar10_resnet20.yaml", std::vector<std::string>{"data.root=d"});
+  CHECK(differences(test::default_config(), recipe) ==
+        std::vector<std::string>{"name bsq in the run, cifar10_resnet20 now",
+                                 "data.kind synthetic in the run, cifar10 now", "data.root \"\" in the run, d now"});
 }

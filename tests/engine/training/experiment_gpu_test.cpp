@@ -66,7 +66,7 @@ TEST_CASE("an experiment on a GPU has the losses of the CPU while runs have not 
   Config config = tiny_config();
   config.quant.act_bits = 0;  // a level that falls the other way is a step, and training makes it a larger one
   config.stages = {"pretrain"};
-  config.pretrain.lr = 0.01;
+  config.stage("pretrain").lr = 0.01;
   ExperimentRuns on_cpu(config);
   REQUIRE(on_cpu.run() == StageOutcome::done);
   const std::map<std::string, double> tolerances = {{"fp32", 1e-4}, {"tf32", 1e-2}, {"bf16", 5e-2}};

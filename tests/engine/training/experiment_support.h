@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/training/experiment.h"
+#include "tests/support/config.h"
 #include "tests/support/engine.h"
 #include "tests/support/files.h"
 
@@ -15,20 +16,20 @@ namespace bsq::test {
 /// 2 epochs in float, 3 in bit planes (re-quantized at 0, at 2 and at the end), 2 of finetuning; 3 steps each, the last
 /// one smaller.
 inline Config tiny_config() {
-  Config config;
+  Config config = default_config();
   config.data.batch_size = 8;
   config.data.eval_batch_size = 5;
   config.data.crop_padding = 1;
   config.quant.act_bits = 3;
-  config.pretrain.epochs = 2;
-  config.pretrain.milestones = {1};
-  config.bsq.epochs = 3;
-  config.bsq.milestones = {2};
-  config.bsq.requant_interval = 2;
-  config.bsq.alpha = 0.05;
-  config.bsq.prune_threshold = 20;
-  config.finetune.epochs = 2;
-  config.finetune.milestones = {1};
+  config.stage("pretrain").epochs = 2;
+  config.stage("pretrain").milestones = {1};
+  config.stage("bsq").epochs = 3;
+  config.stage("bsq").milestones = {2};
+  config.part<BsqConfig>().requant_interval = 2;
+  config.part<BsqConfig>().alpha = 0.05;
+  config.part<BsqConfig>().prune_threshold = 20;
+  config.stage("finetune").epochs = 2;
+  config.stage("finetune").milestones = {1};
   return config;
 }
 

@@ -113,14 +113,14 @@ TEST_CASE("the best model is the best under its scheme: more accuracy under more
   Config config = tiny_config();
   config.stages = {"pretrain", "convert", "bsq"};
   config.quant.act_bits = 0;
-  config.pretrain.epochs = 12;
-  config.bsq.epochs = 5;
-  config.bsq.prune_threshold = 0;
-  config.bsq.alpha = 0.001;
-  config.bsq.lr = 0.001;
-  config.bsq.gamma = 3000;
-  config.bsq.milestones = {2};
-  config.bsq.requant_interval = 2;
+  config.stage("pretrain").epochs = 12;
+  config.stage("bsq").epochs = 5;
+  config.part<BsqConfig>().prune_threshold = 0;
+  config.part<BsqConfig>().alpha = 0.001;
+  config.stage("bsq").lr = 0.001;
+  config.stage("bsq").gamma = 3000;
+  config.stage("bsq").milestones = {2};
+  config.part<BsqConfig>().requant_interval = 2;
   ExperimentRuns runs(config, "reference");
   const int last_epoch = 3 * (12 + 4) + 1;  // its first step
   REQUIRE(runs.run([&](int step) { return step == last_epoch ? Request::stop : Request::none; }) ==
@@ -144,7 +144,7 @@ TEST_CASE("the best model is the best under its scheme: more accuracy under more
 TEST_CASE("without re-quantizations the best epoch of a stage is the first of the highest accuracy") {
   Config config = tiny_config();
   config.stages = {"pretrain"};
-  config.pretrain.epochs = 6;
+  config.stage("pretrain").epochs = 6;
   ExperimentRuns runs(config);
   REQUIRE(runs.run() == StageOutcome::done);
   const std::vector<double> top1 = column_of(runs, "pretrain", "test_top1");
@@ -176,14 +176,14 @@ TEST_CASE("a stage may start from a file, and finetuning needs one with bit widt
 TEST_CASE("a loss that is no number stops the run with the place and the last good checkpoint") {
   Config config = tiny_config();
   config.stages = {"pretrain"};
-  config.pretrain.lr = 1e30;
+  config.stage("pretrain").lr = 1e30;
   const std::string at_once = error_of(ErrorKind::diverged, [&] { ExperimentRuns(config).run(); });
   CHECK_THAT(at_once, Catch::Matchers::Contains("in stage pretrain at epoch 1 step "));
   CHECK_THAT(at_once, Catch::Matchers::Contains("lower pretrain.lr"));
   CHECK_THAT(at_once, Catch::Matchers::Contains("There is no checkpoint before it"));
 
   config = tiny_config();
-  config.finetune.lr = 1e30;
+  config.stage("finetune").lr = 1e30;
   ExperimentRuns runs(config);
   const std::string later = error_of(ErrorKind::diverged, [&] { runs.run(); });
   CHECK_THAT(later, Catch::Matchers::Contains("in stage finetune at epoch 1 step "));
@@ -192,8 +192,8 @@ TEST_CASE("a loss that is no number stops the run with the place and the last go
 
 TEST_CASE("a network pruned to nothing stops the run and says what to lower") {
   Config config = tiny_config();
-  config.bsq.alpha = 1e6;
-  config.bsq.lr = 0.01;
+  config.part<BsqConfig>().alpha = 1e6;
+  config.stage("bsq").lr = 0.01;
   ExperimentRuns runs(config);
   CHECK_THAT(error_of(ErrorKind::diverged, [&] { runs.run(); }), Catch::Matchers::Contains("lower bsq.alpha (1e+06)"));
 }

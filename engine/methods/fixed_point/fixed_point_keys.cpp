@@ -1,0 +1,11 @@
+#include "engine/methods/fixed_point/fixed_point_keys.h"
+
+#include "engine/config/config_schema.h"
+
+namespace bsq {
+
+void add_finetune_keys(ConfigSchema& schema) {
+  schema.add_training("finetune", {.epochs = 300, .lr = 0.01, .milestones = {150, 250}});
+}
+
+}  // namespace bsq

@@ -1,0 +1,26 @@
+// Configurations with the keys that the program has.
+#pragma once
+
+#include "data/datasets.h"
+#include "data/synthetic.h"
+#include "engine/config/config_schema.h"
+#include "engine/methods/bsq/bsq_keys.h"
+#include "engine/methods/dense/dense_keys.h"
+#include "engine/methods/methods.h"
+#include "models/families.h"
+
+namespace bsq::test {
+
+inline const ConfigSchema& schema() {
+  static const ConfigSchema schema({.families = choices_of<ConfigChoice>(network_families()),
+                                    .data_sets = choices_of<ConfigChoice>(dataset_kinds()),
+                                    .stages = choices_of<StageChoice>(methods())});
+  return schema;
+}
+
+/// The published recipe.
+inline Config default_config() {
+  return Config(schema());
+}
+
+}  // namespace bsq::test

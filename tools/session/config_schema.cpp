@@ -1,0 +1,16 @@
+#include "tools/session/config_schema.h"
+
+#include "data/datasets.h"
+#include "engine/methods/methods.h"
+#include "models/families.h"
+
+namespace bsq {
+
+const ConfigSchema& config_schema() {
+  static const ConfigSchema schema({.families = choices_of<ConfigChoice>(network_families()),
+                                    .data_sets = choices_of<ConfigChoice>(dataset_kinds()),
+                                    .stages = choices_of<StageChoice>(methods())});
+  return schema;
+}
+
+}  // namespace bsq
