@@ -14,18 +14,8 @@ namespace {
 
 constexpr std::int64_t kStateAlignment = 16;
 
-bool is_clip(const std::string& name) {
-  return name.ends_with(".alpha");
-}
-bool is_act_scale(const std::string& name) {
-  return name.ends_with(".act_scale");
-}
-/// What a checkpoint of the same network may have or lack.
-bool is_optional(const std::string& name) {
-  return is_clip(name) || is_act_scale(name);
-}
-bool is_batch_counter(const std::string& name) {
-  return name.ends_with(".num_batches_tracked");
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
@@ -150,13 +140,9 @@ std::vector<HostTensor> Model::save_plain(const ModelState& state) const {
     const StateSpec& spec = network_.states()[i];
     const std::span values(state.statistics.data() + state_offsets_[i], static_cast<std::size_t>(spec.numel));
     tensors.push_back(HostTensor::from<float>(spec.name, {spec.numel}, values));
-    const std::string suffix = ".running_mean";
-    if (spec.name.ends_with(suffix)) {
-      const std::string module = spec.name.substr(0, spec.name.size() - suffix.size());
-      tensors.push_back(
-          HostTensor::from<std::int64_t>(module + ".num_batches_tracked", {}, std::span(&state.batches_tracked, 1)));
-    }
   }
+  for (const std::string& counter : network_.batch_counters())
+    tensors.push_back(HostTensor::from<std::int64_t>(counter, {}, std::span(&state.batches_tracked, 1)));
   return tensors;
 }
 
@@ -183,10 +169,10 @@ TensorFile Model::save_momentum(const MomentumState& momentum) const {
 
 void Model::load_plain(const TensorFile& file) {
   for (const ParameterSlot& slot : plain_layout_.slots)
-    if (!is_clip(slot.spec.name) || file.find(slot.spec.name) != nullptr) plain_->load(file, slot);
+    if (!slot.spec.optional || file.find(slot.spec.name) != nullptr) plain_->load(file, slot);
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {
     const StateSpec& state = network_.states()[i];
-    if (is_optional(state.name) && file.find(state.name) == nullptr) continue;
+    if (state.optional && file.find(state.name) == nullptr) continue;
     const HostTensor& tensor = file.at(state.name);
     if (tensor.shape != std::vector<std::int64_t>{state.numel})
       fail(ErrorKind::checkpoint, "{}: {} has shape ({}), this network wants ({})", file.path.string(), state.name,
@@ -195,7 +181,7 @@ void Model::load_plain(const TensorFile& file) {
     backend_.upload(states_.as<float>() + state_offsets_[i], values.data(), values.size_bytes());
   }
   for (const HostTensor& tensor : file.tensors)
-    if (is_batch_counter(tensor.name) && tensor.dtype == DType::i64 && tensor.numel() == 1)
+    if (has(network_.batch_counters(), tensor.name) && tensor.dtype == DType::i64 && tensor.numel() == 1)
       batches_tracked = tensor.values<std::int64_t>()[0];
 }
 
@@ -230,16 +216,18 @@ void check_names(const TensorFile& file, const Network& network) {
   for (const HostTensor& tensor : file.tensors) present.insert(tensor.name);
   std::set<std::string> expected;
   std::vector<std::string> missing;
-  const auto expect = [&](const std::string& name) {
+  const auto expect = [&](const std::string& name, bool optional = false) {
     expected.insert(name);
-    if (!present.contains(name) && !is_optional(name)) missing.push_back(name);
+    if (!present.contains(name) && !optional) missing.push_back(name);
   };
-  for (const StateSpec& state : network.states()) expect(state.name);
+  for (const std::string& name : network.batch_counters()) expected.insert(name);
+  for (const std::string& name : network.unused()) expected.insert(name);
+  for (const StateSpec& state : network.states()) expect(state.name, state.optional);
   for (const ParameterSpec& spec : network.parameters()) {
     const bool planes = present.contains(plane_name(spec.name, "p"));
     const bool fixed = present.contains(plane_name(spec.name, "u"));
     if (spec.group == ParameterGroup::plain || (!planes && !fixed)) {
-      expect(spec.name);
+      expect(spec.name, spec.optional);
       continue;
     }
     for (const char* prefix : {"p", "n"})
@@ -249,7 +237,7 @@ void check_names(const TensorFile& file, const Network& network) {
   }
   std::vector<std::string> unexpected;
   for (const std::string& name : present)
-    if (!expected.contains(name) && !is_optional(name) && !is_batch_counter(name)) unexpected.push_back(name);
+    if (!expected.contains(name)) unexpected.push_back(name);
   if (missing.empty() && unexpected.empty()) return;
   std::string message = file.path.string() + ": not a checkpoint of this network";
   if (!missing.empty()) message += fmt::format("; missing: {}", fmt::join(missing, ", "));

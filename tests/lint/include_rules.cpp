@@ -101,7 +101,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"engine/files/",              "",      {"kernels/base/", "kernels/types.h", "engine/base/"},         {"fmt/", "nlohmann/"}},
     {"engine/config/",             "",      {"kernels/base/", "engine/files/"},                           {"fmt/", "nlohmann/"}},
     {"engine/config/yaml",         "",      {"kernels/base/", "engine/config/"},                          {"fmt/", "yaml-cpp/"}},
-    {"engine/network/",            "",      {"kernels/", "engine/memory/", "engine/files/"},              {"fmt/"}},
+    {"engine/network/",            "",      {"kernels/", "engine/memory/", "engine/files/"},              {"fmt/", "nlohmann/"}},
     {"engine/model/",              "",      {"engine/network/", "engine/methods/dense/dense_weights.h", "engine/methods/bsq/plane_weights.h", "engine/methods/bsq/bit_planes.h", "engine/methods/fixed_point/fixed_point_weights.h"}, {"fmt/", "nlohmann/"}},
     {"engine/methods/",            "",      {"engine/model/", "engine/config/", "engine/methods/bsq/bit_planes.h"}, {"fmt/"}},
     {"engine/input/",              "",      {"kernels/", "engine/memory/"},                               {"fmt/"}},
@@ -109,7 +109,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"engine/run/",                "",      {"kernels/", "engine/files/"},                                {"fmt/", "nlohmann/"}},
     {"engine/training/",           "",      {"engine/methods/", "engine/run/", "engine/ranks/", "engine/input/"}, {"fmt/", "nlohmann/"}},
 
-    {"models/",                    "",      {"engine/network/", "engine/files/", "engine/config/", "engine/model/weight_store.h"}, {"fmt/"}},
+    {"models/",                    "",      {"engine/network/", "engine/files/", "engine/config/", "engine/model/weight_store.h"}, {"fmt/", "nlohmann/"}},
     {"data/",                      "",      {"engine/input/", "engine/config/", "engine/base/"},          {"fmt/", "png.h", "jpeglib.h", "jerror.h"}},
 
     {"tools/cli/",                 "",      {"kernels/", "engine/config/", "engine/run/"},                {"fmt/", "nlohmann/"}},

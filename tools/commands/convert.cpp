@@ -69,12 +69,11 @@ HostWeights convert(const OpenModel& model, const ConvertOptions& options, Conso
   const HostWeights& weights = model.weights;
   if (options.form == "float") return to_dense(weights);
   if (!options.scheme.empty()) {
-    const ModelFile other = read_model(options.scheme, console);
-    const ResNetOptions &wanted = model.options, &given = other.options;
-    if (wanted.depth != given.depth || wanted.width != given.width)
-      fail(ErrorKind::checkpoint, "--scheme {}: is of a ResNet-{} of width {}, the model is a ResNet-{} of width {}",
-           other.file.path.string(), given.depth, given.width, wanted.depth, wanted.width);
-    return converted_to_planes(weights, scheme_of(open_model(other)));
+    const OpenModel other = open_model(read_model(options.scheme, console));
+    if (!have_same_parameters(model.network, other.network))
+      fail(ErrorKind::checkpoint, "--scheme {}: is of {}, the model is {}", other.file.path.string(),
+           title_of(other.spec), title_of(model.spec));
+    return converted_to_planes(weights, scheme_of(other));
   }
   if (form_of(weights) != "float" && !options.bits) return to_planes(weights, {});
   return converted_to_planes(weights, std::vector<int>(model.layout.slots.size(), options.bits.value_or(kMaxBits)));
