@@ -1,33 +1,59 @@
 #include "models/families.h"
 
-#include <fmt/format.h>
+#include "kernels/base/error.h"
+#include "models/network_file.h"
+#include "models/resnet.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 namespace bsq {
 namespace {
 
-void check_depth(const Config& config, std::vector<Conflict>& conflicts) {
-  const int depth = config.model.depth;
-  if (config.model.arch != "resnet" || depth % 6 == 2) return;
-  const int below = depth - (depth + 4) % 6;
-  conflicts.push_back(
-      {{"model.depth"}, fmt::format("model.depth = {}; must be 6n+2, such as {} or {}", depth, below, below + 6)});
-}
-
-void add_resnet_keys(ConfigSchema& schema) {
-  auto model = schema.rows(
-      "model", [](auto& config) -> auto& { return config.model; });
-  model.add("depth", &ModelConfig::depth, between(8, 10000), "layers, 6n+2: 8, 14, 20, 32, 44, 56, 110", "--depth");
-  model.add("width", &ModelConfig::width, between(1, 4096), "channels of the first group of blocks");
-  schema.add_check("model", check_depth);
+const NetworkFamily& family_of(const Config& config) {
+  const auto& table = network_families();
+  const auto found = std::find_if(table.begin(), table.end(),
+                                  [&](const NetworkFamily& family) { return family.name == config.model.arch; });
+  require(found != table.end(), "no family {}", config.model.arch);
+  return *found;
 }
 
 }  // namespace
 
 const std::vector<NetworkFamily>& network_families() {
   static const std::vector<NetworkFamily> table = {
-      {{"resnet", add_resnet_keys}},
+      {{"resnet", add_resnet_keys}, configured_resnet, resnet_spec_of},
   };
   return table;
+}
+
+NetworkSpec configured_network(const Config& config, const Shape& image, int classes) {
+  if (config.model.network.empty()) return family_of(config).make(config, image, classes);
+  NetworkSpec spec = read_network_file(config.model.network, image);
+  if (spec.image != image)
+    fail(ErrorKind::usage, "{}: image is {}x{}, the data have {}x{}; change it, or leave it out", config.model.network,
+         spec.image[0], spec.image[1], image[0], image[1]);
+  return spec;
+}
+
+std::string network_words(const Config& config) {
+  if (!config.model.network.empty()) return config.model.network;
+  std::vector<std::string> words;
+  const NetworkSpec spec = family_of(config).make(config, {32, 32, 3}, 10);  // of any images
+  for (const auto& [key, value] : spec.settings.items())
+    words.push_back(fmt::format("{} {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
+  return fmt::format("{} {}", config.model.arch, fmt::join(words, ", "));
+}
+
+NetworkSpec recognize_network(const ParameterFinder& find, const std::string& where) {
+  std::vector<std::string> names;
+  for (const NetworkFamily& family : network_families()) {
+    if (std::optional<NetworkSpec> spec = family.recognize(find, where)) return std::move(*spec);
+    names.push_back(family.name);
+  }
+  fail(ErrorKind::checkpoint, "{}: says no network, and its tensors are those of no family of networks ({})", where,
+       fmt::join(names, ", "));
 }
 
 }  // namespace bsq

@@ -1,27 +1,24 @@
-// The list of nodes of a CIFAR ResNet.
+// The nodes of a CIFAR ResNet, and how one is recognized.
 #include "models/resnet.h"
 
-#include "engine/model/tensor_names.h"
-#include "engine/network/layers/average_pool.h"
-#include "engine/network/layers/conv2d.h"
-#include "engine/network/layers/linear.h"
-#include "engine/network/layers/norm_act.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
 namespace {
 
-constexpr float kInitialClip = 10.0F;  // PACT's alpha before training
-constexpr float kNotCalibrated = -1.0F;
+using nlohmann::ordered_json;
 
-class ResNetBuilder {
+class SpecBuilder {
  public:
-  explicit ResNetBuilder(const ResNetOptions& options)
-      : options_(options), network_({options.image_height, options.image_width, 3}) {}
+  explicit SpecBuilder(const ResNetOptions& options) : options_(options) {
+    spec_.name = fmt::format("resnet{}", options.depth);
+    spec_.settings = {{"depth", options.depth}, {"width", options.width}};
+    spec_.image = {options.image_height, options.image_width, 3};
+  }
 
-  Network build() {
-    TensorId x = conv("conv1", 0, {.in_channels = 3, .out_channels = options_.width});
-    x = norm("bn1", {x}, options_.width, Activation::relu, 0, "relu");
+  NetworkSpec build() {
+    std::string x = add("conv1", "conv2d", {kImage}, {{"out", options_.width}, {"quantized", true}});
+    x = add("bn1", "norm_act", {x}, {{"activation", "relu"}, {"activation_name", "relu"}});
     int channels = options_.width;
     for (int stage = 1; stage <= 3; ++stage) {
       const int out_channels = options_.width << (stage - 1);
@@ -31,107 +28,109 @@ class ResNetBuilder {
         channels = out_channels;
       }
     }
-    x = network_.add("avgpool", std::make_unique<AveragePool>(), {x});
-    add_classifier(x, channels);
-    return std::move(network_);
+    x = add("avgpool", "average_pool", {x}, ordered_json::object());
+    add("fc", "linear", {x}, {{"out", options_.num_classes}, {"quantized", true}});
+    return std::move(spec_);
   }
 
  private:
-  TensorId basic_block(const std::string& name, TensorId input, int in_channels, int out_channels, int stride) {
-    TensorId x =
-        conv(name + ".conv1", input, {.in_channels = in_channels, .out_channels = out_channels, .stride = stride});
-    x = norm(name + ".bn1", {x}, out_channels, options_.activation, options_.act_bits, name + ".relu1");
-    x = conv(name + ".conv2", x, {.in_channels = out_channels, .out_channels = out_channels});
-    TensorId shortcut = input;
+  std::string basic_block(const std::string& name, const std::string& input, int in_channels, int out_channels,
+                          int stride) {
+    const auto quantizer = [&](const char* activation) {
+      return ordered_json{
+          {"activation", "configured"}, {"quantized", true}, {"activation_name", name + "." + activation}};
+    };
+    std::string x = add(name + ".conv1", "conv2d", {input}, convolution(out_channels, stride));
+    x = add(name + ".bn1", "norm_act", {x}, quantizer("relu1"));
+    x = add(name + ".conv2", "conv2d", {x}, convolution(out_channels, 1));
+    std::string shortcut = input;
     if (stride != 1 || in_channels != out_channels) {
-      shortcut =
-          conv(name + ".downsample.0", input,
-               {.in_channels = in_channels, .out_channels = out_channels, .kernel = 1, .stride = stride, .padding = 0});
-      shortcut = norm(name + ".downsample.1", {shortcut}, out_channels, Activation::none, 0, "");
+      ordered_json options = {{"out", out_channels}, {"kernel", 1}, {"initializer", "torch_default"}};
+      if (stride != 1) options["stride"] = stride;
+      shortcut = add(name + ".downsample.0", "conv2d", {input}, options);
+      shortcut = add(name + ".downsample.1", "norm_act", {shortcut}, {{"activation", "none"}});
     }
-    return norm(name + ".bn2", {x, shortcut}, out_channels, options_.activation, options_.act_bits, name + ".relu2");
+    return add(name + ".bn2", "norm_act", {x, shortcut}, quantizer("relu2"));
   }
 
-  TensorId conv(const std::string& name, TensorId input, const Conv2dOptions& conv) {
-    const bool is_shortcut = conv.kernel == 1;
-    const ParameterId weight =
-        network_.add_parameter({.name = name + ".weight",
-                                .shape = {conv.out_channels, conv.kernel, conv.kernel, conv.in_channels},
-                                .group = is_shortcut ? ParameterGroup::plain : ParameterGroup::quantized,
-                                .initializer = is_shortcut ? Initializer::torch_default : Initializer::he_fan_out,
-                                .fan_in = conv.in_channels * conv.kernel * conv.kernel});
-    return network_.add(name, std::make_unique<Conv2d>(conv, weight), {input});
+  static ordered_json convolution(int out, int stride) {
+    ordered_json options = {{"out", out}, {"quantized", true}};
+    if (stride != 1) options["stride"] = stride;
+    return options;
   }
 
-  TensorId norm(const std::string& name, const std::vector<TensorId>& inputs, int channels, Activation activation,
-                int act_bits, const std::string& activation_name) {
-    NormActParameters ids;
-    ids.gamma = network_.add_parameter({.name = name + ".weight", .shape = {channels}, .constant = 1});
-    ids.beta = network_.add_parameter({.name = name + ".bias", .shape = {channels}, .constant = 0});
-    ids.running_mean = network_.add_state({name + ".running_mean", channels, 0.0F});
-    ids.running_var = network_.add_state({name + ".running_var", channels, 1.0F});
-    if (activation == Activation::pact)
-      ids.clip = network_.add_parameter({.name = activation_name + ".alpha", .shape = {1}, .constant = kInitialClip});
-    if (options_.static_act_scales && act_bits > 0)
-      ids.act_scale = network_.add_state({activation_name + ".act_scale", 1, kNotCalibrated});
-    const NormActOptions options{
-        .channels = channels, .activation = activation, .act_bits = act_bits, .activation_name = activation_name};
-    return network_.add(name, std::make_unique<NormAct>(options, ids), inputs);
-  }
-
-  void add_classifier(TensorId input, int features) {
-    const ParameterId weight = network_.add_parameter({.name = "fc.weight",
-                                                       .shape = {options_.num_classes, features},
-                                                       .group = ParameterGroup::quantized,
-                                                       .initializer = Initializer::torch_default,
-                                                       .fan_in = features});
-    const ParameterId bias = network_.add_parameter({.name = "fc.bias",
-                                                     .shape = {options_.num_classes},
-                                                     .group = ParameterGroup::quantized,
-                                                     .initializer = Initializer::torch_default,
-                                                     .fan_in = features});
-    network_.add("fc", std::make_unique<Linear>(features, options_.num_classes, weight, bias), {input});
+  /// Returns the name.
+  std::string add(const std::string& name, const char* layer, const std::vector<std::string>& inputs,
+                  const ordered_json& options) {
+    spec_.nodes.push_back({name, layer, inputs, options});
+    return name;
   }
 
   ResNetOptions options_;
-  Network network_;
+  NetworkSpec spec_;
 };
 
-/// A quantizable weight's tensor in whatever form the file has, or null.
-const HostTensor* find_weight(const TensorFile& file, const std::string& name) {
-  for (const std::string& candidate : {name, plane_name(name, "p"), plane_name(name, "u")})
-    if (const HostTensor* tensor = file.find(candidate)) return tensor;
-  return nullptr;
+void check_depth(const Config& config, std::vector<Conflict>& conflicts) {
+  const int depth = config.part<ResNetConfig>().depth;
+  if (config.model.arch != "resnet" || depth % 6 == 2) return;
+  const int below = depth - (depth + 4) % 6;
+  conflicts.push_back(
+      {{"model.depth"}, fmt::format("model.depth = {}; must be 6n+2, such as {} or {}", depth, below, below + 6)});
 }
 
 }  // namespace
 
-Network make_resnet(const ResNetOptions& options) {
+NetworkSpec resnet_spec(const ResNetOptions& options) {
   if (options.depth < 8 || (options.depth - 2) % 6 != 0)
     fail(ErrorKind::usage, "model.depth = {}: a CIFAR ResNet has 6n + 2 layers; try 8, 14, 20, 32, 44, 56",
          options.depth);
-  return ResNetBuilder(options).build();
+  return SpecBuilder(options).build();
 }
 
-ResNetOptions resnet_options_of(const TensorFile& file) {
-  const HostTensor* stem = find_weight(file, "conv1.weight");
-  const HostTensor* classifier = find_weight(file, "fc.weight");
+Network make_resnet(const ResNetOptions& options) {
+  return build_network(
+      resnet_spec(options),
+      {.activation = options.activation, .act_bits = options.act_bits, .static_scales = options.static_act_scales});
+}
+
+std::optional<ResNetOptions> recognize_resnet(const ParameterFinder& find, const std::string& where) {
+  const HostTensor* stem = find("conv1.weight");
+  const HostTensor* classifier = find("fc.weight");
   if (stem == nullptr || classifier == nullptr || stem->shape.size() < 4 || classifier->shape.size() < 2)
-    fail(ErrorKind::checkpoint, "{}: no conv1.weight and fc.weight in it; not a checkpoint of a CIFAR ResNet",
-         file.path.string());
+    return std::nullopt;
   int blocks = 0;
-  while (find_weight(file, fmt::format("layer1.{}.conv1.weight", blocks)) != nullptr) ++blocks;
-  if (blocks == 0)
-    fail(ErrorKind::checkpoint, "{}: no layer1.0.conv1.weight in it; not a checkpoint of a CIFAR ResNet",
-         file.path.string());
-  constexpr std::int64_t kMostChannels = 1 << 16;  // a hostile file may claim any shape that holds nothing
+  while (find(fmt::format("layer1.{}.conv1.weight", blocks)) != nullptr) ++blocks;
+  if (blocks == 0) return std::nullopt;
+  constexpr std::int64_t kMostChannels = 1 << 14;  // a hostile file may claim any shape that holds nothing
   if (stem->shape[0] < 1 || stem->shape[0] > kMostChannels || classifier->shape[0] < 1 ||
       classifier->shape[0] > kMostChannels)
-    fail(ErrorKind::checkpoint, "{}: {} channels and {} classes; not a checkpoint of a CIFAR ResNet",
-         file.path.string(), stem->shape[0], classifier->shape[0]);
-  return {.depth = 6 * blocks + 2,
-          .width = static_cast<int>(stem->shape[0]),
-          .num_classes = static_cast<int>(classifier->shape[0])};
+    fail(ErrorKind::checkpoint, "{}: {} channels and {} classes; not a checkpoint of a CIFAR ResNet", where,
+         stem->shape[0], classifier->shape[0]);
+  return ResNetOptions{.depth = 6 * blocks + 2,
+                       .width = static_cast<int>(stem->shape[0]),
+                       .num_classes = static_cast<int>(classifier->shape[0])};
+}
+
+void add_resnet_keys(ConfigSchema& schema) {
+  auto model = schema.part<ResNetConfig>("model");
+  model.add("depth", &ResNetConfig::depth, between(8, 10000), "layers, 6n+2: 8, 14, 20, 32, 44, 56, 110", "--depth");
+  model.add("width", &ResNetConfig::width, between(1, 4096), "channels of the first group of blocks");
+  schema.add_check("model", check_depth);
+}
+
+NetworkSpec configured_resnet(const Config& config, const Shape& image, int classes) {
+  const auto& [depth, width] = config.part<ResNetConfig>();
+  return resnet_spec({.depth = depth,
+                      .width = width,
+                      .num_classes = classes,
+                      .image_height = static_cast<int>(image[0]),
+                      .image_width = static_cast<int>(image[1])});
+}
+
+std::optional<NetworkSpec> resnet_spec_of(const ParameterFinder& find, const std::string& where) {
+  const std::optional<ResNetOptions> options = recognize_resnet(find, where);
+  if (!options) return std::nullopt;
+  return resnet_spec(*options);
 }
 
 }  // namespace bsq

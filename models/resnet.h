@@ -7,8 +7,10 @@
 // layer{1,2,3}.{block}.{conv1,bn1,conv2,bn2,downsample.0,downsample.1}, fc; PACT's ceilings are layer1.0.relu1.alpha.
 #pragma once
 
+#include "engine/config/config_schema.h"
 #include "engine/files/safetensors.h"
-#include "engine/network/network.h"
+#include "engine/network/layer_kinds.h"
+#include "models/families.h"
 
 namespace bsq {
 
@@ -18,16 +20,27 @@ struct ResNetOptions {
   int num_classes = 10;
   int image_height = 32;
   int image_width = 32;
+  // Of the network that make_resnet builds, not of its spec:
   Activation activation = Activation::relu6;  // of the blocks
   int act_bits = 0;                           // of the blocks; 0: not quantized
   bool static_act_scales = false;             // room for calibrated ones: layer1.0.relu1.act_scale
 };
 
 /// Throws Error(usage) for a depth that is not 6n + 2.
+NetworkSpec resnet_spec(const ResNetOptions& options);
 Network make_resnet(const ResNetOptions& options);
 
-/// Depth, width and classes from the tensors of a checkpoint in any form. Throws Error(checkpoint) if it is no such
-/// ResNet.
-ResNetOptions resnet_options_of(const TensorFile& file);
+/// Depth, width and classes from the tensors of a checkpoint in any form; nothing if it is no such ResNet. Throws
+/// Error(checkpoint) where it claims to be one that cannot be.
+std::optional<ResNetOptions> recognize_resnet(const ParameterFinder& find, const std::string& where);
+
+// The family `resnet` of configurations.
+struct ResNetConfig {
+  int depth = 20;  // layers, 6n+2 (--depth)
+  int width = 16;  // channels of the first of the three groups, doubled in each next one
+};
+void add_resnet_keys(ConfigSchema& schema);
+NetworkSpec configured_resnet(const Config& config, const Shape& image, int classes);
+std::optional<NetworkSpec> resnet_spec_of(const ParameterFinder& find, const std::string& where);
 
 }  // namespace bsq

@@ -33,8 +33,7 @@ struct StageConfig {
 
 struct ModelConfig {
   std::string arch;              // family of networks; the first of the schema's
-  int depth = 20;                // layers, 6n+2 (--depth)
-  int width = 16;                // channels of the first of the three groups, doubled in each next one
+  std::string network;           // file of the network to use in place of the family's; empty: the family's
   bool sync_batch_norm = false;  // statistics of all ranks' images, not of each rank's own
   std::string init;              // checkpoint folder or .safetensors to start from; empty: random weights (--model)
 };

@@ -34,14 +34,6 @@ const WeightForm& form_named(std::string_view name) {
   fail(ErrorKind::internal, "no form of weights is called {}", name);
 }
 
-/// What a checkpoint of the same network may have or lack.
-bool is_optional(const std::string& name) {
-  return name.ends_with(".alpha") || name.ends_with(".act_scale");
-}
-bool is_batch_counter(const std::string& name) {
-  return name.ends_with(".num_batches_tracked");
-}
-
 /// The form in which a file has a parameter; null where it has none of it.
 const WeightForm* form_in(const TensorFile& file, const std::string& parameter) {
   const auto found = std::find_if(std::begin(kForms), std::end(kForms), [&](const WeightForm& form) {
@@ -73,6 +65,11 @@ StoreMaker store_of(std::function<Weights(const ArenaLayout& layout)> make_weigh
   };
 }
 
+const HostTensor* find_parameter(const TensorFile& file, const std::string& parameter) {
+  const WeightForm* form = form_in(file, parameter);
+  return form == nullptr ? nullptr : file.find(form->tensor_names(parameter).front());
+}
+
 std::set<std::string> names_in_any_form(const std::string& parameter) {
   std::set<std::string> names;
   for (const WeightForm& form : kForms)
@@ -83,21 +80,22 @@ std::set<std::string> names_in_any_form(const std::string& parameter) {
 void check_names(const TensorFile& file, const Network& network) {
   std::set<std::string> expected;
   std::vector<std::string> missing;
-  const auto expect = [&](const std::string& name) {
+  const auto expect = [&](const std::string& name, bool optional) {
     expected.insert(name);
-    if (file.find(name) == nullptr && !is_optional(name)) missing.push_back(name);
+    if (file.find(name) == nullptr && !optional) missing.push_back(name);
   };
-  for (const StateSpec& state : network.states()) expect(state.name);
+  for (const std::string& name : network.batch_counters()) expect(name, true);
+  for (const std::string& name : network.unused()) expect(name, true);
+  for (const StateSpec& state : network.states()) expect(state.name, state.optional);
   for (const ParameterSpec& spec : network.parameters()) {
     const WeightForm* form = spec.group == ParameterGroup::plain ? nullptr : form_in(file, spec.name);
     for (const std::string& name :
          form == nullptr ? StoredDense::tensor_names(spec.name) : form->tensor_names(spec.name))
-      expect(name);
+      expect(name, spec.optional);
   }
   std::set<std::string> unexpected;
   for (const HostTensor& tensor : file.tensors)
-    if (!expected.contains(tensor.name) && !is_optional(tensor.name) && !is_batch_counter(tensor.name))
-      unexpected.insert(tensor.name);
+    if (!expected.contains(tensor.name)) unexpected.insert(tensor.name);
   if (missing.empty() && unexpected.empty()) return;
   std::string message = file.path.string() + ": not a checkpoint of this network";
   if (!missing.empty()) message += fmt::format("; missing: {}", fmt::join(missing, ", "));

@@ -14,18 +14,8 @@ namespace {
 
 constexpr std::int64_t kStateAlignment = 16;
 
-bool is_clip(const std::string& name) {
-  return name.ends_with(".alpha");
-}
-bool is_act_scale(const std::string& name) {
-  return name.ends_with(".act_scale");
-}
-/// What a checkpoint of the same network may have or lack.
-bool is_optional(const std::string& name) {
-  return is_clip(name) || is_act_scale(name);
-}
-bool is_batch_counter(const std::string& name) {
-  return name.ends_with(".num_batches_tracked");
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 }  // namespace
@@ -121,13 +111,9 @@ std::vector<HostTensor> Model::save_plain(const ModelState& state) const {
     const StateSpec& spec = network_.states()[i];
     const std::span values(state.statistics.data() + state_offsets_[i], static_cast<std::size_t>(spec.numel));
     tensors.push_back(HostTensor::from<float>(spec.name, {spec.numel}, values));
-    const std::string suffix = ".running_mean";
-    if (spec.name.ends_with(suffix)) {
-      const std::string module = spec.name.substr(0, spec.name.size() - suffix.size());
-      tensors.push_back(
-          HostTensor::from<std::int64_t>(module + ".num_batches_tracked", {}, std::span(&state.batches_tracked, 1)));
-    }
   }
+  for (const std::string& counter : network_.batch_counters())
+    tensors.push_back(HostTensor::from<std::int64_t>(counter, {}, std::span(&state.batches_tracked, 1)));
   return tensors;
 }
 
@@ -150,10 +136,10 @@ TensorFile Model::save_momentum(const MomentumState& momentum) const {
 
 void Model::load_plain(const TensorFile& file) {
   for (const ParameterSlot& slot : plain_layout_.slots)
-    if (!is_clip(slot.spec.name) || file.find(slot.spec.name) != nullptr) plain_->load(file, slot);
+    if (!slot.spec.optional || file.find(slot.spec.name) != nullptr) plain_->load(file, slot);
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {
     const StateSpec& state = network_.states()[i];
-    if (is_optional(state.name) && file.find(state.name) == nullptr) continue;
+    if (state.optional && file.find(state.name) == nullptr) continue;
     const HostTensor& tensor = file.at(state.name);
     if (tensor.shape != std::vector<std::int64_t>{state.numel})
       fail(ErrorKind::checkpoint, "{}: {} has shape ({}), this network wants ({})", file.path.string(), state.name,
@@ -162,7 +148,7 @@ void Model::load_plain(const TensorFile& file) {
     backend_.upload(states_.as<float>() + state_offsets_[i], values.data(), values.size_bytes());
   }
   for (const HostTensor& tensor : file.tensors)
-    if (is_batch_counter(tensor.name) && tensor.dtype == DType::i64 && tensor.numel() == 1)
+    if (has(network_.batch_counters(), tensor.name) && tensor.dtype == DType::i64 && tensor.numel() == 1)
       batches_tracked = tensor.values<std::int64_t>()[0];
 }
 

@@ -16,6 +16,7 @@ void visit_keys(Card& card, Visit&& visit) {
   visit("scheme", card.scheme);
   visit("quantized", card.quantized);
   visit("float", card.plain);
+  visit("network", card.network);
   visit("arch", card.arch);
   visit("depth", card.depth);
   visit("width", card.width);

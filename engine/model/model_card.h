@@ -23,9 +23,10 @@ struct ModelCard {
   std::optional<std::string> plain;      // likewise: all others
 
   // The network.
+  std::optional<std::string> network;  // JSON of its NetworkSpec
   std::optional<std::string> arch;
-  std::optional<int> depth;
-  std::optional<int> width;
+  std::optional<int> depth;  // of a ResNet
+  std::optional<int> width;  // likewise
   std::optional<int> num_classes;
   std::optional<std::vector<std::string>> class_names;
 

@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -67,6 +68,13 @@ struct BackwardPass {
   BatchSlice* slice = nullptr;  // as in forward
 };
 
+/// Where a layer quantizes what it writes.
+struct OutputQuantizer {
+  std::string name;        // PyTorch's module: layer1.0.relu1
+  int bits = 0;            // at least 1
+  StateId act_scale = -1;  // the state that holds its static scale, or -1
+};
+
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -83,6 +91,13 @@ class Layer {
   virtual TensorUnit output_unit(std::span<const TensorView>, const ParameterMemory&, float* /*own*/) const {
     return {};
   }
+  virtual std::optional<OutputQuantizer> quantizer() const { return std::nullopt; }
+  /// How many numbers ranks exchange in a step whose statistics are those of the whole batch.
+  virtual std::int64_t exchanged_statistics() const { return 0; }
+  /// Whether it may read the images, which want no gradient.
+  virtual bool reads_images() const { return false; }
+  /// Whether backward can add to the gradient of an input that a later node reads as well.
+  virtual bool adds_gradients() const { return true; }
   /// Whether backward reads the inputs of forward, so that they must live until then.
   virtual bool backward_reads_inputs() const { return true; }
   /// Multiply-adds of one forward pass count two; elementwise work counts nothing.

@@ -23,6 +23,10 @@ TensorId Network::add(const std::string& name, std::unique_ptr<Layer> layer, con
   return static_cast<TensorId>(nodes_.size());
 }
 
+int Network::num_classes() const {
+  return static_cast<int>(tensors(1, DType::f32).back().shape[1]);
+}
+
 std::vector<TensorSpec> Network::tensors(int batch, DType dtype) const {
   std::vector<TensorSpec> tensors{{{batch, image_[0], image_[1], image_[2]}, dtype}};
   for (const Node& node : nodes_) tensors.push_back(node.layer->output(inputs_of(node, tensors)));

@@ -28,15 +28,20 @@ class Network {
 
   ParameterId add_parameter(const ParameterSpec& spec);
   StateId add_state(const StateSpec& spec);
+  /// Of a tensor in files that counts the batches that a norm has seen.
+  void add_batch_counter(const std::string& name) { batch_counters_.push_back(name); }
+  /// Of a tensor that a file may have from training with another quantizer.
+  void add_unused(const std::string& name) { unused_.push_back(name); }
   /// Appends a node; returns the tensor it writes.
   TensorId add(const std::string& name, std::unique_ptr<Layer> layer, const std::vector<TensorId>& inputs);
 
   const std::vector<Node>& nodes() const { return nodes_; }
   const std::vector<ParameterSpec>& parameters() const { return parameters_; }
   const std::vector<StateSpec>& states() const { return states_; }
+  const std::vector<std::string>& batch_counters() const { return batch_counters_; }
+  const std::vector<std::string>& unused() const { return unused_; }
   const Shape& image() const { return image_; }
-  /// For images of another size: parameters are the same.
-  void set_image(const Shape& image) { image_ = image; }
+  int num_classes() const;
   /// Shape and type of every tensor for a batch; images and activations are of `dtype`.
   std::vector<TensorSpec> tensors(int batch, DType dtype) const;
   /// The specs of a node's inputs, picked from tensors().
@@ -47,6 +52,8 @@ class Network {
   std::vector<Node> nodes_;
   std::vector<ParameterSpec> parameters_;
   std::vector<StateSpec> states_;
+  std::vector<std::string> batch_counters_;
+  std::vector<std::string> unused_;
 };
 
 }  // namespace bsq

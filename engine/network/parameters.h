@@ -23,6 +23,9 @@ enum class Initializer : std::uint8_t {
 
 enum class ParameterGroup : std::uint8_t { quantized, plain };
 
+/// What a parameter or a state is to its layer.
+enum class Role : std::uint8_t { weight, bias, norm_gamma, norm_beta, clip, running_mean, running_var, act_scale };
+
 struct ParameterSpec {
   std::string name;  // PyTorch's: layer1.0.conv1.weight
   Shape shape;       // OHWI, [O, I] or [C]
@@ -30,6 +33,8 @@ struct ParameterSpec {
   Initializer initializer = Initializer::constant;
   float constant = 0;
   std::int64_t fan_in = 0;  // of the layer (a bias has its weight's); for torch_default
+  Role role = Role::weight;
+  bool optional = false;  // a file of the network may lack it, it then keeps its start value
 };
 
 /// A running statistic: part of the model, not trained.
@@ -37,6 +42,8 @@ struct StateSpec {
   std::string name;
   std::int64_t numel = 0;
   float initial = 0;
+  Role role = Role::running_mean;
+  bool optional = false;  // as of a parameter
 };
 
 using ParameterId = int;

@@ -2,7 +2,6 @@
 #include "engine/training/calibrator.h"
 
 #include "engine/input/sampler.h"
-#include "engine/network/layers/norm_act.h"
 
 #include <algorithm>
 
@@ -36,11 +35,11 @@ Calibrator::Calibrator(DeviceMemory& memory, Model& model, BatchSource& source, 
   feed_.fill(steps);
   const auto& nodes = model.network().nodes();
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const auto* norm = dynamic_cast<const NormAct*>(nodes[i].layer.get());
-    if (norm == nullptr || norm->act_scale() < 0) continue;
+    const std::optional<OutputQuantizer> quantizer = nodes[i].layer->quantizer();
+    if (!quantizer || quantizer->act_scale < 0) continue;
     quantizers_.push_back({executor_.tensor(static_cast<TensorId>(i) + 1, 1).unit.activation,
-                           static_cast<float>((1 << norm->options().act_bits) - 1),
-                           model.parameters().states[static_cast<std::size_t>(norm->act_scale())]});
+                           static_cast<float>((1 << quantizer->bits) - 1),
+                           model.parameters().states[static_cast<std::size_t>(quantizer->act_scale)]});
   }
 }
 

@@ -2,7 +2,6 @@
 #include "engine/training/training_step.h"
 
 #include "engine/input/batches.h"
-#include "engine/network/layers/norm_act.h"
 #include "kernels/rank_slice.h"
 #include "engine/ranks/ranks.h"
 
@@ -118,12 +117,8 @@ void TrainingStep::run() {
 ReducedBytes TrainingStep::reduced_bytes() const {
   ReducedBytes bytes = reducer_.bytes_per_step();
   if (!synchronised_norms_) return bytes;
-  constexpr std::size_t floats_a_channel = 4;  // two moments forward, two sums backward
-  const Network& network = model_.network();
-  for (const Node& node : network.nodes())
-    if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get()))
-      bytes.statistics += sizeof(float) * (floats_a_channel * static_cast<std::size_t>(norm->options().channels) +
-                                           (norm->options().act_bits > 0 ? 1 : 0));
+  for (const Node& node : model_.network().nodes())
+    bytes.statistics += sizeof(float) * static_cast<std::size_t>(node.layer->exchanged_statistics());
   return bytes;
 }
 

@@ -78,7 +78,7 @@ TrainingSetup read_setup(const TensorFile& trace) {
   TrainingSetup setup;
   setup.initial = initial_float_model(trace);
   normalize_names(setup.initial);
-  setup.network = resnet_options_of(setup.initial);
+  setup.network = recognize_resnet(test::finder_in(setup.initial), setup.initial.path.string()).value();
   setup.network.activation = activation_named(metadata(trace, "activation"));
   setup.network.act_bits = integer_at(trace, "act_bits", 0, kMaxBits);
   setup.rule = {.momentum = static_cast<float>(number_at(trace, "momentum")),

@@ -1,4 +1,5 @@
 // The networks: PyTorch's names and shapes, counts of parameters, start values, and what makes a depth right or wrong.
+#include "models/families.h"
 #include "models/resnet.h"
 
 #include "engine/network/layers/norm_act.h"
@@ -203,14 +204,15 @@ TEST_CASE("depth, width and classes are found in a checkpoint of any form") {
   for (const auto& weights : {TestModel::MakeWeights{}, start_as_planes(), start_as_fixed(4)}) {
     const TestModel test(*oracle, make_resnet(options), weights);
     const TensorFile file = test.model.save();
-    const ResNetOptions found = resnet_options_of(file);
+    const ResNetOptions found = recognize_resnet(finder_in(file), file.path.string()).value();
     CHECK(found.depth == 14);
     CHECK(found.width == 6);
     CHECK(found.num_classes == 7);
   }
   TensorFile nothing;
-  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { resnet_options_of(nothing); }),
-             Catch::Matchers::Contains("not a checkpoint of a CIFAR ResNet"));
+  CHECK_FALSE(recognize_resnet(finder_in(nothing), nothing.path.string()));
+  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { recognize_network(finder_in(nothing), "nothing.safetensors"); }),
+             Catch::Matchers::Contains("its tensors are those of no family of networks (resnet)"));
 }
 
 }  // namespace bsq::test

@@ -8,6 +8,7 @@
 #include "engine/methods/dense/dense_keys.h"
 #include "engine/methods/methods.h"
 #include "models/families.h"
+#include "models/resnet.h"
 
 namespace bsq::test {
 

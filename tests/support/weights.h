@@ -11,6 +11,11 @@
 
 namespace bsq::test {
 
+/// For families of networks that recognize their tensors.
+inline std::function<const HostTensor*(const std::string&)> finder_in(const TensorFile& file) {
+  return [&file](const std::string& parameter) { return find_parameter(file, parameter); };
+}
+
 /// The store of a model whose weights are bit planes.
 inline PlaneWeights& plane_store(Model& model) {
   return dynamic_cast<PlaneWeights&>(model.quantized());

@@ -60,12 +60,11 @@ Weights convert(const OpenModel& model, const ConvertOptions& options, Console& 
   if (weights->is_quantized() && options.scheme.empty() && !options.bits) return convert_weights(options.form, weights);
   std::vector<int> bits(model.layout.slots.size(), options.bits.value_or(kMaxBits));
   if (!options.scheme.empty()) {
-    const ModelFile other = read_model(options.scheme, console);
-    const ResNetOptions &wanted = model.options, &given = other.options;
-    if (wanted.depth != given.depth || wanted.width != given.width)
-      fail(ErrorKind::checkpoint, "--scheme {}: is of a ResNet-{} of width {}, the model is a ResNet-{} of width {}",
-           other.file.path.string(), given.depth, given.width, wanted.depth, wanted.width);
-    bits = scheme_of(open_model(other));
+    const OpenModel other = open_model(read_model(options.scheme, console));
+    if (!have_same_parameters(model.network, other.network))
+      fail(ErrorKind::checkpoint, "--scheme {}: is of {}, the model is {}", other.file.path.string(),
+           title_of(other.spec), title_of(model.spec));
+    bits = scheme_of(other);
   }
   return convert_weights(options.form, StoredDense::convert(weights), bits);  // anew, from the values
 }

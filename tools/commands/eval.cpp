@@ -69,7 +69,7 @@ Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOpt
                     Backend& backend, Communicator& ranks, Console& console) {
   const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
-  Model model(memory, opened.network, dtype, config.seed,
+  Model model(memory, network_for(opened, images), dtype, config.seed,
               store_of([&](const ArenaLayout&) { return weights_to_evaluate(opened, config, options); }));
   model.load_plain(opened.file);
   ResidentSource source(memory, images, "test");
@@ -133,12 +133,11 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
       !options.words.overrides_key("data.kind"))
     fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
   const Config config = config_of_model(options.words, read, console);
-  OpenModel model = open_model(std::move(read), quantizer_of(config));
+  const OpenModel model = open_model(std::move(read), quantizer_of(config));
   DataOptions data = data_options(config);
   data.train_per_class = 1;  // only the test set is looked at
   const ImageSet images = load_datasets(data).test;
   check_classes(model, images);
-  model.network.set_image({images.height, images.width, 3});
   const auto backend = open_device(config, console, ranks);
   const Evaluation evaluation = evaluate(model, config, options, images, *backend, ranks, console);
   const std::uintmax_t file_bytes = fs::file_size(model.file.path);

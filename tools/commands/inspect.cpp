@@ -3,9 +3,11 @@
 #include "engine/files/posix_file.h"
 #include "engine/model/model_card.h"
 #include "kernels/base/error.h"
+#include "models/network_file.h"
 #include "tools/cli/arguments.h"
 #include "tools/report/precision_text.h"
 #include "tools/report/table.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/open_model.h"
 
 #include <nlohmann/json.hpp>
@@ -19,13 +21,18 @@ using nlohmann::ordered_json;
 struct InspectOptions {
   std::string file;
   bool json = false;
+  bool network = false;
 };
 
 bool parse(const Arguments& arguments, InspectOptions& options) {
   CommandLine app("Lists the tensors and metadata of a safetensors file, checkpoint or run.", "bsq inspect");
   app.add_option("file", options.file, "what to look into")->required()->option_text("FILE");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
-  return parse_arguments(app, arguments);
+  app.add_flag("--network", options.network,
+               "the network of FILE, or of a configuration, as a file that model.network takes");
+  if (!parse_arguments(app, arguments)) return false;
+  if (options.json && options.network) fail(ErrorKind::usage, "--json and --network: give one of them");
+  return true;
 }
 
 /// Of a quantized model; nothing of other files.
@@ -82,11 +89,29 @@ void print_json(const TensorFile& file, std::uintmax_t file_bytes) {
   fmt::print("{}\n", record.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
+bool is_yaml(const fs::path& file) {
+  return file.extension() == ".yaml" || file.extension() == ".yml";
+}
+
+/// That of a configuration, for the images and classes of its data.
+NetworkSpec network_of(const fs::path& config_file) {
+  const Config config = load_config(config_schema(), config_file);
+  DataOptions options = data_options(config);
+  options.train_per_class = options.test_per_class = 1;  // no more than what they look like
+  return network_of_run(config, load_datasets(options).test);
+}
+
 }  // namespace
 
 int inspect_command(const Arguments& arguments) {
   InspectOptions options;
   if (!parse(arguments, options)) return 0;
+  if (options.network) {
+    Console console = ConsoleFlags{}.console();
+    const NetworkSpec spec = is_yaml(options.file) ? network_of(options.file) : read_model(options.file, console).spec;
+    fmt::print("# {}\n{}", title_of(spec), network_text(spec));
+    return 0;
+  }
   const fs::path found = resolve_checkpoint(options.file);
   const TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
   (options.json ? print_json : print_text)(file, fs::file_size(file.path));

@@ -149,15 +149,16 @@ class TrainRun {
 
   /// `resumed`: the run to go on with, locked.
   int run(std::optional<RunDirectory> resumed) {
-    std::optional<ModelFile> init;
+    std::optional<OpenModel> init;
     // What rank 0 sees counts: another one may look before its checkpoint is to be seen.
     resumes_checkpoint_ = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
-    if (!config_.model.init.empty() && !resumes_checkpoint_) {
-      init = read_model(config_.model.init, console_);
-      check_start_model(*init, config_);
-    }
+    if (resumes_checkpoint_)
+      load_last_checkpoint(*resumed);
+    else if (!config_.model.init.empty())
+      init = open_start_model(read_model(config_.model.init, console_), config_);
     const DataSets data = load_datasets(data_options(config_));
     if (init) check_classes(*init, data.train);
+    const NetworkSpec spec = network_of(data.train);
     console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
                               data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
                               config_.data.kind));
@@ -166,8 +167,8 @@ class TrainRun {
     if (connected) console_.info(ranks_text(*connected));
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,
-                                    .make_network = network_factory(config_, data.train),
-                                    .card = card_of_run(config_, data.train),
+                                    .make_network = network_factory(spec, config_),
+                                    .card = card_of_run(spec, config_, data.train),
                                     .init = init ? std::optional(std::move(init->file)) : std::nullopt,
                                     .communicator = connected ? *connected : ranks_});
     if (options_.dry_run) {
@@ -180,6 +181,24 @@ class TrainRun {
   }
 
  private:
+  /// That of the checkpoint which the run goes on from, whatever has become of a file that the configuration names.
+  NetworkSpec network_of(const ImageSet& images) const {
+    if (!checkpoint_) return network_of_run(config_, images);
+    const auto found = checkpoint_->tensors.find("model.safetensors");
+    if (found == checkpoint_->tensors.end() || !read_card(found->second).network)
+      return network_of_run(config_, images);
+    return describe_model(found->second).spec;
+  }
+
+  void load_last_checkpoint(const RunDirectory& directory) {
+    try {
+      checkpoint_ = load_checkpoint(directory.checkpoints() / "last");
+    } catch (const Error& error) {
+      leave_failed(directory, error.exit_code(), error.what());
+      throw;
+    }
+  }
+
   std::string ranks_text(const Communicator& connected) const {
     const int batch = config_.data.batch_size;
     const std::int64_t largest = slice_of(batch, 0, ranks_.world()).count;
@@ -242,10 +261,9 @@ class TrainRun {
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {
     if (directory.writes()) console_.log_to(directory.train_log());
     console_.info(fmt::format("run: {}", directory.path().string()));
-    const fs::path last = directory.checkpoints() / "last";
-    std::optional<CheckpointFiles> checkpoint;
-    if (resumes_checkpoint_) checkpoint = load_checkpoint(last);
-    const Progress from = checkpoint ? progress_of(*checkpoint, last.string()) : Progress{};
+    const CheckpointFiles* checkpoint = checkpoint_ ? &*checkpoint_ : nullptr;
+    const Progress from =
+        checkpoint ? progress_of(*checkpoint, (directory.checkpoints() / "last").string()) : Progress{};
     RunLog log = !directory.writes() ? RunLog::nowhere()
                  : resumes           ? RunLog::resume(directory.path(), from.logs)
                                      : RunLog::create(directory.path());
@@ -262,7 +280,7 @@ class TrainRun {
         experiment,
         [&] {
           return experiment.run(
-              directory, log, console_, [this] { return requests_.take(); }, checkpoint ? &*checkpoint : nullptr);
+              directory, log, console_, [this] { return requests_.take(); }, checkpoint);
         },
         directory);
     if (outcome == StageOutcome::stopped)
@@ -310,6 +328,7 @@ class TrainRun {
   Communicator& ranks_;
   AgreedRequests requests_;
   bool resumes_checkpoint_ = false;
+  std::optional<CheckpointFiles> checkpoint_;  // to go on from
 };
 
 int train_on_ranks(const Arguments& arguments, Communicator& ranks) {

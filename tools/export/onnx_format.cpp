@@ -74,7 +74,7 @@ void add_description(const ExportJob& job, OnnxModel& model) {
   const double bits = summarize_precision(*from.weights, from.network).bits_per_parameter();
   model.producer_name = "bsq";
   model.producer_version = kVersion;
-  model.graph_name = fmt::format("resnet{}", from.options.depth);
+  model.graph_name = from.spec.name;
   model.metadata = {{"form", std::string(from.weights->form())},
                     {"bits_per_weight", fmt::format("{:.4f}", bits)},
                     {"act_bits", std::to_string(job.config.quant.act_bits)},
@@ -99,8 +99,7 @@ ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   const VerificationImages images = verification_images(job.config, console);
   const OpenModel& from = job.model;
   uses_calibrated_scales(from, job.config);  // or throws
-  Network network = from.network;
-  network.set_image({images.images.height, images.images.width, 3});
+  const Network network = network_for(from, images.images);
   OnnxModel model = network_graph(network, from.file, from.weights,
                                   {.qonnx = qonnx, .opset = job.opset, .int8_at_least = job.int8_at_least});
   add_description(job, model);

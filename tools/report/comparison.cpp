@@ -4,6 +4,7 @@
 #include "data/synthetic.h"
 #include "engine/config/config_schema.h"
 #include "engine/methods/bsq/bsq_keys.h"
+#include "models/families.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -109,10 +110,6 @@ void find_front(std::vector<RunGroup>& groups) {
   }
 }
 
-std::string network_of(const Config& config) {
-  return fmt::format("{} depth {}, width {}", config.model.arch, config.model.depth, config.model.width);
-}
-
 /// What accuracies are measured on. The seed draws the synthetic images, of which all draws count as the same.
 std::string test_data_of(const Config& config) {
   const DataConfig& data = config.data;
@@ -131,7 +128,7 @@ std::vector<std::string> distinct(const std::vector<const RunReport*>& runs, Tex
 }
 
 void remark(Comparison& comparison) {
-  const std::vector<std::string> networks = distinct(comparison.runs, network_of);
+  const std::vector<std::string> networks = distinct(comparison.runs, network_words);
   const std::vector<std::string> data = distinct(comparison.runs, test_data_of);
   comparison.same_network = networks.size() == 1;
   comparison.same_data = data.size() == 1;

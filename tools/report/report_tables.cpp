@@ -4,6 +4,7 @@
 #include "engine/files/posix_file.h"
 #include "engine/methods/bsq/bsq_keys.h"
 #include "engine/run/console.h"
+#include "models/families.h"
 #include "tools/report/precision_text.h"
 
 #include <fmt/format.h>
@@ -88,8 +89,7 @@ const char* const kComparisonNotes =
 std::string experiment_text(const Config& config) {
   const std::string activations =
       config.quant.act_bits == 0 ? "float activations" : fmt::format("{}-bit activations", config.quant.act_bits);
-  return fmt::format("{} depth {}, width {}; data {}; {}; seed {}", config.model.arch, config.model.depth,
-                     config.model.width, config.data.kind, activations, config.seed);
+  return fmt::format("{}; data {}; {}; seed {}", network_words(config), config.data.kind, activations, config.seed);
 }
 
 std::string text_of(const nlohmann::json& environment, const char* key) {

@@ -31,18 +31,34 @@ bool is_activation(const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+/// Throws Error(usage) where an override asks for another network than the model's.
+void refuse_other_network(const Config& config, const ModelWords& words, const ModelFile& model) {
+  const std::string path = model.file.path.string();
+  if (words.overrides_key("model.network"))
+    fail(ErrorKind::usage, "model.network = {}: {} says its network; leave it out", config.model.network, path);
+  Config of_family = config;
+  of_family.model.network.clear();  // of the run that the model is from
+  const NetworkSpec asked = configured_network(of_family, model.spec.image, 1);
+  for (const auto& [key, found] : model.spec.settings.items()) {
+    const std::string name = "model." + key;
+    if (words.overrides_key(name) && asked.settings.contains(key) && asked.settings[key] != found)
+      fail(ErrorKind::usage, "{} = {}: {} has {}; leave it out", name, asked.settings[key].dump(), path, found.dump());
+  }
+}
+
+/// Whether the weights of quantizable layers are there as numbers.
+bool is_float(const ModelFile& model) {
+  for (const NodeSpec& node : model.spec.nodes)
+    if (const auto found = node.options.find("quantized"); found != node.options.end() && *found == true)
+      return model.file.find(node.name + ".weight") != nullptr;
+  return false;
+}
+
 /// Puts what the model says about itself in, except where an override says otherwise.
 void apply_card(Config& config, const ModelWords& words, const ModelFile& model) {
   const ModelCard& card = model.card;
   const std::string path = model.file.path.string();
-  const auto refuse_other = [&](const char* key, int asked, int found) {
-    if (words.overrides_key(key) && asked != found)
-      fail(ErrorKind::usage, "{} = {}: {} has {}; leave it out", key, asked, path, found);
-  };
-  refuse_other("model.depth", config.model.depth, model.options.depth);
-  refuse_other("model.width", config.model.width, model.options.width);
-  config.model.depth = model.options.depth;
-  config.model.width = model.options.width;
+  refuse_other_network(config, words, model);
   const auto apply = [&](const std::string& name, const std::string& key, const auto& said, auto& value) {
     if (words.overrides_key(key)) return;
     if (const std::string* text = damaged_text(card, name))
@@ -55,7 +71,7 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
   apply("eval_batch_size", "data.eval_batch_size", card.eval_batch_size, config.data.eval_batch_size);
   apply("activation", "quant.activation", card.activation, config.quant.activation);
   apply("act_scale", "quant.act_scale", card.act_scale, config.quant.act_scale);
-  if (!words.overrides_key("quant.act_bits") && model.file.find("conv1.weight") != nullptr && words.config_file.empty())
+  if (!words.overrides_key("quant.act_bits") && is_float(model) && words.config_file.empty())
     config.quant.act_bits = 0;  // a float model of unknown origin
   apply("act_bits", "quant.act_bits", card.act_bits, config.quant.act_bits);
   if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
@@ -81,7 +97,7 @@ bool uses_calibrated_scales(const OpenModel& model, const Config& config) {
   if (config.quant.act_scale != "calibrated" || config.quant.act_bits == 0) return false;
   const std::string path = model.file.path.string();
   for (const StateSpec& state : model.network.states()) {
-    if (!state.name.ends_with(".act_scale")) continue;
+    if (state.role != Role::act_scale) continue;
     const HostTensor* scale = model.file.find(state.name);
     if (scale == nullptr || scale->values<float>()[0] < 0)
       fail(ErrorKind::usage,

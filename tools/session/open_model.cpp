@@ -11,6 +11,7 @@
 #include "kernels/base/error.h"
 #include "tools/cli/build_info.h"
 
+#include <algorithm>
 #include <set>
 
 namespace bsq {
@@ -25,13 +26,61 @@ std::vector<std::string> normalize(TensorFile& file) {
   return normalize_names(file);
 }
 
+template <typename... Args>
+[[noreturn]] void refuse(const TensorFile& file, fmt::format_string<Args...> format, Args&&... args) {
+  fail(ErrorKind::checkpoint, "{}: {}", file.path.string(), fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// The network that the file says, or that its tensors show.
+NetworkSpec network_of(const TensorFile& file, const ModelCard& card) {
+  if (!card.network)
+    return recognize_network([&](const std::string& parameter) { return find_parameter(file, parameter); },
+                             file.path.string());
+  try {
+    NetworkSpec spec = spec_from_text(*card.network);
+    if (spec.image.rank != 3) throw SpecError(-1, "image", "is missing");
+    return spec;
+  } catch (const SpecError& error) {
+    refuse(file, "metadata 'network': {}; the file is damaged", error.what());
+  }
+}
+
 ModelFile identify(TensorFile file) {
   ModelCard card = read_card(file);
-  const ResNetOptions options = resnet_options_of(file);
-  return {std::move(file), std::move(card), options};
+  NetworkSpec spec = network_of(file, card);
+  return {std::move(file), std::move(card), std::move(spec)};
+}
+
+/// `depth 8, width 2`; nothing where no family made it.
+std::string settings_words(const NetworkSpec& spec, const char* before, const char* equals, const char* between) {
+  std::string words;
+  for (const auto& [key, value] : spec.settings.items())
+    words += fmt::format("{}{}{}{}{}", words.empty() ? "" : between, before, key, equals,
+                         value.is_string() ? value.get<std::string>() : value.dump());
+  return words;
+}
+
+void check_same_network(const OpenModel& model, const NetworkSpec& configured) {
+  if (have_same_parameters(model.network, build_network(configured))) return;
+  std::string keys = settings_words(model.spec, "model.", "=", " ");
+  if (keys.empty()) keys = "model.network to what bsq inspect --network prints of it";
+  refuse(model.file, "is {}, the configuration says {}; set {} or take another checkpoint", title_of(model.spec),
+         title_of(configured), keys);
 }
 
 }  // namespace
+
+std::string title_of(const NetworkSpec& spec) {
+  const std::string settings = settings_words(spec, "", " ", ", ");
+  return settings.empty() ? spec.name : fmt::format("{} ({})", spec.name, settings);
+}
+
+bool have_same_parameters(const Network& a, const Network& b) {
+  const auto same = [](const ParameterSpec& x, const ParameterSpec& y) {
+    return x.name == y.name && x.shape == y.shape && x.group == y.group;
+  };
+  return std::equal(a.parameters().begin(), a.parameters().end(), b.parameters().begin(), b.parameters().end(), same);
+}
 
 ModelFile read_model(const fs::path& path, Console& console) {
   const fs::path found = resolve_checkpoint(path);
@@ -49,14 +98,18 @@ ModelFile describe_model(TensorFile file) {
 }
 
 OpenModel open_model(ModelFile model, const Quantizer& quantizer, int max_bits) {
-  model.options.activation = quantizer.activation;
-  model.options.act_bits = quantizer.act_bits;
-  model.options.static_act_scales = quantizer.static_scales;
-  Network network = make_resnet(model.options);
+  const auto build = [&] {
+    try {
+      return build_network(model.spec, quantizer);
+    } catch (const SpecError& error) {
+      refuse(model.file, "metadata 'network': {}; the file is damaged", error.what());
+    }
+  };
+  Network network = build();
   check_names(model.file, network);
   ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
   Weights weights = read_weights(model.file, layout, max_bits);
-  return {std::move(model), std::move(network), std::move(layout), std::move(weights)};
+  return {std::move(model), quantizer, std::move(network), std::move(layout), std::move(weights)};
 }
 
 TensorFile with_weights(const OpenModel& model, const StoredWeights& weights) {
@@ -72,25 +125,27 @@ TensorFile with_weights(const OpenModel& model, const StoredWeights& weights) {
   return result;
 }
 
-void check_start_model(const ModelFile& model, const Config& config) {
-  const ResNetOptions& found = model.options;
-  const std::string path = model.file.path.string();
-  if (found.depth != config.model.depth || found.width != config.model.width)
-    fail(ErrorKind::checkpoint,
-         "{}: is a ResNet-{} of width {}, the configuration says depth {}, width {}; set model.depth={} model.width={} "
-         "or take another checkpoint",
-         path, found.depth, found.width, config.model.depth, config.model.width, found.depth, found.width);
-  const OpenModel opened = open_model(model, {}, config.quant.max_bits);
+OpenModel open_start_model(ModelFile model, const Config& config) {
+  OpenModel opened = open_model(std::move(model), {}, config.quant.max_bits);
+  check_same_network(opened, configured_network(config, opened.spec.image, opened.network.num_classes()));
   const std::unique_ptr<Method> first = method_of_stage(config.stages.front(), config);
   if (const std::string why = first->refusal(*opened.weights); !why.empty())
-    fail(ErrorKind::usage, "{}: {}", path, why);
+    fail(ErrorKind::usage, "{}: {}", opened.file.path.string(), why);
+  return opened;
 }
 
-void check_classes(const ModelFile& model, const ImageSet& images) {
-  const int classes = model.options.num_classes;
+void check_classes(const OpenModel& model, const ImageSet& images) {
+  const int classes = model.network.num_classes();
   if (classes != images.num_classes())
-    fail(ErrorKind::checkpoint, "{}: was trained for {} classes, the data has {}", model.file.path.string(), classes,
-         images.num_classes());
+    refuse(model.file, "was trained for {} classes, the data has {}", classes, images.num_classes());
+}
+
+Network network_for(const OpenModel& model, const ImageSet& images) {
+  const Shape image = {images.height, images.width, 3};
+  if (model.spec.image == image) return model.network;
+  NetworkSpec spec = model.spec;
+  spec.image = image;
+  return build_network(spec, model.quantizer);
 }
 
 DataOptions data_options(const Config& config) {
@@ -109,26 +164,33 @@ Quantizer quantizer_of(const Config& config) {
           .static_scales = config.quant.act_scale == "calibrated"};
 }
 
-NetworkFactory network_factory(const Config& config, const ImageSet& images) {
-  ResNetOptions options{.depth = config.model.depth,
-                        .width = config.model.width,
-                        .num_classes = images.num_classes(),
-                        .image_height = images.height,
-                        .image_width = images.width,
-                        .static_act_scales = config.quant.act_scale == "calibrated"};
-  return [options](Activation activation, int act_bits) {
-    ResNetOptions chosen = options;
-    chosen.activation = activation;
-    chosen.act_bits = act_bits;
-    return make_resnet(chosen);
+NetworkSpec network_of_run(const Config& config, const ImageSet& images) {
+  NetworkSpec spec = configured_network(config, {images.height, images.width, 3}, images.num_classes());
+  const int classes = build_network(spec).num_classes();
+  if (classes != images.num_classes())
+    fail(ErrorKind::usage, "{}: the last node gives {} numbers, the data has {} classes", config.model.network, classes,
+         images.num_classes());
+  return spec;
+}
+
+NetworkFactory network_factory(const NetworkSpec& spec, const Config& config) {
+  const bool static_scales = config.quant.act_scale == "calibrated";
+  return [spec, static_scales](Activation activation, int act_bits) {
+    return build_network(spec, {.activation = activation, .act_bits = act_bits, .static_scales = static_scales});
   };
 }
 
-ModelCard card_of_run(const Config& config, const ImageSet& images) {
+ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const ImageSet& images) {
   ModelCard card;
-  card.arch = config.model.arch;
-  card.depth = config.model.depth;
-  card.width = config.model.width;
+  card.network = to_json(spec).dump();
+  if (config.model.network.empty()) card.arch = config.model.arch;
+  const auto setting = [&](const char* key) {
+    const auto found = spec.settings.find(key);
+    const bool is_there = found != spec.settings.end() && found->is_number_integer();
+    return is_there ? std::optional<int>(found->get<int>()) : std::nullopt;
+  };
+  card.depth = setting("depth");
+  card.width = setting("width");
   card.num_classes = images.num_classes();
   card.class_names = images.class_names;
   card.mean = config.data.mean;

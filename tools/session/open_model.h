@@ -6,10 +6,10 @@
 #include "engine/files/safetensors.h"
 #include "engine/input/image_set.h"
 #include "engine/model/model_card.h"
-#include "engine/network/quantizer.h"
+#include "engine/network/layer_kinds.h"
 #include "engine/run/console.h"
 #include "engine/training/stage.h"
-#include "models/resnet.h"
+#include "models/families.h"
 
 #include <filesystem>
 
@@ -19,11 +19,12 @@ namespace bsq {
 struct ModelFile {
   TensorFile file;  // the names normalized; of a packed one in bit planes
   ModelCard card;
-  ResNetOptions options;
+  NetworkSpec spec;
 };
 
-/// What is in it, checked.
+/// What is in it, checked. Its network is built once.
 struct OpenModel : ModelFile {
+  Quantizer quantizer;
   Network network;
   ArenaLayout layout;  // of the quantizable weights
   Weights weights;
@@ -39,17 +40,24 @@ OpenModel open_model(ModelFile model, const Quantizer& quantizer = {}, int max_b
 
 /// The tensors of a model with the quantized ones replaced, and the metadata with form and scheme of these.
 TensorFile with_weights(const OpenModel& model, const StoredWeights& weights);
-/// Throws Error(checkpoint) if the model is another network than the configured one, or cannot be opened, Error(usage)
+/// `resnet8 (depth 8, width 2)`.
+std::string title_of(const NetworkSpec& spec);
+/// Whether the weights of one fit the other.
+bool have_same_parameters(const Network& a, const Network& b);
+/// A model to begin a run with. Throws Error(checkpoint) if it is another network than the configured one, Error(usage)
 /// if the first stage cannot start from it.
-void check_start_model(const ModelFile& model, const Config& config);
+OpenModel open_start_model(ModelFile model, const Config& config);
 /// Throws Error(checkpoint) unless the model tells as many classes apart as the data has.
-void check_classes(const ModelFile& model, const ImageSet& images);
+void check_classes(const OpenModel& model, const ImageSet& images);
+/// The network of the model for images of this size: that of the model, unless they have another one.
+Network network_for(const OpenModel& model, const ImageSet& images);
 
 DataOptions data_options(const Config& config);
 Quantizer quantizer_of(const Config& config);
-/// Builds the configured network for images and classes of this set.
-NetworkFactory network_factory(const Config& config, const ImageSet& images);
+/// The configured network for images and classes of this set.
+NetworkSpec network_of_run(const Config& config, const ImageSet& images);
+NetworkFactory network_factory(const NetworkSpec& spec, const Config& config);
 /// Network, data and version: what the card of every model file of a run says.
-ModelCard card_of_run(const Config& config, const ImageSet& images);
+ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const ImageSet& images);
 
 }  // namespace bsq

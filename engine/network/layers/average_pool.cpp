@@ -1,5 +1,6 @@
 #include "engine/network/layers/average_pool.h"
 
+#include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
@@ -29,6 +30,13 @@ void AveragePool::backward(const BackwardPass& pass) const {
   require(pass.modes[0] == GradMode::overwrite, "average_pool cannot add to a gradient");
   pass.backend.average_pool_backward(
       {geometry(x.shape, x.dtype), pass.d_output.as<float>(), x.unit, pass.d_inputs[0].data});
+}
+
+std::unique_ptr<Layer> make_average_pool(const LayerRequest& request) {
+  request.want_inputs(1, 1);
+  request.image(0);
+  request.options().finish();
+  return std::make_unique<AveragePool>();
 }
 
 }  // namespace bsq

@@ -3,7 +3,11 @@
 
 #include "engine/network/layer.h"
 
+#include <memory>
+
 namespace bsq {
+
+struct LayerRequest;
 
 class AveragePool final : public Layer {
  public:
@@ -11,8 +15,11 @@ class AveragePool final : public Layer {
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend&, std::span<const TensorSpec>, const LayerUse&) const override { return {}; }
   bool backward_reads_inputs() const override { return false; }
+  bool adds_gradients() const override { return false; }
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;
 };
+
+std::unique_ptr<Layer> make_average_pool(const LayerRequest& request);
 
 }  // namespace bsq

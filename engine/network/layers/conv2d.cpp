@@ -1,6 +1,9 @@
 #include "engine/network/layers/conv2d.h"
 
+#include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
+
+#include <algorithm>
 
 namespace bsq {
 
@@ -60,6 +63,33 @@ void Conv2d::backward(const BackwardPass& pass) const {
   if (pass.d_inputs[0].data == nullptr) return;
   pass.backend.conv2d_backward_data({shape, pass.d_output.data, pass.parameters.values[weight_].data,
                                      pass.d_inputs[0].data, pass.modes[0], pass.scratch});
+}
+
+std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
+  constexpr int kMostChannels = 1 << 16, kMostPixels = 1 << 10;
+  request.want_inputs(1, 1);
+  const Shape& x = request.image(0);
+  NodeOptions options = request.options();
+  Conv2dOptions conv{.in_channels = static_cast<int>(x[3]), .out_channels = options.integer("out", 1, kMostChannels)};
+  conv.kernel = options.integer("kernel", 1, kMostPixels, conv.kernel);
+  conv.stride = options.integer("stride", 1, kMostPixels, conv.stride);
+  conv.padding = options.integer("padding", 0, conv.kernel - 1, conv.kernel / 2);
+  const bool quantized = options.flag("quantized", false);
+  const bool he = options.one_of("initializer", {"he_fan_out", "torch_default"}, "he_fan_out") == "he_fan_out";
+  options.finish();
+  if (std::min(x[1], x[2]) + 2 * conv.padding < conv.kernel)
+    options.refuse("kernel", fmt::format("{} is larger than the image of {}x{} it reads", conv.kernel, x[1], x[2]));
+  if (const TensorId id = request.ids[0]; id > 0)
+    if (const Node& before = request.network.nodes()[static_cast<std::size_t>(id) - 1];
+        before.layer->kind() == "conv2d")
+      request.refuse(fmt::format("reads the conv2d '{}'; put a norm_act between them", before.name));
+  const ParameterId weight =
+      request.network.add_parameter({.name = request.node.name + ".weight",
+                                     .shape = {conv.out_channels, conv.kernel, conv.kernel, conv.in_channels},
+                                     .group = quantized ? ParameterGroup::quantized : ParameterGroup::plain,
+                                     .initializer = he ? Initializer::he_fan_out : Initializer::torch_default,
+                                     .fan_in = std::int64_t{conv.in_channels} * conv.kernel * conv.kernel});
+  return std::make_unique<Conv2d>(conv, weight);
 }
 
 }  // namespace bsq

@@ -5,7 +5,11 @@
 
 #include "engine/network/layer.h"
 
+#include <memory>
+
 namespace bsq {
+
+struct LayerRequest;
 
 struct Conv2dOptions {
   int in_channels = 0;
@@ -23,6 +27,7 @@ class Conv2d final : public Layer {
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
   std::optional<ConvRequest> convolution(std::span<const TensorSpec> inputs, const LayerUse& use) const override;
+  bool reads_images() const override { return true; }
   std::vector<ParameterId> parameters() const override { return {weight_}; }
   double flops(std::span<const TensorSpec> inputs) const override;
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
@@ -38,5 +43,7 @@ class Conv2d final : public Layer {
   Conv2dOptions options_;
   ParameterId weight_;
 };
+
+std::unique_ptr<Layer> make_conv2d(const LayerRequest& request);
 
 }  // namespace bsq

@@ -1,5 +1,6 @@
 #include "engine/network/layers/linear.h"
 
+#include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
@@ -36,6 +37,30 @@ void Linear::backward(const BackwardPass& pass) const {
   pass.backend.linear_backward({geometry(x.shape), pass.d_output.as<float>(), x.as<float>(),
                                 pass.parameters.values[weight_].as<float>(), pass.d_inputs[0].as<float>(),
                                 pass.parameters.gradients[weight_], pass.parameters.gradients[bias_]});
+}
+
+std::unique_ptr<Layer> make_linear(const LayerRequest& request) {
+  constexpr int kMostFeatures = 1 << 16;
+  request.want_inputs(1, 1);
+  const Shape& x = request.inputs[0].shape;
+  if (x.rank != 2)
+    request.refuse(fmt::format("reads the image '{}'; put an average_pool between", request.node.inputs[0]));
+  NodeOptions options = request.options();
+  const int in = static_cast<int>(x[1]), out = options.integer("out", 1, kMostFeatures);
+  const auto group = options.flag("quantized", false) ? ParameterGroup::quantized : ParameterGroup::plain;
+  options.finish();
+  const ParameterId weight = request.network.add_parameter({.name = request.node.name + ".weight",
+                                                            .shape = {out, in},
+                                                            .group = group,
+                                                            .initializer = Initializer::torch_default,
+                                                            .fan_in = in});
+  const ParameterId bias = request.network.add_parameter({.name = request.node.name + ".bias",
+                                                          .shape = {out},
+                                                          .group = group,
+                                                          .initializer = Initializer::torch_default,
+                                                          .fan_in = in,
+                                                          .role = Role::bias});
+  return std::make_unique<Linear>(in, out, weight, bias);
 }
 
 }  // namespace bsq

@@ -5,7 +5,11 @@
 
 #include "engine/network/layer.h"
 
+#include <memory>
+
 namespace bsq {
+
+struct LayerRequest;
 
 class Linear final : public Layer {
  public:
@@ -15,6 +19,7 @@ class Linear final : public Layer {
   std::string_view kind() const override { return "linear"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
+  bool adds_gradients() const override { return false; }
   std::vector<ParameterId> parameters() const override { return {weight_, bias_}; }
   double flops(std::span<const TensorSpec> inputs) const override;
   void forward(const ForwardPass& pass) const override;
@@ -31,5 +36,7 @@ class Linear final : public Layer {
   ParameterId weight_;
   ParameterId bias_;
 };
+
+std::unique_ptr<Layer> make_linear(const LayerRequest& request);
 
 }  // namespace bsq

@@ -1,8 +1,21 @@
 #include "engine/network/layers/norm_act.h"
 
+#include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
+namespace {
+
+constexpr float kInitialClip = 10.0F;  // PACT's alpha before training
+constexpr float kNotCalibrated = -1.0F;
+
+Activation activation_of(const std::string& name, const Quantizer& quantizer) {
+  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact})
+    if (name == name_of(activation)) return activation;
+  return quantizer.activation;
+}
+
+}  // namespace
 
 NormActGeometry NormAct::geometry(const Shape& input, DType dtype) const {
   require(input.rank == 4 && input[3] == options_.channels, "norm_act: wants [N, H, W, {}]", options_.channels);
@@ -92,6 +105,54 @@ void NormAct::backward(const BackwardPass& pass) const {
                                   .shortcut_unit = shortcut.unit,
                                   .y_unit = pass.d_output.unit.activation,
                                   .slice = pass.slice});
+}
+
+std::optional<OutputQuantizer> NormAct::quantizer() const {
+  if (options_.act_bits == 0) return std::nullopt;
+  return OutputQuantizer{options_.activation_name, options_.act_bits, ids_.act_scale};
+}
+
+std::int64_t NormAct::exchanged_statistics() const {
+  constexpr std::int64_t numbers_a_channel = 4;  // two moments forward, two sums backward
+  return numbers_a_channel * options_.channels + (options_.act_bits > 0 ? 1 : 0);
+}
+
+std::unique_ptr<Layer> make_norm_act(const LayerRequest& request) {
+  request.want_inputs(1, 2);
+  const Shape& x = request.image(0);
+  if (request.inputs.size() == 2 && !(request.image(1) == x))
+    request.refuse(fmt::format("'{}' and '{}' differ in shape", request.node.inputs[0], request.node.inputs[1]));
+  NodeOptions options = request.options();
+  const std::string name = options.one_of("activation", {"none", "relu", "relu6", "pact", "configured"}, "relu");
+  const bool quantized = options.flag("quantized", false);
+  if (quantized && name == "none") options.refuse("quantized", "needs an activation");
+  NormActOptions norm{.channels = static_cast<int>(x[3]),
+                      .activation = activation_of(name, request.quantizer),
+                      .act_bits = quantized ? request.quantizer.act_bits : 0,
+                      .activation_name = options.name("activation_name", request.node.name + ".act")};
+  options.finish();
+  if (norm.activation == Activation::none) norm.activation_name.clear();
+
+  Network& network = request.network;
+  const std::string& node = request.node.name;
+  const std::string clip = norm.activation_name + ".alpha", act_scale = norm.activation_name + ".act_scale";
+  const std::int64_t channels = norm.channels;
+  NormActParameters ids;
+  ids.gamma =
+      network.add_parameter({.name = node + ".weight", .shape = {channels}, .constant = 1, .role = Role::norm_gamma});
+  ids.beta =
+      network.add_parameter({.name = node + ".bias", .shape = {channels}, .constant = 0, .role = Role::norm_beta});
+  ids.running_mean = network.add_state({node + ".running_mean", channels, 0.0F, Role::running_mean});
+  ids.running_var = network.add_state({node + ".running_var", channels, 1.0F, Role::running_var});
+  network.add_batch_counter(node + ".num_batches_tracked");
+  if (norm.activation == Activation::pact)
+    ids.clip = network.add_parameter(
+        {.name = clip, .shape = {1}, .constant = kInitialClip, .role = Role::clip, .optional = true});
+  if (request.quantizer.static_scales && norm.act_bits > 0)
+    ids.act_scale = network.add_state({act_scale, 1, kNotCalibrated, Role::act_scale, true});
+  if (norm.activation != Activation::none)
+    for (const std::string& other : {clip, act_scale}) network.add_unused(other);
+  return std::make_unique<NormAct>(norm, ids);
 }
 
 }  // namespace bsq

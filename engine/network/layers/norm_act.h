@@ -8,9 +8,12 @@
 
 #include "engine/network/layer.h"
 
+#include <memory>
 #include <string>
 
 namespace bsq {
+
+struct LayerRequest;
 
 struct NormActOptions {
   int channels = 0;
@@ -39,6 +42,8 @@ class NormAct final : public Layer {
   /// Quantized activations are integer levels: a convolution of them is exact in every precision.
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
                          float* own) const override;
+  std::optional<OutputQuantizer> quantizer() const override;
+  std::int64_t exchanged_statistics() const override;
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;
 
@@ -56,5 +61,7 @@ class NormAct final : public Layer {
   NormActOptions options_;
   NormActParameters ids_;
 };
+
+std::unique_ptr<Layer> make_norm_act(const LayerRequest& request);
 
 }  // namespace bsq

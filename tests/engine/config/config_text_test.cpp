@@ -21,7 +21,8 @@ Config unusual_config() {
   config.precision = "bf16";
   config.stages = {"convert", "bsq"};
   // `arch` has one choice only
-  config.model = {.arch = "resnet", .depth = 8, .width = 5, .sync_batch_norm = true, .init = "null"};
+  config.model = {.arch = "resnet", .network = "n.yaml", .sync_batch_norm = true, .init = "null"};
+  config.part<ResNetConfig>() = {8, 5};
   config.data = {.kind = "image_folder",
                  .root = "/d/\xc3\xa4 \xe2\x82\xac",
                  .train_per_class = 1,
@@ -78,7 +79,7 @@ TEST_CASE("numbers in the resolved text are numbers to every YAML reader") {
 }
 
 TEST_CASE("the hash is six hexadecimal digits that never change, and follows every value") {
-  CHECK(config_hash(test::default_config()) == "0c2fc1");  // changes only with a key's name, default or addition
+  CHECK(config_hash(test::default_config()) == "504ffd");  // changes only with a key's name, default or addition
   std::set<std::string> hashes = {config_hash(test::default_config())};
   const Config unusual = unusual_config();
   for (const ConfigKey& key : test::schema().keys()) {
@@ -167,7 +168,8 @@ TEST_CASE("the schema describes every key with type, default and limits") {
 TEST_CASE("every configuration that is shipped loads without a warning and says what it is for") {
   int num_files = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(kConfigs)) {
-    if (entry.path().extension() != ".yaml") continue;
+    const bool is_network = entry.path().parent_path().filename() == "networks";  // tests/models reads these
+    if (entry.path().extension() != ".yaml" || is_network) continue;
     ++num_files;
     INFO(entry.path().filename().string());
     // The two things a person adds where the data or the trained model is his own.

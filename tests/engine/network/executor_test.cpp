@@ -165,13 +165,15 @@ ParameterId add_filter(Network& network, const std::string& name, int out, int k
                                 .initializer = Initializer::he_fan_out});
 }
 
-TensorId add_norm(Network& network, const std::string& name, const std::vector<TensorId>& inputs, int channels) {
+TensorId add_norm(Network& network, const std::string& name, const std::vector<TensorId>& inputs, int channels,
+                  Activation activation = Activation::relu) {
   NormActParameters ids;
   ids.gamma = network.add_parameter({.name = name + ".weight", .shape = {channels}, .constant = 1});
   ids.beta = network.add_parameter({.name = name + ".bias", .shape = {channels}});
   ids.running_mean = network.add_state({name + ".running_mean", channels, 0});
   ids.running_var = network.add_state({name + ".running_var", channels, 1});
-  return network.add(name, std::make_unique<NormAct>(NormActOptions{.channels = channels}, ids), inputs);
+  return network.add(
+      name, std::make_unique<NormAct>(NormActOptions{.channels = channels, .activation = activation}, ids), inputs);
 }
 
 TensorId add_conv(Network& network, const std::string& name, TensorId input, int in) {
@@ -204,26 +206,26 @@ Network fan_out_network(bool shortcut_first) {
 }
 
 /// Two blocks whose norm comes before their convolution: what a norm reads is the shortcut of the next one as well.
+/// Such a shortcut may be anywhere: where it is added nothing may bend.
 Network pre_activation_network() {
   Network network({6, 6, 3});
   const TensorId stem = add_conv(network, "stem", 0, 3);
   TensorId normed = add_norm(network, "first.bn", {stem}, 4);
   const TensorId first = add_conv(network, "first", normed, 4);
-  normed = add_norm(network, "second.bn", {first, stem}, 4);
+  normed = add_norm(network, "second.bn", {first, stem}, 4, Activation::none);
   const TensorId second = add_conv(network, "second", normed, 4);
-  add_head(network, add_norm(network, "last.bn", {second, first}, 4));
+  add_head(network, add_norm(network, "last.bn", {second, first}, 4, Activation::none));
   return network;
 }
 
-/// Every norm reads what came first; one of them reads it twice.
+/// Two norms read what a third one takes for its shortcut, and one of them reads it twice.
 Network dense_network() {
   Network network({6, 6, 3});
-  const TensorId stem = add_conv(network, "stem", 0, 3);
-  const TensorId first = add_conv(network, "first", add_norm(network, "first.bn", {stem}, 4), 4);
-  const TensorId second = add_norm(network, "second.bn", {stem, first}, 4);
-  const TensorId third = add_norm(network, "third.bn", {stem, stem}, 4);
-  const TensorId fourth = add_conv(network, "fourth", second, 4);
-  add_head(network, add_norm(network, "last.bn", {fourth, third}, 4));
+  const TensorId shared = add_norm(network, "stem.bn", {add_conv(network, "stem", 0, 3)}, 4);
+  const TensorId first = add_conv(network, "first", add_norm(network, "first.bn", {shared}, 4), 4);
+  const TensorId second = add_conv(network, "second", add_norm(network, "second.bn", {first, shared}, 4), 4);
+  const TensorId third = add_norm(network, "third.bn", {shared, shared}, 4);
+  add_head(network, add_norm(network, "last.bn", {second, third}, 4));
   return network;
 }
 

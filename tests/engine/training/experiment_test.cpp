@@ -167,7 +167,8 @@ TEST_CASE("a stage may start from a file, and finetuning needs one with bit widt
   const TensorFile floats = whole.checkpoint("pretrain").tensors.at("model.safetensors");
   const std::string message =
       error_of(ErrorKind::usage, [&] { refused.run([](int) { return Request::none; }, floats); });
-  CHECK_THAT(message, Catch::Matchers::StartsWith("stage finetune: the model to start from is in float"));
+  CHECK_THAT(message, Catch::Matchers::StartsWith(
+                          "stage finetune: the model to start from is a float model and has no bit widths"));
 }
 
 TEST_CASE("a loss that is no number stops the run with the place and the last good checkpoint") {

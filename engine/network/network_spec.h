@@ -1,0 +1,80 @@
+// A network as data: what a family of networks makes, what a network file holds, and what checkpoints carry.
+//
+// Nodes are in the order in which they run. Each writes one tensor, which later nodes read by the name of the node;
+// `image` is what the network reads. Which layers there are, and the options of each: layer_kinds.h.
+#pragma once
+
+#include "kernels/base/error.h"
+#include "kernels/types.h"
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+inline constexpr const char* kImage = "image";
+
+struct NodeSpec {
+  std::string name;                                                   // PyTorch's module: layer1.0.conv1
+  std::string layer;                                                  // its kind: conv2d
+  std::vector<std::string> inputs;                                    // names of nodes before it, or `image`
+  nlohmann::ordered_json options = nlohmann::ordered_json::object();  // {"out": 16, "quantized": true}
+};
+
+struct NetworkSpec {
+  std::string name;  // resnet20
+  /// Of the family that made it, as the keys below `model` say them: {"depth": 20, "width": 16}. Empty: no family did.
+  nlohmann::ordered_json settings = nlohmann::ordered_json::object();
+  Shape image;  // [H, W, 3]; of rank 0: whatever the data have
+  std::vector<NodeSpec> nodes;
+};
+
+/// Something is wrong with a spec: which node, by number from 0, or -1; and which of its keys, or none.
+class SpecError : public Error {
+ public:
+  SpecError(int node, const std::string& key, const std::string& what);
+  /// The message of a node that has a name.
+  SpecError(int node, const std::string& name, const std::string& key, const std::string& what);
+
+  int node() const { return node_; }
+  const std::string& key() const { return key_; }
+
+ private:
+  int node_;
+  std::string key_;
+};
+
+/// {"name": ..., "settings": {...}, "image": [32, 32, 3], "nodes": [{"name": "conv1", "layer": "conv2d", "inputs":
+/// ["image"], "out": 16}, ...]}: the options of a node beside its other keys.
+nlohmann::ordered_json to_json(const NetworkSpec& spec);
+/// Throws SpecError where keys are missing, unknown or of another type; layers and their options are not looked at.
+/// A node without inputs reads the one before it.
+NetworkSpec spec_from_json(const nlohmann::ordered_json& json);
+/// Of a text of JSON.
+NetworkSpec spec_from_text(const std::string& text);
+
+/// Reads the options of one node; whatever is wrong is a SpecError of that node.
+class NodeOptions {
+ public:
+  NodeOptions(int number, const NodeSpec& node) : number_(number), node_(node) {}
+
+  int integer(const std::string& key, int least, int most, std::optional<int> otherwise = {});
+  bool flag(const std::string& key, bool otherwise);
+  std::string one_of(const std::string& key, const std::vector<std::string>& words, const std::string& otherwise);
+  std::string name(const std::string& key, const std::string& otherwise);
+  /// To be called last: refuses keys that nobody has asked for.
+  void finish() const;
+  [[noreturn]] void refuse(const std::string& key, const std::string& what) const;
+
+ private:
+  const nlohmann::ordered_json* find(const std::string& key);
+
+  int number_;
+  const NodeSpec& node_;
+  std::vector<std::string> asked_;
+};
+
+}  // namespace bsq

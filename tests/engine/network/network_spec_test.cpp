@@ -1,0 +1,175 @@
+// Networks as data: there and back through JSON, what makes a spec impossible, and what layers are made of.
+#include "engine/network/layer_kinds.h"
+#include "tests/support/catch.h"
+#include "tests/support/files.h"
+
+#include <algorithm>
+
+namespace bsq::test {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// A convolution, a norm, a second one of each, pooling and a classifier.
+ordered_json chain() {
+  return ordered_json::parse(R"({"name": "chain", "image": [8, 8, 3], "nodes": [
+    {"name": "conv1", "layer": "conv2d", "out": 4, "quantized": true},
+    {"name": "bn1", "layer": "norm_act"},
+    {"name": "conv2", "layer": "conv2d", "out": 4, "kernel": 1, "quantized": false, "initializer": "torch_default"},
+    {"name": "bn2", "layer": "norm_act", "inputs": ["conv2", "bn1"], "activation": "configured", "quantized": true},
+    {"name": "pool", "layer": "average_pool"},
+    {"name": "fc", "layer": "linear", "out": 3, "quantized": true}]})");
+}
+
+std::string refused(const std::function<void(ordered_json&)>& change) {
+  ordered_json json = chain();
+  change(json);
+  return error_of(ErrorKind::usage, [&] { build_network(spec_from_json(json)); });
+}
+
+/// The message where this key of this node is another one.
+std::string refused(int node, const char* key, const ordered_json& value) {
+  return refused([&](ordered_json& json) { json["nodes"][static_cast<std::size_t>(node)][key] = value; });
+}
+
+const ParameterSpec& parameter(const Network& network, const std::string& name) {
+  const auto& all = network.parameters();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const ParameterSpec& spec) { return spec.name == name; });
+  REQUIRE(found != all.end());
+  return *found;
+}
+
+}  // namespace
+
+TEST_CASE("a spec comes back from its JSON, and a node without inputs reads the one before it") {
+  const NetworkSpec spec = spec_from_json(chain());
+  CHECK(spec.name == "chain");
+  CHECK(spec.image == Shape({8, 8, 3}));
+  REQUIRE(spec.nodes.size() == 6);
+  CHECK(spec.nodes[0].inputs == std::vector<std::string>{"image"});
+  CHECK(spec.nodes[1].inputs == std::vector<std::string>{"conv1"});
+  CHECK(spec.nodes[3].inputs == std::vector<std::string>{"conv2", "bn1"});
+  CHECK(spec.nodes[2].options ==
+        ordered_json({{"out", 4}, {"kernel", 1}, {"quantized", false}, {"initializer", "torch_default"}}));
+  const std::string text = to_json(spec).dump();
+  CHECK(to_json(spec_from_text(text)).dump() == text);
+}
+
+TEST_CASE("a network is made of its spec: names, groups, start values and roles of parameters and states") {
+  const Network network =
+      build_network(spec_from_json(chain()), {.activation = Activation::pact, .act_bits = 3, .static_scales = true});
+  std::vector<std::string> names;
+  for (const ParameterSpec& spec : network.parameters()) names.push_back(spec.name);
+  CHECK(names == std::vector<std::string>{"conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight", "bn2.weight",
+                                          "bn2.bias", "bn2.act.alpha", "fc.weight", "fc.bias"});
+  CHECK(parameter(network, "conv1.weight").group == ParameterGroup::quantized);
+  CHECK(parameter(network, "conv1.weight").shape == Shape({4, 3, 3, 3}));
+  CHECK(parameter(network, "conv1.weight").initializer == Initializer::he_fan_out);
+  CHECK(parameter(network, "conv2.weight").group == ParameterGroup::plain);
+  CHECK(parameter(network, "conv2.weight").initializer == Initializer::torch_default);
+  CHECK(parameter(network, "fc.bias").role == Role::bias);
+  CHECK(parameter(network, "bn1.weight").role == Role::norm_gamma);
+  CHECK(parameter(network, "bn2.act.alpha").role == Role::clip);
+  CHECK(parameter(network, "bn2.act.alpha").optional);
+  REQUIRE(network.states().size() == 5);
+  CHECK(network.states()[4].name == "bn2.act.act_scale");
+  CHECK(network.states()[4].role == Role::act_scale);
+  CHECK(network.states()[4].optional);
+  CHECK_FALSE(network.states()[0].optional);
+  CHECK(network.batch_counters() == std::vector<std::string>{"bn1.num_batches_tracked", "bn2.num_batches_tracked"});
+  CHECK(network.num_classes() == 3);
+  const auto quantizer = network.nodes()[3].layer->quantizer();
+  REQUIRE(quantizer);
+  CHECK(quantizer->bits == 3);
+  CHECK(quantizer->name == "bn2.act");
+  CHECK(quantizer->act_scale == 4);
+  CHECK_FALSE(network.nodes()[1].layer->quantizer());
+  CHECK_FALSE(build_network(spec_from_json(chain())).nodes()[3].layer->quantizer());  // of 0 bits
+}
+
+TEST_CASE("an option that is wrong is named with its node and key") {
+  CHECK(refused(0, "out", 0) == "node 'conv1', key 'out': must be an integer in 1..65536");
+  CHECK(refused(0, "out", "many") == "node 'conv1', key 'out': must be an integer in 1..65536");
+  CHECK(refused(0, "out", 1.5) == "node 'conv1', key 'out': must be an integer in 1..65536");
+  CHECK(refused([](ordered_json& json) { json["nodes"][0].erase("out"); }) ==
+        "node 'conv1', key 'out': is missing; it must be an integer in 1..65536");
+  CHECK(refused(0, "quantized", 1) == "node 'conv1', key 'quantized': must be true or false");
+  CHECK(refused(0, "kernal", 3) ==
+        "node 'conv1', key 'kernal': is no option of conv2d, it has out, kernel, stride, padding, quantized, "
+        "initializer; did you mean 'kernel'?");
+  CHECK(refused(4, "out", 3) == "node 'pool', key 'out': is no option of average_pool, it has none");
+  CHECK(refused([](ordered_json& json) {
+          json["nodes"][0].update({{"kernel", 11}, {"padding", 1}});
+        }) == "node 'conv1', key 'kernel': 11 is larger than the image of 8x8 it reads");
+  CHECK(refused(0, "padding", 3) == "node 'conv1', key 'padding': must be an integer in 0..2");
+  CHECK(refused(1, "activation", "tanh") ==
+        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured");
+  CHECK(refused(1, "activation", "rely") ==
+        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured; did you mean 'relu'?");
+  CHECK(refused([](ordered_json& json) { json["nodes"][3]["activation"] = "none"; }) ==
+        "node 'bn2', key 'quantized': needs an activation");
+  CHECK(refused(3, "layer", "norm") ==
+        "node 'bn2', key 'layer': 'norm' is no kind of layer, they are conv2d, norm_act, average_pool, linear");
+  CHECK(refused(3, "options", ordered_json::object()) ==
+        "node 'bn2', key 'options': must be a number, true, false or a word");
+}
+
+TEST_CASE("nodes that do not fit each other are refused before anything runs") {
+  CHECK(refused(3, "inputs", {"conv2", "gone"}) == "node 'bn2', key 'inputs': no node before it is called 'gone'");
+  CHECK(refused(3, "inputs", {"conv2", "conv2"}) == "node 'bn2', key 'inputs': 'conv2' is there twice");
+  CHECK(refused(3, "inputs", "conv2") == "node 'bn2', key 'inputs': must be a list of names, such as [image]");
+  CHECK(refused(4, "inputs", {"bn2", "bn1"}) == "node 'pool', key 'inputs': has 2, average_pool reads 1");
+  CHECK(refused(1, "name", "conv1") == "node 2, key 'name': 'conv1' is there twice");
+  CHECK(refused(1, "name", "image") == "node 2, key 'name': 'image' is the network's input");
+  CHECK(refused(1, "name", "a b") == "node 2, key 'name': must be a name of letters, digits, and the signs . _ -");
+  CHECK(refused(2, "out", 5) == "node 'bn2': 'conv2' and 'bn1' differ in shape");
+  CHECK(refused(2, "inputs", {"conv1"}) == "node 'conv2': reads the conv2d 'conv1'; put a norm_act between them");
+  CHECK(refused(5, "inputs", {"bn2"}) == "node 'fc': reads the image 'bn2'; put an average_pool between");
+  CHECK(refused([](ordered_json& json) {
+          json["nodes"] = ordered_json::parse(R"([{"name": "bn", "layer": "norm_act"},
+                                                  {"name": "pool", "layer": "average_pool"},
+                                                  {"name": "fc", "layer": "linear", "out": 3}])");
+        }) == "node 'bn': cannot read the image; put a conv2d before it");
+  CHECK(refused([](ordered_json& json) {
+          json["nodes"].erase(5);
+          json["nodes"].erase(4);
+        }) == "node 'bn2': is the last one and must give a number per class");
+  CHECK(refused([](ordered_json& json) { json["nodes"][4]["inputs"] = {"bn1"}; }) ==
+        "node 'bn2': is read by no other node");
+  CHECK(refused([](ordered_json& json) {
+          json["nodes"][1]["activation"] = json["nodes"][3]["activation"] = "pact";
+          json["nodes"][1]["activation_name"] = json["nodes"][3]["activation_name"] = "act";
+        }) == "key 'nodes': two parameters or states would be called 'act.alpha'");
+  CHECK(refused([](ordered_json& json) { json["nodes"][0]["quantized"] = json["nodes"][5]["quantized"] = false; }) ==
+        "key 'nodes': no conv2d or linear has quantized: true");
+}
+
+TEST_CASE("what is no spec at all") {
+  const auto refuse = [](const char* text) { return error_of(ErrorKind::usage, [&] { spec_from_text(text); }); };
+  CHECK(refuse("{") == "is no JSON");
+  CHECK(refuse("[]") == "must be a map with name, image and nodes");
+  CHECK(refuse("{}") == "key 'nodes': must be a list of nodes");
+  CHECK(refuse(R"({"nodes": []})") == "key 'nodes': must be a list of nodes");
+  CHECK(refuse(R"({"nodes": [7]})") == "node 1: must be a map with name, layer and the options of the layer");
+  CHECK(refuse(R"({"nodes": [{"layer": "conv2d"}]})") == "node 1, key 'name': is missing");
+  CHECK(refuse(R"({"image": [8, 8], "nodes": []})") == "key 'image': must be [height, width, 3]");
+  CHECK(refuse(R"({"image": [8, 8, 1], "nodes": []})") == "key 'image': must be [height, width, 3]");
+  CHECK(refuse(R"({"image": [0, 8, 3], "nodes": []})") == "key 'image': must be [height, width, 3]");
+  CHECK(refuse(R"({"imgae": [8, 8, 3]})") == "key 'imgae': is unknown; did you mean 'image'?");
+  CHECK(error_of(ErrorKind::usage, [] { build_network({}); }) == "key 'image': is missing");
+}
+
+TEST_CASE("a layer that cannot add to a gradient must be the last reader of its input") {
+  const std::string message = refused([](ordered_json& json) {
+    // The pool comes first, so that its gradient is the second one: that of the norm is there already.
+    json["nodes"] = ordered_json::parse(R"([
+      {"name": "conv1", "layer": "conv2d", "out": 4, "quantized": true},
+      {"name": "bn1", "layer": "norm_act"},
+      {"name": "pool", "layer": "average_pool"},
+      {"name": "conv2", "layer": "conv2d", "inputs": ["bn1"], "out": 4},
+      {"name": "fc", "layer": "linear", "inputs": ["pool"], "out": 3}])");
+  });
+  CHECK(message == "node 'pool': must be the last one that reads its input; 'conv2' reads it too");
+}
+
+}  // namespace bsq::test

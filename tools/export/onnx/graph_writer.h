@@ -1,0 +1,53 @@
+// What the layers of a network are written to ONNX with: nodes, the tensors of the model, and integer weights.
+#pragma once
+
+#include "engine/model/integer_tensors.h"
+#include "tools/export/onnx/network_graph.h"
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+class GraphWriter {
+ public:
+  GraphWriter(const Network& network, const TensorFile& file, const StoredWeights& weights, const OnnxOptions& options);
+
+  /// Appends a node whose only output is called as it is; returns that name.
+  std::string add(const std::string& op, const std::string& name, const std::vector<std::string>& inputs,
+                  const std::map<std::string, OnnxAttribute>& attributes = {});
+  std::string add_int_quant(const std::string& name, const std::string& x, const std::string& unit, int bits,
+                            bool is_signed);
+  /// The name of the tensor that holds a parameter's values; of integers and their unit where it has levels.
+  std::string parameter(ParameterId id);
+  std::string state(StateId id) { return plain_tensor(network_.states()[static_cast<std::size_t>(id)].name); }
+  /// The one number of a parameter; its start value where the model lacks it.
+  float number_of(ParameterId id) const;
+  float number_of_state(StateId id) const;
+  /// A scalar, written once whoever asks for it.
+  std::string number(const std::string& name, float value);
+  /// Likewise 0 as UINT8.
+  std::string zero_point();
+
+  bool is_qonnx() const { return options_.qonnx; }
+  const std::string& file_name() const { return file_name_; }
+  const std::string& state_name(StateId id) const { return network_.states()[static_cast<std::size_t>(id)].name; }
+  OnnxModel& model() { return model_; }
+
+ private:
+  std::string plain_tensor(const std::string& name);
+
+  const Network& network_;
+  const TensorFile& file_;
+  const OnnxOptions& options_;
+  std::string file_name_;
+  int opset_ = 0;
+  std::vector<IntegerTensor> integers_;
+  OnnxModel model_;
+  std::set<std::string> numbers_;
+  std::string zero_point_;
+};
+
+}  // namespace bsq
