@@ -43,29 +43,28 @@ void add_planes(RowList& list, const cases::PlaneCase& c, const Type& type) {
                   .items = weights,
                   .footprint_bytes = 8 * planes + 4 * weights + stored};
   list.add("planes_step", c.name, type, c.layers, step, [=, &backend](Arguments& a) {
-    return
-        [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
-         momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
-         scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
-         weights = a.uniform(c.weight_arena_size()), units = a.uniform(std::ssize(host)),
-         norms = a.uniform(c.plane_count(), 1, 2), penalty = a.array(std::vector<double>(1)), inputs = a.step_inputs(),
-         metrics = a.metrics(), scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-          backend.planes_step({.tensors = {host, device},
-                               .rule = c.rule,
-                               .alpha = c.alpha,
-                               .inputs = inputs,
-                               .d_weights = dw,
-                               .planes = planes,
-                               .plane_momentum = momentum,
-                               .scales = scales,
-                               .scale_momentum = scale_momentum,
-                               .weights = weights,
-                               .weight_units = units,
-                               .plane_norms = norms,
-                               .penalty = penalty,
-                               .metrics = metrics,
-                               .scratch = scratch});
-        };
+    return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
+            momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
+            scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
+            weights = a.uniform(c.weight_arena_size()), units = a.uniform(std::ssize(host)),
+            norms = a.uniform(c.plane_count(), 1, 2), penalty = a.array(std::vector<double>(1)),
+            inputs = a.step_inputs({.method = {c.alpha}}), metrics = a.metrics(),
+            scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
+      backend.planes_step({.tensors = {host, device},
+                           .rule = c.rule,
+                           .inputs = inputs,
+                           .d_weights = dw,
+                           .planes = planes,
+                           .plane_momentum = momentum,
+                           .scales = scales,
+                           .scale_momentum = scale_momentum,
+                           .weights = weights,
+                           .weight_units = units,
+                           .plane_norms = norms,
+                           .penalty = penalty,
+                           .metrics = metrics,
+                           .scratch = scratch});
+    };
   });
 }
 

@@ -100,6 +100,7 @@ struct StepInputs {
   std::int32_t epoch = 0;  // counts from 0 within the stage; keys the augmentation together with `augment_stream`
   std::int64_t first_sample = 0;  // where this batch starts in the epoch's order
   std::int64_t metrics_slot = 0;  // which StepMetrics this step writes
+  std::array<float, 4> method{};  // numbers of the method that change by epoch; 0 where it has fewer
 };
 
 /// What one step leaves behind; sums, not means, so that batches and ranks add up exactly.

@@ -35,7 +35,8 @@ struct PlanesForwardArgs {
 };
 
 /// planes_step: one SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`,
-/// then clamp to [0, 2]; the scale: g = sum(q dW), never clamped. Where weights are integers d_weights holds their
+/// then clamp to [0, 2]; the scale: g = sum(q dW), never clamped. alpha, the strength of the group penalty, is
+/// inputs->method[0]. Where weights are integers d_weights holds their
 /// gradient, unit dW, and the scale's gradient is 0 where the unit is 0.
 /// metrics[metrics_slot].penalty is that of the planes before the step; weights, units, norms and *penalty become, bit
 /// for bit, what weights_from_planes makes of them after it: in the same pass, which reads and writes planes and
@@ -43,7 +44,6 @@ struct PlanesForwardArgs {
 struct PlanesStepArgs {
   DeviceTable<PlaneTensor> tensors;
   SgdRule rule;
-  float alpha = 0;
   const StepInputs* inputs = nullptr;
   const float* d_weights = nullptr;
   float* planes = nullptr;

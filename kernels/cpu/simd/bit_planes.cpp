@@ -72,9 +72,9 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   float* p_momentum = args.plane_momentum + tensor.plane_offset;
   float* n_momentum = p_momentum + Bits * tensor.numel;
   float pull[Bits];  // gradient of penalty and decay, per unit of x
+  const float alpha = args.inputs->method.data()[0];
   for (int bit = 0; bit < Bits; ++bit)
-    pull[bit] =
-        args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+    pull[bit] = alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
   const float learning_rate = args.inputs->learning_rate;
   const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
   FloatLanes d_scale{};

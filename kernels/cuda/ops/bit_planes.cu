@@ -125,6 +125,7 @@ struct StepFactors {
   float to_scaled;  // of a stored gradient: gives dL / d(u levels)
   float momentum;
   float learning_rate;
+  float alpha;  // strength of the group penalty
 };
 
 /// One plane of a bit, for Width weights, which are moved.
@@ -158,7 +159,7 @@ __device__ float step_weights(const PlanesStepArgs& args, const PlaneTensor& ten
     const auto weight = static_cast<float>(1 << (Bits - 1 - bit));
     // Gradient of penalty and decay, per unit of x.
     const float pull =
-        args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+        factors.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
     float positive[Width];
     float negative[Width];
     float slope[Width];
@@ -207,7 +208,8 @@ __global__ void __launch_bounds__(kChunkThreads, 2)
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
   const GradientFactors gradient(tensor.storage, args.scales[chunk.tensor], levels);
-  const StepFactors factors{gradient.to_u / levels, args.rule.momentum, args.inputs->learning_rate};
+  const StepFactors factors{gradient.to_u / levels, args.rule.momentum, args.inputs->learning_rate,
+                            args.inputs->method.data()[0]};
   float d_scale = 0;
   dispatch_bits(tensor.bits, [&]<int Bits>() {
     float squares[Bits] = {};

@@ -169,8 +169,10 @@ Outputs run_planes_step_to_weights(Backend& backend, const cases::PlaneCase& c, 
   float* weights = weight_output(memory, c.storage, c.weight_arena_size());
   auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
   double* penalty = memory.in_out("next_penalty", std::vector<double>{0.625});
-  backend.planes_step({table, c.rule, c.alpha, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, planes,
-                       momentum, scales, scale_momentum, weights, weight_units, plane_norms, penalty, memory.metrics(),
+  StepInputs step = step_with(inputs.learning_rate);
+  step.method[0] = c.alpha;
+  backend.planes_step({table, c.rule, memory.step_inputs(step), d_weights, planes, momentum, scales, scale_momentum,
+                       weights, weight_units, plane_norms, penalty, memory.metrics(),
                        memory.scratch(backend.planes_scratch_bytes(table))});
   Outputs outputs = memory.finish();
   read_weights(tensors, outputs);
