@@ -128,7 +128,7 @@ void add_norm_act_case(RowList& list, const cases::NormActCase& c, const Type& t
         backend.norm_act_forward({g, c.rule, m.x, m.shortcut, m.parameters, m.saved, m.y, m.scratch});
         return [=, &backend] {
           backend.norm_act_backward({g, c.rule, m.d_y, m.x, m.shortcut, m.parameters, m.saved, m.d_x, m.d_shortcut,
-                                     GradMode::overwrite, m.gradients, m.scratch});
+                                     GradMode::overwrite, GradMode::overwrite, m.gradients, m.scratch});
         };
       },
       peer);

@@ -80,8 +80,9 @@ struct NormActForwardArgs {
 /// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 where the unit is 0),
 /// d_x = x_unit dx, d_shortcut = shortcut_unit dz.
 /// Where `slice` is given, the sums in dx are the batch's; the gradients of parameters stay those of the slice.
-/// Needs rule.batch_statistics. d_x may be d_y. d_shortcut is null exactly where shortcut is; `shortcut_mode` says how
-/// it is written.
+/// Needs rule.batch_statistics. `x_mode` and `shortcut_mode` say how d_x and d_shortcut are written. d_x may be d_y
+/// where it is overwritten. d_shortcut is null exactly where shortcut is; it may be d_x, which is written first, where
+/// it is added to.
 struct NormActBackwardArgs {
   NormActGeometry geometry;
   NormActRule rule;
@@ -92,6 +93,7 @@ struct NormActBackwardArgs {
   NormSaved saved;
   void* d_x = nullptr;
   void* d_shortcut = nullptr;
+  GradMode x_mode = GradMode::overwrite;
   GradMode shortcut_mode = GradMode::overwrite;
   NormGradients gradients;
   void* scratch = nullptr;

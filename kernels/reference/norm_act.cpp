@@ -156,8 +156,8 @@ void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
 }
 
 void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
-  const auto& [geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients, scratch,
-               x_unit, shortcut_unit, y_unit, slice] = args;
+  const auto& [geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, x_mode, shortcut_mode, gradients,
+               scratch, x_unit, shortcut_unit, y_unit, slice] = args;
   require(rule.batch_statistics, "norm_act_backward: runs with batch statistics only");
   const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value()};
   const double per_stored_y = y_unit == nullptr ? 1.0 : *y_unit == 0 ? 0.0 : 1.0 / double{*y_unit};
@@ -192,11 +192,12 @@ void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
     for (std::int64_t row = 0; row < geometry.rows; ++row) {  // d_x may be d_y: read before it is written
       const std::int64_t index = row * geometry.channels + c;
       const double d_z = element.passes(element.z(index, c)) ? per_stored_y * load(geometry.dtype, d_y, index) : 0.0;
+      store_gradient(geometry.dtype, d_x, index,
+                     element.x_unit * parameters.gamma[c] * saved.inv_std[c] *
+                         (d_z - mean_d_z - element.x_hat(index, c) * mean_projection),
+                     x_mode);
       if (d_shortcut != nullptr)
         store_gradient(geometry.dtype, d_shortcut, index, element.shortcut_unit * d_z, shortcut_mode);
-      store(geometry.dtype, d_x, index,
-            element.x_unit * parameters.gamma[c] * saved.inv_std[c] *
-                (d_z - mean_d_z - element.x_hat(index, c) * mean_projection));
     }
   }
 }

@@ -119,6 +119,7 @@ NormActInputs make_inputs(const cases::NormActCase& c, DType dtype) {
   inputs.clip = {2.5F};
   inputs.d_y = random.normal(count, 0.0F, 1.0F);
   inputs.d_shortcut_before = random.normal(count, 0.0F, 1.0F);
+  inputs.d_x_before = random.normal(count, 0.0F, 1.0F);
   if (c.units) {
     inputs.x_unit = {0.75F, -1.25F};
     inputs.shortcut_unit = {0.4F};
@@ -142,7 +143,7 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
 }
 
 Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
-                              const NormActInputs& inputs, GradMode shortcut_mode, Place where) {
+                              const NormActInputs& inputs, const NormActModes& modes, Place where) {
   RunMemory memory(backend);
   const std::int64_t count = geometry.rows * geometry.channels;
   const void* x = memory.input("x", geometry.dtype, inputs.x);
@@ -152,11 +153,13 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
                             arguments.shortcut_unit, arguments.y_unit, arguments.act_scale, inputs.slice});
 
   const bool in_place = where == Place::in_place;
-  void* d_x = in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : memory.output("d_x", geometry.dtype, count);
+  void* d_x = in_place                          ? memory.in_out("d_x", geometry.dtype, inputs.d_y)
+              : modes.x == GradMode::accumulate ? memory.in_out("d_x", geometry.dtype, inputs.d_x_before)
+                                                : memory.output("d_x", geometry.dtype, count);
   const void* d_y = in_place ? d_x : memory.input("d_y", geometry.dtype, inputs.d_y);
-  void* d_shortcut = nullptr;
-  if (arguments.shortcut != nullptr) {
-    d_shortcut = shortcut_mode == GradMode::accumulate
+  void* d_shortcut = where == Place::d_x_and_shortcut ? d_x : nullptr;
+  if (arguments.shortcut != nullptr && d_shortcut == nullptr) {
+    d_shortcut = modes.shortcut == GradMode::accumulate
                      ? memory.in_out("d_shortcut", geometry.dtype, inputs.d_shortcut_before)
                      : memory.output("d_shortcut", geometry.dtype, count);
   }
@@ -166,8 +169,8 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
   void* scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
   backend.norm_act_backward({geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
-                             d_shortcut, shortcut_mode, gradients, scratch, arguments.x_unit, arguments.shortcut_unit,
-                             arguments.y_unit, inputs.slice});
+                             d_shortcut, modes.x, modes.shortcut, gradients, scratch, arguments.x_unit,
+                             arguments.shortcut_unit, arguments.y_unit, inputs.slice});
   Outputs outputs = memory.finish();
   for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale", "y_unit"}) {
     outputs.erase(forward_output);

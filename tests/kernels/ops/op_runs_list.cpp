@@ -48,7 +48,7 @@ std::vector<OperationRun> runs_on_activations() {
       {"conv2d_backward_data", conv_backward},
       {"conv2d_backward_weight", conv_backward},
       {"norm_act_forward", norm_act_of([](auto&&... of) { return run_norm_act_forward(of...); })},
-      {"norm_act_backward", norm_act_of([](auto&&... of) { return run_norm_act_backward(of..., mode); })},
+      {"norm_act_backward", norm_act_of([](auto&&... of) { return run_norm_act_backward(of..., kAccumulateBoth); })},
       {"average_pool_forward", pool_of(run_pool_forward)},
       {"average_pool_backward", pool_of(run_pool_backward)},
       {"linear_forward", linear_of(run_linear_forward)},
