@@ -37,8 +37,7 @@ class SpecBuilder {
   std::string basic_block(const std::string& name, const std::string& input, int in_channels, int out_channels,
                           int stride) {
     const auto quantizer = [&](const char* activation) {
-      return ordered_json{
-          {"activation", "configured"}, {"quantized", true}, {"activation_name", name + "." + activation}};
+      return ordered_json{{"quantized", true}, {"activation_name", name + "." + activation}};
     };
     std::string x = add(name + ".conv1", "conv2d", {input}, convolution(out_channels, stride));
     x = add(name + ".bn1", "norm_act", {x}, quantizer("relu1"));

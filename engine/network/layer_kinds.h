@@ -4,8 +4,9 @@
 //   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), quantized (false),
 //                 initializer (he_fan_out | torch_default)
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
-//                 activation (relu | relu6 | pact | none | configured: that of the stage), quantized (false: the
-//                 activations), activation_name (<node>.act: parameters and states of the activation are called by it)
+//                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
+//                 that of the stage; relu, or configured where quantized), activation_name (<node>.act: parameters and
+//                 states of the activation are called by it)
 //   average_pool  reads an image
 //   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias)
 //

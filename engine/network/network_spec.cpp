@@ -94,9 +94,12 @@ SpecError::SpecError(int node, const std::string& name, const std::string& key, 
 
 ordered_json to_json(const NetworkSpec& spec) {
   ordered_json nodes = ordered_json::array();
+  std::string before = kImage;
   for (const NodeSpec& node : spec.nodes) {
-    nodes.push_back({{"name", node.name}, {"layer", node.layer}, {"inputs", node.inputs}});
+    nodes.push_back({{"name", node.name}, {"layer", node.layer}});
+    if (node.inputs != std::vector{before}) nodes.back()["inputs"] = node.inputs;
     nodes.back().update(node.options);
+    before = node.name;
   }
   ordered_json json = {{"name", spec.name}};
   if (!spec.settings.empty()) json["settings"] = spec.settings;

@@ -47,8 +47,8 @@ class SpecError : public Error {
   std::string key_;
 };
 
-/// {"name": ..., "settings": {...}, "image": [32, 32, 3], "nodes": [{"name": "conv1", "layer": "conv2d", "inputs":
-/// ["image"], "out": 16}, ...]}: the options of a node beside its other keys.
+/// {"name": ..., "settings": {...}, "image": [32, 32, 3], "nodes": [{"name": "conv1", "layer": "conv2d", "out": 16},
+/// ...]}: the options of a node beside its other keys; inputs where they are not the node before it.
 nlohmann::ordered_json to_json(const NetworkSpec& spec);
 /// Throws SpecError where keys are missing, unknown or of another type; layers and their options are not looked at.
 /// A node without inputs reads the one before it.

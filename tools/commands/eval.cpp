@@ -93,9 +93,9 @@ std::string activations_text(const QuantConfig& quant) {
                      quant.act_scale == "calibrated" ? " by calibrated scales" : "");
 }
 
-void print_text(const TensorFile& file, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
+void print_text(const OpenModel& model, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
   const EvalResult& result = evaluation.result;
-  fmt::print("{}: {} weights; activations {}; batches of {}\n\n", file.path.string(), evaluation.form,
+  fmt::print("{}: {} weights; activations {}; batches of {}\n\n", model.file.path.string(), evaluation.form,
              activations_text(config.quant), config.data.eval_batch_size);
   fmt::print("top-1   {:.2f} %   {} of {} images\n", result.top1_percent(), result.top1, result.samples);
   if (evaluation.by_batch_max)
@@ -103,12 +103,12 @@ void print_text(const TensorFile& file, const Config& config, const Evaluation& 
                evaluation.by_batch_max->top1_percent());
   fmt::print("top-5   {:.2f} %\nloss    {:.4f}\n\n", result.top5_percent(), result.loss());
   fmt::print("{}\n{}", layer_table(evaluation.precision).text(),
-             compression_table(evaluation.precision, file_bytes).text());
+             compression_table(evaluation.precision, file_bytes, model.packed).text());
 }
 
-void print_json(const TensorFile& file, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
+void print_json(const OpenModel& model, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
   const EvalResult& result = evaluation.result;
-  ordered_json record = {{"file", file.path.string()},
+  ordered_json record = {{"file", model.file.path.string()},
                          {"form", evaluation.form},
                          {"activation", block_activation(config.quant)},
                          {"act_bits", config.quant.act_bits},
@@ -141,7 +141,7 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   const auto backend = open_device(config, console, ranks);
   const Evaluation evaluation = evaluate(model, config, options, images, *backend, ranks, console);
   const std::uintmax_t file_bytes = fs::file_size(model.file.path);
-  (options.json ? print_json : print_text)(model.file, config, evaluation, file_bytes);
+  (options.json ? print_json : print_text)(model, config, evaluation, file_bytes);
   return 0;
 }
 

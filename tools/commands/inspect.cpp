@@ -70,7 +70,8 @@ void print_text(const TensorFile& file, std::uintmax_t file_bytes) {
   }
   fmt::print("\n{}", tensors.text());
   if (const std::optional<PrecisionSummary> summary = precision_of(file))
-    fmt::print("\n{}\n{}", layer_table(*summary).text(), compression_table(*summary, file_bytes).text());
+    fmt::print("\n{}\n{}", layer_table(*summary).text(),
+               compression_table(*summary, file_bytes, read_card(file).is_packed()).text());
 }
 
 void print_json(const TensorFile& file, std::uintmax_t file_bytes) {

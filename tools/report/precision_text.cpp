@@ -41,7 +41,7 @@ Table layer_table(const PrecisionSummary& summary) {
   return table;
 }
 
-Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes) {
+Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed) {
   std::int64_t empty_tensors = 0;
   for (const TensorPrecision& tensor : summary.tensors) empty_tensors += tensor.empty ? 1 : 0;
   Table table({{"compression", Align::left}, {""}, {"what is counted", Align::left}});
@@ -57,11 +57,11 @@ Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_byt
                              with_thousands(static_cast<std::uint64_t>(summary.float_parameters)),
                              with_thousands(static_cast<std::uint64_t>(summary.packed_bytes)),
                              with_thousands(static_cast<std::uint64_t>(summary.float_bytes)))});
-  table.add_row(
-      {"this file", ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(file_bytes)),
-       fmt::format(
-           "{} bytes on disk{}", with_thousands(file_bytes),
-           file_bytes > static_cast<std::uintmax_t>(summary.float_bytes) ? ": numbers in float32, to train on" : "")});
+  table.add_row({"this file", ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(file_bytes)),
+                 fmt::format("{} bytes on disk{}", with_thousands(file_bytes),
+                             !packed && file_bytes > static_cast<std::uintmax_t>(summary.float_bytes)
+                                 ? ": numbers in float32, to train on"
+                                 : "")});
   return table;
 }
 

@@ -14,8 +14,8 @@ namespace bsq {
 
 /// One row a tensor: name, shape, weights, bits, zeros, scale, ones of each plane.
 Table layer_table(const PrecisionSummary& summary);
-/// The ratio by each rule of counting. `file_bytes`: of the file the model lies in.
-Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes);
+/// The ratio by each rule of counting. `file_bytes`: of the file the model lies in, `packed` or in numbers.
+Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed = false);
 nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes);
 
 /// `layer1.0.conv1` of `layer1.0.conv1.weight`; a bias keeps its full name.

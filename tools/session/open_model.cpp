@@ -45,10 +45,10 @@ NetworkSpec network_of(const TensorFile& file, const ModelCard& card) {
   }
 }
 
-ModelFile identify(TensorFile file) {
+ModelFile identify(TensorFile file, bool packed) {
   ModelCard card = read_card(file);
   NetworkSpec spec = network_of(file, card);
-  return {std::move(file), std::move(card), std::move(spec)};
+  return {std::move(file), packed, std::move(card), std::move(spec)};
 }
 
 /// `depth 8, width 2`; nothing where no family made it.
@@ -85,16 +85,18 @@ bool have_same_parameters(const Network& a, const Network& b) {
 ModelFile read_model(const fs::path& path, Console& console) {
   const fs::path found = resolve_checkpoint(path);
   TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
+  const bool packed = is_packed(file);
   const std::vector<std::string> renamed = normalize(file);
   if (!renamed.empty())
     console.info(fmt::format("{}: {} tensors renamed ({}{})", file.path.string(), renamed.size(), renamed.front(),
                              renamed.size() > 1 ? ", ..." : ""));
-  return identify(std::move(file));
+  return identify(std::move(file), packed);
 }
 
 ModelFile describe_model(TensorFile file) {
+  const bool packed = is_packed(file);
   normalize(file);
-  return identify(std::move(file));
+  return identify(std::move(file), packed);
 }
 
 OpenModel open_model(ModelFile model, const Quantizer& quantizer, int max_bits) {

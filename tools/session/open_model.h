@@ -18,6 +18,7 @@ namespace bsq {
 /// A model file as read: what it is of, its weights not looked at yet.
 struct ModelFile {
   TensorFile file;  // the names normalized; of a packed one in bit planes
+  bool packed = false;
   ModelCard card;
   NetworkSpec spec;
 };

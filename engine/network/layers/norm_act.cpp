@@ -123,8 +123,9 @@ std::unique_ptr<Layer> make_norm_act(const LayerRequest& request) {
   if (request.inputs.size() == 2 && !(request.image(1) == x))
     request.refuse(fmt::format("'{}' and '{}' differ in shape", request.node.inputs[0], request.node.inputs[1]));
   NodeOptions options = request.options();
-  const std::string name = options.one_of("activation", {"none", "relu", "relu6", "pact", "configured"}, "relu");
   const bool quantized = options.flag("quantized", false);
+  const std::string name =
+      options.one_of("activation", {"none", "relu", "relu6", "pact", "configured"}, quantized ? "configured" : "relu");
   if (quantized && name == "none") options.refuse("quantized", "needs an activation");
   NormActOptions norm{.channels = static_cast<int>(x[3]),
                       .activation = activation_of(name, request.quantizer),

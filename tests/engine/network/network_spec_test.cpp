@@ -16,7 +16,7 @@ ordered_json chain() {
     {"name": "conv1", "layer": "conv2d", "out": 4, "quantized": true},
     {"name": "bn1", "layer": "norm_act"},
     {"name": "conv2", "layer": "conv2d", "out": 4, "kernel": 1, "quantized": false, "initializer": "torch_default"},
-    {"name": "bn2", "layer": "norm_act", "inputs": ["conv2", "bn1"], "activation": "configured", "quantized": true},
+    {"name": "bn2", "layer": "norm_act", "inputs": ["conv2", "bn1"], "quantized": true},
     {"name": "pool", "layer": "average_pool"},
     {"name": "fc", "layer": "linear", "out": 3, "quantized": true}]})");
 }
