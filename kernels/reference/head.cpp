@@ -1,4 +1,4 @@
-// The oracle, second part: pooling, the linear layer and the loss. Contracts and formulas: backend.h.
+// The oracle: pooling, the linear layer and the loss. Contracts and formulas: backend.h.
 #include "kernels/reference/reference_backend.h"
 
 #include "kernels/reference/elements.h"

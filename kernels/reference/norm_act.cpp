@@ -1,4 +1,4 @@
-// The oracle, second part: batch norm + shortcut + activation + quantizer. Contracts and formulas: backend.h.
+// The oracle: batch norm + shortcut + activation + quantizer. Contracts and formulas: backend.h.
 #include "kernels/base/error.h"
 #include "kernels/batch_slice.h"
 #include "kernels/reference/elements.h"

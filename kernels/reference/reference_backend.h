@@ -57,7 +57,7 @@ class ReferenceBackend final : public Backend {
   void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
                              const StepInputs* inputs, StepMetrics* metrics) override;
 
-  // weights (reference_weights.cpp)
+  // weights
   void weights_from_planes(const PlanesForwardArgs& args) override;
   void planes_step(const PlanesStepArgs& args) override;
   std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>&) override { return 0; }

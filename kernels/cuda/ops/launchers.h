@@ -30,14 +30,14 @@ struct GridMemory {
 void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs, cudaStream_t stream);
 void augment(const AugmentArgs& args, cudaStream_t stream);
 
-// ---- around a convolution (elementwise.cu): all pointers are 16-byte aligned ---------------------------------------
+// ---- around a convolution (convolution.cu): all pointers are 16-byte aligned ----------------------------------------
 void round_to_bf16(std::int64_t numel, const float* values, void* rounded, cudaStream_t stream);
 /// values [numel] float32 = rounded [numel] bf16.
 void widen_bf16(std::int64_t numel, const void* rounded, float* values, cudaStream_t stream);
 /// sum += addend, both [numel] of `dtype`.
 void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream);
 
-// ---- convolution where the vendor has no engine (direct_convolution.cu) ---------------------------------------------
+// ---- convolution where the vendor has no engine (convolution.cu) ----------------------------------------------------
 void direct_conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
                            cudaStream_t stream);
 void direct_conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
@@ -84,7 +84,7 @@ void fixed_step(const FixedStepArgs& args, const GridMemory& memory, cudaStream_
 void count_planes(const PlaneCountArgs& args, cudaStream_t stream);
 void count_fixed(const FixedCountArgs& args, cudaStream_t stream);
 
-// ---- plain parameters (sgd_step.cu) ---------------------------------------------------------------------------------
+// ---- plain parameters (sgd.cu) --------------------------------------------------------------------------------------
 void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
               float* parameter, float* momentum, cudaStream_t stream);
 

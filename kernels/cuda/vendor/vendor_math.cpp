@@ -1,5 +1,5 @@
 // DenseMath by cuDNN and cuBLAS. Where cuDNN has no deterministic engine for a pass, own loops take it
-// (direct_convolution.cu); notes() says which passes these are.
+// (ops/convolution.cu); notes() says which passes these are.
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/ops/launchers.h"
