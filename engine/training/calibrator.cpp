@@ -60,6 +60,7 @@ void Calibrator::run() {
   std::vector<float> found(batches * quantizers_.size());  // zeros where another rank looks
   for (std::int64_t batch = own_.first; batch < own_.first + own_.count; ++batch) {
     feed_.count_replay();
+    source_.stage(batch * options_.batch_size, options_.batch_size);
     captured_->replay();
     float* of_batch = found.data() + static_cast<std::size_t>(batch) * quantizers_.size();
     for (const Quantizer& quantizer : quantizers_) {

@@ -37,6 +37,7 @@ struct StageContext {
   NetworkFactory make_network;
   BatchSource& train;
   BatchSource& test;
+  BatchSource* calibration;  // the training set once more, where activation scales are calibrated; else null
   InputOptions input;
   std::map<std::string, std::string> metadata;  // goes into every model file
   Communicator& communicator;

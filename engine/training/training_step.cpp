@@ -107,7 +107,10 @@ void TrainingStep::run() {
   const Range range(backend_, "step");
   feed_.count_replay();
   const auto& [batch, inputs] = planned_[next_++];
-  const auto count = static_cast<int>(slice_of(batch, communicator_.rank(), communicator_.world()).count);
+  const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
+  const auto count = static_cast<int>(slice.count);
+  if (count > 0 || synchronised_norms_)
+    source_.stage(inputs.first_sample + (count > 0 ? slice.first : 0), std::max(count, 1));
   std::unique_ptr<CapturedWork>& work = captured_[{count, batch}];
   if (work == nullptr) work = backend_.capture([this, count, batch = batch] { enqueue(count, batch); });
   work->replay();

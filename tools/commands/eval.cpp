@@ -2,7 +2,8 @@
 //
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
 // configuration names the data; overrides have the last word.
-#include "engine/input/batch_source.h"
+#include "data/datasets.h"
+#include "engine/input/resident_source.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/experiment.h"
@@ -65,17 +66,17 @@ struct Evaluation {
   PrecisionSummary precision;
 };
 
-Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const ImageSet& images,
+Evaluation evaluate(const TensorFile& file, const Config& config, const EvalOptions& options, const Dataset& images,
                     Backend& backend, Communicator& ranks, Console& console) {
   const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
-  Network network =
-      network_factory(config, images)(activation_from_name(block_activation(config.quant)), config.quant.act_bits);
+  Network network = network_factory(config, images.info())(activation_from_name(block_activation(config.quant)),
+                                                           config.quant.act_bits);
   Model model(memory, std::move(network), dtype, config.seed, {.max_bits = kMaxBits},
               [&](const ArenaLayout& layout) { return weights_to_evaluate(file, layout, config, options); });
   model.load_plain(file);
   ResidentSource source(memory, images, "test");
-  Evaluator evaluator(memory, model, source, input_options(config, images), config.data.eval_batch_size, ranks);
+  Evaluator evaluator(memory, model, source, input_options(config, images.info()), config.data.eval_batch_size, ranks);
   EngineTeller().tell(backend, console);
   Evaluation evaluation{.form = std::string(model.quantized().form()),
                         .result = evaluator.run(),
@@ -133,14 +134,13 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   const TensorFile file = read_model(options.checkpoint, console);
   if (options.words.config_file.empty() && !run_of_checkpoint(file.path) && !options.words.overrides_key("data.kind"))
     fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
-  const Config config = config_of_model(options.words, file, console);
+  Config config = config_of_model(options.words, file, console);
   check_model(file);
-  DataOptions data = data_options(config);
-  data.train_per_class = 1;  // only the test set is looked at
-  const ImageSet images = load_datasets(data).test;
-  check_classes(file, images);
+  config.data.train_per_class = 1;  // only the test set is looked at
+  const std::unique_ptr<const Dataset> images = open_datasets(config).test;
+  check_classes(file, images->info());
   const auto backend = open_device(config, console, ranks);
-  const Evaluation evaluation = evaluate(file, config, options, images, *backend, ranks, console);
+  const Evaluation evaluation = evaluate(file, config, options, *images, *backend, ranks, console);
   const std::uintmax_t file_bytes = fs::file_size(file.path);
   (options.json ? print_json : print_text)(file, config, evaluation, file_bytes);
   return 0;

@@ -1,6 +1,6 @@
 // `bsq inspect`: what is in a safetensors file, whoever wrote it; the precision table where it is a quantized model.
+#include "engine/base/text.h"
 #include "engine/files/checkpoint_dir.h"
-#include "engine/files/posix_file.h"
 #include "engine/model/packed_model.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"

@@ -1,5 +1,6 @@
 // `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
 // the run directory is made: configuration, start model, data, device.
+#include "data/datasets.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
@@ -156,18 +157,18 @@ class TrainRun {
       init = read_model(config_.model.init, console_);
       check_start_model(*init, config_);
     }
-    const DataSets data = load_datasets(data_options(config_));
-    if (init) check_classes(*init, data.train);
-    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
-                              data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
-                              config_.data.kind));
+    const DataSplits data = open_datasets(config_);
+    const DatasetInfo& images = data.train->info();
+    if (init) check_classes(*init, images);
+    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train->size(),
+                              data.test->size(), images.width, images.height, images.num_classes(), config_.data.kind));
     const auto backend = open_device(config_, console_, ranks_);
     const auto connected = ranks_.world() > 1 ? backend->connect(ranks_) : nullptr;
     if (connected) console_.info(ranks_text(*connected));
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,
-                                    .make_network = network_factory(config_, data.train),
-                                    .metadata = model_metadata(config_, data.train),
+                                    .make_network = network_factory(config_, images),
+                                    .metadata = model_metadata(config_, images),
                                     .init = std::move(init),
                                     .communicator = connected ? *connected : ranks_});
     if (options_.dry_run) {

@@ -1,5 +1,8 @@
 // The formats onnx and qonnx of `bsq export`. The file is read back and run by the evaluator of onnx/, and its
 // logits are compared with the engine's.
+#include "data/datasets.h"
+#include "data/synthetic.h"
+#include "engine/base/text.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/posix_file.h"
 #include "engine/training/experiment.h"
@@ -26,29 +29,26 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kVerifiedImages = 32;
-constexpr int kSyntheticImages = 100;  // of each set, a few of every class
+constexpr int kSyntheticImages = 100;  // a few of every class
 /// Of the largest logit, or of 1: sums of float32 in another order.
 constexpr double kLogitTolerance = 1e-4;
 
 struct VerificationImages {
-  ImageSet images;
+  std::unique_ptr<const Dataset> images;
   std::string what;  // `test images of cifar10`
 };
 
 /// Test images of the configured data; images of the synthetic set where those are not there.
 VerificationImages verification_images(const Config& config, Console& console) {
-  DataOptions options = data_options(config);
-  options.train_per_class = 1;  // only the test set is looked at
-  options.synthetic_train = kSyntheticImages;
+  Config chosen = config;
+  chosen.data.train_per_class = 1;  // only the test set is looked at
   try {
-    return {load_datasets(options).test, "test images of " + options.kind};
+    return {open_datasets(chosen).test, "test images of " + chosen.data.kind};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     console.warning(fmt::format("{}; verified on synthetic images instead", error.what()));
   }
-  options.kind = "synthetic";
-  options.synthetic_test = kSyntheticImages;
-  return {load_datasets(options).test, "synthetic images"};
+  return {synthesize(config.seed, SyntheticSplit::test, kSyntheticImages), "synthetic images"};
 }
 
 /// Runs the file that has been written; returns the sentence that says what came of it.
@@ -103,8 +103,8 @@ std::string types_text(const OnnxModel& model) {
 ExportOutcome export_onnx(const ExportJob& job, Console& console) {
   const VerificationImages images = verification_images(job.config, console);
   ResNetOptions options = resnet_options_of(job.file);
-  options.image_height = images.images.height;
-  options.image_width = images.images.width;
+  options.image_height = images.images->info().height;
+  options.image_width = images.images->info().width;
   options.activation = activation_from_name(block_activation(job.config.quant));
   options.act_bits = job.config.quant.act_bits;
   options.static_act_scales = job.config.quant.act_scale == "calibrated";
@@ -115,9 +115,9 @@ ExportOutcome export_onnx(const ExportJob& job, Console& console) {
                     {.qonnx = job.format == "qonnx", .opset = job.opset, .int8_at_least = job.int8_at_least});
   describe_model(job, summarize_precision(job.weights, network), options, model);
   const auto backend = make_backend("cpu", {.threads = job.config.threads});
-  const auto batch = static_cast<int>(std::min(images.images.size(), kVerifiedImages));
-  EngineRun engine = run_engine(*backend, make_resnet(options), job.file, job.weights, images.images,
-                                input_options(job.config, images.images), batch);
+  const auto batch = static_cast<int>(std::min(images.images->size(), kVerifiedImages));
+  EngineRun engine = run_engine(*backend, make_resnet(options), job.file, job.weights, *images.images,
+                                input_options(job.config, images.images->info()), batch);
   ExportOutcome outcome;
   outcome.what = fmt::format("ONNX opset {}, {}; input [N, 3, {}, {}], normalised", model.opsets.at(""),
                              types_text(model), options.image_height, options.image_width);

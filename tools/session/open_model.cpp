@@ -1,7 +1,6 @@
 // Factories, metadata and checks of models.
 #include "tools/session/open_model.h"
 
-#include "data/synthetic.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/model/model.h"
 #include "engine/model/packed_model.h"
@@ -16,17 +15,7 @@ namespace bsq {
 
 namespace fs = std::filesystem;
 
-DataOptions data_options(const Config& config) {
-  return {.kind = config.data.kind,
-          .root = config.data.root,
-          .train_per_class = config.data.train_per_class,
-          .test_per_class = config.data.test_per_class,
-          .synthetic_train = config.part<SyntheticConfig>().train,
-          .synthetic_test = config.part<SyntheticConfig>().test,
-          .seed = config.seed};
-}
-
-NetworkFactory network_factory(const Config& config, const ImageSet& images) {
+NetworkFactory network_factory(const Config& config, const DatasetInfo& images) {
   ResNetOptions options{.depth = config.model.depth,
                         .width = config.model.width,
                         .num_classes = images.num_classes(),
@@ -41,7 +30,7 @@ NetworkFactory network_factory(const Config& config, const ImageSet& images) {
   };
 }
 
-std::map<std::string, std::string> model_metadata(const Config& config, const ImageSet& images) {
+std::map<std::string, std::string> model_metadata(const Config& config, const DatasetInfo& images) {
   return {{"arch", config.model.arch},
           {"depth", std::to_string(config.model.depth)},
           {"width", std::to_string(config.model.width)},
@@ -113,7 +102,7 @@ void check_start_model(const TensorFile& model, const Config& config) {
          model.path.string());
 }
 
-void check_classes(const TensorFile& model, const ImageSet& images) {
+void check_classes(const TensorFile& model, const DatasetInfo& images) {
   const int classes = resnet_options_of(model).num_classes;
   if (classes != images.num_classes())
     fail(ErrorKind::checkpoint, "{}: was trained for {} classes, the data has {}", model.path.string(), classes,

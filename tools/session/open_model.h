@@ -2,10 +2,9 @@
 // have been written by anybody.
 #pragma once
 
-#include "data/datasets.h"
 #include "engine/config/config.h"
 #include "engine/files/safetensors.h"
-#include "engine/input/image_set.h"
+#include "engine/input/dataset.h"
 #include "engine/model/stored_weights.h"
 #include "engine/run/console.h"
 #include "engine/training/stage.h"
@@ -17,13 +16,11 @@
 
 namespace bsq {
 
-DataOptions data_options(const Config& config);
-
 /// Builds the configured network for images and classes of this set.
-NetworkFactory network_factory(const Config& config, const ImageSet& images);
+NetworkFactory network_factory(const Config& config, const DatasetInfo& images);
 
 /// Architecture, data and version, as text: the metadata of every model file of a run.
-std::map<std::string, std::string> model_metadata(const Config& config, const ImageSet& images);
+std::map<std::string, std::string> model_metadata(const Config& config, const DatasetInfo& images);
 
 /// A model in any form from a file, a checkpoint folder, a run, or the folder of runs of one name, its names
 /// normalized (which is said on the console); a packed one comes as bit planes. Throws Error(checkpoint).
@@ -37,6 +34,6 @@ TensorFile with_weights(const TensorFile& file, const HostWeights& weights, cons
 /// stage cannot start from it.
 void check_start_model(const TensorFile& model, const Config& config);
 /// Throws Error(checkpoint) unless the model tells as many classes apart as the data has.
-void check_classes(const TensorFile& model, const ImageSet& images);
+void check_classes(const TensorFile& model, const DatasetInfo& images);
 
 }  // namespace bsq

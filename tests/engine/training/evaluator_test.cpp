@@ -50,7 +50,7 @@ EvalResult plain_loop(Backend& backend, Model& model, const ImageSet& set, int b
 /// More classes than five, so that top-5 is a question.
 ImageSet pictures_of_nine_classes(int count) {
   ImageSet set = tiny_pictures("evaluation", count);
-  set.class_names = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
+  set.images.class_names = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
   for (std::size_t i = 0; i < set.labels.size(); ++i) set.labels[i] = static_cast<std::int32_t>(4 * i % 9);
   return set;
 }

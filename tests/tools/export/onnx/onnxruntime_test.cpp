@@ -35,8 +35,8 @@ std::string bytes_of(const std::vector<float>& values) {
 ImageSet batch_of(const ImageSet& pictures, int first) {
   ImageSet batch = pictures;
   batch.labels.resize(kBatch);
-  const auto begin = pictures.pixels.begin() + static_cast<std::ptrdiff_t>(pictures.image_bytes()) * first;
-  batch.pixels.assign(begin, begin + static_cast<std::ptrdiff_t>(pictures.image_bytes()) * kBatch);
+  const auto begin = pictures.pixels.begin() + static_cast<std::ptrdiff_t>(pictures.info().image_bytes()) * first;
+  batch.pixels.assign(begin, begin + static_cast<std::ptrdiff_t>(pictures.info().image_bytes()) * kBatch);
   return batch;
 }
 
