@@ -46,8 +46,7 @@ Trainee::Trainee(Backend& backend, const TraineeOptions& options)
       memory_(backend),
       source_(memory_, random_images(kBatches * options.batch), "training"),
       model_(memory_, make_resnet({.depth = options.depth, .act_bits = options.act_bits}), dtype_of(options.precision),
-             1, {.max_bits = 8, .alpha = kAlpha},
-             [&](const ArenaLayout& layout) { return start_weights(layout, options); }),
+             1, {.max_bits = 8}, [&](const ArenaLayout& layout) { return start_weights(layout, options); }),
       step_(memory_, model_, source_,
             {.augment = augmentation(), .rule = {}, .batch_size = options.batch, .metrics_slots = options.burst},
             *alone_) {
@@ -60,7 +59,8 @@ BurstTimes Trainee::run_burst() {
   std::vector<PlannedStep> planned;
   for (int i = 0; i < options_.burst; ++i)
     planned.push_back(
-        {options_.batch, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch}});
+        {options_.batch,
+         {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch, .method = {kAlpha}}});
   step_.plan(std::move(planned));
   backend_.synchronize();
   const std::clock_t cpu_start = std::clock();

@@ -1,7 +1,7 @@
 // Where a reader of batches (training, evaluation, calibration) finds its images on the device: in an order of its own.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/augment.h"
 
 #include <cstdint>
 #include <vector>

@@ -1,7 +1,7 @@
 // How images become the input of a network: everything of an AugmentRule but the randomness.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/augment.h"
 
 #include <array>
 

@@ -63,8 +63,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
           block_activation({.act_bits = act_bits_, .activation = context.config.quant.activation}))),
       memory_(context.backend),
       model_(memory_, context.make_network(activation_, act_bits_), context.dtype, context.config.seed,
-             {.max_bits = context.config.quant.max_bits,
-              .alpha = static_cast<float>(context.config.part<BsqConfig>().alpha)},
+             {.max_bits = context.config.quant.max_bits},
              [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
       batches_{context.train.size(), context.config.data.batch_size},
       evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
@@ -193,7 +192,8 @@ void Stage::plan_steps(const Progress& progress) {
                      {.learning_rate = rate,
                       .epoch = progress.epoch,
                       .first_sample = batches_.first_sample(step),
-                      .metrics_slot = step}});
+                      .metrics_slot = step,
+                      .method = {static_cast<float>(context_.config.part<BsqConfig>().alpha)}}});
   step_->plan(std::move(steps));
 }
 

@@ -1,4 +1,4 @@
-// The oracle: a batch of augmented samples. Contract: backend.h.
+// The oracle: a batch of augmented samples. Contract: kernels/ops/augment.h.
 #include "kernels/random.h"
 #include "kernels/reference/elements.h"
 #include "kernels/reference/reference_backend.h"

@@ -1,4 +1,5 @@
-// The oracle: weights from bit planes, and the step that trains them. Definitions: METHOD 1 to 3; contracts: backend.h.
+// The oracle: weights from bit planes, and the step that trains them. Definitions: METHOD 1 to 3; contracts:
+// kernels/ops/bit_planes.h.
 #include "kernels/reference/reference_backend.h"
 #include "kernels/reference/weights.h"
 
@@ -36,6 +37,10 @@ double plane_sum(const PlaneTensor& tensor, const float* planes, std::int64_t i)
 
 }  // namespace
 
+std::size_t ReferenceBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& /*of*/) {
+  return 0;
+}
+
 void ReferenceBackend::weights_from_planes(const PlanesForwardArgs& args) {
   const auto& [tensors, planes, scales, weights, weight_units, plane_norms, penalty_of_all, scratch] = args;
   double penalty = 0;
@@ -61,10 +66,11 @@ void ReferenceBackend::weights_from_planes(const PlanesForwardArgs& args) {
 }
 
 void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
-  const auto& [tensors, rule, alpha, inputs, d_weights, planes, plane_momentum, scales, scale_momentum, weights,
-               weight_units, plane_norms, penalty, metrics, scratch] = args;
+  const auto& [tensors, rule, inputs, d_weights, planes, plane_momentum, scales, scale_momentum, weights, weight_units,
+               plane_norms, penalty, metrics, scratch] = args;
   if (metrics != nullptr) metrics[inputs->metrics_slot].penalty = *penalty;
   const double learning_rate = inputs->learning_rate;
+  const double alpha = inputs->method[0];
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const PlaneTensor& tensor = tensors.device[t];
     const double scale = scales[t];
@@ -73,7 +79,7 @@ void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
       d_scale += quantized(plane_sum(tensor, planes, i), tensor.bits) * true_gradient(tensor, d_weights, i, scale);
       for (int b = 0; b < tensor.bits; ++b) {
         const double straight_through = plane_weight(tensor.bits, b) * scaled_gradient(tensor, d_weights, i, scale);
-        const double shrink = double{alpha} * tensor.penalty_weight / plane_norms[tensor.first_plane + b];
+        const double shrink = alpha * tensor.penalty_weight / plane_norms[tensor.first_plane + b];
         const auto step = [&](std::int64_t index, double data_gradient) {
           const double x = planes[index];
           const double moved = sgd_updated(x, data_gradient + shrink * x, rule, learning_rate, plane_momentum[index]);

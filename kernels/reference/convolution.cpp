@@ -1,4 +1,4 @@
-// The oracle: convolution, and the rounding of weights for it. Contracts and formulas: backend.h.
+// The oracle: convolution, and the rounding of weights for it. Contracts and formulas: kernels/ops/convolution.h.
 #include "kernels/reference/elements.h"
 #include "kernels/reference/reference_backend.h"
 
@@ -82,8 +82,13 @@ double d_weight_element(const ConvGeometry& g, const void* input, const void* d_
 
 }  // namespace
 
-void ReferenceBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                                      void* /*scratch*/) {
+std::size_t ReferenceBackend::conv2d_scratch_bytes(const ConvRequest& request) {
+  planned_.add(request.geometry, request.passes);
+  return 0;
+}
+
+void ReferenceBackend::conv2d_forward(const ConvForwardArgs& args) {
+  const auto& [geometry, input, weight, output, scratch] = args;
   planned_.check(geometry, ConvPass::forward);
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.out_height(); ++y) {
@@ -97,8 +102,8 @@ void ReferenceBackend::conv2d_forward(const ConvGeometry& geometry, const void* 
   }
 }
 
-void ReferenceBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
-                                            void* d_input, GradMode mode, void* /*scratch*/) {
+void ReferenceBackend::conv2d_backward_data(const ConvBackwardDataArgs& args) {
+  const auto& [geometry, d_output, weight, d_input, mode, scratch] = args;
   planned_.check(geometry, ConvPass::backward_data);
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.height; ++y) {
@@ -112,8 +117,8 @@ void ReferenceBackend::conv2d_backward_data(const ConvGeometry& geometry, const 
   }
 }
 
-void ReferenceBackend::conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
-                                              float* d_weight, void* /*scratch*/) {
+void ReferenceBackend::conv2d_backward_weight(const ConvBackwardWeightArgs& args) {
+  const auto& [geometry, input, d_output, d_weight, scratch] = args;
   planned_.check(geometry, ConvPass::backward_weight);
   for (int o = 0; o < geometry.out_channels; ++o) {
     for (int ky = 0; ky < geometry.kernel; ++ky) {
@@ -127,8 +132,8 @@ void ReferenceBackend::conv2d_backward_weight(const ConvGeometry& geometry, cons
   }
 }
 
-void ReferenceBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {
-  for (std::int64_t i = 0; i < numel; ++i) reference::store(DType::bf16, rounded, i, values[i]);
+void ReferenceBackend::round_to_bf16(const RoundToBf16Args& args) {
+  for (std::int64_t i = 0; i < args.numel; ++i) store(DType::bf16, args.rounded, i, args.values[i]);
 }
 
 }  // namespace bsq

@@ -1,4 +1,5 @@
-// The oracle: fixed-point weights, and the step that trains them. Definitions: METHOD 5; contracts: backend.h.
+// The oracle: fixed-point weights, and the step that trains them. Definitions: METHOD 5; contracts:
+// kernels/ops/fixed_point.h.
 #include "kernels/reference/reference_backend.h"
 #include "kernels/reference/weights.h"
 
@@ -16,6 +17,10 @@ using reference::store_weight;
 using reference::true_gradient;
 
 }  // namespace
+
+std::size_t ReferenceBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& /*of*/) {
+  return 0;
+}
 
 void ReferenceBackend::weights_from_fixed(const FixedForwardArgs& args) {
   const auto& [tensors, u, scales, weights, weight_units] = args;

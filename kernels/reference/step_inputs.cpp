@@ -1,10 +1,10 @@
-// The oracle: the inputs of the next step. Contract: backend.h.
+// The oracle: the inputs of the next step. Contract: kernels/ops/step_inputs.h.
 #include "kernels/reference/reference_backend.h"
 
 namespace bsq {
 
-void ReferenceBackend::take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) {
-  *inputs = steps[(*taken)++];
+void ReferenceBackend::take_step_inputs(const TakeStepInputsArgs& args) {
+  *args.inputs = args.steps[(*args.taken)++];
 }
 
 }  // namespace bsq

@@ -1,4 +1,4 @@
-// The oracle: what weights are made of. Contracts: backend.h.
+// The oracle: what weights are made of. Contracts: kernels/ops/weight_counts.h.
 #include "kernels/reference/reference_backend.h"
 #include "kernels/weight_counts.h"
 

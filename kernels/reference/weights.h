@@ -2,7 +2,7 @@
 // stored, what their gradient is, SGD. Everything in here is float32 in memory, double in between.
 #pragma once
 
-#include "kernels/operation_args.h"
+#include "kernels/ops/operations.h"
 #include "kernels/reference/elements.h"
 
 #include <algorithm>

@@ -44,7 +44,7 @@ struct Parameter {
   Parameter& operator=(const Parameter&) = delete;
   ~Parameter() { release(); }
 
-  void step() const { backend.sgd_step(8, {.momentum = 0, .weight_decay = 0}, inputs, gradient, values, momentum); }
+  void step() const { backend.sgd_step({8, {.momentum = 0, .weight_decay = 0}, inputs, gradient, values, momentum}); }
   std::vector<float> get() const {
     std::vector<float> host(8, -1.0F);
     backend.download(host.data(), values, kBytes);

@@ -103,8 +103,7 @@ TrainingReplay::TrainingReplay(Backend& backend, const TensorFile& trace, const 
       setup_(setup),
       images_(images_of(trace)),
       memory_(backend),
-      model_(memory_, make_resnet(setup.network), DType::f32, /*seed=*/0, {.max_bits = kMaxBits, .alpha = setup.alpha},
-             make_weights),
+      model_(memory_, make_resnet(setup.network), DType::f32, /*seed=*/0, {.max_bits = kMaxBits}, make_weights),
       source_(memory_, images_, "trace") {
   model_.load_plain(setup.initial);
   source_.begin_epoch(stored_order(images_.size()));
@@ -115,7 +114,8 @@ FirstStep TrainingReplay::run_first_step() {
   const Buffer labels = memory_.allocate_array<std::int32_t>("labels", static_cast<std::size_t>(setup_.batch));
   const Buffer inputs = memory_.allocate_array<StepInputs>("step inputs", 1);
   const Buffer metrics = memory_.allocate_array<StepMetrics>("metrics", 1);
-  upload_array(backend_, inputs.as<StepInputs>(), {StepInputs{.learning_rate = setup_.learning_rate}});
+  upload_array(backend_, inputs.as<StepInputs>(),
+               {StepInputs{.learning_rate = setup_.learning_rate, .method = {setup_.alpha}}});
 
   FirstStep result;
   result.before = by_name(model_.save());
@@ -124,9 +124,9 @@ FirstStep TrainingReplay::run_first_step() {
   executor.forward(setup_.batch);
   const TensorView logits = executor.logits(setup_.batch);
   result.logits = download_array(backend_, logits.as<float>(), static_cast<std::size_t>(logits.shape.numel()));
-  backend_.softmax_cross_entropy(setup_.batch, setup_.network.num_classes, logits.as<float>(),
-                                 labels.as<std::int32_t>(), executor.d_logits(setup_.batch).as<float>(),
-                                 inputs.as<StepInputs>(), metrics.as<StepMetrics>());
+  backend_.softmax_cross_entropy({setup_.batch, setup_.network.num_classes, logits.as<float>(),
+                                  labels.as<std::int32_t>(), executor.d_logits(setup_.batch).as<float>(),
+                                  inputs.as<StepInputs>(), metrics.as<StepMetrics>()});
   result.kink_distances = kink_distances(executor);
   executor.backward(setup_.batch);
   read_weight_gradients(result);
@@ -195,9 +195,10 @@ StepMetrics TrainingReplay::run_step(int step) {
                                                                     .batch_size = setup_.batch,
                                                                     .metrics_slots = setup_.steps},
                                                     *alone_);
-  further_steps_->run(
-      setup_.batch,
-      {.learning_rate = setup_.learning_rate, .first_sample = std::int64_t{step} * setup_.batch, .metrics_slot = step});
+  further_steps_->run(setup_.batch, {.learning_rate = setup_.learning_rate,
+                                     .first_sample = std::int64_t{step} * setup_.batch,
+                                     .metrics_slot = step,
+                                     .method = {setup_.alpha}});
   return further_steps_->metrics(step, 1)[0];
 }
 

@@ -65,6 +65,7 @@ bool may_include(std::string_view path, const IncludeRule& rule, std::string_vie
 /// What a test of a room may include beside it: the oracle, and the cases that it shares with the benchmarks.
 bool is_for_tests(std::string_view room, std::string_view header) {
   if (header.starts_with("tests/support/") || header.starts_with("kernels/reference/")) return true;
+  if (room.starts_with("kernels/ops/") && folder_of(header) == "kernels/") return true;  // operations run on backends
   return room.starts_with("kernels/") && header.starts_with("bench/") && header.ends_with("_cases.h");
 }
 
@@ -84,14 +85,15 @@ const std::vector<IncludeRule>& include_rules() {
   static const std::vector<IncludeRule> rules = {
     // files                       ending   rooms and headers below it: "a/" a room, "a/*" what lies in it directly, or a header; libraries
     {"kernels/base/",              "",      {},                                                           {"fmt/"}},
-    {"kernels/",                   "",      {"kernels/base/", "kernels/ranks/communicator.h"},            {"fmt/"}},
+    {"kernels/",                   "",      {"kernels/base/", "kernels/ops/", "kernels/ranks/communicator.h"}, {"fmt/"}},
+    {"kernels/ops/",               "",      {"kernels/types.h"},                                          {}},
     {"kernels/ranks/",             "",      {"kernels/base/"},                                            {"fmt/"}},
     {"kernels/ranks/mpi/",         "",      {"kernels/ranks/"},                                           {"fmt/", "mpi.h"}},
     {"kernels/reference/",         "",      {"kernels/*"},                                                {"fmt/"}},
     {"kernels/cpu/",               "",      {"kernels/*"},                                                {"fmt/", "oneapi/dnnl/", "omp.h"}},
     {"kernels/cuda/",              "",      {"kernels/*", "kernels/cuda/ops/launchers.h"},                                             {"fmt/", "cxxabi.h", "link.h", "cuda.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h", "nvtx3/"}},
-    {"kernels/cuda/",              ".cu",   {"kernels/types.h", "kernels/random.h", "kernels/published_rounding.h", "kernels/batch_slice.h", "kernels/cuda/device/"}, {}},
-    {"kernels/cuda/",              ".cuh",  {"kernels/types.h", "kernels/random.h", "kernels/batch_slice.h"}, {}},
+    {"kernels/cuda/",              ".cu",   {"kernels/types.h", "kernels/ops/", "kernels/random.h", "kernels/published_rounding.h", "kernels/batch_slice.h", "kernels/cuda/device/", "kernels/cuda/ops/", "kernels/cuda/vendor/dense_math.h"}, {}},
+    {"kernels/cuda/",              ".cuh",  {"kernels/types.h", "kernels/ops/", "kernels/random.h", "kernels/batch_slice.h", "kernels/cuda/ops/launchers.h"}, {}},
     {"kernels/cuda/device/port.h", "",      {"kernels/cuda/*"},                                           {"cuda_runtime.h", "cuda_bf16.h", "cuda_on_host.h"}},
     {"kernels/cuda_loader",        "",      {"kernels/*", "kernels/cuda/plugin.h"},                       {}},
     {"kernels/devices",            "",      {"kernels/*", "kernels/reference/", "kernels/cpu/"},          {}},

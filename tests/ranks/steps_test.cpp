@@ -52,8 +52,7 @@ struct Training {
   explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, bool synchronised = false)
       : backend(make_backend(tests_gpu() ? "cuda" : "cpu", {.threads = 1, .local_rank = ranks.local_rank()})),
         connected(ranks.world() > 1 ? backend->connect(ranks) : nullptr),
-        test(*backend, make_resnet(tiny_resnet(Activation::pact, 2)), {.max_bits = 8, .alpha = 0.01F},
-             start_as_planes(6)),
+        test(*backend, make_resnet(tiny_resnet(Activation::pact, 2)), {.max_bits = 8}, start_as_planes(6)),
         source(test.memory, tiny_pictures("train", kPictures), "training"),
         step(test.memory, test.model, source,
              {.augment = augmentation(),
@@ -98,7 +97,8 @@ struct Training {
   }
   void take_step(int i) {
     const bool is_last = i % 5 == 4;
-    step.run(is_last ? 3 : kBatch, {.learning_rate = 0.05F, .epoch = i / 5, .first_sample = i % 2, .metrics_slot = i});
+    step.run(is_last ? 3 : kBatch,
+             {.learning_rate = 0.05F, .epoch = i / 5, .first_sample = i % 2, .metrics_slot = i, .method = {0.01F}});
   }
 
   std::unique_ptr<Backend> backend;

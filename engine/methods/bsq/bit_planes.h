@@ -8,13 +8,13 @@
 // Source: METHOD 1, 4 and 5. Planes that are not finite throw Error(diverged).
 #pragma once
 
+#include "kernels/types.h"
+
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace bsq {
-
-inline constexpr int kMaxBits = 8;
 
 /// p and n: [bits][numel], bits in 1..8. u = sum_b c_b (p_b - n_b), c_b = 2^(bits-1-b) / (2^bits - 1).
 struct BitPlanes {

@@ -155,7 +155,6 @@ void PlaneWeights::write_effective() {
 void PlaneWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) {
   backend_.planes_step({.tensors = table(),
                         .rule = rule,
-                        .alpha = options_.alpha,
                         .inputs = inputs,
                         .d_weights = gradients_,
                         .planes = planes_.as<float>(),

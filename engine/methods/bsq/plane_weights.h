@@ -12,7 +12,6 @@ namespace bsq {
 
 struct PlaneOptions {
   int max_bits = 8;
-  float alpha = 0;  // strength of the group penalty
 };
 
 class PlaneWeights final : public WeightStore {

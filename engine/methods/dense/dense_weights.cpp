@@ -23,8 +23,8 @@ TensorView DenseWeights::effective(std::size_t slot) const {
 
 void DenseWeights::write_effective(std::int64_t offset, std::int64_t numel) {
   if (rounded_.data() == nullptr) return;
-  backend_.round_to_bf16(numel, values() + offset,
-                         rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(DType::bf16));
+  backend_.round_to_bf16(
+      {numel, values() + offset, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(DType::bf16)});
 }
 
 void DenseWeights::set(const ParameterSlot& slot, const std::vector<float>& values) {
@@ -38,7 +38,7 @@ void DenseWeights::load(const TensorFile& file, const ParameterSlot& slot) {
 }
 
 void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* /*metrics*/) {
-  backend_.sgd_step(layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>());
+  backend_.sgd_step({layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>()});
   write_effective(0, layout_.numel);
 }
 

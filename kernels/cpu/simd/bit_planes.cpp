@@ -10,7 +10,6 @@
 namespace bsq::BSQ_SIMD_NAMESPACE {
 namespace {
 
-constexpr int kMaxBits = 8;
 constexpr float kNormEpsilon = 1e-8F;  // under the root of the group penalty
 
 /// Calls body<Bits>() for bits in 1..8.
@@ -73,9 +72,9 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   float* p_momentum = args.plane_momentum + tensor.plane_offset;
   float* n_momentum = p_momentum + Bits * tensor.numel;
   float pull[Bits];  // gradient of penalty and decay, per unit of x
+  const float alpha = args.inputs->method.data()[0];
   for (int bit = 0; bit < Bits; ++bit)
-    pull[bit] =
-        args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+    pull[bit] = alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
   const float learning_rate = args.inputs->learning_rate;
   const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
   FloatLanes d_scale{};
@@ -147,8 +146,8 @@ void write_values(const PlanesStepArgs& args) {
 
 }  // namespace
 
-std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * (kMaxBits + 1) * sizeof(double);
+std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * (kMaxBits + 1) * sizeof(double);
 }
 
 void weights_from_planes(const PlanesForwardArgs& args) {

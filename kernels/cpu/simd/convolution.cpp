@@ -14,9 +14,10 @@ void accumulate_into(std::int64_t numel, const T* addend, T* sum) {
 
 }  // namespace
 
-void round_to_bf16(std::int64_t numel, const float* values, void* rounded) {
-  auto* target = static_cast<Bf16*>(rounded);
-  parallel_lanes(numel, [=]<bool Full>(std::int64_t at, int count) {
+void round_to_bf16(const RoundToBf16Args& args) {
+  const float* values = args.values;
+  auto* target = static_cast<Bf16*>(args.rounded);
+  parallel_lanes(args.numel, [=]<bool Full>(std::int64_t at, int count) {
     store_lanes<Full>(target + at, load_lanes<Full>(values + at, count), count);
   });
 }

@@ -4,8 +4,8 @@
 
 namespace bsq::BSQ_SIMD_NAMESPACE {
 
-std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * sizeof(double);
+std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * sizeof(double);
 }
 
 void weights_from_fixed(const FixedForwardArgs& args) {

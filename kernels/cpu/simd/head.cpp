@@ -1,5 +1,6 @@
 // Average pooling.
 #include "kernels/cpu/simd/lanes.h"
+#include "kernels/cpu/simd/units.h"
 #include "kernels/cpu/simd/variant.h"
 
 namespace bsq::BSQ_SIMD_NAMESPACE {
@@ -40,14 +41,18 @@ void pool_backward(const PoolGeometry& geometry, const float* d_output, float un
 
 }  // namespace
 
-void average_pool_forward(const PoolGeometry& geometry, const void* input, float unit, float* output) {
-  geometry.dtype == DType::bf16 ? pool_forward(geometry, static_cast<const Bf16*>(input), unit, output)
-                                : pool_forward(geometry, static_cast<const float*>(input), unit, output);
+void average_pool_forward(const PoolForwardArgs& args) {
+  const float unit = value_of(args.unit);
+  args.geometry.dtype == DType::bf16
+      ? pool_forward(args.geometry, static_cast<const Bf16*>(args.input), unit, args.output)
+      : pool_forward(args.geometry, static_cast<const float*>(args.input), unit, args.output);
 }
 
-void average_pool_backward(const PoolGeometry& geometry, const float* d_output, float unit, void* d_input) {
-  geometry.dtype == DType::bf16 ? pool_backward(geometry, d_output, unit, static_cast<Bf16*>(d_input))
-                                : pool_backward(geometry, d_output, unit, static_cast<float*>(d_input));
+void average_pool_backward(const PoolBackwardArgs& args) {
+  const float unit = value_of(args.unit);
+  args.geometry.dtype == DType::bf16
+      ? pool_backward(args.geometry, args.d_output, unit, static_cast<Bf16*>(args.d_input))
+      : pool_backward(args.geometry, args.d_output, unit, static_cast<float*>(args.d_input));
 }
 
 }  // namespace bsq::BSQ_SIMD_NAMESPACE

@@ -4,14 +4,14 @@
 
 namespace bsq::BSQ_SIMD_NAMESPACE {
 
-void sgd_step(std::int64_t numel, const SgdRule& rule, float learning_rate, const float* gradient, float* parameter,
-              float* momentum) {
-  parallel_lanes(numel, [=]<bool Full>(std::int64_t at, int count) {
-    const FloatLanes value = load_lanes<Full>(parameter + at, count);
-    const FloatLanes speed = rule.momentum * load_lanes<Full>(momentum + at, count) +
-                             load_lanes<Full>(gradient + at, count) + rule.weight_decay * value;
-    store_lanes<Full>(momentum + at, speed, count);
-    store_lanes<Full>(parameter + at, value - learning_rate * speed, count);
+void sgd_step(const SgdStepArgs& args) {
+  const float learning_rate = args.inputs->learning_rate;
+  parallel_lanes(args.numel, [=]<bool Full>(std::int64_t at, int count) {
+    const FloatLanes value = load_lanes<Full>(args.parameter + at, count);
+    const FloatLanes speed = args.rule.momentum * load_lanes<Full>(args.momentum + at, count) +
+                             load_lanes<Full>(args.gradient + at, count) + args.rule.weight_decay * value;
+    store_lanes<Full>(args.momentum + at, speed, count);
+    store_lanes<Full>(args.parameter + at, value - learning_rate * speed, count);
   });
 }
 

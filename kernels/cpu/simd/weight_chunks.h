@@ -5,7 +5,7 @@
 #pragma once
 
 #include "kernels/cpu/simd/lanes.h"
-#include "kernels/operation_args.h"
+#include "kernels/ops/operations.h"
 
 #include <span>
 

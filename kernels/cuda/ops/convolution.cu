@@ -1,4 +1,4 @@
-// What stands around the vendor's convolutions, and in their place.
+// Convolutions: the vendor's (DenseMath), what stands around them, and what stands in their place.
 //
 // Passes over flat arrays: rounding to bf16 (float weights that a bf16 convolution multiplies) and back, and adding one
 // gradient to another. round_to_bf16 reads 4 and writes 2 bytes an element, widen_bf16 the other way; add reads 2 e and
@@ -10,6 +10,7 @@
 // Least bytes: as any convolution, every argument once.
 #include "kernels/cuda/device/channel_tiles.cuh"
 #include "kernels/cuda/ops/launchers.h"
+#include "kernels/cuda/vendor/dense_math.h"
 
 namespace bsq::cuda {
 namespace {
@@ -182,10 +183,27 @@ __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, co
 
 }  // namespace
 
-void round_to_bf16(std::int64_t numel, const float* values, void* rounded, cudaStream_t stream) {
-  if (numel == 0) return;  // a grid has a block at least
-  launch(round_elements, blocks_of(numel, kCastWidth), kThreads, 0, stream, numel, values,
-         static_cast<__nv_bfloat16*>(rounded));
+std::size_t conv2d_scratch_bytes(const ConvRequest& request, const DeviceContext& on) {
+  on.math->plan_convolutions({&request, 1});
+  return on.math->conv2d_scratch_bytes(request.geometry, request.passes);
+}
+
+void conv2d_forward(const ConvForwardArgs& args, const DeviceContext& on) {
+  on.math->conv2d_forward(args);
+}
+
+void conv2d_backward_data(const ConvBackwardDataArgs& args, const DeviceContext& on) {
+  on.math->conv2d_backward_data(args);
+}
+
+void conv2d_backward_weight(const ConvBackwardWeightArgs& args, const DeviceContext& on) {
+  on.math->conv2d_backward_weight(args);
+}
+
+void round_to_bf16(const RoundToBf16Args& args, const DeviceContext& on) {
+  if (args.numel == 0) return;  // a grid has a block at least
+  launch(round_elements, blocks_of(args.numel, kCastWidth), kThreads, 0, on.stream, args.numel, args.values,
+         static_cast<__nv_bfloat16*>(args.rounded));
 }
 
 void widen_bf16(std::int64_t numel, const void* rounded, float* values, cudaStream_t stream) {
@@ -199,30 +217,29 @@ void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStr
   with_element(dtype, [&]<typename T>() { run_add<T>(numel, addend, sum, stream); });
 }
 
-void direct_conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                           cudaStream_t stream) {
-  with_element(geometry.dtype, [&]<typename T>() {
-    launch(convolve<T>, blocks_of(geometry.output_shape().numel(), 1), kThreads, 0, stream, geometry,
-           static_cast<const T*>(input), static_cast<const T*>(weight), static_cast<T*>(output));
+void direct_conv2d_forward(const ConvForwardArgs& args, cudaStream_t stream) {
+  with_element(args.geometry.dtype, [&]<typename T>() {
+    launch(convolve<T>, blocks_of(args.geometry.output_shape().numel(), 1), kThreads, 0, stream, args.geometry,
+           static_cast<const T*>(args.input), static_cast<const T*>(args.weight), static_cast<T*>(args.output));
   });
 }
 
-void direct_conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
-                                 GradMode mode, cudaStream_t stream) {
-  with_element(geometry.dtype, [&]<typename T>() {
-    launch(convolve_back<T>, blocks_of(geometry.input_shape().numel(), 1), kThreads, 0, stream, geometry,
-           static_cast<const T*>(d_output), static_cast<const T*>(weight), static_cast<T*>(d_input), mode);
+void direct_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t stream) {
+  with_element(args.geometry.dtype, [&]<typename T>() {
+    launch(convolve_back<T>, blocks_of(args.geometry.input_shape().numel(), 1), kThreads, 0, stream, args.geometry,
+           static_cast<const T*>(args.d_output), static_cast<const T*>(args.weight), static_cast<T*>(args.d_input),
+           args.mode);
   });
 }
 
-void direct_conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
-                                   float* d_weight, cudaStream_t stream) {
+void direct_conv2d_backward_weight(const ConvBackwardWeightArgs& args, cudaStream_t stream) {
+  const ConvGeometry& geometry = args.geometry;
   ChannelTiles tiles(std::int64_t{geometry.batch} * geometry.out_height() * geometry.out_width(), geometry.in_channels,
                      /*vector_width=*/1, /*multiprocessors=*/1);
   tiles.row_blocks = geometry.out_channels * geometry.kernel * geometry.kernel;
   with_element(geometry.dtype, [&]<typename T>() {
-    launch(correlate<T>, tiles.grid(), dim3(kTileThreads), 0, stream, geometry, tiles, static_cast<const T*>(input),
-           static_cast<const T*>(d_output), d_weight);
+    launch(correlate<T>, tiles.grid(), dim3(kTileThreads), 0, stream, geometry, tiles,
+           static_cast<const T*>(args.input), static_cast<const T*>(args.d_output), args.d_weight);
   });
 }
 

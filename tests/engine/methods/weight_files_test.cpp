@@ -15,7 +15,7 @@ std::vector<BitPlanes> trained(const ArenaLayout& layout) {
 /// What the optimizer state would be after a step or two.
 void take_steps(StoreMemory& store_memory, WeightStore& store, int first, int count) {
   for (int step = first; step < first + count; ++step) {
-    const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F});
+    const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F, .method = {0.1F}});
     store_memory.draw_gradients(store, step, 0.3F);
     store.step({}, inputs, nullptr);
   }
@@ -36,8 +36,8 @@ std::vector<std::vector<float>> materialized(Backend& backend, const HostWeights
   std::unique_ptr<WeightStore> store;
   const float* gradients = store_memory.gradients.as<float>();
   if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights))
-    store = std::make_unique<PlaneWeights>(store_memory.memory, store_memory.layout, gradients, PlaneOptions{8, 0},
-                                           *planes);
+    store =
+        std::make_unique<PlaneWeights>(store_memory.memory, store_memory.layout, gradients, PlaneOptions{8}, *planes);
   else
     store = std::make_unique<FixedPointWeights>(store_memory.memory, store_memory.layout, gradients,
                                                 std::get<std::vector<FixedPoint>>(weights));
@@ -60,7 +60,7 @@ TEST_CASE("bit planes lie in files as [O, I, K, K, bits], most significant first
   StoreMemory store_memory(*oracle);
   const ArenaLayout& layout = store_memory.layout;
   const auto planes = trained(layout);
-  const PlaneWeights store(store_memory.memory, layout, store_memory.gradients.as<float>(), {8, 0}, planes);
+  const PlaneWeights store(store_memory.memory, layout, store_memory.gradients.as<float>(), {8}, planes);
   TensorFile file;
   file.tensors = store_memory.saved(store);
   std::vector<std::string> names;
@@ -95,8 +95,8 @@ TEST_CASE("weights and momentum of every form come back from a file bit for bit 
     const auto make = [&](StoreMemory& store_memory, const HostWeights& weights) -> std::unique_ptr<WeightStore> {
       const float* gradients = store_memory.gradients.as<float>();
       if (form == "planes")
-        return std::make_unique<PlaneWeights>(store_memory.memory, store_memory.layout, gradients,
-                                              PlaneOptions{8, 0.1F}, std::get<std::vector<BitPlanes>>(weights));
+        return std::make_unique<PlaneWeights>(store_memory.memory, store_memory.layout, gradients, PlaneOptions{8},
+                                              std::get<std::vector<BitPlanes>>(weights));
       if (form == "fixed")
         return std::make_unique<FixedPointWeights>(store_memory.memory, store_memory.layout, gradients,
                                                    std::get<std::vector<FixedPoint>>(weights));

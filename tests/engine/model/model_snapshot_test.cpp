@@ -14,7 +14,7 @@ constexpr int kPictures = 6;
 /// A model that can be trained.
 struct Trainee {
   Trainee(Backend& backend, const TestModel::MakeWeights& weights)
-      : model(backend, make_resnet(tiny_resnet(Activation::pact, 3)), {.max_bits = 8, .alpha = 0.05F}, weights),
+      : model(backend, make_resnet(tiny_resnet(Activation::pact, 3)), {.max_bits = 8}, weights),
         source(model.memory, tiny_pictures("snapshot", kPictures), "training"),
         step(model.memory, model.model, source,
              {.augment = plain_input(tiny_input()), .rule = {}, .batch_size = kPictures, .metrics_slots = 4}, alone()),
@@ -24,7 +24,8 @@ struct Trainee {
     source.begin_epoch(order);
   }
   void train(int steps) {
-    step.plan(std::vector<PlannedStep>(static_cast<std::size_t>(steps), {kPictures, {.learning_rate = 0.1F}}));
+    step.plan(std::vector<PlannedStep>(static_cast<std::size_t>(steps),
+                                       {kPictures, {.learning_rate = 0.1F, .method = {0.05F}}}));
     for (int i = 0; i < steps; ++i) step.run();
   }
 
