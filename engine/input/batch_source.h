@@ -17,7 +17,7 @@ class BatchSource {
   virtual void begin_epoch(const std::vector<std::int32_t>& order) = 0;
   /// What Backend::augment reads. The pointers stay the same for the life of the source, so that work which reads them
   /// can be captured.
-  virtual SampleSource samples() const = 0;
+  virtual BatchRows rows() const = 0;
   /// Makes sure that `count` images from place `first` of the order are there for the work that is enqueued next. A
   /// source may hold no more than a few batches: each batch is staged before the step that reads it.
   virtual void stage(std::int64_t first, int count) = 0;

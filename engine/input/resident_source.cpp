@@ -51,8 +51,9 @@ void ResidentSource::begin_epoch(const std::vector<std::int32_t>& order) {
   upload_array(backend_, order_.as<std::int32_t>(), order);
 }
 
-SampleSource ResidentSource::samples() const {
-  return {images_->pixels(), images_->labels(), order_.as<std::int32_t>()};
+BatchRows ResidentSource::rows() const {
+  const auto* order = order_.as<std::int32_t>();  // image i lies in row i
+  return {images_->pixels(), images_->labels(), order, order};
 }
 
 }  // namespace bsq

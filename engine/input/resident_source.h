@@ -34,7 +34,7 @@ class ResidentSource final : public BatchSource {
 
   std::int64_t size() const override { return images_->size(); }
   void begin_epoch(const std::vector<std::int32_t>& order) override;
-  SampleSource samples() const override;
+  BatchRows rows() const override;
   void stage(std::int64_t /*first*/, int /*count*/) override {}  // all are there
 
  private:

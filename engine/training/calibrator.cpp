@@ -50,7 +50,7 @@ void Calibrator::run() {
   feed_.rewind();
   const auto enqueue = [this] {
     feed_.enqueue_take();
-    backend_.augment({plain_input(options_.input), source_.samples(), feed_.inputs(), options_.batch_size,
+    backend_.augment({plain_input(options_.input), source_.rows(), feed_.inputs(), options_.batch_size,
                       executor_.images(options_.batch_size), labels_.as<std::int32_t>()});
     executor_.forward(options_.batch_size);
   };

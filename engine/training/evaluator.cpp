@@ -29,7 +29,7 @@ Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, co
 void Evaluator::enqueue(int batch, ActScale act_scale) {
   feed_.enqueue_take();
   const StepInputs* inputs = feed_.inputs();
-  backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
+  backend_.augment({input_, source_.rows(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
   executor_.forward(batch, {.act_scale = act_scale});
   const TensorView logits = executor_.logits(batch);
   backend_.softmax_cross_entropy({batch, static_cast<int>(logits.shape[1]), logits.as<float>(),

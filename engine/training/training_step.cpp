@@ -69,7 +69,7 @@ void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
   const StepInputs* inputs = feed_.inputs();
   {
     const Range range(backend_, "augment");
-    backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+    backend_.augment({augment_, source_.rows(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
   }
   executor_.forward(count, {.slice = slice});
   reducer_.start_statistics(weight);

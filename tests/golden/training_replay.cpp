@@ -119,7 +119,7 @@ FirstStep TrainingReplay::run_first_step() {
 
   FirstStep result;
   result.before = by_name(model_.save());
-  backend_.augment({plain_input(cifar_input()), source_.samples(), inputs.as<StepInputs>(), setup_.batch,
+  backend_.augment({plain_input(cifar_input()), source_.rows(), inputs.as<StepInputs>(), setup_.batch,
                     executor.images(setup_.batch), labels.as<std::int32_t>()});
   executor.forward(setup_.batch);
   const TensorView logits = executor.logits(setup_.batch);

@@ -24,7 +24,7 @@ EvalResult plain_loop(Backend& backend, Model& model, const ImageSet& set, int b
     Executor executor(memory, model.network(), model.parameters(), batch, DType::f32, ExecutionMode::inference);
     const StepInputs step{.first_sample = first};
     backend.upload(inputs.data(), &step, sizeof(step));
-    backend.augment({plain_input(tiny_input()), source.samples(), inputs.as<StepInputs>(), batch, executor.images(batch),
+    backend.augment({plain_input(tiny_input()), source.rows(), inputs.as<StepInputs>(), batch, executor.images(batch),
                      labels.as<std::int32_t>()});
     executor.forward(batch);
     const std::vector<float> logits = download_view(backend, executor.logits(batch));

@@ -42,7 +42,7 @@ EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain,
   source.begin_epoch(order);
   source.stage(0, batch);
   upload_array(backend, inputs.as<StepInputs>(), std::vector<StepInputs>(1));
-  backend.augment({plain_input(input), source.samples(), inputs.as<StepInputs>(), batch, executor.images(batch),
+  backend.augment({plain_input(input), source.rows(), inputs.as<StepInputs>(), batch, executor.images(batch),
                    labels.as<std::int32_t>()});
   executor.forward(batch, {.act_scale = act_scale});
 
