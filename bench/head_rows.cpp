@@ -18,7 +18,8 @@ void add_input(RowList& list) {
       list.add("augment", c.name, type, per_step, {elements * (1.0 + real(size_of(dtype))), 2 * elements},
                [=, &backend](Arguments& a) {
                  const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(images * 3 * c.height * c.width), 77);
-                 const SampleSource source{a.array(pixels), a.below(10, images), a.below(images, images)};
+                 const std::int32_t* order = a.below(images, images);
+                 const BatchRows source{a.array(pixels), a.below(10, images), order, order};
                  const Shape shape{batch, c.height, c.width, 3};
                  return [=, &backend, rule = c.rule(), output = TensorView{dtype, shape, a.uniform(dtype, shape)},
                          inputs = a.step_inputs(), labels = a.below(10, batch)] {

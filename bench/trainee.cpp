@@ -1,5 +1,6 @@
 #include "bench/trainee.h"
 
+#include "engine/input/image_set.h"
 #include "engine/methods/bsq/bsq_keys.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
@@ -16,8 +17,8 @@ constexpr int kBatches = 4;  // batches of images there are; labels are random
 
 ImageSet random_images(int count) {
   std::mt19937 random(1);
-  ImageSet images{32, 32, std::vector<std::string>(10, "class"), {}, {}};
-  images.pixels.resize(static_cast<std::size_t>(count) * images.image_bytes());
+  ImageSet images({32, 32, std::vector<std::string>(10, "class")});
+  images.pixels.resize(static_cast<std::size_t>(count) * images.info().image_bytes());
   for (std::uint8_t& value : images.pixels) value = static_cast<std::uint8_t>(random() & 0xFFU);
   for (int i = 0; i < count; ++i) images.labels.push_back(static_cast<std::int32_t>(random() % 10));
   return images;

@@ -2,7 +2,7 @@
 // loss, backward, update with clamp and the weights that follow from it.
 #pragma once
 
-#include "engine/input/batch_source.h"
+#include "engine/input/resident_source.h"
 #include "engine/training/training_step.h"
 #include "models/resnet.h"
 

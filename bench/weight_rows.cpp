@@ -1,7 +1,7 @@
 // The passes over the weights of a whole network: bit planes, fixed-point weights, plain parameters.
 #include "bench/large_cases.h"
 #include "bench/rows.h"
-#include "engine/files/posix_file.h"
+#include "engine/base/text.h"
 
 #include <fmt/format.h>
 

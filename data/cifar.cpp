@@ -1,13 +1,18 @@
-// The reader: find the folder, check every length before reading, check every label, turn planes into RGB pixels.
+// The reader: find the folder, check every length and every label; later turn planes into RGB pixels, image by image.
 #include "data/cifar.h"
 
 #include "data/files.h"
+#include "engine/base/text.h"
+#include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
 
 #include <fmt/format.h>
 
+#include <array>
 #include <fstream>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bsq {
@@ -17,7 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr int kSide = 32;
 constexpr int kPixels = kSide * kSide;
-constexpr int kImageBytes = kPixels * ImageSet::channels;
+constexpr int kImageBytes = kPixels * DatasetInfo::channels;
 
 struct Layout {
   const char* title;
@@ -110,68 +115,92 @@ std::vector<std::string> read_class_names(const Layout& layout, const fs::path& 
   return names;
 }
 
-/// Appends the records of one file to `set`.
-void append_file(const Layout& layout, const fs::path& path, std::int64_t records, ImageSet& set) {
-  const std::size_t record_bytes = static_cast<std::size_t>(layout.label_bytes + kImageBytes);
-  const std::size_t expected_bytes = static_cast<std::size_t>(records) * record_bytes;
-  const std::uintmax_t size_bytes = file_size_of(path);
-  if (size_bytes != expected_bytes) {
+/// Throws Error(data) unless the file has the records that its split has.
+PosixFile open_records(const Layout& layout, const fs::path& path, std::int64_t records) {
+  PosixFile file = PosixFile::open_regular(path, ErrorKind::data);
+  const std::int64_t expected_bytes = records * (layout.label_bytes + kImageBytes);
+  if (file.size_bytes() != expected_bytes) {
     fail(ErrorKind::data, "{}: {} bytes, expected {}; truncated or not the {} binary version", path.string(),
-         group_digits(size_bytes), group_digits(expected_bytes), layout.title);
+         with_thousands(static_cast<std::uint64_t>(file.size_bytes())),
+         with_thousands(static_cast<std::uint64_t>(expected_bytes)), layout.title);
   }
-  const std::vector<std::uint8_t> bytes = read_file(path);
+  return file;
+}
 
-  for (std::int64_t i = 0; i < records; ++i) {
-    const std::uint8_t* label = &bytes[static_cast<std::size_t>(i) * record_bytes];
-    if (layout.label_bytes == 2 && label[0] >= kCoarseClasses) {
-      fail(ErrorKind::data, "{}: record {}: coarse label {} outside 0..{}", path.string(), i, label[0],
-           kCoarseClasses - 1);
+/// Of record `record` of a file.
+std::int32_t read_label(const Layout& layout, const PosixFile& file, std::int64_t record) {
+  std::array<std::uint8_t, 2> bytes{};
+  const std::span<std::uint8_t> label(bytes.data(), static_cast<std::size_t>(layout.label_bytes));
+  file.read_at(record * (layout.label_bytes + kImageBytes), std::as_writable_bytes(label));
+  if (layout.label_bytes == 2 && label[0] >= kCoarseClasses) {
+    fail(ErrorKind::data, "{}: record {}: coarse label {} outside 0..{}", file.path().string(), record, label[0],
+         kCoarseClasses - 1);
+  }
+  if (label.back() >= layout.classes) {
+    fail(ErrorKind::data, "{}: record {}: label {} outside 0..{}", file.path().string(), record, label.back(),
+         layout.classes - 1);
+  }
+  return label.back();
+}
+
+class CifarSet final : public Dataset {
+ public:
+  CifarSet(const Layout& layout, DatasetInfo info, const fs::path& folder, const std::vector<std::string>& files,
+           std::int64_t records)
+      : info_(std::move(info)), records_(records), label_bytes_(layout.label_bytes) {
+    for (const std::string& file : files) {
+      files_.push_back(open_records(layout, folder / file, records));
+      for (std::int64_t i = 0; i < records; ++i) labels_.push_back(read_label(layout, files_.back(), i));
     }
-    const int used = label[layout.label_bytes - 1];
-    if (used >= layout.classes) {
-      fail(ErrorKind::data, "{}: record {}: label {} outside 0..{}", path.string(), i, used, layout.classes - 1);
-    }
-    set.labels.push_back(used);
   }
 
-  const std::size_t first_byte = set.pixels.size();
-  set.pixels.resize(first_byte + static_cast<std::size_t>(records) * kImageBytes);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t i = 0; i < records; ++i) {
-    const std::uint8_t* planes = &bytes[static_cast<std::size_t>(i) * record_bytes] + layout.label_bytes;
-    std::uint8_t* image = &set.pixels[first_byte + static_cast<std::size_t>(i) * kImageBytes];
-    for (int pixel = 0; pixel < kPixels; ++pixel) {
-      for (int channel = 0; channel < ImageSet::channels; ++channel) {
-        image[pixel * ImageSet::channels + channel] = planes[channel * kPixels + pixel];
+  const DatasetInfo& info() const override { return info_; }
+  std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
+  std::int32_t label(std::int64_t number) const override { return labels_.at(static_cast<std::size_t>(number)); }
+  void read(std::int64_t number, std::span<std::uint8_t> pixels) const override {
+    std::array<std::uint8_t, kImageBytes> planes;
+    const std::int64_t record = number % records_;
+    files_.at(static_cast<std::size_t>(number / records_))
+        .read_at(record * (label_bytes_ + kImageBytes) + label_bytes_, std::as_writable_bytes(std::span(planes)));
+    for (std::size_t pixel = 0; pixel < kPixels; ++pixel) {
+      for (std::size_t channel = 0; channel < DatasetInfo::channels; ++channel) {
+        pixels[pixel * DatasetInfo::channels + channel] = planes[channel * kPixels + pixel];
       }
     }
   }
-}
 
-ImageSet empty_set(const std::vector<std::string>& class_names, std::int64_t records) {
-  ImageSet set;
-  set.height = kSide;
-  set.width = kSide;
-  set.class_names = class_names;
-  set.labels.reserve(static_cast<std::size_t>(records));
-  set.pixels.reserve(static_cast<std::size_t>(records) * kImageBytes);
-  return set;
-}
+ private:
+  DatasetInfo info_;
+  std::int64_t records_;  // of each file
+  int label_bytes_;
+  std::vector<PosixFile> files_;
+  std::vector<std::int32_t> labels_;
+};
 
 }  // namespace
 
-DataSets load_cifar(CifarVersion version, const fs::path& root) {
+DataSplits open_cifar(CifarVersion version, const fs::path& root) {
   const Layout layout = layout_of(version);
   const fs::path folder = find_folder(layout, root);
-  const std::vector<std::string> names = read_class_names(layout, folder);
+  const DatasetInfo info{kSide, kSide, read_class_names(layout, folder)};
+  return {std::make_unique<CifarSet>(layout, info, folder, layout.train_files, layout.train_records),
+          std::make_unique<CifarSet>(layout, info, folder, std::vector{layout.test_file}, layout.test_records)};
+}
 
-  const auto train_files = static_cast<std::int64_t>(layout.train_files.size());
-  DataSets sets{empty_set(names, train_files * layout.train_records), empty_set(names, layout.test_records)};
-  for (const std::string& file : layout.train_files) {
-    append_file(layout, folder / file, layout.train_records, sets.train);
-  }
-  append_file(layout, folder / layout.test_file, layout.test_records, sets.test);
-  return sets;
+void add_cifar10_keys(ConfigSchema& schema) {
+  need_root(schema, "cifar10");
+}
+
+void add_cifar100_keys(ConfigSchema& schema) {
+  need_root(schema, "cifar100");
+}
+
+DataSplits open_cifar10(const Config& config) {
+  return open_cifar(CifarVersion::cifar10, config.data.root);
+}
+
+DataSplits open_cifar100(const Config& config) {
+  return open_cifar(CifarVersion::cifar100, config.data.root);
 }
 
 }  // namespace bsq

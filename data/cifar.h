@@ -6,7 +6,8 @@
 // CIFAR-100: train.bin of 50,000 and test.bin of 10,000 records, names in fine_label_names.txt; fine labels are used.
 #pragma once
 
-#include "engine/input/image_set.h"
+#include "engine/config/config_schema.h"
+#include "engine/input/dataset.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -15,8 +16,15 @@ namespace bsq {
 
 enum class CifarVersion : std::uint8_t { cifar10, cifar100 };
 
-/// Reads both splits, in the order of the files. `root` holds the files or the archive's folder (cifar-10-batches-bin,
-/// cifar-100-binary). Throws Error(data) for a missing file, a file of another length and a label out of range.
-DataSets load_cifar(CifarVersion version, const std::filesystem::path& root);
+/// Opens both splits, in the order of the files; images are read where they lie. `root` holds the files or the
+/// archive's folder (cifar-10-batches-bin, cifar-100-binary). Throws Error(data) for a missing file, a file of another
+/// length and a label out of range.
+DataSplits open_cifar(CifarVersion version, const std::filesystem::path& root);
+
+// Lines of the table of data sets.
+void add_cifar10_keys(ConfigSchema& schema);
+void add_cifar100_keys(ConfigSchema& schema);
+DataSplits open_cifar10(const Config& config);
+DataSplits open_cifar100(const Config& config);
 
 }  // namespace bsq

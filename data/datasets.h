@@ -1,36 +1,35 @@
-// The one door to data sets: kind and options in, checked images out.
+// The table of data sets, and the one door to them: a configuration in, checked sets out.
 #pragma once
 
 #include "engine/config/config_schema.h"
-#include "engine/input/image_set.h"
+#include "engine/input/dataset.h"
 
-#include <cstdint>
-#include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace bsq {
 
-struct DatasetKind : ConfigChoice {};
-
-/// The table: a line a kind, the first is the default.
-const std::vector<DatasetKind>& dataset_kinds();
-
-struct DataOptions {
-  std::string kind;            // "synthetic", "cifar10", "cifar100" or "image_folder"
-  std::filesystem::path root;  // where the files are; unused by "synthetic"
-  int train_per_class = 0;     // the first images of each class, in the order of the set; 0: all of them
-  int test_per_class = 0;      // likewise
-  int synthetic_train = 10000;
-  int synthetic_test = 2000;
-  std::uint64_t seed = 1;  // of the synthetic images
+/// A value of data.kind.
+struct DatasetKind : ConfigChoice {
+  /// The sets that a configuration of this kind asks for. Throws Error(data) for whatever is wrong with the files.
+  DataSplits (*open)(const Config& config) = nullptr;
+  /// What tells its test set from others of the kind, to be put behind the name; null: they are all the same.
+  std::string (*describe)(const Config& config) = nullptr;
 };
 
-/// Throws Error(usage) for an unknown kind and negative counts, Error(data) for whatever is wrong with the files.
-DataSets load_datasets(const DataOptions& options);
+/// A line a kind; the first is the default.
+const std::vector<DatasetKind>& dataset_kinds();
+
+/// Throws Error(usage) for an unknown kind, Error(data) for whatever is wrong with the files.
+DataSplits open_datasets(const Config& config);
+
+/// What accuracies are measured on: `cifar10`, `synthetic, 2000 test images`.
+std::string describe_test_set(const Config& config);
 
 /// The first `per_class` images of every class, in the order of the set; 0 keeps all. Throws Error(data), naming
 /// `where`, if a class has fewer.
-ImageSet take_per_class(ImageSet set, int per_class, const std::string& where);
+std::unique_ptr<const Dataset> take_per_class(std::unique_ptr<const Dataset> set, int per_class,
+                                              const std::string& where);
 
 }  // namespace bsq

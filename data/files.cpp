@@ -24,14 +24,6 @@ struct CloseFile {
 
 }  // namespace
 
-std::string group_digits(std::uintmax_t number) {
-  std::string digits = std::to_string(number);
-  for (std::ptrdiff_t at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), 1, ',');
-  }
-  return digits;
-}
-
 std::uintmax_t file_size_of(const std::filesystem::path& path) {
   std::error_code why;
   const std::uintmax_t size_bytes = std::filesystem::file_size(path, why);

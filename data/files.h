@@ -10,9 +10,6 @@ namespace bsq {
 
 class ConfigSchema;
 
-/// 30730000 -> "30,730,000", so that a person can compare lengths in a message.
-std::string group_digits(std::uintmax_t number);
-
 /// Length in bytes. Throws Error(data) naming the file and the system's reason.
 std::uintmax_t file_size_of(const std::filesystem::path& path);
 

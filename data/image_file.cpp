@@ -2,6 +2,7 @@
 #include "data/image_file.h"
 
 #include "data/files.h"
+#include "engine/base/text.h"
 #include "kernels/base/error.h"
 
 #include <csetjmp>
@@ -131,12 +132,12 @@ bool is_png(Bytes bytes) {
 std::vector<std::uint8_t> read_encoded(const fs::path& path) {
   const std::uintmax_t size_bytes = file_size_of(path);
   if (size_bytes > kLargestFileBytes) {
-    fail(ErrorKind::data, "{}: {} bytes; image files up to {} bytes are read", path.string(), group_digits(size_bytes),
-         group_digits(kLargestFileBytes));
+    fail(ErrorKind::data, "{}: {} bytes; image files up to {} bytes are read", path.string(),
+         with_thousands(size_bytes), with_thousands(kLargestFileBytes));
   }
   std::vector<std::uint8_t> bytes = read_file(path);
   if (!is_jpeg(bytes) && !is_png(bytes)) {
-    fail(ErrorKind::data, "{}: neither a JPEG nor a PNG file ({} bytes)", path.string(), group_digits(bytes.size()));
+    fail(ErrorKind::data, "{}: neither a JPEG nor a PNG file ({} bytes)", path.string(), with_thousands(bytes.size()));
   }
   return bytes;
 }

@@ -1,16 +1,16 @@
-// First the names of everything (cheap, and where most mistakes show), then one parallel pass of decoding.
+// The names of everything first: cheap, and where most mistakes show.
 #include "data/image_folder.h"
 
 #include "data/files.h"
 #include "data/image_file.h"
+#include "engine/base/text.h"
 #include "kernels/base/error.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cctype>
-#include <exception>
-#include <mutex>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
@@ -109,61 +109,60 @@ void check_same_classes(const Listing& train, const Listing& test) {
 
 /// Refuses sets that memory cannot hold, before taking any.
 void check_fits(const fs::path& root, ImageSize size, std::size_t images) {
-  const double set_gib = static_cast<double>(images) * size.height * size.width * ImageSet::channels / (1 << 30);
+  const double set_gib = static_cast<double>(images) * size.height * size.width * DatasetInfo::channels / (1 << 30);
   const double machine_gib =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 30);
   if (set_gib <= machine_gib) return;
   fail(ErrorKind::data,
        "data.root '{}': {} images of {}x{} pixels take {:.1f} GiB, this machine has {:.1f}; make them "
        "smaller or lower data.train_per_class",
-       root.string(), group_digits(images), size.width, size.height, set_gib, machine_gib);
+       root.string(), with_thousands(images), size.width, size.height, set_gib, machine_gib);
 }
 
-/// Decodes every file. Of several bad files the first one in set order is reported, whatever the threads did.
-ImageSet decode(const Listing& listing, ImageSize size) {
-  ImageSet set;
-  set.height = size.height;
-  set.width = size.width;
-  set.class_names = listing.class_names;
-  set.labels = listing.labels;
-  set.pixels.resize(listing.files.size() * set.image_bytes());
+class ImageFolder final : public Dataset {
+ public:
+  ImageFolder(Listing listing, ImageSize size)
+      : info_{size.height, size.width, std::move(listing.class_names)},
+        files_(std::move(listing.files)),
+        labels_(std::move(listing.labels)) {}
 
-  const std::size_t images = listing.files.size();
-  std::atomic<std::size_t> first_bad = images;  // files after it need no look, files before it do
-  std::exception_ptr error;
-  std::mutex error_mutex;
-#pragma omp parallel for schedule(dynamic, 64)
-  for (std::size_t i = 0; i < images; ++i) {
-    if (i > first_bad) continue;
-    try {
-      read_image(listing.files[i], size, &set.pixels[i * set.image_bytes()]);
-    } catch (...) {
-      const std::lock_guard lock(error_mutex);
-      if (i < first_bad) {
-        first_bad = i;
-        error = std::current_exception();
-      }
-    }
+  const DatasetInfo& info() const override { return info_; }
+  std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
+  std::int32_t label(std::int64_t number) const override { return labels_.at(static_cast<std::size_t>(number)); }
+  void read(std::int64_t number, std::span<std::uint8_t> pixels) const override {
+    read_image(files_.at(static_cast<std::size_t>(number)), {info_.height, info_.width}, pixels.data());
   }
-  if (error) std::rethrow_exception(error);
-  return set;
-}
+
+ private:
+  DatasetInfo info_;
+  std::vector<fs::path> files_;
+  std::vector<std::int32_t> labels_;
+};
 
 }  // namespace
 
-DataSets load_image_folder(const fs::path& root, const ImageFolderLimits& limits) {
+DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits) {
   std::error_code ignored;
   if (!fs::is_directory(root, ignored)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
-  const Listing train = list_split(find_split(root, {"train"}), limits.train_per_class);
-  const Listing test = list_split(find_split(root, {"test", "val"}), limits.test_per_class);
+  Listing train = list_split(find_split(root, {"train"}), limits.train_per_class);
+  Listing test = list_split(find_split(root, {"test", "val"}), limits.test_per_class);
   check_same_classes(train, test);
 
   const ImageSize size = read_image_size(train.files.front());
   check_fits(root, size, train.files.size() + test.files.size());
-  DataSets sets;
-  sets.train = decode(train, size);
-  sets.test = decode(test, size);
-  return sets;
+  return {std::make_unique<ImageFolder>(std::move(train), size), std::make_unique<ImageFolder>(std::move(test), size)};
+}
+
+void add_image_folder_keys(ConfigSchema& schema) {
+  need_root(schema, "image_folder");
+}
+
+DataSplits open_image_folder(const Config& config) {
+  return open_image_folder(config.data.root, {config.data.train_per_class, config.data.test_per_class});
+}
+
+std::string describe_image_folder(const Config& config) {
+  return " " + config.data.root;
 }
 
 }  // namespace bsq

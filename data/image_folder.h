@@ -4,20 +4,28 @@
 // Hidden entries and files of other extensions are passed over. All images of both splits must have one size.
 #pragma once
 
-#include "engine/input/image_set.h"
+#include "engine/config/config_schema.h"
+#include "engine/input/dataset.h"
 
 #include <filesystem>
+#include <string>
 
 namespace bsq {
 
-/// Of each class only the first images are read; 0 reads all.
+/// Of each class there are only the first images; 0: all.
 struct ImageFolderLimits {
   int train_per_class = 0;
   int test_per_class = 0;
 };
 
-/// Decodes on all OpenMP threads. Throws Error(data) for a missing folder, fewer than two classes, a class without
-/// enough images, other classes in the test split, and for the first file, in set order, that cannot be used.
-DataSets load_image_folder(const std::filesystem::path& root, const ImageFolderLimits& limits);
+/// Throws Error(data) for a missing folder, fewer than two classes, a class without enough images and other classes in
+/// the test split. An image is decoded when it is read, which throws Error(data) where that is impossible.
+DataSplits open_image_folder(const std::filesystem::path& root, const ImageFolderLimits& limits);
+
+// The line of the table of data sets.
+void add_image_folder_keys(ConfigSchema& schema);
+DataSplits open_image_folder(const Config& config);
+/// Which folder it is.
+std::string describe_image_folder(const Config& config);
 
 }  // namespace bsq

@@ -2,9 +2,10 @@
 // Shapes are signed distances (negative inside), turned into coverage over one pixel: smooth edges from one sample.
 #include "data/synthetic.h"
 
-#include "engine/config/config_schema.h"
 #include "kernels/base/error.h"
 #include "kernels/random.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -291,6 +292,25 @@ void paint_picture(Draws draws, Figure figure, std::uint8_t* pixels) {
   develop(canvas, draws, hard ? draws.uniform(0.05F, 0.1F) : draws.uniform(0.01F, 0.045F), pixels);
 }
 
+class SyntheticSet final : public Dataset {
+ public:
+  SyntheticSet(std::uint64_t seed, SyntheticSplit split, int images) : seed_(seed), split_(split), size_(images) {}
+
+  const DatasetInfo& info() const override { return info_; }
+  std::int64_t size() const override { return size_; }
+  std::int32_t label(std::int64_t number) const override { return static_cast<std::int32_t>(number % kClasses); }
+  void read(std::int64_t number, std::span<std::uint8_t> pixels) const override {
+    paint_picture(Draws(seed_, split_, static_cast<std::uint32_t>(number)), static_cast<Figure>(label(number)),
+                  pixels.data());
+  }
+
+ private:
+  DatasetInfo info_{kSide, kSide, {kClassNames.begin(), kClassNames.end()}};
+  std::uint64_t seed_;
+  SyntheticSplit split_;
+  int size_;
+};
+
 }  // namespace
 
 void add_synthetic_keys(ConfigSchema& schema) {
@@ -299,23 +319,19 @@ void add_synthetic_keys(ConfigSchema& schema) {
   data.add("synthetic_test", &SyntheticConfig::test, at_least(1), "test images of the synthetic set");
 }
 
-ImageSet synthesize(std::uint64_t seed, SyntheticSplit split, int images) {
+DataSplits open_synthetic(const Config& config) {
+  const auto& options = config.part<SyntheticConfig>();
+  return {synthesize(config.seed, SyntheticSplit::train, options.train),
+          synthesize(config.seed, SyntheticSplit::test, options.test)};
+}
+
+std::string describe_synthetic(const Config& config) {
+  return fmt::format(", {} test images", config.part<SyntheticConfig>().test);
+}
+
+std::unique_ptr<const Dataset> synthesize(std::uint64_t seed, SyntheticSplit split, int images) {
   require(images >= 0, "synthesize: {} images", images);
-  ImageSet set;
-  set.height = kSide;
-  set.width = kSide;
-  set.class_names.assign(kClassNames.begin(), kClassNames.end());
-  set.labels.resize(static_cast<std::size_t>(images));
-  set.pixels.resize(set.labels.size() * set.image_bytes());
-#pragma omp parallel for schedule(dynamic, 64)
-  for (int index = 0; index < images; ++index) {
-    const auto at = static_cast<std::size_t>(index);
-    const int label = index % kClasses;
-    set.labels[at] = label;
-    paint_picture(Draws(seed, split, static_cast<std::uint32_t>(index)), static_cast<Figure>(label),
-                  &set.pixels[at * set.image_bytes()]);
-  }
-  return set;
+  return std::make_unique<SyntheticSet>(seed, split, images);
 }
 
 }  // namespace bsq

@@ -6,27 +6,32 @@
 // augmentation is sound.
 #pragma once
 
-#include "engine/input/image_set.h"
+#include "engine/config/config_schema.h"
+#include "engine/input/dataset.h"
 
 #include <cstdint>
+#include <memory>
+#include <string>
 
 namespace bsq {
-
-class ConfigSchema;
 
 struct SyntheticConfig {
   int train = 10000;  // training images
   int test = 2000;    // test images
 };
 
+// The line of the table of data sets.
 /// data.synthetic_train and data.synthetic_test.
 void add_synthetic_keys(ConfigSchema& schema);
+DataSplits open_synthetic(const Config& config);
+/// How many test images there are. The seed draws them, of which all draws count as the same set.
+std::string describe_synthetic(const Config& config);
 
 /// The splits draw from disjoint Philox counters: no picture can be in both.
 enum class SyntheticSplit : std::uint32_t { train = 0, test = 1 };
 
 /// Picture `index` is a pure function of (seed, split, index), its label is index mod 10: a longer set begins with the
-/// shorter one, and every multiple of ten images is balanced. Runs on all OpenMP threads.
-ImageSet synthesize(std::uint64_t seed, SyntheticSplit split, int images);
+/// shorter one, and every multiple of ten images is balanced. A picture is painted when it is read.
+std::unique_ptr<const Dataset> synthesize(std::uint64_t seed, SyntheticSplit split, int images);
 
 }  // namespace bsq

@@ -162,19 +162,4 @@ void sync_folder(const std::filesystem::path& folder, ErrorKind kind) {
   if (result != 0 && errno_value != EINVAL) fail_on_file(kind, name, "cannot write to the disk", errno_value);
 }
 
-std::string with_thousands(std::uint64_t value) {
-  constexpr std::uint64_t kReadable = 1'000'000'000'000'000;
-  if (value >= kReadable) {
-    std::string text = fmt::format("{:.1e}", static_cast<double>(value));
-    return text.erase(text.find('+'), 1);
-  }
-  const std::string digits = fmt::format("{}", value);
-  std::string text;
-  for (std::size_t index = 0; index < digits.size(); ++index) {
-    if (index > 0 && (digits.size() - index) % 3 == 0) text += ',';
-    text += digits[index];
-  }
-  return text;
-}
-
 }  // namespace bsq

@@ -70,7 +70,4 @@ std::string read_text_file(const std::filesystem::path& path, ErrorKind kind);
 /// Makes the names in a folder (created, renamed, removed entries) durable.
 void sync_folder(const std::filesystem::path& folder, ErrorKind kind);
 
-/// 1104220 -> "1,104,220"; from 10^15 on "9.1e18", which nobody has to count.
-std::string with_thousands(std::uint64_t value);
-
 }  // namespace bsq

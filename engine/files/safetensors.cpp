@@ -2,6 +2,7 @@
 // backwards.
 #include "engine/files/safetensors.h"
 
+#include "engine/base/text.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/posix_file.h"
 

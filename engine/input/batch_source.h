@@ -1,38 +1,26 @@
-// Where a step's images come from. Today every set lives on the device as uint8 and a batch is a list of indices; a set
-// that does not fit will stream from disk through a second source with the same face.
+// Where a reader of batches (training, evaluation, calibration) finds its images on the device: in an order of its own.
 #pragma once
 
-#include "engine/input/image_set.h"
-#include "engine/memory/device_memory.h"
+#include "kernels/ops/augment.h"
+
+#include <cstdint>
+#include <vector>
 
 namespace bsq {
 
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
+  /// Images of the set.
   virtual std::int64_t size() const = 0;
-  /// Sets the order of the coming batches (size() indices).
+  /// Sets the order of the coming batches: size() numbers of images.
   virtual void begin_epoch(const std::vector<std::int32_t>& order) = 0;
-  /// What Backend::augment reads; valid until the next begin_epoch. The pointers stay the same for the life of the
-  /// source.
-  virtual SampleSource samples() const = 0;
-};
-
-/// The whole set on the device.
-class ResidentSource final : public BatchSource {
- public:
-  ResidentSource(DeviceMemory& memory, const ImageSet& images, const std::string& name);
-
-  std::int64_t size() const override { return size_; }
-  void begin_epoch(const std::vector<std::int32_t>& order) override;
-  SampleSource samples() const override;
-
- private:
-  Backend& backend_;
-  std::int64_t size_;
-  Buffer images_;
-  Buffer labels_;
-  Buffer order_;
+  /// What Backend::augment reads. The pointers stay the same for the life of the source, so that work which reads them
+  /// can be captured.
+  virtual BatchRows rows() const = 0;
+  /// Makes sure that `count` images from place `first` of the order are there for the work that is enqueued next. A
+  /// source may hold no more than a few batches: each batch is staged before the step that reads it.
+  virtual void stage(std::int64_t first, int count) = 0;
 };
 
 }  // namespace bsq

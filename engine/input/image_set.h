@@ -1,40 +1,29 @@
-// Labelled images in host memory: what data/ hands over and the engine trains on.
-//
-// Pixels stay uint8 RGB, interleaved and dense, image after image; crop, flip and normalisation happen per batch
-// (Backend::augment). Image i starts at pixels[i * height * width * 3] and belongs to class labels[i].
+// A data set that lies in host memory.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <vector>
+#include "engine/input/dataset.h"
+
+#include <algorithm>
+#include <utility>
 
 namespace bsq {
 
-struct ImageSet {
-  static constexpr int channels = 3;
+struct ImageSet final : Dataset {
+  DatasetInfo images;
+  std::vector<std::uint8_t> pixels;  // [size, height, width, 3], RGB
+  std::vector<std::int32_t> labels;  // [size], 0 .. num_classes - 1
 
-  int height = 0;
-  int width = 0;
-  std::vector<std::string> class_names;  // [num_classes]
-  std::vector<std::uint8_t> pixels;      // [size, height, width, 3], RGB
-  std::vector<std::int32_t> labels;      // [size], 0 .. num_classes - 1
+  ImageSet() = default;
+  explicit ImageSet(DatasetInfo info, std::vector<std::uint8_t> all_pixels = {},
+                    std::vector<std::int32_t> all_labels = {})
+      : images(std::move(info)), pixels(std::move(all_pixels)), labels(std::move(all_labels)) {}
 
-  std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
-  int num_classes() const { return static_cast<int>(class_names.size()); }
-  std::size_t image_bytes() const {
-    return static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * channels;
+  const DatasetInfo& info() const override { return images; }
+  std::int64_t size() const override { return static_cast<std::int64_t>(labels.size()); }
+  std::int32_t label(std::int64_t number) const override { return labels.at(static_cast<std::size_t>(number)); }
+  void read(std::int64_t number, std::span<std::uint8_t> image) const override {
+    std::copy_n(pixels.begin() + number * static_cast<std::int64_t>(image.size()), image.size(), image.begin());
   }
 };
-
-/// What one experiment sees. Both sets have the same classes and the same image size.
-struct DataSets {
-  ImageSet train;
-  ImageSet test;
-};
-
-/// Throws Error(data), beginning with `where`, unless both sets hold images, agree in size and classes, have as many
-/// pixels as labels and only labels of their classes.
-void validate(const DataSets& sets, const std::string& where);
 
 }  // namespace bsq

@@ -1,6 +1,7 @@
 // Lines, colours and the progress line (engine/run/console.h).
 #include "engine/run/console.h"
 
+#include "engine/base/text.h"
 #include "engine/base/utc_time.h"
 
 #include <sys/ioctl.h>
@@ -110,12 +111,6 @@ void ProgressLine::update(std::int64_t done, std::string_view detail) {
     text += fmt::format(" | ETA {}", clock_text(seconds_each * static_cast<double>(total_ - done)));
   }
   console_.show_progress(text);
-}
-
-std::string clock_text(double seconds) {
-  const auto whole = static_cast<std::int64_t>(std::lround(std::max(seconds, 0.0)));
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-  return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
 }  // namespace bsq

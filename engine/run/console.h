@@ -84,7 +84,4 @@ class ProgressLine {
   double last_shown_;
 };
 
-/// 65 -> "1:05", 3725 -> "1:02:05".
-std::string clock_text(double seconds);
-
 }  // namespace bsq

@@ -49,7 +49,7 @@ void Calibrator::run() {
   feed_.rewind();
   const auto enqueue = [this] {
     feed_.enqueue_take();
-    backend_.augment({plain_input(options_.input), source_.samples(), feed_.inputs(), options_.batch_size,
+    backend_.augment({plain_input(options_.input), source_.rows(), feed_.inputs(), options_.batch_size,
                       executor_.images(options_.batch_size), labels_.as<std::int32_t>()});
     executor_.forward(options_.batch_size);
   };
@@ -59,6 +59,7 @@ void Calibrator::run() {
   std::vector<float> found(batches * quantizers_.size());  // zeros where another rank looks
   for (std::int64_t batch = own_.first; batch < own_.first + own_.count; ++batch) {
     feed_.count_replay();
+    source_.stage(batch * options_.batch_size, options_.batch_size);
     captured_->replay();
     float* of_batch = found.data() + static_cast<std::size_t>(batch) * quantizers_.size();
     for (const Quantizer& quantizer : quantizers_) {

@@ -3,14 +3,13 @@
 #pragma once
 
 #include "engine/input/batch_source.h"
+#include "engine/input/input_options.h"
 #include "engine/model/model.h"
 #include "engine/network/executor.h"
 #include "engine/ranks/ranks.h"
-#include "engine/training/evaluator.h"
 #include "engine/training/step_feed.h"
 #include "kernels/ranks/communicator.h"
 
-#include <map>
 #include <memory>
 
 namespace bsq {
@@ -24,7 +23,7 @@ struct CalibrationOptions {
 
 class Calibrator {
  public:
-  /// All references must outlive the calibrator. `source`: the training set.
+  /// All references must outlive the calibrator. `source`: the training set, read by nobody else.
   Calibrator(DeviceMemory& memory, Model& model, BatchSource& source, const CalibrationOptions& options,
              Communicator& communicator);
 

@@ -6,10 +6,6 @@
 
 namespace bsq {
 
-AugmentRule plain_input(const InputOptions& options) {
-  return {.height = options.height, .width = options.width, .mean = options.mean, .std = options.std};
-}
-
 Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
                      Communicator& communicator)
     : backend_(memory.backend()),
@@ -33,7 +29,7 @@ Evaluator::Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, co
 void Evaluator::enqueue(int batch, ActScale act_scale) {
   feed_.enqueue_take();
   const StepInputs* inputs = feed_.inputs();
-  backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
+  backend_.augment({input_, source_.rows(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
   executor_.forward(batch, {.act_scale = act_scale});
   const TensorView logits = executor_.logits(batch);
   backend_.softmax_cross_entropy({batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
@@ -49,6 +45,7 @@ EvalResult Evaluator::run(ActScale act_scale) {
   for (std::int64_t i = own_.first; i < own_.first + own_.count; ++i) {
     const int batch = batches_.size(i);
     feed_.count_replay();
+    source_.stage(batches_.first_sample(i), batch);
     std::unique_ptr<CapturedWork>& work = captured_[{batch, act_scale}];
     if (work == nullptr) work = backend_.capture([this, batch, act_scale] { enqueue(batch, act_scale); });
     work->replay();

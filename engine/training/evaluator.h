@@ -6,6 +6,7 @@
 
 #include "engine/input/batch_source.h"
 #include "engine/input/batches.h"
+#include "engine/input/input_options.h"
 #include "engine/model/model.h"
 #include "engine/network/executor.h"
 #include "engine/ranks/ranks.h"
@@ -28,20 +29,9 @@ struct EvalResult {
   double top5_percent() const { return 100.0 * static_cast<double>(top5) / static_cast<double>(samples); }
 };
 
-/// How images become batches: everything of AugmentRule but the randomness.
-struct InputOptions {
-  int height = 32;
-  int width = 32;
-  std::array<float, 3> mean{};
-  std::array<float, 3> std{};
-};
-
-/// Normalisation without crop or flip.
-AugmentRule plain_input(const InputOptions& options);
-
 class Evaluator {
  public:
-  /// All references must outlive the evaluator.
+  /// All references must outlive the evaluator; `source` is read by nobody else.
   Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
             Communicator& communicator);
 

@@ -1,7 +1,7 @@
 // The chain of stages.
 #include "engine/training/experiment.h"
 
-#include "engine/files/posix_file.h"
+#include "engine/base/text.h"
 #include "kernels/base/error.h"
 
 #include <sys/resource.h>
@@ -35,7 +35,7 @@ int world_size_of(const CheckpointFiles& files) {
   return found != files.state.end() && found->is_number_integer() ? found->get<int>() : 1;
 }
 
-InputOptions input_options(const Config& config, const ImageSet& images) {
+InputOptions input_options(const Config& config, const DatasetInfo& images) {
   return {.height = images.height,
           .width = images.width,
           .mean = to_floats(config.data.mean),
@@ -63,20 +63,24 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
     : config_(config),
       parts_(std::move(parts)),
       data_memory_(parts_.backend),
-      train_(data_memory_, parts_.data.train, "training"),
-      test_(data_memory_, parts_.data.test, "test"),
+      train_images_(std::make_shared<ResidentImages>(data_memory_, *parts_.data.train, "training")),
+      train_(data_memory_, train_images_, "training"),
+      test_(data_memory_, *parts_.data.test, "test"),
       context_{.config = config,
                .backend = parts_.backend,
                .dtype = dtype_of(checked_precision(config, parts_.backend)),
                .make_network = parts_.make_network,
                .train = train_,
                .test = test_,
-               .input = input_options(config, parts_.data.train),
+               .calibration = nullptr,
+               .input = input_options(config, parts_.data.train->info()),
                .card = parts_.card,
                .communicator = parts_.communicator} {
   if (config.data.batch_size > train_.size())
     fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set of {} images; lower it",
          config.data.batch_size, train_.size());
+  if (config.quant.act_scale == "calibrated")
+    context_.calibration = &calibration_.emplace(data_memory_, train_images_, "calibration");
 }
 
 StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "engine/files/checkpoint_dir.h"
-#include "engine/input/image_set.h"
+#include "engine/input/resident_source.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/stage.h"
 
@@ -15,7 +15,7 @@ namespace bsq {
 /// What an experiment is made of besides its configuration. References outlive it.
 struct ExperimentParts {
   Backend& backend;
-  const DataSets& data;
+  const DataSplits& data;
   NetworkFactory make_network;
   ModelCard card;                  // network and data, for every model file
   std::optional<TensorFile> init;  // model.init, read and with normalized names
@@ -44,8 +44,10 @@ class Experiment {
   const Config& config_;
   ExperimentParts parts_;
   DeviceMemory data_memory_;
+  std::shared_ptr<const ResidentImages> train_images_;
   ResidentSource train_;
   ResidentSource test_;
+  std::optional<ResidentSource> calibration_;  // training images; where activation scales are calibrated
   StageContext context_;
   EngineTeller teller_;
 };
@@ -53,7 +55,7 @@ class Experiment {
 /// How many ranks wrote a checkpoint.
 int world_size_of(const CheckpointFiles& files);
 /// How the images of a set become batches under this config.
-InputOptions input_options(const Config& config, const ImageSet& images);
+InputOptions input_options(const Config& config, const DatasetInfo& images);
 /// The config's precision. Throws Error(device) where the backend does not have it.
 Precision checked_precision(const Config& config, const Backend& backend);
 /// Progress of a checkpoint folder's state.json.

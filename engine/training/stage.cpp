@@ -68,8 +68,8 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                  context.communicator) {
   const Config& config = context.config;
   if (start != nullptr) model_.load_plain(*start);
-  if (config.quant.act_scale == "calibrated" && act_bits_ > 0)
-    calibrator_ = std::make_unique<Calibrator>(memory_, model_, context.train,
+  if (context.calibration != nullptr && act_bits_ > 0)
+    calibrator_ = std::make_unique<Calibrator>(memory_, model_, *context.calibration,
                                                CalibrationOptions{.input = context.input,
                                                                   .batch_size = config.data.eval_batch_size,
                                                                   .batches = config.quant.calibration_batches,

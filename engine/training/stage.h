@@ -33,6 +33,7 @@ struct StageContext {
   NetworkFactory make_network;
   BatchSource& train;
   BatchSource& test;
+  BatchSource* calibration;  // the training set once more, where activation scales are calibrated; else null
   InputOptions input;
   ModelCard card;  // of every model file
   Communicator& communicator;

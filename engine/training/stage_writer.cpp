@@ -1,4 +1,5 @@
 // What a stage writes: epoch lines, re-quantizations, the best model, checkpoints.
+#include "engine/base/text.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/methods/weight_forms.h"
@@ -14,19 +15,13 @@
 namespace bsq {
 namespace {
 
-/// `conv1` of `conv1.weight`; a bias keeps its full name.
-std::string short_name(const std::string& parameter) {
-  constexpr std::string_view suffix = ".weight";
-  return parameter.ends_with(suffix) ? parameter.substr(0, parameter.size() - suffix.size()) : parameter;
-}
-
 std::string changed_layers(const PrecisionSummary& before, const PrecisionSummary& after) {
   std::string text;
   for (std::size_t i = 0; i < before.tensors.size(); ++i) {
     const TensorPrecision& old = before.tensors[i];
     if (old.bits == after.tensors[i].bits) continue;
     text +=
-        fmt::format("{}{} {}->{}", text.empty() ? "; " : ", ", short_name(old.name), old.bits, after.tensors[i].bits);
+        fmt::format("{}{} {}->{}", text.empty() ? "; " : ", ", layer_name(old.name), old.bits, after.tensors[i].bits);
   }
   return text;
 }
@@ -123,7 +118,7 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
                .epoch_of_run = epochs_before(context_.config, index_) + progress.epoch + 1};
   if (context_.config.log.tensorboard_layers)
     for (const TensorPrecision& tensor : bits.tensors)
-      row.layer_bits.emplace_back(short_name(tensor.name), tensor.bits);
+      row.layer_bits.emplace_back(layer_name(tensor.name), tensor.bits);
   output.log.epoch(row);
   output.console.info(fmt::format(
       "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "

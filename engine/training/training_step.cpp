@@ -68,7 +68,7 @@ void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
   const StepInputs* inputs = feed_.inputs();
   {
     const Range range(backend_, "augment");
-    backend_.augment({augment_, source_.samples(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+    backend_.augment({augment_, source_.rows(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
   }
   executor_.forward(count, {.slice = slice});
   reducer_.start_statistics(weight);
@@ -106,7 +106,10 @@ void TrainingStep::run() {
   const Range range(backend_, "step");
   feed_.count_replay();
   const auto& [batch, inputs] = planned_[next_++];
-  const auto count = static_cast<int>(slice_of(batch, communicator_.rank(), communicator_.world()).count);
+  const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
+  const auto count = static_cast<int>(slice.count);
+  if (count > 0 || synchronised_norms_)
+    source_.stage(inputs.first_sample + (count > 0 ? slice.first : 0), std::max(count, 1));
   std::unique_ptr<CapturedWork>& work = captured_[{count, batch}];
   if (work == nullptr) work = backend_.capture([this, count, batch = batch] { enqueue(count, batch); });
   work->replay();

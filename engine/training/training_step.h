@@ -32,7 +32,7 @@ struct PlannedStep {
 
 class TrainingStep {
  public:
-  /// All references must outlive the step.
+  /// All references must outlive the step; `source` is read by nobody else.
   TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const TrainingOptions& options,
                Communicator& communicator);
 

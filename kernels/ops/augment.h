@@ -18,18 +18,20 @@ struct AugmentRule {
   std::uint32_t stream = 0;     // Philox stream, see random.h
 };
 
-/// Images a device can see, and the order they are visited in.
-struct SampleSource {
-  const std::uint8_t* images = nullptr;  // [M, H, W, 3]
-  const std::int32_t* labels = nullptr;  // [M]
-  const std::int32_t* order = nullptr;   // sample indices of the epoch; a batch is order[first_sample ...]
+/// Images in device memory, and in which order an epoch visits them: where each one lies, and which of the set it is.
+struct BatchRows {
+  const std::uint8_t* images = nullptr;   // [M, H, W, 3], M rows
+  const std::int32_t* labels = nullptr;   // [M]
+  const std::int32_t* rows = nullptr;     // row of each sample of the epoch; a batch is rows[first_sample ...]
+  const std::int32_t* samples = nullptr;  // its number in the set; the same as `rows` where all images lie in order
 };
 
-/// augment: gathers samples order[first_sample + i], i < batch: output [batch, H, W, C] of its dtype, labels [batch].
-/// Crop and flip are keyed by (rule.seed, rule.stream, epoch, sample index), see draw_crop_flip in random.h.
+/// augment: gathers the images in rows[first_sample + i], i < batch: output [batch, H, W, C] of its dtype, labels
+/// [batch]. Crop and flip are keyed by (rule.seed, rule.stream, epoch, samples[first_sample + i]), see draw_crop_flip
+/// in random.h.
 struct AugmentArgs {
   AugmentRule rule;
-  SampleSource source;
+  BatchRows source;
   const StepInputs* inputs = nullptr;
   int batch = 0;
   TensorView output;

@@ -9,11 +9,12 @@ void ReferenceBackend::augment(const AugmentArgs& args) {
   const auto& [rule, source, inputs, batch, output, labels] = args;
   const std::int64_t image_size = std::int64_t{rule.height} * rule.width * rule.channels;
   for (int i = 0; i < batch; ++i) {
-    const std::int32_t sample = source.order[inputs->first_sample + i];
-    labels[i] = source.labels[sample];
+    const std::int32_t row = source.rows[inputs->first_sample + i];
+    const std::int32_t sample = source.samples[inputs->first_sample + i];
+    labels[i] = source.labels[row];
     const CropFlip draw =
         draw_crop_flip(rule.seed, rule.stream, inputs->epoch, sample, rule.crop_padding, rule.random_flip);
-    const std::uint8_t* image = source.images + sample * image_size;
+    const std::uint8_t* image = source.images + row * image_size;
     for (int y = 0; y < rule.height; ++y) {
       for (int x = 0; x < rule.width; ++x) {
         const int from_y = y + draw.top - rule.crop_padding;

@@ -1,7 +1,10 @@
-// The one door: dispatch, limits, and the checks every kind of data passes.
+// The one door: the table, limits, and the checks that every kind of data passes.
 #include "data/datasets.h"
 
+#include "data/synthetic.h"
 #include "tests/data/images_on_disk.h"
+#include "tests/support/config.h"
+#include "tests/support/read_all.h"
 
 #include <fmt/format.h>
 
@@ -14,10 +17,7 @@ namespace {
 
 /// Images of one pixel, three equal bytes: 10, 20, 30, ...
 ImageSet tiny_set(std::vector<std::int32_t> labels) {
-  ImageSet set;
-  set.height = 1;
-  set.width = 1;
-  set.class_names = {"cat", "dog"};
+  ImageSet set({1, 1, {"cat", "dog"}});
   for (std::size_t i = 0; i < labels.size(); ++i) {
     set.pixels.insert(set.pixels.end(), 3, static_cast<std::uint8_t>(10 * (i + 1)));
   }
@@ -25,37 +25,50 @@ ImageSet tiny_set(std::vector<std::int32_t> labels) {
   return set;
 }
 
-std::string validation_error(const DataSets& sets) {
-  return error_of(ErrorKind::data, [&] { validate(sets, "here"); });
+ImageSet taken(ImageSet set, int per_class) {
+  return read_all(*take_per_class(std::make_unique<ImageSet>(std::move(set)), per_class, "here"));
+}
+
+void check_splits(const ImageSets& sets) {
+  validate({std::make_unique<ImageSet>(sets.train), std::make_unique<ImageSet>(sets.test)}, "here");
+}
+
+std::string validation_error(const ImageSets& sets) {
+  return error_of(ErrorKind::data, [&] { check_splits(sets); });
+}
+
+Config configured(const std::string& kind, const fs::path& root = {}) {
+  Config config = default_config();
+  config.data.kind = kind;
+  config.data.root = root.string();
+  return config;
 }
 
 }  // namespace
 
 TEST_CASE("the first images of each class are taken, in the order of the set") {
-  const ImageSet set = take_per_class(tiny_set({1, 1, 0, 1, 0, 0}), 2, "here");
+  const ImageSet set = taken(tiny_set({1, 1, 0, 1, 0, 0}), 2);
   CHECK(set.labels == std::vector<std::int32_t>{1, 1, 0, 0});
   CHECK(set.pixels == std::vector<std::uint8_t>{10, 10, 10, 20, 20, 20, 30, 30, 30, 50, 50, 50});
-  CHECK(take_per_class(tiny_set({1, 0, 1}), 0, "here").labels == std::vector<std::int32_t>{1, 0, 1});
+  CHECK(taken(tiny_set({1, 0, 1}), 0).labels == std::vector<std::int32_t>{1, 0, 1});
 }
 
 TEST_CASE("more of each class than there are is refused with the class and its count") {
   CHECK(error_of(ErrorKind::data, [] {
-          take_per_class(tiny_set({0, 0, 1}), 2, "here");
+          taken(tiny_set({0, 0, 1}), 2);
         }) == "here: class 'dog' has 1 images, but 2 of each class are asked for");
 }
 
 TEST_CASE("the synthetic set comes in the sizes asked for, limited per class") {
-  const DataSets whole =
-      load_datasets({.kind = "synthetic", .root = {}, .synthetic_train = 200, .synthetic_test = 100});
+  Config config = configured("synthetic");
+  config.part<SyntheticConfig>() = {.train = 200, .test = 100};
+  const ImageSets whole = read_all(open_datasets(config));
   CHECK(whole.train.size() == 200);
   CHECK(whole.test.size() == 100);
 
-  const DataSets part = load_datasets({.kind = "synthetic",
-                                       .root = {},
-                                       .train_per_class = 3,
-                                       .test_per_class = 2,
-                                       .synthetic_train = 200,
-                                       .synthetic_test = 100});
+  config.data.train_per_class = 3;
+  config.data.test_per_class = 2;
+  const ImageSets part = read_all(open_datasets(config));
   CHECK(part.train.size() == 30);
   CHECK(part.test.size() == 20);
   CHECK(std::count(part.train.labels.begin(), part.train.labels.end(), 7) == 3);
@@ -67,8 +80,10 @@ TEST_CASE("an image folder and the limits go through the same door") {
   for (const char* file : {"train/a/0.png", "train/a/1.png", "train/b/0.png", "test/a/0.png", "test/b/0.png"}) {
     write_png(root / file, gradient_picture(3, 3));
   }
-  CHECK(load_datasets({.kind = "image_folder", .root = root.path()}).train.size() == 3);
-  CHECK(load_datasets({.kind = "image_folder", .root = root.path(), .train_per_class = 1}).train.size() == 2);
+  Config config = configured("image_folder", root.path());
+  CHECK(open_datasets(config).train->size() == 3);
+  config.data.train_per_class = 1;
+  CHECK(open_datasets(config).train->size() == 2);
 }
 
 TEST_CASE("the limits hold for CIFAR too") {
@@ -77,46 +92,55 @@ TEST_CASE("the limits hold for CIFAR too") {
     write_text(root / file, "");
     fs::resize_file(root / file, file == std::string("train.bin") ? 153700000 : 30740000);  // sparse: all of class 0
   }
-  CHECK_THAT(error_of(ErrorKind::data,
-                      [&] { load_datasets({.kind = "cifar100", .root = root.path(), .train_per_class = 5}); }),
+  Config config = configured("cifar100", root.path());
+  config.data.train_per_class = 5;
+  CHECK_THAT(error_of(ErrorKind::data, [&] { open_datasets(config); }),
              Catch::EndsWith("train: class 'class_01' has 0 images, but 5 of each class are asked for"));
 }
 
 TEST_CASE("options that make no sense are usage errors") {
-  const auto message = [](const DataOptions& options) {
-    return error_of(ErrorKind::usage, [&] { load_datasets(options); });
-  };
-  CHECK(message({.kind = "mnist", .root = "/d"}) ==
+  CHECK(error_of(ErrorKind::usage, [&] { open_datasets(configured("mnist", "/d")); }) ==
         "data.kind 'mnist'; must be one of synthetic, cifar10, cifar100, image_folder");
-  CHECK(message({.kind = "cifar10", .root = {}}) ==
-        "data.root is not set; data.kind 'cifar10' needs the folder of its files");
-  CHECK(message({.kind = "synthetic", .root = {}, .train_per_class = -1}) ==
-        "data.train_per_class = -1; must be at least 0");
-  CHECK(message({.kind = "synthetic", .root = {}, .synthetic_test = 0}) ==
-        "data.synthetic_test = 0; must be at least 1");
+  const auto refusal = [](const std::vector<std::string>& overrides) {
+    const std::string message = error_of(ErrorKind::usage, [&] { load_config(schema(), {}, overrides); });
+    return message.substr(0, message.find('\n'));
+  };
+  for (const char* kind : {"cifar10", "cifar100", "image_folder"})
+    CHECK(refusal({fmt::format("data.kind={}", kind)}) ==
+          fmt::format("override 1: data.kind = {} needs data.root, the folder it lies in", kind));
+  CHECK(refusal({"data.train_per_class=-1"}) == "override 1: data.train_per_class = -1; must be an integer >= 0");
+  CHECK(refusal({"data.synthetic_test=0"}) == "override 1: data.synthetic_test = 0; must be an integer >= 1");
+}
+
+TEST_CASE("a test set is told from others of its kind") {
+  Config config = configured("synthetic");
+  CHECK(describe_test_set(config) == "synthetic, 2000 test images");
+  config.data.test_per_class = 5;
+  CHECK(describe_test_set(config) == "synthetic, 2000 test images, 5 test images a class");
+  CHECK(describe_test_set(configured("cifar10", "/a")) == "cifar10");
+  CHECK(describe_test_set(configured("image_folder", "/a")) == "image_folder /a");
 }
 
 TEST_CASE("sets that do not fit together are refused") {
-  const DataSets good{tiny_set({0, 1}), tiny_set({1})};
-  CHECK_NOTHROW(validate(good, "here"));
+  const ImageSets good{tiny_set({0, 1}), tiny_set({1})};
+  CHECK_NOTHROW(check_splits(good));
 
-  DataSets bad = good;
+  ImageSets bad = good;
   bad.test = tiny_set({});
   CHECK(validation_error(bad) == "here: test: no images");
   bad = good;
   bad.train.labels[1] = 2;
   CHECK(validation_error(bad) == "here: train: image 1: label 2 outside 0..1");
   bad = good;
-  bad.train.class_names = {"cat"};
+  bad.train.images.class_names = {"cat"};
   CHECK(validation_error(bad) == "here: train: fewer than two classes");
   bad = good;
-  bad.train.pixels.pop_back();
-  CHECK(validation_error(bad) == "here: train: 5 bytes of pixels, expected 6 for 2 images of 1x1");
+  bad.train.images.height = 0;
+  CHECK(validation_error(bad) == "here: train: images of 1x0 pixels");
   bad = good;
-  bad.test.class_names = {"cat", "cow"};
+  bad.test.images.class_names = {"cat", "cow"};
   CHECK(validation_error(bad) == "here: the classes of test are not those of train");
   bad = good;
-  bad.test.width = 2;
-  bad.test.pixels.resize(6);
+  bad.test.images.width = 2;
   CHECK(validation_error(bad) == "here: test images are 2x1 pixels, training images 1x1");
 }

@@ -2,6 +2,7 @@
 #include "data/image_folder.h"
 
 #include "tests/data/images_on_disk.h"
+#include "tests/support/read_all.h"
 
 #include <fmt/format.h>
 
@@ -29,12 +30,13 @@ void write_small_set(const fs::path& root) {
 /// The value of each image of the set.
 std::vector<int> values_of(const ImageSet& set) {
   std::vector<int> values;
-  for (std::size_t i = 0; i < set.labels.size(); ++i) values.push_back(set.pixels.at(i * set.image_bytes()));
+  for (std::size_t i = 0; i < set.labels.size(); ++i) values.push_back(set.pixels.at(i * set.info().image_bytes()));
   return values;
 }
 
+/// Of opening the folder and reading all of it.
 std::string load_error(const fs::path& root, const ImageFolderLimits& limits = {}) {
-  return error_of(ErrorKind::data, [&] { load_image_folder(root, limits); });
+  return error_of(ErrorKind::data, [&] { read_all(open_image_folder(root, limits)); });
 }
 
 }  // namespace
@@ -53,28 +55,29 @@ TEST_CASE("an image folder is read class by class, both sorted in byte order") {
   write_text(root / "train/b/.hidden.png", "passed over");
   fs::create_directory(root / "train/.cache");
 
-  const DataSets sets = load_image_folder(root.path(), {});
-  CHECK(sets.train.class_names == std::vector<std::string>{"A", "a", "b"});
+  const DataSplits splits = open_image_folder(root.path(), ImageFolderLimits{});
+  CHECK_NOTHROW(validate(splits, "folder"));
+  const ImageSets sets = read_all(splits);
+  CHECK(sets.train.info().class_names == std::vector<std::string>{"A", "a", "b"});
   CHECK(sets.train.labels == std::vector<std::int32_t>{0, 1, 2, 2, 2, 2});
   CHECK(values_of(sets.train) == std::vector<int>{5, 6, 2, 1, 3, 4});
-  CHECK(sets.train.height == 4);
-  CHECK(sets.train.width == 4);
+  CHECK(sets.train.info().height == 4);
+  CHECK(sets.train.info().width == 4);
   CHECK(sets.test.labels == std::vector<std::int32_t>{0, 1, 2});
-  CHECK_NOTHROW(validate(sets, "folder"));
 }
 
 TEST_CASE("'test' is taken before 'val'") {
   const TemporaryFolder root;
   write_small_set(root.path());
   write_image(root / "val/cat/0.png", 1);
-  CHECK(load_image_folder(root.path(), {}).test.size() == 4);
+  CHECK(open_image_folder(root.path(), ImageFolderLimits{}).test->size() == 4);
 }
 
 TEST_CASE("limits take the first files of each class and leave the others untouched") {
   const TemporaryFolder root;
   write_small_set(root.path());
   write_text(root / "train/dog/1.png", "not an image, and not looked at");
-  const DataSets sets = load_image_folder(root.path(), {.train_per_class = 1, .test_per_class = 2});
+  const ImageSets sets = read_all(open_image_folder(root.path(), {.train_per_class = 1, .test_per_class = 2}));
   CHECK(values_of(sets.train) == std::vector<int>{20, 40});
   CHECK(sets.train.labels == std::vector<std::int32_t>{0, 1});
   CHECK(values_of(sets.test) == std::vector<int>{60, 70, 80, 90});

@@ -1,6 +1,8 @@
 // The built-in set: reproducible, balanced, disjoint splits, and out of reach of a linear classifier.
 #include "data/synthetic.h"
 
+#include "tests/support/read_all.h"
+
 #include <catch2/catch.hpp>
 
 #include <omp.h>
@@ -12,6 +14,7 @@
 #include <vector>
 
 using namespace bsq;
+using test::read_all;
 
 namespace {
 
@@ -67,8 +70,8 @@ class LinearClassifier {
 std::set<std::string> pictures_of(const ImageSet& set) {
   std::set<std::string> pictures;
   for (std::size_t i = 0; i < set.labels.size(); ++i) {
-    const auto first = set.pixels.begin() + static_cast<std::ptrdiff_t>(i * set.image_bytes());
-    pictures.emplace(first, first + static_cast<std::ptrdiff_t>(set.image_bytes()));
+    const auto first = set.pixels.begin() + static_cast<std::ptrdiff_t>(i * set.info().image_bytes());
+    pictures.emplace(first, first + static_cast<std::ptrdiff_t>(set.info().image_bytes()));
   }
   return pictures;
 }
@@ -78,38 +81,38 @@ std::set<std::string> pictures_of(const ImageSet& set) {
 TEST_CASE("a synthetic picture depends on seed, split and index, not on the threads or the length of the set") {
   const int threads = omp_get_max_threads();
   omp_set_num_threads(1);
-  const ImageSet one_thread = synthesize(7, SyntheticSplit::train, 300);
+  const ImageSet one_thread = read_all(*synthesize(7, SyntheticSplit::train, 300));
   omp_set_num_threads(4);
-  const ImageSet four_threads = synthesize(7, SyntheticSplit::train, 300);
-  const ImageSet longer = synthesize(7, SyntheticSplit::train, 500);
+  const ImageSet four_threads = read_all(*synthesize(7, SyntheticSplit::train, 300));
+  const ImageSet longer = read_all(*synthesize(7, SyntheticSplit::train, 500));
   omp_set_num_threads(threads);
   CHECK(one_thread.pixels == four_threads.pixels);
   CHECK(std::equal(one_thread.pixels.begin(), one_thread.pixels.end(), longer.pixels.begin()));
-  CHECK(one_thread.pixels != synthesize(8, SyntheticSplit::train, 300).pixels);
+  CHECK(one_thread.pixels != read_all(*synthesize(8, SyntheticSplit::train, 300)).pixels);
 }
 
 TEST_CASE("the synthetic splits share no picture and repeat none") {
-  const std::set<std::string> train = pictures_of(synthesize(1, SyntheticSplit::train, 3000));
-  const std::set<std::string> test = pictures_of(synthesize(1, SyntheticSplit::test, 1000));
+  const std::set<std::string> train = pictures_of(read_all(*synthesize(1, SyntheticSplit::train, 3000)));
+  const std::set<std::string> test = pictures_of(read_all(*synthesize(1, SyntheticSplit::test, 1000)));
   CHECK(train.size() == 3000);
   CHECK(test.size() == 1000);
   CHECK(std::none_of(test.begin(), test.end(), [&](const std::string& picture) { return train.contains(picture); }));
 }
 
 TEST_CASE("the synthetic classes are balanced and named") {
-  const ImageSet set = synthesize(1, SyntheticSplit::test, 1000);
-  CHECK(set.height == 32);
-  CHECK(set.width == 32);
-  CHECK(set.num_classes() == kClasses);
-  CHECK(std::set<std::string>(set.class_names.begin(), set.class_names.end()).size() == kClasses);
+  const ImageSet set = read_all(*synthesize(1, SyntheticSplit::test, 1000));
+  CHECK(set.info().height == 32);
+  CHECK(set.info().width == 32);
+  CHECK(set.info().num_classes() == kClasses);
+  CHECK(std::set<std::string>(set.info().class_names.begin(), set.info().class_names.end()).size() == kClasses);
   for (int label = 0; label < kClasses; ++label) {
     CHECK(std::count(set.labels.begin(), set.labels.end(), label) == 100);
   }
 }
 
 TEST_CASE("the synthetic set cannot be told apart by a linear classifier of its pixels") {
-  const ImageSet train = synthesize(1, SyntheticSplit::train, 3000);
-  const ImageSet test = synthesize(1, SyntheticSplit::test, 1000);
+  const ImageSet train = read_all(*synthesize(1, SyntheticSplit::train, 3000));
+  const ImageSet test = read_all(*synthesize(1, SyntheticSplit::test, 1000));
   LinearClassifier classifier;
   for (int epoch = 0; epoch < 4; ++epoch) classifier.train_epoch(train, 1e-4F);
   // It learns (chance is 0.1, with a standard deviation of 0.0095 for 1000 images), but not the problem.

@@ -33,11 +33,7 @@ ImageSet images_of(const TensorFile& trace) {
          pixels.size());
   if (const int largest = *std::max_element(labels.begin(), labels.end()); largest >= ResNetOptions{}.num_classes)
     fail(ErrorKind::checkpoint, "{}: a label is {}", trace.path.string(), largest);
-  return {.height = kImageSize,
-          .width = kImageSize,
-          .class_names = {},
-          .pixels = {pixels.begin(), pixels.end()},
-          .labels = {labels.begin(), labels.end()}};
+  return ImageSet({kImageSize, kImageSize, {}}, {pixels.begin(), pixels.end()}, {labels.begin(), labels.end()});
 }
 
 std::vector<std::int32_t> stored_order(std::int64_t count) {
@@ -125,7 +121,7 @@ FirstStep TrainingReplay::run_first_step() {
 
   FirstStep result;
   result.before = by_name(model_.save());
-  backend_.augment({plain_input(cifar_input()), source_.samples(), inputs.as<StepInputs>(), setup_.batch,
+  backend_.augment({plain_input(cifar_input()), source_.rows(), inputs.as<StepInputs>(), setup_.batch,
                     executor.images(setup_.batch), labels.as<std::int32_t>()});
   executor.forward(setup_.batch);
   const TensorView logits = executor.logits(setup_.batch);
@@ -211,7 +207,7 @@ StepMetrics TrainingReplay::run_step(int step) {
 std::vector<float> TrainingReplay::evaluate(int count) {
   ImageSet images = images_;
   images.labels.resize(static_cast<std::size_t>(count));
-  images.pixels.resize(static_cast<std::size_t>(count) * images.image_bytes());
+  images.pixels.resize(static_cast<std::size_t>(count) * images.info().image_bytes());
   ResidentSource source(memory_, images, "evaluation");
   Evaluator evaluator(memory_, model_, source, cifar_input(), count, *alone_);
   evaluator.run();

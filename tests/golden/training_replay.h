@@ -4,6 +4,8 @@
 // Batches come in the order stored, normalised, without augmentation.
 #pragma once
 
+#include "engine/input/image_set.h"
+#include "engine/input/resident_source.h"
 #include "engine/model/model.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/training_step.h"

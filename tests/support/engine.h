@@ -2,7 +2,8 @@
 // a device.
 #pragma once
 
-#include "engine/input/batch_source.h"
+#include "engine/input/image_set.h"
+#include "engine/input/resident_source.h"
 #include "engine/model/model.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/training_step.h"
@@ -93,7 +94,7 @@ inline TestModel::MakeWeights start_as_fixed(int bits) {
 /// Noise on a colour that tells the class, but for a sixth of the pictures, whose colour lies.
 inline ImageSet tiny_pictures(const std::string& name, int count, int size = 8) {
   RandomTensors random(name);
-  ImageSet set{size, size, {"red", "green", "blue"}, {}, {}};
+  ImageSet set({size, size, {"red", "green", "blue"}});
   const std::vector<std::int32_t> noise = random.integers(count * size * size * 3, 100);
   const std::vector<std::int32_t> luck = random.integers(count, 6);
   for (int i = 0; i < count; ++i) {

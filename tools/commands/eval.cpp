@@ -2,7 +2,8 @@
 //
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
 // configuration names the data; overrides have the last word.
-#include "engine/input/batch_source.h"
+#include "data/datasets.h"
+#include "engine/input/resident_source.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/evaluator.h"
@@ -65,15 +66,15 @@ struct Evaluation {
   PrecisionSummary precision;
 };
 
-Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOptions& options, const ImageSet& images,
+Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOptions& options, const Dataset& images,
                     Backend& backend, Communicator& ranks, Console& console) {
   const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
-  Model model(memory, network_for(opened, images), dtype, config.seed,
+  Model model(memory, network_for(opened, images.info()), dtype, config.seed,
               store_of([&](const ArenaLayout&) { return weights_to_evaluate(opened, config, options); }));
   model.load_plain(opened.file);
   ResidentSource source(memory, images, "test");
-  Evaluator evaluator(memory, model, source, input_options(config, images), config.data.eval_batch_size, ranks);
+  Evaluator evaluator(memory, model, source, input_options(config, images.info()), config.data.eval_batch_size, ranks);
   EngineTeller().tell(backend, console);
   Evaluation evaluation{.form = std::string(model.quantized().form()),
                         .result = evaluator.run(),
@@ -132,14 +133,13 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   if (options.words.config_file.empty() && !run_of_checkpoint(read.file.path) &&
       !options.words.overrides_key("data.kind"))
     fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
-  const Config config = config_of_model(options.words, read, console);
+  Config config = config_of_model(options.words, read, console);
   const OpenModel model = open_model(std::move(read), quantizer_of(config));
-  DataOptions data = data_options(config);
-  data.train_per_class = 1;  // only the test set is looked at
-  const ImageSet images = load_datasets(data).test;
-  check_classes(model, images);
+  config.data.train_per_class = 1;  // only the test set is looked at
+  const std::unique_ptr<const Dataset> images = open_datasets(config).test;
+  check_classes(model, images->info());
   const auto backend = open_device(config, console, ranks);
-  const Evaluation evaluation = evaluate(model, config, options, images, *backend, ranks, console);
+  const Evaluation evaluation = evaluate(model, config, options, *images, *backend, ranks, console);
   const std::uintmax_t file_bytes = fs::file_size(model.file.path);
   (options.json ? print_json : print_text)(model, config, evaluation, file_bytes);
   return 0;

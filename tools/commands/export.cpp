@@ -1,5 +1,6 @@
 // `bsq export`: a model for other programs, or at its real size. What is written is read back and compared with the
 // model before it gets its name.
+#include "engine/base/text.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"

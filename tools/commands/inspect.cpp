@@ -1,6 +1,7 @@
 // `bsq inspect`: what is in a safetensors file, whoever wrote it; the precision table where it is a quantized model.
+#include "data/datasets.h"
+#include "engine/base/text.h"
 #include "engine/files/checkpoint_dir.h"
-#include "engine/files/posix_file.h"
 #include "engine/model/model_card.h"
 #include "kernels/base/error.h"
 #include "models/network_file.h"
@@ -96,10 +97,9 @@ bool is_yaml(const fs::path& file) {
 
 /// That of a configuration, for the images and classes of its data.
 NetworkSpec network_of(const fs::path& config_file) {
-  const Config config = load_config(config_schema(), config_file);
-  DataOptions options = data_options(config);
-  options.train_per_class = options.test_per_class = 1;  // no more than what they look like
-  return network_of_run(config, load_datasets(options).test);
+  Config config = load_config(config_schema(), config_file);
+  config.data.train_per_class = config.data.test_per_class = 1;  // no more than what they look like
+  return network_of_run(config, open_datasets(config).test->info());
 }
 
 }  // namespace

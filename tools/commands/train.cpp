@@ -1,5 +1,6 @@
 // `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
 // the run directory is made: configuration, start model, data, device.
+#include "data/datasets.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
@@ -156,19 +157,19 @@ class TrainRun {
       load_last_checkpoint(*resumed);
     else if (!config_.model.init.empty())
       init = open_start_model(read_model(config_.model.init, console_), config_);
-    const DataSets data = load_datasets(data_options(config_));
-    if (init) check_classes(*init, data.train);
-    const NetworkSpec spec = network_of(data.train);
-    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train.size(),
-                              data.test.size(), data.train.width, data.train.height, data.train.num_classes(),
-                              config_.data.kind));
+    const DataSplits data = open_datasets(config_);
+    const DatasetInfo& images = data.train->info();
+    if (init) check_classes(*init, images);
+    const NetworkSpec spec = network_of(images);
+    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train->size(),
+                              data.test->size(), images.width, images.height, images.num_classes(), config_.data.kind));
     const auto backend = open_device(config_, console_, ranks_);
     const auto connected = ranks_.world() > 1 ? backend->connect(ranks_) : nullptr;
     if (connected) console_.info(ranks_text(*connected));
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,
                                     .make_network = network_factory(spec, config_),
-                                    .card = card_of_run(spec, config_, data.train),
+                                    .card = card_of_run(spec, config_, images),
                                     .init = init ? std::optional(std::move(init->file)) : std::nullopt,
                                     .communicator = connected ? *connected : ranks_});
     if (options_.dry_run) {
@@ -182,7 +183,7 @@ class TrainRun {
 
  private:
   /// That of the checkpoint which the run goes on from, whatever has become of a file that the configuration names.
-  NetworkSpec network_of(const ImageSet& images) const {
+  NetworkSpec network_of(const DatasetInfo& images) const {
     if (!checkpoint_) return network_of_run(config_, images);
     const auto found = checkpoint_->tensors.find("model.safetensors");
     if (found == checkpoint_->tensors.end() || !read_card(found->second).network)

@@ -1,5 +1,8 @@
 // The formats onnx and qonnx of `bsq export`. The file is read back and run by the evaluator of onnx/, and its
 // logits are compared with the engine's.
+#include "data/datasets.h"
+#include "data/synthetic.h"
+#include "engine/base/text.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/posix_file.h"
 #include "engine/training/experiment.h"
@@ -24,29 +27,26 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kVerifiedImages = 32;
-constexpr int kSyntheticImages = 100;  // of each set, a few of every class
+constexpr int kSyntheticImages = 100;  // a few of every class
 /// Of the largest logit, or of 1: sums of float32 in another order.
 constexpr double kLogitTolerance = 1e-4;
 
 struct VerificationImages {
-  ImageSet images;
+  std::unique_ptr<const Dataset> images;
   std::string what;  // `test images of cifar10`
 };
 
 /// Test images of the configured data; images of the synthetic set where those are not there.
 VerificationImages verification_images(const Config& config, Console& console) {
-  DataOptions options = data_options(config);
-  options.train_per_class = 1;  // only the test set is looked at
-  options.synthetic_train = kSyntheticImages;
+  Config chosen = config;
+  chosen.data.train_per_class = 1;  // only the test set is looked at
   try {
-    return {load_datasets(options).test, "test images of " + options.kind};
+    return {open_datasets(chosen).test, "test images of " + chosen.data.kind};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     console.warning(fmt::format("{}; verified on synthetic images instead", error.what()));
   }
-  options.kind = "synthetic";
-  options.synthetic_test = kSyntheticImages;
-  return {load_datasets(options).test, "synthetic images"};
+  return {synthesize(config.seed, SyntheticSplit::test, kSyntheticImages), "synthetic images"};
 }
 
 /// Runs the file that has been written; returns the sentence that says what came of it.
@@ -99,17 +99,17 @@ ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   const VerificationImages images = verification_images(job.config, console);
   const OpenModel& from = job.model;
   uses_calibrated_scales(from, job.config);  // or throws
-  const Network network = network_for(from, images.images);
+  const Network network = network_for(from, images.images->info());
   OnnxModel model = network_graph(network, from.file, from.weights,
                                   {.qonnx = qonnx, .opset = job.opset, .int8_at_least = job.int8_at_least});
   add_description(job, model);
   const auto backend = make_backend("cpu", {.threads = job.config.threads});
-  const auto batch = static_cast<int>(std::min(images.images.size(), kVerifiedImages));
-  EngineRun engine = run_engine(*backend, network, from.file, from.weights, images.images,
-                                input_options(job.config, images.images), batch);
+  const auto batch = static_cast<int>(std::min(images.images->size(), kVerifiedImages));
+  EngineRun engine = run_engine(*backend, network, from.file, from.weights, *images.images,
+                                input_options(job.config, images.images->info()), batch);
   ExportOutcome outcome;
   outcome.what = fmt::format("ONNX opset {}, {}; input [N, 3, {}, {}], normalised", model.opsets.at(""),
-                             types_text(model), images.images.height, images.images.width);
+                             types_text(model), images.images->info().height, images.images->info().width);
   write_file_atomically(job.output, onnx_bytes(model), ErrorKind::checkpoint, [&](const fs::path& temporary) {
     outcome.verified = verify(temporary, job.output, engine, images.what);
   });

@@ -1,7 +1,7 @@
 // Grouping by configuration, and the front.
 #include "tools/report/comparison.h"
 
-#include "data/synthetic.h"
+#include "data/datasets.h"
 #include "engine/config/config_schema.h"
 #include "engine/methods/bsq/bsq_keys.h"
 #include "models/families.h"
@@ -110,15 +110,6 @@ void find_front(std::vector<RunGroup>& groups) {
   }
 }
 
-/// What accuracies are measured on. The seed draws the synthetic images, of which all draws count as the same.
-std::string test_data_of(const Config& config) {
-  const DataConfig& data = config.data;
-  if (data.kind == "synthetic") return fmt::format("synthetic, {} test images", config.part<SyntheticConfig>().test);
-  const std::string root = data.kind == "image_folder" ? " " + data.root : "";
-  return data.test_per_class == 0 ? data.kind + root
-                                  : fmt::format("{}{}, {} test images a class", data.kind, root, data.test_per_class);
-}
-
 template <typename Text>
 std::vector<std::string> distinct(const std::vector<const RunReport*>& runs, Text text) {
   std::vector<std::string> texts;
@@ -129,7 +120,7 @@ std::vector<std::string> distinct(const std::vector<const RunReport*>& runs, Tex
 
 void remark(Comparison& comparison) {
   const std::vector<std::string> networks = distinct(comparison.runs, network_words);
-  const std::vector<std::string> data = distinct(comparison.runs, test_data_of);
+  const std::vector<std::string> data = distinct(comparison.runs, describe_test_set);
   comparison.same_network = networks.size() == 1;
   comparison.same_data = data.size() == 1;
   if (!comparison.same_network)

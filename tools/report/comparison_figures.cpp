@@ -1,6 +1,7 @@
 // The two figures of a sweep over alpha.
 #include "tools/report/comparison_figures.h"
 
+#include "engine/base/text.h"
 #include "engine/methods/bsq/bsq_keys.h"
 #include "tools/report/charts/bar_chart.h"
 #include "tools/report/charts/heat_map.h"

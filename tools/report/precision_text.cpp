@@ -1,7 +1,7 @@
 // Drawing a PrecisionSummary.
 #include "tools/report/precision_text.h"
 
-#include "engine/files/posix_file.h"
+#include "engine/base/text.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -87,11 +87,6 @@ nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t f
           {"float_bytes", summary.float_bytes},
           {"file_bytes", file_bytes},
           {"layers", std::move(layers)}};
-}
-
-std::string layer_name(const std::string& parameter) {
-  constexpr std::string_view kSuffix = ".weight";
-  return parameter.ends_with(kSuffix) ? parameter.substr(0, parameter.size() - kSuffix.size()) : parameter;
 }
 
 std::string ratio_text(double ratio) {

@@ -18,8 +18,6 @@ Table layer_table(const PrecisionSummary& summary);
 Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed = false);
 nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes);
 
-/// `layer1.0.conv1` of `layer1.0.conv1.weight`; a bias keeps its full name.
-std::string layer_name(const std::string& parameter);
 /// `9.14x`.
 std::string ratio_text(double ratio);
 /// `16x3x3x3`.

@@ -1,6 +1,7 @@
 // From the logs and the model of a run to its figures.
 #include "tools/report/report_figures.h"
 
+#include "engine/base/text.h"
 #include "tools/report/charts/bar_chart.h"
 #include "tools/report/charts/heat_map.h"
 #include "tools/report/charts/histograms.h"

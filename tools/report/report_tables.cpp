@@ -1,7 +1,7 @@
 // The report on a terminal: at most 110 columns.
 #include "tools/report/report_tables.h"
 
-#include "engine/files/posix_file.h"
+#include "engine/base/text.h"
 #include "engine/methods/bsq/bsq_keys.h"
 #include "engine/run/console.h"
 #include "models/families.h"

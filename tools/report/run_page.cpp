@@ -1,7 +1,7 @@
 // What the page of a run says, in its order.
 #include "tools/report/run_page.h"
 
-#include "engine/files/posix_file.h"
+#include "engine/base/text.h"
 #include "engine/methods/bsq/bsq_keys.h"
 #include "tools/report/precision_text.h"
 #include "tools/report/report_tables.h"

@@ -1,7 +1,6 @@
 // Opening models, and what a run's configuration says of its own.
 #include "tools/session/open_model.h"
 
-#include "data/synthetic.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
@@ -136,28 +135,18 @@ OpenModel open_start_model(ModelFile model, const Config& config) {
   return opened;
 }
 
-void check_classes(const OpenModel& model, const ImageSet& images) {
+void check_classes(const OpenModel& model, const DatasetInfo& images) {
   const int classes = model.network.num_classes();
   if (classes != images.num_classes())
     refuse(model.file, "was trained for {} classes, the data has {}", classes, images.num_classes());
 }
 
-Network network_for(const OpenModel& model, const ImageSet& images) {
+Network network_for(const OpenModel& model, const DatasetInfo& images) {
   const Shape image = {images.height, images.width, 3};
   if (model.spec.image == image) return model.network;
   NetworkSpec spec = model.spec;
   spec.image = image;
   return build_network(spec, model.quantizer);
-}
-
-DataOptions data_options(const Config& config) {
-  return {.kind = config.data.kind,
-          .root = config.data.root,
-          .train_per_class = config.data.train_per_class,
-          .test_per_class = config.data.test_per_class,
-          .synthetic_train = config.part<SyntheticConfig>().train,
-          .synthetic_test = config.part<SyntheticConfig>().test,
-          .seed = config.seed};
 }
 
 Quantizer quantizer_of(const Config& config) {
@@ -166,7 +155,7 @@ Quantizer quantizer_of(const Config& config) {
           .static_scales = config.quant.act_scale == "calibrated"};
 }
 
-NetworkSpec network_of_run(const Config& config, const ImageSet& images) {
+NetworkSpec network_of_run(const Config& config, const DatasetInfo& images) {
   NetworkSpec spec = configured_network(config, {images.height, images.width, 3}, images.num_classes());
   const int classes = build_network(spec).num_classes();
   if (classes != images.num_classes())
@@ -182,7 +171,7 @@ NetworkFactory network_factory(const NetworkSpec& spec, const Config& config) {
   };
 }
 
-ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const ImageSet& images) {
+ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const DatasetInfo& images) {
   ModelCard card;
   card.network = to_json(spec).dump();
   if (config.model.network.empty()) card.arch = config.model.arch;

@@ -1,10 +1,9 @@
 // Model files, which may have been written by anybody: each is read once and opened once, by its card and its network.
 #pragma once
 
-#include "data/datasets.h"
 #include "engine/config/config.h"
 #include "engine/files/safetensors.h"
-#include "engine/input/image_set.h"
+#include "engine/input/dataset.h"
 #include "engine/model/model_card.h"
 #include "engine/network/layer_kinds.h"
 #include "engine/run/console.h"
@@ -49,16 +48,15 @@ bool have_same_parameters(const Network& a, const Network& b);
 /// if the first stage cannot start from it.
 OpenModel open_start_model(ModelFile model, const Config& config);
 /// Throws Error(checkpoint) unless the model tells as many classes apart as the data has.
-void check_classes(const OpenModel& model, const ImageSet& images);
+void check_classes(const OpenModel& model, const DatasetInfo& images);
 /// The network of the model for images of this size: that of the model, unless they have another one.
-Network network_for(const OpenModel& model, const ImageSet& images);
+Network network_for(const OpenModel& model, const DatasetInfo& images);
 
-DataOptions data_options(const Config& config);
 Quantizer quantizer_of(const Config& config);
 /// The configured network for images and classes of this set.
-NetworkSpec network_of_run(const Config& config, const ImageSet& images);
+NetworkSpec network_of_run(const Config& config, const DatasetInfo& images);
 NetworkFactory network_factory(const NetworkSpec& spec, const Config& config);
 /// Network, data and version: what the card of every model file of a run says.
-ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const ImageSet& images);
+ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const DatasetInfo& images);
 
 }  // namespace bsq

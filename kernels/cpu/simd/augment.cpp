@@ -29,11 +29,12 @@ BSQ_LANES_INLINE void put(Bf16* target, float value) {
 }
 
 template <typename T>
-void augment_sample(const AugmentArgs& args, const NormalizeTable& table, std::int32_t sample, T* output) {
+void augment_sample(const AugmentArgs& args, const NormalizeTable& table, std::int32_t row_of_image,
+                    std::int32_t sample, T* output) {
   const AugmentRule& rule = args.rule;
   const int channels = rule.channels;
   const std::uint8_t* image =
-      args.source.images + static_cast<std::int64_t>(sample) * rule.height * rule.width * channels;
+      args.source.images + static_cast<std::int64_t>(row_of_image) * rule.height * rule.width * channels;
   const CropFlip crop =
       draw_crop_flip(rule.seed, rule.stream, args.inputs->epoch, sample, rule.crop_padding, rule.random_flip);
   for (int row = 0; row < rule.height; ++row) {
@@ -55,9 +56,10 @@ void augment_batch(const AugmentArgs& args) {
   const std::int64_t image_size = std::int64_t{1} * args.rule.height * args.rule.width * args.rule.channels;
 #pragma omp parallel for schedule(static)
   for (int i = 0; i < args.batch; ++i) {
-    const std::int32_t sample = args.source.order[args.inputs->first_sample + i];
-    augment_sample(args, table, sample, static_cast<T*>(args.output.data) + i * image_size);
-    args.labels[i] = args.source.labels[sample];
+    const std::int64_t place = args.inputs->first_sample + i;
+    const std::int32_t row = args.source.rows[place];
+    augment_sample(args, table, row, args.source.samples[place], static_cast<T*>(args.output.data) + i * image_size);
+    args.labels[i] = args.source.labels[row];
   }
 }
 

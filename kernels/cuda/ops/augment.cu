@@ -60,12 +60,13 @@ struct Walk {
 
 // grid one block per sample, block kThreads, one thread per vector of the output at a time
 template <typename T, int Width>
-__global__ void augment_samples(AugmentRule rule, PixelScale scale, SampleSource source, const StepInputs* inputs,
+__global__ void augment_samples(AugmentRule rule, PixelScale scale, BatchRows source, const StepInputs* inputs,
                                 T* output, std::int32_t* labels) {
-  const std::int32_t sample = source.order[inputs->first_sample + blockIdx.x];
-  if (threadIdx.x == 0) labels[blockIdx.x] = source.labels[sample];
+  const std::int64_t place = inputs->first_sample + blockIdx.x;
+  const std::int32_t row = source.rows[place], sample = source.samples[place];
+  if (threadIdx.x == 0) labels[blockIdx.x] = source.labels[row];
   const int image_size = rule.height * rule.width * rule.channels;
-  Walk walk{rule, scale, source.images + std::int64_t{sample} * image_size,
+  Walk walk{rule, scale, source.images + std::int64_t{row} * image_size,
             draw_crop_flip(rule.seed, rule.stream, inputs->epoch, sample, rule.crop_padding, rule.random_flip)};
   T* own = output + std::int64_t{blockIdx.x} * image_size;
   for (int index = static_cast<int>(threadIdx.x) * Width; index < image_size; index += kThreads * Width) {

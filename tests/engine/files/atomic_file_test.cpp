@@ -186,10 +186,3 @@ TEST_CASE("leftovers are told from a person's files by the process number at the
   remove_leftovers(folder.path());
   CHECK(names_in(folder.path()) == std::vector<std::string>{"a.tmp", "a.tmp-", "a.tmp-x1", "tmp-12"});
 }
-
-TEST_CASE("large numbers are written for people") {
-  CHECK(with_thousands(0) == "0");
-  CHECK(with_thousands(999) == "999");
-  CHECK(with_thousands(1104220) == "1,104,220");
-  CHECK(with_thousands(9100000000000000000U) == "9.1e18");
-}

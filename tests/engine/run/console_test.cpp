@@ -159,12 +159,3 @@ TEST_CASE("an empty task is done") {
   progress.update(0);
   CHECK(terminal.str() == std::string(kClear) + "run 100% (0/0)");
 }
-
-TEST_CASE("times are written as clocks show them") {
-  CHECK(clock_text(0) == "0:00");
-  CHECK(clock_text(-3) == "0:00");
-  CHECK(clock_text(65.4) == "1:05");
-  CHECK(clock_text(59.6) == "1:00");
-  CHECK(clock_text(3725) == "1:02:05");
-  CHECK(clock_text(360000) == "100:00:00");
-}

@@ -53,7 +53,7 @@ std::map<std::string, double> means_by_hand(Calibration& setup, int batches) {
   for (int batch = 0; batch < batches; ++batch) {
     const StepInputs step{.first_sample = std::int64_t{batch} * kBatch};
     setup.backend.upload(inputs.data(), &step, sizeof(step));
-    setup.backend.augment({plain_input(tiny_input()), setup.source.samples(), inputs.as<StepInputs>(), kBatch,
+    setup.backend.augment({plain_input(tiny_input()), setup.source.rows(), inputs.as<StepInputs>(), kBatch,
                            inference.images(kBatch), labels.as<std::int32_t>()});
     inference.forward(kBatch);
     const auto& nodes = setup.test.model.network().nodes();

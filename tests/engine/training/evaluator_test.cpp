@@ -24,8 +24,8 @@ EvalResult plain_loop(Backend& backend, Model& model, const ImageSet& set, int b
     Executor executor(memory, model.network(), model.parameters(), batch, DType::f32, ExecutionMode::inference);
     const StepInputs step{.first_sample = first};
     backend.upload(inputs.data(), &step, sizeof(step));
-    backend.augment({plain_input(tiny_input()), source.samples(), inputs.as<StepInputs>(), batch,
-                     executor.images(batch), labels.as<std::int32_t>()});
+    backend.augment({plain_input(tiny_input()), source.rows(), inputs.as<StepInputs>(), batch, executor.images(batch),
+                     labels.as<std::int32_t>()});
     executor.forward(batch);
     const std::vector<float> logits = download_view(backend, executor.logits(batch));
     const std::size_t classes = logits.size() / static_cast<std::size_t>(batch);
@@ -50,7 +50,7 @@ EvalResult plain_loop(Backend& backend, Model& model, const ImageSet& set, int b
 /// More classes than five, so that top-5 is a question.
 ImageSet pictures_of_nine_classes(int count) {
   ImageSet set = tiny_pictures("evaluation", count);
-  set.class_names = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
+  set.images.class_names = {"a", "b", "c", "d", "e", "f", "g", "h", "i"};
   for (std::size_t i = 0; i < set.labels.size(); ++i) set.labels[i] = static_cast<std::int32_t>(4 * i % 9);
   return set;
 }

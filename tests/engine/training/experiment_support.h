@@ -35,8 +35,9 @@ inline Config tiny_config() {
 
 inline constexpr int kStepsOfTinyRun = 3 * (2 + 3 + 2);
 
-inline DataSets tiny_data() {
-  return {tiny_pictures("train", 20), tiny_pictures("test", 12)};
+inline DataSplits tiny_data() {
+  return {std::make_unique<ImageSet>(tiny_pictures("train", 20)),
+          std::make_unique<ImageSet>(tiny_pictures("test", 12))};
 }
 
 /// Thrown by a poll: the process dies here, as far as the files are concerned.
@@ -57,7 +58,7 @@ class ExperimentRuns {
       std::optional<TensorFile> init = {}) {
     const bool tf32 = config_.precision == name_of(Precision::tf32);
     const auto backend = make_backend(device_, {.threads = threads_, .allow_tf32 = tf32});
-    const DataSets data = tiny_data();
+    const DataSplits data = tiny_data();
     Experiment experiment(config_, {.backend = *backend,
                                     .data = data,
                                     .make_network = [](Activation activation,

@@ -206,7 +206,7 @@ TEST_CASE("a batch larger than the training set is refused before anything runs"
 
 TEST_CASE("a dry run plans every stage, takes one step and writes nothing") {
   const auto backend = make_backend("cpu", {.threads = 1});
-  const DataSets data = tiny_data();
+  const DataSplits data = tiny_data();
   const Config config = tiny_config();
   Experiment experiment(config, {.backend = *backend,
                                  .data = data,

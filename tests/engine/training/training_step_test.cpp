@@ -90,7 +90,7 @@ class StepByHand {
     Model& model = setup_.test_model.model;
     backend.upload(inputs_.data(), &step.inputs, sizeof(step.inputs));
     const auto* inputs = inputs_.as<StepInputs>();
-    backend.augment({augmentation(), setup_.source.samples(), inputs, step.batch, executor_.images(step.batch),
+    backend.augment({augmentation(), setup_.source.rows(), inputs, step.batch, executor_.images(step.batch),
                      labels_.as<std::int32_t>()});
     executor_.forward(step.batch);
     backend.softmax_cross_entropy({step.batch, 3, executor_.logits(step.batch).as<float>(), labels_.as<std::int32_t>(),

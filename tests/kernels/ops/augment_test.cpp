@@ -37,13 +37,13 @@ TEST_CASE("without crop and flip augment gathers the images in order and normali
     const int batch = 5;
     const Outputs outputs = run_augment(backend, rule, batch, step, DType::f32, inputs);
     for (int i = 0; i < batch; ++i) {
-      const std::int32_t sample = inputs.order[static_cast<std::size_t>(step.first_sample + i)];
+      const std::int32_t row = inputs.rows[static_cast<std::size_t>(step.first_sample + i)];
       CHECK(outputs.at("batch labels").values[static_cast<std::size_t>(i)] ==
-            inputs.labels[static_cast<std::size_t>(sample)]);
+            inputs.labels[static_cast<std::size_t>(row)]);
       std::vector<double> expected;
       for (int e = 0; e < side * side * 3; ++e) {
         const auto channel = static_cast<std::size_t>(e % 3);
-        const double pixel = inputs.images[static_cast<std::size_t>(sample * side * side * 3 + e)] / 255.0;
+        const double pixel = inputs.images[static_cast<std::size_t>(row * side * side * 3 + e)] / 255.0;
         expected.push_back((pixel - rule.mean[channel]) / rule.std[channel]);
       }
       const Comparison comparison = compare_scaled(image_of(outputs, i), expected, relative_tolerance(DType::f32));
@@ -59,54 +59,71 @@ TEST_CASE("augment cuts the crop that the sample's draw names out of the padded 
     const cases::AugmentCase c = augment_case(padding, true);
     const AugmentRule rule = c.rule();
     AugmentInputs inputs = make_inputs(c);
-    for (int i = 0; i < images; ++i) inputs.order[static_cast<std::size_t>(i)] = i;
+    for (int i = 0; i < images; ++i) inputs.rows[static_cast<std::size_t>(i)] = i;
     StepInputs step;
     step.epoch = 5;
     const Outputs outputs = run_augment(backend, rule, images, step, DType::f32, inputs);
     int flips = 0;
-    for (int sample = 0; sample < images; ++sample) {
+    for (int row = 0; row < images; ++row) {
       constexpr int padded_side = side + 2 * padding;
       std::vector<double> padded(padded_side * padded_side * 3, 0.0);
       for (int e = 0; e < side * side * 3; ++e) {
-        const int row = e / (side * 3) + padding;
-        const int column = e / 3 % side + padding;
-        padded[static_cast<std::size_t>((row * padded_side + column) * 3 + e % 3)] =
-            inputs.images[static_cast<std::size_t>(sample * side * side * 3 + e)] / 255.0;
+        const int y = e / (side * 3) + padding;
+        const int x = e / 3 % side + padding;
+        padded[static_cast<std::size_t>((y * padded_side + x) * 3 + e % 3)] =
+            inputs.images[static_cast<std::size_t>(row * side * side * 3 + e)] / 255.0;
       }
-      const CropFlip draw = draw_crop_flip(rule.seed, rule.stream, step.epoch, sample, padding, true);
+      const CropFlip draw = draw_crop_flip(rule.seed, rule.stream, step.epoch,
+                                           inputs.samples[static_cast<std::size_t>(row)], padding, true);
       flips += draw.flip;
       std::vector<double> expected;
-      for (int row = 0; row < side; ++row) {
-        for (int column = 0; column < side; ++column) {
-          const int from = draw.flip ? side - 1 - column : column;
+      for (int y = 0; y < side; ++y) {
+        for (int x = 0; x < side; ++x) {
+          const int from = draw.flip ? side - 1 - x : x;
           for (std::size_t channel = 0; channel < 3; ++channel) {
             const double pixel =
-                padded[static_cast<std::size_t>(((row + draw.top) * padded_side + from + draw.left) * 3) + channel];
+                padded[static_cast<std::size_t>(((y + draw.top) * padded_side + from + draw.left) * 3) + channel];
             expected.push_back((pixel - rule.mean[channel]) / rule.std[channel]);
           }
         }
       }
-      const Comparison comparison = compare_scaled(image_of(outputs, sample), expected, relative_tolerance(DType::f32));
-      INFO("sample " << sample << ": " << comparison.report());
+      const Comparison comparison = compare_scaled(image_of(outputs, row), expected, relative_tolerance(DType::f32));
+      INFO("row " << row << ": " << comparison.report());
       CHECK(comparison.ok());
     }
     CHECK((flips > 0 && flips < images));  // both kinds were seen
   });
 }
 
-TEST_CASE("a sample's augmentation does not depend on where in which batch it stands, but on the epoch") {
+TEST_CASE(
+    "a sample's augmentation depends neither on where it lies nor on its batch, but on its number and the epoch") {
   for_each_backend([](Backend& backend) {
     const cases::AugmentCase c = augment_case(2, true);
     AugmentInputs inputs = make_inputs(c);
-    for (int i = 0; i < images; ++i) inputs.order[static_cast<std::size_t>(i)] = i;
+    for (int i = 0; i < images; ++i) inputs.rows[static_cast<std::size_t>(i)] = i;
     const Outputs forward = run_augment(backend, c.rule(), images, {}, DType::f32, inputs);
-    std::reverse(inputs.order.begin(), inputs.order.end());
+    std::reverse(inputs.rows.begin(), inputs.rows.end());
+    std::reverse(inputs.samples.begin(), inputs.samples.end());
     StepInputs step;
     step.first_sample = 3;
     const Outputs reversed = run_augment(backend, c.rule(), 4, step, DType::f32, inputs);
     for (int position = 0; position < 4; ++position) {
       CHECK(image_of(reversed, position) == image_of(forward, images - 1 - 3 - position));
     }
+    AugmentInputs moved = inputs;  // each image lies where another one lay
+    for (int i = 0; i < images; ++i) {
+      const int to = (i + 5) % images, bytes = side * side * 3;
+      moved.rows[static_cast<std::size_t>(i)] = (inputs.rows[static_cast<std::size_t>(i)] + 5) % images;
+      moved.labels[static_cast<std::size_t>(to)] = inputs.labels[static_cast<std::size_t>(i)];
+      std::copy_n(inputs.images.begin() + i * bytes, bytes, moved.images.begin() + to * bytes);
+    }
+    const Outputs elsewhere = run_augment(backend, c.rule(), 4, step, DType::f32, moved);
+    CHECK(elsewhere.at("output").values == reversed.at("output").values);
+    CHECK(elsewhere.at("batch labels").values == reversed.at("batch labels").values);
+    AugmentInputs others = inputs;  // the same images under other numbers
+    for (std::int32_t& sample : others.samples) sample += 1;
+    CHECK(run_augment(backend, c.rule(), 4, step, DType::f32, others).at("output").values !=
+          reversed.at("output").values);
     step.epoch = 1;
     CHECK(run_augment(backend, c.rule(), 4, step, DType::f32, inputs).at("output").values !=
           reversed.at("output").values);

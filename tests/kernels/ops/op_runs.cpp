@@ -267,14 +267,15 @@ Outputs run_take_step_inputs(Backend& backend) {
 AugmentInputs make_inputs(const cases::AugmentCase& c) {
   RandomTensors random("augment " + c.name);
   return {random.integers<std::uint8_t>(std::int64_t{c.images} * c.height * c.width * 3, 256),
-          random.integers(c.images, 10), random.integers(c.images, static_cast<std::uint32_t>(c.images))};
+          random.integers(c.images, 10), random.integers(c.images, static_cast<std::uint32_t>(c.images)),
+          random.integers(c.images, 1000)};
 }
 
 Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepInputs step, DType dtype,
                     const AugmentInputs& inputs) {
   RunMemory memory(backend);
-  const SampleSource source{memory.bytes("images", inputs.images), memory.input("labels", inputs.labels),
-                            memory.input("order", inputs.order)};
+  const BatchRows source{memory.bytes("images", inputs.images), memory.input("labels", inputs.labels),
+                         memory.input("rows", inputs.rows), memory.input("samples", inputs.samples)};
   const Shape shape{batch, rule.height, rule.width, rule.channels};
   const TensorView output{dtype, shape, memory.output("output", dtype, shape.numel())};
   backend.augment(

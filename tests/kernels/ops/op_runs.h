@@ -64,7 +64,7 @@ Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, cons
 
 struct AugmentInputs {
   std::vector<std::uint8_t> images;
-  std::vector<std::int32_t> labels, order;
+  std::vector<std::int32_t> labels, rows, samples;
 };
 AugmentInputs make_inputs(const cases::AugmentCase& c);
 Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepInputs step, DType dtype,

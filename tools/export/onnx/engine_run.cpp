@@ -1,6 +1,6 @@
 #include "tools/export/onnx/engine_run.h"
 
-#include "engine/input/batch_source.h"
+#include "engine/input/resident_source.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/model/model.h"
 #include "kernels/base/error.h"
@@ -28,7 +28,7 @@ std::ptrdiff_t class_of(const GraphTensor& logits, std::int64_t image) {
 }  // namespace
 
 EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const Weights& weights,
-                     const ImageSet& images, const InputOptions& input, int batch) {
+                     const Dataset& images, const InputOptions& input, int batch) {
   const ActScale act_scale = depends_on_batch(network) ? ActScale::batch_max : ActScale::calibrated;
   DeviceMemory memory(backend);
   Model model(memory, std::move(network), DType::f32, /*seed=*/0,
@@ -41,8 +41,9 @@ EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain,
   std::vector<std::int32_t> order(static_cast<std::size_t>(source.size()));
   std::iota(order.begin(), order.end(), 0);
   source.begin_epoch(order);
+  source.stage(0, batch);
   upload_array(backend, inputs.as<StepInputs>(), std::vector<StepInputs>(1));
-  backend.augment({plain_input(input), source.samples(), inputs.as<StepInputs>(), batch, executor.images(batch),
+  backend.augment({plain_input(input), source.rows(), inputs.as<StepInputs>(), batch, executor.images(batch),
                    labels.as<std::int32_t>()});
   executor.forward(batch, {.act_scale = act_scale});
 

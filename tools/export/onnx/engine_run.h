@@ -2,7 +2,7 @@
 // of every quantizer were rounded to, in the layouts of ONNX.
 #pragma once
 
-#include "engine/input/image_set.h"
+#include "engine/input/dataset.h"
 #include "engine/model/stored_weights.h"
 #include "engine/network/network.h"
 #include "engine/training/evaluator.h"
@@ -18,7 +18,7 @@ struct EngineRun {
 
 /// `plain`: what the network has besides its quantizable weights. The first `batch` images, in float32.
 EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const Weights& weights,
-                     const ImageSet& images, const InputOptions& input, int batch);
+                     const Dataset& images, const InputOptions& input, int batch);
 
 struct LogitComparison {
   double largest_difference = 0;  // infinite where one of the two is no number

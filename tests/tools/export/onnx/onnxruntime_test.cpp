@@ -35,14 +35,13 @@ std::string bytes_of(const std::vector<float>& values) {
 ImageSet batch_of(const ImageSet& pictures, int first) {
   ImageSet batch = pictures;
   batch.labels.resize(kBatch);
-  const auto begin = pictures.pixels.begin() + static_cast<std::ptrdiff_t>(pictures.image_bytes()) * first;
-  batch.pixels.assign(begin, begin + static_cast<std::ptrdiff_t>(pictures.image_bytes()) * kBatch);
+  const auto begin = pictures.pixels.begin() + static_cast<std::ptrdiff_t>(pictures.info().image_bytes()) * first;
+  batch.pixels.assign(begin, begin + static_cast<std::ptrdiff_t>(pictures.info().image_bytes()) * kBatch);
   return batch;
 }
 
 /// What the engine says of all images, batch after batch.
-std::vector<EngineRun> engine_on_all(const ResNetOptions& options, const TensorFile& plain,
-                                     const Weights& weights) {
+std::vector<EngineRun> engine_on_all(const ResNetOptions& options, const TensorFile& plain, const Weights& weights) {
   const auto backend = make_backend("cpu", {.threads = 1});
   const ImageSet pictures = tiny_pictures("for onnxruntime", kImages);
   std::vector<EngineRun> runs;

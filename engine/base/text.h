@@ -1,0 +1,18 @@
+// Numbers and names as people read them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace bsq {
+
+/// 1104220 -> "1,104,220"; from 10^15 on "9.1e18", which nobody has to count.
+std::string with_thousands(std::uint64_t value);
+
+/// 65 -> "1:05", 3725 -> "1:02:05".
+std::string clock_text(double seconds);
+
+/// `layer1.0.conv1` of `layer1.0.conv1.weight`; a bias keeps its full name.
+std::string layer_name(const std::string& parameter);
+
+}  // namespace bsq

@@ -1,0 +1,54 @@
+// A set of labelled images, read by number: what data/ hands over and sources of batches read from.
+//
+// Pixels are uint8 RGB, interleaved and dense; crop, flip and normalisation happen per batch (Backend::augment).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+/// What all images of a set have in common.
+struct DatasetInfo {
+  static constexpr int channels = 3;
+
+  int height = 0;
+  int width = 0;
+  std::vector<std::string> class_names;  // [num_classes]
+
+  int num_classes() const { return static_cast<int>(class_names.size()); }
+  std::size_t image_bytes() const {
+    return static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * channels;
+  }
+};
+
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+  virtual const DatasetInfo& info() const = 0;
+  virtual std::int64_t size() const = 0;
+  /// Of image `number`, 0 .. size - 1; a class, 0 .. num_classes - 1.
+  virtual std::int32_t label(std::int64_t number) const = 0;
+  /// Fills `pixels` [height, width, 3] with image `number`. Called by several threads at once. Throws Error(data).
+  virtual void read(std::int64_t number, std::span<std::uint8_t> pixels) const = 0;
+};
+
+/// Reads the images of these numbers into `pixels`, one after the other, on all OpenMP threads. Of several that cannot
+/// be read, the error of the first one is thrown, whatever the threads did.
+void read_images(const Dataset& dataset, std::span<const std::int32_t> numbers, std::span<std::uint8_t> pixels);
+
+/// What one experiment sees. Both sets have the same classes and the same image size.
+struct DataSplits {
+  std::unique_ptr<const Dataset> train;
+  std::unique_ptr<const Dataset> test;
+};
+
+/// Throws Error(data), beginning with `where`, unless both sets have images, agree in size and classes, and have only
+/// labels of their classes.
+void validate(const DataSplits& splits, const std::string& where);
+
+}  // namespace bsq
