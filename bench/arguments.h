@@ -39,7 +39,7 @@ class Arguments {
     return array(values);
   }
   /// A learning rate of 0 costs the same and keeps every call alike.
-  const StepInputs* step_inputs() { return array(std::vector<StepInputs>(1)); }
+  const StepInputs* step_inputs(const StepInputs& inputs = {}) { return array(std::vector<StepInputs>{inputs}); }
   StepMetrics* metrics() { return array(std::vector<StepMetrics>(1)); }
 
  private:

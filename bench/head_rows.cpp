@@ -43,13 +43,13 @@ void add_pools(RowList& list, const std::vector<cases::PoolCase>& pools) {
       list.add("average_pool_forward", c.name, type, 1, cost,
                [=, &backend](Arguments& a) {
                  return [=, &backend, x = a.uniform(dtype, shape), y = a.uniform(std::int64_t{g.batch} * g.channels)] {
-                   backend.average_pool_forward(g, x, {}, y);
+                   backend.average_pool_forward({g, x, {}, y});
                  };
                },
                {{"batch", g.batch}, {"pixels", g.pixels}, {"channels", g.channels}});
       list.add("average_pool_backward", c.name, type, 1, cost, [=, &backend](Arguments& a) {
         return [=, &backend, dx = a.uniform(dtype, shape), dy = a.uniform(std::int64_t{g.batch} * g.channels)] {
-          backend.average_pool_backward(g, dy, {}, dx);
+          backend.average_pool_backward({g, dy, {}, dx});
         };
       });
     }
@@ -73,13 +73,16 @@ void add_linear(RowList& list, const cases::LinearCase& c, const Type& type) {
   list.add("linear_forward", c.name, type, 1, {4 * real(x + y + w), product},
            [=, &backend](Arguments& a) {
              return [=, &backend, input = a.uniform(x), weight = a.uniform(w), bias = a.uniform(g.out_features),
-                     output = a.uniform(y)] { backend.linear_forward(g, input, weight, bias, output); };
+                     output = a.uniform(y)] {
+               backend.linear_forward({g, input, weight, bias, output});
+             };
            },
            {{"batch", g.batch}, {"in_features", g.in_features}, {"out_features", g.out_features}});
   list.add("linear_backward", c.name, type, 1, {4 * real(2 * x + y + 2 * w), 2 * product}, [=, &backend](Arguments& a) {
     return [=, &backend, dy = a.uniform(y), input = a.uniform(x), weight = a.uniform(w), dx = a.uniform(x),
-            dw = a.uniform(w),
-            db = a.uniform(g.out_features)] { backend.linear_backward(g, dy, input, weight, dx, dw, db); };
+            dw = a.uniform(w), db = a.uniform(g.out_features)] {
+      backend.linear_backward({g, dy, input, weight, dx, dw, db});
+    };
   });
 }
 
@@ -104,7 +107,7 @@ void add_loss(RowList& list) {
         [=, &backend](Arguments& a) {
           return [=, &backend, x = a.uniform(logits), labels = a.below(c.classes, batch),
                   dx = c.evaluation ? nullptr : a.uniform(logits), inputs = a.step_inputs(), metrics = a.metrics()] {
-            backend.softmax_cross_entropy(batch, c.classes, x, labels, dx, inputs, metrics);
+            backend.softmax_cross_entropy({batch, c.classes, x, labels, dx, inputs, metrics});
           };
         },
         c.evaluation ? nlohmann::ordered_json{{"batch", batch}, {"classes", c.classes}} : nlohmann::ordered_json());

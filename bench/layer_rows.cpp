@@ -25,8 +25,8 @@ void add_forward(RowList& list, const cases::ConvCase& c, const Type& type) {
       [=, &backend](Arguments& a) {
         return [=, &backend, x = a.uniform(g.dtype, g.input_shape()), w = a.uniform(g.dtype, g.weight_shape()),
                 y = a.uniform(g.dtype, g.output_shape()),
-                scratch = a.scratch(backend.conv2d_scratch_bytes(g, kForwardPass))] {
-          backend.conv2d_forward(g, x, w, y, scratch);
+                scratch = a.scratch(backend.conv2d_scratch_bytes({g, kForwardPass}))] {
+          backend.conv2d_forward({g, x, w, y, scratch});
         };
       },
       to_json(c));
@@ -46,8 +46,8 @@ void add_backward_data(RowList& list, const cases::ConvCase& c, const Type& type
       [=, &backend](Arguments& a) {
         return [=, &backend, dy = a.uniform(g.dtype, g.output_shape()), w = a.uniform(g.dtype, g.weight_shape()),
                 dx = a.uniform(g.dtype, g.input_shape()),
-                scratch = a.scratch(backend.conv2d_scratch_bytes(g, {.forward = false, .backward_weight = false}))] {
-          backend.conv2d_backward_data(g, dy, w, dx, mode, scratch);
+                scratch = a.scratch(backend.conv2d_scratch_bytes({g, {.forward = false, .backward_weight = false}}))] {
+          backend.conv2d_backward_data({g, dy, w, dx, mode, scratch});
         };
       },
       adds ? nlohmann::ordered_json() : to_json(c));
@@ -66,8 +66,8 @@ void add_backward_weight(RowList& list, const cases::ConvCase& c, const Type& ty
         const ConvRequest request{g, passes, true};  // as in a training step
         backend.plan_convolutions({&request, 1});
         return [=, &backend, x = a.uniform(g.dtype, g.input_shape()), dy = a.uniform(g.dtype, g.output_shape()),
-                dw = a.uniform(weights), scratch = a.scratch(backend.conv2d_scratch_bytes(g, passes))] {
-          backend.conv2d_backward_weight(g, x, dy, dw, scratch);
+                dw = a.uniform(weights), scratch = a.scratch(backend.conv2d_scratch_bytes({g, passes}))] {
+          backend.conv2d_backward_weight({g, x, dy, dw, scratch});
         };
       },
       to_json(c));
@@ -128,7 +128,7 @@ void add_norm_act_case(RowList& list, const cases::NormActCase& c, const Type& t
         backend.norm_act_forward({g, c.rule, m.x, m.shortcut, m.parameters, m.saved, m.y, m.scratch});
         return [=, &backend] {
           backend.norm_act_backward({g, c.rule, m.d_y, m.x, m.shortcut, m.parameters, m.saved, m.d_x, m.d_shortcut,
-                                     GradMode::overwrite, m.gradients, m.scratch});
+                                     GradMode::overwrite, GradMode::overwrite, m.gradients, m.scratch});
         };
       },
       peer);

@@ -5,7 +5,7 @@
 // `case.batch = 128`. `layers` says how often ResNet-20 has the layer; 0 marks a tail.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/operations.h"
 
 #include <string>
 #include <vector>

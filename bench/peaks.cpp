@@ -16,7 +16,7 @@ double best_update(Backend& backend, Stopwatch& stopwatch, std::int64_t numel) {
   const float* gradient = arguments.uniform(numel);
   float* parameter = arguments.uniform(numel);
   float* momentum = arguments.uniform(numel);
-  return stopwatch.warm([&] { backend.sgd_step(numel, SgdRule{}, inputs, gradient, parameter, momentum); }).fastest_s;
+  return stopwatch.warm([&] { backend.sgd_step({numel, SgdRule{}, inputs, gradient, parameter, momentum}); }).fastest_s;
 }
 
 double best_product(const Type& type, Stopwatch& stopwatch) {
@@ -27,8 +27,11 @@ double best_product(const Type& type, Stopwatch& stopwatch) {
   const void* input = arguments.uniform(dtype, product.input_shape());
   const void* weight = arguments.uniform(dtype, product.weight_shape());
   void* output = arguments.uniform(dtype, product.output_shape());
-  void* scratch = arguments.scratch(backend.conv2d_scratch_bytes(product, kForwardPass));
-  return stopwatch.warm([&] { backend.conv2d_forward(product, input, weight, output, scratch); }).fastest_s /
+  void* scratch = arguments.scratch(backend.conv2d_scratch_bytes({product, kForwardPass}));
+  return stopwatch.warm([&] {
+                    backend.conv2d_forward({product, input, weight, output, scratch});
+                  })
+             .fastest_s /
          product.flops();
 }
 

@@ -4,13 +4,15 @@
 // engine of its own along. Both sides are built from the same sources; `abi` catches a library left from another build.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
 namespace bsq::bench {
 
-/// Counted up whenever what passes between the two changes; tests/lint sees to it.
-constexpr int kPluginAbi = 1;
+/// The number of the interface that is made by this header and all it includes: a hash, which the build makes
+/// (cmake/InterfaceNumber.cmake). Plug-in and loader have one each.
+extern const std::uint64_t kPluginAbi;
 
 /// The command line of `bsq bench`.
 struct Options {
@@ -38,7 +40,7 @@ struct Options {
 };
 
 struct Plugin {
-  int abi = kPluginAbi;
+  std::uint64_t abi = kPluginAbi;
   /// Prints to stdout as rows are measured. Returns the exit code, or throws Error.
   int (*run)(const Options& options) = nullptr;
 };

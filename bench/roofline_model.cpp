@@ -12,7 +12,6 @@ namespace bsq::bench {
 namespace {
 
 constexpr double kFloatBytes = 4;
-constexpr int kMaxBits = 8;            // of the arena of planes
 constexpr int kUncopiedChannels = 64;  // from here on cuDNN's first choice copies no operand
 
 double real(std::int64_t value) {

@@ -1,4 +1,4 @@
-// The rows of a benchmark: every operator of kernels/backend.h on real layers (bench/op_cases.h, bench/large_cases.h).
+// The rows of a benchmark: every operator of kernels/ops/ on real layers (bench/op_cases.h, bench/large_cases.h).
 //
 // Bytes are the least any implementation must move, every argument once: a second pass over a tensor (norm_act needs
 // one for its statistics) shows as a lower share of the peak. FLOPs are nominal: padding counts, a winograd convolution

@@ -1,5 +1,9 @@
 #include "bench/trainee.h"
 
+#include "engine/methods/bsq/bsq_keys.h"
+#include "engine/methods/methods.h"
+#include "engine/methods/weight_forms.h"
+
 #include <chrono>
 #include <ctime>
 #include <random>
@@ -28,12 +32,21 @@ AugmentRule augmentation() {
           .std = {0.2023F, 0.1994F, 0.2010F}};
 }
 
-HostWeights start_weights(const ArenaLayout& layout, const TraineeOptions& options) {
-  const HostWeights start = initial_weights(layout, 1);
-  if (options.mode == "float") return start;
-  HostWeights planes = to_planes(start, std::vector<int>(layout.slots.size(), options.weight_bits));
-  if (options.mode == "finetune") return to_fixed(planes);
-  return planes;
+/// The stage whose steps are measured.
+std::string stage_of(const std::string& mode) {
+  return mode == "float" ? "pretrain" : mode;
+}
+
+StoreMaker make_store(const TraineeOptions& options) {
+  return [options](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) {
+    Config config;
+    config.part<BsqConfig>().alpha = kAlpha;
+    Weights start = initial_weights(layout, 1);
+    if (options.mode == "finetune")
+      start = convert_weights("planes", start, std::vector<int>(layout.slots.size(), options.weight_bits));
+    config.quant.weight_bits = options.weight_bits;
+    return method_of_stage(stage_of(options.mode), config)->make_store(memory, layout, gradients, start);
+  };
 }
 
 }  // namespace
@@ -44,8 +57,7 @@ Trainee::Trainee(Backend& backend, const TraineeOptions& options)
       memory_(backend),
       source_(memory_, random_images(kBatches * options.batch), "training"),
       model_(memory_, make_resnet({.depth = options.depth, .act_bits = options.act_bits}), dtype_of(options.precision),
-             1, {.max_bits = 8, .alpha = kAlpha},
-             [&](const ArenaLayout& layout) { return start_weights(layout, options); }),
+             1, make_store(options)),
       step_(memory_, model_, source_,
             {.augment = augmentation(), .rule = {}, .batch_size = options.batch, .metrics_slots = options.burst},
             *alone_) {
@@ -58,7 +70,8 @@ BurstTimes Trainee::run_burst() {
   std::vector<PlannedStep> planned;
   for (int i = 0; i < options_.burst; ++i)
     planned.push_back(
-        {options_.batch, {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch}});
+        {options_.batch,
+         {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch, .method = {kAlpha}}});
   step_.plan(std::move(planned));
   backend_.synchronize();
   const std::clock_t cpu_start = std::clock();

@@ -10,8 +10,6 @@
 namespace bsq::bench {
 namespace {
 
-constexpr int kMaxBits = 8;
-
 std::size_t stored_bytes(WeightStorage storage) {
   return size_of(storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32);
 }
@@ -45,29 +43,28 @@ void add_planes(RowList& list, const cases::PlaneCase& c, const Type& type) {
                   .items = weights,
                   .footprint_bytes = 8 * planes + 4 * weights + stored};
   list.add("planes_step", c.name, type, c.layers, step, [=, &backend](Arguments& a) {
-    return
-        [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
-         momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
-         scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
-         weights = a.uniform(c.weight_arena_size()), units = a.uniform(std::ssize(host)),
-         norms = a.uniform(c.plane_count(), 1, 2), penalty = a.array(std::vector<double>(1)), inputs = a.step_inputs(),
-         metrics = a.metrics(), scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
-          backend.planes_step({.tensors = {host, device},
-                               .rule = c.rule,
-                               .alpha = c.alpha,
-                               .inputs = inputs,
-                               .d_weights = dw,
-                               .planes = planes,
-                               .plane_momentum = momentum,
-                               .scales = scales,
-                               .scale_momentum = scale_momentum,
-                               .weights = weights,
-                               .weight_units = units,
-                               .plane_norms = norms,
-                               .penalty = penalty,
-                               .metrics = metrics,
-                               .scratch = scratch});
-        };
+    return [=, &backend, device = a.array(host), planes = a.uniform(c.plane_arena_size(), 0, 2),
+            momentum = a.uniform(c.plane_arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
+            scale_momentum = a.uniform(std::ssize(host)), dw = a.uniform(c.weight_arena_size()),
+            weights = a.uniform(c.weight_arena_size()), units = a.uniform(std::ssize(host)),
+            norms = a.uniform(c.plane_count(), 1, 2), penalty = a.array(std::vector<double>(1)),
+            inputs = a.step_inputs({.method = {c.alpha}}), metrics = a.metrics(),
+            scratch = a.scratch(backend.planes_scratch_bytes({host, nullptr}))] {
+      backend.planes_step({.tensors = {host, device},
+                           .rule = c.rule,
+                           .inputs = inputs,
+                           .d_weights = dw,
+                           .planes = planes,
+                           .plane_momentum = momentum,
+                           .scales = scales,
+                           .scale_momentum = scale_momentum,
+                           .weights = weights,
+                           .weight_units = units,
+                           .plane_norms = norms,
+                           .penalty = penalty,
+                           .metrics = metrics,
+                           .scratch = scratch});
+    };
   });
 }
 
@@ -141,11 +138,13 @@ void add_fixed_and_plain(RowList& list) {
     list.add("sgd_step", c.name, type, 0, {.bytes = 20 * n, .flops = 6 * n, .items = n, .footprint_bytes = 12 * n},
              [=, &backend](Arguments& a) {
                return [=, &backend, inputs = a.step_inputs(), g = a.uniform(c.numel), x = a.uniform(c.numel),
-                       v = a.uniform(c.numel)] { backend.sgd_step(c.numel, c.rule, inputs, g, x, v); };
+                       v = a.uniform(c.numel)] {
+                 backend.sgd_step({c.numel, c.rule, inputs, g, x, v});
+               };
              });
     list.add("round_to_bf16", c.name, type, 0, {6 * n, n, n}, [=, &backend](Arguments& a) {
       return [=, &backend, x = a.uniform(c.numel), y = a.scratch(static_cast<std::size_t>(2 * c.numel))] {
-        backend.round_to_bf16(c.numel, x, y);
+        backend.round_to_bf16({c.numel, x, y});
       };
     });
   }

@@ -111,7 +111,7 @@ endif()
 file(GLOB_RECURSE plugin_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/cuda/*.cpp)
 list(FILTER plugin_sources EXCLUDE REGEX "/(no_)?nccl\\.cpp$")
 add_library(bsq_cuda MODULE ${plugin_sources} ${BSQ_NCCL_SOURCE})
-target_link_libraries(bsq_cuda PRIVATE bsq_options bsq_cuda_kernels fmt::fmt CUDA::cudart_static CUDA::cublas
+target_link_libraries(bsq_cuda PRIVATE bsq_options bsq_cuda_interface bsq_cuda_kernels fmt::fmt CUDA::cudart_static CUDA::cublas
                       CUDNN::cudnn ${CMAKE_DL_LIBS})
 target_include_directories(bsq_cuda SYSTEM PRIVATE ${BSQ_NVTX_INCLUDE_DIR})
 if(NCCL_FOUND)  # loaded, not linked

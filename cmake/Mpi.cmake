@@ -18,7 +18,7 @@ message(STATUS "bsq: MPI: ${MPI_C_LIBRARIES}")
 
 file(GLOB mpi_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/ranks/mpi/*.cpp)
 add_library(bsq_mpi MODULE ${mpi_sources})
-target_link_libraries(bsq_mpi PRIVATE bsq_options fmt::fmt MPI::MPI_C)
+target_link_libraries(bsq_mpi PRIVATE bsq_options bsq_mpi_interface fmt::fmt MPI::MPI_C)
 target_compile_definitions(bsq_mpi PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
 if(NOT BSQ_SANITIZE)  # whose symbols are the program's
   target_link_options(bsq_mpi PRIVATE -Wl,--no-undefined)

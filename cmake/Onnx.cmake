@@ -21,7 +21,7 @@ message(STATUS "bsq: ONNX: ${ONNX_PROTO_LIBRARY}, protobuf ${Protobuf_VERSION}")
 
 file(GLOB onnx_plugin_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/export/onnx/plugin/*.cpp)
 add_library(bsq_onnx MODULE ${onnx_plugin_sources})
-target_link_libraries(bsq_onnx PRIVATE bsq_options fmt::fmt ${ONNX_PROTO_LIBRARY} protobuf::libprotobuf)
+target_link_libraries(bsq_onnx PRIVATE bsq_options bsq_onnx_interface fmt::fmt ${ONNX_PROTO_LIBRARY} protobuf::libprotobuf)
 target_include_directories(bsq_onnx SYSTEM PRIVATE ${ONNX_INCLUDE_DIR})
 target_compile_definitions(bsq_onnx PRIVATE ONNX_NAMESPACE=onnx ONNX_ML=1)
 if(NOT BSQ_SANITIZE)  # whose symbols are the program's

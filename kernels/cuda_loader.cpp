@@ -53,7 +53,8 @@ const cuda::Plugin& load_plugin() {
          path.string(), cuda::kPluginSymbol);
   if (plugin->abi != cuda::kPluginAbi)
     fail(ErrorKind::device,
-         "device: cuda: {} is of another version of bsq, its interface has number {}, this bsq's {}; build and install "
+         "device: cuda: {} is of another version of bsq, its interface has number {:016x}, this bsq's {:016x}; build "
+         "and install "
          "bsq anew, or set device: cpu",
          path.string(), plugin->abi, cuda::kPluginAbi);
   loaded = plugin;

@@ -1,7 +1,7 @@
 // How a backend runs what was planned on it: for logs, so that a run can be told from another one.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/convolution.h"
 
 #include <cstddef>
 #include <string>

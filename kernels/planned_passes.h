@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/base/error.h"
-#include "kernels/types.h"
+#include "kernels/ops/convolution.h"
 
 #include <map>
 

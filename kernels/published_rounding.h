@@ -1,6 +1,6 @@
 // How the published PyTorch code rounds weights, in float32 to the bit: what a checkpoint's planes mean, what
 // re-quantization starts from, and what logs count. The forward pass of a backend rounds its own sums instead
-// (backend.h), which differ from these by an ulp of u.
+// (kernels/ops/), which differ from these by an ulp of u.
 #pragma once
 
 #include "kernels/types.h"
@@ -12,8 +12,6 @@
 #include <cstdlib>
 
 namespace bsq::published {
-
-inline constexpr int kMaxBits = 8;
 
 constexpr int max_level(int bits) {
   return (1 << bits) - 1;

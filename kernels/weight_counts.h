@@ -1,7 +1,7 @@
 // What weights are made of, counted on the host: count_planes and count_fixed of the backends whose memory that is.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/weight_counts.h"
 
 namespace bsq {
 

@@ -46,14 +46,14 @@ std::string network_words(const Config& config) {
   return fmt::format("{} {}", config.model.arch, fmt::join(words, ", "));
 }
 
-NetworkSpec recognize_network(const TensorFile& file) {
+NetworkSpec recognize_network(const ParameterFinder& find, const std::string& where) {
   std::vector<std::string> names;
   for (const NetworkFamily& family : network_families()) {
-    if (std::optional<NetworkSpec> spec = family.recognize(file)) return std::move(*spec);
+    if (std::optional<NetworkSpec> spec = family.recognize(find, where)) return std::move(*spec);
     names.push_back(family.name);
   }
-  fail(ErrorKind::checkpoint, "{}: says no network, and its tensors are those of no family of networks ({})",
-       file.path.string(), fmt::join(names, ", "));
+  fail(ErrorKind::checkpoint, "{}: says no network, and its tensors are those of no family of networks ({})", where,
+       fmt::join(names, ", "));
 }
 
 }  // namespace bsq

@@ -6,18 +6,23 @@
 #include "engine/files/safetensors.h"
 #include "engine/network/network_spec.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace bsq {
 
+/// Finds the tensor of a parameter in a file, whatever the form of its weights, or null. The first axes of its shape
+/// are those of the parameter in a file of float weights.
+using ParameterFinder = std::function<const HostTensor*(const std::string& parameter)>;
+
 struct NetworkFamily : ConfigChoice {
   /// Of the keys that it has added to the section `model`, which are the spec's settings.
   NetworkSpec (*make)(const Config&, const Shape& image, int classes) = nullptr;
   /// Of files that do not say their network: old checkpoints, those of other programs. Nothing where it is none of
   /// this family.
-  std::optional<NetworkSpec> (*recognize)(const TensorFile&) = nullptr;
+  std::optional<NetworkSpec> (*recognize)(const ParameterFinder& find, const std::string& where) = nullptr;
 };
 
 const std::vector<NetworkFamily>& network_families();
@@ -26,7 +31,7 @@ const std::vector<NetworkFamily>& network_families();
 NetworkSpec configured_network(const Config& config, const Shape& image, int classes);
 /// Which one that is: `resnet depth 20, width 16`.
 std::string network_words(const Config& config);
-/// Throws Error(checkpoint) where no family has made it.
-NetworkSpec recognize_network(const TensorFile& file);
+/// Throws Error(checkpoint), naming `where`, if no family has made it.
+NetworkSpec recognize_network(const ParameterFinder& find, const std::string& where);
 
 }  // namespace bsq

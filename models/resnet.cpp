@@ -1,7 +1,6 @@
 // The nodes of a CIFAR ResNet, and how one is recognized.
 #include "models/resnet.h"
 
-#include "engine/model/weight_store.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
@@ -78,13 +77,6 @@ void check_depth(const Config& config, std::vector<Conflict>& conflicts) {
       {{"model.depth"}, fmt::format("model.depth = {}; must be 6n+2, such as {} or {}", depth, below, below + 6)});
 }
 
-/// A quantizable weight's tensor in whatever form the file has, or null.
-const HostTensor* find_weight(const TensorFile& file, const std::string& name) {
-  for (const std::string& candidate : {name, plane_name(name, "p"), plane_name(name, "u")})
-    if (const HostTensor* tensor = file.find(candidate)) return tensor;
-  return nullptr;
-}
-
 }  // namespace
 
 NetworkSpec resnet_spec(const ResNetOptions& options) {
@@ -100,19 +92,19 @@ Network make_resnet(const ResNetOptions& options) {
       {.activation = options.activation, .act_bits = options.act_bits, .static_scales = options.static_act_scales});
 }
 
-std::optional<ResNetOptions> recognize_resnet(const TensorFile& file) {
-  const HostTensor* stem = find_weight(file, "conv1.weight");
-  const HostTensor* classifier = find_weight(file, "fc.weight");
+std::optional<ResNetOptions> recognize_resnet(const ParameterFinder& find, const std::string& where) {
+  const HostTensor* stem = find("conv1.weight");
+  const HostTensor* classifier = find("fc.weight");
   if (stem == nullptr || classifier == nullptr || stem->shape.size() < 4 || classifier->shape.size() < 2)
     return std::nullopt;
   int blocks = 0;
-  while (find_weight(file, fmt::format("layer1.{}.conv1.weight", blocks)) != nullptr) ++blocks;
+  while (find(fmt::format("layer1.{}.conv1.weight", blocks)) != nullptr) ++blocks;
   if (blocks == 0) return std::nullopt;
   constexpr std::int64_t kMostChannels = 1 << 14;  // a hostile file may claim any shape that holds nothing
   if (stem->shape[0] < 1 || stem->shape[0] > kMostChannels || classifier->shape[0] < 1 ||
       classifier->shape[0] > kMostChannels)
-    fail(ErrorKind::checkpoint, "{}: {} channels and {} classes; not a checkpoint of a CIFAR ResNet",
-         file.path.string(), stem->shape[0], classifier->shape[0]);
+    fail(ErrorKind::checkpoint, "{}: {} channels and {} classes; not a checkpoint of a CIFAR ResNet", where,
+         stem->shape[0], classifier->shape[0]);
   return ResNetOptions{.depth = 6 * blocks + 2,
                        .width = static_cast<int>(stem->shape[0]),
                        .num_classes = static_cast<int>(classifier->shape[0])};
@@ -134,8 +126,8 @@ NetworkSpec configured_resnet(const Config& config, const Shape& image, int clas
                       .image_width = static_cast<int>(image[1])});
 }
 
-std::optional<NetworkSpec> resnet_spec_of(const TensorFile& file) {
-  const std::optional<ResNetOptions> options = recognize_resnet(file);
+std::optional<NetworkSpec> resnet_spec_of(const ParameterFinder& find, const std::string& where) {
+  const std::optional<ResNetOptions> options = recognize_resnet(find, where);
   if (!options) return std::nullopt;
   return resnet_spec(*options);
 }

@@ -10,6 +10,7 @@
 #include "engine/config/config_schema.h"
 #include "engine/files/safetensors.h"
 #include "engine/network/layer_kinds.h"
+#include "models/families.h"
 
 namespace bsq {
 
@@ -31,7 +32,7 @@ Network make_resnet(const ResNetOptions& options);
 
 /// Depth, width and classes from the tensors of a checkpoint in any form; nothing if it is no such ResNet. Throws
 /// Error(checkpoint) where it claims to be one that cannot be.
-std::optional<ResNetOptions> recognize_resnet(const TensorFile& file);
+std::optional<ResNetOptions> recognize_resnet(const ParameterFinder& find, const std::string& where);
 
 // The family `resnet` of configurations.
 struct ResNetConfig {
@@ -40,6 +41,6 @@ struct ResNetConfig {
 };
 void add_resnet_keys(ConfigSchema& schema);
 NetworkSpec configured_resnet(const Config& config, const Shape& image, int classes);
-std::optional<NetworkSpec> resnet_spec_of(const TensorFile& file);
+std::optional<NetworkSpec> resnet_spec_of(const ParameterFinder& find, const std::string& where);
 
 }  // namespace bsq

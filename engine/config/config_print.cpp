@@ -2,6 +2,7 @@
 #include "engine/config/config.h"
 
 #include "engine/config/config_schema.h"
+#include "kernels/base/hash.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -87,14 +88,10 @@ std::string to_yaml(const Config& config) {
 }
 
 std::string config_hash(const Config& config) {
-  std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a, 64 bits: offset basis and prime
-  for (const ConfigKey& key : config.schema().keys()) {
-    for (const char c : fmt::format("{}={}\n", key.name, value_text(key, config))) {
-      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-    }
-  }
-  const std::uint64_t folded = hash ^ (hash >> 24) ^ (hash >> 48);  // all 64 bits take part in the 24 that are shown
-  return fmt::format("{:06x}", folded & 0xffffff);
+  std::uint64_t hash = kEmptyHash;
+  for (const ConfigKey& key : config.schema().keys())
+    hash = hash_of(fmt::format("{}={}\n", key.name, value_text(key, config)), hash);
+  return short_text(hash);
 }
 
 std::vector<std::string> differences(const Config& run, const Config& now, CompareKeys which) {

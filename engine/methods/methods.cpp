@@ -1,19 +1,29 @@
 #include "engine/methods/methods.h"
 
 #include "engine/methods/bsq/bsq_keys.h"
+#include "engine/methods/bsq/bsq_method.h"
 #include "engine/methods/dense/dense_keys.h"
+#include "engine/methods/dense/dense_method.h"
 #include "engine/methods/fixed_point/fixed_point_keys.h"
+#include "engine/methods/fixed_point/fixed_point_method.h"
+#include "kernels/base/error.h"
 
 namespace bsq {
 
 const std::vector<MethodEntry>& methods() {
   static const std::vector<MethodEntry> table = {
-      {{{"pretrain", add_pretrain_keys}, StageWidths::none, /*starts_untrained=*/true}},
-      {{{"convert"}, StageWidths::finds}},
-      {{{"bsq", add_bsq_keys}, StageWidths::finds}},
-      {{{"finetune", add_finetune_keys}, StageWidths::needs}},
+      {{{"pretrain", add_pretrain_keys}, StageWidths::none, /*starts_untrained=*/true}, make_dense_method},
+      {{{"convert"}, StageWidths::finds}, make_bsq_method},
+      {{{"bsq", add_bsq_keys}, StageWidths::finds}, make_bsq_method},
+      {{{"finetune", add_finetune_keys}, StageWidths::needs}, make_fixed_point_method},
   };
   return table;
+}
+
+std::unique_ptr<Method> method_of_stage(const std::string& stage, const Config& config) {
+  for (const MethodEntry& entry : methods())
+    if (stage == entry.name) return entry.make(config);
+  fail(ErrorKind::usage, "stages: there is no stage {}", stage);
 }
 
 }  // namespace bsq

@@ -6,8 +6,6 @@
 namespace bsq {
 namespace {
 
-constexpr int kFloatBits = 32;
-
 std::int64_t float_parameters_of(const Network& network) {
   std::int64_t count = 0;
   for (const ParameterSpec& spec : network.parameters())
@@ -52,7 +50,7 @@ PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, co
   return summary;
 }
 
-PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayout& layout,
+PrecisionSummary summarize_precision(const StoredWeights& weights, const ArenaLayout& layout,
                                      std::int64_t float_parameters) {
   return summarize_precision(count_weights(weights), layout, float_parameters);
 }
@@ -62,8 +60,13 @@ PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, co
                              float_parameters_of(network));
 }
 
-PrecisionSummary summarize_precision(const HostWeights& weights, const Network& network) {
+PrecisionSummary summarize_precision(const StoredWeights& weights, const Network& network) {
   return summarize_precision(count_weights(weights), network);
+}
+
+bool PrecisionSummary::is_quantized() const {
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [](const TensorPrecision& tensor) { return tensor.bits != kFloatBits; });
 }
 
 double PrecisionSummary::bits_per_parameter() const {

@@ -33,6 +33,8 @@ struct PrecisionSummary {
   std::int64_t packed_bytes = 0;      // sign and planes bit-packed, one scale a tensor, the rest in float32
   std::int64_t float_bytes = 0;       // the same network in float32
 
+  /// Whether any tensor has fewer bits than float32.
+  bool is_quantized() const;
   double bits_per_parameter() const;
   /// The paper's rule.
   double compression() const;
@@ -45,10 +47,10 @@ struct PrecisionSummary {
 /// float_parameters: how many numbers of the model stay float (with running statistics).
 PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
                                      std::int64_t float_parameters);
-PrecisionSummary summarize_precision(const HostWeights& weights, const ArenaLayout& layout,
+PrecisionSummary summarize_precision(const StoredWeights& weights, const ArenaLayout& layout,
                                      std::int64_t float_parameters);
 /// The same, with layout and float parameters as the network has them.
 PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network);
-PrecisionSummary summarize_precision(const HostWeights& weights, const Network& network);
+PrecisionSummary summarize_precision(const StoredWeights& weights, const Network& network);
 
 }  // namespace bsq

@@ -1,45 +1,65 @@
 #include "engine/model/levels.h"
 
 #include "kernels/base/error.h"
+#include "kernels/published_rounding.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace bsq {
 namespace {
 
-/// OHWI -> the order of files. Levels are small, so that floats hold them.
-std::vector<int> in_file_order(const std::vector<int>& levels, const Shape& shape) {
-  const std::vector<float> ordered = to_file_layout({levels.begin(), levels.end()}, shape);
-  std::vector<int> result(ordered.size());
-  std::transform(ordered.begin(), ordered.end(), result.begin(), [](float level) { return static_cast<int>(level); });
-  return result;
+using published::max_level;
+
+/// Of the unit; 1 where there are no bits.
+double steps_of(int bits) {
+  return bits == 0 ? 1.0 : max_level(bits);
 }
 
 }  // namespace
 
-bool IntegerTensor::is_empty() const {
-  return std::all_of(levels.begin(), levels.end(), [](int level) { return level == 0; });
+Levels symmetric_levels(int bits, float scale, std::vector<int> k) {
+  const int high = bits == 0 ? 0 : max_level(bits);
+  return {.bits = bits,
+          .low = -high,
+          .high = high,
+          .unit = {static_cast<double>(scale) / steps_of(bits)},
+          .k = std::move(k)};
 }
 
-float IntegerTensor::unit() const {
-  return scale / static_cast<float>(std::max((1 << bits) - 1, 1));
+float scale_of(const Levels& levels) {
+  return static_cast<float>(levels.unit.front() * steps_of(levels.bits));
 }
 
-std::vector<IntegerTensor> integer_weights(const HostWeights& weights, const ArenaLayout& layout) {
-  const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights);
-  const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights);
-  require(planes != nullptr || fixed != nullptr, "float weights are no integers");
-  std::vector<IntegerTensor> result;
-  for (std::size_t i = 0; i < layout.slots.size(); ++i) {
-    const ParameterSpec& spec = layout.slots[i].spec;
-    result.push_back({.name = spec.name,
-                      .shape = file_shape(spec.shape),
-                      .bits = planes != nullptr ? (*planes)[i].bits : (*fixed)[i].bits,
-                      .scale = planes != nullptr ? (*planes)[i].scale : (*fixed)[i].scale,
-                      .levels = in_file_order(
-                          planes != nullptr ? integer_levels((*planes)[i]) : integer_levels((*fixed)[i]), spec.shape)});
+int nearest_level(float u, int bits) {
+  const float level = published::nearest_level(u, bits);
+  if (!(std::abs(level) <= 2.0F * static_cast<float>(max_level(bits)))) {
+    fail(ErrorKind::diverged,
+         "bit planes: they add up to {}, which no planes within 0 .. 2 do; lower the learning rate", u);
   }
-  return result;
+  return static_cast<int>(level);
+}
+
+std::vector<int> clamped_levels(std::span<const float> u, int bits) {
+  std::vector<int> levels(u.size());
+  std::transform(u.begin(), u.end(), levels.begin(),
+                 [bits](float value) { return nearest_level(std::clamp(value, -1.0F, 1.0F), bits); });
+  return levels;
+}
+
+std::vector<float> on_grid(std::span<const int> levels, int bits) {
+  std::vector<float> q(levels.size());
+  std::transform(levels.begin(), levels.end(), q.begin(),
+                 [bits](int level) { return static_cast<float>(level) / static_cast<float>(max_level(bits)); });
+  return q;
+}
+
+std::vector<float> grid_weights(std::span<const int> levels, int bits, float scale) {
+  if (bits == 0) return std::vector<float>(levels.size());
+  std::vector<float> weights = on_grid(levels, bits);
+  for (float& value : weights) value *= scale;
+  return weights;
 }
 
 }  // namespace bsq

@@ -1,28 +1,37 @@
-// Quantized weights as files of other programs want them: integers, and the scale of their tensor.
+// Weights on a grid: what every quantized form can be turned into and made from.
 //
-// W = scale k / (2^bits - 1), k in -(2^bits - 1) .. 2^bits - 1; elements in PyTorch's order (OIHW).
+// A weight is unit k with an integer level k, low <= k <= high. The symmetric grid is that of METHOD 1: levels
+// -(2^bits - 1) .. 2^bits - 1 of a tensor whose largest weight is `scale`. Elements are in memory order (OHWI).
+// Arithmetic is float32 in the order of the published PyTorch code, so that the same levels come out, ties included.
 #pragma once
 
-#include "engine/model/stored_weights.h"
+#include "kernels/types.h"
 
-#include <string>
+#include <span>
 #include <vector>
 
 namespace bsq {
 
-struct IntegerTensor {
-  std::string name;                 // the parameter's: layer1.0.conv1.weight
-  std::vector<std::int64_t> shape;  // of a file
-  int bits = 0;                     // 0..8
-  float scale = 0;
-  std::vector<int> levels;  // k
-
-  bool is_empty() const;  // nothing but zeros
-  /// What a level of 1 is worth: scale / (2^bits - 1); scale itself where there are no bits.
-  float unit() const;
+struct Levels {
+  int bits = 0;  // 1..8; 0: the tensor is zero and has no bits
+  int low = 0;
+  int high = 0;
+  std::vector<double> unit;  // [1], or one per output channel; double, so that a float32 scale comes back from it
+  std::vector<int> k;
 };
 
-/// One entry a slot of the layout. Float weights have no integers: Error(internal).
-std::vector<IntegerTensor> integer_weights(const HostWeights& weights, const ArenaLayout& layout);
+/// Levels of the symmetric grid: unit = scale / (2^bits - 1), or the scale itself where there are no bits.
+Levels symmetric_levels(int bits, float scale, std::vector<int> k);
+/// The scale that symmetric levels were made with, bit for bit.
+float scale_of(const Levels& levels);
+
+/// Half to even. Throws Error(diverged) beyond twice the largest level, and for a NaN.
+int nearest_level(float u, int bits);
+/// round(clamp(u, -1, 1) (2^bits - 1)).
+std::vector<int> clamped_levels(std::span<const float> u, int bits);
+/// k / (2^bits - 1), which rounds back to k.
+std::vector<float> on_grid(std::span<const int> levels, int bits);
+/// What layers read of such levels: scale (k / (2^bits - 1)), rounded twice; 0 where bits = 0.
+std::vector<float> grid_weights(std::span<const int> levels, int bits, float scale);
 
 }  // namespace bsq

@@ -18,32 +18,9 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
-                                        const PlaneOptions& options, const HostWeights& weights) {
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights))
-    return std::make_unique<PlaneWeights>(memory, layout, gradients, options, *planes);
-  if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights))
-    return std::make_unique<FixedPointWeights>(memory, layout, gradients, *fixed);
-  auto store = std::make_unique<DenseWeights>(memory, layout, gradients, "quantizable weights");
-  const auto& dense = std::get<DenseTensors>(weights);
-  for (std::size_t i = 0; i < layout.slots.size(); ++i) store->set(layout.slots[i], dense[i]);
-  return store;
-}
-
-TensorFile file_of(const HostWeights& weights, const ArenaLayout& layout, std::vector<HostTensor> plain,
-                   ModelCard card) {
-  card.describe(weights, layout);
-  TensorFile file;
-  file.metadata = to_metadata(card);
-  file.tensors = weights_to_tensors(weights, layout);
-  for (HostTensor& tensor : plain) file.tensors.push_back(std::move(tensor));
-  return file;
-}
-
 }  // namespace
 
-Model::Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const PlaneOptions& plane_options,
-             const std::function<HostWeights(const ArenaLayout&)>& make_weights)
+Model::Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const StoreMaker& make_store)
     : backend_(memory.backend()),
       network_(std::move(network)),
       dtype_(dtype),
@@ -51,8 +28,7 @@ Model::Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t s
       plain_layout_(lay_out(network_.parameters(), ParameterGroup::plain, dtype)) {
   const auto gradient_count = static_cast<std::size_t>(quantized_layout_.numel + plain_layout_.numel);
   gradients_ = memory.allocate_array<float>("gradients", gradient_count);
-  quantized_ =
-      make_store(memory, quantized_layout_, gradients_.as<float>(), plane_options, make_weights(quantized_layout_));
+  quantized_ = make_store(memory, quantized_layout_, gradients_.as<float>());
   plain_ = std::make_unique<DenseWeights>(memory, plain_layout_, gradients_.as<float>() + quantized_layout_.numel,
                                           "plain parameters");
   for (const ParameterSlot& slot : plain_layout_.slots) plain_->set(slot, initial_values(slot.spec, seed));
@@ -94,35 +70,30 @@ void Model::reset_momentum() {
   plain_->reset_momentum();
 }
 
-HostWeights Model::host_weights() const {
-  return download(backend_, quantized_->masters());
-}
-
 OnDevice<ModelState> Model::on_device(StateScope scope) const {
   OnDevice<ModelState> result;
-  std::vector<OnDevice<HostWeights>> parts = {quantized_->masters(), plain_->masters()};
+  std::vector<OnDevice<Weights>> parts = {quantized_->masters(), plain_->masters()};
   if (scope == StateScope::model_and_momentum) {
     parts.push_back(quantized_->momentum());
     parts.push_back(plain_->momentum());
   }
-  for (const OnDevice<HostWeights>& part : parts)
+  for (const OnDevice<Weights>& part : parts)
     result.spans.insert(result.spans.end(), part.spans.begin(), part.spans.end());
   result.spans.push_back({states_.as<float>(), states_.size_bytes() / sizeof(float)});
   result.to_host = [parts = std::move(parts), tracked = batches_tracked](HostCopies copies) {
-    std::vector<HostWeights> found;
+    std::vector<Weights> found;
     auto next = std::make_move_iterator(copies.begin());
-    for (const OnDevice<HostWeights>& part : parts) {
+    for (const OnDevice<Weights>& part : parts) {
       const auto end = next + static_cast<std::ptrdiff_t>(part.spans.size());
       found.push_back(part.to_host(HostCopies(next, end)));
       next = end;
     }
     ModelState state{.weights = std::move(found[0]),
-                     .plain = std::get<DenseTensors>(std::move(found[1])),
+                     .plain = std::move(found[1]),
                      .statistics = *next,
                      .batches_tracked = tracked,
                      .momentum = std::nullopt};
-    if (found.size() > 2)
-      state.momentum = MomentumState{std::move(found[2]), std::get<DenseTensors>(std::move(found[3]))};
+    if (found.size() > 2) state.momentum = MomentumState{std::move(found[2]), std::move(found[3])};
     return state;
   };
   return result;
@@ -135,7 +106,7 @@ std::size_t Model::largest_state_bytes() const {
 // ---- files of a state: they read nothing that training changes ----------------------------------------------------
 
 std::vector<HostTensor> Model::save_plain(const ModelState& state) const {
-  std::vector<HostTensor> tensors = weights_to_tensors(state.plain, plain_layout_);
+  std::vector<HostTensor> tensors = state.plain->tensors(plain_layout_);
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {
     const StateSpec& spec = network_.states()[i];
     const std::span values(state.statistics.data() + state_offsets_[i], static_cast<std::size_t>(spec.numel));
@@ -146,23 +117,19 @@ std::vector<HostTensor> Model::save_plain(const ModelState& state) const {
   return tensors;
 }
 
-TensorFile Model::save(const ModelState& state, const ModelCard& card) const {
-  return file_of(state.weights, quantized_layout_, save_plain(state), card);
-}
-
-TensorFile Model::save_as_float(const ModelState& state, const ModelCard& card) const {
-  return file_of(to_dense(state.weights), quantized_layout_, save_plain(state), card);
-}
-
-TensorFile Model::save_as_planes(const ModelState& state, const ModelCard& card) const {
-  if (form_of(state.weights) == "float") return save(state, card);
-  return file_of(to_planes(state.weights, {}), quantized_layout_, save_plain(state), card);
+TensorFile Model::save(const ModelState& state, const StoredWeights& weights, ModelCard card) const {
+  card.describe(weights, quantized_layout_);
+  TensorFile file;
+  file.metadata = to_metadata(card);
+  file.tensors = weights.tensors(quantized_layout_);
+  for (HostTensor& tensor : save_plain(state)) file.tensors.push_back(std::move(tensor));
+  return file;
 }
 
 TensorFile Model::save_momentum(const MomentumState& momentum) const {
   TensorFile file;
-  file.tensors = weights_to_tensors(momentum.weights, quantized_layout_, kMomentumSuffix);
-  for (HostTensor& tensor : weights_to_tensors(momentum.plain, plain_layout_, kMomentumSuffix))
+  file.tensors = momentum.weights->tensors(quantized_layout_, kMomentumSuffix);
+  for (HostTensor& tensor : momentum.plain->tensors(plain_layout_, kMomentumSuffix))
     file.tensors.push_back(std::move(tensor));
   return file;
 }
@@ -188,61 +155,6 @@ void Model::load_plain(const TensorFile& file) {
 void Model::load_momentum(const TensorFile& file) {
   quantized_->load_momentum(file);
   plain_->load_momentum(file);
-}
-
-// ---- names --------------------------------------------------------------------------------------------------------
-
-std::vector<std::string> normalize_names(TensorFile& file) {
-  constexpr std::pair<std::string_view, std::string_view> spellings[] = {{".shortcut.", ".downsample."},
-                                                                         {"linear.", "fc."}};
-  std::vector<std::string> renamed;
-  for (HostTensor& tensor : file.tensors) {
-    std::string name = tensor.name;
-    if (name.starts_with("module.")) name.erase(0, 7);
-    for (const auto& [from, to] : spellings) {
-      const bool at_start = from.front() != '.';
-      const std::size_t position = at_start ? (name.starts_with(from) ? 0 : std::string::npos) : name.find(from);
-      if (position != std::string::npos) name.replace(position, from.size(), to);
-    }
-    if (name == tensor.name) continue;
-    renamed.push_back(tensor.name + " -> " + name);
-    tensor.name = name;
-  }
-  return renamed;
-}
-
-void check_names(const TensorFile& file, const Network& network) {
-  std::set<std::string> present;
-  for (const HostTensor& tensor : file.tensors) present.insert(tensor.name);
-  std::set<std::string> expected;
-  std::vector<std::string> missing;
-  const auto expect = [&](const std::string& name, bool optional = false) {
-    expected.insert(name);
-    if (!present.contains(name) && !optional) missing.push_back(name);
-  };
-  for (const std::string& name : network.batch_counters()) expected.insert(name);
-  for (const std::string& name : network.unused()) expected.insert(name);
-  for (const StateSpec& state : network.states()) expect(state.name, state.optional);
-  for (const ParameterSpec& spec : network.parameters()) {
-    const bool planes = present.contains(plane_name(spec.name, "p"));
-    const bool fixed = present.contains(plane_name(spec.name, "u"));
-    if (spec.group == ParameterGroup::plain || (!planes && !fixed)) {
-      expect(spec.name, spec.optional);
-      continue;
-    }
-    for (const char* prefix : {"p", "n"})
-      if (planes) expect(plane_name(spec.name, prefix));
-    if (fixed) expect(plane_name(spec.name, "u"));
-    expect(scale_name(spec.name));
-  }
-  std::vector<std::string> unexpected;
-  for (const std::string& name : present)
-    if (!expected.contains(name)) unexpected.push_back(name);
-  if (missing.empty() && unexpected.empty()) return;
-  std::string message = file.path.string() + ": not a checkpoint of this network";
-  if (!missing.empty()) message += fmt::format("; missing: {}", fmt::join(missing, ", "));
-  if (!unexpected.empty()) message += fmt::format("; unexpected: {}", fmt::join(unexpected, ", "));
-  throw Error(ErrorKind::checkpoint, message);
 }
 
 }  // namespace bsq

@@ -58,11 +58,11 @@ std::string text_of(const T& value) {
 
 }  // namespace
 
-void ModelCard::describe(const HostWeights& weights, const ArenaLayout& layout) {
+void ModelCard::describe(const StoredWeights& weights, const ArenaLayout& layout) {
   format = "pt";
-  form = std::string(form_of(weights));
+  form = std::string(weights.form());
   scheme.reset();
-  if (form != "float") scheme = scheme_to_json(weights, layout);
+  if (weights.is_quantized()) scheme = scheme_to_json(weights, layout);
 }
 
 ModelCard read_card(const TensorFile& file) {

@@ -46,7 +46,7 @@ struct ModelCard {
 
   bool is_packed() const { return form == "packed"; }
   /// Has the form and, where the weights have bit widths, the scheme of these.
-  void describe(const HostWeights& weights, const ArenaLayout& layout);
+  void describe(const StoredWeights& weights, const ArenaLayout& layout);
 };
 
 ModelCard read_card(const TensorFile& file);

@@ -41,13 +41,13 @@ Part download(Backend& backend, const OnDevice<Part>& part) {
 }
 
 struct MomentumState {
-  HostWeights weights;  // numbers of the same shape
-  DenseTensors plain;
+  Weights weights;  // numbers of the same shape
+  Weights plain;
 };
 
 struct ModelState {
-  HostWeights weights;
-  DenseTensors plain;
+  Weights weights;
+  Weights plain;
   std::vector<float> statistics;  // of the arena of running statistics
   std::int64_t batches_tracked = 0;
   std::optional<MomentumState> momentum;  // where it was asked for

@@ -1,15 +1,13 @@
-// Conversions between the forms, and reading them from files.
+// What all forms of weights share, and float weights.
 #include "engine/model/stored_weights.h"
 
-#include "engine/methods/bsq/plane_weights.h"
-#include "engine/methods/fixed_point/fixed_point_weights.h"
+#include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <functional>
-#include <numeric>
+#include <cstdlib>
 
 namespace bsq {
 namespace {
@@ -22,132 +20,72 @@ bool is_bias(const std::string& parameter) {
   return parameter.ends_with(".bias");
 }
 
-constexpr int kFloatBits = 32;
-
-std::vector<std::int64_t> ones_of(const BitPlanes& planes) {
-  std::vector<std::int64_t> ones;
-  for (auto p = planes.p.begin(), n = planes.n.begin(); p != planes.p.end(); p += planes.numel, n += planes.numel)
-    ones.push_back(std::inner_product(p, p + planes.numel, n, std::int64_t{0}, std::plus(), std::not_equal_to()));
-  return ones;
-}
-
-int bits_at(const HostWeights& weights, std::size_t slot) {
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) return (*planes)[slot].bits;
-  if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights)) return (*fixed)[slot].bits;
-  return kFloatBits;
-}
-
 }  // namespace
 
-std::string_view form_of(const HostWeights& weights) {
-  constexpr std::string_view forms[] = {"float", "planes", "fixed"};
-  return forms[weights.index()];
+TensorCounts StoredWeights::count(std::size_t slot) const {
+  const std::vector<float> weights = values(slot);
+  TensorCounts counts{.bits = bits(slot), .zeros = std::count(weights.begin(), weights.end(), 0.0F), .ones = {}};
+  const std::optional<Levels> found = levels(slot);
+  if (!found) return counts;
+  counts.scale = scale_of(*found);
+  for (int bit = counts.bits - 1; bit >= 0; --bit)
+    counts.ones.push_back(
+        std::count_if(found->k.begin(), found->k.end(), [bit](int level) { return (std::abs(level) >> bit) & 1; }));
+  return counts;
 }
 
-HostWeights initial_weights(const ArenaLayout& layout, std::uint64_t seed) {
+bool StoredWeights::is_quantized() const {
+  for (std::size_t slot = 0; slot < size(); ++slot)
+    if (bits(slot) != kFloatBits) return true;
+  return false;
+}
+
+std::vector<HostTensor> StoredDense::tensors(const ArenaLayout& layout, std::string_view suffix) const {
+  std::vector<HostTensor> tensors;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const ParameterSpec& spec = layout.slots[i].spec;
+    tensors.push_back(HostTensor::from<float>(spec.name + std::string(suffix), file_shape(spec.shape),
+                                              to_file_layout(tensors_[i], spec.shape)));
+  }
+  return tensors;
+}
+
+Weights StoredDense::read(const TensorFile& file, const ArenaLayout& layout, int /*max_bits*/) {
+  DenseTensors tensors;
+  for (const ParameterSlot& slot : layout.slots) tensors.push_back(read_tensor(file, slot.spec.name, slot.spec));
+  return std::make_shared<StoredDense>(std::move(tensors));
+}
+
+Weights StoredDense::convert(const Weights& from, const std::vector<int>& /*bits*/) {
+  if (from->form() == kFloatForm) return from;
+  return std::make_shared<StoredDense>(all_values(*from));
+}
+
+Weights initial_weights(const ArenaLayout& layout, std::uint64_t seed) {
   DenseTensors tensors;
   for (const ParameterSlot& slot : layout.slots) tensors.push_back(initial_values(slot.spec, seed));
-  return tensors;
+  return std::make_shared<StoredDense>(std::move(tensors));
 }
 
-HostWeights read_weights(const TensorFile& file, const ArenaLayout& layout, int max_bits) {
-  const std::string& first = layout.slots.front().spec.name;
-  if (file.find(plane_name(first, "p")) != nullptr) return PlaneWeights::load(file, layout, max_bits);
-  if (file.find(plane_name(first, "u")) != nullptr) {
-    const auto scheme = file.metadata.find("scheme");
-    if (scheme == file.metadata.end())
-      fail(ErrorKind::checkpoint, "{}: fixed-point weights without a scheme in the metadata", file.path.string());
-    return FixedPointWeights::load(file, layout, scheme_from_json(scheme->second, layout, file.path.string()));
-  }
-  DenseTensors tensors;
-  for (const ParameterSlot& slot : layout.slots) {
-    const HostTensor& tensor = file.at(slot.spec.name);
-    check_shape(file, tensor, slot.spec);
-    const auto values = tensor.values<float>();
-    tensors.push_back(from_file_layout({values.begin(), values.end()}, slot.spec.shape));
-  }
-  return tensors;
-}
-
-DenseTensors to_dense(const HostWeights& weights) {
-  if (const auto* dense = std::get_if<DenseTensors>(&weights)) return *dense;
+DenseTensors all_values(const StoredWeights& weights) {
   DenseTensors result;
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights))
-    for (const BitPlanes& tensor : *planes) result.push_back(effective_weights(tensor));
-  if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights))
-    for (const FixedPoint& tensor : *fixed) result.push_back(effective_weights(tensor));
+  for (std::size_t slot = 0; slot < weights.size(); ++slot) result.push_back(weights.values(slot));
   return result;
 }
 
-std::vector<BitPlanes> to_planes(const HostWeights& weights, const std::vector<int>& bits) {
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) return *planes;
-  std::vector<BitPlanes> result;
-  if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights)) {
-    for (const FixedPoint& tensor : *fixed) result.push_back(planes_from_fixed(tensor));
-    return result;
-  }
-  const auto& dense = std::get<DenseTensors>(weights);
-  for (std::size_t i = 0; i < dense.size(); ++i) {
-    result.push_back(planes_from_float(dense[i], bits[i]));
-    adjust_precision(result.back(), 0.0);
-  }
-  return result;
-}
-
-std::vector<FixedPoint> to_fixed(const HostWeights& weights) {
-  if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights)) return *fixed;
-  const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights);
-  require(planes != nullptr, "float weights have no scheme to finetune under");
-  std::vector<FixedPoint> result;
-  for (const BitPlanes& tensor : *planes) result.push_back(fixed_from_planes(tensor));
-  return result;
-}
-
-std::vector<TensorCounts> count_weights(const HostWeights& weights) {
+std::vector<TensorCounts> count_weights(const StoredWeights& weights) {
   std::vector<TensorCounts> result;
-  for (const std::vector<float>& values : to_dense(weights))
-    result.push_back(
-        {.bits = bits_at(weights, result.size()), .zeros = std::count(values.begin(), values.end(), 0.0F), .ones = {}});
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights)) {
-      result[i].scale = (*planes)[i].scale;
-      result[i].ones = ones_of((*planes)[i]);
-    }
-    if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights)) {
-      result[i].scale = (*fixed)[i].scale;
-      if (result[i].bits > 0) result[i].ones = ones_of(planes_from_fixed((*fixed)[i]));
-    }
-  }
+  for (std::size_t slot = 0; slot < weights.size(); ++slot) result.push_back(weights.count(slot));
   return result;
 }
 
-std::vector<HostTensor> weights_to_tensors(const HostWeights& weights, const ArenaLayout& layout,
-                                           std::string_view suffix) {
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights))
-    return planes_to_tensors(*planes, layout, suffix);
-  std::vector<HostTensor> tensors;
-  const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights);
-  const auto* dense = std::get_if<DenseTensors>(&weights);
-  for (std::size_t i = 0; i < layout.slots.size(); ++i) {
-    const ParameterSpec& spec = layout.slots[i].spec;
-    const std::string name = fixed == nullptr ? spec.name : plane_name(spec.name, "u");
-    const std::vector<float>& values = fixed == nullptr ? (*dense)[i] : (*fixed)[i].u;
-    tensors.push_back(HostTensor::from<float>(name + std::string(suffix), file_shape(spec.shape),
-                                              to_file_layout(values, spec.shape)));
-    if (fixed != nullptr)
-      tensors.push_back(
-          HostTensor::from<float>(scale_name(spec.name) + std::string(suffix), {1}, std::span(&(*fixed)[i].scale, 1)));
-  }
-  return tensors;
-}
-
-std::string scheme_to_json(const HostWeights& weights, const ArenaLayout& layout) {
+std::string scheme_to_json(const StoredWeights& weights, const ArenaLayout& layout) {
   nlohmann::ordered_json scheme = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
     const std::string& name = layout.slots[i].spec.name;
     auto& entry = scheme[module_of(name)];
     if (entry.is_null()) entry = {0, 0};
-    entry[is_bias(name) ? 1 : 0] = bits_at(weights, i);
+    entry[is_bias(name) ? 1 : 0] = weights.bits(i);
   }
   return scheme.dump();
 }
@@ -160,9 +98,9 @@ std::vector<int> scheme_from_json(const std::string& text, const ArenaLayout& la
     const bool known = scheme.is_object() && scheme.contains(module) && scheme[module].is_array() &&
                        scheme[module].size() == 2 && scheme[module][is_bias(slot.spec.name)].is_number_integer();
     const auto width = known ? scheme[module][is_bias(slot.spec.name)].get<std::int64_t>() : -1;
-    if (width < 0 || width > 8)
-      fail(ErrorKind::checkpoint, "{}: the scheme gives no width in 0..8 for {}; is it of another network?", where,
-           slot.spec.name);
+    if (width < 0 || width > kMaxBits)
+      fail(ErrorKind::checkpoint, "{}: the scheme gives no width in 0..{} for {}; is it of another network?", where,
+           kMaxBits, slot.spec.name);
     bits.push_back(static_cast<int>(width));
   }
   return bits;

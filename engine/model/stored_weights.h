@@ -1,39 +1,27 @@
-// The quantizable weights of a network on the host, in any of their three forms, and the conversions between them.
+// The quantizable weights of a network at rest: on the host, in the form in which they were trained or read.
 //
-// One entry a slot of the quantized ArenaLayout, elements in memory order (OHWI). Conversions are free functions: a
-// weight store is built from the result, it never converts itself.
+// One entry per slot of the quantized ArenaLayout, elements in memory order (OHWI). Each form is a class of its own, in
+// the room of its method, and alone knows the names of its tensors; engine/methods/weight_forms.h lists them. Between
+// forms there are Levels, for weights on a grid, and plain values.
 #pragma once
 
 #include "engine/files/safetensors.h"
-#include "engine/methods/bsq/bit_planes.h"
+#include "engine/model/levels.h"
 #include "engine/network/parameters.h"
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace bsq {
 
-using DenseTensors = std::vector<std::vector<float>>;
-using HostWeights = std::variant<DenseTensors, std::vector<BitPlanes>, std::vector<FixedPoint>>;
-
-/// "float", "planes" or "fixed".
-std::string_view form_of(const HostWeights& weights);
-
-/// Start values of a network that nobody has trained yet.
-HostWeights initial_weights(const ArenaLayout& layout, std::uint64_t seed);
-/// Finds out the form from the names in the file. Throws Error(checkpoint).
-HostWeights read_weights(const TensorFile& file, const ArenaLayout& layout, int max_bits);
-
-/// Effective weights.
-DenseTensors to_dense(const HostWeights& weights);
-/// Bit planes: those there are, or a conversion of float weights to bits[slot] bits (METHOD 1); planes that come out
-/// empty are dropped by adjust_precision without a threshold.
-std::vector<BitPlanes> to_planes(const HostWeights& weights, const std::vector<int>& bits);
-/// Fixed-point weights under the scheme the planes have (METHOD 5). Float weights have none: Error(internal).
-std::vector<FixedPoint> to_fixed(const HostWeights& weights);
+inline constexpr int kFloatBits = 32;
+inline constexpr std::string_view kFloatForm = "float";
+/// Behind the names of tensors, of what an optimizer remembers of them.
+inline constexpr std::string_view kMomentumSuffix = ".momentum_buffer";
 
 /// What the precision of a tensor is summed up from.
 struct TensorCounts {
@@ -42,16 +30,69 @@ struct TensorCounts {
   std::int64_t zeros = 0;          // effective weights that are 0
   std::vector<std::int64_t> ones;  // of each plane, the most significant first; none in float and where bits = 0
 };
-std::vector<TensorCounts> count_weights(const HostWeights& weights);
 
-/// The tensors of a file, in any form; `suffix` behind their names. Momentum has the shape of what it belongs to.
-std::vector<HostTensor> weights_to_tensors(const HostWeights& weights, const ArenaLayout& layout,
-                                           std::string_view suffix = "");
-inline constexpr std::string_view kMomentumSuffix = ".momentum_buffer";
+class StoredWeights {
+ public:
+  virtual ~StoredWeights() = default;
 
-/// {"conv1": [8, 0], "fc": [8, 8]}: bits of weight and bias, the form that checkpoints store. A fixed tensor may have
-/// 0.
-std::string scheme_to_json(const HostWeights& weights, const ArenaLayout& layout);
+  /// As files name it: "float", "planes", "fixed", ...
+  virtual std::string_view form() const = 0;
+  /// How many slots there are.
+  virtual std::size_t size() const = 0;
+  /// Effective weights: what layers read.
+  virtual std::vector<float> values(std::size_t slot) const = 0;
+  /// None: not on a grid.
+  virtual std::optional<Levels> levels(std::size_t slot) const = 0;
+  /// The width that a file stores the slot with; 32 in float.
+  virtual int bits(std::size_t slot) const = 0;
+  /// The tensors of a file. Momentum, which has the shape of what it belongs to, has a suffix behind its names.
+  virtual std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const = 0;
+  /// Of a slot. A one of a plane is a bit of |k|, unless the form says otherwise.
+  virtual TensorCounts count(std::size_t slot) const;
+
+  /// Whether any slot has fewer bits than float32.
+  bool is_quantized() const;
+};
+
+/// They never change, so that threads and files share them.
+using Weights = std::shared_ptr<const StoredWeights>;
+
+using DenseTensors = std::vector<std::vector<float>>;
+
+/// Float weights: `conv1.weight`.
+class StoredDense final : public StoredWeights {
+ public:
+  static constexpr std::string_view kForm = kFloatForm;
+
+  explicit StoredDense(DenseTensors tensors) : tensors_(std::move(tensors)) {}
+
+  const DenseTensors& all() const { return tensors_; }
+  std::string_view form() const override { return kForm; }
+  std::size_t size() const override { return tensors_.size(); }
+  std::vector<float> values(std::size_t slot) const override { return tensors_[slot]; }
+  std::optional<Levels> levels(std::size_t) const override { return {}; }
+  int bits(std::size_t) const override { return kFloatBits; }
+  std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+
+  static std::vector<std::string> tensor_names(const std::string& parameter) { return {parameter}; }
+  /// Throws Error(checkpoint).
+  static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);
+  /// Effective weights of any form.
+  static Weights convert(const Weights& from, const std::vector<int>& bits = {});
+
+ private:
+  DenseTensors tensors_;
+};
+
+/// Start values of a network that nobody has trained yet.
+Weights initial_weights(const ArenaLayout& layout, std::uint64_t seed);
+/// Effective weights of all slots.
+DenseTensors all_values(const StoredWeights& weights);
+/// Of all slots.
+std::vector<TensorCounts> count_weights(const StoredWeights& weights);
+
+/// {"conv1": [8, 0], "fc": [8, 8]}: bits of weight and bias, the form that checkpoints store.
+std::string scheme_to_json(const StoredWeights& weights, const ArenaLayout& layout);
 /// Bits by slot from such a text; throws Error(checkpoint) naming `where`.
 std::vector<int> scheme_from_json(const std::string& text, const ArenaLayout& layout, const std::string& where);
 

@@ -1,9 +1,7 @@
-// Names and transfers that the three stores share.
+// Layouts and transfers that stores share.
 #include "engine/model/weight_store.h"
 
-#include "kernels/base/error.h"
-
-#include <fmt/ranges.h>
+#include "engine/model/tensor_names.h"
 
 namespace bsq {
 
@@ -24,36 +22,7 @@ std::size_t padded(std::size_t count) {
 
 void load_tensor(Backend& backend, const ParameterSlot& slot, float* arena, const TensorFile& file,
                  const std::string& name) {
-  const HostTensor& tensor = file.at(name);
-  check_shape(file, tensor, slot.spec);
-  const auto values = tensor.values<float>();
-  upload_array(backend, arena + slot.offset, from_file_layout({values.begin(), values.end()}, slot.spec.shape));
-}
-
-float load_number(const TensorFile& file, const std::string& name) {
-  const HostTensor& tensor = file.at(name);
-  if (tensor.numel() != 1) fail(ErrorKind::checkpoint, "{}: {} must hold one number", file.path.string(), name);
-  return tensor.values<float>()[0];
-}
-
-void check_shape(const TensorFile& file, const HostTensor& tensor, const ParameterSpec& spec,
-                 const std::vector<std::int64_t>& trailing) {
-  std::vector<std::int64_t> expected = file_shape(spec.shape);
-  expected.insert(expected.end(), trailing.begin(), trailing.end());
-  if (tensor.shape == expected) return;
-  fail(ErrorKind::checkpoint, "{}: {} has shape ({}), this network wants ({}); is it a checkpoint of another network?",
-       file.path.string(), tensor.name, fmt::join(tensor.shape, ", "), fmt::join(expected, ", "));
-}
-
-std::string plane_name(const std::string& parameter, std::string_view prefix) {
-  const std::size_t dot = parameter.rfind('.');
-  return parameter.substr(0, dot + 1) + std::string(prefix) + parameter.substr(dot + 1);
-}
-
-std::string scale_name(const std::string& parameter) {
-  const std::size_t dot = parameter.rfind('.');
-  const bool is_bias = parameter.substr(dot + 1) == "bias";
-  return parameter.substr(0, dot + 1) + (is_bias ? "biasscale" : "scale");
+  upload_array(backend, arena + slot.offset, read_tensor(file, name, slot.spec));
 }
 
 }  // namespace bsq

@@ -1,14 +1,15 @@
 // How a group of parameters is stored and trained; the network sees effective weights and nothing else.
 //
-// Three forms: DenseWeights (float), PlaneWeights (bit planes under the group penalty), FixedPointWeights (finetuning
-// under a fixed scheme). A store owns its masters, momentum and effective weights, all in the order of its ArenaLayout.
-// A further quantization method is one more store.
+// A store owns its masters, momentum and effective weights, all in the order of its ArenaLayout. DenseWeights (float)
+// is here, since every network has parameters that stay float; those of quantization methods are in engine/methods.
 #pragma once
 
 #include "engine/files/safetensors.h"
 #include "engine/model/model_state.h"
 #include "engine/network/parameters.h"
 
+#include <functional>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +19,7 @@ class WeightStore {
  public:
   virtual ~WeightStore() = default;
 
-  /// "float", "planes" or "fixed": how the tensors of the masters are to be read.
+  /// That of the weights at rest that masters() come to.
   virtual std::string_view form() const = 0;
   /// The effective weights of a slot of the layout, of the slot's type: what layers read. They are always those of the
   /// masters: whatever sets masters writes them too.
@@ -29,18 +30,22 @@ class WeightStore {
   virtual void reset_momentum() = 0;
 
   /// What the optimizer moves, and its momentum.
-  virtual OnDevice<HostWeights> masters() const = 0;
-  virtual OnDevice<HostWeights> momentum() const = 0;
+  virtual OnDevice<Weights> masters() const = 0;
+  virtual OnDevice<Weights> momentum() const = 0;
   /// Of each, at its largest: numbers, every span filled up to a multiple of 16.
   virtual std::size_t largest_count() const = 0;
   /// Counted on the device where that is where the weights are rounded; waits for the work enqueued so far.
   virtual std::vector<TensorCounts> count() const = 0;
 
-  /// From a file that weights_to_tensors() has made of momentum().
+  /// From a file that holds the tensors of momentum().
   virtual void load_momentum(const TensorFile& file) = 0;
   /// How many numbers the optimizer moves.
   virtual std::int64_t trainable_numbers() const = 0;
 };
+
+/// Makes the store of a layout. `gradients`: of the same layout.
+using StoreMaker = std::function<std::unique_ptr<WeightStore>(DeviceMemory& memory, const ArenaLayout& layout,
+                                                              const float* gradients)>;
 
 /// Convolution filters are integers: a forward convolution of integer levels is exact in every precision (METHOD 9).
 WeightStorage storage_of(const ParameterSlot& slot);
@@ -57,7 +62,7 @@ std::vector<TensorCounts> tensor_counts(Backend& backend, const WeightStore& sto
   const std::vector<WeightCounts> found = download_array(backend, counts.as<WeightCounts>(), tensors.size());
   std::vector<TensorCounts> result;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    if (found[i].nans > 0) return count_weights(download(backend, store.masters()));
+    if (found[i].nans > 0) return count_weights(*download(backend, store.masters()));
     const auto* ones = found[i].ones.data();
     result.push_back({tensors[i].bits, host_scales[i], found[i].zeros, {ones, ones + tensors[i].bits}});
   }
@@ -70,15 +75,5 @@ std::size_t padded(std::size_t count);
 /// Reads `name` of `file`, checks its shape, uploads it to its place in the arena. Throws Error(checkpoint).
 void load_tensor(Backend& backend, const ParameterSlot& slot, float* arena, const TensorFile& file,
                  const std::string& name);
-/// The one number that `name` of `file` holds. Throws Error(checkpoint) where it holds none or several.
-float load_number(const TensorFile& file, const std::string& name);
-/// Throws Error(checkpoint) unless `tensor` has the shape of `spec` in a file, plus `trailing` axes.
-void check_shape(const TensorFile& file, const HostTensor& tensor, const ParameterSpec& spec,
-                 const std::vector<std::int64_t>& trailing = {});
-
-/// `fc.weight` + `p` -> `fc.pweight`: the published code's names.
-std::string plane_name(const std::string& parameter, std::string_view prefix);
-/// `fc.weight` -> `fc.scale`, `fc.bias` -> `fc.biasscale`.
-std::string scale_name(const std::string& parameter);
 
 }  // namespace bsq

@@ -3,9 +3,9 @@
 
 #include "engine/base/utc_time.h"
 #include "engine/files/atomic_file.h"
+#include "kernels/base/hash.h"
 
 #include <array>
-#include <cstdint>
 #include <mutex>
 #include <utility>
 
@@ -40,13 +40,6 @@ PosixFile lock_run(const fs::path& folder) {
        folder.string());
 }
 
-/// Six hex digits that tell configurations apart (FNV-1a, folded).
-std::string short_hash(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325U;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
-  return fmt::format("{:06x}", (hash ^ (hash >> 24) ^ (hash >> 48)) & 0xffffffU);
-}
-
 /// A new folder under root/name. create_directory decides between two processes that start in the same second.
 fs::path make_generated_folder(const RunDirectoryOptions& options) {
   const std::string& name = options.name;
@@ -56,7 +49,7 @@ fs::path make_generated_folder(const RunDirectoryOptions& options) {
   }
   const fs::path parent = options.root / name;
   make_folder(parent);
-  const std::string stem = utc_folder_stamp(options.started) + "-" + short_hash(options.config_yaml);
+  const std::string stem = utc_folder_stamp(options.started) + "-" + short_text(hash_of(options.config_yaml));
   for (int attempt = 1;; ++attempt) {
     const fs::path folder = parent / (attempt == 1 ? stem : fmt::format("{}-{}", stem, attempt));
     std::error_code code;

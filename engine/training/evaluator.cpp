@@ -36,8 +36,8 @@ void Evaluator::enqueue(int batch, ActScale act_scale) {
   backend_.augment({input_, source_.samples(), inputs, batch, executor_.images(batch), labels_.as<std::int32_t>()});
   executor_.forward(batch, {.act_scale = act_scale});
   const TensorView logits = executor_.logits(batch);
-  backend_.softmax_cross_entropy(batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
-                                 labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>());
+  backend_.softmax_cross_entropy({batch, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                  labels_.as<std::int32_t>(), nullptr, inputs, metrics_.as<StepMetrics>()});
 }
 
 EvalResult Evaluator::run(ActScale act_scale) {

@@ -1,9 +1,9 @@
-// Construction of a stage and its epochs; what it writes is in stage_output.cpp.
+// Construction of a stage and its epochs; what it writes is in stage_writer.cpp.
 #include "engine/training/stage.h"
 
 #include "engine/input/sampler.h"
-#include "engine/methods/bsq/bsq_keys.h"
-#include "engine/methods/dense/dense_keys.h"
+#include "engine/methods/methods.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/training/schedule.h"
 #include "kernels/base/error.h"
 
@@ -18,19 +18,14 @@ namespace {
 // the run at most two windows late.
 constexpr std::int64_t kWindowSteps = 8;
 
-HostWeights start_weights(const Config& config, const std::string& stage, const TensorFile* start,
-                          const ArenaLayout& layout) {
-  const HostWeights weights =
+/// What the stage begins with, in any form.
+Weights start_weights(const Config& config, const std::string& stage, const Method& method, const TensorFile* start,
+                      const ArenaLayout& layout) {
+  Weights weights =
       start == nullptr ? initial_weights(layout, config.seed) : read_weights(*start, layout, config.quant.max_bits);
-  if (stage == "pretrain") return to_dense(weights);
-  if (stage == "finetune") {
-    if (form_of(weights) == "float")
-      fail(ErrorKind::usage,
-           "stage finetune: the model to start from is in float and has no bit widths; put convert and bsq before "
-           "finetune, or set model.init to a checkpoint in bit planes (bsq convert makes one)");
-    return to_fixed(weights);
-  }
-  return to_planes(weights, std::vector<int>(layout.slots.size(), config.quant.weight_bits));
+  if (const std::string why = method.refusal(*weights); !why.empty())
+    fail(ErrorKind::usage, "stage {}: the model to start from {}", stage, why);
+  return weights;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -58,14 +53,16 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
       name_(name),
       index_(index),
       settings_(context.config.find_stage(name)),
-      act_bits_(name == "pretrain" ? context.config.part<PretrainConfig>().act_bits : context.config.quant.act_bits),
+      method_(method_of_stage(name, context.config)),
+      act_bits_(method_->act_bits()),
       activation_(activation_from_name(
           block_activation({.act_bits = act_bits_, .activation = context.config.quant.activation}))),
       memory_(context.backend),
       model_(memory_, context.make_network(activation_, act_bits_), context.dtype, context.config.seed,
-             {.max_bits = context.config.quant.max_bits,
-              .alpha = static_cast<float>(context.config.part<BsqConfig>().alpha)},
-             [&](const ArenaLayout& layout) { return start_weights(context.config, name, start, layout); }),
+             [&](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) {
+               return method_->make_store(memory, layout, gradients,
+                                          start_weights(context.config, name, *method_, start, layout));
+             }),
       batches_{context.train.size(), context.config.data.batch_size},
       evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
                  context.communicator) {
@@ -98,7 +95,7 @@ PrecisionSummary Stage::precision() const {
 }
 
 TensorFile Stage::save_result() const {
-  return model_.save_as_planes(model_.state(), card());
+  return save_result(model_.state());
 }
 
 EvalResult Stage::evaluate() {
@@ -118,9 +115,8 @@ StepMetrics Stage::try_step() {
 StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOutput& output) {
   if (!trains()) return StageOutcome::done;
   if (momentum != nullptr) model_.load_momentum(*momentum);
-  const int interval = name_ == "bsq" ? context_.config.part<BsqConfig>().requant_interval : 0;
   while (progress.epoch < settings_->epochs) {
-    if (interval > 0 && progress.step == 0 && progress.epoch % interval == 0) requantize(progress, output);
+    if (progress.step == 0 && method_->adjusts(progress.epoch, false)) adjust(progress, output);
     const auto start = std::chrono::steady_clock::now();
     const StageOutcome outcome = train_epoch(progress, output);
     progress.totals.seconds += seconds_since(start);
@@ -132,8 +128,8 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     }
     finish_epoch(progress, output);
   }
-  if (name_ == "bsq") {
-    requantize(progress, output);
+  if (trains() && method_->adjusts(progress.epoch, true)) {
+    adjust(progress, output);
     keep_best(progress);
     write_files(progress, output, false);
   }
@@ -193,7 +189,8 @@ void Stage::plan_steps(const Progress& progress) {
                      {.learning_rate = rate,
                       .epoch = progress.epoch,
                       .first_sample = batches_.first_sample(step),
-                      .metrics_slot = step}});
+                      .metrics_slot = step,
+                      .method = method_->step_numbers(progress.epoch)}});
   step_->plan(std::move(steps));
 }
 

@@ -1,13 +1,10 @@
-// One stage of an experiment: its model on the device, its epochs, its re-quantizations.
-//
-// pretrain   float weights                               -> float
-// convert    float weights -> bit planes, no training    -> planes
-// bsq        bit planes under the group penalty          -> planes (re-quantized after the last epoch)
-// finetune   fixed-point weights under the found scheme  -> fixed-point
+// One stage of an experiment: its model on the device, its epochs, and what its method does between them. Which method
+// that is, says engine/methods/methods.cpp.
 #pragma once
 
 #include "engine/base/background.h"
 #include "engine/config/config.h"
+#include "engine/methods/method.h"
 #include "engine/model/bit_summary.h"
 #include "engine/model/model_snapshot.h"
 #include "engine/run/console.h"
@@ -61,7 +58,7 @@ class Stage {
   Model& model() { return model_; }
   const DeviceMemory& memory() const { return memory_; }
   PrecisionSummary precision() const;
-  /// The model as this stage hands it on: float, or bit planes.
+  /// The model as this stage hands it on, in the form of its method's results.
   TensorFile save_result() const;
   /// Of the weights as they are, with calibrated activation scales where the configuration wants them, which are then
   /// found first; computed once until the weights change.
@@ -94,7 +91,7 @@ class Stage {
   void read_finished_metrics(Window& window, Progress& progress, const StageOutput& output);
   void collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress, const StageOutput& output);
   void finish_epoch(Progress& progress, StageOutput& output);
-  void requantize(Progress& progress, StageOutput& output);
+  void adjust(Progress& progress, StageOutput& output);
   /// Whether the model is the best so far: then it is to be written.
   void keep_best(Progress& progress);
   /// Of what threads write; throws what went wrong there.
@@ -112,17 +109,19 @@ class Stage {
   void check_ranks(const Progress& progress, std::string_view after) const;
   /// Of the files of this stage.
   ModelCard card() const;
+  TensorFile save_result(const ModelState& state) const;
 
   const StageContext& context_;
   std::string name_;
   int index_;
-  const StageConfig* settings_;  // null for convert
+  const StageConfig* settings_;  // null where the stage does not train
+  std::unique_ptr<Method> method_;
   int act_bits_;
   Activation activation_;
   DeviceMemory memory_;
   Model model_;
   Batches batches_;                     // of an epoch
-  std::unique_ptr<TrainingStep> step_;  // null for convert
+  std::unique_ptr<TrainingStep> step_;  // null where the stage does not train
   Evaluator evaluator_;
   std::unique_ptr<Calibrator> calibrator_;  // null where scales are those of each batch
   std::optional<EvalResult> latest_result_;
@@ -133,7 +132,7 @@ class Stage {
   };
   std::optional<DrawnOrder> drawn_;
   std::optional<nlohmann::json> new_best_;   // its state.json; the model is to be written
-  std::unique_ptr<ModelSnapshot> snapshot_;  // null for convert and on ranks that do not write
+  std::unique_ptr<ModelSnapshot> snapshot_;  // null where the stage does not train, and on ranks that do not write
   Background status_;                        // of the run, written by a thread as well
   Background writer_;                        // last: it ends before what it reads
 };

@@ -1,7 +1,7 @@
 // What a stage writes: epoch lines, re-quantizations, the best model, checkpoints.
 #include "engine/files/atomic_file.h"
 #include "engine/files/checkpoint_dir.h"
-#include "engine/methods/bsq/bsq_keys.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/schedule.h"
 #include "engine/training/stage.h"
@@ -48,15 +48,13 @@ ModelCard Stage::card() const {
   return card;
 }
 
-void Stage::requantize(Progress& progress, StageOutput& output) {
+TensorFile Stage::save_result(const ModelState& state) const {
+  return model_.save(state, *convert_weights(method_->result_form(), state.weights), card());
+}
+
+void Stage::adjust(Progress& progress, StageOutput& output) {
   const PrecisionSummary before = precision();
-  PlaneWeights& store = *model_.planes();
-  std::vector<BitPlanes> planes = store.planes();
-  for (BitPlanes& tensor : planes) {
-    bsq::requantize(tensor, context_.config.quant.max_bits);
-    adjust_precision(tensor, context_.config.part<BsqConfig>().prune_threshold);
-  }
-  store.set_planes(planes);
+  method_->adjust(model_.quantized());
   model_.reset_momentum();
   check_ranks(progress, "a re-quantization");
   step_->recapture();
@@ -83,9 +81,8 @@ void Stage::requantize(Progress& progress, StageOutput& output) {
                                   before.bits_per_parameter(), after.bits_per_parameter(), after.compression(),
                                   changed_layers(before, after)));
   if (std::all_of(after.tensors.begin(), after.tensors.end(), [](const TensorPrecision& t) { return t.empty; }))
-    fail(ErrorKind::diverged,
-         "every layer is pruned to zero at the re-quantization after epoch {} of stage {}; lower bsq.alpha ({:g})",
-         progress.epoch, name_, context_.config.part<BsqConfig>().alpha);
+    fail(ErrorKind::diverged, "every layer is pruned to zero at the re-quantization after epoch {} of stage {}; {}",
+         progress.epoch, name_, method_->advice_against_zeros());
 }
 
 void Stage::keep_best(Progress& progress) {
@@ -109,7 +106,6 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   const EvalResult result = evaluate();
   const EpochTotals& totals = progress.totals;
   const PrecisionSummary bits = precision();
-  const bool quantized = model_.quantized().form() != "float";
   EpochRow row{.stage = name_,
                .epoch = progress.epoch + 1,
                .step = progress.total_steps,
@@ -133,9 +129,9 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
       "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "
       "{:.1f} s",
       name_, row.epoch, std::to_string(settings_->epochs).size(), settings_->epochs, row.learning_rate, row.train_loss,
-      name_ == "bsq" ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
+      method_->has_penalty() ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
       *progress.best_top1,
-      quantized ? fmt::format(" | {:.2f} bits {:.2f}x", *row.bits_per_parameter, *row.compression) : "",
+      bits.is_quantized() ? fmt::format(" | {:.2f} bits {:.2f}x", *row.bits_per_parameter, *row.compression) : "",
       row.images_per_second / 1000, row.seconds));
   ++progress.epoch;
   ++progress.total_epochs;
@@ -186,8 +182,9 @@ void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
 void Stage::write_best(const ModelState& state, const nlohmann::json& description,
                        const std::filesystem::path& checkpoints) const {
   CheckpointFiles files;
-  files.tensors["model.safetensors"] = model_.save_as_planes(state, card());
-  if (form_of(state.weights) != "float") files.tensors["model_float.safetensors"] = model_.save_as_float(state, card());
+  files.tensors["model.safetensors"] = save_result(state);
+  if (state.weights->is_quantized())
+    files.tensors["model_float.safetensors"] = model_.save(state, *StoredDense::convert(state.weights), card());
   files.state = description;
   const std::string name = name_ + "_best";
   save_checkpoint(checkpoints / name, files);

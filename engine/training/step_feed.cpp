@@ -25,7 +25,7 @@ void StepFeed::rewind() {
 }
 
 void StepFeed::enqueue_take() {
-  backend_.take_step_inputs(steps_.as<StepInputs>(), taken_.as<std::int64_t>(), inputs_.as<StepInputs>());
+  backend_.take_step_inputs({steps_.as<StepInputs>(), taken_.as<std::int64_t>(), inputs_.as<StepInputs>()});
 }
 
 void StepFeed::count_replay() {

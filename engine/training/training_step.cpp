@@ -75,9 +75,9 @@ void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
   {
     const Range range(backend_, "loss");
     const TensorView logits = executor_.logits(count);
-    backend_.softmax_cross_entropy(count, static_cast<int>(logits.shape[1]), logits.as<float>(),
-                                   labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
-                                   metrics_.as<StepMetrics>());
+    backend_.softmax_cross_entropy({count, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                    labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
+                                    metrics_.as<StepMetrics>()});
   }
   executor_.backward(
       count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice);

@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -39,7 +40,7 @@ void* open_plugin(const OptionalPlugin& what);
 
 /// The table of the plug-in, which must be of this bsq: its `abi` is `abi`. Throws like open_plugin.
 template <typename Plugin>
-const Plugin& load_plugin(const OptionalPlugin& what, int abi) {
+const Plugin& load_plugin(const OptionalPlugin& what, std::uint64_t abi) {
   const auto* plugin = plugin_table<Plugin>(open_plugin(what), what.symbol);
   if (plugin == nullptr || plugin->abi != abi)
     fail(what.kind, "{} is of another version of bsq; build it anew", plugin_path(what.file).string());

@@ -30,42 +30,10 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
 
-  void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override;
-  void augment(const AugmentArgs& args) override;
-
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override;
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                      void* scratch) override;
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
-                            GradMode mode, void* scratch) override;
-  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
-                              void* scratch) override;
-
-  std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) override;
-  void norm_act_forward(const NormActForwardArgs& args) override;
-  void norm_act_backward(const NormActBackwardArgs& args) override;
-
-  void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output) override;
-  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
-                             void* d_input) override;
-  void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
-                      float* output) override;
-  void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
-                       float* d_input, float* d_weight, float* d_bias) override;
-  void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
-                             const StepInputs* inputs, StepMetrics* metrics) override;
-
-  std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) override;
-  void weights_from_planes(const PlanesForwardArgs& args) override;
-  void planes_step(const PlanesStepArgs& args) override;
-  std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) override;
-  void weights_from_fixed(const FixedForwardArgs& args) override;
-  void fixed_step(const FixedStepArgs& args) override;
-  void count_planes(const PlaneCountArgs& args) override;
-  void count_fixed(const FixedCountArgs& args) override;
-  void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override;
-  void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
-                float* parameter, float* momentum) override;
+  // The operations, a file per family: here, or in simd/ where the compiler is to make the most of vector instructions.
+#define BSQ_OPERATION(family, name, Args) void name(const Args& args) override;
+#define BSQ_SCRATCH(family, name, Of) std::size_t name(const Of& of) override;
+#include "kernels/ops/operations.def"
 
  private:
   int threads_;

@@ -2,7 +2,7 @@
 // differ. CMake compiles onednn_convolution_v2.cpp or onednn_convolution_v3.cpp.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/convolution.h"
 
 #include <oneapi/dnnl/dnnl.hpp>
 

@@ -84,4 +84,13 @@ void fail_launch(cudaError_t status, const LaunchRequest& request) {
        request.block.y, request.block.z, request.shared_bytes, explain(status));
 }
 
+void fail_tensor_count(std::size_t tensors, std::size_t most) {
+  fail(ErrorKind::device, "device: cuda: a network of {} quantized tensors; {} at most, or set device: cpu", tensors,
+       most);
+}
+
+void fail_empty_tensor() {
+  fail(ErrorKind::internal, "a tensor of bit planes without weights");
+}
+
 }  // namespace bsq::cuda

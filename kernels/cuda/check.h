@@ -32,6 +32,11 @@ struct LaunchRequest {
 /// As fail_cuda, for a kernel launch: names the kernel and what was asked for.
 [[noreturn]] void fail_launch(cudaError_t status, const LaunchRequest& request);
 
+/// Throws Error(device): a network has more quantized tensors than kernels take that visit all of them at once.
+[[noreturn]] void fail_tensor_count(std::size_t tensors, std::size_t most);
+/// Throws Error(internal): a tensor of bit planes without weights.
+[[noreturn]] void fail_empty_tensor();
+
 }  // namespace bsq::cuda
 
 /// For host code: BSQ_CUDA_CHECK(cudaMemsetAsync(...)) throws unless the call succeeds.

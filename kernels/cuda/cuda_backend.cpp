@@ -1,4 +1,4 @@
-// CudaBackend: memory and graphs; every operation goes to a launcher of kernels.h or to DenseMath.
+// CudaBackend: memory and graphs; every operation goes to its launcher (ops/launchers.h).
 #include "kernels/cuda/cuda_backend.h"
 
 #include "kernels/base/error.h"
@@ -68,14 +68,10 @@ CudaBackend::CudaBackend(int device, const MathFactory& make_math)
   math_ = make_math(stream_.get());
 }
 
-GridMemory CudaBackend::grid_memory() const {
-  return {static_cast<unsigned*>(counters_.data()), sums_.data(), properties_.multiProcessorCount};
-}
-
-void CudaBackend::check_count(std::size_t tensors) const {
-  if (tensors > GridMemory::kMostTensors)
-    fail(ErrorKind::device, "device: cuda: a network of {} quantized tensors; {} at most, or set device: cpu", tensors,
-         GridMemory::kMostTensors);
+DeviceContext CudaBackend::context() const {
+  return {stream_.get(),
+          {static_cast<unsigned*>(counters_.data()), sums_.data(), properties_.multiProcessorCount},
+          math_.get()};
 }
 
 std::vector<std::string> CudaBackend::notes() const {
@@ -179,153 +175,20 @@ void CudaBackend::end_range() noexcept {
   nvtxRangePop();
 }
 
-// ---- input and convolution ------------------------------------------------------------------------------------------
-
-void CudaBackend::take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) {
-  cuda::take_step_inputs(steps, taken, inputs, stream_.get());
-}
-
-void CudaBackend::augment(const AugmentArgs& args) {
-  cuda::augment(args, stream_.get());
-}
-
-std::size_t CudaBackend::conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) {
-  const ConvRequest request{geometry, passes};
-  math_->plan_convolutions({&request, 1});
-  return math_->conv2d_scratch_bytes(geometry, passes);
-}
-
-void CudaBackend::conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                                 void* scratch) {
-  math_->conv2d_forward(geometry, input, weight, output, scratch);
-}
-
-void CudaBackend::conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
-                                       void* d_input, GradMode mode, void* scratch) {
-  math_->conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
-}
-
-void CudaBackend::conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
-                                         float* d_weight, void* scratch) {
-  math_->conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
-}
-
-// ---- batch norm, shortcut, activation, quantizer --------------------------------------------------------------------
-
-std::size_t CudaBackend::norm_act_scratch_bytes(const NormActGeometry& geometry) {
-  return cuda::norm_act_scratch_bytes(geometry, grid_memory());
-}
-
-void CudaBackend::norm_act_forward(const NormActForwardArgs& args) {
-  cuda::norm_act_forward(args, grid_memory(), stream_.get());
-}
-
-void CudaBackend::norm_act_backward(const NormActBackwardArgs& args) {
-  cuda::norm_act_backward(args, grid_memory(), stream_.get());
-}
-
-// ---- head -----------------------------------------------------------------------------------------------------------
-
-void CudaBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit,
-                                       float* output) {
-  cuda::average_pool_forward(geometry, input, unit, output, stream_.get());
-}
-
-void CudaBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
-                                        void* d_input) {
-  cuda::average_pool_backward(geometry, d_output, unit, d_input, stream_.get());
-}
-
-namespace {
-
-/// The products of a linear layer: y, dx and dw.
-struct LinearProducts {
-  GemmGeometry output, d_input, d_weight;
-
-  explicit LinearProducts(const LinearGeometry& g)
-      : output{.m = g.batch, .n = g.out_features, .k = g.in_features, .transpose_b = true},
-        d_input{.m = g.batch, .n = g.in_features, .k = g.out_features},
-        d_weight{.m = g.out_features, .n = g.in_features, .k = g.batch, .transpose_a = true} {}
-};
-
-}  // namespace
+// ---- the operations -------------------------------------------------------------------------------------------------
 
 void CudaBackend::plan_linear(const LinearGeometry& geometry, bool backward) {
-  if (is_small(geometry)) return;  // own kernels
-  const LinearProducts products(geometry);
-  math_->plan_gemm(products.output, GradMode::accumulate);
-  if (!backward) return;
-  math_->plan_gemm(products.d_input, GradMode::overwrite);
-  math_->plan_gemm(products.d_weight, GradMode::overwrite);
+  cuda::plan_linear(geometry, backward, context());
 }
 
-void CudaBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
-                                 const float* bias, float* output) {
-  if (is_small(geometry)) return cuda::linear_forward(geometry, input, weight, bias, output, stream_.get());
-  fill_with_bias(geometry, bias, output, stream_.get());
-  math_->gemm(LinearProducts(geometry).output, input, weight, GradMode::accumulate, output);
-}
-
-void CudaBackend::linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
-                                  const float* weight, float* d_input, float* d_weight, float* d_bias) {
-  if (is_small(geometry))
-    return cuda::linear_backward(geometry, d_output, input, weight, d_input, d_weight, d_bias, stream_.get());
-  const LinearProducts products(geometry);
-  math_->gemm(products.d_input, d_output, weight, GradMode::overwrite, d_input);
-  math_->gemm(products.d_weight, d_output, input, GradMode::overwrite, d_weight);
-  bias_gradient(geometry, d_output, d_bias, stream_.get());
-}
-
-void CudaBackend::softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
-                                        float* d_logits, const StepInputs* inputs, StepMetrics* metrics) {
-  cuda::softmax_cross_entropy(batch, classes, logits, labels, d_logits, inputs, metrics, grid_memory(), stream_.get());
-}
-
-// ---- weights --------------------------------------------------------------------------------------------------------
-
-std::size_t CudaBackend::planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
-  check_count(tensors.host.size());
-  for (const PlaneTensor& tensor : tensors.host)  // or nobody would arrive for it, and all would wait
-    require(tensor.numel > 0, "a tensor of bit planes without weights");
-  return cuda::planes_scratch_bytes(tensors.host);
-}
-
-void CudaBackend::weights_from_planes(const PlanesForwardArgs& args) {
-  cuda::weights_from_planes(args, grid_memory(), stream_.get());
-}
-
-void CudaBackend::planes_step(const PlanesStepArgs& args) {
-  cuda::planes_step(args, grid_memory(), stream_.get());
-}
-
-std::size_t CudaBackend::fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) {
-  check_count(tensors.host.size());
-  return cuda::fixed_scratch_bytes(tensors.host);
-}
-
-void CudaBackend::weights_from_fixed(const FixedForwardArgs& args) {
-  cuda::weights_from_fixed(args, stream_.get());
-}
-
-void CudaBackend::fixed_step(const FixedStepArgs& args) {
-  cuda::fixed_step(args, grid_memory(), stream_.get());
-}
-
-void CudaBackend::count_planes(const PlaneCountArgs& args) {
-  cuda::count_planes(args, stream_.get());
-}
-
-void CudaBackend::count_fixed(const FixedCountArgs& args) {
-  cuda::count_fixed(args, stream_.get());
-}
-
-void CudaBackend::round_to_bf16(std::int64_t numel, const float* values, void* rounded) {
-  cuda::round_to_bf16(numel, values, rounded, stream_.get());
-}
-
-void CudaBackend::sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
-                           float* parameter, float* momentum) {
-  cuda::sgd_step(numel, rule, inputs, gradient, parameter, momentum, stream_.get());
-}
+#define BSQ_OPERATION(family, name, Args)    \
+  void CudaBackend::name(const Args& args) { \
+    cuda::name(args, context());             \
+  }
+#define BSQ_SCRATCH(family, name, Of)           \
+  std::size_t CudaBackend::name(const Of& of) { \
+    return cuda::name(of, context());           \
+  }
+#include "kernels/ops/operations.def"
 
 }  // namespace bsq::cuda

@@ -45,50 +45,19 @@ class CudaBackend final : public Backend {
   void begin_range(const char* name) override;
   void end_range() noexcept override;
 
-  void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override;
-  void augment(const AugmentArgs& args) override;
-
   void plan_convolutions(std::span<const ConvRequest> requests) override { math_->plan_convolutions(requests); }
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override;
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                      void* scratch) override;
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
-                            GradMode mode, void* scratch) override;
-  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
-                              void* scratch) override;
-
-  std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) override;
-  void norm_act_forward(const NormActForwardArgs& args) override;
-  void norm_act_backward(const NormActBackwardArgs& args) override;
-
-  void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output) override;
-  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
-                             void* d_input) override;
   void plan_linear(const LinearGeometry& geometry, bool backward) override;
-  void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
-                      float* output) override;
-  void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
-                       float* d_input, float* d_weight, float* d_bias) override;
-  void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
-                             const StepInputs* inputs, StepMetrics* metrics) override;
 
-  void weights_from_planes(const PlanesForwardArgs& args) override;
-  void planes_step(const PlanesStepArgs& args) override;
-  std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) override;
-  void weights_from_fixed(const FixedForwardArgs& args) override;
-  void fixed_step(const FixedStepArgs& args) override;
-  std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors) override;
-  void count_planes(const PlaneCountArgs& args) override;
-  void count_fixed(const FixedCountArgs& args) override;
-  void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override;
-  void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
-                float* parameter, float* momentum) override;
+  // The operations, a file per family in ops/.
+#define BSQ_OPERATION(family, name, Args) void name(const Args& args) override;
+#define BSQ_SCRATCH(family, name, Of) std::size_t name(const Of& of) override;
+#include "kernels/ops/operations.def"
 
  private:
-  int compute_capability() const { return properties_.major * 10 + properties_.minor; }
-  /// Throws Error(device) where kernels that visit all tensors of a network at once cannot take so many.
-  void check_count(std::size_t tensors) const;
-  GridMemory grid_memory() const;
+  int compute_capability() const {
+    return properties_.major * 10 + properties_.minor;
+  }
+  DeviceContext context() const;
 
   int device_;
   cudaDeviceProp properties_;
@@ -96,7 +65,7 @@ class CudaBackend final : public Backend {
   Stream copies_;  // of download_after, beside the work
   Stream aside_;   // of download_aside, beside both
   std::unique_ptr<DenseMath> math_;
-  DeviceMemory counters_;           // of grid_memory()
+  DeviceMemory counters_;           // of the grid memory
   DeviceMemory sums_;               // likewise
   std::vector<std::string> notes_;  // of its own
 };

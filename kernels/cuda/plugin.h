@@ -5,16 +5,18 @@
 
 #include "kernels/backend.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 namespace bsq::cuda {
 
-/// Counted up whenever what passes between the two changes; tests/lint sees to it.
-constexpr int kPluginAbi = 8;
+/// The number of the interface that is made by this header and all it includes: a hash, which the build makes
+/// (cmake/InterfaceNumber.cmake). Plug-in and loader have one each.
+extern const std::uint64_t kPluginAbi;
 
 struct Plugin {
-  int abi = kPluginAbi;
+  std::uint64_t abi = kPluginAbi;
   /// Versions of the libraries, and of each device that there is. Throws Error(device) where there is none.
   std::string (*describe)() = nullptr;
   /// Throws Error(device).

@@ -4,7 +4,8 @@
 // of the one that has started the ranks: Backend::connect. Two kinds of calls, all of them collective, made by every
 // rank in the same order:
 // - on host memory: they return when the data is there; small things, a few times an epoch;
-// - on device memory: enqueued behind the backend's work so far, like an operation of backend.h. They allocate nothing
+// - on device memory: enqueued behind the backend's work so far, like an operation of kernels/ops/. They allocate
+// nothing
 //   and wait for nothing on the host, so that a step that contains them can be captured. On a CPU device memory is host
 //   memory and enqueued work is done when the call returns, which is all that the MPI communicator relies on.
 //

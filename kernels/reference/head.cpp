@@ -1,4 +1,4 @@
-// The oracle, second part: pooling, the linear layer and the loss. Contracts and formulas: backend.h.
+// The oracle: pooling, the linear layer and the loss. Contracts and formulas: kernels/ops/head.h.
 #include "kernels/reference/reference_backend.h"
 
 #include "kernels/reference/elements.h"
@@ -8,8 +8,8 @@
 
 namespace bsq {
 
-void ReferenceBackend::average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit,
-                                            float* output) {
+void ReferenceBackend::average_pool_forward(const PoolForwardArgs& args) {
+  const auto& [geometry, input, unit, output] = args;
   for (int n = 0; n < geometry.batch; ++n) {
     for (int c = 0; c < geometry.channels; ++c) {
       double sum = 0;
@@ -22,8 +22,8 @@ void ReferenceBackend::average_pool_forward(const PoolGeometry& geometry, const 
   }
 }
 
-void ReferenceBackend::average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
-                                             void* d_input) {
+void ReferenceBackend::average_pool_backward(const PoolBackwardArgs& args) {
+  const auto& [geometry, d_output, unit, d_input] = args;
   for (int n = 0; n < geometry.batch; ++n) {
     for (int pixel = 0; pixel < geometry.pixels; ++pixel) {
       for (int c = 0; c < geometry.channels; ++c) {
@@ -35,8 +35,8 @@ void ReferenceBackend::average_pool_backward(const PoolGeometry& geometry, const
   }
 }
 
-void ReferenceBackend::linear_forward(const LinearGeometry& geometry, const float* input, const float* weight,
-                                      const float* bias, float* output) {
+void ReferenceBackend::linear_forward(const LinearForwardArgs& args) {
+  const auto& [geometry, input, weight, bias, output] = args;
   for (std::int64_t n = 0; n < geometry.batch; ++n) {
     for (std::int64_t o = 0; o < geometry.out_features; ++o) {
       double sum = bias[o];
@@ -48,8 +48,8 @@ void ReferenceBackend::linear_forward(const LinearGeometry& geometry, const floa
   }
 }
 
-void ReferenceBackend::linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input,
-                                       const float* weight, float* d_input, float* d_weight, float* d_bias) {
+void ReferenceBackend::linear_backward(const LinearBackwardArgs& args) {
+  const auto& [geometry, d_output, input, weight, d_input, d_weight, d_bias] = args;
   const std::int64_t in_features = geometry.in_features;
   const std::int64_t out_features = geometry.out_features;
   for (std::int64_t n = 0; n < geometry.batch; ++n) {
@@ -75,8 +75,8 @@ void ReferenceBackend::linear_backward(const LinearGeometry& geometry, const flo
   }
 }
 
-void ReferenceBackend::softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels,
-                                             float* d_logits, const StepInputs* inputs, StepMetrics* metrics) {
+void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
+  const auto& [batch, classes, logits, labels, d_logits, inputs, metrics] = args;
   double loss_sum = 0;
   std::int64_t top1 = 0;
   std::int64_t top5 = 0;

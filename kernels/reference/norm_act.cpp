@@ -1,4 +1,4 @@
-// The oracle, second part: batch norm + shortcut + activation + quantizer. Contracts and formulas: backend.h.
+// The oracle: batch norm + shortcut + activation + quantizer. Contracts and formulas: kernels/ops/norm_act.h.
 #include "kernels/base/error.h"
 #include "kernels/batch_slice.h"
 #include "kernels/reference/elements.h"
@@ -116,6 +116,10 @@ double level_of(double y, double scale, int bits) {
 
 }  // namespace
 
+std::size_t ReferenceBackend::norm_act_scratch_bytes(const NormActGeometry& /*of*/) {
+  return 0;
+}
+
 void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
   const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit, act_scale,
                slice] = args;
@@ -152,8 +156,8 @@ void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
 }
 
 void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
-  const auto& [geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, shortcut_mode, gradients, scratch,
-               x_unit, shortcut_unit, y_unit, slice] = args;
+  const auto& [geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, x_mode, shortcut_mode, gradients,
+               scratch, x_unit, shortcut_unit, y_unit, slice] = args;
   require(rule.batch_statistics, "norm_act_backward: runs with batch statistics only");
   const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value()};
   const double per_stored_y = y_unit == nullptr ? 1.0 : *y_unit == 0 ? 0.0 : 1.0 / double{*y_unit};
@@ -188,11 +192,12 @@ void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
     for (std::int64_t row = 0; row < geometry.rows; ++row) {  // d_x may be d_y: read before it is written
       const std::int64_t index = row * geometry.channels + c;
       const double d_z = element.passes(element.z(index, c)) ? per_stored_y * load(geometry.dtype, d_y, index) : 0.0;
+      store_gradient(geometry.dtype, d_x, index,
+                     element.x_unit * parameters.gamma[c] * saved.inv_std[c] *
+                         (d_z - mean_d_z - element.x_hat(index, c) * mean_projection),
+                     x_mode);
       if (d_shortcut != nullptr)
         store_gradient(geometry.dtype, d_shortcut, index, element.shortcut_unit * d_z, shortcut_mode);
-      store(geometry.dtype, d_x, index,
-            element.x_unit * parameters.gamma[c] * saved.inv_std[c] *
-                (d_z - mean_d_z - element.x_hat(index, c) * mean_projection));
     }
   }
 }

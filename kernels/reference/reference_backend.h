@@ -1,8 +1,9 @@
-// The oracle: every operation of backend.h in plain loops with double accumulation, the readable text of what it
+// The oracle: every operation of kernels/ops/ in plain loops with double accumulation, the readable text of what it
 // computes and the measure of all other backends. Runs at once, in the calling thread; needs no scratch memory.
 //
-// What backend.h leaves open is settled here: a bf16 convolution multiplies weights rounded to bf16; batch statistics
-// of a single row have the unbiased variance 0; a NaN activation makes the quantizer's scale, and so all of y, NaN.
+// What the contracts leave open is settled here: a bf16 convolution multiplies weights rounded to bf16; batch
+// statistics of a single row have the unbiased variance 0; a NaN activation makes the quantizer's scale, and so all of
+// y, NaN.
 #pragma once
 
 #include "kernels/backend.h"
@@ -27,48 +28,10 @@ class ReferenceBackend final : public Backend {
   void synchronize() override {}
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
 
-  // input and convolution
-  void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) override;
-  void augment(const AugmentArgs& args) override;
-  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override {
-    planned_.add(geometry, passes);
-    return 0;
-  }
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                      void* scratch) override;
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
-                            GradMode mode, void* scratch) override;
-  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
-                              void* scratch) override;
-
-  // batch norm, shortcut, activation, quantizer
-  std::size_t norm_act_scratch_bytes(const NormActGeometry&) override { return 0; }
-  void norm_act_forward(const NormActForwardArgs& args) override;
-  void norm_act_backward(const NormActBackwardArgs& args) override;
-
-  // head
-  void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output) override;
-  void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit,
-                             void* d_input) override;
-  void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
-                      float* output) override;
-  void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
-                       float* d_input, float* d_weight, float* d_bias) override;
-  void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
-                             const StepInputs* inputs, StepMetrics* metrics) override;
-
-  // weights (reference_weights.cpp)
-  void weights_from_planes(const PlanesForwardArgs& args) override;
-  void planes_step(const PlanesStepArgs& args) override;
-  std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>&) override { return 0; }
-  void weights_from_fixed(const FixedForwardArgs& args) override;
-  void fixed_step(const FixedStepArgs& args) override;
-  std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>&) override { return 0; }
-  void count_planes(const PlaneCountArgs& args) override;
-  void count_fixed(const FixedCountArgs& args) override;
-  void round_to_bf16(std::int64_t numel, const float* values, void* rounded) override;
-  void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
-                float* parameter, float* momentum) override;
+  // The operations, a file per family in this folder.
+#define BSQ_OPERATION(family, name, Args) void name(const Args& args) override;
+#define BSQ_SCRATCH(family, name, Of) std::size_t name(const Of& of) override;
+#include "kernels/ops/operations.def"
 
  private:
   PlannedPasses planned_;

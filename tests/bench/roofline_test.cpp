@@ -3,6 +3,7 @@
 #include "bench/roofline_model.h"
 #include "bench/roofline_scaling.h"
 #include "bench/roofline_tables.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/model/model.h"
 #include "engine/network/executor.h"
 #include "kernels/base/error.h"
@@ -174,8 +175,8 @@ TEST_CASE("the memory of activations is what the executor plans") {
   const auto backend = make_reference_backend();
   const ResNetOptions options{.depth = 14, .width = 8, .image_height = 16, .image_width = 16, .act_bits = 4};
   DeviceMemory memory(*backend);
-  const Model model(memory, make_resnet(options), DType::f32, 1, {},
-                    [](const ArenaLayout& layout) -> HostWeights { return initial_weights(layout, 1); });
+  const Model model(memory, make_resnet(options), DType::f32, 1,
+                    store_of([](const ArenaLayout& layout) { return initial_weights(layout, 1); }));
   const int batch = 4;
   const Executor executor(memory, model.network(), model.parameters(), batch, DType::f32, ExecutionMode::training);
   const StepMemory counted = memory_of(model.network(), {.batch = batch, .precision = Precision::fp32});

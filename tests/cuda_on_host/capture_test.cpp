@@ -20,7 +20,7 @@ TEST_CASE("a captured sgd_step reads the learning rate anew at every replay") {
   backend->fill_zero(parameter, size_bytes);
   backend->fill_zero(momentum, size_bytes);
   const auto captured = backend->capture([&] {
-    backend->sgd_step(std::int64_t{7}, {.momentum = 0, .weight_decay = 0}, inputs, d_parameter, parameter, momentum);
+    backend->sgd_step({std::int64_t{7}, {.momentum = 0, .weight_decay = 0}, inputs, d_parameter, parameter, momentum});
   });
   for (const float learning_rate : {0.5F, 2.0F}) {
     StepInputs step;

@@ -18,17 +18,12 @@ class DirectMath final : public cuda::DenseMath {
   std::string describe() const override { return "own loops"; }
   void plan_convolutions(std::span<const ConvRequest>) override {}
   std::size_t conv2d_scratch_bytes(const ConvGeometry&, const ConvPasses&) const override { return 0; }
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                      void*) override {
-    cuda::direct_conv2d_forward(geometry, input, weight, output, stream_);
+  void conv2d_forward(const ConvForwardArgs& args) override { cuda::direct_conv2d_forward(args, stream_); }
+  void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
+    cuda::direct_conv2d_backward_data(args, stream_);
   }
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
-                            GradMode mode, void*) override {
-    cuda::direct_conv2d_backward_data(geometry, d_output, weight, d_input, mode, stream_);
-  }
-  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
-                              void*) override {
-    cuda::direct_conv2d_backward_weight(geometry, input, d_output, d_weight, stream_);
+  void conv2d_backward_weight(const ConvBackwardWeightArgs& args) override {
+    cuda::direct_conv2d_backward_weight(args, stream_);
   }
   void gemm(const cuda::GemmGeometry&, const float*, const float*, GradMode, float*) override {
     require(false, "convolutions only");

@@ -44,7 +44,7 @@ struct Parameter {
   Parameter& operator=(const Parameter&) = delete;
   ~Parameter() { release(); }
 
-  void step() const { backend.sgd_step(8, {.momentum = 0, .weight_decay = 0}, inputs, gradient, values, momentum); }
+  void step() const { backend.sgd_step({8, {.momentum = 0, .weight_decay = 0}, inputs, gradient, values, momentum}); }
   std::vector<float> get() const {
     std::vector<float> host(8, -1.0F);
     backend.download(host.data(), values, kBytes);
@@ -140,7 +140,7 @@ TEST_CASE("a refused launch is named with its place, and the device can be used 
   {
     const DeviceOfTest refusing({.fails = "cudaLaunchKernelExC", .error = cudaErrorNoKernelImageForDevice});
     CHECK_THAT(message_of([&] { parameter.step(); }),
-               Catch::StartsWith("kernels/cuda/ops/sgd_step.cu:") && Catch::Contains(": launch of ") &&
+               Catch::StartsWith("kernels/cuda/ops/sgd.cu:") && Catch::Contains(": launch of ") &&
                    Catch::EndsWith("cudaErrorNoKernelImageForDevice (no kernel image is available for execution on the "
                                    "device); build bsq for this GPU (CMAKE_CUDA_ARCHITECTURES), or set device: cpu"));
     // Also in a capture, which the stream must be out of afterwards.

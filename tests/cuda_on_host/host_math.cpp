@@ -18,26 +18,23 @@ class HostMath final : public cuda::DenseMath {
 
   std::string describe() const override { return "reference loops"; }
   void plan_convolutions(std::span<const ConvRequest> requests) override {
-    for (const auto& [geometry, passes, runs_often] : requests) {
-      planned_.add(geometry, passes);
-      reference_.conv2d_scratch_bytes(geometry, passes);
+    for (const ConvRequest& request : requests) {
+      planned_.add(request.geometry, request.passes);
+      reference_.conv2d_scratch_bytes(request);
     }
   }
   std::size_t conv2d_scratch_bytes(const ConvGeometry&, const ConvPasses&) const override { return 0; }
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                      void* scratch) override {
-    planned_.check(geometry, ConvPass::forward);
-    enqueue([=, this] { reference_.conv2d_forward(geometry, input, weight, output, scratch); });
+  void conv2d_forward(const ConvForwardArgs& args) override {
+    planned_.check(args.geometry, ConvPass::forward);
+    enqueue([args, this] { reference_.conv2d_forward(args); });
   }
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
-                            GradMode mode, void* scratch) override {
-    planned_.check(geometry, ConvPass::backward_data);
-    enqueue([=, this] { reference_.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch); });
+  void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
+    planned_.check(args.geometry, ConvPass::backward_data);
+    enqueue([args, this] { reference_.conv2d_backward_data(args); });
   }
-  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
-                              void* scratch) override {
-    planned_.check(geometry, ConvPass::backward_weight);
-    enqueue([=, this] { reference_.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch); });
+  void conv2d_backward_weight(const ConvBackwardWeightArgs& args) override {
+    planned_.check(args.geometry, ConvPass::backward_weight);
+    enqueue([args, this] { reference_.conv2d_backward_weight(args); });
   }
   void gemm(const cuda::GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) override {
     enqueue([=] { multiply(geometry, a, b, mode, c); });

@@ -62,7 +62,7 @@ ActivationResult run(Backend& backend, const ActivationCase& input) {
   const NormGradients gradients{d_gamma.as<float>(), d_beta.as<float>(), pact ? d_clip.as<float>() : nullptr};
   backend.norm_act_forward({geometry, rule, x.data(), shortcut.data(), parameters, saved, y.data(), scratch.data()});
   backend.norm_act_backward({geometry, rule, d_y.data(), x.data(), shortcut.data(), parameters, saved, d_x.data(),
-                             d_shortcut.data(), GradMode::overwrite, gradients, scratch.data()});
+                             d_shortcut.data(), GradMode::overwrite, GradMode::overwrite, gradients, scratch.data()});
   return {download_array(backend, y.as<float>(), size), download_array(backend, d_shortcut.as<float>(), size),
           download_array(backend, d_clip.as<float>(), 1)[0]};
 }

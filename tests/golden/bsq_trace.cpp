@@ -1,7 +1,9 @@
 // kind = bsq_trace: a few steps of BSQ training of a CIFAR ResNet, then re-quantization and evaluation.
 #include "engine/model/bit_summary.h"
+#include "engine/model/tensor_names.h"
 #include "tests/golden/scatter.h"
 #include "tests/golden/training_tolerances.h"
+#include "tests/support/weights.h"
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -62,9 +64,9 @@ class BsqComparison {
 
  private:
   static std::unique_ptr<TrainingReplay> start(Backend& backend, const TensorFile& trace, const TrainingSetup& setup) {
-    return std::make_unique<TrainingReplay>(backend, trace, setup, [&](const ArenaLayout& layout) -> HostWeights {
+    return std::make_unique<TrainingReplay>(backend, trace, setup, [&](const ArenaLayout& layout) -> Weights {
       const std::vector<int> bits(layout.slots.size(), integer_at(trace, "nbits", 1, kMaxBits));
-      return to_planes(read_weights(setup.initial, layout, kMaxBits), bits);
+      return StoredPlanes::convert(read_weights(setup.initial, layout, kMaxBits), bits);
     });
   }
   bool chaotic() const { return setup_.network.act_bits > 0; }
@@ -81,12 +83,12 @@ class BsqComparison {
 
   void compare_start() {
     const ArenaLayout& layout = replay_->model().quantized_layout();
-    const std::vector<BitPlanes> planes = replay_->model().planes()->planes();
-    const PrecisionSummary summary = summarize_precision(planes, layout, 0);
+    const std::vector<BitPlanes> planes = test::plane_store(replay_->model()).planes();
+    const PrecisionSummary summary = summarize_precision(StoredPlanes(planes), layout, 0);
     check("total_param", static_cast<double>(summary.parameters) - number_at("total_param"), kTolerances.exact);
     check("total_bit", static_cast<double>(summary.weight_bits) - number_at("total_bit"), kTolerances.exact);
     check("comp", relative_error(summary.compression(), number_at("comp")), kTolerances.rounding);
-    check("scheme", count_differing_widths(scheme_to_json(planes, layout), json_at(trace_, "scheme")),
+    check("scheme", count_differing_widths(scheme_to_json(StoredPlanes(planes), layout), json_at(trace_, "scheme")),
           kTolerances.exact);
     const nlohmann::json densities = json_at(trace_, "density");
     for (std::size_t i = 0; i < planes.size(); ++i) {
@@ -128,18 +130,19 @@ class BsqComparison {
 
   void compare_end() {
     const ArenaLayout& layout = replay_->model().quantized_layout();
-    std::vector<BitPlanes> planes = replay_->model().planes()->planes();
+    std::vector<BitPlanes> planes = test::plane_store(replay_->model()).planes();
     for (BitPlanes& tensor : planes) {
       requantize(tensor, kMaxBits);
       adjust_precision(tensor, 0.0);
     }
-    replay_->model().planes()->set_planes(planes);
+    test::plane_store(replay_->model()).set_planes(planes);
     if (chaotic()) return comparison_.note("activations are quantized: the state after the last step is not compared");
     check("scheme_after_requant",
-          count_differing_widths(scheme_to_json(planes, layout), json_at(trace_, "scheme_after_requant")),
+          count_differing_widths(scheme_to_json(StoredPlanes(planes), layout), json_at(trace_, "scheme_after_requant")),
           kTolerances.exact);
     check("comp_after_requant",
-          relative_error(summarize_precision(planes, layout, 0).compression(), number_at("comp_after_requant")),
+          relative_error(summarize_precision(StoredPlanes(planes), layout, 0).compression(),
+                         number_at("comp_after_requant")),
           kTolerances.rounding);
     const HostTensor& logits = trace_.at("eval.logits_after_requant");
     if (logits.shape.size() != 2 || logits.shape[0] < 1 || logits.shape[0] > trace_.at("labels").numel())

@@ -1,5 +1,7 @@
 // kind = finetune_trace: one step of finetuning under a fixed scheme. The published code drops the classifier's bias
 // there, which is this product's bias with 0 bits.
+#include "engine/methods/weight_forms.h"
+#include "engine/model/tensor_names.h"
 #include "tests/golden/scatter.h"
 #include "tests/golden/training_tolerances.h"
 

@@ -1,5 +1,6 @@
 // Step 0 of a training trace, tensor by tensor. Every tensor of the trace is looked up in the product by its name, so
 // that one the product does not have fails.
+#include "engine/model/tensor_names.h"
 #include "tests/golden/training_replay.h"
 #include "tests/golden/training_tolerances.h"
 

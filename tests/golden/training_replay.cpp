@@ -1,6 +1,8 @@
 #include "tests/golden/training_replay.h"
 
+#include "engine/model/tensor_names.h"
 #include "tests/support/read_tensor.h"
+#include "tests/support/weights.h"
 
 #include <fmt/core.h>
 
@@ -76,7 +78,7 @@ TrainingSetup read_setup(const TensorFile& trace) {
   TrainingSetup setup;
   setup.initial = initial_float_model(trace);
   normalize_names(setup.initial);
-  setup.network = recognize_resnet(setup.initial).value();
+  setup.network = recognize_resnet(test::finder_in(setup.initial), setup.initial.path.string()).value();
   setup.network.activation = activation_named(metadata(trace, "activation"));
   setup.network.act_bits = integer_at(trace, "act_bits", 0, kMaxBits);
   setup.rule = {.momentum = static_cast<float>(number_at(trace, "momentum")),
@@ -102,13 +104,12 @@ bool too_slow_for_reference(const TrainingSetup& setup, Comparison& comparison) 
 }
 
 TrainingReplay::TrainingReplay(Backend& backend, const TensorFile& trace, const TrainingSetup& setup,
-                               const std::function<HostWeights(const ArenaLayout&)>& make_weights)
+                               const std::function<Weights(const ArenaLayout&)>& make_weights)
     : backend_(backend),
       setup_(setup),
       images_(images_of(trace)),
       memory_(backend),
-      model_(memory_, make_resnet(setup.network), DType::f32, /*seed=*/0, {.max_bits = kMaxBits, .alpha = setup.alpha},
-             make_weights),
+      model_(memory_, make_resnet(setup.network), DType::f32, /*seed=*/0, store_of(make_weights)),
       source_(memory_, images_, "trace") {
   model_.load_plain(setup.initial);
   source_.begin_epoch(stored_order(images_.size()));
@@ -119,7 +120,8 @@ FirstStep TrainingReplay::run_first_step() {
   const Buffer labels = memory_.allocate_array<std::int32_t>("labels", static_cast<std::size_t>(setup_.batch));
   const Buffer inputs = memory_.allocate_array<StepInputs>("step inputs", 1);
   const Buffer metrics = memory_.allocate_array<StepMetrics>("metrics", 1);
-  upload_array(backend_, inputs.as<StepInputs>(), {StepInputs{.learning_rate = setup_.learning_rate}});
+  upload_array(backend_, inputs.as<StepInputs>(),
+               {StepInputs{.learning_rate = setup_.learning_rate, .method = {setup_.alpha}}});
 
   FirstStep result;
   result.before = by_name(model_.save());
@@ -128,9 +130,9 @@ FirstStep TrainingReplay::run_first_step() {
   executor.forward(setup_.batch);
   const TensorView logits = executor.logits(setup_.batch);
   result.logits = download_array(backend_, logits.as<float>(), static_cast<std::size_t>(logits.shape.numel()));
-  backend_.softmax_cross_entropy(setup_.batch, setup_.network.num_classes, logits.as<float>(),
-                                 labels.as<std::int32_t>(), executor.d_logits(setup_.batch).as<float>(),
-                                 inputs.as<StepInputs>(), metrics.as<StepMetrics>());
+  backend_.softmax_cross_entropy({setup_.batch, setup_.network.num_classes, logits.as<float>(),
+                                  labels.as<std::int32_t>(), executor.d_logits(setup_.batch).as<float>(),
+                                  inputs.as<StepInputs>(), metrics.as<StepMetrics>()});
   result.kink_distances = kink_distances(executor);
   executor.backward(setup_.batch);
   read_weight_gradients(result);
@@ -199,9 +201,10 @@ StepMetrics TrainingReplay::run_step(int step) {
                                                                     .batch_size = setup_.batch,
                                                                     .metrics_slots = setup_.steps},
                                                     *alone_);
-  further_steps_->run(
-      setup_.batch,
-      {.learning_rate = setup_.learning_rate, .first_sample = std::int64_t{step} * setup_.batch, .metrics_slot = step});
+  further_steps_->run(setup_.batch, {.learning_rate = setup_.learning_rate,
+                                     .first_sample = std::int64_t{step} * setup_.batch,
+                                     .metrics_slot = step,
+                                     .method = {setup_.alpha}});
   return further_steps_->metrics(step, 1)[0];
 }
 

@@ -53,7 +53,7 @@ struct FirstStep {
 class TrainingReplay {
  public:
   TrainingReplay(Backend& backend, const TensorFile& trace, const TrainingSetup& setup,
-                 const std::function<HostWeights(const ArenaLayout&)>& make_weights);
+                 const std::function<Weights(const ArenaLayout&)>& make_weights);
 
   Model& model() { return model_; }
   FirstStep run_first_step();

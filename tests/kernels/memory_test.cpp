@@ -81,8 +81,8 @@ TEST_CASE("captured work takes the inputs of one step after the other") {
     queue.set(steps);
     taken.set(std::vector<std::int64_t>{1});
     const auto take = [&] {
-      backend.take_step_inputs(static_cast<const StepInputs*>(queue.data()), static_cast<std::int64_t*>(taken.data()),
-                               static_cast<StepInputs*>(inputs.data()));
+      backend.take_step_inputs({static_cast<const StepInputs*>(queue.data()), static_cast<std::int64_t*>(taken.data()),
+                                static_cast<StepInputs*>(inputs.data())});
     };
     const auto work = backend.capture(take);
     const auto other_work = backend.capture(take);  // of another batch size, say
@@ -133,9 +133,9 @@ TEST_CASE("captured work runs at each replay and reads what memory holds then") 
 
     const SgdRule plain_descent{0, 0};
     const auto work = backend.capture([&] {
-      backend.sgd_step(1, plain_descent, static_cast<const StepInputs*>(inputs.data()),
-                       static_cast<const float*>(gradient.data()), static_cast<float*>(parameter.data()),
-                       static_cast<float*>(momentum.data()));
+      backend.sgd_step({1, plain_descent, static_cast<const StepInputs*>(inputs.data()),
+                        static_cast<const float*>(gradient.data()), static_cast<float*>(parameter.data()),
+                        static_cast<float*>(momentum.data())});
     });
     backend.synchronize();
     CHECK(parameter.get<float>() == std::vector<float>{10});

@@ -61,6 +61,7 @@ TEST_CASE("the rooms of a floor see those that the arrows lead to, directly or t
     {"engine/model/a.cpp",           "engine/methods/methods.h",              false},
     {"engine/model/a.cpp",           "engine/base/suggest.h",                 true},
     {"engine/methods/bsq/a.cpp",     "engine/methods/method.h",               true},
+    {"engine/methods/bsq/a.cpp",     "engine/methods/dense/dense_method.h",   false},
     {"engine/methods/methods.cpp",   "engine/methods/dense/dense_weights.h",  true},
     {"engine/methods/bsq/a.cpp",     "engine/training/stage.h",               false},
     {"engine/input/a.cpp",           "engine/model/model.h",                  false},

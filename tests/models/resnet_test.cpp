@@ -202,16 +202,16 @@ TEST_CASE("depth, width and classes are found in a checkpoint of any form") {
   const auto oracle = make_reference_backend();
   const ResNetOptions options{.depth = 14, .width = 6, .num_classes = 7};
   for (const auto& weights : {TestModel::MakeWeights{}, start_as_planes(), start_as_fixed(4)}) {
-    const TestModel test(*oracle, make_resnet(options), {}, weights);
+    const TestModel test(*oracle, make_resnet(options), weights);
     const TensorFile file = test.model.save();
-    const ResNetOptions found = recognize_resnet(file).value();
+    const ResNetOptions found = recognize_resnet(finder_in(file), file.path.string()).value();
     CHECK(found.depth == 14);
     CHECK(found.width == 6);
     CHECK(found.num_classes == 7);
   }
   TensorFile nothing;
-  CHECK_FALSE(recognize_resnet(nothing));
-  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { recognize_network(nothing); }),
+  CHECK_FALSE(recognize_resnet(finder_in(nothing), nothing.path.string()));
+  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { recognize_network(finder_in(nothing), "nothing.safetensors"); }),
              Catch::Matchers::Contains("its tensors are those of no family of networks (resnet)"));
 }
 

@@ -52,8 +52,7 @@ struct Training {
   explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, bool synchronised = false)
       : backend(make_backend(tests_gpu() ? "cuda" : "cpu", {.threads = 1, .local_rank = ranks.local_rank()})),
         connected(ranks.world() > 1 ? backend->connect(ranks) : nullptr),
-        test(*backend, make_resnet(tiny_resnet(Activation::pact, 2)), {.max_bits = 8, .alpha = 0.01F},
-             start_as_planes(6)),
+        test(*backend, make_resnet(tiny_resnet(Activation::pact, 2)), start_as_planes(6)),
         source(test.memory, tiny_pictures("train", kPictures), "training"),
         step(test.memory, test.model, source,
              {.augment = augmentation(),
@@ -86,19 +85,20 @@ struct Training {
   /// Twenty steps, a last smaller one among each five, then a re-quantization, then three more.
   void train() {
     for (int i = 0; i < 20; ++i) take_step(i);
-    std::vector<BitPlanes> planes = test.model.planes()->planes();
+    std::vector<BitPlanes> planes = plane_store(test.model).planes();
     for (BitPlanes& tensor : planes) {
       requantize(tensor, 8);
       adjust_precision(tensor, 20);
     }
-    test.model.planes()->set_planes(planes);
+    plane_store(test.model).set_planes(planes);
     test.model.reset_momentum();
     step.recapture();
     for (int i = 20; i < 23; ++i) take_step(i);
   }
   void take_step(int i) {
     const bool is_last = i % 5 == 4;
-    step.run(is_last ? 3 : kBatch, {.learning_rate = 0.05F, .epoch = i / 5, .first_sample = i % 2, .metrics_slot = i});
+    step.run(is_last ? 3 : kBatch,
+             {.learning_rate = 0.05F, .epoch = i / 5, .first_sample = i % 2, .metrics_slot = i, .method = {0.01F}});
   }
 
   std::unique_ptr<Backend> backend;

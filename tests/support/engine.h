@@ -12,6 +12,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_tensors.h"
 #include "tests/support/tolerances.h"
+#include "tests/support/weights.h"
 
 #include <algorithm>
 #include <cstring>
@@ -65,14 +66,13 @@ inline Communicator& alone() {
 
 /// A model and the memory it lives in; start values unless `make_weights` says otherwise.
 struct TestModel {
-  using MakeWeights = std::function<HostWeights(const ArenaLayout&)>;
+  using MakeWeights = std::function<Weights(const ArenaLayout&)>;
 
-  explicit TestModel(Backend& backend, Network network, const PlaneOptions& planes = {}, MakeWeights make_weights = {},
-                     DType dtype = DType::f32)
+  explicit TestModel(Backend& backend, Network network, MakeWeights make_weights = {}, DType dtype = DType::f32)
       : memory(backend),
-        model(
-            memory, std::move(network), dtype, 1, planes,
-            make_weights ? make_weights : [](const ArenaLayout& layout) { return initial_weights(layout, 1); }) {}
+        model(memory, std::move(network), dtype, 1,
+              store_of(make_weights ? std::move(make_weights)
+                                    : [](const ArenaLayout& layout) { return initial_weights(layout, 1); })) {}
 
   DeviceMemory memory;
   Model model;
@@ -80,14 +80,14 @@ struct TestModel {
 
 /// Start values as bit planes, for TestModel.
 inline TestModel::MakeWeights start_as_planes(int bits = 8) {
-  return [bits](const ArenaLayout& layout) -> HostWeights {
-    return to_planes(initial_weights(layout, 1), std::vector<int>(layout.slots.size(), bits));
+  return [bits](const ArenaLayout& layout) {
+    return StoredPlanes::convert(initial_weights(layout, 1), std::vector<int>(layout.slots.size(), bits));
   };
 }
 
 /// Likewise under a scheme of fixed widths.
 inline TestModel::MakeWeights start_as_fixed(int bits) {
-  return [bits](const ArenaLayout& layout) -> HostWeights { return to_fixed(start_as_planes(bits)(layout)); };
+  return [bits](const ArenaLayout& layout) { return StoredFixedPoint::convert(start_as_planes(bits)(layout), {}); };
 }
 
 /// Noise on a colour that tells the class, but for a sixth of the pictures, whose colour lies.

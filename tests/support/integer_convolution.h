@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/bf16.h"
-#include "kernels/types.h"
+#include "kernels/ops/convolution.h"
 
 #include <cmath>
 #include <vector>

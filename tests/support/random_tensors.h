@@ -1,6 +1,7 @@
 // Contents of test tensors: Philox, keyed by a name, so that every test sees the same numbers on every machine.
 #pragma once
 
+#include "kernels/base/hash.h"
 #include "kernels/random.h"
 
 #include <cmath>
@@ -13,9 +14,7 @@ namespace bsq::test {
 
 class RandomTensors {
  public:
-  explicit RandomTensors(std::string_view name) {
-    for (const char letter : name) key_ = (key_ ^ static_cast<unsigned char>(letter)) * 1099511628211ULL;  // FNV-1a
-  }
+  explicit RandomTensors(std::string_view name) : key_(hash_of(name)) {}
 
   std::vector<float> uniform(std::int64_t count, float low, float high) {
     return make<float>(count,
@@ -45,7 +44,7 @@ class RandomTensors {
     return values;
   }
 
-  std::uint64_t key_ = 14695981039346656037ULL;
+  std::uint64_t key_;
   std::uint32_t tensor_ = 0;  // each call draws from a sequence of its own
 };
 

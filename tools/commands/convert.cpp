@@ -1,6 +1,7 @@
 // `bsq convert`: a model file in another form: float to bit planes, with uniform bits or the scheme of another
 // checkpoint, and any form to plain float.
 #include "engine/files/posix_file.h"
+#include "engine/methods/weight_forms.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/report/precision_text.h"
@@ -36,7 +37,7 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
   if (!parse_arguments(app, arguments)) return false;
   const bool chooses_bits = options.bits || !options.scheme.empty();
   if (options.bits && !options.scheme.empty()) fail(ErrorKind::usage, "--bits and --scheme: give one of them");
-  if (options.form == "float" && chooses_bits)
+  if (options.form == kFloatForm && chooses_bits)
     fail(ErrorKind::usage, "--to float: has no bits; leave out --bits and --scheme");
   if (!options.output.ends_with(".safetensors"))
     fail(ErrorKind::usage, "{}: name the output *.safetensors", options.output);
@@ -48,35 +49,24 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
 /// Bits of every slot as another checkpoint has them; a layer of zeros has 0.
 std::vector<int> scheme_of(const OpenModel& model) {
   const std::string path = model.file.path.string();
-  if (form_of(model.weights) == "float")
+  if (!model.weights->is_quantized())
     fail(ErrorKind::usage, "--scheme {}: is a float model and has no bit widths", path);
-  return scheme_from_json(scheme_to_json(model.weights, model.layout), model.layout, path);
+  return scheme_from_json(scheme_to_json(*model.weights, model.layout), model.layout, path);
 }
 
-std::vector<BitPlanes> converted_to_planes(const HostWeights& weights, const std::vector<int>& bits) {
-  std::vector<BitPlanes> planes;
-  const DenseTensors dense = to_dense(weights);
-  for (std::size_t i = 0; i < dense.size(); ++i) {
-    const bool pruned = bits[i] == 0;
-    planes.push_back(pruned ? planes_from_fixed({0, 0.0F, std::vector<float>(dense[i].size())})
-                            : planes_from_float(dense[i], bits[i]));
-    adjust_precision(planes.back(), 0.0);
-  }
-  return planes;
-}
-
-HostWeights convert(const OpenModel& model, const ConvertOptions& options, Console& console) {
-  const HostWeights& weights = model.weights;
-  if (options.form == "float") return to_dense(weights);
+Weights convert(const OpenModel& model, const ConvertOptions& options, Console& console) {
+  const Weights& weights = model.weights;
+  if (options.form == kFloatForm) return StoredDense::convert(weights);
+  if (weights->is_quantized() && options.scheme.empty() && !options.bits) return convert_weights(options.form, weights);
+  std::vector<int> bits(model.layout.slots.size(), options.bits.value_or(kMaxBits));
   if (!options.scheme.empty()) {
     const OpenModel other = open_model(read_model(options.scheme, console));
     if (!have_same_parameters(model.network, other.network))
       fail(ErrorKind::checkpoint, "--scheme {}: is of {}, the model is {}", other.file.path.string(),
            title_of(other.spec), title_of(model.spec));
-    return converted_to_planes(weights, scheme_of(other));
+    bits = scheme_of(other);
   }
-  if (form_of(weights) != "float" && !options.bits) return to_planes(weights, {});
-  return converted_to_planes(weights, std::vector<int>(model.layout.slots.size(), options.bits.value_or(kMaxBits)));
+  return convert_weights(options.form, StoredDense::convert(weights), bits);  // anew, from the values
 }
 
 }  // namespace
@@ -86,11 +76,11 @@ int convert_command(const Arguments& arguments) {
   if (!parse(arguments, options)) return 0;
   Console console = options.console.console();
   const OpenModel model = open_model(read_model(options.input, console));
-  const HostWeights converted = convert(model, options, console);
-  write_safetensors(options.output, with_weights(model, converted));
-  const PrecisionSummary summary = summarize_precision(converted, model.network);
+  const Weights converted = convert(model, options, console);
+  write_safetensors(options.output, with_weights(model, *converted));
+  const PrecisionSummary summary = summarize_precision(*converted, model.network);
   console.info(fmt::format("{}: {} -> {}, {:.2f} bits a weight, {} by the paper's rule", options.output,
-                           form_of(model.weights), form_of(converted), summary.bits_per_parameter(),
+                           model.weights->form(), converted->form(), summary.bits_per_parameter(),
                            ratio_text(summary.compression())));
   return 0;
 }

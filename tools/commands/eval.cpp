@@ -3,6 +3,7 @@
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
 // configuration names the data; overrides have the last word.
 #include "engine/input/batch_source.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/experiment.h"
@@ -48,12 +49,13 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
   return true;
 }
 
-HostWeights weights_to_evaluate(const OpenModel& model, const Config& config, const EvalOptions& options) {
+Weights weights_to_evaluate(const OpenModel& model, const Config& config, const EvalOptions& options) {
   if (!options.words.overrides_key("quant.weight_bits")) return model.weights;
-  if (form_of(model.weights) != "float")
+  if (model.weights->is_quantized())
     fail(ErrorKind::usage, "quant.weight_bits = {}: {} has bit widths of its own; leave it out, or see bsq convert",
          config.quant.weight_bits, model.file.path.string());
-  return to_planes(model.weights, std::vector<int>(model.layout.slots.size(), config.quant.weight_bits));
+  return convert_weights("planes", model.weights,
+                         std::vector<int>(model.layout.slots.size(), config.quant.weight_bits));
 }
 
 struct Evaluation {
@@ -67,8 +69,8 @@ Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOpt
                     Backend& backend, Communicator& ranks, Console& console) {
   const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
-  Model model(memory, network_for(opened, images), dtype, config.seed, {.max_bits = kMaxBits},
-              [&](const ArenaLayout&) { return weights_to_evaluate(opened, config, options); });
+  Model model(memory, network_for(opened, images), dtype, config.seed,
+              store_of([&](const ArenaLayout&) { return weights_to_evaluate(opened, config, options); }));
   model.load_plain(opened.file);
   ResidentSource source(memory, images, "test");
   Evaluator evaluator(memory, model, source, input_options(config, images), config.data.eval_batch_size, ranks);
@@ -76,7 +78,7 @@ Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOpt
   Evaluation evaluation{.form = std::string(model.quantized().form()),
                         .result = evaluator.run(),
                         .by_batch_max = {},
-                        .precision = summarize_precision(model.host_weights(), model.network())};
+                        .precision = summarize_precision(*model.weights(), model.network())};
   if (uses_calibrated_scales(opened, config)) {
     evaluation.by_batch_max = evaluation.result;
     evaluation.result = evaluator.run(ActScale::calibrated);

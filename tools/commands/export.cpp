@@ -108,7 +108,7 @@ void note_activations(ExportJob& job, const ModelWords& words) {
 
 void print_outcome(const ExportJob& job, const ExportOutcome& outcome) {
   const std::uintmax_t bytes = fs::file_size(job.output);
-  const PrecisionSummary summary = summarize_precision(job.model.weights, job.model.network);
+  const PrecisionSummary summary = summarize_precision(*job.model.weights, job.model.network);
   fmt::print("{}: {} bytes; {}\n", job.output.string(), with_thousands(bytes), outcome.what);
   fmt::print("  {} by the paper's rule ({:.3f} bits a weight), {} with everything counted, {} on disk\n",
              ratio_text(summary.compression()), summary.bits_per_parameter(), ratio_text(summary.compression_on_disk()),
@@ -132,7 +132,7 @@ int export_command(const Arguments& arguments) {
                 .opset = options.opset,
                 .int8_at_least = !options.min_container.empty()};
   const TensorFile& file = job.model.file;
-  if (format.wants_levels && form_of(job.model.weights) == "float")
+  if (format.wants_levels && !job.model.weights->is_quantized())
     fail(ErrorKind::usage, "--format {}: {} is a float model and has no bit widths; bsq convert gives it some",
          format.name, file.path.string());
   note_activations(job, options.words);

@@ -40,7 +40,7 @@ std::optional<PrecisionSummary> precision_of(const TensorFile& file) {
   const ModelCard card = read_card(file);
   if (!card.is_packed() && card.form != "planes" && card.form != "fixed") return std::nullopt;
   const OpenModel model = open_model(describe_model(file));
-  return summarize_precision(model.weights, model.network);
+  return summarize_precision(*model.weights, model.network);
 }
 
 /// Smallest and largest value of a float32 tensor.

@@ -71,11 +71,11 @@ std::string verify(const fs::path& temporary, const fs::path& output, EngineRun&
 
 void add_description(const ExportJob& job, OnnxModel& model) {
   const OpenModel& from = job.model;
-  const double bits = summarize_precision(from.weights, from.network).bits_per_parameter();
+  const double bits = summarize_precision(*from.weights, from.network).bits_per_parameter();
   model.producer_name = "bsq";
   model.producer_version = kVersion;
   model.graph_name = from.spec.name;
-  model.metadata = {{"form", std::string(form_of(from.weights))},
+  model.metadata = {{"form", std::string(from.weights->form())},
                     {"bits_per_weight", fmt::format("{:.4f}", bits)},
                     {"act_bits", std::to_string(job.config.quant.act_bits)},
                     {"activation", block_activation(job.config.quant)},
@@ -84,7 +84,7 @@ void add_description(const ExportJob& job, OnnxModel& model) {
   const std::map<std::string, std::string> said = to_metadata(from.card);
   for (const char* key : {"mean", "std", "class_names"})
     if (const auto found = said.find(key); found != said.end()) model.metadata[key] = found->second;
-  if (form_of(from.weights) != "float") model.metadata["scheme"] = scheme_to_json(from.weights, from.layout);
+  if (from.weights->is_quantized()) model.metadata["scheme"] = scheme_to_json(*from.weights, from.layout);
 }
 
 std::string types_text(const OnnxModel& model) {

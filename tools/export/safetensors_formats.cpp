@@ -1,6 +1,6 @@
-// The formats of `bsq export` that are safetensors files: float, and packed (engine/model/packed_model.h). What comes
+// The formats of `bsq export` that are safetensors files: float, and packed (engine/methods/packed_model.h). What comes
 // back from them must be the model bit for bit.
-#include "engine/model/packed_model.h"
+#include "engine/methods/packed_model.h"
 #include "kernels/base/error.h"
 #include "tools/export/formats.h"
 
@@ -20,12 +20,12 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 /// Throws Error(verification) unless `read` holds the weights of the job, and all else that it has in float32.
 void check_same_model(const ExportJob& job, const fs::path& written) {
   const OpenModel read = open_model(describe_model(read_safetensors(written)));
-  const DenseTensors expected = to_dense(job.model.weights), found = to_dense(read.weights);
-  for (std::size_t i = 0; i < expected.size(); ++i)
-    if (!same_bits(expected[i], found[i]))
+  const Weights expected = StoredDense::convert(job.model.weights), found = StoredDense::convert(read.weights);
+  for (std::size_t i = 0; i < expected->size(); ++i)
+    if (!same_bits(expected->values(i), found->values(i)))
       fail(ErrorKind::verification, "{}: {} came back with other weights; nothing was written", job.output.string(),
            job.model.layout.slots[i].spec.name);
-  const TensorFile plain = with_weights(job.model, expected), plain_read = with_weights(read, found);
+  const TensorFile plain = with_weights(job.model, *expected), plain_read = with_weights(read, *found);
   for (const HostTensor& tensor : plain.tensors) {
     const HostTensor* other = plain_read.find(tensor.name);
     const bool same = other != nullptr && other->shape == tensor.shape && other->dtype == tensor.dtype;
@@ -37,7 +37,7 @@ void check_same_model(const ExportJob& job, const fs::path& written) {
 }  // namespace
 
 ExportOutcome export_float(const ExportJob& job, Console& /*console*/) {
-  write_safetensors(job.output, with_weights(job.model, to_dense(job.model.weights)),
+  write_safetensors(job.output, with_weights(job.model, *StoredDense::convert(job.model.weights)),
                     [&](const fs::path& temporary) { check_same_model(job, temporary); });
   return {.what = "effective weights in float32 under PyTorch's names",
           .verified = "read back, every number bit for bit"};
@@ -45,7 +45,7 @@ ExportOutcome export_float(const ExportJob& job, Console& /*console*/) {
 
 ExportOutcome export_packed(const ExportJob& job, Console& /*console*/) {
   const OpenModel& model = job.model;
-  write_safetensors(job.output, pack(model.file, integer_weights(model.weights, model.layout)),
+  write_safetensors(job.output, pack(model.file, integer_weights(*model.weights, model.layout)),
                     [&](const fs::path& temporary) { check_same_model(job, temporary); });
   return {.what = "a bit takes a bit", .verified = "read back, every weight bit for bit"};
 }

@@ -1,6 +1,6 @@
 #include "tools/report/level_counts.h"
 
-#include "engine/model/levels.h"
+#include "engine/model/integer_tensors.h"
 
 namespace bsq {
 namespace {
@@ -17,8 +17,8 @@ std::vector<std::int64_t> counts_of(const IntegerTensor& tensor) {
 
 LevelCounts count_levels(const OpenModel& model) {
   LevelCounts all;
-  if (form_of(model.weights) == "float") return all;
-  for (const IntegerTensor& tensor : integer_weights(model.weights, model.layout)) all.push_back(counts_of(tensor));
+  if (!model.weights->is_quantized()) return all;
+  for (const IntegerTensor& tensor : integer_weights(*model.weights, model.layout)) all.push_back(counts_of(tensor));
   return all;
 }
 

@@ -9,8 +9,6 @@
 namespace bsq {
 namespace {
 
-constexpr int kFloatBits = 32;
-
 /// 12.3; a plane with few ones is not shown as one with none.
 std::string percent_text(double percent) {
   return percent > 0 && percent < 0.05 ? "<0.1" : fmt::format("{:.1f}", percent);

@@ -20,7 +20,6 @@ namespace {
 
 using namespace charts;
 
-constexpr int kFloatBits = 32;
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 bool is_quantized(const RunReport& report) {

@@ -3,8 +3,11 @@
 
 #include "data/synthetic.h"
 #include "engine/files/checkpoint_dir.h"
+#include "engine/methods/methods.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/model/model.h"
-#include "engine/model/packed_model.h"
+#include "engine/methods/packed_model.h"
+#include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 #include "tools/cli/build_info.h"
 
@@ -30,7 +33,9 @@ template <typename... Args>
 
 /// The network that the file says, or that its tensors show.
 NetworkSpec network_of(const TensorFile& file, const ModelCard& card) {
-  if (!card.network) return recognize_network(file);
+  if (!card.network)
+    return recognize_network([&](const std::string& parameter) { return find_parameter(file, parameter); },
+                             file.path.string());
   try {
     NetworkSpec spec = spec_from_text(*card.network);
     if (spec.image.rank != 3) throw SpecError(-1, "image", "is missing");
@@ -105,34 +110,29 @@ OpenModel open_model(ModelFile model, const Quantizer& quantizer, int max_bits) 
   Network network = build();
   check_names(model.file, network);
   ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
-  HostWeights weights = read_weights(model.file, layout, max_bits);
+  Weights weights = read_weights(model.file, layout, max_bits);
   return {std::move(model), quantizer, std::move(network), std::move(layout), std::move(weights)};
 }
 
-TensorFile with_weights(const OpenModel& model, const HostWeights& weights) {
+TensorFile with_weights(const OpenModel& model, const StoredWeights& weights) {
   ModelCard card = model.card;
   card.describe(weights, model.layout);
   TensorFile result;
   result.metadata = to_metadata(card);
   std::set<std::string> replaced;
-  for (const ParameterSlot& slot : model.layout.slots) {
-    const std::string& name = slot.spec.name;
-    replaced.insert({name, plane_name(name, "p"), plane_name(name, "n"), plane_name(name, "u"), scale_name(name)});
-  }
+  for (const ParameterSlot& slot : model.layout.slots) replaced.merge(names_in_any_form(slot.spec.name));
   for (const HostTensor& tensor : model.file.tensors)
     if (!replaced.contains(tensor.name)) result.tensors.push_back(tensor);
-  for (HostTensor& tensor : weights_to_tensors(weights, model.layout)) result.tensors.push_back(std::move(tensor));
+  for (HostTensor& tensor : weights.tensors(model.layout)) result.tensors.push_back(std::move(tensor));
   return result;
 }
 
 OpenModel open_start_model(ModelFile model, const Config& config) {
   OpenModel opened = open_model(std::move(model), {}, config.quant.max_bits);
   check_same_network(opened, configured_network(config, opened.spec.image, opened.network.num_classes()));
-  if (form_of(opened.weights) == "float" && config.stages.front() == "finetune")
-    fail(ErrorKind::usage,
-         "{}: is a float model and has no bit widths to finetune under; put convert and bsq before finetune, or give "
-         "planes (bsq convert makes them)",
-         opened.file.path.string());
+  const std::unique_ptr<Method> first = method_of_stage(config.stages.front(), config);
+  if (const std::string why = first->refusal(*opened.weights); !why.empty())
+    fail(ErrorKind::usage, "{}: {}", opened.file.path.string(), why);
   return opened;
 }
 

@@ -28,7 +28,7 @@ struct OpenModel : ModelFile {
   Quantizer quantizer;
   Network network;
   ArenaLayout layout;  // of the quantizable weights
-  HostWeights weights;
+  Weights weights;
 };
 
 /// A model in any form from a file, a checkpoint folder, a run, or the folder of runs of one name; renamed tensors are
@@ -40,7 +40,7 @@ ModelFile describe_model(TensorFile file);
 OpenModel open_model(ModelFile model, const Quantizer& quantizer = {}, int max_bits = kMaxBits);
 
 /// The tensors of a model with the quantized ones replaced, and the metadata with form and scheme of these.
-TensorFile with_weights(const OpenModel& model, const HostWeights& weights);
+TensorFile with_weights(const OpenModel& model, const StoredWeights& weights);
 /// `resnet8 (depth 8, width 2)`.
 std::string title_of(const NetworkSpec& spec);
 /// Whether the weights of one fit the other.

@@ -1,4 +1,3 @@
-// Levels are the hub: every form is turned into integers k = round(u (2^bits - 1)) and written out from them.
 #include "engine/methods/bsq/bit_planes.h"
 
 #include "kernels/base/error.h"
@@ -43,36 +42,6 @@ std::vector<float> normalised_sum(const BitPlanes& planes) {
     for (std::size_t i = 0; i < numel; ++i) sum[i] += (p[i] - n[i]) * coefficient;
   }
   return sum;
-}
-
-/// Half to even. Planes in [0, 2] keep u within -2 .. 2 (and a little, for rounding).
-int nearest_level(float u, int bits) {
-  const float level = published::nearest_level(u, bits);
-  if (!(std::abs(level) <= 2.0F * static_cast<float>(max_level(bits)))) {
-    fail(ErrorKind::diverged,
-         "bit planes: they add up to {}, which no planes within 0 .. 2 do; lower the learning rate", u);
-  }
-  return static_cast<int>(level);
-}
-
-std::vector<int> clamped_levels(std::span<const float> u, int bits) {
-  std::vector<int> levels(u.size());
-  std::transform(u.begin(), u.end(), levels.begin(),
-                 [bits](float value) { return nearest_level(std::clamp(value, -1.0F, 1.0F), bits); });
-  return levels;
-}
-
-/// q: the levels on the grid of -1 .. 1. k / (2^bits - 1) rounds back to k, so this loses nothing.
-std::vector<float> on_grid(std::span<const int> levels, int bits) {
-  std::vector<float> q(levels.size());
-  std::transform(levels.begin(), levels.end(), q.begin(),
-                 [bits](int level) { return static_cast<float>(level) / static_cast<float>(max_level(bits)); });
-  return q;
-}
-
-std::vector<float> scaled(std::vector<float> q, float scale) {
-  for (float& value : q) value *= scale;
-  return q;
 }
 
 BitPlanes planes_from_levels(std::span<const int> levels, int bits, float scale) {
@@ -147,19 +116,13 @@ std::vector<int> integer_levels(const BitPlanes& planes) {
   return clamped_levels(normalised_sum(planes), planes.bits);
 }
 
-std::vector<int> integer_levels(const FixedPoint& fixed) {
-  if (fixed.bits == 0) return std::vector<int>(fixed.u.size());
-  require_bits(fixed.bits);
-  return clamped_levels(fixed.u, fixed.bits);
-}
-
 std::vector<float> effective_weights(const BitPlanes& planes) {
-  return scaled(on_grid(integer_levels(planes), planes.bits), planes.scale);
+  return grid_weights(integer_levels(planes), planes.bits, planes.scale);
 }
 
-std::vector<float> effective_weights(const FixedPoint& fixed) {
-  if (fixed.bits == 0) return std::vector<float>(fixed.u.size());
-  return scaled(on_grid(integer_levels(fixed), fixed.bits), fixed.scale);
+BitPlanes planes_from_levels(const Levels& levels) {
+  require(levels.low == -levels.high && levels.unit.size() == 1, "bit planes hold symmetric levels with one unit");
+  return planes_from_levels(levels.k, std::max(levels.bits, 1), scale_of(levels));
 }
 
 void requantize(BitPlanes& planes, int max_bits) {
@@ -207,18 +170,6 @@ std::vector<double> plane_density_percent(const BitPlanes& planes) {
 
 bool is_empty(const BitPlanes& planes) {
   return planes.p == planes.n;
-}
-
-FixedPoint fixed_from_planes(const BitPlanes& planes) {
-  require_consistent(planes);
-  if (is_empty(planes)) return {0, planes.scale, std::vector<float>(static_cast<std::size_t>(planes.numel))};
-  return {planes.bits, planes.scale, on_grid(clamped_levels(normalised_sum(planes), planes.bits), planes.bits)};
-}
-
-BitPlanes planes_from_fixed(const FixedPoint& fixed) {
-  if (fixed.bits == 0) return planes_from_levels(std::vector<int>(fixed.u.size()), 1, fixed.scale);
-  require_bits(fixed.bits);
-  return planes_from_levels(clamped_levels(fixed.u, fixed.bits), fixed.bits, fixed.scale);
 }
 
 }  // namespace bsq

@@ -8,13 +8,13 @@
 // Source: METHOD 1, 4 and 5. Planes that are not finite throw Error(diverged).
 #pragma once
 
+#include "engine/model/levels.h"
+
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace bsq {
-
-inline constexpr int kMaxBits = 8;
 
 /// p and n: [bits][numel], bits in 1..8. u = sum_b c_b (p_b - n_b), c_b = 2^(bits-1-b) / (2^bits - 1).
 struct BitPlanes {
@@ -24,24 +24,18 @@ struct BitPlanes {
   std::vector<float> p, n;
 };
 
-/// u: [numel] in [-1, 1], the parameter of finetuning. 0 bits: the tensor is zero and stays zero.
-struct FixedPoint {
-  int bits = 0;
-  float scale = 0;
-  std::vector<float> u;
-};
-
 /// s = max|W|, k = round(|W| (2^bits - 1) / s). |W - effective weight| <= s / (2^bits - 1) / 2, up to float32 rounding.
 /// A tensor of zeros gets scale 0 and so, its gradients being zero, stays what it is.
 BitPlanes planes_from_float(std::span<const float> weights, int bits);
 
-/// W_eff = s q, q = sign(v) round(|v| (2^bits - 1)) / (2^bits - 1), v = clamp(u, -1, 1); 0 where bits = 0.
-std::vector<float> effective_weights(const BitPlanes& planes);
-std::vector<float> effective_weights(const FixedPoint& fixed);
+/// The bits of symmetric levels, their scale kept bit for bit; one empty plane where bits = 0.
+BitPlanes planes_from_levels(const Levels& levels);
 
-/// k of every weight: W_eff = s k / (2^bits - 1). All 0 where bits = 0.
+/// W_eff = s q, q = sign(v) round(|v| (2^bits - 1)) / (2^bits - 1), v = clamp(u, -1, 1).
+std::vector<float> effective_weights(const BitPlanes& planes);
+
+/// k of every weight: W_eff = s k / (2^bits - 1).
 std::vector<int> integer_levels(const BitPlanes& planes);
-std::vector<int> integer_levels(const FixedPoint& fixed);
 
 /// Rounds the planes to the bits of k = round(u (2^bits - 1)). Where some |k| needs one more bit the tensor gets it, as
 /// long as bits < max_bits (the scale follows); else |k| is clamped. Effective weights stay as they are, bit for bit,
@@ -59,13 +53,5 @@ std::vector<double> plane_density_percent(const BitPlanes& planes);
 
 /// Whether all of p - n is zero.
 bool is_empty(const BitPlanes& planes);
-
-/// u = q, or 0 bits where the planes are empty. Scale and effective weights are kept, bit for bit.
-FixedPoint fixed_from_planes(const BitPlanes& planes);
-
-/// The bits of the level u rounds to; one empty plane where bits = 0. Scale and effective weights are kept, bit for
-/// bit. fixed_from_planes(planes_from_fixed(f)) moves u onto the grid; planes that hold bits survive the way there and
-/// back.
-BitPlanes planes_from_fixed(const FixedPoint& fixed);
 
 }  // namespace bsq

@@ -1,62 +1,28 @@
 #include "engine/methods/bsq/plane_weights.h"
 
+#include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
-namespace {
-
-/// Planes [bits][numel] in memory order -> [O, I, K, K, bits] of a file.
-HostTensor planes_to_file(const std::vector<float>& planes, const ParameterSpec& spec, int bits,
-                          const std::string& name) {
-  std::vector<std::int64_t> shape = file_shape(spec.shape);
-  shape.push_back(bits);
-  HostTensor tensor{name, DType::f32, std::move(shape), std::vector<std::byte>(planes.size() * sizeof(float))};
-  auto* interleaved = reinterpret_cast<float*>(tensor.bytes.data());
-  const std::vector<std::size_t> places = file_places(spec.shape);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    float* place = interleaved + places[i] * static_cast<std::size_t>(bits);
-    for (int bit = 0; bit < bits; ++bit) place[bit] = planes[static_cast<std::size_t>(bit) * places.size() + i];
-  }
-  return tensor;
-}
-
-std::vector<float> planes_from_file(const TensorFile& file, const std::string& name, const ParameterSpec& spec,
-                                    int bits) {
-  const HostTensor& tensor = file.at(name);
-  check_shape(file, tensor, spec, {bits});
-  const auto interleaved = tensor.values<float>();
-  const auto numel = static_cast<std::size_t>(spec.shape.numel());
-  std::vector<float> planes;
-  planes.reserve(interleaved.size());
-  for (int bit = 0; bit < bits; ++bit) {
-    std::vector<float> plane(numel);
-    for (std::size_t i = 0; i < numel; ++i) plane[i] = interleaved[i * static_cast<std::size_t>(bits) + bit];
-    const std::vector<float> in_memory = from_file_layout(plane, spec.shape);
-    planes.insert(planes.end(), in_memory.begin(), in_memory.end());
-  }
-  return planes;
-}
-
-}  // namespace
 
 PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
-                           const PlaneOptions& options, const std::vector<BitPlanes>& planes)
-    : backend_(memory.backend()), layout_(layout), gradients_(gradients), options_(options) {
+                           const StoredPlanes& weights, int max_bits)
+    : backend_(memory.backend()), layout_(layout), gradients_(gradients), max_bits_(max_bits) {
   const std::size_t count = layout.slots.size();
-  const auto capacity = static_cast<std::size_t>(2 * options.max_bits * layout.numel);
+  const auto capacity = static_cast<std::size_t>(2 * max_bits * layout.numel);
   table_ = memory.allocate_array<PlaneTensor>("bit planes, table", count);
   planes_ = memory.allocate_array<float>("bit planes", capacity);
   momentum_ = memory.allocate_array<float>("bit planes, momentum", capacity);
   scales_ = memory.allocate_array<float>("bit planes, scales", count);
   scale_momentum_ = memory.allocate_array<float>("bit planes, scale momentum", count);
-  norms_ = memory.allocate_array<float>("bit planes, norms", count * static_cast<std::size_t>(options.max_bits));
+  norms_ = memory.allocate_array<float>("bit planes, norms", count * static_cast<std::size_t>(max_bits));
   values_ = memory.allocate_array<float>("effective weights", static_cast<std::size_t>(layout.numel));
   units_ = memory.allocate_array<float>("effective weights, units", count);
   penalty_ = memory.allocate_array<double>("bit planes, penalty", 1);
   counts_ = memory.allocate_array<WeightCounts>("bit planes, counts", count);
   for (const ParameterSlot& slot : layout.slots) tensors_.push_back({.numel = slot.spec.shape.numel()});
   scratch_ = memory.allocate("bit planes, scratch", backend_.planes_scratch_bytes(table()));
-  set_planes(planes);
+  set_planes(weights.all());
 }
 
 void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
@@ -68,9 +34,9 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   for (std::size_t i = 0; i < planes.size(); ++i) {
     const ParameterSlot& slot = layout_.slots[i];
     const BitPlanes& source = planes[i];
-    require(source.bits >= 1 && source.bits <= options_.max_bits, "{}: {} bits", slot.spec.name, source.bits);
+    require(source.bits >= 1 && source.bits <= max_bits_, "{}: {} bits", slot.spec.name, source.bits);
     require(source.numel == slot.spec.shape.numel(), "{}: {} weights", slot.spec.name, source.numel);
-    const std::int64_t offset = 2 * options_.max_bits * slot.offset;
+    const std::int64_t offset = 2 * max_bits_ * slot.offset;
     tensors_.push_back({.numel = source.numel,
                         .plane_offset = offset,
                         .weight_offset = slot.offset,
@@ -91,8 +57,8 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   reset_momentum();
 }
 
-OnDevice<HostWeights> PlaneWeights::on_device(const Buffer& arena, const Buffer& scales) const {
-  OnDevice<HostWeights> result;
+OnDevice<Weights> PlaneWeights::on_device(const Buffer& arena, const Buffer& scales) const {
+  OnDevice<Weights> result;
   for (const PlaneTensor& tensor : tensors_) {
     const auto half = static_cast<std::size_t>(tensor.bits * tensor.numel);
     const float* p = arena.as<float>() + tensor.plane_offset;
@@ -108,16 +74,16 @@ OnDevice<HostWeights> PlaneWeights::on_device(const Buffer& arena, const Buffer&
                         .numel = tensors[i].numel,
                         .p = std::move(copies[2 * i]),
                         .n = std::move(copies[2 * i + 1])});
-    return HostWeights(std::move(planes));
+    return Weights(std::make_shared<StoredPlanes>(std::move(planes)));
   };
   return result;
 }
 
-OnDevice<HostWeights> PlaneWeights::masters() const {
+OnDevice<Weights> PlaneWeights::masters() const {
   return on_device(planes_, scales_);
 }
 
-OnDevice<HostWeights> PlaneWeights::momentum() const {
+OnDevice<Weights> PlaneWeights::momentum() const {
   return on_device(momentum_, scale_momentum_);
 }
 
@@ -126,7 +92,7 @@ std::size_t PlaneWeights::largest_count() const {
 }
 
 std::vector<BitPlanes> PlaneWeights::planes() const {
-  return std::get<std::vector<BitPlanes>>(download(backend_, masters()));
+  return static_cast<const StoredPlanes&>(*download(backend_, masters())).all();
 }
 
 std::vector<TensorCounts> PlaneWeights::count() const {
@@ -155,7 +121,6 @@ void PlaneWeights::write_effective() {
 void PlaneWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) {
   backend_.planes_step({.tensors = table(),
                         .rule = rule,
-                        .alpha = options_.alpha,
                         .inputs = inputs,
                         .d_weights = gradients_,
                         .planes = planes_.as<float>(),
@@ -188,44 +153,12 @@ void PlaneWeights::load_momentum(const TensorFile& file) {
     const ParameterSpec& spec = layout_.slots[i].spec;
     float* target = momentum_.as<float>() + tensor.plane_offset;
     const std::string suffix(kMomentumSuffix);
-    upload_array(backend_, target, planes_from_file(file, plane_name(spec.name, "p") + suffix, spec, tensor.bits));
+    upload_array(backend_, target, read_planes(file, plane_name(spec.name, "p") + suffix, spec, tensor.bits));
     upload_array(backend_, target + tensor.bits * tensor.numel,
-                 planes_from_file(file, plane_name(spec.name, "n") + suffix, spec, tensor.bits));
-    scales.push_back(load_number(file, scale_name(spec.name) + suffix));
+                 read_planes(file, plane_name(spec.name, "n") + suffix, spec, tensor.bits));
+    scales.push_back(read_number(file, scale_name(spec.name) + suffix));
   }
   upload_array(backend_, scale_momentum_.as<float>(), scales);
-}
-
-std::vector<BitPlanes> PlaneWeights::load(const TensorFile& file, const ArenaLayout& layout, int max_bits) {
-  std::vector<BitPlanes> result;
-  for (const ParameterSlot& slot : layout.slots) {
-    const std::string name = plane_name(slot.spec.name, "p");
-    const HostTensor& positive = file.at(name);
-    const std::int64_t bits = positive.shape.empty() ? 0 : positive.shape.back();
-    if (bits < 1 || bits > max_bits)
-      fail(ErrorKind::checkpoint, "{}: {} has {} bit planes, expected 1..{}; is quant.max_bits too small?",
-           file.path.string(), name, bits, max_bits);
-    const int width = static_cast<int>(bits);
-    result.push_back({.bits = width,
-                      .scale = load_number(file, scale_name(slot.spec.name)),
-                      .numel = slot.spec.shape.numel(),
-                      .p = planes_from_file(file, name, slot.spec, width),
-                      .n = planes_from_file(file, plane_name(slot.spec.name, "n"), slot.spec, width)});
-  }
-  return result;
-}
-
-std::vector<HostTensor> planes_to_tensors(const std::vector<BitPlanes>& planes, const ArenaLayout& layout,
-                                          std::string_view suffix) {
-  const auto named = [&](const std::string& name) { return name + std::string(suffix); };
-  std::vector<HostTensor> tensors;
-  for (std::size_t i = 0; i < planes.size(); ++i) {
-    const ParameterSpec& spec = layout.slots[i].spec;
-    tensors.push_back(planes_to_file(planes[i].p, spec, planes[i].bits, named(plane_name(spec.name, "p"))));
-    tensors.push_back(planes_to_file(planes[i].n, spec, planes[i].bits, named(plane_name(spec.name, "n"))));
-    tensors.push_back(HostTensor::from<float>(named(scale_name(spec.name)), {1}, std::span(&planes[i].scale, 1)));
-  }
-  return tensors;
 }
 
 }  // namespace bsq

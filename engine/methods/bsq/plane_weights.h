@@ -5,50 +5,41 @@
 // max_bits a tensor, so that re-quantization, which may add or drop planes, moves data but never allocates.
 #pragma once
 
-#include "engine/methods/bsq/bit_planes.h"
+#include "engine/methods/bsq/stored_planes.h"
 #include "engine/model/weight_store.h"
 
 namespace bsq {
 
-struct PlaneOptions {
-  int max_bits = 8;
-  float alpha = 0;  // strength of the group penalty
-};
-
 class PlaneWeights final : public WeightStore {
  public:
-  /// planes: one entry a slot, elements in memory order.
-  PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const PlaneOptions& options,
-               const std::vector<BitPlanes>& planes);
+  PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredPlanes& weights,
+               int max_bits = kMaxBits);
 
-  /// Host copies, one a slot, in memory order.
+  /// Host copies, one per slot, in memory order.
   std::vector<BitPlanes> planes() const;
   /// Replaces every tensor, bit widths included. Momentum starts from zero again. Captured steps are void afterwards.
   void set_planes(const std::vector<BitPlanes>& planes);
 
-  std::string_view form() const override { return "planes"; }
+  std::string_view form() const override { return StoredPlanes::kForm; }
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
-  OnDevice<HostWeights> masters() const override;
-  OnDevice<HostWeights> momentum() const override;
+  OnDevice<Weights> masters() const override;
+  OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;
   std::vector<TensorCounts> count() const override;
   void load_momentum(const TensorFile& file) override;
   std::int64_t trainable_numbers() const override;
 
-  /// Reads the planes a checkpoint holds; bit widths follow from its shapes.
-  static std::vector<BitPlanes> load(const TensorFile& file, const ArenaLayout& layout, int max_bits);
-
  private:
   DeviceTable<PlaneTensor> table() const { return {tensors_, table_.as<PlaneTensor>()}; }
   void write_effective();
-  OnDevice<HostWeights> on_device(const Buffer& arena, const Buffer& scales) const;
+  OnDevice<Weights> on_device(const Buffer& arena, const Buffer& scales) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;
   const float* gradients_;
-  PlaneOptions options_;
+  int max_bits_;
   std::vector<PlaneTensor> tensors_;
   Buffer table_;  // tensors_ on the device
   Buffer planes_;
@@ -62,9 +53,5 @@ class PlaneWeights final : public WeightStore {
   Buffer counts_;
   Buffer scratch_;
 };
-
-/// The tensors of planes in a file: `<layer>.pweight`, `<layer>.nweight` [O, I, K, K, bits], `<layer>.scale` [1].
-std::vector<HostTensor> planes_to_tensors(const std::vector<BitPlanes>& planes, const ArenaLayout& layout,
-                                          std::string_view suffix = "");
 
 }  // namespace bsq

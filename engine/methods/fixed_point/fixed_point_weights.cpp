@@ -1,12 +1,14 @@
 #include "engine/methods/fixed_point/fixed_point_weights.h"
 
+#include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
 
 FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
-                                     const std::vector<FixedPoint>& weights)
+                                     const StoredFixedPoint& stored)
     : backend_(memory.backend()), layout_(layout), gradients_(gradients) {
+  const std::vector<FixedPoint>& weights = stored.all();
   require(weights.size() == layout.slots.size(), "{} tensors for {} slots", weights.size(), layout.slots.size());
   const std::size_t count = layout.slots.size();
   const auto numel = static_cast<std::size_t>(layout.numel);
@@ -34,7 +36,7 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
   write_effective();
 }
 
-OnDevice<HostWeights> FixedPointWeights::on_device(const Buffer& arena, const Buffer& scales) const {
+OnDevice<Weights> FixedPointWeights::on_device(const Buffer& arena, const Buffer& scales) const {
   return {
       .spans = {{arena.as<float>(), static_cast<std::size_t>(layout_.numel)}, {scales.as<float>(), tensors_.size()}},
       .to_host = [tensors = tensors_](HostCopies copies) {
@@ -43,15 +45,15 @@ OnDevice<HostWeights> FixedPointWeights::on_device(const Buffer& arena, const Bu
           const auto begin = copies[0].begin() + tensors[i].weight_offset;
           weights.push_back({tensors[i].bits, copies[1][i], {begin, begin + tensors[i].numel}});
         }
-        return HostWeights(std::move(weights));
+        return Weights(std::make_shared<StoredFixedPoint>(std::move(weights)));
       }};
 }
 
-OnDevice<HostWeights> FixedPointWeights::masters() const {
+OnDevice<Weights> FixedPointWeights::masters() const {
   return on_device(u_, scales_);
 }
 
-OnDevice<HostWeights> FixedPointWeights::momentum() const {
+OnDevice<Weights> FixedPointWeights::momentum() const {
   return on_device(momentum_, scale_momentum_);
 }
 
@@ -106,24 +108,9 @@ void FixedPointWeights::load_momentum(const TensorFile& file) {
   std::vector<float> scales;
   for (const ParameterSlot& slot : layout_.slots) {
     load_tensor(backend_, slot, momentum_.as<float>(), file, plane_name(slot.spec.name, "u") + suffix);
-    scales.push_back(load_number(file, scale_name(slot.spec.name) + suffix));
+    scales.push_back(read_number(file, scale_name(slot.spec.name) + suffix));
   }
   upload_array(backend_, scale_momentum_.as<float>(), scales);
-}
-
-std::vector<FixedPoint> FixedPointWeights::load(const TensorFile& file, const ArenaLayout& layout,
-                                                const std::vector<int>& bits) {
-  std::vector<FixedPoint> result;
-  for (std::size_t i = 0; i < layout.slots.size(); ++i) {
-    const ParameterSpec& spec = layout.slots[i].spec;
-    const HostTensor& u = file.at(plane_name(spec.name, "u"));
-    check_shape(file, u, spec);
-    const auto values = u.values<float>();
-    result.push_back({.bits = bits[i],
-                      .scale = load_number(file, scale_name(spec.name)),
-                      .u = from_file_layout({values.begin(), values.end()}, spec.shape)});
-  }
-  return result;
 }
 
 }  // namespace bsq

@@ -1,38 +1,32 @@
 // Fixed-point weights: finetuning under a found scheme (METHOD 5). The parameter is u in [-1, 1], bit widths never
 // change.
-//
-// Files: `<layer>.uweight` (u), `<layer>.scale`; the widths are in the metadata, `scheme`.
 #pragma once
 
-#include "engine/methods/bsq/bit_planes.h"
+#include "engine/methods/fixed_point/stored_fixed_point.h"
 #include "engine/model/weight_store.h"
 
 namespace bsq {
 
 class FixedPointWeights final : public WeightStore {
  public:
-  /// weights: one entry a slot, elements in memory order.
   FixedPointWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
-                    const std::vector<FixedPoint>& weights);
+                    const StoredFixedPoint& stored);
 
-  std::string_view form() const override { return "fixed"; }
+  std::string_view form() const override { return StoredFixedPoint::kForm; }
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
-  OnDevice<HostWeights> masters() const override;
-  OnDevice<HostWeights> momentum() const override;
+  OnDevice<Weights> masters() const override;
+  OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;
   std::vector<TensorCounts> count() const override;
   void load_momentum(const TensorFile& file) override;
   std::int64_t trainable_numbers() const override;
 
-  /// Reads a checkpoint in this form; `bits` gives the width of every slot.
-  static std::vector<FixedPoint> load(const TensorFile& file, const ArenaLayout& layout, const std::vector<int>& bits);
-
  private:
   void write_effective();
   DeviceTable<FixedTensor> table() const { return {tensors_, table_.as<FixedTensor>()}; }
-  OnDevice<HostWeights> on_device(const Buffer& arena, const Buffer& scales) const;
+  OnDevice<Weights> on_device(const Buffer& arena, const Buffer& scales) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;

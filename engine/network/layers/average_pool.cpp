@@ -22,14 +22,14 @@ TensorSpec AveragePool::output(std::span<const TensorSpec> inputs) const {
 
 void AveragePool::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
-  pass.backend.average_pool_forward(geometry(x.shape, x.dtype), x.data, x.unit, pass.output.as<float>());
+  pass.backend.average_pool_forward({geometry(x.shape, x.dtype), x.data, x.unit, pass.output.as<float>()});
 }
 
 void AveragePool::backward(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   require(pass.modes[0] == GradMode::overwrite, "average_pool cannot add to a gradient");
-  pass.backend.average_pool_backward(geometry(x.shape, x.dtype), pass.d_output.as<float>(), x.unit,
-                                     pass.d_inputs[0].data);
+  pass.backend.average_pool_backward(
+      {geometry(x.shape, x.dtype), pass.d_output.as<float>(), x.unit, pass.d_inputs[0].data});
 }
 
 std::unique_ptr<Layer> make_average_pool(const LayerRequest& request) {

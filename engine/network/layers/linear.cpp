@@ -27,16 +27,16 @@ double Linear::flops(std::span<const TensorSpec> inputs) const {
 
 void Linear::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
-  pass.backend.linear_forward(geometry(x.shape), x.as<float>(), pass.parameters.values[weight_].as<float>(),
-                              pass.parameters.values[bias_].as<float>(), pass.output.as<float>());
+  pass.backend.linear_forward({geometry(x.shape), x.as<float>(), pass.parameters.values[weight_].as<float>(),
+                               pass.parameters.values[bias_].as<float>(), pass.output.as<float>()});
 }
 
 void Linear::backward(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   require(pass.modes[0] == GradMode::overwrite, "linear cannot add to a gradient");
-  pass.backend.linear_backward(geometry(x.shape), pass.d_output.as<float>(), x.as<float>(),
-                               pass.parameters.values[weight_].as<float>(), pass.d_inputs[0].as<float>(),
-                               pass.parameters.gradients[weight_], pass.parameters.gradients[bias_]);
+  pass.backend.linear_backward({geometry(x.shape), pass.d_output.as<float>(), x.as<float>(),
+                                pass.parameters.values[weight_].as<float>(), pass.d_inputs[0].as<float>(),
+                                pass.parameters.gradients[weight_], pass.parameters.gradients[bias_]});
 }
 
 std::unique_ptr<Layer> make_linear(const LayerRequest& request) {

@@ -95,6 +95,7 @@ void NormAct::backward(const BackwardPass& pass) const {
                                   .saved = saved(pass.saved),
                                   .d_x = pass.d_inputs[0].data,
                                   .d_shortcut = has_shortcut ? pass.d_inputs[1].data : nullptr,
+                                  .x_mode = pass.modes[0],
                                   .shortcut_mode = has_shortcut ? pass.modes[1] : GradMode::overwrite,
                                   .gradients = {.d_gamma = gradients[ids_.gamma],
                                                 .d_beta = gradients[ids_.beta],

@@ -1,60 +1,16 @@
-// Bit planes and fixed-point weights: every tensor of a network in one pass, sixteen weights at a time.
+// Bit planes: every tensor of a network in one pass, sixteen weights at a time.
 //
-// u (2^n - 1) = sum_b 2^(n-1-b) (p_b - n_b) is summed with powers of two, so that exact 0/1 planes give exact integers;
-// q (2^n - 1) = sign(u) round(min(|u| (2^n - 1), 2^n - 1)). Work is cut into chunks of one tensor; partial sums of a
-// chunk (one a plane, one for the scale) are combined in chunk order. A step leaves the weights of the next one.
-#include "kernels/cpu/simd/lanes.h"
+// u (2^n - 1) = sum_b 2^(n-1-b) (p_b - n_b) is summed with powers of two, so that exact 0/1 planes give exact integers.
+// Partial sums of a chunk: one a plane, one for the scale. A step leaves the weights of the next one.
 #include "kernels/cpu/simd/variant.h"
+#include "kernels/cpu/simd/weight_chunks.h"
 
 #include <cmath>
 
 namespace bsq::BSQ_SIMD_NAMESPACE {
 namespace {
 
-constexpr std::int64_t kChunkWeights = 2048;
-constexpr int kMaxBits = 8;
 constexpr float kNormEpsilon = 1e-8F;  // under the root of the group penalty
-
-BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t numel) {
-  return (numel + kChunkWeights - 1) / kChunkWeights;
-}
-
-template <typename Tensor>
-std::int64_t total_chunks(std::span<const Tensor> tensors) {
-  std::int64_t chunks = 0;
-  for (std::size_t i = 0; i < tensors.size(); ++i) chunks += chunks_of(tensors.data()[i].numel);
-  return chunks;
-}
-
-/// One unit of parallel work: weights [begin, end) of one tensor.
-struct Chunk {
-  std::int64_t tensor;
-  std::int64_t begin;
-  std::int64_t end;
-};
-
-/// The chunk `index` of a tensor.
-template <typename Tensor>
-Chunk chunk_of(const Tensor& tensor, std::int64_t tensor_index, std::int64_t index) {
-  const std::int64_t begin = index * kChunkWeights;
-  return {tensor_index, begin, begin + kChunkWeights < tensor.numel ? begin + kChunkWeights : tensor.numel};
-}
-
-/// The chunk `index` of all tensors together.
-template <typename Tensor>
-Chunk find_chunk(std::span<const Tensor> tensors, std::int64_t index) {
-  std::int64_t tensor = 0;
-  while (index >= chunks_of(tensors.data()[tensor].numel)) index -= chunks_of(tensors.data()[tensor++].numel);
-  return chunk_of(tensors.data()[tensor], tensor, index);
-}
-
-/// Calls body(first weight, lanes in use) for every sixteen weights of [begin, end).
-template <typename Body>
-BSQ_LANES_INLINE void for_lanes(std::int64_t begin, std::int64_t end, Body body) {
-  std::int64_t index = begin;
-  for (; index + kLanes <= end; index += kLanes) body.template operator()<true>(index, kLanes);
-  if (index < end) body.template operator()<false>(index, static_cast<int>(end - index));
-}
 
 /// Calls body<Bits>() for bits in 1..8.
 template <typename Body>
@@ -69,35 +25,6 @@ BSQ_LANES_INLINE void dispatch_bits(int bits, Body body) {
     case 7: return body.template operator()<7>();
     default: return body.template operator()<8>();
   }
-}
-
-/// The integer level q (2^n - 1) = sign(u) round(min(|u| levels, levels)), from u * levels.
-BSQ_LANES_INLINE FloatLanes level_of(FloatLanes scaled, float levels) {
-  return copy_sign(round_half_even(at_most(magnitude(scaled), broadcast(levels))), scaled);
-}
-
-/// Writes sixteen weights: s q, or the integers that s / levels is the unit of.
-template <bool Full, typename Tensor>
-BSQ_LANES_INLINE void store_weights(const Tensor& tensor, float* weights, std::int64_t index, FloatLanes level,
-                                    float scale, float levels, int count) {
-  float* target = weights + tensor.weight_offset;
-  if (tensor.storage == WeightStorage::integers_bf16) {
-    store_lanes<Full>(reinterpret_cast<Bf16*>(target) + index, level, count);
-  } else {
-    const bool as_integers = tensor.storage == WeightStorage::integers;
-    store_lanes<Full>(target + index, as_integers ? level : scale * (level / levels), count);
-  }
-}
-
-/// What a gradient of stored weights is multiplied with.
-struct GradientFactors {
-  float to_u;     // gives dL / du
-  float to_true;  // gives dW
-};
-
-BSQ_LANES_INLINE GradientFactors gradient_factors(WeightStorage storage, float scale, float levels) {
-  if (storage == WeightStorage::values) return {scale, 1.0F};
-  return {levels, scale == 0 ? 0.0F : levels / scale};
 }
 
 /// Adds (p - n) 2^(n-1-b) to u levels, and p^2 + n^2 to the squares of the plane.
@@ -125,15 +52,6 @@ void reconstruct_chunk(const PlaneTensor& tensor, const float* planes, float* we
   for (int bit = 0; bit < Bits; ++bit) norm_partials[bit] = sum_of(squares[bit]);
 }
 
-/// x -= learning_rate v, v = momentum v + gradient + decay x; both stored.
-template <bool Full>
-BSQ_LANES_INLINE FloatLanes momentum_step(FloatLanes gradient, FloatLanes value, float* velocity, int count,
-                                          float momentum, float learning_rate) {
-  const FloatLanes speed = momentum * load_lanes<Full>(velocity, count) + gradient;
-  store_lanes<Full>(velocity, speed, count);
-  return value - learning_rate * speed;
-}
-
 /// A plane of sixteen weights after the step, which is stored.
 template <bool Full>
 BSQ_LANES_INLINE FloatLanes step_plane(FloatLanes gradient, FloatLanes value, float* plane, float* velocity, int count,
@@ -154,9 +72,9 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   float* p_momentum = args.plane_momentum + tensor.plane_offset;
   float* n_momentum = p_momentum + Bits * tensor.numel;
   float pull[Bits];  // gradient of penalty and decay, per unit of x
+  const float alpha = args.inputs->method.data()[0];
   for (int bit = 0; bit < Bits; ++bit)
-    pull[bit] =
-        args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+    pull[bit] = alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
   const float learning_rate = args.inputs->learning_rate;
   const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
   FloatLanes d_scale{};
@@ -185,15 +103,6 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   });
   for (int bit = 0; bit < Bits; ++bit) norm_partials[bit] = sum_of(squares[bit]);
   return sum_of(d_scale) * static_cast<double>(factors.to_true);
-}
-
-/// A scale's own SGD step, from the partial sums of its gradient.
-void step_scale(const double* partials, std::int64_t chunks, const SgdRule& rule, float learning_rate, float* scale,
-                float* velocity) {
-  double gradient = 0;
-  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) gradient += partials[chunk];
-  *velocity = rule.momentum * *velocity + static_cast<float>(gradient) + rule.weight_decay * *scale;
-  *scale -= learning_rate * *velocity;
 }
 
 /// From the chunks' squares, `kMaxBits` of them a chunk: the norms of all planes, and the units that the scales give.
@@ -237,12 +146,8 @@ void write_values(const PlanesStepArgs& args) {
 
 }  // namespace
 
-std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * (kMaxBits + 1) * sizeof(double);
-}
-
-std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * sizeof(double);
+std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors) {
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * (kMaxBits + 1) * sizeof(double);
 }
 
 void weights_from_planes(const PlanesForwardArgs& args) {
@@ -282,57 +187,6 @@ void planes_step(const PlanesStepArgs& args) {
   if (args.metrics != nullptr) args.metrics[args.inputs->metrics_slot].penalty = *args.penalty;
   *args.penalty = finish_tensors(args.tensors.host, norm_partials, args.scales, args.plane_norms, args.weight_units);
   write_values(args);
-}
-
-void weights_from_fixed(const FixedForwardArgs& args) {
-  const std::int64_t chunks = total_chunks(args.tensors.host);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t index = 0; index < chunks; ++index) {
-    const Chunk chunk = find_chunk(args.tensors.host, index);
-    const FixedTensor& tensor = args.tensors.device[chunk.tensor];
-    const auto levels = tensor.bits > 0 ? static_cast<float>((1 << tensor.bits) - 1) : 1.0F;
-    const float scale = args.scales[chunk.tensor];
-    for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
-      FloatLanes level{};
-      if (tensor.bits > 0)
-        level = level_of(load_lanes<Full>(args.u + tensor.weight_offset + at, count) * levels, levels);
-      store_weights<Full>(tensor, args.weights, at, level, scale, levels, count);
-    });
-    if (tensor.storage != WeightStorage::values && chunk.begin == 0) args.weight_units[chunk.tensor] = scale / levels;
-  }
-}
-
-void fixed_step(const FixedStepArgs& args) {
-  auto* partials = static_cast<double*>(args.scratch);
-  const float learning_rate = args.inputs->learning_rate;
-  const std::int64_t chunks = total_chunks(args.tensors.host);
-#pragma omp parallel for schedule(static)
-  for (std::int64_t index = 0; index < chunks; ++index) {
-    const Chunk chunk = find_chunk(args.tensors.host, index);
-    const FixedTensor& tensor = args.tensors.host.data()[chunk.tensor];
-    if (tensor.bits == 0) continue;
-    const auto levels = static_cast<float>((1 << tensor.bits) - 1);
-    const float scale = args.scales[chunk.tensor];
-    const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
-    FloatLanes d_scale{};
-    for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
-      float* target = args.u + tensor.weight_offset + at;
-      const FloatLanes value = load_lanes<Full>(target, count);
-      const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
-      d_scale += level_of(value * levels, levels) / levels * d_weight;
-      const FloatLanes moved =
-          momentum_step<Full>(factors.to_u * d_weight + args.rule.weight_decay * value, value,
-                              args.u_momentum + tensor.weight_offset + at, count, args.rule.momentum, learning_rate);
-      store_lanes<Full>(target, at_most(at_least(moved, broadcast(-1.0F)), broadcast(1.0F)), count);
-    });
-    partials[index] = sum_of(d_scale) * static_cast<double>(factors.to_true);
-  }
-  for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
-    const std::int64_t count = chunks_of(args.tensors.host.data()[i].numel);
-    if (args.tensors.host.data()[i].bits > 0)
-      step_scale(partials, count, args.rule, args.inputs->learning_rate, args.scales + i, args.scale_momentum + i);
-    partials += count;
-  }
 }
 
 }  // namespace bsq::BSQ_SIMD_NAMESPACE

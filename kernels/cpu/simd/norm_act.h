@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/simd/lanes.h"
 #include "kernels/cpu/simd/simd_kernels.h"
+#include "kernels/cpu/simd/units.h"
 
 namespace bsq::BSQ_SIMD_NAMESPACE {
 
@@ -51,11 +52,6 @@ BSQ_LANES_INLINE void fold_normalization(const NormParameters& parameters, const
   const float scale = parameters.gamma[channel] * saved.inv_std[channel];
   scratch.scale[channel] = scale * x_unit;
   scratch.shift[channel] = parameters.beta[channel] - saved.mean[channel] * scale;
-}
-
-/// TensorUnit::value(), which as an inline function must not be called from here.
-BSQ_LANES_INLINE float value_of(const TensorUnit& unit) {
-  return (unit.activation == nullptr ? 1.0F : *unit.activation) * (unit.weight == nullptr ? 1.0F : *unit.weight);
 }
 
 /// Rows [begin, end) of one chunk, channels [channel, channel + count).

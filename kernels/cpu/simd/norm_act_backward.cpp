@@ -115,6 +115,7 @@ template <typename T, Activation Act>
 void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
   T* d_x = static_cast<T*>(args.d_x);
   T* d_shortcut = static_cast<T*>(args.d_shortcut);
+  const bool accumulate_x = args.x_mode == GradMode::accumulate;
   const bool accumulate_shortcut = args.shortcut_mode == GradMode::accumulate;
   const int channels = args.geometry.channels;
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
@@ -128,11 +129,13 @@ void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scra
       const std::int64_t index = row * channels + tile.channel;
       const RowGradient at = load_row<T, Full>(args, units, index, tile.count, scale, shift);
       const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, clip);
+      FloatLanes d_value = d_z * scale + (units.x * at.value - mean) * slope + offset;
+      if (accumulate_x) d_value += load_lanes<Full>(d_x + index, tile.count);
+      store_lanes<Full>(d_x + index, d_value, tile.count);
       if (d_shortcut != nullptr) {
         const FloatLanes before = accumulate_shortcut ? load_lanes<Full>(d_shortcut + index, tile.count) : FloatLanes{};
         store_lanes<Full>(d_shortcut + index, before + units.shortcut * d_z, tile.count);
       }
-      store_lanes<Full>(d_x + index, d_z * scale + (units.x * at.value - mean) * slope + offset, tile.count);
     }
   });
 }

@@ -9,20 +9,9 @@ namespace bsq::BSQ_SIMD_NAMESPACE {
 SimdKernels simd_kernels() {
   return {
       .instruction_set = BSQ_STRINGIFY(BSQ_SIMD_NAMESPACE),
-      .norm_act_scratch_bytes = norm_act_scratch_bytes,
-      .norm_act_forward = norm_act_forward,
-      .norm_act_backward = norm_act_backward,
-      .planes_scratch_bytes = planes_scratch_bytes,
-      .weights_from_planes = weights_from_planes,
-      .planes_step = planes_step,
-      .fixed_scratch_bytes = fixed_scratch_bytes,
-      .weights_from_fixed = weights_from_fixed,
-      .fixed_step = fixed_step,
-      .sgd_step = sgd_step,
-      .round_to_bf16 = round_to_bf16,
-      .augment = augment,
-      .average_pool_forward = average_pool_forward,
-      .average_pool_backward = average_pool_backward,
+#define BSQ_OPERATION(name, Args) .name = name,
+#define BSQ_SCRATCH(name, Of) .name = name,
+#include "kernels/cpu/simd/operations.def"
       .accumulate = accumulate,
   };
 }

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/cuda/device/channel_tiles.cuh"
-#include "kernels/types.h"
+#include "kernels/ops/norm_act.h"
 
 #include <cmath>
 

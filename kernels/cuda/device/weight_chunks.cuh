@@ -4,7 +4,8 @@
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
-#include "kernels/types.h"
+#include "kernels/cuda/ops/launchers.h"
+#include "kernels/ops/operations.h"
 
 #include <cstdint>
 #include <span>
@@ -14,7 +15,6 @@ namespace bsq::cuda {
 constexpr int kChunkThreads = 256;
 constexpr int kChunkWarps = kChunkThreads / kWarp;
 constexpr int kChunkWeights = kChunkThreads * kVectorWidth<float>;  // every thread takes one vector of each plane
-constexpr int kMaxBits = 8;
 
 __host__ __device__ inline std::int64_t chunks_of(std::int64_t numel) {
   return (numel + kChunkWeights - 1) / kChunkWeights;
@@ -25,6 +25,12 @@ std::int64_t total_chunks(std::span<const Tensor> tensors) {
   std::int64_t chunks = 0;
   for (const Tensor& tensor : tensors) chunks += chunks_of(tensor.numel);
   return chunks;
+}
+
+/// For the size of their scratch memory: throws Error unless kernels that visit all tensors at once can take these.
+template <typename Tensor>
+void check_tensors(std::span<const Tensor> tensors) {
+  if (tensors.size() > GridMemory::kMostTensors) fail_tensor_count(tensors.size(), GridMemory::kMostTensors);
 }
 
 /// Where the chunk of a block lies: tensor `tensor`, weights begin ... of it. All lanes of a warp look for it together,

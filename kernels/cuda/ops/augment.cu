@@ -86,8 +86,8 @@ void run(const AugmentArgs& args, cudaStream_t stream) {
 
 }  // namespace
 
-void augment(const AugmentArgs& args, cudaStream_t stream) {
-  with_element(args.output.dtype, [&]<typename T>() { run<T>(args, stream); });
+void augment(const AugmentArgs& args, const DeviceContext& on) {
+  with_element(args.output.dtype, [&]<typename T>() { run<T>(args, on.stream); });
 }
 
 }  // namespace bsq::cuda

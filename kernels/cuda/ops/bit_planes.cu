@@ -8,7 +8,6 @@
 // tensors.
 #include "kernels/cuda/device/scale_step.cuh"
 #include "kernels/cuda/device/weight_chunks.cuh"
-#include "kernels/cuda/ops/launchers.h"
 
 namespace bsq::cuda {
 namespace {
@@ -126,6 +125,7 @@ struct StepFactors {
   float to_scaled;  // of a stored gradient: gives dL / d(u levels)
   float momentum;
   float learning_rate;
+  float alpha;  // strength of the group penalty
 };
 
 /// One plane of a bit, for Width weights, which are moved.
@@ -159,7 +159,7 @@ __device__ float step_weights(const PlanesStepArgs& args, const PlaneTensor& ten
     const auto weight = static_cast<float>(1 << (Bits - 1 - bit));
     // Gradient of penalty and decay, per unit of x.
     const float pull =
-        args.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+        factors.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
     float positive[Width];
     float negative[Width];
     float slope[Width];
@@ -208,7 +208,8 @@ __global__ void __launch_bounds__(kChunkThreads, 2)
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
   const GradientFactors gradient(tensor.storage, args.scales[chunk.tensor], levels);
-  const StepFactors factors{gradient.to_u / levels, args.rule.momentum, args.inputs->learning_rate};
+  const StepFactors factors{gradient.to_u / levels, args.rule.momentum, args.inputs->learning_rate,
+                            args.inputs->method.data()[0]};
   float d_scale = 0;
   dispatch_bits(tensor.bits, [&]<int Bits>() {
     float squares[Bits] = {};
@@ -245,26 +246,30 @@ __global__ void write_values(PlanesStepArgs args, int num_tensors) {
 
 }  // namespace
 
-std::size_t planes_scratch_bytes(std::span<const PlaneTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * (kMaxBits + 1) * sizeof(float);
+std::size_t planes_scratch_bytes(const DeviceTable<PlaneTensor>& tensors, const DeviceContext& /*on*/) {
+  check_tensors(tensors.host);
+  for (const PlaneTensor& tensor : tensors.host)  // or nobody would arrive for it, and all would wait
+    if (tensor.numel == 0) fail_empty_tensor();
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * (kMaxBits + 1) * sizeof(float);
 }
 
-void weights_from_planes(const PlanesForwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
+void weights_from_planes(const PlanesForwardArgs& args, const DeviceContext& on) {
   const std::int64_t chunks = total_chunks(args.tensors.host);
-  launch(reconstruct_weights, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, stream, args,
-         static_cast<int>(args.tensors.host.size()), sums_in(args.scratch, chunks), memory);
+  launch(reconstruct_weights, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, on.stream, args,
+         static_cast<int>(args.tensors.host.size()), sums_in(args.scratch, chunks), on.memory);
 }
 
-void planes_step(const PlanesStepArgs& args, const GridMemory& memory, cudaStream_t stream) {
+void planes_step(const PlanesStepArgs& args, const DeviceContext& on) {
   const auto num_tensors = static_cast<int>(args.tensors.host.size());
   const std::int64_t chunks = total_chunks(args.tensors.host);
-  launch(step_planes, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, stream, args, num_tensors,
-         sums_in(args.scratch, chunks), memory);
+  launch(step_planes, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, on.stream, args, num_tensors,
+         sums_in(args.scratch, chunks), on.memory);
   std::int64_t value_chunks = 0;
   for (const PlaneTensor& tensor : args.tensors.host)
     if (StoredAsValues()(tensor)) value_chunks += chunks_of(tensor.numel);
   if (value_chunks > 0)
-    launch(write_values, dim3(static_cast<unsigned>(value_chunks)), dim3(kChunkThreads), 0, stream, args, num_tensors);
+    launch(write_values, dim3(static_cast<unsigned>(value_chunks)), dim3(kChunkThreads), 0, on.stream, args,
+           num_tensors);
 }
 
 }  // namespace bsq::cuda

@@ -5,7 +5,6 @@
 // momentum written.
 #include "kernels/cuda/device/scale_step.cuh"
 #include "kernels/cuda/device/weight_chunks.cuh"
-#include "kernels/cuda/ops/launchers.h"
 
 namespace bsq::cuda {
 namespace {
@@ -70,19 +69,21 @@ __global__ void step_fixed(FixedStepArgs args, int num_tensors, float* partials,
 
 }  // namespace
 
-std::size_t fixed_scratch_bytes(std::span<const FixedTensor> tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors)) * sizeof(float);
+std::size_t fixed_scratch_bytes(const DeviceTable<FixedTensor>& tensors, const DeviceContext& /*on*/) {
+  check_tensors(tensors.host);
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * sizeof(float);
 }
 
-void weights_from_fixed(const FixedForwardArgs& args, cudaStream_t stream) {
+void weights_from_fixed(const FixedForwardArgs& args, const DeviceContext& on) {
   const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
-  launch(round_weights, dim3(chunks), dim3(kChunkThreads), 0, stream, args, static_cast<int>(args.tensors.host.size()));
+  launch(round_weights, dim3(chunks), dim3(kChunkThreads), 0, on.stream, args,
+         static_cast<int>(args.tensors.host.size()));
 }
 
-void fixed_step(const FixedStepArgs& args, const GridMemory& memory, cudaStream_t stream) {
+void fixed_step(const FixedStepArgs& args, const DeviceContext& on) {
   const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
-  launch(step_fixed, dim3(chunks), dim3(kChunkThreads), 0, stream, args, static_cast<int>(args.tensors.host.size()),
-         static_cast<float*>(args.scratch), memory);
+  launch(step_fixed, dim3(chunks), dim3(kChunkThreads), 0, on.stream, args, static_cast<int>(args.tensors.host.size()),
+         static_cast<float*>(args.scratch), on.memory);
 }
 
 }  // namespace bsq::cuda

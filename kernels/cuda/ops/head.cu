@@ -5,6 +5,7 @@
 // it is small beside one convolution, and what it takes is launches: few of them, over many blocks.
 #include "kernels/cuda/device/channel_tiles.cuh"
 #include "kernels/cuda/ops/launchers.h"
+#include "kernels/cuda/vendor/dense_math.h"
 
 namespace bsq::cuda {
 namespace {
@@ -142,7 +143,25 @@ __global__ void classifier_gradients(LinearGeometry geometry, const float* d_out
   }
 }
 
-// ---- bias -----------------------------------------------------------------------------------------------------------
+/// Whether these serve: their threads hold the weights of a whole network's head, but no more.
+bool is_small(const LinearGeometry& geometry) {
+  constexpr std::int64_t most_weights = 16384;  // 64 KiB: every warp reads them all, from the first cache
+  constexpr int most_outputs = 128;             // that a warp goes through one after the other
+  return geometry.out_features <= most_outputs &&
+         std::int64_t{geometry.in_features} * geometry.out_features <= most_weights;
+}
+
+// ---- a larger one: matrix products, and the bias --------------------------------------------------------------------
+
+/// The products of a linear layer: y, dx and dw.
+struct LinearProducts {
+  GemmGeometry output, d_input, d_weight;
+
+  explicit LinearProducts(const LinearGeometry& g)
+      : output{.m = g.batch, .n = g.out_features, .k = g.in_features, .transpose_b = true},
+        d_input{.m = g.batch, .n = g.in_features, .k = g.out_features},
+        d_weight{.m = g.out_features, .n = g.in_features, .k = g.batch, .transpose_a = true} {}
+};
 
 // grid over batch * out_features, block kHeadThreads, one thread per output
 __global__ void fill_rows(int batch, int out_features, const float* bias, float* output) {
@@ -245,58 +264,62 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
 
 }  // namespace
 
-void average_pool_forward(const PoolGeometry& geometry, const void* input, TensorUnit unit, float* output,
-                          cudaStream_t stream) {
-  with_sample_tiles(geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
-    launch(pool_forward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, static_cast<const T*>(input),
-           unit, output);
+void average_pool_forward(const PoolForwardArgs& args, const DeviceContext& on) {
+  with_sample_tiles(args.geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
+    launch(pool_forward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, on.stream, tiles,
+           static_cast<const T*>(args.input), args.unit, args.output);
   });
 }
 
-void average_pool_backward(const PoolGeometry& geometry, const float* d_output, TensorUnit unit, void* d_input,
-                           cudaStream_t stream) {
-  with_sample_tiles(geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
-    launch(pool_backward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, d_output, unit,
-           static_cast<T*>(d_input));
+void average_pool_backward(const PoolBackwardArgs& args, const DeviceContext& on) {
+  with_sample_tiles(args.geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
+    launch(pool_backward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, on.stream, tiles, args.d_output, args.unit,
+           static_cast<T*>(args.d_input));
   });
 }
 
-bool is_small(const LinearGeometry& geometry) {
-  constexpr std::int64_t most_weights = 16384;  // 64 KiB: every warp reads them all, from the first cache
-  constexpr int most_outputs = 128;             // that a warp goes through one after the other
-  return geometry.out_features <= most_outputs &&
-         std::int64_t{geometry.in_features} * geometry.out_features <= most_weights;
+void plan_linear(const LinearGeometry& geometry, bool backward, const DeviceContext& on) {
+  if (is_small(geometry)) return;  // own kernels
+  const LinearProducts products(geometry);
+  on.math->plan_gemm(products.output, GradMode::accumulate);
+  if (!backward) return;
+  on.math->plan_gemm(products.d_input, GradMode::overwrite);
+  on.math->plan_gemm(products.d_weight, GradMode::overwrite);
 }
 
-void linear_forward(const LinearGeometry& geometry, const float* input, const float* weight, const float* bias,
-                    float* output, cudaStream_t stream) {
-  launch(classify, row_blocks_of(geometry.batch), dim3(kHeadThreads), 0, stream, geometry, input, weight, bias, output);
-}
-
-void linear_backward(const LinearGeometry& geometry, const float* d_output, const float* input, const float* weight,
-                     float* d_input, float* d_weight, float* d_bias, cudaStream_t stream) {
-  const unsigned blocks = static_cast<unsigned>(geometry.out_features) + row_blocks_of(geometry.batch);
-  launch(classifier_gradients, blocks, dim3(kHeadThreads), 0, stream, geometry, d_output, input, weight, d_input,
-         d_weight, d_bias);
-}
-
-void fill_with_bias(const LinearGeometry& geometry, const float* bias, float* output, cudaStream_t stream) {
+void linear_forward(const LinearForwardArgs& args, const DeviceContext& on) {
+  const LinearGeometry& geometry = args.geometry;
+  if (is_small(geometry)) {
+    launch(classify, row_blocks_of(geometry.batch), dim3(kHeadThreads), 0, on.stream, geometry, args.input, args.weight,
+           args.bias, args.output);
+    return;
+  }
   const std::int64_t outputs = std::int64_t{geometry.batch} * geometry.out_features;
   const auto blocks = static_cast<unsigned>((outputs + kHeadThreads - 1) / kHeadThreads);
-  launch(fill_rows, dim3(blocks), dim3(kHeadThreads), 0, stream, geometry.batch, geometry.out_features, bias, output);
+  launch(fill_rows, dim3(blocks), dim3(kHeadThreads), 0, on.stream, geometry.batch, geometry.out_features, args.bias,
+         args.output);
+  on.math->gemm(LinearProducts(geometry).output, args.input, args.weight, GradMode::accumulate, args.output);
 }
 
-void bias_gradient(const LinearGeometry& geometry, const float* d_output, float* d_bias, cudaStream_t stream) {
-  launch(sum_columns, dim3(static_cast<unsigned>(geometry.out_features)), dim3(kHeadThreads), 0, stream, geometry.batch,
-         geometry.out_features, d_output, d_bias);
+void linear_backward(const LinearBackwardArgs& args, const DeviceContext& on) {
+  const LinearGeometry& geometry = args.geometry;
+  if (is_small(geometry)) {
+    const unsigned blocks = static_cast<unsigned>(geometry.out_features) + row_blocks_of(geometry.batch);
+    launch(classifier_gradients, blocks, dim3(kHeadThreads), 0, on.stream, geometry, args.d_output, args.input,
+           args.weight, args.d_input, args.d_weight, args.d_bias);
+    return;
+  }
+  const LinearProducts products(geometry);
+  on.math->gemm(products.d_input, args.d_output, args.weight, GradMode::overwrite, args.d_input);
+  on.math->gemm(products.d_weight, args.d_output, args.input, GradMode::overwrite, args.d_weight);
+  launch(sum_columns, dim3(static_cast<unsigned>(geometry.out_features)), dim3(kHeadThreads), 0, on.stream,
+         geometry.batch, geometry.out_features, args.d_output, args.d_bias);
 }
 
-void softmax_cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
-                           const StepInputs* inputs, StepMetrics* metrics, const GridMemory& memory,
-                           cudaStream_t stream) {
-  const unsigned blocks = row_blocks_of(batch);
-  launch(cross_entropy, blocks < kLossBlocks ? blocks : kLossBlocks, dim3(kHeadThreads), 0, stream, batch, classes,
-         logits, labels, d_logits, inputs, metrics, memory);
+void softmax_cross_entropy(const CrossEntropyArgs& args, const DeviceContext& on) {
+  const unsigned blocks = row_blocks_of(args.batch);
+  launch(cross_entropy, blocks < kLossBlocks ? blocks : kLossBlocks, dim3(kHeadThreads), 0, on.stream, args.batch,
+         args.classes, args.logits, args.labels, args.d_logits, args.inputs, args.metrics, on.memory);
 }
 
 }  // namespace bsq::cuda

@@ -2,7 +2,7 @@
 // d_shortcut; z is recomputed, not stored.
 //
 // Least bytes, e = bytes of an element: 5 e rows C (x and dy twice, dx once); with a shortcut 3 e rows C more, and one
-// e rows C more where its gradient is accumulated.
+// e rows C more for each gradient that is accumulated.
 #include "kernels/batch_slice.h"
 #include "kernels/cuda/device/norm_act.cuh"
 #include "kernels/cuda/ops/launchers.h"
@@ -70,6 +70,14 @@ struct Gradients {
 __device__ float dy_per_stored(const NormActBackwardArgs& args) {
   if (args.y_unit == nullptr) return 1.0F;
   return *args.y_unit == 0.0F ? 0.0F : 1.0F / *args.y_unit;
+}
+
+/// value += what is there.
+template <int Width, typename T>
+__device__ void add_stored(const T* from, float (&value)[Width]) {
+  float before[Width];
+  load<Width>(from, before);
+  for (int i = 0; i < Width; ++i) value[i] += before[i];
 }
 
 /// What the last block of a column tile makes of its sums. `shared`: 2 kTileThreads.
@@ -173,6 +181,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
           const float scale = normalization.scale[i] * normalization.x_unit;
           d_value[i] = fmaf(d_z[i], scale, fmaf(at.centred[i], slope[i], offset[i]));
         }
+        if (args.x_mode == GradMode::accumulate) add_stored<Width>(d_x + index, d_value);
         store<Width>(d_x + index, d_value);
         if (d_shortcut == nullptr) return;
         float before[Width] = {};
@@ -200,9 +209,10 @@ void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, const GridM
 
 }  // namespace
 
-void norm_act_backward(const NormActBackwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
-  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels, memory.multiprocessors,
-             [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, memory, stream); });
+void norm_act_backward(const NormActBackwardArgs& args, const DeviceContext& on) {
+  with_tiles(
+      args.geometry.dtype, args.geometry.rows, args.geometry.channels, on.memory.multiprocessors,
+      [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, on.memory, on.stream); });
 }
 
 }  // namespace bsq::cuda

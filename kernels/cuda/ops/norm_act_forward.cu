@@ -335,18 +335,19 @@ void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMe
 
 }  // namespace
 
-std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry, const GridMemory& memory) {
+std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry, const DeviceContext& on) {
   constexpr int fields_of_slices = 4;  // moments and extremes; backward has fewer fields of either kind
   const int row_blocks = with_element(geometry.dtype, [&]<typename T>() {
-    return ChannelTiles(geometry.rows, geometry.channels, kVectorWidth<T>, memory.multiprocessors).row_blocks;
+    return ChannelTiles(geometry.rows, geometry.channels, kVectorWidth<T>, on.memory.multiprocessors).row_blocks;
   });
   return static_cast<std::size_t>(row_blocks * kFields + fields_of_slices) *
          static_cast<std::size_t>(geometry.channels) * sizeof(float);
 }
 
-void norm_act_forward(const NormActForwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
-  with_tiles(args.geometry.dtype, args.geometry.rows, args.geometry.channels, memory.multiprocessors,
-             [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, memory, stream); });
+void norm_act_forward(const NormActForwardArgs& args, const DeviceContext& on) {
+  with_tiles(
+      args.geometry.dtype, args.geometry.rows, args.geometry.channels, on.memory.multiprocessors,
+      [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, on.memory, on.stream); });
 }
 
 }  // namespace bsq::cuda

@@ -13,8 +13,8 @@ __global__ void take(const StepInputs* steps, std::int64_t* taken, StepInputs* i
 
 }  // namespace
 
-void take_step_inputs(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs, cudaStream_t stream) {
-  launch(take, dim3(1), dim3(1), 0, stream, steps, taken, inputs);
+void take_step_inputs(const TakeStepInputsArgs& args, const DeviceContext& on) {
+  launch(take, dim3(1), dim3(1), 0, on.stream, args.steps, args.taken, args.inputs);
 }
 
 }  // namespace bsq::cuda

@@ -11,7 +11,6 @@ namespace bsq::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kMaxBits = published::kMaxBits;
 
 /// What a thread has seen: ones by plane, then zeros and NaNs.
 struct Seen {
@@ -112,12 +111,12 @@ __global__ void __launch_bounds__(kThreads) count_fixed_tensor(FixedCountArgs ar
 
 }  // namespace
 
-void count_planes(const PlaneCountArgs& args, cudaStream_t stream) {
-  launch(count_plane_tensor, dim3(static_cast<unsigned>(args.tensors.host.size())), dim3(kThreads), 0, stream, args);
+void count_planes(const PlaneCountArgs& args, const DeviceContext& on) {
+  launch(count_plane_tensor, dim3(static_cast<unsigned>(args.tensors.host.size())), dim3(kThreads), 0, on.stream, args);
 }
 
-void count_fixed(const FixedCountArgs& args, cudaStream_t stream) {
-  launch(count_fixed_tensor, dim3(static_cast<unsigned>(args.tensors.host.size())), dim3(kThreads), 0, stream, args);
+void count_fixed(const FixedCountArgs& args, const DeviceContext& on) {
+  launch(count_fixed_tensor, dim3(static_cast<unsigned>(args.tensors.host.size())), dim3(kThreads), 0, on.stream, args);
 }
 
 }  // namespace bsq::cuda

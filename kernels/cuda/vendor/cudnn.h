@@ -2,7 +2,7 @@
 // to plan for. A handle is for one thread at a time.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/convolution.h"
 
 #include <cudnn.h>
 

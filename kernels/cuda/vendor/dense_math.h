@@ -1,4 +1,6 @@
-// Convolutions and matrix products: what the CUDA backend leaves to the vendor's libraries. Contracts: backend.h.
+// Convolutions and matrix products: what the CUDA backend leaves to the vendor's libraries. Contracts: kernels/ops/.
+//
+// Kernel files include it.
 #pragma once
 
 #include "kernels/engine_note.h"
@@ -39,12 +41,9 @@ class DenseMath {
   virtual void plan_convolutions(std::span<const ConvRequest> requests) = 0;
   /// Of passes that are planned.
   virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const = 0;
-  virtual void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                              void* scratch) = 0;
-  virtual void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight,
-                                    void* d_input, GradMode mode, void* scratch) = 0;
-  virtual void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output,
-                                      float* d_weight, void* scratch) = 0;
+  virtual void conv2d_forward(const ConvForwardArgs& args) = 0;
+  virtual void conv2d_backward_data(const ConvBackwardDataArgs& args) = 0;
+  virtual void conv2d_backward_weight(const ConvBackwardWeightArgs& args) = 0;
   /// Runs a product once, on memory of its own.
   virtual void plan_gemm(const GemmGeometry& /*geometry*/, GradMode /*mode*/) {}
   /// In float32. `mode`: c is overwritten, or added to.

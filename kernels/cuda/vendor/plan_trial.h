@@ -3,7 +3,7 @@
 // over.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/convolution.h"
 
 #include <cuda_runtime_api.h>
 

@@ -1,5 +1,5 @@
 // DenseMath by cuDNN and cuBLAS. Where cuDNN has no deterministic engine for a pass, own loops take it
-// (direct_convolution.cu); notes() says which passes these are.
+// (ops/convolution.cu); notes() says which passes these are.
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/ops/launchers.h"
@@ -36,36 +36,35 @@ class VendorMath final : public DenseMath {
     return planner_.scratch_bytes(geometry, passes);
   }
 
-  void conv2d_forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output,
-                      void* scratch) override {
-    const PlannedPass& pass = planner_.find(geometry, ConvPass::forward);
-    if (!pass.plan) return direct_conv2d_forward(geometry, input, weight, output, stream_);
-    pass.plan->run(input, weight, output, scratch);
+  void conv2d_forward(const ConvForwardArgs& args) override {
+    const PlannedPass& pass = planner_.find(args.geometry, ConvPass::forward);
+    if (!pass.plan) return direct_conv2d_forward(args, stream_);
+    pass.plan->run(args.input, args.weight, args.output, args.scratch);
   }
 
-  void conv2d_backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
-                            GradMode mode, void* scratch) override {
-    const PlannedPass& pass = planner_.find(geometry, ConvPass::backward_data);
-    if (!pass.plan) return direct_conv2d_backward_data(geometry, d_output, weight, d_input, mode, stream_);
-    const bool adds = mode == GradMode::accumulate;
-    void* result = adds ? static_cast<std::byte*>(scratch) + pass.result_offset : d_input;
-    pass.plan->run(result, weight, d_output, scratch);
-    if (adds) add(geometry.dtype, geometry.input_shape().numel(), result, d_input, stream_);
+  void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
+    const PlannedPass& pass = planner_.find(args.geometry, ConvPass::backward_data);
+    if (!pass.plan) return direct_conv2d_backward_data(args, stream_);
+    const bool adds = args.mode == GradMode::accumulate;
+    void* result = adds ? static_cast<std::byte*>(args.scratch) + pass.result_offset : args.d_input;
+    pass.plan->run(result, args.weight, args.d_output, args.scratch);
+    if (adds) add(args.geometry.dtype, args.geometry.input_shape().numel(), result, args.d_input, stream_);
   }
 
-  void conv2d_backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
-                              void* scratch) override {
-    const PlannedPass& pass = planner_.find(geometry, ConvPass::backward_weight);
-    if (!pass.plan) return direct_conv2d_backward_weight(geometry, input, d_output, d_weight, stream_);
+  void conv2d_backward_weight(const ConvBackwardWeightArgs& args) override {
+    const PlannedPass& pass = planner_.find(args.geometry, ConvPass::backward_weight);
+    if (!pass.plan) return direct_conv2d_backward_weight(args, stream_);
+    const void* input = args.input;
+    const void* d_output = args.d_output;
     if (pass.widens_operands) {
-      auto* wide_input = static_cast<std::byte*>(scratch) + pass.result_offset;
-      auto* wide_output = static_cast<std::byte*>(scratch) + pass.second_offset;
-      widen_bf16(geometry.input_shape().numel(), input, reinterpret_cast<float*>(wide_input), stream_);
-      widen_bf16(geometry.output_shape().numel(), d_output, reinterpret_cast<float*>(wide_output), stream_);
+      auto* wide_input = static_cast<std::byte*>(args.scratch) + pass.result_offset;
+      auto* wide_output = static_cast<std::byte*>(args.scratch) + pass.second_offset;
+      widen_bf16(args.geometry.input_shape().numel(), input, reinterpret_cast<float*>(wide_input), stream_);
+      widen_bf16(args.geometry.output_shape().numel(), d_output, reinterpret_cast<float*>(wide_output), stream_);
       input = wide_input;
       d_output = wide_output;
     }
-    pass.plan->run(input, d_weight, d_output, scratch);
+    pass.plan->run(input, args.d_weight, d_output, args.scratch);
   }
 
   void plan_gemm(const GemmGeometry& geometry, GradMode mode) override {

@@ -5,16 +5,18 @@
 
 #include "kernels/ranks/communicator.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 namespace bsq::mpi {
 
-/// Counted up whenever what passes between the two changes; tests/lint sees to it.
-constexpr int kPluginAbi = 3;
+/// The number of the interface that is made by this header and all it includes: a hash, which the build makes
+/// (cmake/InterfaceNumber.cmake). Plug-in and loader have one each.
+extern const std::uint64_t kPluginAbi;
 
 struct Plugin {
-  int abi = kPluginAbi;
+  std::uint64_t abi = kPluginAbi;
   /// `Open MPI v4.1.4`.
   std::string (*describe)() = nullptr;
   /// Starts MPI. Throws Error(device).

@@ -18,6 +18,7 @@ using cuda_on_host::Counts;
 constexpr double kMostRatio = 1.15;    // of wavefronts to the least there could be
 constexpr int kMostKernelNodes = 120;  // of a BSQ step of ResNet-20
 constexpr int kBatch = 16;
+constexpr std::array<float, 4> kMethod{5e-3F};  // alpha
 
 void print(const std::string& title, const Counts& counts) {
   fmt::print("{}: {} kernels and {} other nodes in the graph\n", title, counts.kernel_nodes(), counts.other_nodes);
@@ -49,7 +50,7 @@ void check_wavefronts(const std::string& title, const Counts& counts) {
 struct Subject {
   Subject(const ResNetOptions& network, const TestModel::MakeWeights& weights, DType dtype)
       : backend(make_cuda_backend_on_host()),
-        test_model(*backend, make_resnet(network), {.max_bits = 8, .alpha = 5e-3F}, weights, dtype),
+        test_model(*backend, make_resnet(network), {.max_bits = 8}, weights, dtype),
         input(tiny_input()),
         source(test_model.memory, tiny_pictures("counts", 2 * kBatch, network.image_height), "training") {
     input.height = network.image_height;
@@ -66,8 +67,9 @@ struct Subject {
     augment.random_flip = true;
     TrainingStep step(test_model.memory, test_model.model, source,
                       {.augment = augment, .rule = {}, .batch_size = kBatch, .metrics_slots = 1}, alone());
-    step.run(kBatch, {.learning_rate = 0.1F});
-    return cuda_on_host::count([&] { step.run(kBatch, {.learning_rate = 0.1F, .first_sample = kBatch}); });
+    step.run(kBatch, {.learning_rate = 0.1F, .method = kMethod});
+    return cuda_on_host::count(
+        [&] { step.run(kBatch, {.learning_rate = 0.1F, .first_sample = kBatch, .method = kMethod}); });
   }
   Counts count_evaluation() {
     Evaluator evaluator(test_model.memory, test_model.model, source, input, kBatch, alone());

@@ -1,10 +1,7 @@
 // A store of three tensors with its gradients, and the formulas of METHOD 1 to 5 written out in double.
 #pragma once
 
-#include "engine/methods/bsq/plane_weights.h"
-#include "engine/methods/dense/dense_weights.h"
-#include "engine/methods/fixed_point/fixed_point_weights.h"
-#include "engine/model/stored_weights.h"
+#include "engine/model/dense_weights.h"
 #include "tests/support/engine.h"
 
 namespace bsq::test {
@@ -60,10 +57,10 @@ struct StoreMemory {
   }
   /// The tensors that files have of a store, and of its optimizer's state.
   std::vector<HostTensor> saved(const WeightStore& store) {
-    return weights_to_tensors(download(backend, store.masters()), layout);
+    return download(backend, store.masters())->tensors(layout);
   }
   std::vector<HostTensor> saved_momentum(const WeightStore& store) {
-    return weights_to_tensors(download(backend, store.momentum()), layout, kMomentumSuffix);
+    return download(backend, store.momentum())->tensors(layout, kMomentumSuffix);
   }
   std::vector<StepMetrics> read_metrics() { return download_array(backend, metrics.as<StepMetrics>(), 4); }
 

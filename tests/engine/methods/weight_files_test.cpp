@@ -15,7 +15,7 @@ std::vector<BitPlanes> trained(const ArenaLayout& layout) {
 /// What the optimizer state would be after a step or two.
 void take_steps(StoreMemory& store_memory, WeightStore& store, int first, int count) {
   for (int step = first; step < first + count; ++step) {
-    const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F});
+    const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F, .method = {0.1F}});
     store_memory.draw_gradients(store, step, 0.3F);
     store.step({}, inputs, nullptr);
   }
@@ -31,16 +31,10 @@ TensorFile through_disk(const TemporaryFolder& folder, const std::vector<HostTen
 }
 
 /// Effective weights as the store of this form gives them to the layers.
-std::vector<std::vector<float>> materialized(Backend& backend, const HostWeights& weights) {
+std::vector<std::vector<float>> materialized(Backend& backend, const Weights& weights) {
   StoreMemory store_memory(backend);
-  std::unique_ptr<WeightStore> store;
-  const float* gradients = store_memory.gradients.as<float>();
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights))
-    store = std::make_unique<PlaneWeights>(store_memory.memory, store_memory.layout, gradients, PlaneOptions{8, 0},
-                                           *planes);
-  else
-    store = std::make_unique<FixedPointWeights>(store_memory.memory, store_memory.layout, gradients,
-                                                std::get<std::vector<FixedPoint>>(weights));
+  const std::unique_ptr<WeightStore> store = store_of([&](const ArenaLayout&) { return weights; })(
+      store_memory.memory, store_memory.layout, store_memory.gradients.as<float>());
   std::vector<std::vector<float>> result;
   for (std::size_t slot = 0; slot < store_memory.layout.slots.size(); ++slot)
     result.push_back(store_memory.values(*store, slot));
@@ -60,7 +54,7 @@ TEST_CASE("bit planes lie in files as [O, I, K, K, bits], most significant first
   StoreMemory store_memory(*oracle);
   const ArenaLayout& layout = store_memory.layout;
   const auto planes = trained(layout);
-  const PlaneWeights store(store_memory.memory, layout, store_memory.gradients.as<float>(), {8, 0}, planes);
+  const PlaneWeights store(store_memory.memory, layout, store_memory.gradients.as<float>(), StoredPlanes(planes));
   TensorFile file;
   file.tensors = store_memory.saved(store);
   std::vector<std::string> names;
@@ -92,31 +86,19 @@ TEST_CASE("weights and momentum of every form come back from a file bit for bit 
     StoreMemory first_memory(backend);
     StoreMemory second_memory(backend);
     const ArenaLayout& layout = first_memory.layout;
-    const auto make = [&](StoreMemory& store_memory, const HostWeights& weights) -> std::unique_ptr<WeightStore> {
-      const float* gradients = store_memory.gradients.as<float>();
-      if (form == "planes")
-        return std::make_unique<PlaneWeights>(store_memory.memory, store_memory.layout, gradients,
-                                              PlaneOptions{8, 0.1F}, std::get<std::vector<BitPlanes>>(weights));
-      if (form == "fixed")
-        return std::make_unique<FixedPointWeights>(store_memory.memory, store_memory.layout, gradients,
-                                                   std::get<std::vector<FixedPoint>>(weights));
-      auto dense = std::make_unique<DenseWeights>(store_memory.memory, store_memory.layout, gradients, "weights");
-      const auto& values = std::get<DenseTensors>(weights);
-      for (std::size_t slot = 0; slot < values.size(); ++slot)
-        dense->set(store_memory.layout.slots[slot], values[slot]);
-      return dense;
+    const auto make = [&](StoreMemory& store_memory, const Weights& weights) {
+      return store_of([&](const ArenaLayout&) { return weights; })(store_memory.memory, store_memory.layout,
+                                                                   store_memory.gradients.as<float>());
     };
-    HostWeights start = trained(layout);
-    if (form == "fixed") start = to_fixed(start);
-    if (form == "float") start = to_dense(start);
+    const Weights start = convert_weights(form, as_weights(trained(layout)));
     const auto store = make(first_memory, start);
     take_steps(first_memory, *store, 0, 3);
 
     const TensorFile weights =
-        through_disk(folder, first_memory.saved(*store), {{"scheme", scheme_to_json(start, layout)}});
+        through_disk(folder, first_memory.saved(*store), {{"scheme", scheme_to_json(*start, layout)}});
     const TensorFile momentum = through_disk(folder, first_memory.saved_momentum(*store));
-    const HostWeights read = read_weights(weights, layout, 8);
-    CHECK(form_of(read) == form);
+    const Weights read = read_weights(weights, layout, 8);
+    CHECK(read->form() == form);
     const auto copy = make(second_memory, read);
     copy->load_momentum(momentum);
     CHECK(different_tensors(second_memory.saved(*copy), first_memory.saved(*store)).empty());
@@ -152,9 +134,9 @@ TEST_CASE("layers see the same weights whatever the form, bit for bit on every b
   const auto planes = trained(layout);
   const std::vector<FixedPoint> fixed = to_fixed(planes);
   for_each_device([&](Backend& backend) {
-    const auto expected = materialized(backend, planes);
-    CHECK(materialized(backend, fixed) == expected);
-    CHECK(materialized(backend, to_planes(fixed, {})) == expected);
+    const auto expected = materialized(backend, as_weights(planes));
+    CHECK(materialized(backend, as_weights(fixed)) == expected);
+    CHECK(materialized(backend, as_weights(to_planes(fixed))) == expected);
     const DenseTensors host = to_dense(planes);
     for (std::size_t slot = 0; slot < expected.size(); ++slot)
       check_close(host[slot], to_doubles(expected[slot]), "host");
@@ -191,7 +173,7 @@ TEST_CASE("the scheme in the metadata names every layer and comes back, and one 
   const ArenaLayout layout = store_layout();
   std::vector<FixedPoint> fixed = to_fixed(trained(layout));
   fixed[2].bits = 0;
-  const std::string scheme = scheme_to_json(fixed, layout);
+  const std::string scheme = scheme_to_json(StoredFixedPoint(fixed), layout);
   CHECK(scheme == R"({"layer1.0.conv1":[5,0],"fc":[8,0]})");
   CHECK(scheme_from_json(scheme, layout, "x") == std::vector<int>{5, 8, 0});
   for (const std::string bad : {"", "null", "[]", "{}", R"({"fc":[8,8]})", R"({"layer1.0.conv1":[5,0],"fc":[9,0]})",
@@ -213,7 +195,7 @@ TEST_CASE("files that do not fit the network are refused by name") {
   };
   TensorFile planes;
   planes.path = "p.safetensors";
-  planes.tensors = planes_to_tensors(trained(layout), layout);
+  planes.tensors = StoredPlanes(trained(layout)).tensors(layout);
   CHECK_THAT(refused(planes, 7), Catch::Matchers::Contains("fc.pweight has 8 bit planes, expected 1..7"));
 
   TensorFile one_missing = planes;
@@ -235,7 +217,7 @@ TEST_CASE("files that do not fit the network are refused by name") {
   CHECK_THAT(refused(no_scale), Catch::Matchers::Contains("layer1.0.conv1.scale must hold one number"));
 
   const FixedPointWeights store(store_memory.memory, layout, store_memory.gradients.as<float>(),
-                                to_fixed(trained(layout)));
+                                StoredFixedPoint(to_fixed(trained(layout))));
   TensorFile fixed;
   fixed.path = "f.safetensors";
   fixed.tensors = store_memory.saved(store);

@@ -124,8 +124,8 @@ TEST_CASE("effective weights and penalty of bit planes are those of the formulas
     for (int bits = 1; bits <= 8; ++bits) {
       StoreMemory store_memory(backend);
       const auto planes = planes_for(store_memory.layout, {bits, 9 - bits, 1 + bits % 3});
-      PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8, 0.0F},
-                         planes);
+      PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(),
+                         StoredPlanes(planes));
       double penalty = 0;
       for (std::size_t slot = 0; slot < planes.size(); ++slot) {
         const PlaneOracle oracle(planes[slot], 225 + 21 + 3);
@@ -146,13 +146,13 @@ TEST_CASE("several steps of bit planes are those of the formulas, into both clam
     constexpr float kAlpha = 0.3F;
     StoreMemory store_memory(backend);
     const auto planes = planes_for(store_memory.layout, {4, 8, 1});
-    PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8, kAlpha},
-                       planes);
+    PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(),
+                       StoredPlanes(planes));
     std::vector<PlaneOracle> oracle;
     for (const BitPlanes& tensor : planes) oracle.emplace_back(tensor, 225 + 21 + 3);
     for (int step = 0; step < 8; ++step) {
       const float rate = step < 5 ? 0.3F : 0.1F;
-      const StepInputs* inputs = store_memory.set_inputs({.learning_rate = rate});
+      const StepInputs* inputs = store_memory.set_inputs({.learning_rate = rate, .method = {kAlpha}});
       const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
       store.step(kRule, inputs, nullptr);
       const std::vector<BitPlanes> after = store.planes();
@@ -176,7 +176,8 @@ TEST_CASE("the scale of bit planes is not clamped") {
     std::vector<BitPlanes> planes = planes_for(store_memory.layout, {3, 3, 3});
     planes[0].scale = 50;
     planes[1].scale = 0.001F;
-    PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8, 0}, planes);
+    PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(),
+                       StoredPlanes(planes));
     const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.1F});
     store_memory.draw_gradients(store, 0, 1.0F);
     store.step({.momentum = 0, .weight_decay = 0}, inputs, nullptr);
@@ -203,7 +204,8 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
       for (const float value : start.back().u) u.back().push_back({double{value}, 0});
       scales.push_back({double{0.7F}, 0});
     }
-    FixedPointWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), start);
+    FixedPointWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(),
+                            StoredFixedPoint(start));
     for (int step = 0; step < 8; ++step) {
       const float rate = step < 5 ? 0.3F : 0.1F;
       const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
@@ -214,7 +216,7 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
         check_close(store_memory.values(store, slot), expected, "weights of slot " + std::to_string(slot));
       }
       store.step(kRule, store_memory.set_inputs({.learning_rate = rate}), nullptr);
-      const auto after = std::get<std::vector<FixedPoint>>(download(backend, store.masters()));
+      const auto after = fixed_of(download(backend, store.masters()));
       for (std::size_t slot = 0; slot < bits.size(); ++slot) {
         if (bits[slot] == 0) {
           CHECK(after[slot].u == start[slot].u);
@@ -236,7 +238,7 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
         check_close({after[slot].scale}, {scales[slot].value}, "scale of slot " + std::to_string(slot));
       }
     }
-    const std::vector<float> moved = std::get<std::vector<FixedPoint>>(download(backend, store.masters()))[0].u;
+    const std::vector<float> moved = fixed_of(download(backend, store.masters()))[0].u;
     CHECK(std::count(moved.begin(), moved.end(), 1.0F) > 5);
     CHECK(std::count(moved.begin(), moved.end(), -1.0F) > 5);
   });
@@ -247,8 +249,8 @@ TEST_CASE("a reset momentum makes the next step a first step") {
     const auto one_more_step = [&](bool with_history) {
       StoreMemory store_memory(backend);
       const auto planes = planes_for(store_memory.layout, {4, 2, 3});
-      PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), {8, 0.1F},
-                         planes);
+      PlaneWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(),
+                         StoredPlanes(planes));
       const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.1F});
       if (with_history) {
         store_memory.draw_gradients(store, 0, 0.5F);
@@ -269,11 +271,12 @@ TEST_CASE("trainable numbers: one a float weight, two a bit and one a scale, non
   const float* gradients = store_memory.gradients.as<float>();
   CHECK(DenseWeights(store_memory.memory, store_memory.layout, gradients, "").trainable_numbers() == 249);
   const auto planes = planes_for(store_memory.layout, {4, 2, 3});
-  CHECK(PlaneWeights(store_memory.memory, store_memory.layout, gradients, {8, 0}, planes).trainable_numbers() ==
+  CHECK(PlaneWeights(store_memory.memory, store_memory.layout, gradients, StoredPlanes(planes)).trainable_numbers() ==
         2 * (4 * 225 + 2 * 21 + 3 * 3) + 3);
   std::vector<FixedPoint> fixed = to_fixed(planes);
   fixed[1].bits = 0;
-  CHECK(FixedPointWeights(store_memory.memory, store_memory.layout, gradients, fixed).trainable_numbers() == 226 + 4);
+  CHECK(FixedPointWeights(store_memory.memory, store_memory.layout, gradients, StoredFixedPoint(fixed))
+            .trainable_numbers() == 226 + 4);
 }
 
 }  // namespace bsq::test

@@ -14,7 +14,7 @@ constexpr int kPictures = 6;
 /// A model that can be trained.
 struct Trainee {
   Trainee(Backend& backend, const TestModel::MakeWeights& weights)
-      : model(backend, make_resnet(tiny_resnet(Activation::pact, 3)), {.max_bits = 8, .alpha = 0.05F}, weights),
+      : model(backend, make_resnet(tiny_resnet(Activation::pact, 3)), weights),
         source(model.memory, tiny_pictures("snapshot", kPictures), "training"),
         step(model.memory, model.model, source,
              {.augment = plain_input(tiny_input()), .rule = {}, .batch_size = kPictures, .metrics_slots = 4}, alone()),
@@ -24,7 +24,8 @@ struct Trainee {
     source.begin_epoch(order);
   }
   void train(int steps) {
-    step.plan(std::vector<PlannedStep>(static_cast<std::size_t>(steps), {kPictures, {.learning_rate = 0.1F}}));
+    step.plan(std::vector<PlannedStep>(static_cast<std::size_t>(steps),
+                                       {kPictures, {.learning_rate = 0.1F, .method = {0.05F}}}));
     for (int i = 0; i < steps; ++i) step.run();
   }
 
@@ -37,7 +38,7 @@ struct Trainee {
 /// All files that are made of a state.
 std::vector<HostTensor> tensors_of(const Model& model, const ModelState& state) {
   std::vector<HostTensor> tensors = model.save(state).tensors;
-  for (const TensorFile& more : {model.save_as_float(state), model.save_as_planes(state)})
+  for (const TensorFile& more : {save_as(model, state, "float"), save_as(model, state, "planes")})
     for (HostTensor tensor : more.tensors) tensors.push_back(std::move(tensor));
   if (!state.momentum) return tensors;
   for (HostTensor& tensor : model.save_momentum(*state.momentum).tensors) tensors.push_back(std::move(tensor));
@@ -74,18 +75,18 @@ TEST_CASE("a snapshot keeps the bit widths it was taken under, and has room for 
     Model& model = trainee.model.model;
     const std::vector<HostTensor> expected = tensors_of(model, model.state(StateScope::model_and_momentum));
     trainee.snapshot.take(model, StateScope::model_and_momentum);
-    std::vector<BitPlanes> planes = model.planes()->planes();
+    std::vector<BitPlanes> planes = plane_store(model).planes();
     for (BitPlanes& tensor : planes) {
       tensor.bits = 8;
       tensor.p.assign(static_cast<std::size_t>(8 * tensor.numel), 1.0F);
       tensor.n.assign(tensor.p.size(), 0.0F);
     }
-    model.planes()->set_planes(planes);
+    plane_store(model).set_planes(planes);
     CHECK(different_tensors(tensors_of(model, trainee.snapshot.read()), expected).empty());
 
     trainee.snapshot.take(model, StateScope::model_and_momentum);
     const ModelState state = trainee.snapshot.read();
-    CHECK(std::get<std::vector<BitPlanes>>(state.weights).front().bits == 8);
+    CHECK(planes_of(state.weights).front().bits == 8);
     CHECK(different_tensors(tensors_of(model, state), tensors_of(model, model.state(StateScope::model_and_momentum)))
               .empty());
   });
@@ -113,7 +114,7 @@ TEST_CASE("what a store counts on the device is what is counted of its weights o
       const Model& model = trainee.model.model;
       for (int i = 0; i < 3; ++i) {
         const std::vector<TensorCounts> counted = model.quantized().count();
-        const std::vector<TensorCounts> expected = count_weights(model.host_weights());
+        const std::vector<TensorCounts> expected = count_weights(*model.weights());
         REQUIRE(counted.size() == expected.size());
         for (std::size_t tensor = 0; tensor < counted.size(); ++tensor) {
           CHECK(counted[tensor].bits == expected[tensor].bits);
@@ -131,9 +132,9 @@ TEST_CASE("planes that are no numbers are refused by the device's count as by th
   for_each_device([](Backend& backend) {
     Trainee trainee(backend, start_as_planes(4));
     Model& model = trainee.model.model;
-    std::vector<BitPlanes> planes = model.planes()->planes();
+    std::vector<BitPlanes> planes = plane_store(model).planes();
     planes.back().p.front() = NAN;
-    model.planes()->set_planes(planes);
+    plane_store(model).set_planes(planes);
     CHECK_THROWS_AS(model.quantized().count(), Error);
     CHECK_THROWS_WITH(model.quantized().count(), Catch::Contains("which no planes within 0 .. 2 do"));
   });

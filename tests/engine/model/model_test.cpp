@@ -2,6 +2,7 @@
 // said where a file does not fit.
 #include "engine/model/model.h"
 
+#include "engine/model/tensor_names.h"
 #include "tests/support/engine.h"
 #include "tests/support/files.h"
 
@@ -83,14 +84,14 @@ TEST_CASE("num_batches_tracked counts the training steps of every norm and survi
 
 TEST_CASE("plain parameters and statistics come back from a file bit for bit") {
   for_each_device([](Backend& backend) {
-    TestModel test(backend, tiny(Activation::pact, 2), {}, start_as_planes());
+    TestModel test(backend, tiny(Activation::pact, 2), start_as_planes());
     ResidentSource source(test.memory, tiny_pictures("trained", 6), "training");
     source.begin_epoch({0, 1, 2, 3, 4, 5});
     TrainingStep step(test.memory, test.model, source,
                       {.augment = plain_input(tiny_input()), .rule = {}, .batch_size = 6, .metrics_slots = 1}, alone());
     for (int i = 0; i < 3; ++i) step.run(6, {.learning_rate = 0.1F});
     const TensorFile file = test.model.save();
-    TestModel copy(backend, tiny(Activation::pact, 2), {},
+    TestModel copy(backend, tiny(Activation::pact, 2),
                    [&](const ArenaLayout& layout) { return read_weights(file, layout, 8); });
     copy.model.load_plain(file);
     CHECK(different_tensors(copy.model.save().tensors, file.tensors).empty());
@@ -124,28 +125,28 @@ TEST_CASE("PACT ceilings are loaded where a file has them and start at 10 where 
 TEST_CASE("a float file of a quantized model is that model with plain weights") {
   const auto oracle = make_reference_backend();
   for (const auto& weights : {start_as_planes(5), start_as_fixed(3)}) {
-    TestModel test(*oracle, tiny(), {}, weights);
-    const TensorFile file = test.model.save_as_float();
+    TestModel test(*oracle, tiny(), weights);
+    const TensorFile file = save_as(test.model, "float");
     CHECK(file.metadata.at("form") == "float");
     CHECK(file.metadata.count("scheme") == 0);
     CHECK_NOTHROW(check_names(file, test.model.network()));
-    TestModel loaded(*oracle, tiny(), {}, [&](const ArenaLayout& layout) { return read_weights(file, layout, 8); });
-    CHECK(std::get<DenseTensors>(loaded.model.host_weights()) == to_dense(test.model.host_weights()));
+    TestModel loaded(*oracle, tiny(), [&](const ArenaLayout& layout) { return read_weights(file, layout, 8); });
+    CHECK(to_dense(loaded.model.weights()) == to_dense(test.model.weights()));
   }
 }
 
 TEST_CASE("fixed-point weights are handed on as bit planes of the same weights") {
   const auto oracle = make_reference_backend();
-  TestModel fixed(*oracle, tiny(), {}, start_as_fixed(3));
-  const TensorFile file = fixed.model.save_as_planes();
+  TestModel fixed(*oracle, tiny(), start_as_fixed(3));
+  const TensorFile file = save_as(fixed.model, "planes");
   CHECK(file.metadata.at("form") == "planes");
   CHECK_NOTHROW(check_names(file, fixed.model.network()));
   const ArenaLayout& layout = fixed.model.quantized_layout();
-  CHECK(to_dense(read_weights(file, layout, 8)) == to_dense(fixed.model.host_weights()));
-  CHECK(file.metadata.at("scheme") == scheme_to_json(read_weights(file, layout, 8), layout));
+  CHECK(to_dense(read_weights(file, layout, 8)) == to_dense(fixed.model.weights()));
+  CHECK(file.metadata.at("scheme") == scheme_to_json(*read_weights(file, layout, 8), layout));
 
   TestModel dense(*oracle, tiny());
-  CHECK(dense.model.save_as_planes().metadata.at("form") == "float");
+  CHECK(save_as(dense.model, "planes").metadata.at("form") == "float");
 }
 
 TEST_CASE("names of the two other common spellings are understood, and every renaming is told") {
@@ -168,7 +169,7 @@ TEST_CASE("names of the two other common spellings are understood, and every ren
 TEST_CASE("a file that does not fit is refused with every missing and every unexpected name") {
   const auto oracle = make_reference_backend();
   for (const auto& weights : {TestModel::MakeWeights{}, start_as_planes(), start_as_fixed(4)}) {
-    TestModel test(*oracle, tiny(), {}, weights);
+    TestModel test(*oracle, tiny(), weights);
     TensorFile file = test.model.save();
     file.path = "some.safetensors";
     CHECK_NOTHROW(check_names(file, test.model.network()));
@@ -184,7 +185,7 @@ TEST_CASE("a file that does not fit is refused with every missing and every unex
           "some.safetensors: not a checkpoint of this network; missing: bn1.running_var, layer2.0.downsample.0.weight; "
           "unexpected: extra, layer4.0.conv1.weight");
   }
-  TestModel planes(*oracle, tiny(), {}, start_as_planes());
+  TestModel planes(*oracle, tiny(), start_as_planes());
   TensorFile file = planes.model.save();
   remove(file, "fc.nweight");
   remove(file, "fc.biasscale");

@@ -85,10 +85,10 @@ TEST_CASE("scratch memory planned for the largest batch is enough for every smal
       for (const int stride : {1, 2}) {
         ConvGeometry geometry{.height = 16, .width = 16, .in_channels = channels, .out_channels = 32, .stride = stride};
         geometry.batch = 24;
-        const std::size_t planned = backend.conv2d_scratch_bytes(geometry, kAllPasses);
+        const std::size_t planned = backend.conv2d_scratch_bytes({geometry, kAllPasses});
         for (geometry.batch = 1; geometry.batch < 24; ++geometry.batch) {
           INFO(channels << " channels, stride " << stride << ", batch " << geometry.batch);
-          CHECK(backend.conv2d_scratch_bytes(geometry, kAllPasses) <= planned);
+          CHECK(backend.conv2d_scratch_bytes({geometry, kAllPasses}) <= planned);
         }
       }
     }
@@ -99,9 +99,9 @@ TEST_CASE("scratch is planned for every batch size that is announced, whichever 
   class Hungry final : public GuardingBackend {
    public:
     using GuardingBackend::GuardingBackend;
-    std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) override {
-      GuardingBackend::conv2d_scratch_bytes(geometry, passes);
-      return geometry.batch == 3 ? 1 << 20 : 0;
+    std::size_t conv2d_scratch_bytes(const ConvRequest& request) override {
+      GuardingBackend::conv2d_scratch_bytes(request);
+      return request.geometry.batch == 3 ? 1 << 20 : 0;
     }
   };
   const auto oracle = make_reference_backend();

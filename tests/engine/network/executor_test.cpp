@@ -165,35 +165,67 @@ ParameterId add_filter(Network& network, const std::string& name, int out, int k
                                 .initializer = Initializer::he_fan_out});
 }
 
-TensorId add_norm(Network& network, const std::string& name, const std::vector<TensorId>& inputs, int channels) {
+TensorId add_norm(Network& network, const std::string& name, const std::vector<TensorId>& inputs, int channels,
+                  Activation activation = Activation::relu) {
   NormActParameters ids;
   ids.gamma = network.add_parameter({.name = name + ".weight", .shape = {channels}, .constant = 1});
   ids.beta = network.add_parameter({.name = name + ".bias", .shape = {channels}});
   ids.running_mean = network.add_state({name + ".running_mean", channels, 0});
   ids.running_var = network.add_state({name + ".running_var", channels, 1});
-  return network.add(name, std::make_unique<NormAct>(NormActOptions{.channels = channels}, ids), inputs);
+  return network.add(
+      name, std::make_unique<NormAct>(NormActOptions{.channels = channels, .activation = activation}, ids), inputs);
+}
+
+TensorId add_conv(Network& network, const std::string& name, TensorId input, int in) {
+  return network.add(name,
+                     std::make_unique<Conv2d>(Conv2dOptions{.in_channels = in, .out_channels = 4},
+                                              add_filter(network, name + ".weight", 4, 3, in)),
+                     {input});
+}
+
+/// Average pooling and a classifier of three classes.
+void add_head(Network& network, TensorId input) {
+  const TensorId pooled = network.add("pool", std::make_unique<AveragePool>(), {input});
+  const ParameterId weight = network.add_parameter(
+      {.name = "fc.weight", .shape = {3, 4}, .initializer = Initializer::torch_default, .fan_in = 4});
+  const ParameterId bias = network.add_parameter({.name = "fc.bias", .shape = {3}});
+  network.add("fc", std::make_unique<Linear>(4, 3, weight, bias), {pooled});
 }
 
 /// One tensor read by three nodes in every order of the ways a gradient can arrive: convolution and shortcut.
 Network fan_out_network(bool shortcut_first) {
   Network network({6, 6, 3});
-  const auto conv = [&](const std::string& name, TensorId input, int in) {
-    return network.add(name,
-                       std::make_unique<Conv2d>(Conv2dOptions{.in_channels = in, .out_channels = 4},
-                                                add_filter(network, name + ".weight", 4, 3, in)),
-                       {input});
-  };
-  const TensorId stem = conv("stem", 0, 3);
+  const TensorId stem = add_conv(network, "stem", 0, 3);
   const TensorId shared = add_norm(network, "stem.bn", {stem}, 4);
-  const TensorId first = conv("first", shared, 4);
+  const TensorId first = add_conv(network, "first", shared, 4);
   TensorId sum = add_norm(network, "first.bn", {first, shared}, 4);
-  const TensorId second = conv("second", shortcut_first ? sum : shared, 4);
+  const TensorId second = add_conv(network, "second", shortcut_first ? sum : shared, 4);
   sum = add_norm(network, "second.bn", {second, shortcut_first ? shared : sum}, 4);
-  const TensorId pooled = network.add("pool", std::make_unique<AveragePool>(), {sum});
-  const ParameterId weight = network.add_parameter(
-      {.name = "fc.weight", .shape = {3, 4}, .initializer = Initializer::torch_default, .fan_in = 4});
-  const ParameterId bias = network.add_parameter({.name = "fc.bias", .shape = {3}});
-  network.add("fc", std::make_unique<Linear>(4, 3, weight, bias), {pooled});
+  add_head(network, sum);
+  return network;
+}
+
+/// Two blocks whose norm comes before their convolution: what a norm reads is the shortcut of the next one as well.
+/// Such a shortcut may be anywhere: where it is added nothing may bend.
+Network pre_activation_network() {
+  Network network({6, 6, 3});
+  const TensorId stem = add_conv(network, "stem", 0, 3);
+  TensorId normed = add_norm(network, "first.bn", {stem}, 4);
+  const TensorId first = add_conv(network, "first", normed, 4);
+  normed = add_norm(network, "second.bn", {first, stem}, 4, Activation::none);
+  const TensorId second = add_conv(network, "second", normed, 4);
+  add_head(network, add_norm(network, "last.bn", {second, first}, 4, Activation::none));
+  return network;
+}
+
+/// Two norms read what a third one takes for its shortcut, and one of them reads it twice.
+Network dense_network() {
+  Network network({6, 6, 3});
+  const TensorId shared = add_norm(network, "stem.bn", {add_conv(network, "stem", 0, 3)}, 4);
+  const TensorId first = add_conv(network, "first", add_norm(network, "first.bn", {shared}, 4), 4);
+  const TensorId second = add_conv(network, "second", add_norm(network, "second.bn", {first, shared}, 4), 4);
+  const TensorId third = add_norm(network, "third.bn", {shared, shared}, 4);
+  add_head(network, add_norm(network, "last.bn", {second, third}, 4));
   return network;
 }
 
@@ -214,15 +246,28 @@ TEST_CASE("where a tensor feeds several nodes its gradients add up, whoever come
   check_gradients(run, 12);
 }
 
-TEST_CASE("every backend gives the oracle's logits and gradients for a whole network") {
-  const Activation activation = GENERATE(Activation::relu6, Activation::pact);
+TEST_CASE("where a norm's input has another reader its gradients add up") {
+  const bool dense = GENERATE(false, true);
   const auto oracle = make_reference_backend();
-  NetworkRun expected(*oracle, resnet(activation), 4);
+  NetworkRun run(*oracle, dense ? dense_network() : pre_activation_network(), 3);
+  check_gradients(run, 12);
+}
+
+TEST_CASE("every backend gives the oracle's logits and gradients for a whole network") {
+  using Make = Network (*)();
+  const auto [name, make] = GENERATE(table<std::string, Make>({
+      {"relu6", [] { return resnet(Activation::relu6); }},
+      {"pact", [] { return resnet(Activation::pact); }},
+      {"norms before convolutions", pre_activation_network},
+      {"norms that read one tensor", dense_network},
+  }));
+  const auto oracle = make_reference_backend();
+  NetworkRun expected(*oracle, make(), 4);
   expected.forward();
   expected.backward();
   for (const auto& backend : other_backends()) {
-    INFO(backend->name() << ", " << name_of(activation));
-    NetworkRun run(*backend, resnet(activation), 4);
+    INFO(backend->name() << ", " << name);
+    NetworkRun run(*backend, make(), 4);
     run.forward();
     run.backward();
     // A dozen layers, each of which may be off by the tolerance of one operation.

@@ -12,17 +12,17 @@ namespace {
 
 constexpr int kBatch = 4;
 
-std::vector<BitPlanes> mixed_widths(const ArenaLayout& layout) {
+Weights mixed_widths(const ArenaLayout& layout) {
   std::vector<int> bits;
   for (std::size_t i = 0; i < layout.slots.size(); ++i) bits.push_back(static_cast<int>(8 - i % 6));
-  return to_planes(initial_weights(layout, 1), bits);
+  return StoredPlanes::convert(initial_weights(layout, 1), bits);
 }
 
 /// A network after a forward pass of random pictures.
 struct QuantizedNetwork {
   QuantizedNetwork(Backend& used_backend, DType dtype, int act_bits, const TestModel::MakeWeights& weights)
       : backend(used_backend),
-        test(backend, make_resnet(tiny_resnet(Activation::relu6, act_bits)), {}, weights, dtype),
+        test(backend, make_resnet(tiny_resnet(Activation::relu6, act_bits)), weights, dtype),
         executor(test.memory, test.model.network(), test.model.parameters(), kBatch, dtype, ExecutionMode::training) {
     const TensorView images = executor.images(kBatch);
     upload(images, RandomTensors("images").normal(images.shape.numel(), 0, 1));
@@ -71,8 +71,8 @@ TEST_CASE("the forward pass of a quantized layer is integer arithmetic, bit for 
       for (const int act_bits : {2, 4, 8}) {
         INFO(name_of(dtype) << ", " << act_bits << " bits");
         QuantizedNetwork run(backend, dtype, act_bits, mixed_widths);
-        const HostWeights host = run.test.model.host_weights();
-        const auto& planes = std::get<std::vector<BitPlanes>>(host);
+        const Weights host = run.test.model.weights();
+        const auto& planes = planes_of(host);
         int layers = 0;
         std::size_t slot = 0;
         for (std::size_t i = 0; i < run.test.model.network().nodes().size(); ++i) {
@@ -104,7 +104,7 @@ TEST_CASE("the forward pass of a quantized layer is integer arithmetic, bit for 
 }
 
 TEST_CASE("a network of integers has the gradients of one of the values they stand for") {
-  const auto values = [](const ArenaLayout& layout) -> HostWeights { return to_dense(mixed_widths(layout)); };
+  const auto values = [](const ArenaLayout& layout) { return StoredDense::convert(mixed_widths(layout)); };
   for_each_device([&](Backend& backend) {
     for (const int act_bits : {0, 4}) {
       // A dozen operations deep; and where activations are quantized, one may be rounded to another level.

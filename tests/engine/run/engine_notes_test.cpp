@@ -93,10 +93,10 @@ TEST_CASE("the CPU's engines are oneDNN's implementations") {
   const auto backend = make_backend("cpu", {.threads = 1});
   CHECK(backend->engines().empty());
   const ConvGeometry geometry{.batch = 1, .height = 8, .width = 8, .in_channels = 16, .out_channels = 16};
-  backend->conv2d_scratch_bytes(geometry, kForwardPass);
+  backend->conv2d_scratch_bytes({geometry, kForwardPass});
   REQUIRE(backend->engines().size() == 1);
   CHECK_THAT(backend->engines()[0].engine, Catch::Matches("oneDNN .+"));
-  backend->conv2d_scratch_bytes(geometry, kAllPasses);
+  backend->conv2d_scratch_bytes({geometry, kAllPasses});
   CHECK(backend->engines().size() == 3);
 }
 

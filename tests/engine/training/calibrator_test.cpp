@@ -22,7 +22,7 @@ ResNetOptions quantized_resnet() {
 struct Calibration {
   explicit Calibration(Backend& device, int pictures = 18)
       : backend(device),
-        test(backend, make_resnet(quantized_resnet()), {}, start_as_planes()),
+        test(backend, make_resnet(quantized_resnet()), start_as_planes()),
         source(test.memory, tiny_pictures("calibration", pictures), "training") {}
 
   Calibrator calibrator(int batches) {
@@ -130,7 +130,7 @@ TEST_CASE("calibrated scales are part of a checkpoint, which loads with and with
 
     ResNetOptions without = quantized_resnet();
     without.static_act_scales = false;
-    TestModel plain(backend, make_resnet(without), {}, start_as_planes());
+    TestModel plain(backend, make_resnet(without), start_as_planes());
     check_names(file, plain.model.network());
     plain.model.load_plain(file);
     std::erase_if(file.tensors, [](const HostTensor& tensor) { return tensor.name.ends_with(".act_scale"); });

@@ -73,7 +73,7 @@ void check_same(const EvalResult& actual, const EvalResult& expected) {
 TEST_CASE("an evaluation counts as a plain loop over the logits does, with an uneven last batch") {
   for_each_device([](Backend& backend) {
     const ImageSet set = pictures_of_nine_classes(22);
-    TestModel test(backend, make_resnet(nine_classes(0)), {}, start_as_planes());
+    TestModel test(backend, make_resnet(nine_classes(0)), start_as_planes());
     ResidentSource source(test.memory, set, "test");
     for (const int batch_size : {1, 4, 11, 22, 100}) {
       INFO("batches of " << batch_size);
@@ -93,7 +93,7 @@ TEST_CASE("an evaluation counts as a plain loop over the logits does, with an un
 TEST_CASE("the scale of quantized activations is that of each batch, and so the batch size is part of the result") {
   const auto oracle = make_reference_backend();
   const ImageSet set = pictures_of_nine_classes(22);
-  TestModel test(*oracle, make_resnet(nine_classes(3)), {}, start_as_planes());
+  TestModel test(*oracle, make_resnet(nine_classes(3)), start_as_planes());
   ResidentSource source(test.memory, set, "test");
   std::map<int, double> losses;
   for (const int batch_size : {1, 4, 22}) {
@@ -109,7 +109,7 @@ TEST_CASE("the scale of quantized activations is that of each batch, and so the 
 TEST_CASE("an evaluation changes nothing, follows the weights, and sees the set in its own order") {
   for_each_device([](Backend& backend) {
     const ImageSet set = pictures_of_nine_classes(10);
-    TestModel test(backend, make_resnet(nine_classes(4)), {}, start_as_planes());
+    TestModel test(backend, make_resnet(nine_classes(4)), start_as_planes());
     ResidentSource source(test.memory, set, "test");
     Evaluator evaluator(test.memory, test.model, source, tiny_input(), 4, alone());
     const std::vector<HostTensor> before = test.model.save().tensors;
@@ -123,9 +123,9 @@ TEST_CASE("an evaluation changes nothing, follows the weights, and sees the set 
     CHECK(second.loss_sum == first.loss_sum);
     CHECK(second.top1 == first.top1);
 
-    std::vector<BitPlanes> planes = test.model.planes()->planes();
+    std::vector<BitPlanes> planes = plane_store(test.model).planes();
     for (BitPlanes& tensor : planes) std::swap(tensor.p, tensor.n);
-    test.model.planes()->set_planes(planes);
+    plane_store(test.model).set_planes(planes);
     const EvalResult negated = evaluator.run();
     CHECK(negated.loss_sum != first.loss_sum);
     check_same(negated, plain_loop(backend, test.model, set, 4));

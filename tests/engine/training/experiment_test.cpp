@@ -37,18 +37,15 @@ std::string form_in(const ExperimentRuns& runs, const std::string& checkpoint) {
   return runs.checkpoint(checkpoint).tensors.at("model.safetensors").metadata.at("form");
 }
 
-HostWeights weights_in(const ExperimentRuns& runs, const std::string& checkpoint,
-                       const std::string& file = "model.safetensors") {
+Weights weights_in(const ExperimentRuns& runs, const std::string& checkpoint,
+                   const std::string& file = "model.safetensors") {
   const ArenaLayout layout = lay_out(make_resnet(tiny_resnet()).parameters(), ParameterGroup::quantized);
   return read_weights(runs.checkpoint(checkpoint).tensors.at(file), layout, 8);
 }
 
-std::vector<int> bits_of(const HostWeights& weights) {
+std::vector<int> bits_of(const Weights& weights) {
   std::vector<int> bits;
-  if (const auto* planes = std::get_if<std::vector<BitPlanes>>(&weights))
-    for (const BitPlanes& tensor : *planes) bits.push_back(tensor.bits);
-  if (const auto* fixed = std::get_if<std::vector<FixedPoint>>(&weights))
-    for (const FixedPoint& tensor : *fixed) bits.push_back(tensor.bits);
+  for (std::size_t slot = 0; slot < weights->size(); ++slot) bits.push_back(weights->bits(slot));
   return bits;
 }
 
@@ -65,8 +62,8 @@ TEST_CASE("an experiment runs through its four stages, each from what the one be
   CHECK(form_in(runs, "finetune") == "planes");  // what is handed on
 
   // Conversion: the planes of the float weights.
-  const auto converted = std::get<std::vector<BitPlanes>>(weights_in(runs, "convert"));
-  const HostWeights trained = weights_in(runs, "pretrain");
+  const auto converted = planes_of(weights_in(runs, "convert"));
+  const Weights trained = weights_in(runs, "pretrain");
   const std::vector<BitPlanes> expected = to_planes(trained, std::vector<int>(converted.size(), 8));
   for (std::size_t i = 0; i < converted.size(); ++i) {
     CHECK(converted[i].bits == expected[i].bits);
@@ -93,7 +90,7 @@ TEST_CASE("precision is adjusted at epoch 0, at every interval and after the las
   std::vector<int> epochs;
   for (const auto& event : events_of(runs, "requant")) epochs.push_back(event.at("epoch"));
   CHECK(epochs == std::vector<int>{0, 2, 3});
-  const auto planes = std::get<std::vector<BitPlanes>>(weights_in(runs, "bsq"));
+  const auto planes = planes_of(weights_in(runs, "bsq"));
   CHECK(lines_of(runs.path() / "precision.jsonl").size() == 3 * planes.size());
   std::int64_t bits = 0;
   std::int64_t parameters = 0;
@@ -170,7 +167,8 @@ TEST_CASE("a stage may start from a file, and finetuning needs one with bit widt
   const TensorFile floats = whole.checkpoint("pretrain").tensors.at("model.safetensors");
   const std::string message =
       error_of(ErrorKind::usage, [&] { refused.run([](int) { return Request::none; }, floats); });
-  CHECK_THAT(message, Catch::Matchers::StartsWith("stage finetune: the model to start from is in float"));
+  CHECK_THAT(message, Catch::Matchers::StartsWith(
+                          "stage finetune: the model to start from is a float model and has no bit widths"));
 }
 
 TEST_CASE("a loss that is no number stops the run with the place and the last good checkpoint") {

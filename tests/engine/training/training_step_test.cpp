@@ -13,7 +13,7 @@ namespace {
 constexpr int kPictures = 10;
 constexpr int kBatch = 4;
 constexpr SgdRule kRule{.momentum = 0.9F, .weight_decay = 1e-3F};
-constexpr PlaneOptions kPlanes{.max_bits = 8, .alpha = 0.05F};
+constexpr std::array<float, 4> kMethod{0.05F};  // alpha
 
 AugmentRule augmentation() {
   AugmentRule rule = plain_input(tiny_input());
@@ -28,7 +28,7 @@ AugmentRule augmentation() {
 struct Setup {
   Setup(Backend& backend_to_use, const TestModel::MakeWeights& weights)
       : backend(backend_to_use),
-        test_model(backend, make_resnet(tiny_resnet(Activation::pact, 3)), kPlanes, weights),
+        test_model(backend, make_resnet(tiny_resnet(Activation::pact, 3)), weights),
         source(test_model.memory, tiny_pictures("training step", kPictures), "training") {
     std::vector<std::int32_t> order(kPictures);
     std::iota(order.rbegin(), order.rend(), 0);
@@ -62,8 +62,12 @@ std::vector<StepOfEpoch> two_epochs() {
   for (std::int32_t epoch = 0; epoch < 2; ++epoch) {
     for (const std::int64_t slot : {0, 1, 2}) {
       const int batch = slot < 2 ? kBatch : 2;
-      steps.push_back(
-          {batch, {.learning_rate = 0.05F, .epoch = epoch, .first_sample = slot * kBatch, .metrics_slot = slot}});
+      steps.push_back({batch,
+                       {.learning_rate = 0.05F,
+                        .epoch = epoch,
+                        .first_sample = slot * kBatch,
+                        .metrics_slot = slot,
+                        .method = kMethod}});
     }
   }
   return steps;
@@ -89,8 +93,8 @@ class StepByHand {
     backend.augment({augmentation(), setup_.source.samples(), inputs, step.batch, executor_.images(step.batch),
                      labels_.as<std::int32_t>()});
     executor_.forward(step.batch);
-    backend.softmax_cross_entropy(step.batch, 3, executor_.logits(step.batch).as<float>(), labels_.as<std::int32_t>(),
-                                  executor_.d_logits(step.batch).as<float>(), inputs, metrics_.as<StepMetrics>());
+    backend.softmax_cross_entropy({step.batch, 3, executor_.logits(step.batch).as<float>(), labels_.as<std::int32_t>(),
+                                   executor_.d_logits(step.batch).as<float>(), inputs, metrics_.as<StepMetrics>()});
     executor_.backward(step.batch);
     model.step(kRule, inputs, metrics_.as<StepMetrics>());
     ++model.batches_tracked;
@@ -181,8 +185,8 @@ TEST_CASE("metrics land in the slot of their step and leave the others alone") {
   const auto oracle = make_reference_backend();
   Setup setup(*oracle, start_as_planes());
   TrainingStep step = setup.make_step();
-  step.run(kBatch, {.learning_rate = 0.1F, .metrics_slot = 3});
-  step.run(2, {.learning_rate = 0.1F, .first_sample = 8, .metrics_slot = 1});
+  step.run(kBatch, {.learning_rate = 0.1F, .metrics_slot = 3, .method = kMethod});
+  step.run(2, {.learning_rate = 0.1F, .first_sample = 8, .metrics_slot = 1, .method = kMethod});
   const std::vector<StepMetrics> metrics = step.metrics(0, 5);
   for (const std::size_t slot : {0, 2, 4}) check_same(metrics[slot], {});
   CHECK(metrics[3].samples == kBatch);
@@ -204,7 +208,7 @@ TEST_CASE("a smaller last batch is the step that a trainer of that batch size wo
     Setup small(backend, start_as_planes());
     TrainingStep large_step = large.make_step(4);
     TrainingStep small_step = small.make_step(3);
-    const StepInputs inputs{.learning_rate = 0.1F, .first_sample = 7};
+    const StepInputs inputs{.learning_rate = 0.1F, .first_sample = 7, .method = kMethod};
     large_step.run(3, inputs);
     small_step.run(3, inputs);
     CHECK(different_tensors(large.state(), small.state()).empty());
@@ -231,17 +235,17 @@ TEST_CASE("after a re-quantization and a recapture training goes on as from a mo
 
     // Grow, shrink and keep: every width changes its place in the tables.
     Model& model = setup.test_model.model;
-    std::vector<BitPlanes> planes = model.planes()->planes();
+    std::vector<BitPlanes> planes = plane_store(model).planes();
     for (std::size_t i = 0; i < planes.size(); ++i) {
       if (i % 3 == 0) planes[i].p[0] = 2.0F;  // may need one more bit
       requantize(planes[i], 8);
       adjust_precision(planes[i], i % 3 == 1 ? 30.0 : 0.0);
     }
-    model.planes()->set_planes(planes);
+    plane_store(model).set_planes(planes);
     model.reset_momentum();
     step.recapture();
 
-    Setup fresh(backend, [&](const ArenaLayout&) -> HostWeights { return planes; });
+    Setup fresh(backend, [&](const ArenaLayout&) { return as_weights(planes); });
     fresh.test_model.model.load_plain(model.save());
     CHECK(different_tensors(fresh.state(), setup.state()).empty());
     TrainingStep fresh_step = fresh.make_step();
@@ -261,7 +265,7 @@ TEST_CASE("training on a few pictures learns them by heart, in every form of the
       Setup setup(backend, weights);
       TrainingStep step = setup.make_step(kPictures);
       for (int i = 0; i < 40; ++i)
-        step.run(kPictures, {.learning_rate = 0.05F, .epoch = 0, .metrics_slot = i == 0 ? 0 : 1});
+        step.run(kPictures, {.learning_rate = 0.05F, .epoch = 0, .metrics_slot = i == 0 ? 0 : 1, .method = kMethod});
       const std::vector<StepMetrics> metrics = step.metrics(0, 2);
       CHECK(metrics[1].loss_sum < 0.5 * metrics[0].loss_sum);
       CHECK(metrics[1].top1 >= 8);

@@ -106,8 +106,8 @@ TEST_CASE("units of pooling multiply once in each direction") {
       const TensorUnit unit{factors, factors + 1};
       const void* input = memory.input("input", dtype, {3, 5});
       const float* d_output = memory.input("d_output", std::vector<float>{8});
-      backend.average_pool_forward(geometry, input, unit, memory.output<float>("output", 1));
-      backend.average_pool_backward(geometry, d_output, unit, memory.output("d_input", dtype, 2));
+      backend.average_pool_forward({geometry, input, unit, memory.output<float>("output", 1)});
+      backend.average_pool_backward({geometry, d_output, unit, memory.output("d_input", dtype, 2)});
       const Outputs outputs = memory.finish();
       CHECK(outputs.at("output").values == std::vector<double>{-4});
       CHECK(outputs.at("d_input").values == std::vector<double>{-4, -4});

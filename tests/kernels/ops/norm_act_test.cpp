@@ -41,7 +41,7 @@ NormActInputs alternating_inputs(const std::vector<float>& z) {
 Outputs alternating_backward(Backend& backend, Activation activation, const std::vector<float>& z) {
   const NormActRule rule{activation, 0, true, 0.0F};
   return run_norm_act_backward(backend, {static_cast<std::int64_t>(z.size()), 1}, rule, alternating_inputs(z),
-                               GradMode::overwrite);
+                               kOverwriteBoth);
 }
 
 const cases::NormActCase& case_named(const std::vector<cases::NormActCase>& all, const std::string& name) {
@@ -138,8 +138,7 @@ TEST_CASE("a tensor that is 0 everywhere is quantized to 0, and its gradients ar
       CHECK(outputs.at("y").values == std::vector<double>(inputs.x.size(), 0.0));
       CHECK(outputs.at("act_scale").values[0] == 0);
       if (!c.rule.batch_statistics) continue;
-      const Outputs gradients =
-          run_norm_act_backward(backend, c.geometry(DType::f32), c.rule, inputs, GradMode::overwrite);
+      const Outputs gradients = run_norm_act_backward(backend, c.geometry(DType::f32), c.rule, inputs, kOverwriteBoth);
       CHECK(gradients.at("d_x").values == std::vector<double>(inputs.x.size(), 0.0));  // gamma is 0
       for (const double d_gamma : gradients.at("d_gamma").values) CHECK(std::isfinite(d_gamma));
     }
@@ -169,8 +168,8 @@ TEST_CASE("what is stored in units gives what its values give, with respect to w
         CHECK(norm_relative_error(actual, expected) < relative_tolerance(DType::f32));
       };
       check(with_units.at("y").values, y_unit, run_norm_act_forward(backend, geometry, c.rule, values).at("y").values);
-      const Outputs gradients = run_norm_act_backward(backend, geometry, c.rule, stored, GradMode::overwrite);
-      for (const auto& [name, output] : run_norm_act_backward(backend, geometry, c.rule, values, GradMode::overwrite)) {
+      const Outputs gradients = run_norm_act_backward(backend, geometry, c.rule, stored, kOverwriteBoth);
+      for (const auto& [name, output] : run_norm_act_backward(backend, geometry, c.rule, values, kOverwriteBoth)) {
         INFO(name);
         check(gradients.at(name).values,
               name == "d_x"          ? 1 / x_unit
@@ -190,10 +189,8 @@ TEST_CASE("gradients go straight through the quantizer") {
       const NormActInputs inputs = make_inputs(c, DType::f32);
       NormActRule unquantized = c.rule;
       unquantized.act_bits = 0;
-      const Outputs through =
-          run_norm_act_backward(backend, c.geometry(DType::f32), c.rule, inputs, GradMode::overwrite);
-      const Outputs plain =
-          run_norm_act_backward(backend, c.geometry(DType::f32), unquantized, inputs, GradMode::overwrite);
+      const Outputs through = run_norm_act_backward(backend, c.geometry(DType::f32), c.rule, inputs, kOverwriteBoth);
+      const Outputs plain = run_norm_act_backward(backend, c.geometry(DType::f32), unquantized, inputs, kOverwriteBoth);
       for (const auto& [name, output] : plain) {
         INFO(name);
         CHECK(compare_exactly(through.at(name).values, output.values).ok());

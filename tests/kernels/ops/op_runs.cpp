@@ -24,8 +24,8 @@ Outputs run_conv_forward(Backend& backend, const ConvGeometry& geometry, const C
   const void* input = memory.input("input", geometry.dtype, inputs.input);
   const void* weight = memory.input("weight", geometry.dtype, inputs.weight);
   void* output = memory.output("output", geometry.dtype, geometry.output_shape().numel());
-  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, kForwardPass));
-  backend.conv2d_forward(geometry, input, weight, output, scratch);
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, kForwardPass}));
+  backend.conv2d_forward({geometry, input, weight, output, scratch});
   return memory.finish();
 }
 
@@ -38,9 +38,9 @@ Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const 
                       ? memory.in_out("d_input", geometry.dtype, inputs.d_input_before)
                       : memory.output("d_input", geometry.dtype, geometry.input_shape().numel());
   auto* d_weight = memory.output<float>("d_weight", geometry.weight_shape().numel());
-  void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, {.forward = false}));
-  backend.conv2d_backward_data(geometry, d_output, weight, d_input, mode, scratch);
-  backend.conv2d_backward_weight(geometry, input, d_output, d_weight, scratch);
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, {.forward = false}}));
+  backend.conv2d_backward_data({geometry, d_output, weight, d_input, mode, scratch});
+  backend.conv2d_backward_weight({geometry, input, d_output, d_weight, scratch});
   return memory.finish();
 }
 
@@ -119,6 +119,7 @@ NormActInputs make_inputs(const cases::NormActCase& c, DType dtype) {
   inputs.clip = {2.5F};
   inputs.d_y = random.normal(count, 0.0F, 1.0F);
   inputs.d_shortcut_before = random.normal(count, 0.0F, 1.0F);
+  inputs.d_x_before = random.normal(count, 0.0F, 1.0F);
   if (c.units) {
     inputs.x_unit = {0.75F, -1.25F};
     inputs.shortcut_unit = {0.4F};
@@ -142,7 +143,7 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
 }
 
 Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
-                              const NormActInputs& inputs, GradMode shortcut_mode, Place where) {
+                              const NormActInputs& inputs, const NormActModes& modes, Place where) {
   RunMemory memory(backend);
   const std::int64_t count = geometry.rows * geometry.channels;
   const void* x = memory.input("x", geometry.dtype, inputs.x);
@@ -152,11 +153,13 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
                             arguments.shortcut_unit, arguments.y_unit, arguments.act_scale, inputs.slice});
 
   const bool in_place = where == Place::in_place;
-  void* d_x = in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : memory.output("d_x", geometry.dtype, count);
+  void* d_x = in_place                          ? memory.in_out("d_x", geometry.dtype, inputs.d_y)
+              : modes.x == GradMode::accumulate ? memory.in_out("d_x", geometry.dtype, inputs.d_x_before)
+                                                : memory.output("d_x", geometry.dtype, count);
   const void* d_y = in_place ? d_x : memory.input("d_y", geometry.dtype, inputs.d_y);
-  void* d_shortcut = nullptr;
-  if (arguments.shortcut != nullptr) {
-    d_shortcut = shortcut_mode == GradMode::accumulate
+  void* d_shortcut = where == Place::d_x_and_shortcut ? d_x : nullptr;
+  if (arguments.shortcut != nullptr && d_shortcut == nullptr) {
+    d_shortcut = modes.shortcut == GradMode::accumulate
                      ? memory.in_out("d_shortcut", geometry.dtype, inputs.d_shortcut_before)
                      : memory.output("d_shortcut", geometry.dtype, count);
   }
@@ -166,8 +169,8 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
   void* scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
   backend.norm_act_backward({geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
-                             d_shortcut, shortcut_mode, gradients, scratch, arguments.x_unit, arguments.shortcut_unit,
-                             arguments.y_unit, inputs.slice});
+                             d_shortcut, modes.x, modes.shortcut, gradients, scratch, arguments.x_unit,
+                             arguments.shortcut_unit, arguments.y_unit, inputs.slice});
   Outputs outputs = memory.finish();
   for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale", "y_unit"}) {
     outputs.erase(forward_output);
@@ -186,8 +189,8 @@ PoolInputs make_inputs(const cases::PoolCase& c) {
 Outputs run_pool_forward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs) {
   RunMemory memory(backend);
   const void* input = memory.input("input", geometry.dtype, inputs.input);
-  backend.average_pool_forward(geometry, input, {},
-                               memory.output<float>("output", std::int64_t{geometry.batch} * geometry.channels));
+  backend.average_pool_forward(
+      {geometry, input, {}, memory.output<float>("output", std::int64_t{geometry.batch} * geometry.channels)});
   return memory.finish();
 }
 
@@ -195,7 +198,7 @@ Outputs run_pool_backward(Backend& backend, const PoolGeometry& geometry, const 
   RunMemory memory(backend);
   const float* d_output = memory.input("d_output", inputs.d_output);
   const std::int64_t count = std::int64_t{geometry.batch} * geometry.pixels * geometry.channels;
-  backend.average_pool_backward(geometry, d_output, {}, memory.output("d_input", geometry.dtype, count));
+  backend.average_pool_backward({geometry, d_output, {}, memory.output("d_input", geometry.dtype, count)});
   return memory.finish();
 }
 
@@ -211,8 +214,8 @@ Outputs run_linear_forward(Backend& backend, const LinearGeometry& geometry, con
   const float* input = memory.input("input", inputs.input);
   const float* weight = memory.input("weight", inputs.weight);
   const float* bias = memory.input("bias", inputs.bias);
-  backend.linear_forward(geometry, input, weight, bias,
-                         memory.output<float>("output", std::int64_t{geometry.batch} * geometry.out_features));
+  backend.linear_forward({geometry, input, weight, bias,
+                          memory.output<float>("output", std::int64_t{geometry.batch} * geometry.out_features)});
   return memory.finish();
 }
 
@@ -224,7 +227,7 @@ Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, co
   auto* d_input = memory.output<float>("d_input", std::int64_t{geometry.batch} * geometry.in_features);
   auto* d_weight = memory.output<float>("d_weight", std::int64_t{geometry.out_features} * geometry.in_features);
   auto* d_bias = memory.output<float>("d_bias", geometry.out_features);
-  backend.linear_backward(geometry, d_output, input, weight, d_input, d_weight, d_bias);
+  backend.linear_backward({geometry, d_output, input, weight, d_input, d_weight, d_bias});
   return memory.finish();
 }
 
@@ -243,11 +246,23 @@ Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, cons
   const float* logits = memory.input("logits", inputs.logits);
   const std::int32_t* labels = memory.input("labels", inputs.labels);
   float* d_logits = evaluation ? nullptr : memory.output<float>("d_logits", std::int64_t{batch} * classes);
-  backend.softmax_cross_entropy(batch, classes, logits, labels, d_logits, memory.step_inputs({}), memory.metrics());
+  backend.softmax_cross_entropy({batch, classes, logits, labels, d_logits, memory.step_inputs({}), memory.metrics()});
   return memory.finish();
 }
 
 // ---- input --------------------------------------------------------------------------------------------------------
+
+Outputs run_take_step_inputs(Backend& backend) {
+  RunMemory memory(backend);
+  constexpr std::int64_t words = sizeof(StepInputs) / sizeof(std::int32_t);
+  RandomTensors random("step inputs");
+  const auto* steps = memory.input("steps", random.integers(3 * words, 1000));
+  auto* taken = memory.in_out("taken", std::vector<std::int32_t>{1, 0});  // the halves of an std::int64_t
+  auto* inputs = memory.output<std::int32_t>("inputs", words);
+  backend.take_step_inputs({reinterpret_cast<const StepInputs*>(steps), reinterpret_cast<std::int64_t*>(taken),
+                            reinterpret_cast<StepInputs*>(inputs)});
+  return memory.finish();
+}
 
 AugmentInputs make_inputs(const cases::AugmentCase& c) {
   RandomTensors random("augment " + c.name);

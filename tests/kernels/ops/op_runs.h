@@ -5,6 +5,8 @@
 #include "bench/op_cases.h"
 #include "tests/support/run_memory.h"
 
+#include <functional>
+
 namespace bsq::test {
 
 struct ConvInputs {
@@ -15,7 +17,7 @@ Outputs run_conv_forward(Backend& backend, const ConvGeometry& geometry, const C
 Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs, GradMode mode);
 
 struct NormActInputs {
-  std::vector<float> x, shortcut, gamma, beta, running_mean, running_var, clip, d_y, d_shortcut_before;
+  std::vector<float> x, shortcut, gamma, beta, running_mean, running_var, clip, d_y, d_x_before, d_shortcut_before;
   std::vector<float> x_unit, shortcut_unit;  // [2] and [1], or empty; with units y is stored as levels where quantized
   std::vector<float> act_scale;              // [1], or empty: max|y|
   BatchSlice* slice = nullptr;
@@ -23,13 +25,21 @@ struct NormActInputs {
 /// The shortcut is empty where the case has none. d_y is 0 where z is within 1e-4 of a kink of the activation: there
 /// a backend may rightly take either side.
 NormActInputs make_inputs(const cases::NormActCase& c, DType dtype);
-/// Whether y and d_x are buffers of their own or take the place of x and d_y.
-enum class Place { separate, in_place };
+/// Whether y and d_x are buffers of their own or take the place of x and d_y; d_x_and_shortcut: d_shortcut is d_x,
+/// which takes the mode of x, and then what is added for the shortcut.
+enum class Place { separate, in_place, d_x_and_shortcut };
+/// How backward writes d_x and d_shortcut.
+struct NormActModes {
+  GradMode x = GradMode::overwrite;
+  GradMode shortcut = GradMode::overwrite;
+};
+constexpr NormActModes kOverwriteBoth{};
+constexpr NormActModes kAccumulateBoth{GradMode::accumulate, GradMode::accumulate};
 Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
                              const NormActInputs& inputs, Place place = Place::separate);
 /// Runs forward first, for what it saves.
 Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
-                              const NormActInputs& inputs, GradMode shortcut_mode, Place place = Place::separate);
+                              const NormActInputs& inputs, const NormActModes& modes, Place place = Place::separate);
 
 struct PoolInputs {
   std::vector<float> input, d_output;
@@ -92,5 +102,16 @@ struct SgdInputs {
 SgdInputs make_inputs(const cases::SgdCase& c);
 Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inputs);
 Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values);
+
+/// Takes the second of three.
+Outputs run_take_step_inputs(Backend& backend);
+
+/// A run of one operation of kernels/ops/operations.def.
+struct OperationRun {
+  std::string operation;
+  std::function<Outputs(Backend&)> run;
+};
+/// Of all of them: whoever adds an operation adds its run.
+std::vector<OperationRun> operation_runs();
 
 }  // namespace bsq::test

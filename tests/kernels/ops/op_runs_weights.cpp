@@ -169,8 +169,10 @@ Outputs run_planes_step_to_weights(Backend& backend, const cases::PlaneCase& c, 
   float* weights = weight_output(memory, c.storage, c.weight_arena_size());
   auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
   double* penalty = memory.in_out("next_penalty", std::vector<double>{0.625});
-  backend.planes_step({table, c.rule, c.alpha, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, planes,
-                       momentum, scales, scale_momentum, weights, weight_units, plane_norms, penalty, memory.metrics(),
+  StepInputs step = step_with(inputs.learning_rate);
+  step.method[0] = c.alpha;
+  backend.planes_step({table, c.rule, memory.step_inputs(step), d_weights, planes, momentum, scales, scale_momentum,
+                       weights, weight_units, plane_norms, penalty, memory.metrics(),
                        memory.scratch(backend.planes_scratch_bytes(table))});
   Outputs outputs = memory.finish();
   read_weights(tensors, outputs);
@@ -255,15 +257,15 @@ Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inp
   const float* gradient = memory.input("gradient", inputs.gradient);
   float* parameter = memory.in_out("parameter", inputs.parameter);
   float* momentum = memory.in_out("momentum", inputs.momentum);
-  backend.sgd_step(static_cast<std::int64_t>(inputs.parameter.size()), rule,
-                   memory.step_inputs(step_with(inputs.learning_rate)), gradient, parameter, momentum);
+  backend.sgd_step({static_cast<std::int64_t>(inputs.parameter.size()), rule,
+                    memory.step_inputs(step_with(inputs.learning_rate)), gradient, parameter, momentum});
   return memory.finish();
 }
 
 Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values) {
   RunMemory memory(backend);
   const auto numel = static_cast<std::int64_t>(values.size());
-  backend.round_to_bf16(numel, memory.input("values", values), memory.output("rounded", DType::bf16, numel));
+  backend.round_to_bf16({numel, memory.input("values", values), memory.output("rounded", DType::bf16, numel)});
   return memory.finish();
 }
 

@@ -58,19 +58,19 @@ TEST_CASE("a pass of a convolution that was not planned is refused by name, and 
     void* weight = memory.output("weight", DType::f32, geometry.weight_shape().numel());
     void* output = memory.output("output", DType::f32, geometry.output_shape().numel());
     auto* d_weight = memory.output<float>("d_weight", geometry.weight_shape().numel());
-    void* scratch = memory.scratch(backend.conv2d_scratch_bytes(geometry, kForwardPass));
+    void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, kForwardPass}));
     const auto refused = [](ConvPass pass) {
       return Catch::Contains(std::string("convolution 3x7x6x5 -> 4 channels, kernel 3, stride 1, f32: the pass ") +
                              name_of(pass) + " was not planned");
     };
-    CHECK_THROWS_WITH(backend.conv2d_backward_weight(geometry, input, output, d_weight, scratch),
+    CHECK_THROWS_WITH(backend.conv2d_backward_weight({geometry, input, output, d_weight, scratch}),
                       refused(ConvPass::backward_weight));
-    CHECK_THROWS_WITH(backend.conv2d_backward_data(geometry, output, weight, input, GradMode::overwrite, scratch),
+    CHECK_THROWS_WITH(backend.conv2d_backward_data({geometry, output, weight, input, GradMode::overwrite, scratch}),
                       refused(ConvPass::backward_data));
-    backend.conv2d_forward(geometry, input, weight, output, scratch);
-    void* more = memory.scratch(backend.conv2d_scratch_bytes(geometry, {.forward = false, .backward_data = false}));
-    backend.conv2d_backward_weight(geometry, input, output, d_weight, more);
-    CHECK_THROWS_WITH(backend.conv2d_backward_data(geometry, output, weight, input, GradMode::overwrite, scratch),
+    backend.conv2d_forward({geometry, input, weight, output, scratch});
+    void* more = memory.scratch(backend.conv2d_scratch_bytes({geometry, {.forward = false, .backward_data = false}}));
+    backend.conv2d_backward_weight({geometry, input, output, d_weight, more});
+    CHECK_THROWS_WITH(backend.conv2d_backward_data({geometry, output, weight, input, GradMode::overwrite, scratch}),
                       refused(ConvPass::backward_data));
     backend.synchronize();
     memory.finish();

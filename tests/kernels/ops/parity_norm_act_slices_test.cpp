@@ -120,7 +120,7 @@ TEST_CASE("norm_act backward of synchronised slices is that of the whole batch")
         NormActInputs inputs = make_inputs(c, dtype);
         for (float& value : inputs.d_y) value = std::round(8 * value) / 8;  // bf16 holds it times any factor of a slice
         const auto run = [&](const NormActGeometry& geometry, const NormActInputs& of_slice) {
-          return run_norm_act_backward(backend, geometry, c.rule, of_slice, GradMode::overwrite);
+          return run_norm_act_backward(backend, geometry, c.rule, of_slice, kOverwriteBoth);
         };
         const std::vector<Outputs> ranks = run_slices(backend, c, dtype, inputs, run);
         const std::vector<int> samples = slices_of(c.batch);
@@ -135,7 +135,7 @@ TEST_CASE("norm_act backward of synchronised slices is that of the whole batch")
             }
           }
         }
-        const Outputs expected = run_norm_act_backward(oracle, c.geometry(dtype), c.rule, inputs, GradMode::overwrite);
+        const Outputs expected = run_norm_act_backward(oracle, c.geometry(dtype), c.rule, inputs, kOverwriteBoth);
         check_outputs(together, expected, {{"d_x", size_of_d_x_terms(oracle, c, dtype, inputs)}});
       }
     }

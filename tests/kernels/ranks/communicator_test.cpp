@@ -87,12 +87,12 @@ TEST_CASE("a reduction sees what was enqueued before it, and what is enqueued af
       for (int bucket = 0; bucket < 2; ++bucket) {
         const std::size_t half = kCount / 2;
         const std::size_t first = bucket == 0 ? half : 0;
-        backend.sgd_step(static_cast<std::int64_t>(half), rule, rate, gradient.data() + first, step.data() + first,
-                         momentum.data() + first);
+        backend.sgd_step({static_cast<std::int64_t>(half), rule, rate, gradient.data() + first, step.data() + first,
+                          momentum.data() + first});
         ranks->start_weighted_sum(step.data() + first, half, weight);
       }
       ranks->finish_reductions();
-      backend.sgd_step(static_cast<std::int64_t>(kCount), rule, rate, step.data(), parameter.data(), momentum.data());
+      backend.sgd_step({static_cast<std::int64_t>(kCount), rule, rate, step.data(), parameter.data(), momentum.data()});
     };
     const auto prepare = [&](float value) {
       gradient.fill(value);

@@ -1,6 +1,7 @@
 #include "tools/export/onnx/engine_run.h"
 
 #include "engine/input/batch_source.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/model/model.h"
 #include "kernels/base/error.h"
 #include "tools/export/onnx/network_graph.h"
@@ -26,12 +27,12 @@ std::ptrdiff_t class_of(const GraphTensor& logits, std::int64_t image) {
 
 }  // namespace
 
-EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const HostWeights& weights,
+EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const Weights& weights,
                      const ImageSet& images, const InputOptions& input, int batch) {
   const ActScale act_scale = depends_on_batch(network) ? ActScale::batch_max : ActScale::calibrated;
   DeviceMemory memory(backend);
-  Model model(memory, std::move(network), DType::f32, /*seed=*/0, {.max_bits = kMaxBits},
-              [&](const ArenaLayout&) { return weights; });
+  Model model(memory, std::move(network), DType::f32, /*seed=*/0,
+              store_of([&](const ArenaLayout&) { return weights; }));
   model.load_plain(plain);
   ResidentSource source(memory, images, "images to compare on");
   Executor executor(memory, model.network(), model.parameters(), batch, DType::f32, ExecutionMode::tracing);

@@ -17,7 +17,7 @@ struct EngineRun {
 };
 
 /// `plain`: what the network has besides its quantizable weights. The first `batch` images, in float32.
-EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const HostWeights& weights,
+EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const Weights& weights,
                      const ImageSet& images, const InputOptions& input, int batch);
 
 struct LogitComparison {

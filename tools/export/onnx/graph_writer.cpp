@@ -1,6 +1,7 @@
 // Nodes and tensors of an ONNX model.
 #include "tools/export/onnx/graph_writer.h"
 
+#include "engine/model/tensor_names.h"
 #include "engine/model/weight_store.h"
 #include "kernels/base/error.h"
 #include "tools/export/formats.h"
@@ -41,10 +42,10 @@ int chosen_opset(const std::vector<IntegerTensor>& weights, const OnnxOptions& o
 
 }  // namespace
 
-GraphWriter::GraphWriter(const Network& network, const TensorFile& file, const HostWeights& weights,
+GraphWriter::GraphWriter(const Network& network, const TensorFile& file, const StoredWeights& weights,
                          const OnnxOptions& options)
     : network_(network), file_(file), options_(options), file_name_(file.path.string()) {
-  if (form_of(weights) != "float")
+  if (weights.is_quantized())
     integers_ = integer_weights(weights, lay_out(network.parameters(), ParameterGroup::quantized));
   opset_ = chosen_opset(integers_, options);
   model_.ir_version = ir_version_of(opset_);
@@ -95,11 +96,11 @@ std::string GraphWriter::plain_tensor(const std::string& name) {
 
 float GraphWriter::number_of(ParameterId id) const {
   const ParameterSpec& spec = network_.parameters()[static_cast<std::size_t>(id)];
-  return file_.find(spec.name) == nullptr ? spec.constant : load_number(file_, spec.name);
+  return file_.find(spec.name) == nullptr ? spec.constant : read_number(file_, spec.name);
 }
 
 float GraphWriter::number_of_state(StateId id) const {
-  return load_number(file_, state_name(id));
+  return read_number(file_, state_name(id));
 }
 
 std::string GraphWriter::number(const std::string& name, float value) {

@@ -1,7 +1,7 @@
 // What the layers of a network are written to ONNX with: nodes, the tensors of the model, and integer weights.
 #pragma once
 
-#include "engine/model/levels.h"
+#include "engine/model/integer_tensors.h"
 #include "tools/export/onnx/network_graph.h"
 
 #include <map>
@@ -13,7 +13,7 @@ namespace bsq {
 
 class GraphWriter {
  public:
-  GraphWriter(const Network& network, const TensorFile& file, const HostWeights& weights, const OnnxOptions& options);
+  GraphWriter(const Network& network, const TensorFile& file, const StoredWeights& weights, const OnnxOptions& options);
 
   /// Appends a node whose only output is called as it is; returns that name.
   std::string add(const std::string& op, const std::string& name, const std::vector<std::string>& inputs,

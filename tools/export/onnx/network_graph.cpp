@@ -9,9 +9,9 @@
 
 namespace bsq {
 
-OnnxModel network_graph(const Network& network, const TensorFile& model, const HostWeights& weights,
+OnnxModel network_graph(const Network& network, const TensorFile& model, const Weights& weights,
                         const OnnxOptions& options) {
-  GraphWriter writer(network, model, weights, options);
+  GraphWriter writer(network, model, *weights, options);
   OnnxModel& graph = writer.model();
   const Shape& image = network.image();
   graph.input = {"images", {"N", image[2], image[0], image[1]}};

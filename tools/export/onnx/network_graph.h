@@ -22,7 +22,7 @@ struct OnnxOptions {
 };
 
 /// `model`: where all that is not quantized is read from. Throws Error(usage) where the opset cannot hold a width.
-OnnxModel network_graph(const Network& network, const TensorFile& model, const HostWeights& weights,
+OnnxModel network_graph(const Network& network, const TensorFile& model, const Weights& weights,
                         const OnnxOptions& options);
 
 /// The narrowest type for an n-bit weight, within +-(2^n - 1), that an opset has.

@@ -266,41 +266,6 @@ TEST_CASE("without a threshold re-quantization and adjustment keep the effective
   CHECK(relative_error(effective_weights(planes), before) < 1e-6);
 }
 
-TEST_CASE("planes and fixed point hold the same weights, bit for bit, there and back") {
-  const int bits = GENERATE(1, 2, 3, 4, 5, 6, 7, 8);
-  BitPlanes planes = random_planes(bits, 300, 1.5F, 4);  // clamping in the forward pass included
-  const std::vector<float> weights = effective_weights(planes);
-  const FixedPoint fixed = fixed_from_planes(planes);
-  CHECK(fixed.bits == bits);
-  CHECK(fixed.scale == planes.scale);
-  CHECK(effective_weights(fixed) == weights);
-
-  const BitPlanes back = planes_from_fixed(fixed);
-  CHECK(effective_weights(back) == weights);
-  const FixedPoint again = fixed_from_planes(back);
-  CHECK(again.bits == bits);
-  CHECK(again.u == fixed.u);
-}
-
-TEST_CASE("a fixed-point weight off the grid and its planes are the same weight") {
-  const FixedPoint fixed{3, 0.7F, {0.999F, -0.2F, 0.07F, 1.0F, -1.0F, 0.5F}};
-  const BitPlanes planes = planes_from_fixed(fixed);
-  check_holds(planes, 3, {7, -1, 0, 7, -7, 4});  // 0.5 * 7 = 3.5 is a tie and goes to 4
-  CHECK(effective_weights(planes) == effective_weights(fixed));
-}
-
-TEST_CASE("empty planes become 0 bits, and 0 bits one empty plane") {
-  const FixedPoint fixed = fixed_from_planes(planes_of(3, 0.7F, {0, 0}));
-  CHECK(fixed.bits == 0);
-  CHECK(fixed.scale == 0.7F);
-  CHECK(fixed.u == std::vector<float>{0, 0});
-  CHECK(effective_weights(FixedPoint{0, 0.7F, {0.5F, 1.0F}}) == std::vector<float>{0, 0});
-
-  const BitPlanes planes = planes_from_fixed(fixed);
-  check_holds(planes, 1, {0, 0});
-  CHECK(planes.scale == 0.7F);
-}
-
 TEST_CASE("what is not a number does not become bits") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinity = std::numeric_limits<float>::infinity();

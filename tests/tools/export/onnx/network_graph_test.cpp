@@ -33,8 +33,8 @@ TEST_CASE("the integers of a graph are the weights' levels at every width, in th
   INFO(bits << " bits, opset " << opset);
   const Network network = make_resnet(tiny(0));
   const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
-  HostWeights weights = fixed_weights(network, [&](std::size_t) { return bits; });
-  if (as_planes) weights = to_planes(weights, {});
+  Weights weights = fixed_weights(network, [&](std::size_t) { return bits; });
+  if (as_planes) weights = StoredPlanes::convert(weights, {});
   const TensorFile plain = random_plain(network);
   const OnnxModel model = network_graph(network, plain, weights, {.opset = opset});
   const DenseTensors dense = to_dense(weights);
@@ -61,7 +61,7 @@ TEST_CASE("a graph says what the engine says, with mixed widths and every quanti
   const int act_bits = GENERATE(0, 2, 4, 8);
   INFO((qonnx ? "qonnx, " : "onnx, ") << act_bits << " bits of activations");
   const Network network = make_resnet(tiny(act_bits));
-  const HostWeights weights = fixed_weights(network, mixed_bits);
+  const Weights weights = fixed_weights(network, mixed_bits);
   const TensorFile plain = random_plain(network);
   const OnnxModel model = network_graph(network, plain, weights, {.qonnx = qonnx});
   const EngineRun engine = check_same(model, engine_run(tiny(act_bits), plain, weights, 6));
@@ -79,17 +79,17 @@ TEST_CASE("a graph says what the engine says, with mixed widths and every quanti
 TEST_CASE("float weights become a plain float graph") {
   const Network network = make_resnet(tiny(0));
   const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
-  const DenseTensors weights = std::get<DenseTensors>(initial_weights(layout, 5));
+  const DenseTensors weights = to_dense(initial_weights(layout, 5));
   TensorFile file = random_plain(network);
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const ParameterSpec& spec = layout.slots[i].spec;
     file.tensors.push_back(
         HostTensor::from<float>(spec.name, file_shape(spec.shape), to_file_layout(weights[i], spec.shape)));
   }
-  const OnnxModel model = network_graph(network, file, weights, {});
+  const OnnxModel model = network_graph(network, file, as_weights(weights), {});
   CHECK(count_nodes(model, "DequantizeLinear") == 0);
   CHECK(model.opsets.at("") == 13);
-  check_same(model, engine_run(tiny(0), file, weights, 3));
+  check_same(model, engine_run(tiny(0), file, as_weights(weights), 3));
 }
 
 TEST_CASE("a scale in the model takes the place of the batch's maximum") {
@@ -97,7 +97,7 @@ TEST_CASE("a scale in the model takes the place of the batch's maximum") {
   const int act_bits = GENERATE(2, 4, 8);
   INFO((qonnx ? "qonnx, " : "onnx, ") << act_bits << " bits of activations");
   const Network network = make_resnet(tiny(act_bits));
-  const HostWeights weights = fixed_weights(network, mixed_bits);
+  const Weights weights = fixed_weights(network, mixed_bits);
   const TensorFile plain = random_plain(network);
   const OnnxModel dynamic = network_graph(network, plain, weights, {});
   const EngineRun engine = engine_run(tiny(act_bits), plain, weights, 6);
@@ -137,7 +137,7 @@ TEST_CASE("a scale in the model takes the place of the batch's maximum") {
 
 TEST_CASE("a graph that is not the network is found out") {
   const Network network = make_resnet(tiny(4));
-  const HostWeights weights = fixed_weights(network, [](std::size_t) { return 4; });
+  const Weights weights = fixed_weights(network, [](std::size_t) { return 4; });
   const TensorFile plain = random_plain(network);
   const OnnxModel whole = network_graph(network, plain, weights, {});
   const EngineRun engine = engine_run(tiny(4), plain, weights, 6);
@@ -170,7 +170,7 @@ TEST_CASE("a graph that is not the network is found out") {
 TEST_CASE("an opset that cannot hold a width is refused by name, and wider containers need no newer one") {
   const Network network = make_resnet(tiny(0));
   const TensorFile plain = random_plain(network);
-  const auto of_bits = [&](int bits) -> HostWeights {
+  const auto of_bits = [&](int bits) -> Weights {
     return fixed_weights(network, [&](std::size_t i) { return i == 3 ? bits : 5; });
   };
   const auto opset_of = [&](int bits, const OnnxOptions& options) {

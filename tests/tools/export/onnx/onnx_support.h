@@ -1,7 +1,7 @@
 // What the tests of exports share: networks with numbers in every tensor, of any width.
 #pragma once
 
-#include "engine/model/levels.h"
+#include "engine/model/integer_tensors.h"
 #include "tests/support/catch.h"
 #include "tests/support/engine.h"
 #include "tools/export/onnx/engine_run.h"
@@ -33,23 +33,22 @@ inline int mixed_bits(std::size_t slot) {
 }
 
 /// Start values of these widths, the classifier's larger; 0 bits: pruned.
-inline std::vector<FixedPoint> fixed_weights(const Network& network, const std::function<int(std::size_t)>& bits_of) {
+inline Weights fixed_weights(const Network& network, const std::function<int(std::size_t)>& bits_of) {
   const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
-  const auto start = std::get<DenseTensors>(initial_weights(layout, 5));
+  const auto start = to_dense(initial_weights(layout, 5));
   std::vector<FixedPoint> weights;
   for (std::size_t i = 0; i < start.size(); ++i) {
     const int bits = bits_of(i);
     if (bits == 0)
       weights.push_back({0, 0.5F, std::vector<float>(start[i].size())});
     else
-      weights.push_back(fixed_from_planes(planes_from_float(start[i], bits)));
+      weights.push_back(to_fixed(std::vector<BitPlanes>{planes_from_float(start[i], bits)}).front());
     if (layout.slots[i].spec.shape.rank < 4) weights.back().scale *= 8;
   }
-  return weights;
+  return as_weights(weights);
 }
 
-inline EngineRun engine_run(const ResNetOptions& options, const TensorFile& plain, const HostWeights& weights,
-                            int images) {
+inline EngineRun engine_run(const ResNetOptions& options, const TensorFile& plain, const Weights& weights, int images) {
   const auto backend = make_backend("cpu", {.threads = 1});
   return run_engine(*backend, make_resnet(options), plain, weights, tiny_pictures("to compare on", images),
                     tiny_input(), images);

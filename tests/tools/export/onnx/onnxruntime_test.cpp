@@ -42,7 +42,7 @@ ImageSet batch_of(const ImageSet& pictures, int first) {
 
 /// What the engine says of all images, batch after batch.
 std::vector<EngineRun> engine_on_all(const ResNetOptions& options, const TensorFile& plain,
-                                     const HostWeights& weights) {
+                                     const Weights& weights) {
   const auto backend = make_backend("cpu", {.threads = 1});
   const ImageSet pictures = tiny_pictures("for onnxruntime", kImages);
   std::vector<EngineRun> runs;
@@ -132,7 +132,7 @@ TEST_CASE("onnxruntime says of 1,000 images what the engine says") {
   INFO("opset " << opset);
   const ResNetOptions options = tiny_resnet(Activation::relu6, 0);
   const Network network = make_resnet(options);
-  const HostWeights weights = fixed_weights(network, mixed_bits);
+  const Weights weights = fixed_weights(network, mixed_bits);
   const TensorFile plain = random_plain(network);
   const std::vector<EngineRun> engine = engine_on_all(options, plain, weights);
   const OnnxModel model = network_graph(network, plain, weights, {.opset = opset});
@@ -156,7 +156,7 @@ TEST_CASE("onnxruntime rounds activations as the graph says, and decides ties al
   const bool is_calibrated = GENERATE(false, true);
   INFO(act_bits << " bits of activations" << (is_calibrated ? ", calibrated" : ""));
   ResNetOptions options = tiny_resnet(act_bits == 2 ? Activation::pact : Activation::relu6, act_bits);
-  const HostWeights weights = fixed_weights(make_resnet(options), mixed_bits);
+  const Weights weights = fixed_weights(make_resnet(options), mixed_bits);
   TensorFile plain = random_plain(make_resnet(options));
   if (is_calibrated) {
     const OnnxModel dynamic = network_graph(make_resnet(options), plain, weights, {});

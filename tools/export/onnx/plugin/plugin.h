@@ -6,15 +6,17 @@
 
 #include "tools/export/onnx/graph.h"
 
+#include <cstdint>
 #include <string>
 
 namespace bsq::onnx_plugin {
 
-/// Counted up whenever what passes between the two changes; tests/lint sees to it.
-constexpr int kPluginAbi = 1;
+/// The number of the interface that is made by this header and all it includes: a hash, which the build makes
+/// (cmake/InterfaceNumber.cmake). Plug-in and loader have one each.
+extern const std::uint64_t kPluginAbi;
 
 struct Plugin {
-  int abi = kPluginAbi;
+  std::uint64_t abi = kPluginAbi;
   /// `protobuf 3.21.12`.
   std::string (*describe)() = nullptr;
   /// The bytes of a file; the same for the same model.

@@ -12,7 +12,7 @@
 #pragma once
 
 #include "engine/files/safetensors.h"
-#include "engine/model/levels.h"
+#include "engine/model/integer_tensors.h"
 
 namespace bsq {
 

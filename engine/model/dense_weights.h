@@ -10,19 +10,21 @@ class DenseWeights final : public WeightStore {
  public:
   /// gradients: the group's part of the flat gradient buffer. Values start at zero: load() or set() them.
   DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const std::string& name);
+  /// The quantizable group, with the effective weights of any form.
+  DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredWeights& weights);
 
   /// Memory order (OHWI).
   void set(const ParameterSlot& slot, const std::vector<float>& values);
   void load(const TensorFile& file, const ParameterSlot& slot);
 
-  std::string_view form() const override { return "float"; }
+  std::string_view form() const override { return kFloatForm; }
   /// The trained numbers themselves, float32: the group's arena.
   float* values() const { return values_.as<float>(); }
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
-  OnDevice<HostWeights> masters() const override;
-  OnDevice<HostWeights> momentum() const override;
+  OnDevice<Weights> masters() const override;
+  OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override { return static_cast<std::size_t>(layout_.numel); }
   std::vector<TensorCounts> count() const override;
   void load_momentum(const TensorFile& file) override;
@@ -31,7 +33,7 @@ class DenseWeights final : public WeightStore {
  private:
   /// Of `numel` masters from `offset` on, which begin a slot.
   void write_effective(std::int64_t offset, std::int64_t numel);
-  OnDevice<HostWeights> on_device(const Buffer& arena) const;
+  OnDevice<Weights> on_device(const Buffer& arena) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;

@@ -1,8 +1,9 @@
-#include "engine/methods/dense/dense_weights.h"
+#include "engine/model/dense_weights.h"
 
 #include <algorithm>
 
 namespace bsq {
+
 DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                            const std::string& name)
     : backend_(memory.backend()),
@@ -15,6 +16,12 @@ DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
     rounded_ = memory.allocate(name + ", rounded", static_cast<std::size_t>(layout.numel) * size_of(DType::bf16));
 }
 
+DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
+                           const StoredWeights& weights)
+    : DenseWeights(memory, layout, gradients, "quantizable weights") {
+  for (std::size_t i = 0; i < layout_.slots.size(); ++i) set(layout_.slots[i], weights.values(i));
+}
+
 TensorView DenseWeights::effective(std::size_t slot) const {
   const auto& [spec, offset, dtype] = layout_.slots[slot];
   if (dtype == DType::f32) return {dtype, spec.shape, values() + offset};
@@ -23,8 +30,8 @@ TensorView DenseWeights::effective(std::size_t slot) const {
 
 void DenseWeights::write_effective(std::int64_t offset, std::int64_t numel) {
   if (rounded_.data() == nullptr) return;
-  backend_.round_to_bf16(numel, values() + offset,
-                         rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(DType::bf16));
+  backend_.round_to_bf16(
+      {numel, values() + offset, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(DType::bf16)});
 }
 
 void DenseWeights::set(const ParameterSlot& slot, const std::vector<float>& values) {
@@ -38,7 +45,7 @@ void DenseWeights::load(const TensorFile& file, const ParameterSlot& slot) {
 }
 
 void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* /*metrics*/) {
-  backend_.sgd_step(layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>());
+  backend_.sgd_step({layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>()});
   write_effective(0, layout_.numel);
 }
 
@@ -46,7 +53,7 @@ void DenseWeights::reset_momentum() {
   backend_.fill_zero(momentum_.data(), momentum_.size_bytes());
 }
 
-OnDevice<HostWeights> DenseWeights::on_device(const Buffer& arena) const {
+OnDevice<Weights> DenseWeights::on_device(const Buffer& arena) const {
   return {.spans = {{arena.as<float>(), static_cast<std::size_t>(layout_.numel)}},
           .to_host = [&layout = layout_](const HostCopies& copies) {
             DenseTensors tensors;
@@ -54,20 +61,20 @@ OnDevice<HostWeights> DenseWeights::on_device(const Buffer& arena) const {
               const auto begin = copies[0].begin() + slot.offset;
               tensors.emplace_back(begin, begin + slot.spec.shape.numel());
             }
-            return HostWeights(std::move(tensors));
+            return Weights(std::make_shared<StoredDense>(std::move(tensors)));
           }};
 }
 
-OnDevice<HostWeights> DenseWeights::masters() const {
+OnDevice<Weights> DenseWeights::masters() const {
   return on_device(values_);
 }
 
-OnDevice<HostWeights> DenseWeights::momentum() const {
+OnDevice<Weights> DenseWeights::momentum() const {
   return on_device(momentum_);
 }
 
 std::vector<TensorCounts> DenseWeights::count() const {
-  return count_weights(download(backend_, masters()));
+  return count_weights(*download(backend_, masters()));
 }
 
 void DenseWeights::load_momentum(const TensorFile& file) {

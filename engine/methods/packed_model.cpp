@@ -1,8 +1,9 @@
-// The packed format (engine/model/packed_model.h): writing, and reading of what may be damaged.
-#include "engine/model/packed_model.h"
+// The packed format (engine/methods/packed_model.h): writing, and reading of what may be damaged.
+#include "engine/methods/packed_model.h"
 
+#include "engine/methods/bsq/stored_planes.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/model/model_card.h"
-#include "engine/model/weight_store.h"
 #include "kernels/base/error.h"
 
 #include <fmt/ranges.h>
@@ -124,7 +125,7 @@ std::vector<float> read_floats(const TensorFile& file, const std::string& name, 
 }
 
 /// p and n as a model in bit planes has them: [..., bits], most significant first.
-void add_planes(const TensorFile& file, const Entry& entry, std::vector<HostTensor>& tensors) {
+void add_planes(const TensorFile& file, const Entry& entry, float scale, std::vector<HostTensor>& tensors) {
   const std::int64_t planes = std::max(entry.bits, 1);
   std::vector<float> positive(static_cast<std::size_t>(entry.numel * planes));
   std::vector<float> negative(positive.size());
@@ -146,8 +147,10 @@ void add_planes(const TensorFile& file, const Entry& entry, std::vector<HostTens
   }
   std::vector<std::int64_t> shape = entry.shape;
   shape.push_back(planes);
-  tensors.push_back(HostTensor::from<float>(plane_name(entry.name, "p"), shape, positive));
-  tensors.push_back(HostTensor::from<float>(plane_name(entry.name, "n"), shape, negative));
+  const std::vector<std::string> names = StoredPlanes::tensor_names(entry.name);
+  tensors.push_back(HostTensor::from<float>(names[0], shape, positive));
+  tensors.push_back(HostTensor::from<float>(names[1], shape, negative));
+  tensors.push_back(HostTensor::from<float>(names[2], {1}, std::span(&scale, 1)));
 }
 
 }  // namespace
@@ -165,8 +168,7 @@ TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weigh
   std::vector<std::string> quantized;
   std::vector<float> scales;
   for (const IntegerTensor& tensor : weights) {
-    left_out.insert({plane_name(tensor.name, "p"), plane_name(tensor.name, "n"), plane_name(tensor.name, "u"),
-                     scale_name(tensor.name)});
+    left_out.merge(names_in_any_form(tensor.name));
     const bool is_zero = tensor.is_empty();
     quantized.push_back(
         fmt::format("{} {} {}{}", tensor.name, shape_words(tensor.shape), tensor.bits, is_zero ? " zero" : ""));
@@ -196,16 +198,13 @@ TensorFile unpack(const TensorFile& packed) {
   const std::vector<Entry> plain = read_list(packed, "float", card.plain, false);
   card.quantized.reset();
   card.plain.reset();
-  card.form = "planes";
+  card.form = StoredPlanes::kForm;
   TensorFile file;
   file.path = packed.path;
   file.metadata = to_metadata(card);
 
   const std::vector<float> scales = read_floats(packed, kScales, static_cast<std::int64_t>(quantized.size()));
-  for (std::size_t i = 0; i < quantized.size(); ++i) {
-    add_planes(packed, quantized[i], file.tensors);
-    file.tensors.push_back(HostTensor::from<float>(scale_name(quantized[i].name), {1}, std::span(&scales[i], 1)));
-  }
+  for (std::size_t i = 0; i < quantized.size(); ++i) add_planes(packed, quantized[i], scales[i], file.tensors);
   std::int64_t total = 0;
   for (const Entry& entry : plain) {
     if (__builtin_add_overflow(total, entry.numel, &total)) refuse(packed, "more numbers than there can be");

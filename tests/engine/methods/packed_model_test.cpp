@@ -2,7 +2,7 @@
 // ratio claims, and a damaged one is refused by name.
 #include "engine/model/bit_summary.h"
 #include "engine/model/model.h"
-#include "engine/model/packed_model.h"
+#include "engine/methods/packed_model.h"
 #include "tests/support/catch.h"
 #include "tests/support/engine.h"
 #include "tests/support/files.h"
@@ -13,11 +13,11 @@ namespace bsq::test {
 namespace {
 
 /// A model file of this network with these weights, as a checkpoint has it.
-TensorFile model_file(const Network& network, const HostWeights& weights) {
+TensorFile model_file(const Network& network, const Weights& weights) {
   RandomTensors random("plain numbers");
   TensorFile file;
   file.path = "m.safetensors";
-  file.metadata = {{"form", std::string(form_of(weights))}, {"act_bits", "4"}, {"activation", "relu6"}};
+  file.metadata = {{"form", std::string(weights->form())}, {"act_bits", "4"}, {"activation", "relu6"}};
   const auto add = [&](const std::string& name, const std::vector<std::int64_t>& shape, std::int64_t numel) {
     file.tensors.push_back(HostTensor::from<float>(name, shape, random.uniform(numel, 0.5F, 2.0F)));
   };
@@ -46,12 +46,12 @@ FixedPoint random_fixed(RandomTensors& random, std::int64_t numel, int bits) {
   return fixed;
 }
 
-std::vector<FixedPoint> random_weights(const ArenaLayout& layout, const std::function<int(std::size_t)>& bits_of) {
+Weights random_weights(const ArenaLayout& layout, const std::function<int(std::size_t)>& bits_of) {
   RandomTensors random("levels");
   std::vector<FixedPoint> weights;
   for (std::size_t i = 0; i < layout.slots.size(); ++i)
     weights.push_back(random_fixed(random, layout.slots[i].spec.shape.numel(), bits_of(i)));
-  return weights;
+  return as_weights(weights);
 }
 
 TensorFile through_disk(const TensorFile& file) {
@@ -68,10 +68,10 @@ TEST_CASE("a packed model holds every weight of every width bit for bit, and all
   INFO(bits << " bits, as " << (as_planes ? "planes" : "fixed"));
   const Network network = make_resnet(tiny_resnet());
   const ArenaLayout layout = layout_of(network);
-  HostWeights weights = random_weights(layout, [&](std::size_t i) { return i == 1 ? 8 - bits : bits; });
-  if (as_planes) weights = to_planes(weights, {});
+  Weights weights = random_weights(layout, [&](std::size_t i) { return i == 1 ? 8 - bits : bits; });
+  if (as_planes) weights = StoredPlanes::convert(weights, {});
   const TensorFile model = model_file(network, weights);
-  const TensorFile packed = through_disk(pack(model, integer_weights(weights, layout)));
+  const TensorFile packed = through_disk(pack(model, integer_weights(*weights, layout)));
   CHECK(is_packed(packed));
   CHECK_FALSE(is_packed(model));
   const TensorFile back = unpack(packed);
@@ -112,19 +112,19 @@ TEST_CASE("a ResNet-20 of 2.25 bits a weight takes what its ratio claims, within
   const ArenaLayout layout = layout_of(network);
   const std::int64_t third_bits = layout.parameters / 4;  // a quarter of the weights has 3 bits, the others have 2
   std::int64_t threes = 0;
-  HostWeights weights = random_weights(layout, [&](std::size_t i) {
+  Weights weights = random_weights(layout, [&](std::size_t i) {
     const std::int64_t numel = layout.slots[i].spec.shape.numel();
     if (threes + numel > third_bits) return 2;
     threes += numel;
     return 3;
   });
-  const PrecisionSummary summary = summarize_precision(weights, network);
+  const PrecisionSummary summary = summarize_precision(*weights, network);
   REQUIRE(summary.bits_per_parameter() == Approx(2.25).margin(0.01));
   TensorFile model = model_file(network, weights);
   model.metadata["class_names"] =
       R"(["airplane","automobile","bird","cat","deer","dog","frog","horse","ship","truck"])";
   const TemporaryFolder folder;
-  write_safetensors(folder / "p.safetensors", pack(model, integer_weights(weights, layout)));
+  write_safetensors(folder / "p.safetensors", pack(model, integer_weights(*weights, layout)));
   const auto bytes = static_cast<double>(fs::file_size(folder / "p.safetensors"));
   const double claimed = static_cast<double>(summary.weight_bits + summary.parameters) / 8 +
                          4.0 * static_cast<double>(summary.float_parameters);
@@ -136,8 +136,8 @@ TEST_CASE("a ResNet-20 of 2.25 bits a weight takes what its ratio claims, within
 TEST_CASE("a damaged packed model is refused with a sentence") {
   const Network network = make_resnet(tiny_resnet());
   const ArenaLayout layout = layout_of(network);
-  const HostWeights weights = random_weights(layout, [](std::size_t) { return 3; });
-  const TensorFile whole = pack(model_file(network, weights), integer_weights(weights, layout));
+  const Weights weights = random_weights(layout, [](std::size_t) { return 3; });
+  const TensorFile whole = pack(model_file(network, weights), integer_weights(*weights, layout));
   const auto refused = [&](const auto& damage) {
     TensorFile file = whole;
     file.path = "p.safetensors";

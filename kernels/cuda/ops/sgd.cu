@@ -40,12 +40,12 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void sgd_step(std::int64_t numel, const SgdRule& rule, const StepInputs* inputs, const float* gradient,
-              float* parameter, float* momentum, cudaStream_t stream) {
-  if (numel == 0) return;  // a grid has a block at least
+void sgd_step(const SgdStepArgs& args, const DeviceContext& on) {
+  if (args.numel == 0) return;  // a grid has a block at least
   const std::int64_t per_block = std::int64_t{kThreads} * kLanes;
-  const auto blocks = static_cast<unsigned>((numel + per_block - 1) / per_block);
-  launch(sgd_step_kernel, blocks, kThreads, 0, stream, numel, rule, inputs, gradient, parameter, momentum);
+  const auto blocks = static_cast<unsigned>((args.numel + per_block - 1) / per_block);
+  launch(sgd_step_kernel, blocks, kThreads, 0, on.stream, args.numel, args.rule, args.inputs, args.gradient,
+         args.parameter, args.momentum);
 }
 
 }  // namespace bsq::cuda

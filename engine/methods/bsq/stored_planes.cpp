@@ -1,0 +1,116 @@
+#include "engine/methods/bsq/stored_planes.h"
+
+#include "engine/model/tensor_names.h"
+#include "kernels/base/error.h"
+
+#include <functional>
+#include <numeric>
+
+namespace bsq {
+namespace {
+
+/// Planes [bits][numel] in memory order -> [O, I, K, K, bits] of a file.
+HostTensor planes_to_file(const std::vector<float>& planes, const ParameterSpec& spec, int bits,
+                          const std::string& name) {
+  std::vector<std::int64_t> shape = file_shape(spec.shape);
+  shape.push_back(bits);
+  HostTensor tensor{name, DType::f32, std::move(shape), std::vector<std::byte>(planes.size() * sizeof(float))};
+  auto* interleaved = reinterpret_cast<float*>(tensor.bytes.data());
+  const std::vector<std::size_t> places = file_places(spec.shape);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    float* place = interleaved + places[i] * static_cast<std::size_t>(bits);
+    for (int bit = 0; bit < bits; ++bit) place[bit] = planes[static_cast<std::size_t>(bit) * places.size() + i];
+  }
+  return tensor;
+}
+
+BitPlanes planes_of_values(const std::vector<float>& values, int bits) {
+  if (bits == 0) return planes_from_levels(symmetric_levels(0, 0, std::vector<int>(values.size())));
+  BitPlanes planes = planes_from_float(values, bits);
+  adjust_precision(planes, 0.0);
+  return planes;
+}
+
+}  // namespace
+
+std::optional<Levels> StoredPlanes::levels(std::size_t slot) const {
+  const BitPlanes& planes = planes_[slot];
+  return symmetric_levels(is_empty(planes) ? 0 : planes.bits, planes.scale, integer_levels(planes));
+}
+
+std::vector<HostTensor> StoredPlanes::tensors(const ArenaLayout& layout, std::string_view suffix) const {
+  const auto named = [&](const std::string& name) { return name + std::string(suffix); };
+  std::vector<HostTensor> tensors;
+  for (std::size_t i = 0; i < planes_.size(); ++i) {
+    const ParameterSpec& spec = layout.slots[i].spec;
+    const BitPlanes& planes = planes_[i];
+    tensors.push_back(planes_to_file(planes.p, spec, planes.bits, named(plane_name(spec.name, "p"))));
+    tensors.push_back(planes_to_file(planes.n, spec, planes.bits, named(plane_name(spec.name, "n"))));
+    tensors.push_back(HostTensor::from<float>(named(scale_name(spec.name)), {1}, std::span(&planes.scale, 1)));
+  }
+  return tensors;
+}
+
+TensorCounts StoredPlanes::count(std::size_t slot) const {
+  const BitPlanes& planes = planes_[slot];
+  const std::vector<float> weights = values(slot);
+  TensorCounts counts{.bits = planes.bits,
+                      .scale = planes.scale,
+                      .zeros = std::count(weights.begin(), weights.end(), 0.0F),
+                      .ones = {}};
+  for (auto p = planes.p.begin(), n = planes.n.begin(); p != planes.p.end(); p += planes.numel, n += planes.numel)
+    counts.ones.push_back(
+        std::inner_product(p, p + planes.numel, n, std::int64_t{0}, std::plus(), std::not_equal_to()));
+  return counts;
+}
+
+std::vector<std::string> StoredPlanes::tensor_names(const std::string& parameter) {
+  return {plane_name(parameter, "p"), plane_name(parameter, "n"), scale_name(parameter)};
+}
+
+Weights StoredPlanes::read(const TensorFile& file, const ArenaLayout& layout, int max_bits) {
+  std::vector<BitPlanes> result;
+  for (const ParameterSlot& slot : layout.slots) {
+    const std::string name = plane_name(slot.spec.name, "p");
+    const HostTensor& positive = file.at(name);
+    const std::int64_t bits = positive.shape.empty() ? 0 : positive.shape.back();
+    if (bits < 1 || bits > max_bits)
+      fail(ErrorKind::checkpoint, "{}: {} has {} bit planes, expected 1..{}; is quant.max_bits too small?",
+           file.path.string(), name, bits, max_bits);
+    const int width = static_cast<int>(bits);
+    result.push_back({.bits = width,
+                      .scale = read_number(file, scale_name(slot.spec.name)),
+                      .numel = slot.spec.shape.numel(),
+                      .p = read_planes(file, name, slot.spec, width),
+                      .n = read_planes(file, plane_name(slot.spec.name, "n"), slot.spec, width)});
+  }
+  return std::make_shared<StoredPlanes>(std::move(result));
+}
+
+Weights StoredPlanes::convert(const Weights& from, const std::vector<int>& bits) {
+  if (from->form() == kForm) return from;
+  std::vector<BitPlanes> planes;
+  for (std::size_t slot = 0; slot < from->size(); ++slot) {
+    const std::optional<Levels> levels = from->levels(slot);
+    planes.push_back(levels ? planes_from_levels(*levels) : planes_of_values(from->values(slot), bits.at(slot)));
+  }
+  return std::make_shared<StoredPlanes>(std::move(planes));
+}
+
+std::vector<float> read_planes(const TensorFile& file, const std::string& name, const ParameterSpec& spec, int bits) {
+  const HostTensor& tensor = file.at(name);
+  check_shape(file, tensor, spec, {bits});
+  const auto interleaved = tensor.values<float>();
+  const auto numel = static_cast<std::size_t>(spec.shape.numel());
+  std::vector<float> planes;
+  planes.reserve(interleaved.size());
+  for (int bit = 0; bit < bits; ++bit) {
+    std::vector<float> plane(numel);
+    for (std::size_t i = 0; i < numel; ++i) plane[i] = interleaved[i * static_cast<std::size_t>(bits) + bit];
+    const std::vector<float> in_memory = from_file_layout(plane, spec.shape);
+    planes.insert(planes.end(), in_memory.begin(), in_memory.end());
+  }
+  return planes;
+}
+
+}  // namespace bsq

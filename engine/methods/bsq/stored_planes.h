@@ -1,0 +1,41 @@
+// Bit planes at rest: `<layer>.pweight`, `<layer>.nweight` [O, I, K, K, bits], most significant first, and
+// `<layer>.scale` [1], as the published code writes them.
+#pragma once
+
+#include "engine/methods/bsq/bit_planes.h"
+#include "engine/model/stored_weights.h"
+
+namespace bsq {
+
+class StoredPlanes final : public StoredWeights {
+ public:
+  static constexpr std::string_view kForm = "planes";
+
+  explicit StoredPlanes(std::vector<BitPlanes> planes) : planes_(std::move(planes)) {}
+
+  const std::vector<BitPlanes>& all() const { return planes_; }
+  std::string_view form() const override { return kForm; }
+  std::size_t size() const override { return planes_.size(); }
+  std::vector<float> values(std::size_t slot) const override { return effective_weights(planes_[slot]); }
+  /// No bits where the planes are empty.
+  std::optional<Levels> levels(std::size_t slot) const override;
+  int bits(std::size_t slot) const override { return planes_[slot].bits; }
+  std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+  /// A one of plane b is a weight whose p_b and n_b differ, between re-quantizations too.
+  TensorCounts count(std::size_t slot) const override;
+
+  static std::vector<std::string> tensor_names(const std::string& parameter);
+  /// Bit widths follow from the shapes. Throws Error(checkpoint).
+  static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);
+  /// Weights in any form as bit planes: levels as they are; others at bits[slot] bits (METHOD 1), without the planes
+  /// that come out empty, or as one empty plane where that is 0.
+  static Weights convert(const Weights& from, const std::vector<int>& bits);
+
+ private:
+  std::vector<BitPlanes> planes_;
+};
+
+/// Planes [bits][numel] in memory order from the tensor `name`. Throws Error(checkpoint).
+std::vector<float> read_planes(const TensorFile& file, const std::string& name, const ParameterSpec& spec, int bits);
+
+}  // namespace bsq

@@ -1,0 +1,37 @@
+#include "engine/methods/fixed_point/fixed_point_method.h"
+
+#include "engine/methods/fixed_point/fixed_point_weights.h"
+#include "kernels/base/error.h"
+
+namespace bsq {
+namespace {
+
+class FixedPointMethod final : public Method {
+ public:
+  explicit FixedPointMethod(int act_bits) : act_bits_(act_bits) {}
+
+  std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
+                                          const Weights& from) const override {
+    const Weights fixed = StoredFixedPoint::convert(from, {});
+    return std::make_unique<FixedPointWeights>(memory, layout, gradients, static_cast<const StoredFixedPoint&>(*fixed));
+  }
+  std::string refusal(const StoredWeights& from) const override {
+    if (from.is_quantized()) return {};
+    return "is a float model and has no bit widths to finetune under; put convert and bsq before finetune, or start "
+           "from bit planes (bsq convert makes them)";
+  }
+  /// Levels under the found widths, which planes hold as well as any form.
+  std::string_view result_form() const override { return "planes"; }
+  int act_bits() const override { return act_bits_; }
+
+ private:
+  int act_bits_;
+};
+
+}  // namespace
+
+std::unique_ptr<Method> make_fixed_point_method(const Config& config) {
+  return std::make_unique<FixedPointMethod>(config.quant.act_bits);
+}
+
+}  // namespace bsq

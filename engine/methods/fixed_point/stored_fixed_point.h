@@ -1,0 +1,43 @@
+// Fixed-point weights at rest: `<layer>.uweight` (u), `<layer>.scale`; the widths are in the metadata, `scheme`.
+#pragma once
+
+#include "engine/model/stored_weights.h"
+
+namespace bsq {
+
+/// u: [numel] in [-1, 1], the parameter of finetuning. 0 bits: the tensor is zero and stays zero.
+/// W = s sign(u) round(|u| (2^bits - 1)) / (2^bits - 1).
+struct FixedPoint {
+  int bits = 0;
+  float scale = 0;
+  std::vector<float> u;
+};
+
+/// u = k / (2^bits - 1), the scale kept bit for bit.
+FixedPoint fixed_from_levels(const Levels& levels);
+
+class StoredFixedPoint final : public StoredWeights {
+ public:
+  static constexpr std::string_view kForm = "fixed";
+
+  explicit StoredFixedPoint(std::vector<FixedPoint> tensors) : tensors_(std::move(tensors)) {}
+
+  const std::vector<FixedPoint>& all() const { return tensors_; }
+  std::string_view form() const override { return kForm; }
+  std::size_t size() const override { return tensors_.size(); }
+  std::vector<float> values(std::size_t slot) const override;
+  std::optional<Levels> levels(std::size_t slot) const override;
+  int bits(std::size_t slot) const override { return tensors_[slot].bits; }
+  std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+
+  static std::vector<std::string> tensor_names(const std::string& parameter);
+  /// Throws Error(checkpoint).
+  static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);
+  /// Levels of any form, under the widths they have. Weights that are on no grid have none: Error(internal).
+  static Weights convert(const Weights& from, const std::vector<int>& bits);
+
+ private:
+  std::vector<FixedPoint> tensors_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,28 @@
+// Quantized weights as files of other programs want them: integers, and the scale of their tensor.
+//
+// W = scale k / (2^bits - 1), k in -(2^bits - 1) .. 2^bits - 1; elements in PyTorch's order (OIHW).
+#pragma once
+
+#include "engine/model/stored_weights.h"
+
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+struct IntegerTensor {
+  std::string name;                 // the parameter's: layer1.0.conv1.weight
+  std::vector<std::int64_t> shape;  // of a file
+  int bits = 0;                     // 0..8
+  float scale = 0;
+  std::vector<int> levels;  // k
+
+  bool is_empty() const;  // nothing but zeros
+  /// What a level of 1 is worth: scale / (2^bits - 1); scale itself where there are no bits.
+  float unit() const;
+};
+
+/// One entry per slot of the layout. Weights on no grid have no integers: Error(internal).
+std::vector<IntegerTensor> integer_weights(const StoredWeights& weights, const ArenaLayout& layout);
+
+}  // namespace bsq

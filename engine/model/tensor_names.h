@@ -1,0 +1,29 @@
+// The names of tensors in files, and what a reader of them checks.
+#pragma once
+
+#include "engine/files/safetensors.h"
+#include "engine/network/parameters.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bsq {
+
+/// `fc.weight` + `p` -> `fc.pweight`: the published code's names.
+std::string plane_name(const std::string& parameter, std::string_view prefix);
+/// `fc.weight` -> `fc.scale`, `fc.bias` -> `fc.biasscale`.
+std::string scale_name(const std::string& parameter);
+
+/// Strips `module.`, renames `shortcut` to `downsample` and `linear` to `fc`; returns the renamings as `old -> new`.
+std::vector<std::string> normalize_names(TensorFile& file);
+
+/// Throws Error(checkpoint) unless `tensor` has the shape of `spec` in a file, plus `trailing` axes.
+void check_shape(const TensorFile& file, const HostTensor& tensor, const ParameterSpec& spec,
+                 const std::vector<std::int64_t>& trailing = {});
+/// The float32 numbers of `name` in memory order. Throws Error(checkpoint).
+std::vector<float> read_tensor(const TensorFile& file, const std::string& name, const ParameterSpec& spec);
+/// The one number that `name` of `file` holds. Throws Error(checkpoint) where it holds none or several.
+float read_number(const TensorFile& file, const std::string& name);
+
+}  // namespace bsq

@@ -1,0 +1,68 @@
+// The linear layer by oneDNN's matrix product, and the loss. Pooling is in simd/.
+#include "kernels/cpu/cpu_backend.h"
+
+#include <cmath>
+#include <limits>
+
+namespace bsq {
+namespace {
+
+/// How many logits beat the label's; with a NaN anywhere in the row no rank is good enough.
+int rank_of_label(const float* logits, int classes, int label) {
+  int rank = 0;
+  for (int i = 0; i < classes; ++i) {
+    if (std::isnan(logits[i])) return std::numeric_limits<int>::max();
+    rank += logits[i] > logits[label] || (logits[i] == logits[label] && i < label);
+  }
+  return rank;
+}
+
+}  // namespace
+
+void CpuBackend::linear_forward(const LinearForwardArgs& args) {
+  const auto& [geometry, input, weight, bias, output] = args;
+  const auto [batch, in_features, out_features] = geometry;
+  gemm(false, true, batch, out_features, in_features, input, weight, output);
+  for (int row = 0; row < batch; ++row)
+    for (int column = 0; column < out_features; ++column) output[row * out_features + column] += bias[column];
+}
+
+void CpuBackend::linear_backward(const LinearBackwardArgs& args) {
+  const auto& [geometry, d_output, input, weight, d_input, d_weight, d_bias] = args;
+  const auto [batch, in_features, out_features] = geometry;
+  gemm(false, false, batch, in_features, out_features, d_output, weight, d_input);
+  gemm(true, false, out_features, in_features, batch, d_output, input, d_weight);
+  for (int column = 0; column < out_features; ++column) {
+    double sum = 0;
+    for (int row = 0; row < batch; ++row) sum += static_cast<double>(d_output[row * out_features + column]);
+    d_bias[column] = static_cast<float>(sum);
+  }
+}
+
+void CpuBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
+  const int classes = args.classes;
+  const float* logits = args.logits;
+  StepMetrics& result = args.metrics[args.inputs->metrics_slot];
+  result.loss_sum = 0;
+  result.top1 = 0;
+  result.top5 = 0;
+  result.samples = args.batch;
+  for (int row = 0; row < args.batch; ++row, logits += classes) {
+    const int label = args.labels[row];
+    float largest = logits[0];
+    for (int i = 1; i < classes; ++i) largest = std::max(largest, logits[i]);
+    double sum = 0;
+    for (int i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(logits[i] - largest));
+    result.loss_sum += std::log(sum) - static_cast<double>(logits[label] - largest);
+    const int rank = rank_of_label(logits, classes, label);
+    result.top1 += rank < 1;
+    result.top5 += rank < 5;
+    if (args.d_logits == nullptr) continue;
+    for (int i = 0; i < classes; ++i) {
+      const double probability = std::exp(static_cast<double>(logits[i] - largest)) / sum;
+      args.d_logits[row * classes + i] = static_cast<float>((probability - (i == label ? 1.0 : 0.0)) / args.batch);
+    }
+  }
+}
+
+}  // namespace bsq

@@ -1,0 +1,104 @@
+// Quantized weights of all tensors, sixteen at a time: what bit planes and fixed-point weights have in common.
+//
+// q (2^n - 1) = sign(u) round(min(|u| (2^n - 1), 2^n - 1)). Work is cut into chunks of one tensor; partial sums of a
+// chunk are combined in chunk order.
+#pragma once
+
+#include "kernels/cpu/simd/lanes.h"
+#include "kernels/ops/operations.h"
+
+#include <span>
+
+namespace bsq::BSQ_SIMD_NAMESPACE {
+
+constexpr std::int64_t kChunkWeights = 2048;
+
+BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t numel) {
+  return (numel + kChunkWeights - 1) / kChunkWeights;
+}
+
+template <typename Tensor>
+std::int64_t total_chunks(std::span<const Tensor> tensors) {
+  std::int64_t chunks = 0;
+  for (std::size_t i = 0; i < tensors.size(); ++i) chunks += chunks_of(tensors.data()[i].numel);
+  return chunks;
+}
+
+/// One unit of parallel work: weights [begin, end) of one tensor.
+struct Chunk {
+  std::int64_t tensor;
+  std::int64_t begin;
+  std::int64_t end;
+};
+
+/// The chunk `index` of a tensor.
+template <typename Tensor>
+Chunk chunk_of(const Tensor& tensor, std::int64_t tensor_index, std::int64_t index) {
+  const std::int64_t begin = index * kChunkWeights;
+  return {tensor_index, begin, begin + kChunkWeights < tensor.numel ? begin + kChunkWeights : tensor.numel};
+}
+
+/// The chunk `index` of all tensors together.
+template <typename Tensor>
+Chunk find_chunk(std::span<const Tensor> tensors, std::int64_t index) {
+  std::int64_t tensor = 0;
+  while (index >= chunks_of(tensors.data()[tensor].numel)) index -= chunks_of(tensors.data()[tensor++].numel);
+  return chunk_of(tensors.data()[tensor], tensor, index);
+}
+
+/// Calls body(first weight, lanes in use) for every sixteen weights of [begin, end).
+template <typename Body>
+BSQ_LANES_INLINE void for_lanes(std::int64_t begin, std::int64_t end, Body body) {
+  std::int64_t index = begin;
+  for (; index + kLanes <= end; index += kLanes) body.template operator()<true>(index, kLanes);
+  if (index < end) body.template operator()<false>(index, static_cast<int>(end - index));
+}
+
+/// The integer level q (2^n - 1) = sign(u) round(min(|u| levels, levels)), from u * levels.
+BSQ_LANES_INLINE FloatLanes level_of(FloatLanes scaled, float levels) {
+  return copy_sign(round_half_even(at_most(magnitude(scaled), broadcast(levels))), scaled);
+}
+
+/// Writes sixteen weights: s q, or the integers that s / levels is the unit of.
+template <bool Full, typename Tensor>
+BSQ_LANES_INLINE void store_weights(const Tensor& tensor, float* weights, std::int64_t index, FloatLanes level,
+                                    float scale, float levels, int count) {
+  float* target = weights + tensor.weight_offset;
+  if (tensor.storage == WeightStorage::integers_bf16) {
+    store_lanes<Full>(reinterpret_cast<Bf16*>(target) + index, level, count);
+  } else {
+    const bool as_integers = tensor.storage == WeightStorage::integers;
+    store_lanes<Full>(target + index, as_integers ? level : scale * (level / levels), count);
+  }
+}
+
+/// What a gradient of stored weights is multiplied with.
+struct GradientFactors {
+  float to_u;     // gives dL / du
+  float to_true;  // gives dW
+};
+
+BSQ_LANES_INLINE GradientFactors gradient_factors(WeightStorage storage, float scale, float levels) {
+  if (storage == WeightStorage::values) return {scale, 1.0F};
+  return {levels, scale == 0 ? 0.0F : levels / scale};
+}
+
+/// x -= learning_rate v, v = momentum v + gradient + decay x; both stored.
+template <bool Full>
+BSQ_LANES_INLINE FloatLanes momentum_step(FloatLanes gradient, FloatLanes value, float* velocity, int count,
+                                          float momentum, float learning_rate) {
+  const FloatLanes speed = momentum * load_lanes<Full>(velocity, count) + gradient;
+  store_lanes<Full>(velocity, speed, count);
+  return value - learning_rate * speed;
+}
+
+/// A scale's own SGD step, from the partial sums of its gradient.
+inline void step_scale(const double* partials, std::int64_t chunks, const SgdRule& rule, float learning_rate,
+                       float* scale, float* velocity) {
+  double gradient = 0;
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) gradient += partials[chunk];
+  *velocity = rule.momentum * *velocity + static_cast<float>(gradient) + rule.weight_decay * *scale;
+  *scale -= learning_rate * *velocity;
+}
+
+}  // namespace bsq::BSQ_SIMD_NAMESPACE

@@ -1,0 +1,70 @@
+// The end of a network: average pooling, the linear layer, the loss.
+#pragma once
+
+#include "kernels/types.h"
+
+namespace bsq {
+
+struct PoolGeometry {
+  int batch = 0;
+  int pixels = 0;  // H * W, all averaged into one
+  int channels = 0;
+  DType dtype = DType::f32;  // of the input and its gradient; the pooled side is float32
+};
+
+/// average_pool_forward: output [N, C] float32 = unit times the mean over pixels of input [N, pixels, C].
+struct PoolForwardArgs {
+  PoolGeometry geometry;
+  const void* input = nullptr;
+  TensorUnit unit = {};
+  float* output = nullptr;
+};
+
+/// average_pool_backward: d_input [N, pixels, C] = unit d_output / pixels, with respect to the stored input.
+struct PoolBackwardArgs {
+  PoolGeometry geometry;
+  const float* d_output = nullptr;
+  TensorUnit unit = {};
+  void* d_input = nullptr;
+};
+
+struct LinearGeometry {
+  int batch = 0;
+  int in_features = 0;
+  int out_features = 0;
+};
+
+/// linear_forward: output [N, O] = input [N, I] weight[O, I]^T + bias [O].
+struct LinearForwardArgs {
+  LinearGeometry geometry;
+  const float* input = nullptr;
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+  float* output = nullptr;
+};
+
+/// linear_backward: d_input = d_output weight; d_weight = d_output^T input; d_bias = column sums of d_output.
+struct LinearBackwardArgs {
+  LinearGeometry geometry;
+  const float* d_output = nullptr;
+  const float* input = nullptr;
+  const float* weight = nullptr;
+  float* d_input = nullptr;
+  float* d_weight = nullptr;
+  float* d_bias = nullptr;
+};
+
+/// softmax_cross_entropy: the mean cross entropy over the batch: d_logits = (softmax(logits) - onehot) / batch; null in
+/// evaluation. Overwrites loss_sum, top1, top5 and samples of metrics[metrics_slot]. A label counts as top-k where
+/// fewer than k logits are larger, or equal and earlier; a row with a NaN never counts.
+struct CrossEntropyArgs {
+  int batch = 0;
+  int classes = 0;
+  const float* logits = nullptr;
+  const std::int32_t* labels = nullptr;
+  float* d_logits = nullptr;
+  const StepInputs* inputs = nullptr;
+  StepMetrics* metrics = nullptr;
+};
+
+}  // namespace bsq

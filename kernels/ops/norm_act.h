@@ -1,0 +1,106 @@
+// Batch norm + shortcut + activation + quantizer (METHOD 6).
+#pragma once
+
+#include "kernels/types.h"
+
+namespace bsq {
+
+class BatchSlice;
+
+enum class Activation : std::uint8_t { none, relu, relu6, pact };
+
+constexpr const char* name_of(Activation activation) {
+  constexpr const char* names[] = {"none", "relu", "relu6", "pact"};
+  return names[static_cast<int>(activation)];
+}
+
+/// Rows are pixels (N*H*W), columns channels: all that batch norm needs to know of an NHWC tensor.
+/// norm_act_scratch_bytes: of forward and backward.
+struct NormActGeometry {
+  std::int64_t rows = 0;
+  int channels = 0;
+  DType dtype = DType::f32;
+};
+
+struct NormActRule {
+  Activation activation = Activation::relu;
+  int act_bits = 0;              // 0: activations are not quantized
+  bool batch_statistics = true;  // false: running statistics, which stay as they are (evaluation)
+  float epsilon = 1e-5F;
+  float momentum = 0.1F;  // PyTorch's convention: running += momentum * (batch - running), variance unbiased
+};
+
+struct NormParameters {
+  const float* gamma = nullptr;   // [C]
+  const float* beta = nullptr;    // [C]
+  float* running_mean = nullptr;  // [C], updated by a forward pass with batch statistics
+  float* running_var = nullptr;   // [C], likewise
+  const float* clip = nullptr;    // [1], PACT's learned ceiling; null for every other activation
+};
+
+/// What forward leaves for backward.
+struct NormSaved {
+  float* mean = nullptr;       // [C], of the statistics used
+  float* inv_std = nullptr;    // [C], 1 / sqrt(var + epsilon)
+  float* act_scale = nullptr;  // [1], max|y| before quantization; written only where act_bits > 0
+};
+
+struct NormGradients {
+  float* d_gamma = nullptr;  // [C], overwritten
+  float* d_beta = nullptr;   // [C], overwritten
+  float* d_clip = nullptr;   // [1], overwritten; null unless PACT
+};
+
+/// norm_act_forward: z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or
+/// clamp(z, 0, clip).
+/// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
+/// x, shortcut (null: none) and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored.
+/// Where y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x only where
+/// nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is rounded.
+/// Where `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
+struct NormActForwardArgs {
+  NormActGeometry geometry;
+  NormActRule rule;
+  const void* x = nullptr;
+  const void* shortcut = nullptr;
+  NormParameters parameters;
+  NormSaved saved;
+  void* y = nullptr;
+  void* scratch = nullptr;
+  TensorUnit x_unit = {};
+  TensorUnit shortcut_unit = {};
+  float* y_unit = nullptr;  // null: y is stored as it is; else as integer levels, and the unit goes here (act_bits > 0)
+  const float* act_scale = nullptr;  // [1]; null: S = max|y|; else S is this, and y is clamped to +-S
+  BatchSlice* slice = nullptr;       // of whose batch the statistics and S shall be; null: they are those of x
+};
+
+/// norm_act_backward, straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];
+/// d_shortcut = dz; d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
+/// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
+/// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 where the unit is 0),
+/// d_x = x_unit dx, d_shortcut = shortcut_unit dz.
+/// Where `slice` is given, the sums in dx are the batch's; the gradients of parameters stay those of the slice.
+/// Needs rule.batch_statistics. `x_mode` and `shortcut_mode` say how d_x and d_shortcut are written. d_x may be d_y
+/// where it is overwritten. d_shortcut is null exactly where shortcut is; it may be d_x, which is written first, where
+/// it is added to.
+struct NormActBackwardArgs {
+  NormActGeometry geometry;
+  NormActRule rule;
+  const void* d_y = nullptr;
+  const void* x = nullptr;
+  const void* shortcut = nullptr;
+  NormParameters parameters;
+  NormSaved saved;
+  void* d_x = nullptr;
+  void* d_shortcut = nullptr;
+  GradMode x_mode = GradMode::overwrite;
+  GradMode shortcut_mode = GradMode::overwrite;
+  NormGradients gradients;
+  void* scratch = nullptr;
+  TensorUnit x_unit = {};
+  TensorUnit shortcut_unit = {};
+  const float* y_unit = nullptr;  // as in forward
+  BatchSlice* slice = nullptr;    // likewise
+};
+
+}  // namespace bsq

@@ -1,0 +1,4 @@
+// The arguments of all operations.
+#pragma once
+
+#include "kernels/ops/operations.def"

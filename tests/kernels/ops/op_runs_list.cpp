@@ -1,0 +1,94 @@
+// A run of every operation of kernels/ops/operations.def, on a case of a few elements. See op_runs.h.
+#include "tests/kernels/ops/op_runs.h"
+
+namespace bsq::test {
+namespace {
+
+template <typename Case>
+Case named(const std::vector<Case>& cases, const std::string& name) {
+  for (const Case& c : cases)
+    if (c.name == name) return c;
+  throw std::logic_error("no case is called " + name);
+}
+
+std::vector<OperationRun> runs_on_activations() {
+  const auto conv = named(cases::conv_cases(), "strided, odd size");
+  const auto norm_act = named(cases::norm_act_cases(), "relu6, 0 bits, shortcut");
+  const auto pool = named(cases::pool_cases(), "one image, one channel");
+  const auto linear = named(cases::linear_cases(), "5 to 3");
+  const auto loss = named(cases::loss_cases(), "fewer than 5 classes");
+  const auto augment = named(cases::augment_cases(), "flip alone");
+  constexpr DType f32 = DType::f32;
+  constexpr GradMode mode = GradMode::accumulate;
+  const auto conv_backward = [=](Backend& backend) {
+    return run_conv_backward(backend, conv.geometry(f32), make_inputs(conv), mode);
+  };
+  const auto norm_act_of = [=](auto run) {
+    return [=](Backend& backend) {
+      return run(backend, norm_act.geometry(f32), norm_act.rule, make_inputs(norm_act, f32));
+    };
+  };
+  const auto linear_of = [=](auto run) {
+    return [=](Backend& backend) { return run(backend, linear.geometry(), make_inputs(linear)); };
+  };
+  const auto pool_of = [=](auto run) {
+    return [=](Backend& backend) { return run(backend, pool.geometry(f32), make_inputs(pool)); };
+  };
+  return {
+      {"take_step_inputs", run_take_step_inputs},
+      {"augment",
+       [=](Backend& backend) {
+         StepInputs step;
+         step.first_sample = augment.first_sample;
+         step.epoch = augment.epoch;
+         return run_augment(backend, augment.rule(), augment.batch, step, f32, make_inputs(augment));
+       }},
+      {"conv2d_forward",
+       [=](Backend& backend) { return run_conv_forward(backend, conv.geometry(f32), make_inputs(conv)); }},
+      {"conv2d_backward_data", conv_backward},
+      {"conv2d_backward_weight", conv_backward},
+      {"norm_act_forward", norm_act_of([](auto&&... of) { return run_norm_act_forward(of...); })},
+      {"norm_act_backward", norm_act_of([](auto&&... of) { return run_norm_act_backward(of..., kAccumulateBoth); })},
+      {"average_pool_forward", pool_of(run_pool_forward)},
+      {"average_pool_backward", pool_of(run_pool_backward)},
+      {"linear_forward", linear_of(run_linear_forward)},
+      {"linear_backward", linear_of(run_linear_backward)},
+      {"softmax_cross_entropy",
+       [=](Backend& backend) { return run_loss(backend, loss.batch, loss.classes, false, make_inputs(loss)); }},
+  };
+}
+
+std::vector<OperationRun> runs_on_weights() {
+  const auto planes = named(cases::plane_cases(), "no penalty, no momentum");
+  const auto fixed = named(cases::fixed_cases(), "plain descent");
+  const auto sgd = named(cases::sgd_cases(), "17");
+  const auto planes_of = [=](auto run) {
+    return [=](Backend& backend) { return run(backend, planes, make_inputs(planes)); };
+  };
+  const auto fixed_of = [=](auto run) {
+    return [=](Backend& backend) { return run(backend, fixed, make_inputs(fixed)); };
+  };
+  return {
+      {"round_to_bf16",
+       [](Backend& backend) {
+         return run_round_to_bf16(backend, {1.001F, -3, 0});
+       }},
+      {"weights_from_planes", planes_of(run_weights_from_planes)},
+      {"planes_step", planes_of(run_planes_step)},
+      {"weights_from_fixed", fixed_of(run_weights_from_fixed)},
+      {"fixed_step", fixed_of(run_fixed_step)},
+      {"count_planes", planes_of(run_count_planes)},
+      {"count_fixed", fixed_of(run_count_fixed)},
+      {"sgd_step", [=](Backend& backend) { return run_sgd_step(backend, sgd.rule, make_inputs(sgd)); }},
+  };
+}
+
+}  // namespace
+
+std::vector<OperationRun> operation_runs() {
+  std::vector<OperationRun> runs = runs_on_activations();
+  for (OperationRun& run : runs_on_weights()) runs.push_back(std::move(run));
+  return runs;
+}
+
+}  // namespace bsq::test
