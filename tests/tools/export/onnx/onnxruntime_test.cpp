@@ -41,8 +41,7 @@ ImageSet batch_of(const ImageSet& pictures, int first) {
 }
 
 /// What the engine says of all images, batch after batch.
-std::vector<EngineRun> engine_on_all(const ResNetOptions& options, const TensorFile& plain,
-                                     const Weights& weights) {
+std::vector<EngineRun> engine_on_all(const ResNetOptions& options, const TensorFile& plain, const Weights& weights) {
   const auto backend = make_backend("cpu", {.threads = 1});
   const ImageSet pictures = tiny_pictures("for onnxruntime", kImages);
   std::vector<EngineRun> runs;
