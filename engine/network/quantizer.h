@@ -1,7 +1,7 @@
 // How the activations of a network are quantized: what is chosen for each stage of training, not by the network.
 #pragma once
 
-#include "kernels/types.h"
+#include "kernels/ops/norm_act.h"
 
 namespace bsq {
 

@@ -50,7 +50,7 @@ void check_wavefronts(const std::string& title, const Counts& counts) {
 struct Subject {
   Subject(const ResNetOptions& network, const TestModel::MakeWeights& weights, DType dtype)
       : backend(make_cuda_backend_on_host()),
-        test_model(*backend, make_resnet(network), {.max_bits = 8}, weights, dtype),
+        test_model(*backend, make_resnet(network), weights, dtype),
         input(tiny_input()),
         source(test_model.memory, tiny_pictures("counts", 2 * kBatch, network.image_height), "training") {
     input.height = network.image_height;
