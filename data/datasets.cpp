@@ -62,6 +62,11 @@ DataSplits open_datasets(const Config& config) {
   return splits;
 }
 
+std::unique_ptr<const Dataset> open_test_set(Config config) {
+  config.data.train_per_class = 1;  // as few as it can be
+  return open_datasets(config).test;
+}
+
 std::string describe_test_set(const Config& config) {
   const DatasetKind& kind = kind_of(config);
   std::string text = kind.name;

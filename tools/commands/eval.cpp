@@ -133,10 +133,9 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   if (options.words.config_file.empty() && !run_of_checkpoint(read.file.path) &&
       !options.words.overrides_key("data.kind"))
     fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
-  Config config = config_of_model(options.words, read, console);
+  const Config config = config_of_model(options.words, read, console);
   const OpenModel model = open_model(std::move(read), quantizer_of(config));
-  config.data.train_per_class = 1;  // only the test set is looked at
-  const std::unique_ptr<const Dataset> images = open_datasets(config).test;
+  const std::unique_ptr<const Dataset> images = open_test_set(config);
   check_classes(model, images->info());
   const auto backend = open_device(config, console, ranks);
   const Evaluation evaluation = evaluate(model, config, options, *images, *backend, ranks, console);

@@ -97,9 +97,8 @@ bool is_yaml(const fs::path& file) {
 
 /// That of a configuration, for the images and classes of its data.
 NetworkSpec network_of(const fs::path& config_file) {
-  Config config = load_config(config_schema(), config_file);
-  config.data.train_per_class = config.data.test_per_class = 1;  // no more than what they look like
-  return network_of_run(config, open_datasets(config).test->info());
+  const Config config = load_config(config_schema(), config_file);
+  return network_of_run(config, open_test_set(config)->info());
 }
 
 }  // namespace

@@ -38,10 +38,8 @@ struct VerificationImages {
 
 /// Test images of the configured data; images of the synthetic set where those are not there.
 VerificationImages verification_images(const Config& config, Console& console) {
-  Config chosen = config;
-  chosen.data.train_per_class = 1;  // only the test set is looked at
   try {
-    return {open_datasets(chosen).test, "test images of " + chosen.data.kind};
+    return {open_test_set(config), "test images of " + config.data.kind};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     console.warning(fmt::format("{}; verified on synthetic images instead", error.what()));
