@@ -55,9 +55,9 @@ std::vector<FixedPoint> to_fixed(const Tensors& weights) {
   return fixed_of(StoredFixedPoint::convert(as_weights(weights), {}));
 }
 
-/// The file of a model, its weights in another form.
+/// The file of a model, its weights in another form; float weights have no planes.
 inline TensorFile save_as(const Model& model, const ModelState& state, std::string_view form) {
-  return model.save(state, *convert_weights(form, state.weights));
+  return model.save(state, state.weights->is_quantized() ? *convert_weights(form, state.weights) : *state.weights);
 }
 inline TensorFile save_as(const Model& model, std::string_view form) {
   return save_as(model, model.state(), form);

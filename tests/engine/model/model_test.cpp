@@ -144,9 +144,6 @@ TEST_CASE("fixed-point weights are handed on as bit planes of the same weights")
   const ArenaLayout& layout = fixed.model.quantized_layout();
   CHECK(to_dense(read_weights(file, layout, 8)) == to_dense(fixed.model.weights()));
   CHECK(file.metadata.at("scheme") == scheme_to_json(*read_weights(file, layout, 8), layout));
-
-  TestModel dense(*oracle, tiny());
-  CHECK(save_as(dense.model, "planes").metadata.at("form") == "float");
 }
 
 TEST_CASE("names of the two other common spellings are understood, and every renaming is told") {

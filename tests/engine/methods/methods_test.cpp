@@ -1,0 +1,93 @@
+// The table of methods: what each stage begins with, hands on and changes between epochs.
+#include "engine/methods/methods.h"
+
+#include "tests/engine/methods/store_support.h"
+#include "tests/support/config.h"
+#include "tests/support/files.h"
+
+namespace bsq::test {
+namespace {
+
+std::unique_ptr<WeightStore> store_of_stage(StoreMemory& memory, const Config& config, const std::string& stage,
+                                            const Weights& from) {
+  return method_of_stage(stage, config)->make_store(memory.memory, memory.layout, memory.gradients.as<float>(), from);
+}
+
+}  // namespace
+
+TEST_CASE("every stage makes a store of its form from weights of any form, or says why it cannot") {
+  const auto oracle = make_reference_backend();
+  const Config config = default_config();
+  const std::map<std::string, std::string> trained = {
+      {"pretrain", "float"}, {"convert", "planes"}, {"bsq", "planes"}, {"finetune", "fixed"}};
+  for (const MethodEntry& entry : methods()) {
+    for (const WeightForm& form : weight_forms()) {
+      INFO(entry.name << " from " << form.name);
+      StoreMemory memory(*oracle);
+      const Weights planes = StoredPlanes::convert(initial_weights(memory.layout, 1), {4, 4, 4});
+      const Weights from = convert_weights(form.name, planes);
+      const std::unique_ptr<Method> method = entry.make(config);
+      const bool is_refused = entry.name == "finetune" && form.name == kFloatForm;
+      CHECK(method->refusal(*from).empty() != is_refused);
+      if (is_refused) continue;
+      const auto store = store_of_stage(memory, config, entry.name, from);
+      CHECK(store->form() == trained.at(entry.name));
+      if (form.name == kFloatForm && entry.name != "pretrain") continue;  // which rounds the weights anew
+      for (std::size_t slot = 0; slot < memory.layout.slots.size(); ++slot)
+        check_close(memory.values(*store, slot), to_doubles(planes->values(slot)), "slot " + std::to_string(slot));
+    }
+  }
+  CHECK_THAT(error_of(ErrorKind::usage, [&] { method_of_stage("prune", config); }), Catch::Contains("no stage prune"));
+}
+
+TEST_CASE("what a stage hands on is in the form of its results, which holds the same weights") {
+  const auto oracle = make_reference_backend();
+  const Config config = default_config();
+  for (const MethodEntry& entry : methods()) {
+    INFO(entry.name);
+    StoreMemory memory(*oracle);
+    const Weights from = StoredPlanes::convert(initial_weights(memory.layout, 1), {4, 4, 4});
+    const Weights trained = download(*oracle, store_of_stage(memory, config, entry.name, from)->masters());
+    const Weights result = convert_weights(entry.make(config)->result_form(), trained);
+    CHECK(result->form() == (entry.name == "pretrain" ? "float" : "planes"));
+    CHECK(all_values(*result) == all_values(*from));
+  }
+}
+
+TEST_CASE("bit planes are adjusted at intervals, from epoch 0 on, and at the end") {
+  Config config = default_config();
+  config.part<BsqConfig>().requant_interval = 3;
+  const std::unique_ptr<Method> method = method_of_stage("bsq", config);
+  std::vector<int> epochs;
+  for (int epoch = 0; epoch < 8; ++epoch)
+    if (method->adjusts(epoch, false)) epochs.push_back(epoch);
+  CHECK(epochs == std::vector<int>{0, 3, 6});
+  CHECK(method->adjusts(8, true));
+  for (const char* stage : {"pretrain", "finetune"}) CHECK_FALSE(method_of_stage(stage, config)->adjusts(0, true));
+}
+
+TEST_CASE("an adjustment drops the planes that hold nothing, and the weights stay") {
+  for_each_device([](Backend& backend) {
+    StoreMemory memory(backend);
+    const Config config = default_config();
+    std::vector<int> k(225, 0);
+    k[0] = 3;
+    k[1] = -2;
+    std::vector<BitPlanes> planes = to_planes(initial_weights(memory.layout, 1), {8, 8, 8});
+    planes[0] = planes_from_levels(symmetric_levels(8, 0.5F, k));
+    const auto store = store_of_stage(memory, config, "bsq", as_weights(planes));
+    const std::vector<float> before = memory.values(*store, 0);
+    method_of_stage("bsq", config)->adjust(*store);
+    CHECK(store->count()[0].bits == 2);
+    check_close(memory.values(*store, 0), to_doubles(before), "weights");
+  });
+}
+
+TEST_CASE("the strength of the penalty travels with the inputs of a step") {
+  Config config = default_config();
+  config.part<BsqConfig>().alpha = 0.25;
+  CHECK(method_of_stage("bsq", config)->step_numbers(7) == std::array<float, 4>{0.25F, 0, 0, 0});
+  CHECK(method_of_stage("finetune", config)->step_numbers(7) == std::array<float, 4>{});
+}
+
+}  // namespace bsq::test
