@@ -81,11 +81,11 @@ std::string read_header(const PosixFile& file) {
 /// JSON as the format allows it: no key twice, and no deeper than tensor -> shape -> number, so that a header of a
 /// million brackets is refused before it becomes a million objects.
 json parse_header(const std::filesystem::path& path, const std::string& text) {
-  constexpr int kMaxDepth = 3;
+  constexpr int kMaxNesting = 3;
   std::vector<std::set<std::string>> keys_of_open_objects;
   const auto check = [&](int depth, json::parse_event_t event, json& parsed) {
     const bool opens = event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
-    if (opens && depth >= kMaxDepth) refuse(path, "header is nested too deeply; not a safetensors file");
+    if (opens && depth >= kMaxNesting) refuse(path, "header is nested too deeply; not a safetensors file");
     if (event == json::parse_event_t::object_start) keys_of_open_objects.emplace_back();
     if (event == json::parse_event_t::object_end) keys_of_open_objects.pop_back();
     if (event == json::parse_event_t::key) {
