@@ -35,7 +35,7 @@ constexpr Command kCommands[] = {
     {"eval", "CHECKPOINT [key=value ...]", "accuracy, bits of every layer, compression", eval_command,
      /*computes=*/true, /*runs_on_ranks=*/true},
     {"convert", "IN OUT", "float to bit planes (--bits, --scheme) and back (--to float)", convert_command},
-    {"export", "CHECKPOINT --format F", "float, packed, onnx or qonnx, verified before it is there", export_command},
+    {"export", "CHECKPOINT --format F", "a file for other programs, verified before it is there", export_command},
     {"inspect", "FILE", "tensors, metadata and precision of a model file", inspect_command},
     {"report", "RUN...", "what a run has come to; several: a comparison", report_command},
     {"validate", "CFG [key=value ...]", "check a configuration, all errors at once", validate_command},

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace bsq {
@@ -165,6 +166,16 @@ int NodeOptions::integer(const std::string& key, int least, int most, std::optio
   if (value == nullptr) return *otherwise;
   if (!value->is_number_integer() || *value < least || *value > most) refuse(key, rule);
   return value->get<int>();
+}
+
+double NodeOptions::number(const std::string& key, double least, double most, std::optional<double> otherwise) {
+  const ordered_json* value = find(key);
+  const std::string rule = fmt::format("must be a number in {}..{}", least, most);
+  if (value == nullptr && !otherwise) refuse(key, "is missing; it " + rule);
+  if (value == nullptr) return *otherwise;
+  const double number = value->is_number() ? value->get<double>() : std::numeric_limits<double>::quiet_NaN();
+  if (!(number >= least && number <= most)) refuse(key, rule);
+  return number;
 }
 
 bool NodeOptions::flag(const std::string& key, bool otherwise) {

@@ -62,6 +62,8 @@ class NodeOptions {
   NodeOptions(int number, const NodeSpec& node) : number_(number), node_(node) {}
 
   int integer(const std::string& key, int least, int most, std::optional<int> otherwise = {});
+  /// One that is no integer, too.
+  double number(const std::string& key, double least, double most, std::optional<double> otherwise = {});
   bool flag(const std::string& key, bool otherwise);
   std::string one_of(const std::string& key, const std::vector<std::string>& words, const std::string& otherwise);
   std::string name(const std::string& key, const std::string& otherwise);

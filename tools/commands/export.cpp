@@ -52,7 +52,9 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
   app.add_option("--format", options.format, format_help())->option_text("F");
   app.add_option("--output", options.output, "file to write (default: export/ of the run, or beside the model)")
       ->option_text("FILE");
-  app.add_option("--opset", options.opset, "of onnx and qonnx (default: 13, or 21 where INT4 or INT16 is needed)")
+  app.add_option("--opset", options.opset,
+                 fmt::format("of {} (default: 13, or 21 where INT4 or INT16 is needed)",
+                             format_names(&ExportFormat::has_opsets, "and")))
       ->between(kLeastOpset, kMostOpset)
       ->option_text("N");
   app.add_option("--min-container", options.min_container, "int8: no type below a byte, for runtimes without INT4")

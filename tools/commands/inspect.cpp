@@ -2,6 +2,7 @@
 #include "data/datasets.h"
 #include "engine/base/text.h"
 #include "engine/files/checkpoint_dir.h"
+#include "engine/methods/weight_forms.h"
 #include "engine/model/model_card.h"
 #include "kernels/base/error.h"
 #include "models/network_file.h"
@@ -12,6 +13,8 @@
 #include "tools/session/open_model.h"
 
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
 
 namespace bsq {
 namespace {
@@ -39,7 +42,9 @@ bool parse(const Arguments& arguments, InspectOptions& options) {
 /// Of a quantized model; nothing of other files.
 std::optional<PrecisionSummary> precision_of(const TensorFile& file) {
   const ModelCard card = read_card(file);
-  if (!card.is_packed() && card.form != "planes" && card.form != "fixed") return std::nullopt;
+  const bool is_known =
+      std::ranges::any_of(weight_forms(), [&](const WeightForm& form) { return form.name == card.form; });
+  if (!card.is_packed() && (!is_known || card.form == kFloatForm)) return std::nullopt;
   const OpenModel model = open_model(describe_model(file));
   return summarize_precision(*model.weights, model.network);
 }

@@ -114,6 +114,21 @@ TEST_CASE("an option that is wrong is named with its node and key") {
         "node 'bn2', key 'options': must be a number, true, false or a word");
 }
 
+TEST_CASE("an option may be a number that is no integer") {
+  const NodeSpec node{"scale", "scale", {"pool"}, {{"factor", 0.25}, {"steps", 3}, {"word", "half"}, {"far", 2.5}}};
+  NodeOptions options(4, node);
+  CHECK(options.number("factor", 0, 1) == 0.25);
+  CHECK(options.number("steps", 0, 3) == 3);
+  CHECK(options.number("gone", 0, 1, 0.5) == 0.5);
+  const auto refusal = [&](const char* key) {
+    return error_of(ErrorKind::usage, [&] { options.number(key, 0, 1.5); });
+  };
+  CHECK(refusal("gone") == "node 'scale', key 'gone': is missing; it must be a number in 0..1.5");
+  CHECK(refusal("word") == "node 'scale', key 'word': must be a number in 0..1.5");
+  CHECK(refusal("far") == "node 'scale', key 'far': must be a number in 0..1.5");
+  CHECK_NOTHROW(options.finish());
+}
+
 TEST_CASE("nodes that do not fit each other are refused before anything runs") {
   CHECK(refused(3, "inputs", {"conv2", "gone"}) == "node 'bn2', key 'inputs': no node before it is called 'gone'");
   CHECK(refused(3, "inputs", {"conv2", "conv2"}) == "node 'bn2', key 'inputs': 'conv2' is there twice");
