@@ -98,7 +98,7 @@ PageSection results(const RunReport& report) {
                             "float, BSQ, finetuned: top-1 of each stage at its best. Time and images: mean over all "
                             "stages that train; memory and "
                             "trainable numbers: the largest of them.",
-                            "headline.csv",
+                            "stages.csv",
                             {}});
   section.tables.push_back({"Stages", stages_table(report), kStagesNotes, "stages.csv", {}});
   section.tables.push_back({"Cost", cost_table(report), kCostNotes, "stages.csv", {}});
@@ -121,7 +121,7 @@ PageSection precision(const RunReport& report) {
                             "layers.csv",
                             {}});
   section.tables.push_back(
-      {"Compression", compression_table(*report.precision, report.model_bytes), model, "compression.csv", {}});
+      {"Compression", compression_table(*report.precision, report.model_bytes), model, "summary.json", {}});
   return section;
 }
 
