@@ -95,7 +95,7 @@ ReportFigure penalty_figure(const RunReport& report) {
   return {draw(chart), "Mean over the steps of an epoch, without the factor bsq.alpha."};
 }
 
-/// Bits a weight, from the first epoch with bits on.
+/// Bits per weight, from the first epoch with bits on.
 ReportFigure bits_figure(const RunReport& report, const std::vector<EpochRow>& quantized) {
   const ChartText text{"bits", "Bits per parameter",
                        fmt::format("Mean bits of the quantized weights; {:.3f} at the end.",
