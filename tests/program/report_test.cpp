@@ -65,7 +65,7 @@ TEST_CASE("the report of a run is what the run printed, as text, JSON and CSV") 
         Approx(precision.at("float_bytes").get<double>()));
 }
 
-TEST_CASE("several runs are compared, a row each, whatever has become of them") {
+TEST_CASE("several runs are compared, one row per run, whatever has become of them") {
   const Workspace here;
   here.train("float", {"stages=[pretrain]"});
   here.train("whole");
@@ -86,7 +86,7 @@ TEST_CASE("several runs are compared, a row each, whatever has become of them") 
              Catch::Contains("no epoch is finished yet, there is nothing to report\n"));
 }
 
-TEST_CASE("option --out puts the files elsewhere, a folder a run") {
+TEST_CASE("option --out puts the files elsewhere, a folder per run") {
   const Workspace here;
   here.train("a", {"stages=[pretrain]"});
   here.train("b", {"stages=[pretrain]", "name=other"});
