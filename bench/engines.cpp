@@ -2,7 +2,7 @@
 // It takes the first that the heuristics name and that is exact enough, and else, for filter gradients in bf16, one
 // that is compiled when it is planned, which no heuristics name.
 //
-//   engines [BATCH=128] [LAYER]      on a GPU: a line a layer and pass. First bsq's choice (*), then the five fastest;
+//   engines [BATCH=128] [LAYER]      on a GPU: one line per layer and pass. bsq's choice (*), then the five fastest;
 //                                    ! is one that no heuristics name. `wide`: float32 operands that were bf16, where
 //                                    one is preferred whose workspace holds no copy of an operand
 //   engines --described [BATCH]      without a GPU: what an H100 would be offered; no times, nothing is compiled

@@ -111,7 +111,7 @@ std::vector<Repeated> distinct(const std::vector<Operation>& operations);
 
 /// Bytes on the device, besides the images of the data set.
 struct StepMemory {
-  double planes = 0;  // p and n, at their capacity of 8 bits a weight
+  double planes = 0;  // p and n, at their capacity of 8 bits per weight
   double plane_momentum = 0;
   double weights = 0;      // what layers read, with the plain parameters; in bf16 a second copy of the convolutions'
   double gradients = 0;    // of all parameters

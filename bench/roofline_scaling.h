@@ -46,7 +46,7 @@ struct Workload {
 /// ResNet-20 from the list of its kernels; the line through batches 128 and 512.
 Workload resnet20_workload(const Machine& machine);
 /// As large as a ResNet-50 on 224x224 images: 25.6 M weights, 4.1 G multiply-adds and 11.1 M outputs of convolutions an
-/// image; bytes an output and kernels a convolution as in ResNet-20.
+/// image; bytes per output and kernels per convolution as in ResNet-20.
 Workload resnet50_workload(const Machine& machine);
 
 /// The part of the all-reduce that backward does not hide: with one bucket all of it; otherwise the last bucket, and

@@ -139,7 +139,7 @@ Table limits(const Cluster& cluster, const Workload& small, const Workload& larg
 /// What else grows with the number of GPUs, or does not shrink.
 Table extras(const Cluster& cluster, const Machine& machine, const Workload& small) {
   constexpr int reductions = 21 + 9 + 21;   // norms forward, maxima behind a shortcut, norms backward
-  constexpr double statistics_bytes = 512;  // two floats a channel, 64 channels
+  constexpr double statistics_bytes = 512;  // two floats per channel, 64 channels
   constexpr double weights = 25.6e6;
   constexpr double plane_bytes = (8 * 8 + 1) * 4 + 2;
   Table table{"extras",

@@ -73,7 +73,7 @@ void add_fixed(RowList& list, const cases::FixedCase& c, const Type& type) {
   const std::vector<FixedTensor> host = c.tensors();
   double weights = 0;
   for (const FixedTensor& t : host) weights += real(t.numel);
-  // finetuning, not BSQ training: 0 times a step. u in, weights out; clamp 2, round 3, scale 1
+  // finetuning, not BSQ training: 0 times per step. u in, weights out; clamp 2, round 3, scale 1
   list.add("weights_from_fixed", c.name, type, 0, {(4 + real(stored_bytes(c.storage))) * weights, 6 * weights, weights},
            [=, &backend](Arguments& a) {
              return [=, &backend, device = a.array(host), u = a.uniform(c.arena_size()),

@@ -71,7 +71,7 @@ std::string describe_test_set(const Config& config) {
   const DatasetKind& kind = kind_of(config);
   std::string text = kind.name;
   if (kind.describe != nullptr) text += kind.describe(config);
-  if (config.data.test_per_class > 0) text += fmt::format(", {} test images a class", config.data.test_per_class);
+  if (config.data.test_per_class > 0) text += fmt::format(", {} test images per class", config.data.test_per_class);
   return text;
 }
 

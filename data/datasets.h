@@ -24,7 +24,7 @@ const std::vector<DatasetKind>& dataset_kinds();
 /// Throws Error(usage) for an unknown kind, Error(data) for whatever is wrong with the files.
 DataSplits open_datasets(const Config& config);
 
-/// The test set alone, where the training set is only what it is checked against.
+/// The test set alone, if the training set is only what it is checked against.
 std::unique_ptr<const Dataset> open_test_set(Config config);
 
 /// What accuracies are measured on: `cifar10`, `synthetic, 2000 test images`.

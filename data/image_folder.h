@@ -19,7 +19,7 @@ struct ImageFolderLimits {
 };
 
 /// Throws Error(data) for a missing folder, fewer than two classes, a class without enough images and other classes in
-/// the test split. An image is decoded when it is read, which throws Error(data) where that is impossible.
+/// the test split. An image is decoded when it is read, which throws Error(data) if that is impossible.
 DataSplits open_image_folder(const std::filesystem::path& root, const ImageFolderLimits& limits);
 
 // The line of the table of data sets.

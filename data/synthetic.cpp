@@ -26,7 +26,7 @@ constexpr int kClasses = static_cast<int>(kClassNames.size());
 
 // ---- random numbers ---------------------------------------------------------------------------------------------
 
-/// The draws of one picture: a sequence for the scene, and one block a pixel for the noise.
+/// The draws of one picture: a sequence for the scene, and one block per pixel for the noise.
 class Draws {
  public:
   Draws(std::uint64_t seed, SyntheticSplit split, std::uint32_t index) : seed_(seed), split_(split), index_(index) {}

@@ -14,7 +14,7 @@ namespace bsq {
 class BatchSlice {
  public:
   virtual ~BatchSlice() = default;
-  /// Rows of all ranks together, where there are `rows` here.
+  /// Rows of all ranks together, if there are `rows` here.
   virtual std::int64_t rows_of_batch(std::int64_t rows) const = 0;
   /// Means over the rows here become means over all rows.
   virtual void average(float* device, std::size_t count) = 0;

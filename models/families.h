@@ -20,7 +20,7 @@ using ParameterFinder = std::function<const HostTensor*(const std::string& param
 struct NetworkFamily : ConfigChoice {
   /// Of the keys that it has added to the section `model`, which are the spec's settings.
   NetworkSpec (*make)(const Config&, const Shape& image, int classes) = nullptr;
-  /// Of files that do not say their network: old checkpoints, those of other programs. Nothing where it is none of
+  /// Of files that do not say their network: old checkpoints, those of other programs. Nothing if it is none of
   /// this family.
   std::optional<NetworkSpec> (*recognize)(const ParameterFinder& find, const std::string& where) = nullptr;
 };

@@ -15,7 +15,7 @@
 
 namespace bsq {
 
-/// `image`: that of a file that says none. Throws one Error(usage) that names file, line, node and key, also where the
+/// `image`: that of a file that says none. Throws one Error(usage) that names file, line, node and key, also if the
 /// network cannot be run.
 NetworkSpec read_network_file(const std::filesystem::path& file, const Shape& image);
 

@@ -31,7 +31,7 @@ NetworkSpec resnet_spec(const ResNetOptions& options);
 Network make_resnet(const ResNetOptions& options);
 
 /// Depth, width and classes from the tensors of a checkpoint in any form; nothing if it is no such ResNet. Throws
-/// Error(checkpoint) where it claims to be one that cannot be.
+/// Error(checkpoint) if it claims to be one that cannot be.
 std::optional<ResNetOptions> recognize_resnet(const ParameterFinder& find, const std::string& where);
 
 // The family `resnet` of configurations.

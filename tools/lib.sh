@@ -5,7 +5,7 @@ set -euo pipefail
 readonly packages=(
   cmake ninja-build g++ ccache
   libdnnl-dev ocl-icd-opencl-dev
-  libyaml-cpp-dev libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libpng-dev libjpeg-dev
+  libyaml-cpp-dev libfmt-dev libcli11-dev nlohmann-json3-dev libpng-dev libjpeg-dev
   libkainjow-mustache-dev
   libopenmpi-dev openmpi-bin
   libonnx-dev libprotobuf-dev

@@ -20,7 +20,7 @@ class Background {
   void start(std::function<void()> work);
   /// Returns when nothing is under way any more. Throws what the work has thrown, once.
   void wait();
-  /// The same where the work is over; does not wait for it.
+  /// The same if the work is over; does not wait for it.
   void check();
 
  private:

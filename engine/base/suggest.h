@@ -13,10 +13,10 @@ namespace bsq {
 /// Number of single-letter edits and neighbour swaps that turn `a` into `b`, letter case ignored.
 int edit_distance(std::string_view a, std::string_view b);
 
-/// The candidate nearest to `word`, the first of several equally near ones; empty where none is near enough.
+/// The candidate nearest to `word`, the first of several equally near ones; empty if none is near enough.
 std::string nearest_word(std::string_view word, std::span<const std::string> candidates);
 
-/// `; did you mean 'train'?`, or nothing where no candidate is near enough. To be appended to an error message.
+/// `; did you mean 'train'?`, or nothing if no candidate is near enough. To be appended to an error message.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
 
 }  // namespace bsq

@@ -4,8 +4,9 @@
 // file itself < overrides in order. Maps merge key by key, lists are replaced whole. The set of keys is closed: an
 // unknown, repeated, mistyped or out-of-range key is an error with its place and the nearest known key.
 // A ConfigSchema has the one table behind reading, printing, help and the editor's schema. Fields that all experiments
-// have are here, their keys in engine/config/config_keys.cpp; a data set, a network family and a method add keys of
-// their own (engine/config/config_schema.h). `--flag` below is the name in the published scripts.
+// have are here; what each means is in the table's row (engine/config/config_keys.cpp), and here only what the row does
+// not say.
+// A data set, a network family and a method add keys of their own (engine/config/config_schema.h).
 #pragma once
 
 #include <any>
@@ -23,57 +24,56 @@ class ConfigSchema;
 
 /// One stage of training with SGD. The rate of epoch e is lr * gamma^(number of milestones <= e).
 struct StageConfig {
-  int epochs = 350;             // passes over the training set (--epochs)
-  double lr = 0.1;              // learning rate of epoch 0 (--lr)
-  double momentum = 0.9;        // (--momentum)
-  double weight_decay = 1e-4;   // on everything: weights, planes, scales, batch norm, PACT (--wd)
-  std::vector<int> milestones;  // epochs, counted from 0, from which the rate is multiplied by gamma (--schedule)
-  double gamma = 0.1;           // factor at each milestone (--gamma)
+  int epochs = 350;
+  double lr = 0.1;
+  double momentum = 0.9;
+  double weight_decay = 1e-4;   // on planes, scales, batch norm and PACT too
+  std::vector<int> milestones;  // counted from 0
+  double gamma = 0.1;
 };
 
 struct ModelConfig {
-  std::string arch;              // family of networks; the first of the schema's
-  std::string network;           // file of the network to use in place of the family's; empty: the family's
-  bool sync_batch_norm = false;  // statistics of all ranks' images, not of each rank's own
-  std::string init;              // checkpoint folder or .safetensors to start from; empty: random weights (--model)
+  std::string arch;     // the first of the schema's
+  std::string network;  // empty: the family's
+  bool sync_batch_norm = false;
+  std::string init;  // empty: random weights
 };
 
 struct DataConfig {
-  std::string kind;           // data set, or its format; the first of the schema's (--dataset)
-  std::string root;           // folder of the data set, relative to the working folder; unused by `synthetic`
-  int train_per_class = 0;    // use the first N training images of each class; 0 = all
-  int test_per_class = 0;     // use the first N test images of each class; 0 = all
-  int batch_size = 128;       // images of a training step, those of all ranks together (--train-batch)
-  int eval_batch_size = 100;  // images of an evaluation step; part of the result: activation scales are per batch
-                              // (--test-batch)
-  int crop_padding = 4;       // pixels of zeros around an image before the random crop; 0 = no crop
-  bool flip = true;           // mirror half of the training images
-  std::vector<double> mean = {0.4914, 0.4822, 0.4465};  // subtracted from R, G, B in 0..1
-  std::vector<double> std = {0.2023, 0.1994, 0.2010};   // then R, G, B are divided by this
+  std::string kind;  // the first of the schema's
+  std::string root;  // relative to the working folder; unused by `synthetic`
+  int train_per_class = 0;
+  int test_per_class = 0;
+  int batch_size = 128;
+  int eval_batch_size = 100;  // part of the result
+  int crop_padding = 4;
+  bool flip = true;
+  std::vector<double> mean = {0.4914, 0.4822, 0.4465};
+  std::vector<double> std = {0.2023, 0.1994, 0.2010};
 };
 
 struct QuantConfig {
-  int weight_bits = 8;                  // bits of every layer at the conversion (--Nbits)
-  int max_bits = 8;                     // a layer never grows beyond this at re-quantization
-  int act_bits = 4;                     // activation bits of the stages bsq and finetune; 0 = not quantized (--act)
-  std::string activation = "auto";      // auto | relu | relu6 | pact; auto: pact where 1 <= act_bits <= 3, else relu6
-  std::string act_scale = "batch_max";  // batch_max | calibrated: in evaluation; training takes the batch's maximum
-  int calibration_batches = 32;         // of data.eval_batch_size training images, before each evaluation
+  int weight_bits = 8;
+  int max_bits = 8;  // at re-quantization
+  int act_bits = 4;
+  std::string activation = "auto";
+  std::string act_scale = "batch_max";  // in training always the batch's maximum
+  int calibration_batches = 32;         // before each evaluation
 };
 
 struct CheckpointConfig {
-  int every_epochs = 1;  // epochs from one checkpoint to the next
-  int keep_last = 1;     // newest checkpoints kept beside the best
+  int every_epochs = 1;
+  int keep_last = 1;
 };
 
 struct RunConfig {
-  std::string dir = "runs";  // runs go to <dir>/<name>/ (--checkpoint)
+  std::string dir = "runs";
 };
 
 struct LogConfig {
-  int every_steps = 0;              // steps from one step line to the next; 0 = epoch lines only
-  bool tensorboard = false;         // event files in <run>/tb/ as well
-  bool tensorboard_layers = false;  // and in them the bits of every layer
+  int every_steps = 0;
+  bool tensorboard = false;
+  bool tensorboard_layers = false;
 };
 
 class Config {
@@ -85,11 +85,11 @@ class Config {
 
   const ConfigSchema& schema() const;
 
-  std::string name = "bsq";         // of the run and its folder
-  std::uint64_t seed = 1;           // of initial weights, shuffling and augmentation (--manualSeed)
-  std::string device = "auto";      // auto | cpu | reference | cuda
-  int threads = 0;                  // CPU threads; 0 = all cores
-  std::string precision = "fp32";   // fp32 | tf32 | bf16: operands of convolutions; accumulation is float32
+  std::string name = "bsq";
+  std::uint64_t seed = 1;
+  std::string device = "auto";
+  int threads = 0;
+  std::string precision = "fp32";   // they are summed up in float32
   std::vector<std::string> stages;  // those of the schema in their order, or a part of them
 
   ModelConfig model;

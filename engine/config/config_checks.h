@@ -13,7 +13,7 @@ struct Conflict {
   std::string what;
 };
 
-/// Everything that makes a Config impossible to run; empty where it is sound. Looks at no file and no data.
+/// Everything that makes a Config impossible to run; empty if it is sound. Looks at no file and no data.
 std::vector<Conflict> find_conflicts(const Config& config);
 
 }  // namespace bsq

@@ -3,6 +3,7 @@
 #include "engine/config/config_keys.h"
 
 #include "engine/config/config_schema.h"
+#include "kernels/types.h"
 
 namespace bsq {
 namespace {
@@ -87,9 +88,9 @@ void ConfigSchema::add_quant() {
   const Allowed activations = one_of({"auto", "relu", "relu6", "pact"});
   auto quant = rows(
       "quant", [](auto& config) -> auto& { return config.quant; });
-  quant.add("weight_bits", &QuantConfig::weight_bits, between(1, 8), "bits of every layer at the conversion",
+  quant.add("weight_bits", &QuantConfig::weight_bits, between(1, kMaxBits), "bits of every layer at the conversion",
             "--Nbits");
-  quant.add("max_bits", &QuantConfig::max_bits, between(1, 8), "a layer never grows beyond");
+  quant.add("max_bits", &QuantConfig::max_bits, between(1, kMaxBits), "a layer never grows beyond");
   quant.add("act_bits", &QuantConfig::act_bits, between(0, 8), "activation bits of bsq and finetune; 0 = not quantized",
             "--act");
   quant.add("activation", &QuantConfig::activation, activations,

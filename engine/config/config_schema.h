@@ -54,7 +54,7 @@ class ConfigSchema {
 
   /// All keys, sections together, in the order they are printed.
   const std::vector<ConfigKey>& keys() const { return keys_; }
-  /// Null where there is none of this name.
+  /// Null if there is none of this name.
   const ConfigKey* find(const std::string& name) const;
   /// Names of the sections, in order, the root (an empty name) first.
   std::vector<std::string> sections() const;

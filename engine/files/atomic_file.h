@@ -1,7 +1,7 @@
 // Files, folders and links that are there whole or not at all.
 //
 // A file is built beside its final name (`X.tmp-<pid>`), synced, renamed, and the folder synced. A folder likewise,
-// with a marker `DONE` written last that lists its files; where X exists already it steps aside as `X.bsq-old` for the
+// with a marker `DONE` written last that lists its files; if X exists already it steps aside as `X.bsq-old` for the
 // moment between two renames, so that a complete folder is found whenever the power goes (complete_directory looks
 // under both names). One process at a time writes a folder: a run is locked (engine/run/run_directory.h).
 #pragma once
@@ -84,7 +84,7 @@ void replace_symlink(const std::filesystem::path& link, const std::filesystem::p
 /// Removes a folder so that no half of it is ever seen under its name.
 void remove_directory_atomically(const std::filesystem::path& folder, ErrorKind kind = ErrorKind::checkpoint);
 
-/// Removes what a crash left in `folder`: every `<stem>.tmp-<pid>`, of any stem where `stem` is empty.
+/// Removes what a crash left in `folder`: every `<stem>.tmp-<pid>`, of any stem if `stem` is empty.
 void remove_leftovers(const std::filesystem::path& folder, std::string_view stem = {},
                       ErrorKind kind = ErrorKind::checkpoint);
 

@@ -21,14 +21,14 @@ namespace bsq {
 [[noreturn]] void fail_on_file(ErrorKind kind, const std::filesystem::path& path, std::string_view what,
                                int errno_value);
 
-/// The same for a std::filesystem call; returns where `code` is success.
+/// The same for a std::filesystem call; returns if `code` is success.
 void check_file(const std::error_code& code, ErrorKind kind, const std::filesystem::path& path, std::string_view what);
 
 class PosixFile {
  public:
   /// For reading, at its start. Refuses folders, pipes and devices, and never waits on one.
   static PosixFile open_regular(const std::filesystem::path& path, ErrorKind kind);
-  /// A new file for writing; fails where one is already there. Errors of it name `shown_as`.
+  /// A new file for writing; fails if one is already there. Errors of it name `shown_as`.
   static PosixFile create(const std::filesystem::path& path, ErrorKind kind, const std::filesystem::path& shown_as);
   /// For writing at the end of the file, which is made if it is missing.
   static PosixFile open_append(const std::filesystem::path& path, ErrorKind kind);
@@ -47,7 +47,7 @@ class PosixFile {
   void truncate(std::int64_t size_bytes);
   /// Returns once the content is on the disk.
   void sync();
-  /// Takes the exclusive lock of the file until this object dies; false where another process (or object) holds it for
+  /// Takes the exclusive lock of the file until this object dies; false if another process (or object) holds it for
   /// as long as `patience`.
   bool try_lock(std::chrono::milliseconds patience = std::chrono::milliseconds(0));
   /// Enough for a process that was killed to be gone.

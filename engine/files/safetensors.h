@@ -56,7 +56,7 @@ struct HostTensor {
     return count;
   }
 
-  /// The elements. Throws Error(checkpoint) where the tensor is of another type.
+  /// The elements. Throws Error(checkpoint) if the tensor is of another type.
   template <typename T>
   std::span<const T> values() const {
     if (dtype != dtype_of<T>()) {
@@ -82,13 +82,13 @@ struct TensorFile {
   std::vector<HostTensor> tensors;  // sorted by name after reading
   std::filesystem::path path;       // where it was read from, for messages; empty otherwise
 
-  /// Null where there is none of that name.
+  /// Null if there is none of that name.
   const HostTensor* find(const std::string& name) const;
-  /// Throws Error(checkpoint) where there is none of that name.
+  /// Throws Error(checkpoint) if there is none of that name.
   const HostTensor& at(const std::string& name) const;
 };
 
-/// Throws Error(checkpoint) naming the file, and the tensor where it is one tensor's fault.
+/// Throws Error(checkpoint) naming the file, and the tensor if it is one tensor's fault.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
 /// Atomic (engine/files/atomic_file.h): a failure leaves the old file as it was and throws Error(checkpoint). `check`

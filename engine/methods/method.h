@@ -35,7 +35,7 @@ class Method {
 
   /// Whether weights are adjusted before this epoch; `is_end`: after the last one.
   virtual bool adjusts(int /*epoch*/, bool /*is_end*/) const { return false; }
-  /// Re-quantizes the weights, with other bit widths where they need others. Momentum and captured steps are void
+  /// Re-quantizes the weights, with other bit widths if they need others. Momentum and captured steps are void
   /// afterwards. Called for a store that make_store() has made.
   virtual void adjust(WeightStore& /*store*/) const {}
   /// What to do if an adjustment leaves nothing but zeros.

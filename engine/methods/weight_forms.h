@@ -35,7 +35,7 @@ Weights read_weights(const TensorFile& file, const ArenaLayout& layout, int max_
 Weights convert_weights(std::string_view form, const Weights& from, const std::vector<int>& bits = {});
 /// Makes the store that holds these weights as they are, for whoever only wants to run the network.
 StoreMaker store_of(std::function<Weights(const ArenaLayout& layout)> make_weights);
-/// The first tensor that a file has of a parameter, in whatever form; null where it has none. Forms may add axes behind
+/// The first tensor that a file has of a parameter, in whatever form; null if it has none. Forms may add axes behind
 /// those of the parameter.
 const HostTensor* find_parameter(const TensorFile& file, const std::string& parameter);
 /// All names that the tensors of a parameter have in any form.

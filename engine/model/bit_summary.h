@@ -1,8 +1,8 @@
 // What a scheme costs: bits of every tensor and the compression ratio in its honest forms.
 //
 // The published ratio is 32 P / sum_l numel_l n_l over the P quantizable parameters: it leaves out the sign, the
-// shortcut convolutions, batch norm and the scales, and counts an empty layer as 1 bit a weight, here in every form of
-// the weights, so that stages compare. Every other ratio is given beside it.
+// shortcut convolutions, batch norm and the scales, and counts an empty layer as 1 bit per weight, here in every form
+// of the weights, so that stages compare. Every other ratio is given beside it.
 #pragma once
 
 #include "engine/model/stored_weights.h"
@@ -30,7 +30,7 @@ struct PrecisionSummary {
   std::int64_t parameters = 0;        // P, quantizable
   std::int64_t float_parameters = 0;  // shortcut convolutions, batch norm, PACT: always 32 bits
   std::int64_t weight_bits = 0;       // sum numel * max(bits, 1), the paper's count
-  std::int64_t packed_bytes = 0;      // sign and planes bit-packed, one scale a tensor, the rest in float32
+  std::int64_t packed_bytes = 0;      // sign and planes bit-packed, one scale per tensor, the rest in float32
   std::int64_t float_bytes = 0;       // the same network in float32
 
   /// Whether any tensor has fewer bits than float32.

@@ -39,7 +39,7 @@ class DenseWeights final : public WeightStore {
   const ArenaLayout& layout_;
   const float* gradients_;
   Buffer values_;
-  Buffer rounded_;  // bf16 copies, at the same offsets; empty where no slot wants any
+  Buffer rounded_;  // bf16 copies, at the same offsets; empty if no slot wants any
   Buffer momentum_;
 };
 

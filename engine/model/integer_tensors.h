@@ -18,7 +18,7 @@ struct IntegerTensor {
   std::vector<int> levels;  // k
 
   bool is_empty() const;  // nothing but zeros
-  /// What a level of 1 is worth: scale / (2^bits - 1); scale itself where there are no bits.
+  /// What a level of 1 is worth: scale / (2^bits - 1); scale itself if there are no bits.
   float unit() const;
 };
 

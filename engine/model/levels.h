@@ -20,7 +20,7 @@ struct Levels {
   std::vector<int> k;
 };
 
-/// Levels of the symmetric grid: unit = scale / (2^bits - 1), or the scale itself where there are no bits.
+/// Levels of the symmetric grid: unit = scale / (2^bits - 1), or the scale itself if there are no bits.
 Levels symmetric_levels(int bits, float scale, std::vector<int> k);
 /// The scale that symmetric levels were made with, bit for bit.
 float scale_of(const Levels& levels);
@@ -31,7 +31,7 @@ int nearest_level(float u, int bits);
 std::vector<int> clamped_levels(std::span<const float> u, int bits);
 /// k / (2^bits - 1), which rounds back to k.
 std::vector<float> on_grid(std::span<const int> levels, int bits);
-/// What layers read of such levels: scale (k / (2^bits - 1)), rounded twice; 0 where bits = 0.
+/// What layers read of such levels: scale (k / (2^bits - 1)), rounded twice; 0 if bits = 0.
 std::vector<float> grid_weights(std::span<const int> levels, int bits, float scale);
 
 }  // namespace bsq

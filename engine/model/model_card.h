@@ -45,7 +45,7 @@ struct ModelCard {
   std::map<std::string, std::string> texts;  // the metadata that it was read from
 
   bool is_packed() const { return form == "packed"; }
-  /// Has the form and, where the weights have bit widths, the scheme of these.
+  /// Has the form and, if the weights have bit widths, the scheme of these.
   void describe(const StoredWeights& weights, const ArenaLayout& layout);
 };
 

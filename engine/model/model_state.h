@@ -50,7 +50,7 @@ struct ModelState {
   Weights plain;
   std::vector<float> statistics;  // of the arena of running statistics
   std::int64_t batches_tracked = 0;
-  std::optional<MomentumState> momentum;  // where it was asked for
+  std::optional<MomentumState> momentum;  // if it was asked for
 };
 
 /// Whether the optimizer's state is part of it.

@@ -28,7 +28,7 @@ struct TensorCounts {
   int bits = 0;  // 32 in float
   float scale = 0;
   std::int64_t zeros = 0;          // effective weights that are 0
-  std::vector<std::int64_t> ones;  // of each plane, the most significant first; none in float and where bits = 0
+  std::vector<std::int64_t> ones;  // of each plane, the most significant first; none in float and if bits = 0
 };
 
 class StoredWeights {

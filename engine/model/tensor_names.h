@@ -23,7 +23,7 @@ void check_shape(const TensorFile& file, const HostTensor& tensor, const Paramet
                  const std::vector<std::int64_t>& trailing = {});
 /// The float32 numbers of `name` in memory order. Throws Error(checkpoint).
 std::vector<float> read_tensor(const TensorFile& file, const std::string& name, const ParameterSpec& spec);
-/// The one number that `name` of `file` holds. Throws Error(checkpoint) where it holds none or several.
+/// The one number that `name` of `file` holds. Throws Error(checkpoint) if it holds none or several.
 float read_number(const TensorFile& file, const std::string& name);
 
 }  // namespace bsq

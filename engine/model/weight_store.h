@@ -25,7 +25,7 @@ class WeightStore {
   /// masters: whatever sets masters writes them too.
   virtual TensorView effective(std::size_t slot) const = 0;
   /// Enqueues one optimizer step from the gradients this store was made with, and the penalty of metrics[metrics_slot],
-  /// before the step, where there is one. `metrics` may be null.
+  /// before the step, if there is one. `metrics` may be null.
   virtual void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) = 0;
   virtual void reset_momentum() = 0;
 
@@ -49,7 +49,7 @@ using StoreMaker = std::function<std::unique_ptr<WeightStore>(DeviceMemory& memo
 
 /// Convolution filters are integers: a forward convolution of integer levels is exact in every precision (METHOD 9).
 WeightStorage storage_of(const ParameterSlot& slot);
-/// The effective weights of a quantized slot: at its offset of `arena` as if all were floats; `unit` where they are
+/// The effective weights of a quantized slot: at its offset of `arena` as if all were floats; `unit` if they are
 /// integers.
 TensorView stored_weights(const ParameterSlot& slot, const Buffer& arena, const float* unit);
 

@@ -2,7 +2,7 @@
 //
 // Where a tensor feeds several nodes its gradient is overwritten by the first visitor of the backward walk and
 // accumulated by the others; that is decided here, once. Nothing is allocated after construction. Batches may be
-// smaller than planned where that was said then.
+// smaller than planned if that was said then.
 #pragma once
 
 #include "engine/memory/memory_planner.h"
@@ -23,7 +23,7 @@ struct ExecutionPlan {
 };
 
 struct ForwardOptions {
-  BatchSlice* slice = nullptr;  // training: where batch statistics are those of a batch of which this is a rank's part
+  BatchSlice* slice = nullptr;  // training: if batch statistics are those of a batch of which this is a rank's part
   ActScale act_scale = ActScale::batch_max;  // inference
 };
 
@@ -71,7 +71,7 @@ class Executor {
   std::vector<std::vector<GradMode>> modes_;  // by node and input
   std::vector<TensorUnit> units_;             // by tensor
   ExecutionPlan plan_;
-  Buffer unit_values_;  // one a tensor; most are not used
+  Buffer unit_values_;  // one per tensor; most are not used
   Buffer arena_;
   Buffer scratch_;
 };

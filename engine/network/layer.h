@@ -61,7 +61,7 @@ struct BackwardPass {
   const ParameterMemory& parameters;
   std::span<const TensorView> inputs;
   TensorView d_output;                   // its unit: that of the output
-  std::span<const TensorView> d_inputs;  // data is null where nobody needs the gradient
+  std::span<const TensorView> d_inputs;  // data is null if nobody needs the gradient
   std::span<const GradMode> modes;       // one for each of d_inputs
   void* saved = nullptr;
   void* scratch = nullptr;
@@ -79,7 +79,7 @@ class Layer {
  public:
   virtual ~Layer() = default;
   virtual std::string_view kind() const = 0;
-  /// Shape and type of the output; throws Error(internal) where the inputs do not fit.
+  /// Shape and type of the output; throws Error(internal) if the inputs do not fit.
   virtual TensorSpec output(std::span<const TensorSpec> inputs) const = 0;
   /// Whatever the backend prepares for it, it prepares here.
   virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const = 0;

@@ -5,7 +5,7 @@
 //                 initializer (he_fan_out | torch_default)
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
-//                 that of the stage; relu, or configured where quantized), activation_name (<node>.act: parameters and
+//                 that of the stage; relu, or configured if quantized), activation_name (<node>.act: parameters and
 //                 states of the activation are called by it)
 //   average_pool  reads an image
 //   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias)
@@ -47,7 +47,7 @@ struct LayerKind {
 
 std::span<const LayerKind> layer_kinds();
 
-/// Throws SpecError where it cannot be run.
+/// Throws SpecError if it cannot be run.
 Network build_network(const NetworkSpec& spec, const Quantizer& quantizer = {});
 
 }  // namespace bsq

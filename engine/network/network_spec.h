@@ -48,9 +48,9 @@ class SpecError : public Error {
 };
 
 /// {"name": ..., "settings": {...}, "image": [32, 32, 3], "nodes": [{"name": "conv1", "layer": "conv2d", "out": 16},
-/// ...]}: the options of a node beside its other keys; inputs where they are not the node before it.
+/// ...]}: the options of a node beside its other keys; inputs if they are not the node before it.
 nlohmann::ordered_json to_json(const NetworkSpec& spec);
-/// Throws SpecError where keys are missing, unknown or of another type; layers and their options are not looked at.
+/// Throws SpecError if keys are missing, unknown or of another type; layers and their options are not looked at.
 /// A node without inputs reads the one before it.
 NetworkSpec spec_from_json(const nlohmann::ordered_json& json);
 /// Of a text of JSON.

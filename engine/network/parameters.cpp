@@ -2,6 +2,7 @@
 #include "engine/network/parameters.h"
 
 #include "kernels/base/error.h"
+#include "kernels/base/hash.h"
 #include "kernels/random.h"
 
 #include <cmath>
@@ -12,12 +13,6 @@ namespace bsq {
 namespace {
 
 constexpr std::int64_t kAlignmentFloats = 16;
-
-std::uint64_t hash_of(const std::string& text) {  // FNV-1a
-  std::uint64_t hash = 0xCBF29CE484222325ULL;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-  return hash;
-}
 
 /// Calls visit(index in OHWI, index in OIHW) for every element of a rank-4 shape.
 template <typename Visit>

@@ -46,7 +46,7 @@ class Console {
   void warning(std::string_view line);  // not on a silent terminal
   void error(std::string_view line);    // likewise
 
-  /// Shows or replaces the progress line; it vanishes before the next line of text. Nothing where there is no terminal.
+  /// Shows or replaces the progress line; it vanishes before the next line of text. Nothing if there is no terminal.
   void show_progress(std::string_view text);
   void clear_progress();
   bool shows_progress() const { return options_.is_terminal && options_.verbosity >= Verbosity::normal; }
@@ -60,7 +60,7 @@ class Console {
   bool progress_visible_ = false;
 };
 
-/// `label 34% (136/391) | detail | ETA 1:05`, at most ten times a second; cleared when it goes out of scope.
+/// `label 34% (136/391) | detail | ETA 1:05`, at most ten times per second; cleared when it goes out of scope.
 class ProgressLine {
  public:
   using Clock = std::function<double()>;  // seconds, from any start

@@ -19,7 +19,7 @@ std::string engine_text(const EngineNote& note);
 /// All that is known, every number and word under a name of its own.
 nlohmann::ordered_json to_json(const std::vector<EngineNote>& engines);
 
-/// Tells a console what a backend has to say, each thing once: its notes as warnings, its engines where it is verbose.
+/// Tells a console what a backend has to say, each thing once: its notes as warnings, its engines if it is verbose.
 class EngineTeller {
  public:
   /// Whether there were new ones among the engines.

@@ -2,7 +2,7 @@
 //
 //     config.yaml      resolved configuration, runs alone
 //     command.txt      one line a start or resume
-//     overrides.txt    one a line
+//     overrides.txt    one per line
 //     env.json         machine and build; and, once a stage has begun, how the device runs the convolutions
 //     status.json      {state, stage, epoch, exit_code}
 //     train.log        engine/run/console.h
@@ -50,22 +50,22 @@ struct RunStatus {
 
 std::string_view name_of(RunState state);
 
-/// Of any run. Throws Error(checkpoint) where the file is missing or damaged.
+/// Of any run. Throws Error(checkpoint) if the file is missing or damaged.
 RunStatus read_run_status(const std::filesystem::path& run);
 /// Whether a process is writing the run now.
 bool is_being_written(const std::filesystem::path& run);
 
 class RunDirectory {
  public:
-  /// Makes the folder, locks it and writes the files that describe the run. Throws Error(usage) where the folder is not
+  /// Makes the folder, locks it and writes the files that describe the run. Throws Error(usage) if the folder is not
   /// empty (with force: is not a run), is being written by another process, or cannot be made.
   static RunDirectory create(const RunDirectoryOptions& options);
-  /// Locks an existing run and notes the command. Throws Error(usage) where there is none or it is being written.
+  /// Locks an existing run and notes the command. Throws Error(usage) if there is none or it is being written.
   static RunDirectory resume(const std::filesystem::path& path, std::string_view command);
   /// The run that rank 0 has made or locked, for a rank that reads and does not write.
   static RunDirectory of_rank_0(const std::filesystem::path& path) { return {path, std::nullopt}; }
 
-  /// The same for a rank that writes in place of rank 0, which has died; one that reads where its process still lives.
+  /// The same for a rank that writes in place of rank 0, which has died; one that reads if its process still lives.
   static RunDirectory in_place_of_rank_0(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
@@ -76,9 +76,9 @@ class RunDirectory {
 
   /// Whether files of this run are ours to write.
   bool writes() const { return lock_.has_value(); }
-  /// Atomic, so that a watching script never reads half a status. Nothing where the run is another rank's to write.
+  /// Atomic, so that a watching script never reads half a status. Nothing if the run is another rank's to write.
   void write_status(const RunStatus& status) const;
-  /// An entry of env.json, written anew. Nothing where the run is another rank's to write.
+  /// An entry of env.json, written anew. Nothing if the run is another rank's to write.
   void add_to_environment(const std::string& name, const nlohmann::ordered_json& value) const;
   RunStatus read_status() const { return read_run_status(path_); }
 

@@ -2,7 +2,7 @@
 //
 //     metrics.jsonl    one JSON object an event: {["schema":1,] "event":..., fields..., "t":"2026-01-31T12:00:00.000Z"}
 //       stage_start    stage, form (float | planes | fixed), parameters, trainable_numbers, planned_bytes, ranks,
-//                      gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands over; 0 where it is alone)
+//                      gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands over; 0 if it is alone)
 //       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean cross entropy of the batch),
 //                      penalty (R, without alpha); every log.every_steps steps
 //       requant        stage, epoch (how many are over), bits_before, bits_after (a quantizable parameter), compression
@@ -10,12 +10,12 @@
 //                      epochs since the last re-quantization), bits_per_parameter, compression (the paper's rule),
 //                      compression_without_empty (empty layers at 0 bits), compression_on_disk (all counted),
 //                      trainable_numbers, planned_bytes, peak_resident_mib, seconds (of its epochs)
-//     metrics.csv      one row an epoch, columns as in EpochRow
-//     precision.jsonl  one JSON object a layer and re-quantization, fields as in PrecisionRow
-//     tb/              event files for TensorBoard, where log.tensorboard is set: the configuration as a text, and of
+//     metrics.csv      one row per epoch, columns as in EpochRow
+//     precision.jsonl  one JSON object per layer and re-quantization, fields as in PrecisionRow
+//     tb/              event files for TensorBoard, if log.tensorboard is set: the configuration as a text, and of
 //                      every epoch train/loss, train/reg (R), train/top1, val/loss, val/top1 (of the test set),
 //                      optim/lr, quant/bits_per_parameter, quant/compression, perf/images_per_second; of every layer
-//                      layers/<layer>/bits where log.tensorboard_layers is set. The step is the epoch, counted from 1
+//                      layers/<layer>/bits if log.tensorboard_layers is set. The step is the epoch, counted from 1
 //                      over all stages.
 //
 // NaN and infinity are the strings "NaN", "Infinity", "-Infinity" in JSON. Everything measured with a clock stands last

@@ -17,7 +17,7 @@ namespace bsq {
 struct CalibrationOptions {
   InputOptions input;
   int batch_size = 0;
-  int batches = 0;         // at most; fewer where the set is smaller
+  int batches = 0;         // at most; fewer if the set is smaller
   std::uint64_t seed = 0;  // of the choice of images
 };
 

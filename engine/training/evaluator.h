@@ -53,7 +53,7 @@ class Evaluator {
   Buffer labels_;
   Slice own_;                                                                   // batches of this rank
   StepFeed feed_;                                                               // which are the same in every run
-  Buffer metrics_;                                                              // one StepMetrics a batch
+  Buffer metrics_;                                                              // one StepMetrics per batch
   std::map<std::pair<int, ActScale>, std::unique_ptr<CapturedWork>> captured_;  // by batch size
 };
 

@@ -129,7 +129,7 @@ void Experiment::start_stage(Stage& stage, StageOutput& output) {
                   stage.name(), bits.parameters, stage.model().quantized().form(), stage.model().trainable_numbers(),
                   static_cast<double>(planned_bytes) / kMiB));
   if (const ReducedBytes reduced = stage.reduced_bytes(); reduced.gradients > 0)
-    output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics a rank and step",
+    output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics per rank and step",
                                     stage.name(), with_thousands(reduced.gradients),
                                     with_thousands(reduced.statistics)));
 }
@@ -163,7 +163,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
       stage.calibrates() ? fmt::format(" with calibrated activation scales, {:.2f} % with those of each batch",
                                        summary.at("test_top1_batch_max").get<double>())
                          : "";
-  output.console.info(fmt::format("stage {} done: test {:.2f} %{}, {:.2f} bits a parameter, {:.2f}x", stage.name(),
+  output.console.info(fmt::format("stage {} done: test {:.2f} %{}, {:.2f} bits per parameter, {:.2f}x", stage.name(),
                                   result.top1_percent(), by_batch, bits.bits_per_parameter(), bits.compression()));
 
   CheckpointFiles files;

@@ -24,7 +24,7 @@ struct ExperimentParts {
 
 class Experiment {
  public:
-  /// Uploads the data. Throws Error(device) where the precision is not supported.
+  /// Uploads the data. Throws Error(device) if the precision is not supported.
   Experiment(const Config& config, ExperimentParts parts);
 
   /// Runs every stage. The run directory holds all results; `resumed` is its last checkpoint, null at the start.
@@ -47,7 +47,7 @@ class Experiment {
   std::shared_ptr<const ResidentImages> train_images_;
   ResidentSource train_;
   ResidentSource test_;
-  std::optional<ResidentSource> calibration_;  // training images; where activation scales are calibrated
+  std::optional<ResidentSource> calibration_;  // training images; if activation scales are calibrated
   StageContext context_;
   EngineTeller teller_;
 };
@@ -56,7 +56,7 @@ class Experiment {
 int world_size_of(const CheckpointFiles& files);
 /// How the images of a set become batches under this config.
 InputOptions input_options(const Config& config, const DatasetInfo& images);
-/// The config's precision. Throws Error(device) where the backend does not have it.
+/// The config's precision. Throws Error(device) if the backend does not have it.
 Precision checked_precision(const Config& config, const Backend& backend);
 /// Progress of a checkpoint folder's state.json.
 Progress progress_of(const CheckpointFiles& files, const std::string& where);

@@ -1,8 +1,8 @@
 // Puts the ranks' gradients together while the backward pass still runs.
 //
-// What is reduced is the dense gradient of Model::gradients(), 4 bytes a weight whatever its number of bits, in buckets
-// that go on their way as soon as the last of their gradients is there; and the running statistics, final after the
-// forward pass, so that at every step all ranks hold the same bits whenever somebody asks for a checkpoint.
+// What is reduced is the dense gradient of Model::gradients(), 4 bytes per weight whatever its number of bits, in
+// buckets that go on their way as soon as the last of their gradients is there; and the running statistics, final after
+// the forward pass, so that at every step all ranks hold the same bits whenever somebody asks for a checkpoint.
 //
 // Weights: a rank's loss gradient is that of the mean over its own slice; weighted with the slice's share of the batch
 // the sum is that of the mean over the whole batch, and the statistics are the mean over its samples. (Batch norm
@@ -24,12 +24,12 @@ struct GradientBucket {
   std::size_t node = 0;
 };
 
-/// Buckets of at least `least_floats` where a group has as many, in the order in which they become final. Together they
+/// Buckets of at least `least_floats` if a group has as many, in the order in which they become final. Together they
 /// cover everything once.
 std::vector<GradientBucket> plan_buckets(const Network& network, const ArenaLayout& quantized, const ArenaLayout& plain,
                                          std::int64_t least_floats);
 
-/// What every rank hands over in one step; nothing where there is one alone.
+/// What every rank hands over in one step; nothing if there is one alone.
 struct ReducedBytes {
   std::size_t gradients = 0;
   std::size_t statistics = 0;

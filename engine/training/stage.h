@@ -33,7 +33,7 @@ struct StageContext {
   NetworkFactory make_network;
   BatchSource& train;
   BatchSource& test;
-  BatchSource* calibration;  // the training set once more, where activation scales are calibrated; else null
+  BatchSource* calibration;  // the training set once more, if activation scales are calibrated; else null
   InputOptions input;
   ModelCard card;  // of every model file
   Communicator& communicator;
@@ -61,7 +61,7 @@ class Stage {
   PrecisionSummary precision() const;
   /// The model as this stage hands it on, in the form of its method's results.
   TensorFile save_result() const;
-  /// Of the weights as they are, with calibrated activation scales where the configuration wants them, which are then
+  /// Of the weights as they are, with calibrated activation scales if the configuration wants them, which are then
   /// found first; computed once until the weights change.
   EvalResult evaluate();
   /// Whether activation scales are calibrated here, so that the maximum of each batch would give another result.
@@ -80,7 +80,7 @@ class Stage {
  private:
   StageOutcome train_epoch(Progress& progress, StageOutput& output);
   std::vector<std::int32_t> order_of(int epoch) const;
-  /// The same, where it has not been drawn ahead.
+  /// The same, if it has not been drawn ahead.
   std::vector<std::int32_t> take_order(int epoch);
   /// The rest of the epoch, from the step it has come to.
   void plan_steps(const Progress& progress);
@@ -115,16 +115,16 @@ class Stage {
   const StageContext& context_;
   std::string name_;
   int index_;
-  const StageConfig* settings_;  // null where the stage does not train
+  const StageConfig* settings_;  // null if the stage does not train
   std::unique_ptr<Method> method_;
   int act_bits_;
   Activation activation_;
   DeviceMemory memory_;
   Model model_;
   Batches batches_;                     // of an epoch
-  std::unique_ptr<TrainingStep> step_;  // null where the stage does not train
+  std::unique_ptr<TrainingStep> step_;  // null if the stage does not train
   Evaluator evaluator_;
-  std::unique_ptr<Calibrator> calibrator_;  // null where scales are those of each batch
+  std::unique_ptr<Calibrator> calibrator_;  // null if scales are those of each batch
   std::optional<EvalResult> latest_result_;
   /// Of the next epoch, drawn while the device is still at work on this one.
   struct DrawnOrder {
@@ -133,7 +133,7 @@ class Stage {
   };
   std::optional<DrawnOrder> drawn_;
   std::optional<nlohmann::json> new_best_;   // its state.json; the model is to be written
-  std::unique_ptr<ModelSnapshot> snapshot_;  // null where the stage does not train, and on ranks that do not write
+  std::unique_ptr<ModelSnapshot> snapshot_;  // null if the stage does not train, and on ranks that do not write
   Background status_;                        // of the run, written by a thread as well
   Background writer_;                        // last: it ends before what it reads
 };

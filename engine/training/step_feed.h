@@ -23,7 +23,7 @@ class StepFeed {
   const StepInputs* inputs() const { return inputs_.as<StepInputs>(); }
   /// At the head of a captured step.
   void enqueue_take();
-  /// The host's count of what replays have taken or will: throws Error(internal) where nothing is left for one more.
+  /// The host's count of what replays have taken or will: throws Error(internal) if nothing is left for one more.
   void count_replay();
 
  private:

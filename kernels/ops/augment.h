@@ -23,7 +23,7 @@ struct BatchRows {
   const std::uint8_t* images = nullptr;   // [M, H, W, 3], M rows
   const std::int32_t* labels = nullptr;   // [M]
   const std::int32_t* rows = nullptr;     // row of each sample of the epoch; a batch is rows[first_sample ...]
-  const std::int32_t* samples = nullptr;  // its number in the set; the same as `rows` where all images lie in order
+  const std::int32_t* samples = nullptr;  // its number in the set; the same as `rows` if all images lie in order
 };
 
 /// augment: gathers the images in rows[first_sample + i], i < batch: output [batch, H, W, C] of its dtype, labels

@@ -21,14 +21,14 @@ struct PlaneTensor {
 /// weights_from_planes: weights = s q, q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(sum_b c_b (p_b - n_b),
 /// -1, 1), c_b = 2^(n-1-b) / (2^n - 1). On the way plane_norms[first_plane + b] = sqrt(1e-8 + sum(p_b^2 + n_b^2)) and
 /// *penalty = sum over tensors of penalty_weight * sum_b norm_b.
-/// Where a tensor's storage says so, integers q (2^n - 1) are written instead, and their unit s / (2^n - 1).
+/// If a tensor's storage says so, integers q (2^n - 1) are written instead, and their unit s / (2^n - 1).
 /// scales: [tensors]. Reads every plane once.
 struct PlanesForwardArgs {
   DeviceTable<PlaneTensor> tensors;
   const float* planes = nullptr;
   const float* scales = nullptr;
   float* weights = nullptr;
-  float* weight_units = nullptr;  // [tensors]; written where weights are integers; null where none are
+  float* weight_units = nullptr;  // [tensors]; written if weights are integers; null if none are
   float* plane_norms = nullptr;
   double* penalty = nullptr;  // [1]; may be null
   void* scratch = nullptr;
@@ -37,7 +37,7 @@ struct PlanesForwardArgs {
 /// planes_step: one SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`,
 /// then clamp to [0, 2]; the scale: g = sum(q dW), never clamped. alpha, the strength of the group penalty, is
 /// inputs->method[0]. Where weights are integers d_weights holds their
-/// gradient, unit dW, and the scale's gradient is 0 where the unit is 0.
+/// gradient, unit dW, and the scale's gradient is 0 if the unit is 0.
 /// metrics[metrics_slot].penalty is that of the planes before the step; weights, units, norms and *penalty become, bit
 /// for bit, what weights_from_planes makes of them after it: in the same pass, which reads and writes planes and
 /// momentum once, but for a second look at the planes of tensors that are stored as values.

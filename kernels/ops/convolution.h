@@ -54,7 +54,7 @@ constexpr ConvPasses kAllPasses{};
 constexpr ConvPasses kForwardPass{true, false, false};
 
 /// A convolution that will be run, for what has to be planned before. conv2d_scratch_bytes: of any of `passes`, which
-/// it plans where plan_convolutions() has not.
+/// it plans if plan_convolutions() has not.
 struct ConvRequest {
   ConvGeometry geometry;
   ConvPasses passes;

@@ -14,17 +14,17 @@ struct FixedTensor {
   WeightStorage storage = WeightStorage::values;
 };
 
-/// weights_from_fixed: weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 where bits = 0.
+/// weights_from_fixed: weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 if bits = 0.
 /// Integers as in PlanesForwardArgs.
 struct FixedForwardArgs {
   DeviceTable<FixedTensor> tensors;
   const float* u = nullptr;
   const float* scales = nullptr;
   float* weights = nullptr;
-  float* weight_units = nullptr;  // [tensors]; written where weights are integers; null where none are
+  float* weight_units = nullptr;  // [tensors]; written if weights are integers; null if none are
 };
 
-/// fixed_step: g_u = s dW, g_s = sum(q dW), then `rule`; u is clamped to [-1, 1] afterwards. Nothing moves where
+/// fixed_step: g_u = s dW, g_s = sum(q dW), then `rule`; u is clamped to [-1, 1] afterwards. Nothing moves if
 /// bits = 0. Integers as in PlanesStepArgs.
 struct FixedStepArgs {
   DeviceTable<FixedTensor> tensors;

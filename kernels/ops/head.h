@@ -55,7 +55,7 @@ struct LinearBackwardArgs {
 };
 
 /// softmax_cross_entropy: the mean cross entropy over the batch: d_logits = (softmax(logits) - onehot) / batch; null in
-/// evaluation. Overwrites loss_sum, top1, top5 and samples of metrics[metrics_slot]. A label counts as top-k where
+/// evaluation. Overwrites loss_sum, top1, top5 and samples of metrics[metrics_slot]. A label counts as top-k if
 /// fewer than k logits are larger, or equal and earlier; a row with a NaN never counts.
 struct CrossEntropyArgs {
   int batch = 0;

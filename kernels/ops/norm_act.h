@@ -42,7 +42,7 @@ struct NormParameters {
 struct NormSaved {
   float* mean = nullptr;       // [C], of the statistics used
   float* inv_std = nullptr;    // [C], 1 / sqrt(var + epsilon)
-  float* act_scale = nullptr;  // [1], max|y| before quantization; written only where act_bits > 0
+  float* act_scale = nullptr;  // [1], max|y| before quantization; written only if act_bits > 0
 };
 
 struct NormGradients {
@@ -55,9 +55,9 @@ struct NormGradients {
 /// clamp(z, 0, clip).
 /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
 /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored.
-/// Where y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x only where
+/// If y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x only if
 /// nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is rounded.
-/// Where `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
+/// If `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
 struct NormActForwardArgs {
   NormActGeometry geometry;
   NormActRule rule;
@@ -77,11 +77,11 @@ struct NormActForwardArgs {
 /// norm_act_backward, straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];
 /// d_shortcut = dz; d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
 /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
-/// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 where the unit is 0),
+/// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 if the unit is 0),
 /// d_x = x_unit dx, d_shortcut = shortcut_unit dz.
-/// Where `slice` is given, the sums in dx are the batch's; the gradients of parameters stay those of the slice.
+/// If `slice` is given, the sums in dx are the batch's; the gradients of parameters stay those of the slice.
 /// Needs rule.batch_statistics. `x_mode` and `shortcut_mode` say how d_x and d_shortcut are written. d_x may be d_y
-/// where it is overwritten. d_shortcut is null exactly where shortcut is; it may be d_x, which is written first, where
+/// if it is overwritten. d_shortcut is null exactly if shortcut is; it may be d_x, which is written first, if
 /// it is added to.
 struct NormActBackwardArgs {
   NormActGeometry geometry;

@@ -15,7 +15,7 @@ struct WeightCounts {
 };
 
 /// count_planes: counts[t] of every tensor, after the float32 arithmetic of kernels/published_rounding.h, to the bit:
-/// zeros of the effective weights; ones of plane b where p_b - n_b is not 0. A weight is a NaN where its sum of planes
+/// zeros of the effective weights; ones of plane b if p_b - n_b is not 0. A weight is a NaN if its sum of planes
 /// is.
 struct PlaneCountArgs {
   DeviceTable<PlaneTensor> tensors;
@@ -24,7 +24,7 @@ struct PlaneCountArgs {
   WeightCounts* counts = nullptr;  // [tensors]
 };
 
-/// count_fixed: the same of fixed-point weights; ones are the bits of a weight's level. Nothing but zeros where
+/// count_fixed: the same of fixed-point weights; ones are the bits of a weight's level. Nothing but zeros if
 /// bits = 0.
 struct FixedCountArgs {
   DeviceTable<FixedTensor> tensors;

@@ -3,13 +3,13 @@
 // In kernels/, not in engine/, because a GPU's library (NCCL) implements it inside the plug-in of its backend, on top
 // of the one that has started the ranks: Backend::connect. Two kinds of calls, all of them collective, made by every
 // rank in the same order:
-// - on host memory: they return when the data is there; small things, a few times an epoch;
+// - on host memory: they return when the data is there; small things, a few times per epoch;
 // - on device memory: enqueued behind the backend's work so far, like an operation of kernels/ops/. They allocate
 // nothing
 //   and wait for nothing on the host, so that a step that contains them can be captured. On a CPU device memory is host
 //   memory and enqueued work is done when the call returns, which is all that the MPI communicator relies on.
 //
-// MPI is a plug-in (libbsq_mpi.so), not linked: bsq starts where no MPI is installed, and a process that no launcher
+// MPI is a plug-in (libbsq_mpi.so), not linked: bsq starts even if MPI is missing, and a process that no launcher
 // has started neither loads it nor pays for MPI_Init (0.1 s and a dozen helper threads and sockets).
 #pragma once
 
@@ -103,8 +103,8 @@ class ForwardingCommunicator : public Communicator {
 /// A process by itself.
 std::unique_ptr<Communicator> make_single_process();
 
-/// MPI's where a launcher has started several processes (kernels/ranks/launch_environment.h), or else that of a single
-/// process. Throws Error(device) where there are several and MPI is missing: never as many independent runs instead.
+/// MPI's if a launcher has started several processes (kernels/ranks/launch_environment.h), or else that of a single
+/// process. Throws Error(device) if there are several and MPI is missing: never as many independent runs instead.
 std::unique_ptr<Communicator> make_communicator();
 
 }  // namespace bsq

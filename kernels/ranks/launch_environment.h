@@ -19,7 +19,7 @@ struct Launch {
 using EnvironmentLookup = std::function<const char*(const char* name)>;
 
 /// Nothing for a process started by hand. The first launcher whose variables are complete decides; Throws Error(device)
-/// where they make no sense.
+/// if they make no sense.
 std::optional<Launch> find_launch(const EnvironmentLookup& look_up = [](const char* name) {
   return std::getenv(name);
 });

@@ -1,4 +1,4 @@
-// The MPI communicator, loaded where a launcher has started several processes (why: kernels/ranks/communicator.h).
+// The MPI communicator, loaded if a launcher has started several processes (why: kernels/ranks/communicator.h).
 #pragma once
 
 #include "kernels/ranks/communicator.h"

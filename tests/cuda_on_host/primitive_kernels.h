@@ -15,13 +15,13 @@ void write_indices(dim3 grid, dim3 block, uint4* out);
 /// out[3 t ...] = __syncthreads_count, _or and _and of predicates[t], one block.
 void vote_in_block(int threads, const int* predicates, int* out);
 
-/// One warp; 8 results a lane, of lane * 10: from lane 5, up 3, down 3, xor 9, then the same within groups of 8 (xor
+/// One warp; 8 results per lane, of lane * 10: from lane 5, up 3, down 3, xor 9, then the same within groups of 8 (xor
 /// 3).
 constexpr int kShuffleResults = 8;
 void shuffle_in_warp(int* out);
 
-/// One warp, of `lanes` lanes; each of the masks in turn: 3 results a lane and mask, ballot, any, all of the predicate
-/// "lane is in `chosen`". Lanes outside a mask leave their results alone.
+/// One warp, of `lanes` lanes; each of the masks in turn: 3 results per lane and mask, ballot, any, all of the
+/// predicate "lane is in `chosen`". Lanes outside a mask leave their results alone.
 void vote_in_warp(int lanes, int num_masks, const unsigned* masks, unsigned chosen, unsigned* out);
 
 /// Every warp of 32 reversed, through shared memory and __syncwarp.

@@ -116,7 +116,7 @@ TEST_CASE("a test set is told from others of its kind") {
   Config config = configured("synthetic");
   CHECK(describe_test_set(config) == "synthetic, 2000 test images");
   config.data.test_per_class = 5;
-  CHECK(describe_test_set(config) == "synthetic, 2000 test images, 5 test images a class");
+  CHECK(describe_test_set(config) == "synthetic, 2000 test images, 5 test images per class");
   CHECK(describe_test_set(configured("cifar10", "/a")) == "cifar10");
   CHECK(describe_test_set(configured("image_folder", "/a")) == "image_folder /a");
 }

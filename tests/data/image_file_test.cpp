@@ -61,7 +61,7 @@ TEST_CASE("a JPEG comes back up to its own losses") {
   const Picture picture = gradient_picture(16, 24);
   write_jpeg(folder / "a.jpg", picture);
   CHECK(read_image_size(folder / "a.jpg") == ImageSize{16, 24});
-  // Quality 100 quantizes by 1; rounding to YCbCr, halved chroma of a slope of 3 a pixel, and rounding back: under 6.
+  // Quality 100 quantizes by 1; rounding to YCbCr, halved chroma of a slope of 3 per pixel, and rounding back: under 6.
   CHECK(largest_difference(decode(folder / "a.jpg", 16, 24), picture.pixels) < 6);
 }
 

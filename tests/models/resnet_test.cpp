@@ -98,7 +98,7 @@ TEST_CASE("ResNet-20 has the tensors PyTorch's has, by name and shape") {
 TEST_CASE("ResNet-20 has 268,346 quantizable parameters of 0.27 million, shortcuts and norms among the rest") {
   const Network network = make_resnet({});
   CHECK(count_of(network, ParameterGroup::quantized) == 268'346);
-  // 16*32 + 32*64 in the shortcuts; two numbers a channel in 1 + 6 norms of 16, 7 of 32 and 7 of 64.
+  // 16*32 + 32*64 in the shortcuts; two numbers per channel in 1 + 6 norms of 16, 7 of 32 and 7 of 64.
   CHECK(count_of(network, ParameterGroup::plain) == 2'560 + 2 * (7 * 16 + 7 * 32 + 7 * 64));
   std::set<std::string> quantized;
   for (const ParameterSlot& slot : lay_out(network.parameters(), ParameterGroup::quantized).slots)

@@ -1,6 +1,7 @@
 // The instruments themselves: a comparison that cannot fail, or a guard that sees nothing, would pass every test.
 #include "kernels/reference/reference_backend.h"
 #include "tests/support/compare.h"
+#include "tests/support/gradients.h"
 #include "tests/support/guarded_buffer.h"
 
 #include <catch2/catch.hpp>
@@ -19,6 +20,18 @@ TEST_CASE("compare counts what exceeds the tolerance and names the worst") {
   CHECK(comparison.max_absolute == 0.5);
   CHECK(comparison.max_relative == 0.125);
   CHECK_THAT(comparison.report(), Catch::Contains("1 of 4") && Catch::Contains("[3]: -4.5, expected -4"));
+}
+
+TEST_CASE("central differences err by as much as their order says, and leave x as it was") {
+  std::vector<float> x = {7, 1.5F};
+  const auto loss = [&x] { return std::pow(double{x[1]}, 5); };
+  const double h = 0.25;  // exact in float32, as is all of this
+  const double slope = 5 * std::pow(1.5, 4);
+  CHECK(central_difference(x, 0.25F, loss)(1) ==
+        Approx(slope + 10 * 1.5 * 1.5 * h * h + std::pow(h, 4)).epsilon(1e-12));
+  CHECK(central_difference(x, 0.25F, loss, ErrorOrder::fourth)(1) == Approx(slope - 4 * std::pow(h, 4)).epsilon(1e-12));
+  CHECK(central_difference(x, 0.25F, loss)(0) == 0);
+  CHECK(x == std::vector<float>{7, 1.5F});
 }
 
 TEST_CASE("compare takes two NaNs for equal, one NaN or another size for a mismatch") {

@@ -60,8 +60,8 @@ std::string without_times(const fs::path& file) {
 /// What a run has to show at its end, by name: text for a person, bytes of models.
 std::map<std::string, std::string> content_of(const fs::path& run) {
   std::map<std::string, std::string> content;
-  for (const char* file : {"metrics.jsonl", "metrics.csv", "precision.jsonl", "status.json", "report/summary.json",
-                           "report/epochs.csv", "report/history.csv"})
+  for (const char* file :
+       {"metrics.jsonl", "metrics.csv", "precision.jsonl", "status.json", "report/summary.json", "report/history.csv"})
     if (fs::exists(run / file)) content[file] = without_times(run / file);
   for (const char* file : {"config.yaml", "report/layers.csv", "report/planes.csv"})
     if (fs::exists(run / file)) content[file] = text_of(run / file);

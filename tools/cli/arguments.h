@@ -77,8 +77,8 @@ struct ConsoleFlags {
 
 void add_console_flags(CommandLine& app, ConsoleFlags& flags);
 
-/// False where help was asked for and has been printed. `--a.b=v` becomes the word `a.b=v` unless there is such an
-/// option. Throws Error(usage), naming the key where the option is one of the published scripts.
+/// False if help was asked for and has been printed. `--a.b=v` becomes the word `a.b=v` unless there is such an
+/// option. Throws Error(usage), naming the key if the option is one of the published scripts.
 bool parse_arguments(CommandLine& command_line, const Arguments& arguments);
 
 /// Tells the file from the overrides. Throws Error(usage) for a second file.

@@ -13,7 +13,7 @@ namespace bsq {
 
 inline constexpr const char* kVersion = BSQ_VERSION;
 
-/// `0.1.0 (c0ffee123456)`, the commit where the build knew it.
+/// `0.1.0 (c0ffee123456)`, the commit if the build knew it.
 std::string full_version();
 /// `oneDNN 2.6.3, fmt 9.1.0, ...`, as found at configuration.
 std::string library_versions();

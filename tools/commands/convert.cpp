@@ -79,7 +79,7 @@ int convert_command(const Arguments& arguments) {
   const Weights converted = convert(model, options, console);
   write_safetensors(options.output, with_weights(model, *converted));
   const PrecisionSummary summary = summarize_precision(*converted, model.network);
-  console.info(fmt::format("{}: {} -> {}, {:.2f} bits a weight, {} by the paper's rule", options.output,
+  console.info(fmt::format("{}: {} -> {}, {:.2f} bits per weight, {} by the paper's rule", options.output,
                            model.weights->form(), converted->form(), summary.bits_per_parameter(),
                            ratio_text(summary.compression())));
   return 0;

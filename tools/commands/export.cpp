@@ -113,7 +113,7 @@ void print_outcome(const ExportJob& job, const ExportOutcome& outcome) {
   const std::uintmax_t bytes = fs::file_size(job.output);
   const PrecisionSummary summary = summarize_precision(*job.model.weights, job.model.network);
   fmt::print("{}: {} bytes; {}\n", job.output.string(), with_thousands(bytes), outcome.what);
-  fmt::print("  {} by the paper's rule ({:.3f} bits a weight), {} with everything counted, {} on disk\n",
+  fmt::print("  {} by the paper's rule ({:.3f} bits per weight), {} with everything counted, {} on disk\n",
              ratio_text(summary.compression()), summary.bits_per_parameter(), ratio_text(summary.compression_on_disk()),
              ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(bytes)));
   fmt::print("  verified: {}\n", outcome.verified);

@@ -40,8 +40,8 @@ struct ExportFormat {
   bool wants_levels;          // the weights must have bit widths
   bool has_opsets;
   bool has_small_types;
-  void (*require)();  // throws Error(usage) where this bsq cannot write it; null: it always can
-  /// Throws Error(verification) where what has been written is not the model, Error(checkpoint) where it cannot be.
+  void (*require)();  // throws Error(usage) if this bsq cannot write it; null: it always can
+  /// Throws Error(verification) if what has been written is not the model, Error(checkpoint) if it cannot be.
   ExportOutcome (*write)(const ExportJob&, Console&);
 };
 

@@ -8,7 +8,7 @@
 
 namespace bsq {
 
-/// Accuracy against compression with the Pareto line, and the bits of every layer side by side; each where the runs
+/// Accuracy against compression with the Pareto line, and the bits of every layer side by side; each if the runs
 /// have it to show.
 std::vector<ReportFigure> comparison_figures(const Comparison& comparison);
 
@@ -19,7 +19,7 @@ struct LayerBits {
   double high = 0;
 };
 
-/// The bits of every layer of every group with a model; empty where networks differ.
+/// The bits of every layer of every group with a model; empty if networks differ.
 struct LayerComparison {
   std::vector<std::string> layers;
   std::vector<const RunGroup*> groups;

@@ -13,7 +13,7 @@ namespace bsq {
 
 class FileSet {
  public:
-  /// Makes the folder where it is missing. `what`: the folder of what, for errors, which are Error(checkpoint).
+  /// Makes the folder if it is missing. `what`: the folder of what, for errors, which are Error(checkpoint).
   FileSet(std::filesystem::path folder, std::string_view what);
 
   void add(const std::filesystem::path& name, std::string_view text);

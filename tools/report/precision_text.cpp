@@ -46,11 +46,11 @@ Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_byt
   for (const TensorPrecision& tensor : summary.tensors) empty_tensors += tensor.empty ? 1 : 0;
   Table table({{"compression", Align::left}, {""}, {"what is counted", Align::left}});
   table.add_row({"paper's rule", ratio_text(summary.compression()),
-                 fmt::format("{:.3f} bits a weight over {} quantized weights", summary.bits_per_parameter(),
+                 fmt::format("{:.3f} bits per weight over {} quantized weights", summary.bits_per_parameter(),
                              with_thousands(static_cast<std::uint64_t>(summary.parameters)))});
   table.add_row({"empty as 0 bits", ratio_text(summary.compression_without_empty()),
                  empty_tensors == 0 ? "the same, since no layer is empty"
-                                    : fmt::format("the same, but {} empty layer{} (*) not as 1 bit a weight",
+                                    : fmt::format("the same, but {} empty layer{} (*) not as 1 bit per weight",
                                                   empty_tensors, empty_tensors == 1 ? "" : "s")});
   table.add_row({"everything", ratio_text(summary.compression_on_disk()),
                  fmt::format("signs, scales and {} numbers that stay float: {} bytes packed, {} in float32",

@@ -12,7 +12,7 @@
 
 namespace bsq {
 
-/// One row a tensor: name, shape, weights, bits, zeros, scale, ones of each plane.
+/// One row per tensor: name, shape, weights, bits, zeros, scale, ones of each plane.
 Table layer_table(const PrecisionSummary& summary);
 /// The ratio by each rule of counting. `file_bytes`: of the file the model lies in, `packed` or in numbers.
 Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed = false);

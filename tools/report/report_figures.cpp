@@ -95,16 +95,16 @@ ReportFigure penalty_figure(const RunReport& report) {
   return {draw(chart), "Mean over the steps of an epoch, without the factor bsq.alpha."};
 }
 
-/// Bits a weight, from the first epoch with bits on.
+/// Bits per weight, from the first epoch with bits on.
 ReportFigure bits_figure(const RunReport& report, const std::vector<EpochRow>& quantized) {
   const ChartText text{"bits", "Bits per parameter",
                        fmt::format("Mean bits of the quantized weights; {:.3f} at the end.",
                                    quantized.back().bits_per_parameter.value_or(kNothing))};
-  LineChart chart = over_epochs(report, text, "bits a weight", {{"bits a weight", [](const EpochRow& row) {
-                                                                   const double bits =
-                                                                       row.bits_per_parameter.value_or(kNothing);
-                                                                   return bits < kFloatBits ? bits : kNothing;
-                                                                 }}});
+  const auto bits_of = [](const EpochRow& row) {
+    const double bits = row.bits_per_parameter.value_or(kNothing);
+    return bits < kFloatBits ? bits : kNothing;
+  };
+  LineChart chart = over_epochs(report, text, "bits per weight", {{"bits per weight", bits_of}});
   chart.y.range.include(0);
   return {draw(chart), "Stages in float have 32 bits and are left out. An empty layer counts as 1 bit (paper's rule)."};
 }
@@ -113,7 +113,7 @@ ReportFigure layers_figure(const RunReport& report) {
   const PrecisionSummary& precision = *report.precision;
   BarChart chart{
       .text = {"precision", "Bits of every layer",
-               fmt::format("Bits of the {} quantized tensors of checkpoints/{}, {:.3f} bits a weight in all.",
+               fmt::format("Bits of the {} quantized tensors of checkpoints/{}, {:.3f} bits per weight in all.",
                            precision.tensors.size(), report.model, precision.bits_per_parameter())},
       .y = {.title = "bits", .range = range_of(0, 1), .whole = true},
       .series = {{"bits", {}}}};

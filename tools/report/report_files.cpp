@@ -1,4 +1,5 @@
-// The report as JSON and CSV, numbers in full precision.
+// The report as JSON and CSV, numbers in full precision. What the run itself has as CSV, its epochs, is not written
+// again.
 #include "engine/methods/bsq/bsq_keys.h"
 #include "engine/run/run_log.h"
 #include "tools/report/file_set.h"
@@ -73,28 +74,6 @@ std::string stages_csv(const RunReport& report) {
   return text;
 }
 
-std::string headline_csv(const RunReport& report) {
-  const Cost cost = cost_of(report);
-  std::string text =
-      "top1_float,top1_bsq,top1_finetune,bits_per_parameter,compression,compression_without_empty,"
-      "compression_everything,seconds_per_epoch,images_per_second,peak_resident_mib,trainable_numbers\n";
-  text += fmt::format("{},{},{},", cell(report.top1_of("pretrain")), cell(report.top1_of("bsq")),
-                      cell(report.top1_of("finetune")));
-  if (const StageReport* last = report.last_done())
-    text += fmt::format("{},{},{},{},", last->result->bits_per_parameter, last->result->compression,
-                        last->result->compression_without_empty, last->result->compression_everything);
-  else
-    text += std::string(4, ',');
-  return text + fmt::format("{},{},{},{}\n", cell(cost.seconds_per_epoch), cell(cost.images_per_second),
-                            cell(cost.peak_mib), cost.trainable_numbers);
-}
-
-std::string compression_csv(const PrecisionSummary& precision, std::uintmax_t file_bytes) {
-  return fmt::format("rule,ratio\npaper,{}\nempty_as_0_bits,{}\neverything,{}\nfile,{}\n", precision.compression(),
-                     precision.compression_without_empty(), precision.compression_on_disk(),
-                     static_cast<double>(precision.float_bytes) / static_cast<double>(file_bytes));
-}
-
 std::string layers_csv(const PrecisionSummary& precision) {
   std::string text = "layer,shape,weights,bits,empty,scale,zero_percent\n";
   for (const TensorPrecision& tensor : precision.tensors)
@@ -116,18 +95,6 @@ std::string history_csv(const std::vector<PrecisionRow>& history) {
   for (const PrecisionRow& row : history)
     text += fmt::format("{},{},{},{},{},{},{}\n", row.stage, row.epoch, row.layer, row.bits_before, row.bits_after,
                         row.scale, fmt::join(row.density, " "));
-  return text;
-}
-
-std::string epochs_csv(const std::vector<EpochRow>& epochs) {
-  std::string text =
-      "stage,epoch,step,learning_rate,train_loss,train_penalty,train_top1,test_loss,test_top1,test_top5,"
-      "bits_per_parameter,compression,images_per_second,seconds\n";
-  for (const EpochRow& row : epochs)
-    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.stage, row.epoch, row.step,
-                        row.learning_rate, row.train_loss, row.train_penalty, row.train_top1, cell(row.test_loss),
-                        cell(row.test_top1), cell(row.test_top5), cell(row.bits_per_parameter), cell(row.compression),
-                        row.images_per_second, row.seconds);
   return text;
 }
 
@@ -160,14 +127,11 @@ void write_report_files(const RunReport& report, const fs::path& folder) {
   for (const PageSection& section : page.sections)
     for (const ReportFigure& figure : section.figures) files.add(figure.svg.id() + ".svg", figure.svg.file());
   files.add("summary.json", report_json(report).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
-  files.add("headline.csv", headline_csv(report));
   files.add("stages.csv", stages_csv(report));
-  files.add("epochs.csv", epochs_csv(report.epochs));
   files.add("history.csv", history_csv(report.history));
   if (report.precision) {
     files.add("layers.csv", layers_csv(*report.precision));
     files.add("planes.csv", planes_csv(*report.precision));
-    files.add("compression.csv", compression_csv(*report.precision, report.model_bytes));
   }
   files.commit();
 }

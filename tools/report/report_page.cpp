@@ -66,7 +66,7 @@ data table_data(const PageTable& table) {
   data object;
   object.set("title", text_data(table.title));
   object.set("note", text_data(table.note));
-  object.set("csv", text_data(table.csv));
+  object.set("data_file", text_data(table.data_file));
   object.set("header", header);
   object.set("rows", rows);
   return object;

@@ -14,7 +14,7 @@ struct PageTable {
   std::string title = {};
   Table table;
   std::string note = {};
-  std::string csv = {};                 // the file beside the page that has the same in full precision
+  std::string data_file = {};           // the file beside the page that has the same in full precision
   std::vector<std::string> links = {};  // of the first cell of each row; empty: none
 };
 

@@ -84,7 +84,7 @@ const char* const kCostNotes =
     "peak: resident memory of the whole process up to the end of the stage.\n";
 
 const char* const kComparisonNotes =
-    "top-1 on the test set, each stage's best; final, bits (a weight) and ratios: of the last finished stage\n";
+    "top-1 on the test set, each stage's best; final, bits (per weight) and ratios: of the last finished stage\n";
 
 std::string experiment_text(const Config& config) {
   const std::string activations =
@@ -159,7 +159,7 @@ std::string verdict(const RunReport& report) {
   const double top1 = *report.top1_of(last->name);
   const std::optional<double> float_top1 = report.top1_of("pretrain");
   return fmt::format(
-      "{:.2f} %{} at {:.3f} bits a weight, {} smaller by the paper's rule, {} with everything "
+      "{:.2f} %{} at {:.3f} bits per weight, {} smaller by the paper's rule, {} with everything "
       "counted\n",
       top1, float_top1 ? fmt::format(", {:+.2f} points to the float model,", top1 - *float_top1) : "",
       report.precision->bits_per_parameter(), ratio_text(report.precision->compression()),

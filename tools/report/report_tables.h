@@ -10,19 +10,19 @@
 
 namespace bsq {
 
-/// One row a stage: accuracy, bits, ratios.
+/// One row per stage: accuracy, bits, ratios.
 Table stages_table(const RunReport& report);
 extern const char* const kStagesNotes;
-/// One row a stage that has begun: time, memory, trainable numbers.
+/// One row per stage that has begun: time, memory, trainable numbers.
 Table cost_table(const RunReport& report);
 extern const char* const kCostNotes;
 /// The folder that all these runs lie in as they were given; empty: none.
 std::filesystem::path shared_folder(const std::vector<RunReport>& reports);
-/// One row a run, called by its path in that folder.
+/// One row per run, called by its path in that folder.
 Table comparison_table(const std::vector<RunReport>& reports);
 extern const char* const kComparisonNotes;
 
-/// One line: what the quantized model is worth against the float one; empty where there is none.
+/// One line: what the quantized model is worth against the float one; empty if there is none.
 std::string verdict(const RunReport& report);
 /// One line: network, data, activations, seed.
 std::string experiment_text(const Config& config);

@@ -50,7 +50,7 @@ std::vector<std::pair<std::string, std::string>> numbers_of(const RunReport& rep
   if (last->form == "float") return numbers;
   if (const auto in_float = report.top1_of("pretrain"))
     numbers.emplace_back("points to the float model", fmt::format("{:+.2f}", top1 - *in_float));
-  numbers.emplace_back("bits a weight", fmt::format("{:.3f}", last->result->bits_per_parameter));
+  numbers.emplace_back("bits per weight", fmt::format("{:.3f}", last->result->bits_per_parameter));
   numbers.emplace_back("compression, paper's rule", ratio_text(last->result->compression));
   numbers.emplace_back("with everything counted", ratio_text(last->result->compression_everything));
   return numbers;
@@ -98,7 +98,7 @@ PageSection results(const RunReport& report) {
                             "float, BSQ, finetuned: top-1 of each stage at its best. Time and images: mean over all "
                             "stages that train; memory and "
                             "trainable numbers: the largest of them.",
-                            "headline.csv",
+                            "stages.csv",
                             {}});
   section.tables.push_back({"Stages", stages_table(report), kStagesNotes, "stages.csv", {}});
   section.tables.push_back({"Cost", cost_table(report), kCostNotes, "stages.csv", {}});
@@ -121,7 +121,7 @@ PageSection precision(const RunReport& report) {
                             "layers.csv",
                             {}});
   section.tables.push_back(
-      {"Compression", compression_table(*report.precision, report.model_bytes), model, "compression.csv", {}});
+      {"Compression", compression_table(*report.precision, report.model_bytes), model, "summary.json", {}});
   return section;
 }
 

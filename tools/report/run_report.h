@@ -21,7 +21,7 @@
 
 namespace bsq {
 
-/// What a stage has come to. Empty where it has not been reached.
+/// What a stage has come to. Empty if it has not been reached.
 struct StageResult {
   double test_top1 = 0;  // percent, at its end
   double test_top5 = 0;
@@ -66,7 +66,7 @@ struct RunReport {
 
   /// `done`, `running`, `interrupted (exit 143)`, `failed (exit 6)` or `crashed`.
   std::string state() const;
-  /// The best accuracy of a stage, or that of its end where there was no training; nothing while it is not done.
+  /// The best accuracy of a stage, or that of its end if there was no training; nothing while it is not done.
   std::optional<double> top1_of(const std::string& stage) const;
   /// The last finished stage, or null.
   const StageReport* last_done() const;
@@ -84,16 +84,16 @@ Cost cost_of(const RunReport& report);
 /// Where a stage's first epoch stands in the whole run: epochs of the stages before it.
 int epochs_before(const RunReport& report, const std::string& stage);
 
-/// Throws Error(usage) where there is no run, Error(checkpoint) where its files are damaged.
+/// Throws Error(usage) if there is no run, Error(checkpoint) if its files are damaged.
 RunReport read_run_report(const std::filesystem::path& run);
 
 /// All tables of one run.
 std::string report_text(const RunReport& report);
-/// One row a run.
+/// One row per run.
 std::string comparison_text(const std::vector<RunReport>& reports);
 
 nlohmann::ordered_json report_json(const RunReport& report);
-/// All files of the report of one run; where one cannot be written, all are as they were before.
+/// All files of the report of one run; if one cannot be written, all are as they were before.
 void write_report_files(const RunReport& report, const std::filesystem::path& folder);
 
 }  // namespace bsq

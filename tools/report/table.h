@@ -30,7 +30,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// `text` without control characters and at most `width` letters long, the middle left out where it must be.
+/// `text` without control characters and at most `width` letters long, the middle left out if it must be.
 std::string shortened(std::string text, std::size_t width);
 
 }  // namespace bsq

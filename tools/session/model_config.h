@@ -20,7 +20,7 @@ struct ModelWords {
 
 Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console);
 
-/// Whether activations are quantized by scales of the model. Throws Error(usage) where they should be and are not
+/// Whether activations are quantized by scales of the model. Throws Error(usage) if they should be and are not
 /// there.
 bool uses_calibrated_scales(const OpenModel& model, const Config& config);
 

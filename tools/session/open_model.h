@@ -33,7 +33,7 @@ struct OpenModel : ModelFile {
 /// A model in any form from a file, a checkpoint folder, a run, or the folder of runs of one name; renamed tensors are
 /// said on the console. Throws Error(checkpoint).
 ModelFile read_model(const std::filesystem::path& path, Console& console);
-/// Of a file that has been read. Throws Error(checkpoint) where it is no network of ours.
+/// Of a file that has been read. Throws Error(checkpoint) if it is no network of ours.
 ModelFile describe_model(TensorFile file);
 /// Throws Error(checkpoint) unless the file holds every tensor of its network and no other.
 OpenModel open_model(ModelFile model, const Quantizer& quantizer = {}, int max_bits = kMaxBits);

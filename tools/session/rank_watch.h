@@ -1,4 +1,4 @@
-// Ends this rank where another one has died, or what lies between their GPUs has failed: whoever waits for it, in MPI
+// Ends this rank if another one has died, or what lies between their GPUs has failed: whoever waits for it, in MPI
 // or in NCCL, would wait without end, or until a launcher kills it without a word.
 #pragma once
 
@@ -27,7 +27,7 @@ class RankWatch {
 
   void stop();
   /// After an error that the death of another rank may have caused, shortly before it is to be seen: ends this process
-  /// where it has, returns where not.
+  /// if it has, returns if not.
   void look_closer();
 
  private:

@@ -13,7 +13,7 @@ namespace bsq {
 
 class ChildProcess {
  public:
-  /// Throws Error(internal) where no process can be started.
+  /// Throws Error(internal) if no process can be started.
   explicit ChildProcess(const std::vector<std::string>& words);
   ~ChildProcess();  // kills what still runs
   ChildProcess(const ChildProcess&) = delete;

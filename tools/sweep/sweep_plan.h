@@ -25,7 +25,7 @@ struct SweepRun {
 std::vector<std::string> split_values(const std::string& word);
 
 /// Every combination, the last key changing fastest. Throws one Error(usage) with all that is wrong in any of them, or
-/// where nothing varies, or two of them are the same.
+/// if nothing varies, or two of them are the same.
 std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vector<std::string>& overrides);
 
 /// Six hexadecimal digits over all configurations.

@@ -23,8 +23,8 @@ struct SweepOptions {
   ConsoleFlags console;
 };
 
-/// Starts what is missing, goes on with what was interrupted, leaves what is done. One result a run. A failing run does
-/// not keep the others from running. SIGINT and SIGTERM stop all with checkpoints, and none is started any more.
+/// Starts what is missing, goes on with what was interrupted, leaves what is done. One result per run. A failing run
+/// does not keep the others from running. SIGINT and SIGTERM stop all with checkpoints, and none is started any more.
 std::vector<SweepResult> run_sweep(const std::filesystem::path& folder, const std::vector<SweepRun>& runs,
                                    const SweepOptions& options);
 

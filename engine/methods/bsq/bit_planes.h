@@ -28,7 +28,7 @@ struct BitPlanes {
 /// A tensor of zeros gets scale 0 and so, its gradients being zero, stays what it is.
 BitPlanes planes_from_float(std::span<const float> weights, int bits);
 
-/// The bits of symmetric levels, their scale kept bit for bit; one empty plane where bits = 0.
+/// The bits of symmetric levels, their scale kept bit for bit; one empty plane if bits = 0.
 BitPlanes planes_from_levels(const Levels& levels);
 
 /// W_eff = s q, q = sign(v) round(|v| (2^bits - 1)) / (2^bits - 1), v = clamp(u, -1, 1).
@@ -39,13 +39,13 @@ std::vector<int> integer_levels(const BitPlanes& planes);
 
 /// Rounds the planes to the bits of k = round(u (2^bits - 1)). Where some |k| needs one more bit the tensor gets it, as
 /// long as bits < max_bits (the scale follows); else |k| is clamped. Effective weights stay as they are, bit for bit,
-/// except where the tensor grows: a weight that the forward pass clamped comes out, the others round anew (a few ulp).
+/// except if the tensor grows: a weight that the forward pass clamped comes out, the others round anew (a few ulp).
 void requantize(BitPlanes& planes, int max_bits);
 
 /// Drops planes from both ends of re-quantized planes; at least one stays. From the most significant side: those of
 /// density 0, and those below the threshold, the last plane dropped (if it was one of these) being added to every plane
 /// that stays. From the least significant side: those of density <= threshold. With threshold 0 the levels' values
-/// stay, and so do the effective weights up to the rounding of the scale; exactly so where nothing is dropped.
+/// stay, and so do the effective weights up to the rounding of the scale; exactly so if nothing is dropped.
 void adjust_precision(BitPlanes& planes, double threshold_percent);
 
 /// Of each plane, the percentage of its entries where p_b - n_b is not zero.

@@ -2,7 +2,7 @@
 // METHOD 1 to 4).
 //
 // Arena: for each tensor all planes of p, then all of n, most significant first, each in OHWI order. Capacity is
-// max_bits a tensor, so that re-quantization, which may add or drop planes, moves data but never allocates.
+// max_bits per tensor, so that re-quantization, which may add or drop planes, moves data but never allocates.
 #pragma once
 
 #include "engine/methods/bsq/stored_planes.h"

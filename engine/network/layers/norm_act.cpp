@@ -6,7 +6,7 @@
 namespace bsq {
 namespace {
 
-constexpr float kInitialClip = 10.0F;  // PACT's alpha before training
+constexpr float kInitialClip = 10.0F;  // PACT's ceiling before training
 constexpr float kNotCalibrated = -1.0F;
 
 Activation activation_of(const std::string& name, const Quantizer& quantizer) {

@@ -19,7 +19,7 @@ struct NormActOptions {
   int channels = 0;
   Activation activation = Activation::relu;
   int act_bits = 0;
-  std::string activation_name = {};  // PyTorch's module: layer1.0.relu1; empty where there is none
+  std::string activation_name = {};  // PyTorch's module: layer1.0.relu1; empty if there is none
 };
 
 struct NormActParameters {

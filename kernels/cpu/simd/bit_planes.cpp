@@ -1,7 +1,7 @@
 // Bit planes: every tensor of a network in one pass, sixteen weights at a time.
 //
 // u (2^n - 1) = sum_b 2^(n-1-b) (p_b - n_b) is summed with powers of two, so that exact 0/1 planes give exact integers.
-// Partial sums of a chunk: one a plane, one for the scale. A step leaves the weights of the next one.
+// Partial sums of a chunk: one per plane, one for the scale. A step leaves the weights of the next one.
 #include "kernels/cpu/simd/variant.h"
 #include "kernels/cpu/simd/weight_chunks.h"
 
@@ -105,7 +105,7 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   return sum_of(d_scale) * static_cast<double>(factors.to_true);
 }
 
-/// From the chunks' squares, `kMaxBits` of them a chunk: the norms of all planes, and the units that the scales give.
+/// From the chunks' squares, `kMaxBits` of them per chunk: the norms of all planes, and the units that the scales give.
 /// Returns the penalty.
 double finish_tensors(std::span<const PlaneTensor> tensors, const double* norm_partials, const float* scales,
                       float* plane_norms, float* weight_units) {

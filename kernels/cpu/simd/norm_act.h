@@ -22,7 +22,7 @@ BSQ_LANES_INLINE std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
-/// doubles [chunks][fields][padded channels], then floats: four rows of coefficients, one maximum a chunk.
+/// doubles [chunks][fields][padded channels], then floats: four rows of coefficients, one maximum per chunk.
 struct NormActScratch {
   double* partials;
   float* scale;  // z = stored x * scale + shift

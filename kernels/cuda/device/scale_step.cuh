@@ -8,7 +8,7 @@ namespace bsq::cuda {
 struct ScaleStep {
   SgdRule rule;
   const StepInputs* inputs = nullptr;
-  const float* partials = nullptr;  // of the scales' gradients, one a chunk
+  const float* partials = nullptr;  // of the scales' gradients, one per chunk
   float* scales = nullptr;
   float* momentum = nullptr;
 

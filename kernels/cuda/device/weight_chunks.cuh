@@ -164,7 +164,7 @@ __device__ inline float clamped(float value, float low, float high) {
   return value < low ? low : value > high ? high : value;
 }
 
-/// Adds up a tensor's partial sums, one a chunk, `stride` floats apart; all lanes of a full warp call it.
+/// Adds up a tensor's partial sums, one per chunk, `stride` floats apart; all lanes of a full warp call it.
 __device__ inline double sum_of_chunks(const float* partials, std::int64_t chunks, int stride) {
   double sum = 0;
 #pragma unroll 8

@@ -1,6 +1,6 @@
 // Crop, flip and normalise: gathers a batch from the uint8 images that lie on the device.
 //
-// Least bytes: 1 read and the size of the output type written for every value, 4 + 4 a sample.
+// Least bytes: 1 read and the size of the output type written for every value, 4 + 4 per sample.
 #include "kernels/cuda/device/device.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/random.h"

@@ -1,11 +1,10 @@
 // Bit planes of all layers: effective weights and plane norms in one launch, and the whole SGD step, which leaves the
 // weights and norms of the next one, in another.
 //
-// weights_from_planes reads every plane once and writes the weights: 8 n + e bytes a weight of n bits, e = 4 or 2.
-// planes_step reads planes, their momentum and dW, writes planes, momentum and weights: (8 n + 1) 4 + e bytes a weight;
-// tensors stored as values have to wait for their scale, and are written by a launch of their own.
-// The last block of each tensor adds up the partial sums of its chunks in order, the last of these those of the
-// tensors.
+// weights_from_planes reads every plane once and writes the weights: 8 n + e bytes per weight of n bits, e = 4 or 2.
+// planes_step reads planes, their momentum and dW, writes planes, momentum and weights: (8 n + 1) 4 + e bytes per
+// weight; tensors stored as values have to wait for their scale, and are written by a launch of their own. The last
+// block of each tensor adds up the partial sums of its chunks in order, the last of these those of the tensors.
 #include "kernels/cuda/device/scale_step.cuh"
 #include "kernels/cuda/device/weight_chunks.cuh"
 
@@ -73,7 +72,7 @@ __device__ void leave_squares(const float (&squares)[Bits], const ChunkSums& sum
   sums.squares[std::int64_t{blockIdx.x} * kMaxBits + threadIdx.x] = sum;
 }
 
-/// By the last block of a tensor: its norms, a warp a plane. True for the last tensor's: thread 0 of it gets the
+/// By the last block of a tensor: its norms, a warp per plane. True for the last tensor's: thread 0 of it gets the
 /// penalty of all in `penalty`.
 __device__ bool finish_norms(const PlaneTensor& tensor, const Chunk& chunk, int num_tensors, const ChunkSums& sums,
                              float* plane_norms, double& penalty, const GridMemory& memory) {

@@ -1,8 +1,8 @@
 // Convolutions: the vendor's (DenseMath), what stands around them, and what stands in their place.
 //
 // Passes over flat arrays: rounding to bf16 (float weights that a bf16 convolution multiplies) and back, and adding one
-// gradient to another. round_to_bf16 reads 4 and writes 2 bytes an element, widen_bf16 the other way; add reads 2 e and
-// writes e, e = bytes of an element.
+// gradient to another. round_to_bf16 reads 4 and writes 2 bytes per element, widen_bf16 the other way; add reads 2 e
+// and writes e, e = bytes of an element.
 //
 // Convolutions as plain loops, for what the vendor's library has no engine for: any geometry, the same bits every time,
 // no scratch. They are there to be right; nothing is staged or tiled. Products are summed in float32, filter taps in

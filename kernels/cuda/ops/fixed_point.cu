@@ -1,8 +1,8 @@
 // Fixed-point weights of all layers: the weights a convolution reads, and the SGD step of what is trained; the last
 // block of each tensor moves its scale.
 //
-// weights_from_fixed moves 8 bytes a weight, 6 where it writes bf16; fixed_step 20: u, its momentum and dW read, u and
-// momentum written.
+// weights_from_fixed moves 8 bytes per weight, 6 where it writes bf16; fixed_step 20: u, its momentum and dW read, u
+// and momentum written.
 #include "kernels/cuda/device/scale_step.cuh"
 #include "kernels/cuda/device/weight_chunks.cuh"
 

@@ -54,7 +54,7 @@ void with_sample_tiles(const PoolGeometry& geometry, Body body) {
   });
 }
 
-// ---- a small classifier: a warp a row, its lanes share the features -------------------------------------------------
+// ---- a small classifier: a warp per row, its lanes share the features -----------------------------------------------
 
 constexpr int kHeadThreads = 256;
 constexpr int kHeadWarps = kHeadThreads / kWarp;
@@ -127,7 +127,7 @@ __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o
 }
 
 // grid out_features + ceil(batch / kHeadWarps), block kHeadThreads: the first blocks have an output feature each, the
-// others a row of d_input a warp
+// others one row of d_input per warp
 __global__ void classifier_gradients(LinearGeometry geometry, const float* d_output, const float* input,
                                      const float* weight, float* d_input, float* d_weight, float* d_bias) {
   const auto [batch, in_features, out_features] = geometry;

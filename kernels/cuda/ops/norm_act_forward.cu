@@ -22,11 +22,11 @@ struct Statistics {
 };
 
 /// From the sums over the stored x, whose unit is given.
-__device__ Statistics statistics_of(double pilot, double sum, double squares, double rows, double unit) {
+__device__ Statistics statistics_of(double pivot, double sum, double squares, double rows, double unit) {
   const double offset = sum / rows;
   double centred = unit * unit * (squares - sum * offset);  // sum of (x - mean)^2
   if (centred < 0) centred = 0;
-  return {unit * (pilot + offset), centred / rows, centred / (rows > 1 ? rows - 1 : 1)};
+  return {unit * (pivot + offset), centred / rows, centred / (rows > 1 ? rows - 1 : 1)};
 }
 
 /// What the ranks exchange: first and second moments about the running mean, which is the same on all of them.
@@ -64,10 +64,10 @@ struct FirstPass {
   GridMemory memory;
 };
 
-/// What a thread adds up of its vectors of x, less the pilot x[0, c]: a channel far from zero loses no digits then.
+/// What a thread adds up of its vectors of x, less the pivot x[0, c]: a channel far from zero loses no digits then.
 template <int Width>
 struct Sums {
-  float pilot[Width] = {};
+  float pivot[Width] = {};
   float sum[Width] = {};
   float squares[Width] = {};
   float negated_low[Width];
@@ -78,7 +78,7 @@ struct Sums {
   }
   __device__ void add(const float (&value)[Width]) {
     for (int i = 0; i < Width; ++i) {
-      const float centred = value[i] - pilot[i];
+      const float centred = value[i] - pivot[i];
       sum[i] += centred;
       squares[i] = fmaf(centred, centred, squares[i]);
       negated_low[i] = Largest()(negated_low[i], -value[i]);
@@ -125,10 +125,10 @@ __device__ void finish_tile(const ChannelTiles& tiles, const NormActForwardArgs&
     double sums[2] = {};  // kSum, kSquares
     combine_row_blocks(tiles, pass.partials, kSum, sums, shared_sums, Sum());
     if (leads) {
-      float pilot[1];
-      load<1>(static_cast<const T*>(args.x) + channel, pilot);
+      float pivot[1];
+      load<1>(static_cast<const T*>(args.x) + channel, pivot);
       const Statistics own =
-          statistics_of(pilot[0], sums[0], sums[1], static_cast<double>(tiles.rows), value_of(args.x_unit));
+          statistics_of(pivot[0], sums[0], sums[1], static_cast<double>(tiles.rows), value_of(args.x_unit));
       if (pass.moments.first == nullptr)
         save_statistics(own, args, channel);
       else
@@ -160,7 +160,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   const TilePlace place(tiles);
   const auto* x = static_cast<const T*>(args.x);
   Sums<Width> sums;
-  if (place.active) load<Width>(x + place.channel, sums.pilot);
+  if (place.active) load<Width>(x + place.channel, sums.pivot);
   for_rows<kRowsInFlight>(
       tiles, place, [&](std::int64_t row) { return load_raw<Width>(x + row * tiles.channels + place.channel); },
       [&](std::int64_t, const Raw<T, Width>& raw) {

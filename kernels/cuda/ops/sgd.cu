@@ -1,6 +1,6 @@
 // SGD with momentum on plain parameters: v = momentum v + g + weight_decay x; x -= learning_rate v.
 //
-// Flat arrays of numel floats. Reads 12 and writes 8 bytes an element, with 16-byte accesses; the last numel % 4
+// Flat arrays of numel floats. Reads 12 and writes 8 bytes per element, with 16-byte accesses; the last numel % 4
 // elements go one by one.
 #include "kernels/cuda/device/port.h"
 #include "kernels/cuda/ops/launchers.h"

@@ -1,4 +1,4 @@
-// The inputs of the next step, from those that have been uploaded together: no copy from the host a step.
+// The inputs of the next step, from those that have been uploaded together: no copy from the host per step.
 #include "kernels/cuda/device/port.h"
 #include "kernels/cuda/ops/launchers.h"
 

@@ -1,8 +1,8 @@
 // What weights are made of, for logs: zeros, NaNs and the ones of each plane, rounded as kernels/published_rounding.h
 // has it, to the bit: no product is contracted with a sum.
 //
-// Once an epoch and off the critical path, so that one block a tensor is enough: its sums need no atomics and no order.
-// Least bytes: 8 a weight and bit of planes, 4 a fixed-point weight.
+// Once per epoch and off the critical path, so that one block per tensor is enough: its sums need no atomics and no
+// order. Least bytes: 8 per weight and bit of planes, 4 per fixed-point weight.
 #include "kernels/cuda/device/device.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/published_rounding.h"

@@ -107,7 +107,7 @@ TEST_CASE("bits lie as the format says: signs first, then planes from the most s
   CHECK(zero.find("fc.bias") == nullptr);
 }
 
-TEST_CASE("a ResNet-20 of 2.25 bits a weight takes what its ratio claims, within 5 % for names and shapes") {
+TEST_CASE("a ResNet-20 of 2.25 bits per weight takes what its ratio claims, within 5 % for names and shapes") {
   const Network network = make_resnet({.depth = 20, .act_bits = 4});
   const ArenaLayout layout = layout_of(network);
   const std::int64_t third_bits = layout.parameters / 4;  // a quarter of the weights has 3 bits, the others have 2

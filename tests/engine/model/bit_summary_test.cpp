@@ -45,7 +45,7 @@ TEST_CASE("the published ratio is 32 P over the sum of weights times bits") {
   CHECK(summary.compression() == Approx(32.0 * 45 / 144));  // 10
   CHECK(summary.compression_without_empty() == summary.compression());
 
-  // With everything: one more bit a weight for the sign, three scales, ten floats.
+  // With everything: one more bit per weight for the sign, three scales, ten floats.
   const std::int64_t bits = 36 * 4 + 6 * 6 + 3 * 3 + 3 * 32;
   CHECK(summary.packed_bytes == (bits + 7) / 8 + 40);
   CHECK(summary.float_bytes == 4 * 55);
@@ -63,7 +63,7 @@ TEST_CASE("the published ratio is 32 P over the sum of weights times bits") {
   CHECK(summary.tensors.at(2).zero_percent == 0);
 }
 
-TEST_CASE("an empty layer counts 1 bit a weight in the published ratio, and 0 bits are given beside it") {
+TEST_CASE("an empty layer counts 1 bit per weight in the published ratio, and 0 bits are given beside it") {
   const std::vector<BitPlanes> planes = {planes_with(1, 36, 0, 0.5F), planes_with(4, 6, 3, 2.0F),
                                          planes_with(4, 3, 3, 1.0F)};
   const PrecisionSummary summary = summarize_precision(StoredPlanes(planes), small_layout(), kFloatNumbers);

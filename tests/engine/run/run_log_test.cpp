@@ -81,7 +81,7 @@ TEST_CASE("numbers that are not finite are strings, however deep they lie") {
   CHECK(json_line({{"text", "line\nbreak \xff"}}) == "{\"text\":\"line\\nbreak \xef\xbf\xbd\"}");
 }
 
-TEST_CASE("the CSV has one header, one row an epoch, and empty cells for what was not measured") {
+TEST_CASE("the CSV has one header, one row per epoch, and empty cells for what was not measured") {
   const TemporaryFolder folder;
   RunLog log = RunLog::create(folder.path());
   log.epoch(row_of_epoch(1));

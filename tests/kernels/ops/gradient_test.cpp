@@ -6,59 +6,11 @@
 // fixed_test.cpp and norm_act_test.cpp.
 #include "tests/kernels/ops/op_runs.h"
 #include "tests/support/backends.h"
-#include "tests/support/compare.h"
-#include "tests/support/random_tensors.h"
+#include "tests/support/gradients.h"
 #include "tests/support/tolerances.h"
-
-#include <functional>
 
 namespace bsq::test {
 namespace {
-
-/// d loss / d x[index], numerically; NaN to skip the coordinate.
-using Difference = std::function<double(std::size_t index)>;
-
-double dot(const std::vector<double>& values, const std::vector<float>& weights) {
-  double sum = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) sum += values[i] * weights[i];
-  return sum;
-}
-
-/// Central difference of `loss` in one coordinate of x. The distance is what float32 made of 2 * step.
-Difference central_difference(std::vector<float>& x, float step, std::function<double()> loss) {
-  return [&x, step, loss = std::move(loss)](std::size_t index) {
-    const float before = x[index];
-    x[index] = before + step;
-    const double above = loss();
-    const double distance = double{x[index]} - double{before - step};
-    x[index] = before - step;
-    const double below = loss();
-    x[index] = before;
-    return (above - below) / distance;
-  };
-}
-
-/// At up to 60 coordinates drawn at random, of which at least half must not be skipped.
-void check_gradient(const std::string& name, const std::vector<double>& analytic, const Difference& difference,
-                    double tolerance) {
-  const std::int64_t samples = std::min<std::int64_t>(60, static_cast<std::int64_t>(analytic.size()));
-  const std::vector<std::int32_t> drawn =
-      RandomTensors("coordinates").integers(samples, static_cast<std::uint32_t>(analytic.size()));
-  std::vector<double> expected;
-  std::vector<double> actual;
-  for (const std::int32_t coordinate : drawn) {
-    const auto index = static_cast<std::size_t>(coordinate);
-    const double numeric = difference(index);
-    if (std::isnan(numeric)) continue;
-    expected.push_back(numeric);
-    actual.push_back(analytic[index]);
-  }
-  const double scale = root_mean_square(analytic);
-  const Comparison comparison = compare(actual, expected, {tolerance, tolerance * scale});
-  INFO(name << ": " << comparison.report());
-  CHECK(comparison.ok());
-  CHECK(2 * expected.size() >= drawn.size());
-}
 
 // What is linear in the coordinate has no truncation error, so the step can be large; what remains is the rounding of
 // the outputs to float32: 6e-8 of each, over a step of 1.
@@ -125,7 +77,7 @@ TEST_CASE("norm_act gradients are those of central differences away from the kin
       return z;
     };
     const auto difference = [&](std::vector<float>& x, float widest_step = curved_step) {
-      return [&, widest_step](std::size_t index) {
+      return [&, widest_step](std::size_t index) -> std::optional<double> {
         for (const float step : {widest_step, widest_step / 4}) {
           const float before = x[index];
           x[index] = before + step;
@@ -135,7 +87,7 @@ TEST_CASE("norm_act gradients are those of central differences away from the kin
           x[index] = before;
           if (!crosses_kink) return central_difference(x, step, loss)(index);
         }
-        return std::nan("");
+        return std::nullopt;
       };
     };
     check_gradient("d_x", gradients.at("d_x").values, difference(inputs.x), curved_tolerance);

@@ -21,7 +21,7 @@ EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain,
                      const Dataset& images, const InputOptions& input, int batch);
 
 struct LogitComparison {
-  double largest_difference = 0;  // infinite where one of the two is no number
+  double largest_difference = 0;  // infinite if one of the two is no number
   double largest_logit = 0;       // of the expected ones
   std::int64_t same_class = 0;    // images of which both say the same
   std::int64_t images = 0;

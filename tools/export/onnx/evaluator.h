@@ -23,7 +23,7 @@ struct GraphTensor {
 
 /// The levels another program rounded activations to, by name of the rounding node. Float32 sums differ in their last
 /// bits, and a number halfway between two levels falls to either side, after which everything differs a little. So
-/// where the two disagree about such a tie the other's level is taken, and counted; farther than `reach` (of all
+/// if the two disagree about such a tie the other's level is taken, and counted; farther than `reach` (of all
 /// levels) from the middle it is a disagreement.
 struct RoundingGuide {
   std::map<std::string, GraphTensor> levels;

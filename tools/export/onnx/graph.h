@@ -33,7 +33,7 @@ OnnxTensor float_tensor(const std::string& name, const std::vector<std::int64_t>
 /// Of a signed integer type, whose range must hold every value.
 OnnxTensor integer_tensor(const std::string& name, OnnxType type, const std::vector<std::int64_t>& dims,
                           const std::vector<int>& values);
-/// The numbers of a tensor of any type. Throws Error(verification) where its bytes do not fill its shape.
+/// The numbers of a tensor of any type. Throws Error(verification) if its bytes do not fill its shape.
 std::vector<float> values_of(const OnnxTensor& tensor);
 
 using OnnxAttribute = std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>>;

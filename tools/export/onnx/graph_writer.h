@@ -20,10 +20,10 @@ class GraphWriter {
                   const std::map<std::string, OnnxAttribute>& attributes = {});
   std::string add_int_quant(const std::string& name, const std::string& x, const std::string& unit, int bits,
                             bool is_signed);
-  /// The name of the tensor that holds a parameter's values; of integers and their unit where it has levels.
+  /// The name of the tensor that holds a parameter's values; of integers and their unit if it has levels.
   std::string parameter(ParameterId id);
   std::string state(StateId id) { return plain_tensor(network_.states()[static_cast<std::size_t>(id)].name); }
-  /// The one number of a parameter; its start value where the model lacks it.
+  /// The one number of a parameter; its start value if the model lacks it.
   float number_of(ParameterId id) const;
   float number_of_state(StateId id) const;
   /// A scalar, written once whoever asks for it.

@@ -16,7 +16,7 @@ struct OnnxLayer {
   std::string (*write)(GraphWriter&, const Node&, const std::vector<std::string>& inputs);
 };
 
-/// Throws Error(internal) where there is none of this kind.
+/// Throws Error(internal) if there is none of this kind.
 const OnnxLayer& onnx_layer(const Node& node);
 
 }  // namespace bsq

@@ -2,7 +2,7 @@
 //
 // Input `images` [N, 3, H, W] (normalised, N is any), output `logits` [N, classes]; layouts are PyTorch's. Quantized
 // weights stay the integers they are: DequantizeLinear (onnx) or IntQuant (qonnx) gives their values. Batch norm stays
-// a node of its own. An activation quantizer divides by the tensor's maximum: that of each batch (METHOD 6), or where
+// a node of its own. An activation quantizer divides by the tensor's maximum: that of each batch (METHOD 6), or if
 // the network has calibrated scales (METHOD 11) the number of the model, larger values being clipped to it.
 #pragma once
 
@@ -17,18 +17,18 @@ namespace bsq {
 
 struct OnnxOptions {
   bool qonnx = false;             // IntQuant nodes of exact widths
-  std::optional<int> opset = {};  // default: 13, or 21 where the widths need it
+  std::optional<int> opset = {};  // default: 13, or 21 if the widths need it
   bool int8_at_least = false;     // no type below a byte
 };
 
-/// `model`: where all that is not quantized is read from. Throws Error(usage) where the opset cannot hold a width.
+/// `model`: where all that is not quantized is read from. Throws Error(usage) if the opset cannot hold a width.
 OnnxModel network_graph(const Network& network, const TensorFile& model, const Weights& weights,
                         const OnnxOptions& options);
 
 /// The narrowest type for an n-bit weight, within +-(2^n - 1), that an opset has.
 OnnxType container_of(int bits, int opset, bool int8_at_least);
 
-/// The name of the ONNX node that rounds the activations this node of the network writes; empty where none does.
+/// The name of the ONNX node that rounds the activations this node of the network writes; empty if none does.
 std::string rounding_node(const Node& node);
 /// Whether some activation is quantized by the maximum of its batch.
 bool depends_on_batch(const Network& network);

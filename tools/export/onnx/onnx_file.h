@@ -9,11 +9,11 @@ namespace bsq {
 
 /// One line: the version of protobuf, or why there is none.
 std::string describe_onnx();
-/// Throws Error(usage) where this bsq is built without ONNX.
+/// Throws Error(usage) if this bsq is built without ONNX.
 void require_onnx();
 
 std::string onnx_bytes(const OnnxModel& model);
-/// Throws Error(verification) where the bytes are no model that bsq may have written.
+/// Throws Error(verification) if the bytes are no model that bsq may have written.
 OnnxModel parse_onnx(const std::string& bytes);
 
 }  // namespace bsq

@@ -7,13 +7,13 @@ namespace bsq::charts {
 
 struct Bar {
   double value = 0;  // not finite: there is none
-  double low = 0;    // of the spread, drawn as a line where low < high
+  double low = 0;    // of the spread, drawn as a line if low < high
   double high = 0;
   std::string tooltip = {};
 };
 
 struct BarSeries {
-  std::string name = {};       // in the legend, where there are several
+  std::string name = {};       // in the legend, if there are several
   std::vector<Bar> bars = {};  // one a category
 };
 

@@ -8,7 +8,7 @@ namespace bsq::charts {
 struct HeatCell {
   double value = 0;       // not finite: the cell is left out
   int change = 0;         // to the cell before: fallen (< 0) or grown (> 0), which is marked
-  std::string text = {};  // shown where it fits
+  std::string text = {};  // shown if it fits
   std::string tooltip = {};
 };
 
@@ -21,7 +21,7 @@ struct HeatMap {
   std::vector<std::vector<HeatCell>> cells = {};            // [row][column]; a short row ends early
   Range range = {};                                         // from faint to strong
   std::vector<std::pair<double, std::string>> legend = {};  // values and what they are called
-  std::string fallen = {};                                  // for the legend, where cells have changes
+  std::string fallen = {};                                  // for the legend, if cells have changes
   std::string grown = {};
 };
 

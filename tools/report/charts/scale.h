@@ -18,7 +18,7 @@ struct Range {
 
 Range range_of(double low, double high);
 
-/// A range that can be drawn: 0..1 where nothing was given, some room around where all numbers are equal (or differ by
+/// A range that can be drawn: 0..1 if nothing was given, some room around if all numbers are equal (or differ by
 /// less than a double can tell apart), else as it is.
 Range drawable(const Range& range);
 

@@ -15,7 +15,7 @@ struct ScatterPoint {
 };
 
 struct ScatterSeries {
-  std::string name = {};  // in the legend, where there are several
+  std::string name = {};  // in the legend, if there are several
   std::vector<ScatterPoint> points = {};
 };
 

@@ -21,7 +21,7 @@ struct Plugin {
   std::string (*describe)() = nullptr;
   /// The bytes of a file; the same for the same model.
   std::string (*write)(const OnnxModel& model) = nullptr;
-  /// Throws Error(verification) where the bytes are no ONNX model, or one that bsq would not write.
+  /// Throws Error(verification) if the bytes are no ONNX model, or one that bsq would not write.
   OnnxModel (*read)(const std::string& bytes) = nullptr;
 };
 
