@@ -1,7 +1,6 @@
 #include "bench/trainee.h"
 
 #include "engine/input/image_set.h"
-#include "engine/methods/bsq/bsq_keys.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
 
@@ -41,7 +40,6 @@ std::string stage_of(const std::string& mode) {
 StoreMaker make_store(const TraineeOptions& options) {
   return [options](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) {
     Config config;
-    config.part<BsqConfig>().alpha = kAlpha;
     Weights start = initial_weights(layout, 1);
     if (options.mode == "finetune")
       start = convert_weights("planes", start, std::vector<int>(layout.slots.size(), options.weight_bits));

@@ -3,6 +3,7 @@
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
+#include <algorithm>
 #include <functional>
 #include <numeric>
 
