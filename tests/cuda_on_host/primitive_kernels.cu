@@ -1,7 +1,7 @@
 // See primitive_kernels.h.
 #include "tests/cuda_on_host/primitive_kernels.h"
 
-#include "kernels/cuda/device/port.h"
+#include "kernels/cuda/device/ptx.cuh"
 #include "kernels/random.h"
 
 namespace bsq::test {
@@ -114,6 +114,43 @@ __global__ void transpose_in_shared_kernel(int rows, int columns, const float* i
   }
 }
 
+// grid 1, block one warp
+__global__ void multiply_matrices_kernel(bool transposes, int rows, const std::uint16_t* a, const std::uint16_t* b,
+                                         float* c) {
+  BSQ_SHARED(uint4, shared_a, [16][2]);
+  BSQ_SHARED(uint4, shared_b, [16][2]);
+  const int lane = static_cast<int>(threadIdx.x);
+  const int row = lane / 2;
+  const int half = lane % 2;
+  cuda::begin_copy(&shared_a[row][half], a + lane * 8, true);
+  cuda::end_copy_group();
+  cuda::begin_copy(&shared_b[row][half], b + lane * 8, row < rows);
+  cuda::end_copy_group();
+  cuda::wait_for_copies<1>();
+  __syncwarp();
+  unsigned of_a[4];
+  if (transposes) {
+    cuda::load_transposed(of_a, &shared_a[lane % 8 + lane / 16 * 8][lane / 8 % 2]);
+  } else {
+    cuda::load_matrices(of_a, &shared_a[lane % 16][lane / 16]);
+  }
+  cuda::wait_for_copies<0>();
+  __syncwarp();
+  unsigned of_b[4];
+  cuda::load_transposed(of_b, &shared_b[lane % 16][lane / 16]);
+  unsigned right_half[2];  // the same once more, two matrices at a time
+  cuda::load_transposed(right_half, &shared_b[lane % 16][1]);
+  float left[4] = {};
+  float right[4] = {};
+  cuda::multiply_add(left, of_a, of_b[0], of_b[1]);
+  cuda::multiply_add(right, of_a, right_half[0], right_half[1]);
+  for (int i = 0; i < 4; ++i) {
+    float* const to = c + (lane / 4 + i / 2 * 8) * 16 + lane % 4 * 2 + i % 2;
+    to[0] = left[i];
+    to[8] = right[i];
+  }
+}
+
 // grid 1, one thread per element
 __global__ void apply_float_functions_kernel(const float* in, float* out) {
   const float value = in[threadIdx.x];
@@ -196,6 +233,10 @@ void count_atomically(int blocks, int threads, const int* values, unsigned long 
 void transpose_in_shared(int rows, int columns, const float* in, float* out) {
   const std::size_t shared_bytes = static_cast<std::size_t>(rows) * columns * sizeof(float);
   launch(transpose_in_shared_kernel, 1, 96, shared_bytes, nullptr, rows, columns, in, out);
+}
+
+void multiply_matrices(bool transposes, int rows, const std::uint16_t* a, const std::uint16_t* b, float* c) {
+  launch(multiply_matrices_kernel, 1, kWarp, 0, nullptr, transposes, rows, a, b, c);
 }
 
 void apply_float_functions(int count, const float* in, float* out) {

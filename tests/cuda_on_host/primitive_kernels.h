@@ -54,6 +54,10 @@ void round_to_bfloat16(int count, const float* in, std::uint32_t* bits, float* o
 /// 16 bytes at a time; count is a multiple of 4.
 void copy_vectors(int count, const float* in, float* out);
 
+/// c [16, 16] float32 = a b, by one warp: a is [16, 16] bf16 by rows, or by columns if `transposes`; b [16, 16] bf16 by
+/// rows, of which those from `rows` on count as zeros. Through shared memory, copied there behind the warp's back.
+void multiply_matrices(bool transposes, int rows, const std::uint16_t* a, const std::uint16_t* b, float* c);
+
 /// out[4 i ...] = philox4x32({i, 1, 2, 3}, key).
 void draw_philox(int count, std::uint64_t key, std::uint32_t* out);
 

@@ -211,6 +211,37 @@ TEST_CASE("vectors of four floats are read and written whole") {
   CHECK(out.get() == values);
 }
 
+TEST_CASE(
+    "tensor cores multiply matrices as they were laid out, transposed or not, and copies that are left out are zeros") {
+  std::vector<std::uint16_t> a(256);
+  std::vector<std::uint16_t> b(256);
+  const auto value_of_a = [](int i, int k) { return static_cast<float>(i * 3 - k * 5 + 7); };
+  const auto value_of_b = [](int k, int j) { return static_cast<float>(k * 7 - j * 11 + 1); };
+  for (const bool transposes : {false, true}) {
+    for (const int rows : {16, 11}) {
+      INFO((transposes ? "a by columns" : "a by rows") << ", " << rows << " rows of b");
+      for (int i = 0; i < 16; ++i) {
+        for (int k = 0; k < 16; ++k) {
+          a[static_cast<std::size_t>(transposes ? k * 16 + i : i * 16 + k)] = to_bfloat16(value_of_a(i, k)).bits;
+          b[static_cast<std::size_t>(i * 16 + k)] = to_bfloat16(value_of_b(i, k)).bits;
+        }
+      }
+      const DeviceArray<std::uint16_t> on_device_a(a);
+      const DeviceArray<std::uint16_t> on_device_b(b);
+      const DeviceArray<float> c(256);
+      multiply_matrices(transposes, rows, on_device_a.data(), on_device_b.data(), c.data());
+      const std::vector<float> products = c.get();
+      for (int i = 0; i < 16; ++i) {
+        for (int j = 0; j < 16; ++j) {
+          float expected = 0;  // integers below 2^24: exact in any order
+          for (int k = 0; k < rows; ++k) expected += value_of_a(i, k) * value_of_b(k, j);
+          CHECK(products[static_cast<std::size_t>(i * 16 + j)] == expected);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("Philox draws the same numbers in a kernel as on the host") {
   constexpr std::uint64_t key = 0x123456789ABCDEFULL;
   const DeviceArray<std::uint32_t> out(std::size_t{40} * 4);

@@ -1,5 +1,6 @@
 #include "tests/cuda_on_host/emulator/block.h"
 
+#include "tests/cuda_on_host/emulator/matrix.h"
 #include "tests/cuda_on_host/emulator/sanitizers.h"
 
 #include <algorithm>
@@ -287,6 +288,7 @@ void Block::complete(Rendezvous& meeting, Thread* warp_threads) {
 /// Those who waited for a thread that is gone now may go on, or have made a mistake.
 void Block::on_exit(Thread& thread) {
   Warp& warp = warps_[thread.warp];
+  check_late_copies(static_cast<int>(&thread - threads_));
   thread.state = State::exited;
   warp.alive &= ~(1U << thread.lane);
   --alive_;

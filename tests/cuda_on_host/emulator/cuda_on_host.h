@@ -13,6 +13,8 @@
 // - races, by ThreadSanitizer: within a block without a barrier or __syncwarp in between, and between blocks unless the
 //   first has a __threadfence and then an atomic, the second an atomic on the same address and then a __threadfence;
 //   __syncthreads, not __syncwarp, carries the fence or the atomic of one thread to the others of its block;
+// - copies to shared memory that are read too early, since they come as late as they may; matrices of a warp that are
+//   not aligned, and those that not all lanes ask for;
 // - how many kernels a piece of work launches, by name, and as nodes of a graph (emulator/launches.h);
 // - how many wavefronts the accesses to shared memory take, and the least that there could be (counts/).
 // What it cannot tell: speed, what global memory and its caches cost, registers, instructions that nvcc leaves out or
@@ -21,6 +23,7 @@
 #pragma once
 
 #include "tests/cuda_on_host/emulator/intrinsics.h"
+#include "tests/cuda_on_host/emulator/matrix.h"
 #include "tests/cuda_on_host/emulator/runtime.h"
 #include "tests/cuda_on_host/emulator/scheduler.h"
 #include "tests/cuda_on_host/emulator/synchronization.h"

@@ -1,4 +1,5 @@
 // Barriers and warp operations that not all the threads reach which should, or not together.
+#include "kernels/cuda/device/ptx.cuh"
 #include "tests/cuda_on_host/mistakes/mistakes.h"
 
 namespace bsq::test {
@@ -56,6 +57,24 @@ __global__ void too_much_shared_memory(int* out) {
   out[threadIdx.x] = own[threadIdx.x] + rest[threadIdx.x];
 }
 
+template <bool right>
+__global__ void copy_not_waited_for(int* out) {
+  BSQ_SHARED(uint4, copied, [64]);
+  cuda::begin_copy(copied + threadIdx.x, out, true);
+  cuda::end_copy_group();
+  if (right || threadIdx.x != 5) cuda::wait_for_copies<0>();
+}
+
+template <bool right>
+__global__ void matrix_row_not_aligned(int* out) {
+  BSQ_SHARED(uint4, rows, [64]);
+  rows[threadIdx.x] = make_uint4(0, 0, 0, 0);
+  __syncthreads();
+  unsigned matrices[4];
+  cuda::load_matrices(matrices, reinterpret_cast<int*>(rows) + threadIdx.x % 32 * (right ? 4 : 3));
+  out[threadIdx.x] = static_cast<int>(matrices[0]);
+}
+
 template <void (*kernel)(int*), std::size_t shared_bytes = 0>
 void run() {
   const DeviceArray<int> out(64);
@@ -73,6 +92,8 @@ std::vector<Mistake> execution_mistakes() {
       {"different_masks", run<different_masks<false>>, run<different_masks<true>>},
       {"different_operations", run<different_operations<false>>, run<different_operations<true>>},
       {"shuffle_not_all_reach", run<shuffle_not_all_reach<false>>, run<shuffle_not_all_reach<true>>},
+      {"copy_not_waited_for", run<copy_not_waited_for<false>>, run<copy_not_waited_for<true>>},
+      {"matrix_row_not_aligned", run<matrix_row_not_aligned<false>>, run<matrix_row_not_aligned<true>>},
       {"too_much_shared_memory", run<too_much_shared_memory<false>, most_shared>,
        run<too_much_shared_memory<true>, most_shared - 1024>},
   };
