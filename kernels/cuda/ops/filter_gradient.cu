@@ -15,9 +15,10 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr int kPixels = 16;  // of one product
-constexpr int kChunk = 8;    // channels that lie in 16 bytes
-constexpr int kStages = 2;   // strips in shared memory: the one that is worked at, and the next one
+constexpr int kPixels = 16;   // of one product
+constexpr int kChunk = 8;     // channels that lie in 16 bytes
+constexpr int kRowBits = 22;  // enough for the pixels of a stage, fewer than 1024, and products below 2^32
+constexpr int kStages = 2;    // strips in shared memory: the one that is worked at, and the next one
 constexpr std::size_t kMostStageBytes = 48 * 1024;  // so that every device has room for all stages
 
 /// How the work of a block is cut. Each warp has sums of MTiles x 16 output channels and Chunks x 8 input channels for
@@ -67,6 +68,7 @@ struct Strips {
   int column_step = 1;  // columns that a strip's neighbouring pixels are apart in the image: only 1x1 leaves any out
   int even = 0;         // with stride 2 even columns come first, so that a tap's pixels are neighbours; their number
   int splits = 0;
+  unsigned rows_per_pixel = 0;  // 2^kRowBits / output width, rounded up: the row of a pixel without a division
 
   std::size_t stage_vectors(int out_chunks, int in_chunks) const {
     return static_cast<std::size_t>(pixels) * out_chunks + static_cast<std::size_t>(in_rows) * in_pitch * in_chunks;
@@ -102,33 +104,51 @@ struct StripLoader {
   __device__ void load(int strip, uint4* gradients, uint4* inputs) const {
     const std::int64_t image = strip / strips.per_image;
     const int row = first_row(strip);
-    const int there = pixels(strip);
-    const std::int64_t first_pixel = (image * g.out_height() + row) * g.out_width();
+    load_gradients((image * g.out_height() + row) * g.out_width(), pixels(strip), gradients);
+    load_inputs(input + image * g.height * g.width * g.in_channels + first_in,
+                row * g.stride - g.padding + first_tap_row, inputs);
+  }
+
+  /// A thread has the same chunk of every so many pixels; `there` of them are in the strip.
+  __device__ void load_gradients(std::int64_t first_pixel, int there, uint4* to) const {
+    constexpr int step = C::threads / C::out_chunks;
+    static_assert(C::threads % C::out_chunks == 0 &&
+                  step % 8 == 0);  // so that place_of is the same for all, but shifted
+    const int first = static_cast<int>(threadIdx.x) / C::out_chunks;
+    const int chunk = static_cast<int>(threadIdx.x) % C::out_chunks;
+    to += place_of<C::out_chunks>(first, chunk);
+    const __nv_bfloat16* from = d_output + (first_pixel + first) * g.out_channels + first_out + chunk * kChunk;
 #pragma unroll 1  // the registers are needed for sums, and copies wait for nothing
-    for (int i = static_cast<int>(threadIdx.x); i < strips.pixels * C::out_chunks; i += C::threads) {
-      const int pixel = i / C::out_chunks;
-      const int chunk = i % C::out_chunks;
-      const std::int64_t from = pixel < there ? (first_pixel + pixel) * g.out_channels + first_out + chunk * kChunk : 0;
-      begin_copy(gradients + place_of<C::out_chunks>(pixel, chunk), d_output + from, pixel < there);
+    for (int pixel = first; pixel < strips.pixels; pixel += step) {
+      begin_copy(to, pixel < there ? from : d_output, pixel < there);
+      to += C::threads;
+      from += step * g.out_channels;
     }
-    const int top = row * g.stride - g.padding + first_tap_row;
-#pragma unroll 1  // the registers are needed for sums, and copies wait for nothing
-    for (int i = static_cast<int>(threadIdx.x); i < strips.in_rows * strips.in_pitch * C::in_chunks; i += C::threads) {
-      const int pixel = i / C::in_chunks;
-      const int chunk = i % C::in_chunks;
-      const int position = pixel % strips.in_pitch;
-      const int column = strips.even == 0         ? position
-                         : position < strips.even ? 2 * position
-                                                  : 2 * (position - strips.even) + 1;
-      const int y = top + pixel / strips.in_pitch * strips.column_step;
-      const int x = column * strips.column_step - g.padding;
-      const bool is_there = y >= 0 && y < g.height && x >= 0 && x < g.width;
-      const std::int64_t from = is_there ? ((image * g.height + y) * g.width + x) * g.in_channels + first_in : 0;
-      uint4* const to = inputs + place_of<C::in_chunks>(pixel, chunk);
-      if constexpr (C::chunks == 1)
-        *to = is_there ? narrow_pixel(input + from) : make_uint4(0, 0, 0, 0);
-      else
-        begin_copy(to, input + from + (is_there ? chunk * kChunk : 0), is_there);
+  }
+
+  /// A warp takes rows, its lanes the chunks of one. `top`: the row of the image that is the strip's first.
+  __device__ void load_inputs(const __nv_bfloat16* image, int top, uint4* to) const {
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+#pragma unroll 1
+    for (int row = static_cast<int>(threadIdx.x) / kWarp; row < strips.in_rows; row += C::threads / kWarp) {
+      const int y = top + row * strips.column_step;
+      const bool has_row = y >= 0 && y < g.height;
+      const __nv_bfloat16* const from = image + (has_row ? y : 0) * g.width * g.in_channels;
+#pragma unroll 1
+      for (int i = lane; i < strips.in_pitch * C::in_chunks; i += kWarp) {
+        const int position = i / C::in_chunks;
+        const int chunk = i % C::in_chunks;
+        int column = position;
+        if (strips.even != 0) column = position < strips.even ? 2 * position : 2 * (position - strips.even) + 1;
+        const int x = column * strips.column_step - g.padding;
+        const bool is_there = has_row && x >= 0 && x < g.width;
+        const __nv_bfloat16* const pixel = from + (is_there ? x * g.in_channels : 0);
+        uint4* const place = to + place_of<C::in_chunks>(row * strips.in_pitch + position, chunk);
+        if constexpr (C::chunks == 1)
+          *place = is_there ? narrow_pixel(pixel) : make_uint4(0, 0, 0, 0);
+        else
+          begin_copy(place, pixel + chunk * kChunk, is_there);
+      }
     }
   }
 
@@ -179,7 +199,8 @@ __device__ void add_strip(const ConvGeometry& g, const Strips& strips, const War
     }
     int pixel = step * kPixels + warp.lane % 16;
     if (pixel >= pixels) pixel = 0;  // its gradient counts as zero: any pixel will do
-    const int first = (pixel / g.out_width() * row_step + tap_row) * strips.in_pitch + pixel % g.out_width();
+    const auto row = static_cast<int>(static_cast<unsigned>(pixel) * strips.rows_per_pixel >> kRowBits);
+    const int first = (row * row_step + tap_row) * strips.in_pitch + pixel - row * g.out_width();
 #pragma unroll
     for (int tap = 0; tap < C::taps; ++tap) {
       const int column = tap % C::kernel;
@@ -268,28 +289,29 @@ __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
   add_pixel_warps<C>(warp, reinterpret_cast<float*>(shared), sum);
   if (warp.pixel_warp != 0) return;
 
-  const int all_taps = C::kernel * C::kernel;
-  float* const own = partials + static_cast<std::int64_t>(blockIdx.x) * g.out_channels * all_taps * g.in_channels;
+  const int row_floats = C::kernel * C::kernel * g.in_channels;  // of an output channel
+  const int first_channel = first_in + warp.n_warp * C::chunks * kChunk + warp.lane % 4 * 2;
+  float* const own = partials + static_cast<std::int64_t>(blockIdx.x) * g.out_channels * row_floats +
+                     (first_out + warp.m_warp * C::m_tiles * 16 + warp.lane / 4) * row_floats +
+                     (tap_block * C::tap_warps + warp.tap_warp) * C::taps * g.in_channels + first_channel;
 #pragma unroll
-  for (int tap = 0; tap < C::taps; ++tap) {
-    const int of_filter = (tap_block * C::tap_warps + warp.tap_warp) * C::taps + tap;
+  for (int m = 0; m < 2 * C::m_tiles; ++m) {  // halves of them: 8 output channels
+    float* const of_row = own + m * 8 * row_floats;
 #pragma unroll
-    for (int m = 0; m < C::m_tiles; ++m)
+    for (int tap = 0; tap < C::taps; ++tap) {
+      float* const to = of_row + tap * g.in_channels;
 #pragma unroll
-      for (int chunk = 0; chunk < C::chunks; ++chunk)
-#pragma unroll
-        for (int i = 0; i < 4; i += 2) {
-          const int o = first_out + (warp.m_warp * C::m_tiles + m) * 16 + warp.lane / 4 + i / 2 * 8;
-          const int in = first_in + (warp.n_warp * C::chunks + chunk) * kChunk + warp.lane % 4 * 2;
-          float* const to = own + (static_cast<std::int64_t>(o) * all_taps + of_filter) * g.in_channels + in;
-          const float(&value)[4] = sum[tap][m][chunk];
-          if constexpr (C::chunks == 1) {
-            if (in < g.in_channels) to[0] = value[i];
-            if (in + 1 < g.in_channels) to[1] = value[i + 1];
-          } else {
-            *reinterpret_cast<float2*>(to) = make_float2(value[i], value[i + 1]);
-          }
+      for (int chunk = 0; chunk < C::chunks; ++chunk) {
+        const float first = sum[tap][m / 2][chunk][m % 2 * 2];
+        const float second = sum[tap][m / 2][chunk][m % 2 * 2 + 1];
+        if constexpr (C::chunks == 1) {
+          if (first_channel < g.in_channels) to[0] = first;
+          if (first_channel + 1 < g.in_channels) to[1] = second;
+        } else {
+          *reinterpret_cast<float2*>(to + chunk * kChunk) = make_float2(first, second);
         }
+      }
+    }
   }
 }
 
@@ -370,6 +392,8 @@ Strips strips_of_rows(const ConvGeometry& g, int rows) {
   strips.in_rows = (rows - 1) * step + tap_rows;
   strips.in_pitch = (g.out_width() - 1) * step + C::kernel;
   strips.even = step == 2 ? (strips.in_pitch + 1) / 2 : 0;
+  strips.rows_per_pixel =
+      ((1U << kRowBits) + static_cast<unsigned>(g.out_width()) - 1) / static_cast<unsigned>(g.out_width());
   return strips;
 }
 
