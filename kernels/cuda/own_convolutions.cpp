@@ -12,6 +12,24 @@
 namespace bsq::cuda {
 namespace {
 
+constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight};
+
+/// The choice.
+bool serves(const ConvGeometry& geometry, ConvPass pass) {
+  switch (pass) {
+    case ConvPass::forward: return own_forward_serves(geometry);
+    case ConvPass::backward_data: return own_backward_data_serves(geometry);
+    case ConvPass::backward_weight: return own_filter_gradient_serves(geometry);
+  }
+  return false;
+}
+
+/// What is left of `passes` for the vendor.
+ConvPasses left_of(const ConvGeometry& geometry, const ConvPasses& passes) {
+  const auto left = [&](ConvPass pass) { return passes.contains(pass) && !serves(geometry, pass); };
+  return {left(ConvPass::forward), left(ConvPass::backward_data), left(ConvPass::backward_weight)};
+}
+
 class OwnConvolutions final : public DenseMath {
  public:
   OwnConvolutions(std::unique_ptr<DenseMath> vendor, cudaStream_t stream, int multiprocessors)
@@ -28,30 +46,30 @@ class OwnConvolutions final : public DenseMath {
   void plan_convolutions(std::span<const ConvRequest> requests) override {
     std::vector<ConvRequest> left;
     for (const ConvRequest& request : requests) {
-      const bool is_own = own_filter_gradient_serves(request.geometry);
-      if (is_own && request.passes.backward_weight) plan_own(request.geometry);
-      ConvRequest rest = request;
-      rest.passes.backward_weight = rest.passes.backward_weight && !is_own;
-      left.push_back(rest);
+      for (const ConvPass pass : kPasses)
+        if (request.passes.contains(pass) && serves(request.geometry, pass)) plan_own(request.geometry, pass);
+      left.push_back({request.geometry, left_of(request.geometry, request.passes), request.runs_often});
     }
     vendor_->plan_convolutions(left);
   }
 
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const override {
-    ConvPasses left = passes;
-    std::size_t own_bytes = 0;
-    if (passes.backward_weight && own_filter_gradient_serves(geometry)) {
-      own_bytes = own_filter_gradient_scratch_bytes(geometry, multiprocessors_);
-      left.backward_weight = false;
-    }
-    return std::max(own_bytes, vendor_->conv2d_scratch_bytes(geometry, left));
+    std::size_t most = vendor_->conv2d_scratch_bytes(geometry, left_of(geometry, passes));
+    for (const ConvPass pass : kPasses)
+      if (passes.contains(pass) && serves(geometry, pass)) most = std::max(most, own_scratch_bytes(geometry, pass));
+    return most;
   }
 
-  void conv2d_forward(const ConvForwardArgs& args) override { vendor_->conv2d_forward(args); }
-  void conv2d_backward_data(const ConvBackwardDataArgs& args) override { vendor_->conv2d_backward_data(args); }
+  void conv2d_forward(const ConvForwardArgs& args) override {
+    if (!is_own(args.geometry, ConvPass::forward)) return vendor_->conv2d_forward(args);
+    own_conv2d_forward(args, stream_);
+  }
+  void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
+    if (!is_own(args.geometry, ConvPass::backward_data)) return vendor_->conv2d_backward_data(args);
+    own_conv2d_backward_data(args, stream_);
+  }
   void conv2d_backward_weight(const ConvBackwardWeightArgs& args) override {
-    if (!own_filter_gradient_serves(args.geometry)) return vendor_->conv2d_backward_weight(args);
-    planned_.check(args.geometry, ConvPass::backward_weight);
+    if (!is_own(args.geometry, ConvPass::backward_weight)) return vendor_->conv2d_backward_weight(args);
     own_filter_gradient(args, stream_, multiprocessors_);
   }
 
@@ -61,15 +79,30 @@ class OwnConvolutions final : public DenseMath {
   }
 
  private:
-  void plan_own(const ConvGeometry& geometry) {
-    if (planned_.contains(geometry, ConvPass::backward_weight)) return;
-    planned_.add(geometry, {.forward = false, .backward_data = false, .backward_weight = true});
+  std::size_t own_scratch_bytes(const ConvGeometry& geometry, ConvPass pass) const {
+    return pass == ConvPass::backward_weight ? own_filter_gradient_scratch_bytes(geometry, multiprocessors_) : 0;
+  }
+
+  void plan_own(const ConvGeometry& geometry, ConvPass pass) {
+    if (planned_.contains(geometry, pass)) return;
+    ConvPasses planned{false, false, false};
+    (pass == ConvPass::forward         ? planned.forward
+     : pass == ConvPass::backward_data ? planned.backward_data
+                                       : planned.backward_weight) = true;
+    planned_.add(geometry, planned);
     EngineNote note;
     note.geometry = geometry;
-    note.pass = ConvPass::backward_weight;
+    note.pass = pass;
     note.engine = "own";
-    note.workspace_bytes = own_filter_gradient_scratch_bytes(geometry, multiprocessors_);
+    note.workspace_bytes = own_scratch_bytes(geometry, pass);
     own_engines_.push_back(std::move(note));
+  }
+
+  /// Throws Error(internal) for one that was not planned.
+  bool is_own(const ConvGeometry& geometry, ConvPass pass) const {
+    if (!serves(geometry, pass)) return false;
+    planned_.check(geometry, pass);
+    return true;
   }
 
   std::unique_ptr<DenseMath> vendor_;

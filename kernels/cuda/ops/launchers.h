@@ -59,4 +59,13 @@ std::size_t own_filter_gradient_scratch_bytes(const ConvGeometry& geometry, int 
 /// Of a geometry that it serves.
 void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream, int multiprocessors);
 
+// ---- convolution of our own on tensor cores, where it is faster than the vendor's (own_convolution.cu): all pointers
+// ---- are 16-byte aligned; no scratch -------------------------------------------------------------------------------
+/// bf16, 3x3 filters, stride 1, padding 1; 16, 32 or 64 channels on either side.
+bool own_forward_serves(const ConvGeometry& geometry);
+bool own_backward_data_serves(const ConvGeometry& geometry);
+/// Of a geometry that it serves.
+void own_conv2d_forward(const ConvForwardArgs& args, cudaStream_t stream);
+void own_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t stream);
+
 }  // namespace bsq::cuda

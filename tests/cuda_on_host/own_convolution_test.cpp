@@ -1,0 +1,153 @@
+// Our own convolutions: equal bits where sums are exact, the oracle's numbers elsewhere, whatever the tail.
+#include "kernels/base/error.h"
+#include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/ops/launchers.h"
+#include "kernels/reference/reference_backend.h"
+#include "tests/kernels/ops/parity.h"
+#include "tests/support/random_tensors.h"
+
+namespace bsq::test {
+namespace {
+
+/// Sizes that no patch divides, and those that it does; every mixture of channels.
+std::vector<cases::ConvCase> stride_1_cases() {
+  std::vector<cases::ConvCase> chosen = {
+      {"stage1", 0, 1, 32, 32, 16, 16},
+      {"stage2", 0, 2, 16, 16, 32, 32},
+      {"stage3", 0, 2, 8, 8, 64, 64},
+      {"stage3, an image too few", 0, 3, 8, 8, 64, 64},
+      {"one pixel", 0, 3, 1, 1, 16, 16},
+      {"one pixel, 64 channels", 0, 1, 1, 1, 64, 64},
+      {"one row", 0, 1, 1, 19, 16, 32},
+      {"one column", 0, 2, 19, 1, 32, 16},
+      {"a row and a column too many", 0, 1, 17, 17, 16, 16},
+      {"a row and a column too few", 0, 3, 15, 31, 16, 16},
+      {"9 columns", 0, 1, 9, 9, 64, 64},
+      {"7 rows, 5 columns", 0, 3, 7, 5, 64, 32},
+  };
+  for (const int in : {16, 32, 64}) {
+    for (const int out : {16, 32, 64}) {
+      chosen.push_back({"narrow", 0, 3, 5, 6, in, out});
+      chosen.push_back({"wide", 0, 1, 3, 11, in, out});
+    }
+  }
+  return chosen;
+}
+
+std::vector<float> integers(RandomTensors& random, std::int64_t count, int most) {
+  std::vector<float> values;
+  for (const std::int32_t value : random.integers(count, static_cast<std::uint32_t>(2 * most + 1)))
+    values.push_back(static_cast<float>(value - most));
+  return values;
+}
+
+/// Of which every sum is exact in float32.
+ConvInputs make_levels(const ConvGeometry& geometry) {
+  RandomTensors random("levels");
+  return {integers(random, geometry.input_shape().numel(), 15), integers(random, geometry.weight_shape().numel(), 127),
+          integers(random, geometry.output_shape().numel(), 100),
+          integers(random, geometry.input_shape().numel(), 200)};
+}
+
+class OwnMath final : public cuda::DenseMath {
+ public:
+  explicit OwnMath(cudaStream_t stream) : stream_(stream) {}
+
+  std::string describe() const override { return "own convolutions"; }
+  void plan_convolutions(std::span<const ConvRequest>) override {}
+  std::size_t conv2d_scratch_bytes(const ConvGeometry&, const ConvPasses&) const override { return 0; }
+  void conv2d_forward(const ConvForwardArgs& args) override {
+    REQUIRE(cuda::own_forward_serves(args.geometry));
+    cuda::own_conv2d_forward(args, stream_);
+  }
+  void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
+    REQUIRE(cuda::own_backward_data_serves(args.geometry));
+    cuda::own_conv2d_backward_data(args, stream_);
+  }
+  void conv2d_backward_weight(const ConvBackwardWeightArgs&) override { require(false, "not of these"); }
+  void gemm(const cuda::GemmGeometry&, const float*, const float*, GradMode, float*) override {
+    require(false, "convolutions only");
+  }
+
+ private:
+  cudaStream_t stream_;
+};
+
+std::unique_ptr<Backend> make_own_backend() {
+  return std::make_unique<cuda::CudaBackend>(0, [](cudaStream_t stream) { return std::make_unique<OwnMath>(stream); });
+}
+
+Outputs run_backward_data(Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs, GradMode mode) {
+  RunMemory memory(backend);
+  const void* d_output = memory.input("d_output", geometry.dtype, inputs.d_output);
+  const void* weight = memory.input("weight", geometry.dtype, inputs.weight);
+  void* d_input = mode == GradMode::accumulate
+                      ? memory.in_out("d_input", geometry.dtype, inputs.d_input_before)
+                      : memory.output("d_input", geometry.dtype, geometry.input_shape().numel());
+  constexpr ConvPasses pass{.forward = false, .backward_weight = false};
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, pass}));
+  backend.conv2d_backward_data({geometry, d_output, weight, d_input, mode, scratch});
+  return memory.finish();
+}
+
+void check_forward(const std::vector<cases::ConvCase>& all_cases) {
+  const auto backend = make_own_backend();
+  const auto oracle = make_reference_backend();
+  for (const cases::ConvCase& c : all_cases) {
+    INFO(c.name << ", " << c.in_channels << " to " << c.out_channels);
+    const ConvGeometry geometry = c.geometry(DType::bf16);
+    const ConvInputs levels = make_levels(geometry);
+    CHECK(run_conv_forward(*backend, geometry, levels).at("output").values ==
+          run_conv_forward(*oracle, geometry, levels).at("output").values);
+    const ConvInputs inputs = make_inputs(c);
+    check_outputs(run_conv_forward(*backend, geometry, inputs), run_conv_forward(*oracle, geometry, inputs));
+  }
+}
+
+void check_backward_data(const std::vector<cases::ConvCase>& all_cases) {
+  const auto backend = make_own_backend();
+  const auto oracle = make_reference_backend();
+  for (const cases::ConvCase& c : all_cases) {
+    INFO(c.name << ", " << c.in_channels << " to " << c.out_channels);
+    const ConvGeometry geometry = c.geometry(DType::bf16);
+    const ConvInputs levels = make_levels(geometry);
+    const ConvInputs inputs = make_inputs(c);
+    for (const GradMode mode : grad_modes) {
+      CHECK(run_backward_data(*backend, geometry, levels, mode).at("d_input").values ==
+            run_backward_data(*oracle, geometry, levels, mode).at("d_input").values);
+      check_outputs(run_backward_data(*backend, geometry, inputs, mode),
+                    run_backward_data(*oracle, geometry, inputs, mode));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("our own convolution: the output agrees with the reference, to the bit where sums are exact") {
+  check_forward(stride_1_cases());
+}
+
+TEST_CASE("our own convolution: the gradient of the input agrees, overwriting and accumulating") {
+  check_backward_data(stride_1_cases());
+}
+
+TEST_CASE("our own convolution serves what it has kernels for, and nothing else") {
+  const ConvGeometry served{1, 8, 8, 16, 32, 3, 1, 1, DType::bf16};
+  CHECK(cuda::own_forward_serves(served));
+  CHECK(cuda::own_backward_data_serves(served));
+  const auto refuses = [&](auto change) {
+    ConvGeometry other = served;
+    change(other);
+    CHECK_FALSE(cuda::own_forward_serves(other));
+    CHECK_FALSE(cuda::own_backward_data_serves(other));
+  };
+  refuses([](ConvGeometry& g) { g.dtype = DType::f32; });
+  refuses([](ConvGeometry& g) { g.in_channels = 17; });
+  refuses([](ConvGeometry& g) { g.out_channels = 128; });
+  refuses([](ConvGeometry& g) { g.kernel = 5; });
+  refuses([](ConvGeometry& g) { g.padding = 0; });
+  refuses([](ConvGeometry& g) { g.batch = 0; });
+  refuses([](ConvGeometry& g) { g.height = g.width = 1 << 15; });
+}
+
+}  // namespace bsq::test
