@@ -55,6 +55,18 @@ inline std::vector<ConvCase> conv_cases() {
       {"one pixel", 0, 1, 1, 1, 5, 3, 3, 1, 1},
       {"one row", 0, 1, 1, 13, 3, 17, 3, 1, 1},
       {"one channel", 0, 2, 4, 5, 1, 1, 3, 1, 1},
+      // of tensor cores: channels in whole products, pixels not
+      {"16 to 16, odd size", 0, 3, 5, 7, 16, 16, 3, 1, 1},
+      {"16 to 16, one pixel", 0, 2, 1, 1, 16, 16, 3, 1, 1},
+      {"16 to 16, long rows", 0, 1, 3, 41, 16, 16, 3, 1, 1},
+      {"48 to 16, strided", 0, 1, 7, 9, 48, 16, 3, 2, 1},
+      {"16 to 64, strided, odd size", 0, 2, 9, 7, 16, 64, 3, 2, 1},
+      {"32 to 96, one row", 0, 2, 1, 9, 32, 96, 3, 1, 1},
+      {"64 to 64, odd size", 0, 1, 5, 3, 64, 64, 3, 1, 1},
+      {"64 to 128, strided", 0, 1, 6, 4, 64, 128, 3, 2, 1},
+      {"8 to 32", 0, 2, 3, 6, 8, 32, 3, 1, 1},
+      {"16 to 32, 1x1", 0, 1, 3, 5, 16, 32, 1, 1, 0},
+      {"96 to 64, 1x1 strided, odd size", 0, 2, 5, 7, 96, 64, 1, 2, 0},
   };
 }
 

@@ -28,10 +28,13 @@ class PlannedPasses {
     planned = {planned.forward || passes.forward, planned.backward_data || passes.backward_data,
                planned.backward_weight || passes.backward_weight};
   }
+  bool contains(const ConvGeometry& geometry, ConvPass pass) const {
+    const auto planned = planned_.find(geometry);
+    return planned != planned_.end() && planned->second.contains(pass);
+  }
   /// Throws Error(internal) unless it was added.
   void check(const ConvGeometry& geometry, ConvPass pass) const {
-    const auto planned = planned_.find(geometry);
-    require_planned(geometry, pass, planned != planned_.end() && planned->second.contains(pass));
+    require_planned(geometry, pass, contains(geometry, pass));
   }
 
  private:

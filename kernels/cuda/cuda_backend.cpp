@@ -6,6 +6,7 @@
 #include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/kernel_modules.h"
 #include "kernels/cuda/nccl/nccl_communicator.h"
+#include "kernels/cuda/own_convolutions.h"
 
 #include <nvtx3/nvToolsExt.h>
 
@@ -65,7 +66,7 @@ CudaBackend::CudaBackend(int device, const MathFactory& make_math)
     notes_.push_back(fmt::format(
         "device: cuda: kernels are loaded when they are first used, and not before work is recorded: {}", obstacle));
   fill_zero(counters_.data(), GridMemory::kCounters * sizeof(unsigned));
-  math_ = make_math(stream_.get());
+  math_ = with_own_convolutions(make_math(stream_.get()), stream_.get(), properties_.multiProcessorCount);
 }
 
 DeviceContext CudaBackend::context() const {

@@ -1,0 +1,126 @@
+#include "kernels/cuda/own_convolutions.h"
+
+#include "kernels/base/error.h"
+#include "kernels/cuda/ops/launchers.h"
+#include "kernels/planned_passes.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+namespace bsq::cuda {
+namespace {
+
+constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight};
+
+/// The choice.
+bool serves(const ConvGeometry& geometry, ConvPass pass) {
+  switch (pass) {
+    case ConvPass::forward: return own_forward_serves(geometry);
+    case ConvPass::backward_data: return own_backward_data_serves(geometry);
+    case ConvPass::backward_weight: return own_filter_gradient_serves(geometry);
+  }
+  return false;
+}
+
+/// What is left of `passes` for the vendor.
+ConvPasses left_of(const ConvGeometry& geometry, const ConvPasses& passes) {
+  const auto left = [&](ConvPass pass) { return passes.contains(pass) && !serves(geometry, pass); };
+  return {left(ConvPass::forward), left(ConvPass::backward_data), left(ConvPass::backward_weight)};
+}
+
+class OwnConvolutions final : public DenseMath {
+ public:
+  OwnConvolutions(std::unique_ptr<DenseMath> vendor, cudaStream_t stream, int multiprocessors)
+      : vendor_(std::move(vendor)), stream_(stream), multiprocessors_(multiprocessors) {}
+
+  std::string describe() const override { return vendor_->describe(); }
+  std::vector<std::string> notes() const override { return vendor_->notes(); }
+  std::vector<EngineNote> engines() const override {
+    std::vector<EngineNote> engines = own_engines_;
+    for (EngineNote& note : vendor_->engines()) engines.push_back(std::move(note));
+    return engines;
+  }
+
+  void plan_convolutions(std::span<const ConvRequest> requests) override {
+    std::vector<ConvRequest> left;
+    for (const ConvRequest& request : requests) {
+      for (const ConvPass pass : kPasses)
+        if (request.passes.contains(pass) && serves(request.geometry, pass)) plan_own(request.geometry, pass);
+      left.push_back({request.geometry, left_of(request.geometry, request.passes), request.runs_often});
+    }
+    vendor_->plan_convolutions(left);
+  }
+
+  std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const override {
+    std::size_t most = vendor_->conv2d_scratch_bytes(geometry, left_of(geometry, passes));
+    for (const ConvPass pass : kPasses)
+      if (passes.contains(pass) && serves(geometry, pass)) most = std::max(most, own_scratch_bytes(geometry, pass));
+    return most;
+  }
+
+  void conv2d_forward(const ConvForwardArgs& args) override {
+    if (!is_own(args.geometry, ConvPass::forward)) return vendor_->conv2d_forward(args);
+    own_conv2d_forward(args, stream_);
+  }
+  void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
+    if (!is_own(args.geometry, ConvPass::backward_data)) return vendor_->conv2d_backward_data(args);
+    own_conv2d_backward_data(args, stream_);
+  }
+  void conv2d_backward_weight(const ConvBackwardWeightArgs& args) override {
+    if (!is_own(args.geometry, ConvPass::backward_weight)) return vendor_->conv2d_backward_weight(args);
+    own_filter_gradient(args, stream_, multiprocessors_);
+  }
+
+  void plan_gemm(const GemmGeometry& geometry, GradMode mode) override { vendor_->plan_gemm(geometry, mode); }
+  void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) override {
+    vendor_->gemm(geometry, a, b, mode, c);
+  }
+
+ private:
+  std::size_t own_scratch_bytes(const ConvGeometry& geometry, ConvPass pass) const {
+    return pass == ConvPass::backward_weight ? own_filter_gradient_scratch_bytes(geometry, multiprocessors_) : 0;
+  }
+
+  void plan_own(const ConvGeometry& geometry, ConvPass pass) {
+    if (planned_.contains(geometry, pass)) return;
+    ConvPasses planned{false, false, false};
+    (pass == ConvPass::forward         ? planned.forward
+     : pass == ConvPass::backward_data ? planned.backward_data
+                                       : planned.backward_weight) = true;
+    planned_.add(geometry, planned);
+    EngineNote note;
+    note.geometry = geometry;
+    note.pass = pass;
+    note.engine = "own";
+    note.workspace_bytes = own_scratch_bytes(geometry, pass);
+    own_engines_.push_back(std::move(note));
+  }
+
+  /// Throws Error(internal) for one that was not planned.
+  bool is_own(const ConvGeometry& geometry, ConvPass pass) const {
+    if (!serves(geometry, pass)) return false;
+    planned_.check(geometry, pass);
+    return true;
+  }
+
+  std::unique_ptr<DenseMath> vendor_;
+  cudaStream_t stream_;
+  int multiprocessors_;
+  PlannedPasses planned_;
+  std::vector<EngineNote> own_engines_;
+};
+
+}  // namespace
+
+std::unique_ptr<DenseMath> with_own_convolutions(std::unique_ptr<DenseMath> vendor, cudaStream_t stream,
+                                                 int multiprocessors) {
+  const char* const setting = std::getenv("BSQ_CONVOLUTION");
+  const std::string_view choice = setting == nullptr ? "own" : setting;
+  if (choice == "vendor") return vendor;
+  if (choice != "own") fail(ErrorKind::usage, "BSQ_CONVOLUTION={}: use own (the default) or vendor", choice);
+  return std::make_unique<OwnConvolutions>(std::move(vendor), stream, multiprocessors);
+}
+
+}  // namespace bsq::cuda
