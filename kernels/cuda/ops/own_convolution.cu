@@ -22,7 +22,6 @@ namespace {
 
 constexpr int kThreads = 128;
 constexpr int kStrip = 16;                           // pixels: the rows of a product on tensor cores
-constexpr int kRows = 4;                             // strips of a warp, one above the other
 constexpr int kWarpColumns = 16;                     // channels of a warp: two products side by side
 constexpr int kChunk = kVectorWidth<__nv_bfloat16>;  // channels of an access: 8
 constexpr int kDepthStep = 16;                       // channels of the source of a product
@@ -41,13 +40,15 @@ struct Maps {
   int target_channels = 0;
 };
 
-/// How a block works. Depth: channels of the source; Columns: of the target, of a block; Width: of a patch.
-template <int Depth, int Columns, int Kernel, int Stride, int Width, bool Backward>
+/// How a block works. Depth: channels of the source; Columns: of the target, of a block; Width: of a patch; Rows:
+/// strips of a warp, one above the other.
+template <int Depth, int Columns, int Kernel, int Stride, int Width, bool Backward, int Rows = 4>
 struct Tiling {
   static constexpr int kDepth = Depth;
   static constexpr int kColumns = Columns;
   static constexpr int kKernel = Kernel;
   static constexpr int kTaps = Kernel * Kernel;
+  static constexpr int kRows = Rows;
   static constexpr int kStride = Stride;
   static constexpr bool kBackward = Backward;
 
@@ -57,7 +58,7 @@ struct Tiling {
   static constexpr int kWidth = Width;
   static constexpr int kImagesOfStrip = kStrip / Width;
   static constexpr int kRowGroups = Width == kStrip ? kRowWarps : 2;
-  static constexpr int kHeight = kRowGroups * kRows;
+  static constexpr int kHeight = kRowGroups * Rows;
   static constexpr int kImages = kRowWarps / kRowGroups * kImagesOfStrip;
 
   // Of a patch of the source, with the pixels around it. What a 1x1 filter leaves out is not copied.
@@ -115,7 +116,7 @@ struct WarpPlace {
   unsigned lane = threadIdx.x % kWarp;
   unsigned warp = threadIdx.x / kWarp;
   unsigned first_column = warp % T::kColumnWarps * kWarpColumns;
-  unsigned first_row = warp / T::kColumnWarps % T::kRowGroups * kRows;
+  unsigned first_row = warp / T::kColumnWarps % T::kRowGroups * T::kRows;
   unsigned first_image = warp / T::kColumnWarps / T::kRowGroups * T::kImagesOfStrip;
 
   /// Of pixel `pixel` of a strip.
@@ -214,13 +215,14 @@ __device__ void copy_turned_filter(const Maps& maps, const BlockPlace<T>& block,
 
 // ---- products -------------------------------------------------------------------------------------------------------
 
-using Sums = float[kRows][2][4];
+template <typename T>
+using Sums = float[T::kRows][2][4];
 
 /// Adds the products of column `tap_x` of the taps.
 template <typename T>
 __device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, const uint4* filter, unsigned tap_x,
-                                Sums& sums) {
-  constexpr int rows = (kRows - 1) * T::kStep + T::kKernel;
+                                Sums<T>& sums) {
+  constexpr int rows = (T::kRows - 1) * T::kStep + T::kKernel;
   const unsigned row_of_matrix = place.lane % 8;
   const unsigned low_matrix = place.lane / 8 % 2;
   const unsigned high_matrix = place.lane / 16;
@@ -252,7 +254,7 @@ __device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, 
 #pragma unroll
     for (int tap_y = 0; tap_y < T::kKernel; ++tap_y) {
 #pragma unroll
-      for (int row = 0; row < kRows; ++row) {
+      for (int row = 0; row < T::kRows; ++row) {
         const unsigned(&pixels)[4] = left[row * T::kStep + tap_y];
         multiply_add(sums[row][0], pixels, right[tap_y][0], right[tap_y][1]);
         multiply_add(sums[row][1], pixels, right[tap_y][2], right[tap_y][3]);
@@ -263,7 +265,7 @@ __device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, 
 
 /// Column after column, each when it has arrived.
 template <typename T, int TapX = 0>
-__device__ void multiply_columns(const WarpPlace<T>& place, const uint4* source, const uint4* filter, Sums& sums) {
+__device__ void multiply_columns(const WarpPlace<T>& place, const uint4* source, const uint4* filter, Sums<T>& sums) {
   if constexpr (TapX < T::kStages) {
     wait_for_copies<T::kStages - 1 - TapX>();
     __syncthreads();
@@ -317,7 +319,7 @@ __device__ inline void add_pair(unsigned pair, float& first, float& second) {
 // grid (patches across * column blocks, patches down, ceil(images / kImages)), block kThreads, a warp for each 4 rows
 // of 16 pixels and 16 channels. `adds`: to what the target holds
 template <typename T>
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kThreads, T::kRows > 4 ? 2 : 4)
     convolve_patches(Maps maps, const __nv_bfloat16* source, const __nv_bfloat16* weight, __nv_bfloat16* target,
                      bool adds) {
   BSQ_DYNAMIC_SHARED(uint4, patches);
@@ -336,18 +338,18 @@ __global__ void __launch_bounds__(kThreads, 4)
 
   const WarpPlace<T> place;
   const TargetPlace<T> to(maps, block, place, target);
-  Quad before[kRows][2] = {};
+  Quad before[T::kRows][2] = {};
   if (T::kBackward && adds) {
 #pragma unroll
-    for (int row = 0; row < kRows; ++row)
+    for (int row = 0; row < T::kRows; ++row)
       for (int half = 0; half < 2; ++half)
         if (to.has(row, half)) before[row][half] = to.at(row, half);
   }
-  Sums sums = {};
+  Sums<T> sums = {};
   multiply_columns<T>(place, patches, filter, sums);
 
 #pragma unroll
-  for (int row = 0; row < kRows; ++row) {
+  for (int row = 0; row < T::kRows; ++row) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float* low = &sums[row][0][2 * half];
