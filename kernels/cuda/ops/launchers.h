@@ -61,7 +61,8 @@ void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream
 
 // ---- convolution of our own on tensor cores, where it is faster than the vendor's (own_convolution.cu): all pointers
 // ---- are 16-byte aligned; no scratch -------------------------------------------------------------------------------
-/// bf16, 3x3 filters, stride 1, padding 1; 16, 32 or 64 channels on either side.
+/// bf16; 16, 32 or 64 channels on either side; filters 3x3 with padding 1 and stride 1 or 2 (forward not of 64 channels
+/// with a stride), 1x1 with stride 2; forward also the stem's 3 channels, 3x3 with stride 1.
 bool own_forward_serves(const ConvGeometry& geometry);
 bool own_backward_data_serves(const ConvGeometry& geometry);
 /// Of a geometry that it serves.
