@@ -75,8 +75,8 @@ __device__ void leave_squares(const float (&squares)[Bits], const ChunkSums& sum
   sums.squares[std::int64_t{blockIdx.x} * kMaxBits + threadIdx.x] = sum;
 }
 
-/// By the last block of a tensor: its norms, a warp for each plane in turn. True for the last tensor's: thread 0 of it gets the
-/// penalty of all in `penalty`.
+/// By the last block of a tensor: its norms, a warp for each plane in turn. True for the last tensor's: thread 0 of it
+/// gets the penalty of all in `penalty`.
 __device__ bool finish_norms(const PlaneTensor& tensor, const Chunk& chunk, int num_tensors, const ChunkSums& sums,
                              float* plane_norms, double& penalty, const GridMemory& memory) {
   BSQ_SHARED(double, terms, [kMaxBits]);
