@@ -22,10 +22,13 @@ namespace {
 
 constexpr int kThreads = 128;
 constexpr int kStrip = 16;                           // pixels: the rows of a product on tensor cores
-constexpr int kRows = 4;                             // strips of a warp, one above the other
 constexpr int kWarpColumns = 16;                     // channels of a warp: two products side by side
 constexpr int kChunk = kVectorWidth<__nv_bfloat16>;  // channels of an access: 8
 constexpr int kDepthStep = 16;                       // channels of the source of a product
+
+constexpr int up(int count, int per) {
+  return (count + per - 1) / per;
+}
 
 /// The sizes of a layer, as a pass sees it.
 struct Maps {
@@ -35,27 +38,28 @@ struct Maps {
   int target_height = 0;
   int target_width = 0;
   int target_channels = 0;
-  int patches_across = 0;
-  int patches_down = 0;
 };
 
-/// How a block works. Depth: channels of the source; Columns: of the target, of a block; Width: of a patch.
-template <int Depth, int Columns, int Kernel, int Stride, int Width, bool Backward>
+/// How a block works. Depth: channels of the source; Columns: of the target, of a block; Width: of a patch; Rows:
+/// strips of a warp, one above the other.
+template <int Depth, int Columns, int Kernel, int Stride, int Width, bool Backward, int Rows = 4>
 struct Tiling {
   static constexpr int kDepth = Depth;
   static constexpr int kColumns = Columns;
   static constexpr int kKernel = Kernel;
+  static constexpr int kTaps = Kernel * Kernel;
+  static constexpr int kRows = Rows;
   static constexpr int kStride = Stride;
   static constexpr bool kBackward = Backward;
 
   static constexpr int kColumnWarps = Columns / kWarpColumns;
   static constexpr int kRowWarps = kThreads / kWarp / kColumnWarps;
-  // A strip is a row of a patch, or of two patches of half the width. Patches are 8 rows high, or 16.
+  // A strip is a row of a patch, or of the same patch of two images where that is half as wide.
   static constexpr int kWidth = Width;
-  static constexpr int kPatchesOfStrip = kStrip / Width;
+  static constexpr int kImagesOfStrip = kStrip / Width;
   static constexpr int kRowGroups = Width == kStrip ? kRowWarps : 2;
-  static constexpr int kHeight = kRowGroups * kRows;
-  static constexpr int kPatches = kRowWarps / kRowGroups * kPatchesOfStrip;
+  static constexpr int kHeight = kRowGroups * Rows;
+  static constexpr int kImages = kRowWarps / kRowGroups * kImagesOfStrip;
 
   // Of a patch of the source, with the pixels around it. What a 1x1 filter leaves out is not copied.
   static constexpr int kStep = Kernel == 1 ? 1 : Stride;     // from a pixel of the target to the next
@@ -66,121 +70,176 @@ struct Tiling {
   static constexpr int kChunks = Depth / kChunk;  // of a pixel
   static constexpr int kRowChunks = kSourceWidth * kChunks;
   static constexpr int kPatchChunks = kSourceHeight * kRowChunks;
+  static constexpr int kSourceChunks = kImages * kPatchChunks;
 
   // Filters lie as in memory, a row for each output channel of the layer. An odd number of chunks a row: eight rows
   // never share a bank.
   static constexpr int kFilterRows = Backward ? Depth : Columns;
   static constexpr int kTapChunks = (Backward ? Columns : Depth) / kChunk;
-  static constexpr int kFilterPitch = Kernel * Kernel * kTapChunks + 1;
+  static constexpr int kFilterPitch = kTaps * kTapChunks + 1;
   static_assert(kFilterPitch % 2 == 1);
-  // Columns of taps, which arrive one after the other where there are many.
-  static constexpr int kStages = Depth == 16 ? 1 : Kernel;
+  // Columns of taps arrive one after the other where there is much to wait for.
+  static constexpr int kStages = Backward || Depth == 16 ? 1 : Kernel;
 
-  static constexpr int kSharedChunks = kPatches * kPatchChunks + kFilterRows * kFilterPitch;
+  static constexpr std::size_t kSharedBytes = (kSourceChunks + kFilterRows * kFilterPitch) * sizeof(uint4);
 
   /// Where column `x` of a patch of the source lies: with steps of 2 the even ones, then the odd ones, so that a strip
   /// lies side by side.
-  static constexpr __device__ int position_of(int x) {
+  static constexpr __device__ unsigned position_of(unsigned x) {
     return kStep == 1 ? x : x / 2 + x % 2 * ((kSourceWidth + 1) / 2);
   }
   /// What the chunk of a pixel is XORed with, so that one chunk of eight pixels side by side never shares a bank.
-  static constexpr __device__ int swizzle_of(int position) { return position / (8 / kChunks) % kChunks; }
+  static constexpr __device__ unsigned swizzle_of(unsigned position) { return position / (8 / kChunks) % kChunks; }
 };
 
-/// The first pixel of a patch in the target.
-struct PatchPlace {
-  __device__ PatchPlace(const Maps& maps, int patch, int height, int width)
-      : image(patch / (maps.patches_across * maps.patches_down)),
-        y(patch / maps.patches_across % maps.patches_down * height),
-        x(patch % maps.patches_across * width) {}
+/// What a block makes: a patch of kImages images from `image` on, kColumns channels.
+template <typename T>
+struct BlockPlace {
+  __device__ explicit BlockPlace(const Maps& maps) {
+    const unsigned column_blocks = static_cast<unsigned>(maps.target_channels) / T::kColumns;  // 1 or 2
+    const unsigned shift = column_blocks / 2;
+    y = static_cast<int>(blockIdx.y) * T::kHeight;
+    x = static_cast<int>(blockIdx.x >> shift) * T::kWidth;
+    image = static_cast<int>(blockIdx.z) * T::kImages;
+    first_channel = static_cast<int>(blockIdx.x & (column_blocks - 1)) * T::kColumns;
+  }
 
   int image;
   int y;
   int x;
+  int first_channel;
 };
-
-template <typename T>
-__device__ void begin_source(const Maps& maps, const __nv_bfloat16* source, uint4* shared) {
-  for (int patch = 0; patch < T::kPatches; ++patch) {
-    const PatchPlace place(maps, static_cast<int>(blockIdx.x) * T::kPatches + patch, T::kHeight, T::kWidth);
-    const bool image_is_there = place.image < maps.images;
-    const __nv_bfloat16* image =
-        source + std::int64_t{image_is_there ? place.image : 0} * maps.source_height * maps.source_width * T::kDepth;
-    const int top = place.y * T::kStride - T::kPadding;
-    const int left = place.x * T::kStride - T::kPadding;
-    uint4* to = shared + patch * T::kPatchChunks;
-    for (int i = static_cast<int>(threadIdx.x); i < T::kPatchChunks; i += kThreads) {
-      const int chunk = i % T::kChunks;
-      const int column = i / T::kChunks % T::kSourceWidth;
-      const int row = i / T::kRowChunks;
-      const int y = top + row * T::kSpacing;
-      const int x = left + column * T::kSpacing;
-      const bool is_there = image_is_there && y >= 0 && y < maps.source_height && x >= 0 && x < maps.source_width;
-      const int pixel = is_there ? y * maps.source_width + x : 0;
-      const int position = T::position_of(column);
-      begin_copy(to + row * T::kRowChunks + position * T::kChunks + (chunk ^ T::swizzle_of(position)),
-                 image + pixel * T::kDepth + chunk * kChunk, is_there);
-    }
-  }
-}
-
-/// The columns of taps from `first` on, `count` of them.
-template <typename T>
-__device__ void begin_filter(const Maps& maps, const __nv_bfloat16* weight, int first, int count, uint4* shared) {
-  constexpr int taps = T::kKernel * T::kKernel;
-  const int first_channel = static_cast<int>(blockIdx.y) * T::kColumns;
-  const int chunks = T::kFilterRows * T::kKernel * count * T::kTapChunks;
-  for (int i = static_cast<int>(threadIdx.x); i < chunks; i += kThreads) {
-    const int chunk = i % T::kTapChunks;
-    const int tap_x = first + i / T::kTapChunks % count;
-    const int tap_y = i / T::kTapChunks / count % T::kKernel;
-    const int row = i / T::kTapChunks / count / T::kKernel;
-    const int tap = tap_y * T::kKernel + tap_x;
-    const __nv_bfloat16* from = T::kBackward
-                                    ? weight + (row * taps + taps - 1 - tap) * maps.target_channels + first_channel
-                                    : weight + ((first_channel + row) * taps + tap) * T::kDepth;
-    begin_copy(shared + row * T::kFilterPitch + tap * T::kTapChunks + chunk, from + chunk * kChunk, true);
-  }
-}
 
 /// What a thread knows of its place in its block.
 template <typename T>
 struct WarpPlace {
-  int lane = static_cast<int>(threadIdx.x) % kWarp;
-  int warp = static_cast<int>(threadIdx.x) / kWarp;
-  int first_column = warp % T::kColumnWarps * kWarpColumns;
-  int first_row = warp / T::kColumnWarps % T::kRowGroups * kRows;
-  int first_patch = warp / T::kColumnWarps / T::kRowGroups * T::kPatchesOfStrip;
+  unsigned lane = threadIdx.x % kWarp;
+  unsigned warp = threadIdx.x / kWarp;
+  unsigned first_column = warp % T::kColumnWarps * kWarpColumns;
+  unsigned first_row = warp / T::kColumnWarps % T::kRowGroups * T::kRows;
+  unsigned first_image = warp / T::kColumnWarps / T::kRowGroups * T::kImagesOfStrip;
 
   /// Of pixel `pixel` of a strip.
-  __device__ int patch_of(int pixel) const { return first_patch + pixel / T::kWidth; }
-  __device__ int column_of(int pixel) const { return pixel % T::kWidth; }
+  __device__ unsigned image_of(unsigned pixel) const { return first_image + pixel / T::kWidth; }
+  __device__ unsigned column_of(unsigned pixel) const { return pixel % T::kWidth; }
 };
 
-using Sums = float[kRows][2][4];
+// ---- to shared memory -----------------------------------------------------------------------------------------------
+
+__device__ inline bool is_within(int i, int size) {
+  return static_cast<unsigned>(i) < static_cast<unsigned>(size);
+}
+
+template <typename T>
+__device__ void begin_source(const Maps& maps, const BlockPlace<T>& block, const __nv_bfloat16* source, uint4* shared) {
+  const int image_chunks = maps.source_height * maps.source_width * T::kChunks;
+  const auto* from = reinterpret_cast<const uint4*>(source + std::int64_t{block.image} * (image_chunks * kChunk));
+  const int top = block.y * T::kStride - T::kPadding;
+  const int left = block.x * T::kStride - T::kPadding;
+  constexpr int rounds = up(T::kSourceChunks, kThreads);
+#pragma unroll
+  for (int round = 0; round < rounds; ++round) {
+    const unsigned i = threadIdx.x + round * kThreads;
+    if (round == rounds - 1 && i >= T::kSourceChunks) break;
+    const unsigned chunk = i % T::kChunks;
+    const unsigned column = i / T::kChunks % T::kSourceWidth;
+    const unsigned row = i / T::kRowChunks;
+    const int image = T::kImages == 1 ? 0 : static_cast<int>(row / T::kSourceHeight);
+    const int y = top + static_cast<int>(T::kImages == 1 ? row : row % T::kSourceHeight) * T::kSpacing;
+    const int x = left + static_cast<int>(column) * T::kSpacing;
+    const bool is_there =
+        block.image + image < maps.images && is_within(y, maps.source_height) && is_within(x, maps.source_width);
+    const int offset = image * image_chunks + (y * maps.source_width + x) * T::kChunks + static_cast<int>(chunk);
+    const unsigned position = T::position_of(column);
+    begin_copy(shared + row * T::kRowChunks + position * T::kChunks + (chunk ^ T::swizzle_of(position)),
+               from + (is_there ? offset : 0), is_there);
+  }
+}
+
+// The columns of a product on tensor cores come to threads in pairs. So the 16 channels of a warp take places so that a
+// thread gets four that lie side by side in memory: channels 4t, 4t + 1 are the t-th pair of the first product and 4t +
+// 2, 4t + 3 that of the second.
+
+/// A stage of the filter: a column of taps, or all of them. Every output channel is a row.
+template <typename T>
+__device__ void begin_filter(const BlockPlace<T>& block, const __nv_bfloat16* weight, unsigned stage, uint4* shared) {
+  weight += block.first_channel * T::kTaps * T::kDepth;
+  constexpr unsigned of_row = T::kTaps / T::kStages * T::kTapChunks;
+  constexpr int rounds = up(T::kFilterRows * of_row, kThreads);
+#pragma unroll
+  for (int round = 0; round < rounds; ++round) {
+    const unsigned i = threadIdx.x + round * kThreads;
+    if (round == rounds - 1 && i >= T::kFilterRows * of_row) break;
+    const unsigned row = i / of_row;
+    unsigned in_row = i % of_row;
+    if constexpr (T::kStages > 1) {
+      const unsigned tap_y = in_row / T::kTapChunks;
+      in_row = (tap_y * T::kKernel + stage) * T::kTapChunks + i % T::kTapChunks;
+    }
+    const unsigned place = row / 16 * 16 + row / 2 % 2 * 8 + row % 16 / 4 * 2 + row % 2;
+    begin_copy(shared + place * T::kFilterPitch + in_row, weight + (row * T::kTaps * T::kTapChunks + in_row) * kChunk,
+               true);
+  }
+}
+
+/// All of it, the taps the other way round. Channels of the target lie side by side here: they take their places on the
+/// way through registers.
+template <typename T>
+__device__ void copy_turned_filter(const Maps& maps, const BlockPlace<T>& block, const __nv_bfloat16* weight,
+                                   uint4* shared) {
+  constexpr unsigned of_tap = T::kColumnWarps;  // pairs of chunks
+  constexpr unsigned pairs = T::kFilterRows * T::kTaps * of_tap;
+  constexpr int rounds = up(pairs, kThreads);
+  weight += block.first_channel;
+  uint4 low[rounds];
+  uint4 high[rounds];
+#pragma unroll
+  for (int round = 0; round < rounds; ++round) {
+    const unsigned i = threadIdx.x + round * kThreads;
+    if (round == rounds - 1 && i >= pairs) break;
+    const __nv_bfloat16* from = weight + i / of_tap * maps.target_channels + i % of_tap * kWarpColumns;
+    low[round] = load_raw<kChunk>(from);
+    high[round] = load_raw<kChunk>(from + kChunk);
+  }
+#pragma unroll
+  for (int round = 0; round < rounds; ++round) {
+    const unsigned i = threadIdx.x + round * kThreads;
+    if (round == rounds - 1 && i >= pairs) break;
+    const unsigned row = i / of_tap / T::kTaps;
+    const unsigned tap = T::kTaps - 1 - i / of_tap % T::kTaps;
+    uint4* to = shared + row * T::kFilterPitch + tap * T::kTapChunks + i % of_tap * 2;
+    to[0] = make_uint4(low[round].x, low[round].z, high[round].x, high[round].z);
+    to[1] = make_uint4(low[round].y, low[round].w, high[round].y, high[round].w);
+  }
+}
+
+// ---- products -------------------------------------------------------------------------------------------------------
+
+template <typename T>
+using Sums = float[T::kRows][2][4];
 
 /// Adds the products of column `tap_x` of the taps.
 template <typename T>
-__device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, const uint4* filter, int tap_x,
-                                Sums& sums) {
-  constexpr int rows = (kRows - 1) * T::kStep + T::kKernel;
-  const int row_of_matrix = place.lane % 8;
-  const int low_matrix = place.lane / 8 % 2;
-  const int high_matrix = place.lane / 16;
+__device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, const uint4* filter, unsigned tap_x,
+                                Sums<T>& sums) {
+  constexpr int rows = (T::kRows - 1) * T::kStep + T::kKernel;
+  const unsigned row_of_matrix = place.lane % 8;
+  const unsigned low_matrix = place.lane / 8 % 2;
+  const unsigned high_matrix = place.lane / 16;
 
   // Of a product's left side: pixels 0 to 7 and 8 to 15, then the other half of the channels.
-  const int pixel = low_matrix * 8 + row_of_matrix;
-  const int position = T::position_of(place.column_of(pixel) * T::kStep + tap_x);
+  const unsigned pixel = low_matrix * 8 + row_of_matrix;
+  const unsigned position = T::position_of(place.column_of(pixel) * T::kStep + tap_x);
   source +=
-      place.patch_of(pixel) * T::kPatchChunks + place.first_row * T::kStep * T::kRowChunks + position * T::kChunks;
-  const int swizzle = T::swizzle_of(position);
+      place.image_of(pixel) * T::kPatchChunks + place.first_row * T::kStep * T::kRowChunks + position * T::kChunks;
+  const unsigned swizzle = T::swizzle_of(position);
   // Of its right side: both halves of its channels for 8 columns, then for the others.
   filter += T::kBackward
                 ? (low_matrix * 8 + row_of_matrix) * T::kFilterPitch + place.first_column / kChunk + high_matrix
                 : (place.first_column + high_matrix * 8 + row_of_matrix) * T::kFilterPitch + low_matrix;
 
 #pragma unroll
-  for (int depth = 0; depth < T::kDepth / kDepthStep; ++depth) {
+  for (unsigned depth = 0; depth < T::kDepth / kDepthStep; ++depth) {
     unsigned left[rows][4];
     unsigned right[T::kKernel][4];
     const uint4* chunk = source + ((2 * depth + high_matrix) ^ swizzle);
@@ -195,7 +254,7 @@ __device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, 
 #pragma unroll
     for (int tap_y = 0; tap_y < T::kKernel; ++tap_y) {
 #pragma unroll
-      for (int row = 0; row < kRows; ++row) {
+      for (int row = 0; row < T::kRows; ++row) {
         const unsigned(&pixels)[4] = left[row * T::kStep + tap_y];
         multiply_add(sums[row][0], pixels, right[tap_y][0], right[tap_y][1]);
         multiply_add(sums[row][1], pixels, right[tap_y][2], right[tap_y][3]);
@@ -206,7 +265,7 @@ __device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, 
 
 /// Column after column, each when it has arrived.
 template <typename T, int TapX = 0>
-__device__ void multiply_columns(const WarpPlace<T>& place, const uint4* source, const uint4* filter, Sums& sums) {
+__device__ void multiply_columns(const WarpPlace<T>& place, const uint4* source, const uint4* filter, Sums<T>& sums) {
   if constexpr (TapX < T::kStages) {
     wait_for_copies<T::kStages - 1 - TapX>();
     __syncthreads();
@@ -215,113 +274,102 @@ __device__ void multiply_columns(const WarpPlace<T>& place, const uint4* source,
   if constexpr (TapX + 1 < T::kKernel) multiply_columns<T, TapX + 1>(place, source, filter, sums);
 }
 
-/// Word i of lane l of every four becomes word l of lane i.
-__device__ inline void transpose_in_quad(unsigned (&words)[4]) {
-#pragma unroll
-  for (int distance = 1; distance <= 2; distance *= 2) {
-    const bool is_upper = (threadIdx.x & distance) != 0;
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int low = distance == 1 ? 2 * i : i;
-      unsigned& kept_low = words[low];
-      unsigned& kept_high = words[low + distance];
-      const unsigned got = __shfl_xor_sync(kFullMask, is_upper ? kept_low : kept_high, distance);
-      (is_upper ? kept_low : kept_high) = got;
-    }
-  }
-}
+// ---- the target -----------------------------------------------------------------------------------------------------
 
-/// Eight sums of a thread, two channels of each of four chunks: sum i of chunk c.
-__device__ inline float& sum_of(float (&sums)[2][4], int chunk, int i) {
-  return sums[chunk % 2][chunk / 2 * 2 + i];
-}
+/// Four channels.
+using Quad = uint2;
+constexpr int kQuad = 4;
 
-/// Where a thread stores: lane l of every four has chunk l % 2 of the pixel of its quad, of pixels 8 to 15 where l > 1.
+/// Where a thread stores: four channels of two pixels of each of its strips.
 template <typename T>
 class TargetPlace {
  public:
-  __device__ TargetPlace(const Maps& maps, const WarpPlace<T>& place) : maps_(maps) {
-    const int pixel = place.lane / 4 + place.lane % 4 / 2 * 8;
-    const PatchPlace patch(maps, static_cast<int>(blockIdx.x) * T::kPatches + place.patch_of(pixel), T::kHeight,
-                           T::kWidth);
-    y_ = patch.y + place.first_row;
-    x_ = patch.x + place.column_of(pixel);
-    is_there_ = patch.image < maps.images && x_ < maps.target_width;
-    image_ = std::int64_t{patch.image} * maps.target_height * maps.target_width * maps.target_channels;
-    channel_ = static_cast<int>(blockIdx.y) * T::kColumns + place.first_column + place.lane % 2 * kChunk;
+  __device__ TargetPlace(const Maps& maps, const BlockPlace<T>& block, const WarpPlace<T>& place, __nv_bfloat16* target)
+      : row_quads_(maps.target_width * maps.target_channels / kQuad),
+        rows_(maps.target_height - block.y - static_cast<int>(place.first_row)) {
+    const int image_quads = maps.target_height * row_quads_;
+    auto* first = reinterpret_cast<Quad*>(target + std::int64_t{block.image} * (image_quads * kQuad));
+    const int row = block.y + static_cast<int>(place.first_row);
+    const int quad = (block.first_channel + static_cast<int>(place.first_column)) / kQuad;
+    for (unsigned half = 0; half < 2; ++half) {
+      const unsigned pixel = place.lane / 4 + 8 * half;
+      const int x = block.x + static_cast<int>(place.column_of(pixel));
+      const int image = static_cast<int>(place.image_of(pixel));
+      is_there_[half] = block.image + image < maps.images && x < maps.target_width;
+      first_[half] = first + (image * image_quads + row * row_quads_ + x * (maps.target_channels / kQuad) + quad +
+                              static_cast<int>(place.lane % 4));
+    }
   }
-  __device__ bool has(int row) const { return is_there_ && y_ + row < maps_.target_height; }
-  __device__ std::int64_t offset(int row) const {
-    return image_ + ((y_ + row) * maps_.target_width + x_) * maps_.target_channels + channel_;
-  }
+  __device__ bool has(int row, int half) const { return is_there_[half] && row < rows_; }
+  __device__ Quad& at(int row, int half) const { return first_[half][row * row_quads_]; }
 
  private:
-  const Maps& maps_;
-  std::int64_t image_;
-  int y_;
-  int x_;
-  int channel_;
-  bool is_there_;
+  int row_quads_;
+  int rows_;
+  Quad* first_[2];
+  bool is_there_[2];
 };
 
-// grid (ceil(patches / kPatches), channels of the target / kColumns), block kThreads, a warp for each 4 rows of 16
-// pixels and 16 channels. `adds`: to what the target holds
+/// Adds two numbers.
+__device__ inline void add_pair(unsigned pair, float& first, float& second) {
+  first += __uint_as_float(pair << 16);
+  second += __uint_as_float(pair & 0xFFFF0000U);
+}
+
+// grid (patches across * column blocks, patches down, ceil(images / kImages)), block kThreads, a warp for each 4 rows
+// of 16 pixels and 16 channels. `adds`: to what the target holds
 template <typename T>
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kThreads, T::kRows > 4 ? 2 : 4)
     convolve_patches(Maps maps, const __nv_bfloat16* source, const __nv_bfloat16* weight, __nv_bfloat16* target,
                      bool adds) {
   BSQ_DYNAMIC_SHARED(uint4, patches);
-  uint4* filter = patches + T::kPatches * T::kPatchChunks;
-  begin_source<T>(maps, source, patches);
-  for (int stage = 0; stage < T::kStages; ++stage) {
-    constexpr int columns = T::kKernel / T::kStages;
-    begin_filter<T>(maps, weight, stage * columns, columns, filter);
+  uint4* filter = patches + T::kSourceChunks;
+  const BlockPlace<T> block(maps);
+  begin_source<T>(maps, block, source, patches);
+  if constexpr (T::kBackward) {
     end_copy_group();
+    copy_turned_filter<T>(maps, block, weight, filter);
+  } else {
+    for (unsigned stage = 0; stage < T::kStages; ++stage) {
+      begin_filter<T>(block, weight, stage, filter);
+      end_copy_group();
+    }
   }
 
   const WarpPlace<T> place;
-  const TargetPlace<T> to(maps, place);
-  uint4 before[kRows] = {};
+  const TargetPlace<T> to(maps, block, place, target);
+  Quad before[T::kRows][2] = {};
   if (T::kBackward && adds) {
 #pragma unroll
-    for (int row = 0; row < kRows; ++row)
-      if (to.has(row)) before[row] = load_raw<kChunk>(target + to.offset(row));
+    for (int row = 0; row < T::kRows; ++row)
+      for (int half = 0; half < 2; ++half)
+        if (to.has(row, half)) before[row][half] = to.at(row, half);
   }
-  Sums sums = {};
+  Sums<T> sums = {};
   multiply_columns<T>(place, patches, filter, sums);
 
 #pragma unroll
-  for (int row = 0; row < kRows; ++row) {
-    unsigned words[4] = {before[row].x, before[row].y, before[row].z, before[row].w};
-    if (T::kBackward && adds) {
-      transpose_in_quad(words);
+  for (int row = 0; row < T::kRows; ++row) {
 #pragma unroll
-      for (int chunk = 0; chunk < 4; ++chunk) {
-        sum_of(sums[row], chunk, 0) += __uint_as_float(words[chunk] << 16);
-        sum_of(sums[row], chunk, 1) += __uint_as_float(words[chunk] & 0xFFFF0000U);
+    for (int half = 0; half < 2; ++half) {
+      float* low = &sums[row][0][2 * half];
+      float* high = &sums[row][1][2 * half];
+      if (T::kBackward && adds) {
+        add_pair(before[row][half].x, low[0], low[1]);
+        add_pair(before[row][half].y, high[0], high[1]);
       }
+      if (to.has(row, half)) to.at(row, half) = make_uint2(pack_bf16(low[0], low[1]), pack_bf16(high[0], high[1]));
     }
-#pragma unroll
-    for (int chunk = 0; chunk < 4; ++chunk)
-      words[chunk] = pack_bf16(sum_of(sums[row], chunk, 0), sum_of(sums[row], chunk, 1));
-    transpose_in_quad(words);
-    if (to.has(row))
-      *reinterpret_cast<uint4*>(target + to.offset(row)) = make_uint4(words[0], words[1], words[2], words[3]);
   }
 }
 
-constexpr int up(int count, int per) {
-  return (count + per - 1) / per;
-}
-
 template <typename T>
-void run(Maps maps, const void* source, const void* weight, void* target, bool adds, cudaStream_t stream) {
-  maps.patches_across = up(maps.target_width, T::kWidth);
-  maps.patches_down = up(maps.target_height, T::kHeight);
-  const int patches = maps.images * maps.patches_down * maps.patches_across;
-  const dim3 grid(static_cast<unsigned>(up(patches, T::kPatches)),
-                  static_cast<unsigned>(maps.target_channels / T::kColumns));
-  launch(convolve_patches<T>, grid, dim3(kThreads), T::kSharedChunks * sizeof(uint4), stream, maps,
+void run(const Maps& maps, const void* source, const void* weight, void* target, bool adds, cudaStream_t stream) {
+  const int column_blocks = maps.target_channels / T::kColumns;
+  const dim3 grid(static_cast<unsigned>(up(maps.target_width, T::kWidth) * column_blocks),
+                  static_cast<unsigned>(up(maps.target_height, T::kHeight)),
+                  static_cast<unsigned>(up(maps.images, T::kImages)));
+  launch(convolve_patches<T>, grid, dim3(kThreads), T::kSharedBytes, stream, maps,
          static_cast<const __nv_bfloat16*>(source), static_cast<const __nv_bfloat16*>(weight),
          static_cast<__nv_bfloat16*>(target), adds);
 }
@@ -344,11 +392,11 @@ bool has_kernel(int channels) {
   return channels == 16 || channels == 32 || channels == 64;
 }
 
-/// What offsets and numbers of patches in 32 bits allow.
+/// What offsets in 32 bits within the images of a block, and the sizes of a grid, allow.
 bool fits(const ConvGeometry& geometry) {
-  constexpr std::int64_t most = std::int64_t{1} << 30;
-  const std::int64_t pixels = std::int64_t{geometry.height} * geometry.width;
-  return pixels > 0 && pixels <= most / 64 && geometry.batch > 0 && pixels * geometry.batch <= most;
+  constexpr int most = 65535;
+  return geometry.batch > 0 && geometry.batch <= most && geometry.height > 0 && geometry.height <= most &&
+         geometry.width > 0 && std::int64_t{geometry.height} * geometry.width <= 1 << 22;
 }
 
 Maps maps_of(const ConvGeometry& g, bool backward) {
