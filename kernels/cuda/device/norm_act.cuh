@@ -29,7 +29,7 @@ struct Clamp {
   __device__ bool passes(float z) const {
     const bool above = z > 0.0F;
     const bool below = z < ceiling;
-    return !clamps | (above & below);
+    return (!clamps) | (above & below);
   }
 };
 
