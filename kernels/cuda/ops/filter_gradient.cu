@@ -402,6 +402,15 @@ dim3 tiles_of(const ConvGeometry& g) {
               static_cast<unsigned>(in_tiles * C::tap_blocks));
 }
 
+/// Of the input's rows in a strip. Eight pixels that a warp reads together may be of two rows, if those are not made of
+/// eights: the second's follow the first's in their groups of banks then, if any pitch near `columns` does that.
+int pitch_of(int columns, int row_step, int out_width) {
+  if (out_width % 8 == 0) return columns;
+  for (int pitch = columns; pitch < columns + 8; ++pitch)
+    if ((pitch * row_step - out_width) % 8 == 0) return pitch;
+  return columns;
+}
+
 template <typename C>
 Strips strips_of_rows(const ConvGeometry& g, int rows) {
   Strips strips;
@@ -415,8 +424,9 @@ Strips strips_of_rows(const ConvGeometry& g, int rows) {
   strips.column_step = C::kernel == 1 ? g.stride : 1;
   strips.row_step = g.stride / strips.column_step;
   strips.in_rows = (rows - 1) * strips.row_step + tap_rows;
-  strips.in_pitch = (g.out_width() - 1) * strips.row_step + C::kernel;
-  strips.even = strips.row_step == 2 ? (strips.in_pitch + 1) / 2 : 0;
+  const int columns = (g.out_width() - 1) * strips.row_step + C::kernel;
+  strips.in_pitch = pitch_of(columns, strips.row_step, g.out_width());
+  strips.even = strips.row_step == 2 ? (columns + 1) / 2 : 0;
   strips.rows_per_pixel =
       ((1U << kRowBits) + static_cast<unsigned>(g.out_width()) - 1) / static_cast<unsigned>(g.out_width());
   return strips;
