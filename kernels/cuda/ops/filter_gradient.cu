@@ -48,10 +48,10 @@ struct Cut {
   static constexpr std::size_t reduction_bytes = std::size_t{PixelWarps / 2} * sums * group_threads * sizeof(float);
 };
 
-using Narrow3x3 = Cut<1, 1, 9, 1, 1, 1, 8, 2>;  // up to 8 input channels: the first convolution
-using Small3x3 = Cut<1, 2, 9, 1, 1, 1, 8, 2>;   // 16 of each
+using Narrow3x3 = Cut<1, 1, 3, 1, 1, 3, 4, 2>;  // up to 8 input channels: the first convolution
+using Small3x3 = Cut<1, 2, 3, 1, 1, 3, 4, 2>;   // 16 of each
 using Mixed3x3 = Cut<2, 2, 3, 1, 1, 3, 4, 1>;   // 32 output, 16 input channels
-using Middle3x3 = Cut<2, 4, 3, 1, 1, 3, 4, 1>;  // 32 of each
+using Middle3x3 = Cut<2, 2, 3, 1, 2, 3, 2, 1>;  // 32 of each
 using Large3x3 = Cut<2, 4, 3, 2, 2, 1, 2, 1>;   // 64 of each; a block for each row of taps
 using Small1x1 = Cut<2, 2, 1, 1, 1, 1, 8, 2>;   // 32 output, 16 input channels
 using Middle1x1 = Cut<2, 4, 1, 1, 1, 1, 8, 2>;  // 32 of each
@@ -59,6 +59,8 @@ using Middle1x1 = Cut<2, 4, 1, 1, 1, 1, 8, 2>;  // 32 of each
 /// The strips of all images, and how one lies in shared memory: gradients [pixels, chunks], input [rows, pitch,
 /// chunks].
 struct Strips {
+  int out_height = 0;  // of an image: given, since a kernel would divide by the stride for them
+  int out_width = 0;
   int rows = 0;  // of output, in a strip
   int per_image = 0;
   int count = 0;   // of all images
@@ -66,8 +68,11 @@ struct Strips {
   int in_rows = 0;
   int in_pitch = 0;
   int column_step = 1;  // columns that a strip's neighbouring pixels are apart in the image: only 1x1 leaves any out
+  int row_step = 1;     // rows that they are apart in the strip
   int even = 0;         // with stride 2 even columns come first, so that a tap's pixels are neighbours; their number
   int splits = 0;
+  int images_apart = 0;  // so many images and rows lie between a block's strip and its next one
+  int rows_apart = 0;
   unsigned rows_per_pixel = 0;  // 2^kRowBits / output width, rounded up: the row of a pixel without a division
 
   std::size_t stage_vectors(int out_chunks, int in_chunks) const {
@@ -80,8 +85,28 @@ struct Strips {
 template <int Chunks>
 __device__ int place_of(int pixel, int chunk) {
   static_assert(Chunks == 1 || Chunks == 2 || Chunks == 4 || Chunks == 8);
-  return pixel * Chunks + (chunk ^ (pixel / (8 / Chunks) & (Chunks - 1)));
+  const auto index = static_cast<unsigned>(pixel);
+  return static_cast<int>(index * Chunks + (static_cast<unsigned>(chunk) ^ (index / (8 / Chunks) & (Chunks - 1))));
 }
+
+/// Which strip it is; a block goes from one to the next that is its own.
+struct StripPlace {
+  int image;
+  int row;  // of output, the strip's first
+
+  __device__ StripPlace(const Strips& strips, unsigned strip) {
+    const unsigned above = strip / static_cast<unsigned>(strips.per_image);
+    image = static_cast<int>(above);
+    row = static_cast<int>(strip - above * static_cast<unsigned>(strips.per_image)) * strips.rows;
+  }
+  __device__ void advance(const Strips& strips) {
+    image += strips.images_apart;
+    row += strips.rows_apart;
+    if (row < strips.per_image * strips.rows) return;
+    row -= strips.per_image * strips.rows;
+    ++image;
+  }
+};
 
 /// What a block reads and where it puts it.
 template <typename C>
@@ -94,19 +119,17 @@ struct StripLoader {
   int first_in;   // channel
   int first_tap_row;
 
-  __device__ int first_row(int strip) const { return strip % strips.per_image * strips.rows; }
   /// Pixels of the gradients; the last strip of an image may have fewer.
-  __device__ int pixels(int strip) const {
-    const int rows = g.out_height() - first_row(strip);
-    return (rows < strips.rows ? rows : strips.rows) * g.out_width();
+  __device__ int pixels(const StripPlace& place) const {
+    const int rows = strips.out_height - place.row;
+    return (rows < strips.rows ? rows : strips.rows) * strips.out_width;
   }
 
-  __device__ void load(int strip, uint4* gradients, uint4* inputs) const {
-    const std::int64_t image = strip / strips.per_image;
-    const int row = first_row(strip);
-    load_gradients((image * g.out_height() + row) * g.out_width(), pixels(strip), gradients);
+  __device__ void load(const StripPlace& place, uint4* gradients, uint4* inputs) const {
+    const auto image = static_cast<std::int64_t>(place.image);
+    load_gradients((image * strips.out_height + place.row) * strips.out_width, pixels(place), gradients);
     load_inputs(input + image * g.height * g.width * g.in_channels + first_in,
-                row * g.stride - g.padding + first_tap_row, inputs);
+                place.row * g.stride - g.padding + first_tap_row, inputs);
   }
 
   /// A thread has the same chunk of every so many pixels; `there` of them are in the strip.
@@ -114,8 +137,8 @@ struct StripLoader {
     constexpr int step = C::threads / C::out_chunks;
     static_assert(C::threads % C::out_chunks == 0 &&
                   step % 8 == 0);  // so that place_of is the same for all, but shifted
-    const int first = static_cast<int>(threadIdx.x) / C::out_chunks;
-    const int chunk = static_cast<int>(threadIdx.x) % C::out_chunks;
+    const auto first = static_cast<int>(threadIdx.x / C::out_chunks);
+    const auto chunk = static_cast<int>(threadIdx.x % C::out_chunks);
     to += place_of<C::out_chunks>(first, chunk);
     const __nv_bfloat16* from = d_output + (first_pixel + first) * g.out_channels + first_out + chunk * kChunk;
 #pragma unroll 1  // the registers are needed for sums, and copies wait for nothing
@@ -128,16 +151,16 @@ struct StripLoader {
 
   /// A warp takes rows, its lanes the chunks of one. `top`: the row of the image that is the strip's first.
   __device__ void load_inputs(const __nv_bfloat16* image, int top, uint4* to) const {
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    const auto lane = static_cast<int>(threadIdx.x % kWarp);
 #pragma unroll 1
-    for (int row = static_cast<int>(threadIdx.x) / kWarp; row < strips.in_rows; row += C::threads / kWarp) {
+    for (auto row = static_cast<int>(threadIdx.x / kWarp); row < strips.in_rows; row += C::threads / kWarp) {
       const int y = top + row * strips.column_step;
       const bool has_row = y >= 0 && y < g.height;
       const __nv_bfloat16* const from = image + (has_row ? y : 0) * g.width * g.in_channels;
 #pragma unroll 1
       for (int i = lane; i < strips.in_pitch * C::in_chunks; i += kWarp) {
-        const int position = i / C::in_chunks;
-        const int chunk = i % C::in_chunks;
+        const auto position = static_cast<int>(static_cast<unsigned>(i) / C::in_chunks);
+        const auto chunk = static_cast<int>(static_cast<unsigned>(i) % C::in_chunks);
         int column = position;
         if (strips.even != 0) column = position < strips.even ? 2 * position : 2 * (position - strips.even) + 1;
         const int x = column * strips.column_step - g.padding;
@@ -165,30 +188,28 @@ struct StripLoader {
 /// What a warp of a block is for.
 template <typename C>
 struct WarpPlace {
-  int lane = static_cast<int>(threadIdx.x) % kWarp;
+  int lane = static_cast<int>(threadIdx.x % kWarp);
   int pixel_warp;
   int tap_warp;
   int m_warp;
   int n_warp;
 
   __device__ WarpPlace() {
-    int warp = static_cast<int>(threadIdx.x) / kWarp;
-    m_warp = warp % C::m_warps;
+    unsigned warp = threadIdx.x / kWarp;
+    m_warp = static_cast<int>(warp % C::m_warps);
     warp /= C::m_warps;
-    n_warp = warp % C::n_warps;
+    n_warp = static_cast<int>(warp % C::n_warps);
     warp /= C::n_warps;
-    tap_warp = warp % C::tap_warps;
-    pixel_warp = warp / C::tap_warps;
+    tap_warp = static_cast<int>(warp % C::tap_warps);
+    pixel_warp = static_cast<int>(warp / C::tap_warps);
   }
 };
 
 /// Adds the products of a strip to the sums of a thread: sum[tap][m tile][chunk][see multiply_add].
 template <typename C>
-__device__ void add_strip(const ConvGeometry& g, const Strips& strips, const WarpPlace<C>& warp, int pixels,
-                          const uint4* gradients, const uint4* inputs,
-                          float (&sum)[C::taps][C::m_tiles][C::chunks][4]) {
+__device__ void add_strip(const Strips& strips, const WarpPlace<C>& warp, int pixels, const uint4* gradients,
+                          const uint4* inputs, float (&sum)[C::taps][C::m_tiles][C::chunks][4]) {
   const int tap_row = C::taps == 3 ? warp.tap_warp : 0;  // of the rows that the strip has
-  const int row_step = strips.column_step == g.stride ? 1 : g.stride;
   for (int step = warp.pixel_warp; step * kPixels < pixels; step += C::pixel_warps) {
     unsigned a[C::m_tiles][4];
     const int gradient_pixel = step * kPixels + warp.lane % 8 + warp.lane / 16 * 8;
@@ -200,7 +221,7 @@ __device__ void add_strip(const ConvGeometry& g, const Strips& strips, const War
     int pixel = step * kPixels + warp.lane % 16;
     if (pixel >= pixels) pixel = 0;  // its gradient counts as zero: any pixel will do
     const auto row = static_cast<int>(static_cast<unsigned>(pixel) * strips.rows_per_pixel >> kRowBits);
-    const int first = (row * row_step + tap_row) * strips.in_pitch + pixel - row * g.out_width();
+    const int first = (row * strips.row_step + tap_row) * strips.in_pitch + pixel - row * strips.out_width;
 #pragma unroll
     for (int tap = 0; tap < C::taps; ++tap) {
       const int column = tap % C::kernel;
@@ -251,39 +272,40 @@ __device__ void add_pixel_warps(const WarpPlace<C>& warp, float* shared,
   }
 }
 
-// grid (splits, tiles of channels, rows of taps or 1), block C::threads; strips are dealt out to the splits
+// grid (splits, tiles of output channels, tiles of input channels times blocks of taps), block C::threads; strips are
+// dealt out to the splits
 template <typename C>
 __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
     sum_products(ConvGeometry g, Strips strips, const __nv_bfloat16* input, const __nv_bfloat16* d_output,
                  float* partials) {
   BSQ_DYNAMIC_SHARED(uint4, shared);
-  const int in_tiles = (g.in_channels + C::in_channels - 1) / C::in_channels;
-  const int first_out = static_cast<int>(blockIdx.y) / in_tiles * C::out_channels;
-  const int first_in = static_cast<int>(blockIdx.y) % in_tiles * C::in_channels;
-  const int tap_block = static_cast<int>(blockIdx.z);
+  const int first_out = static_cast<int>(blockIdx.y) * C::out_channels;
+  const int first_in = static_cast<int>(blockIdx.z / C::tap_blocks) * C::in_channels;
+  const auto tap_block = static_cast<int>(blockIdx.z % C::tap_blocks);
   const StripLoader<C> loader{g, strips, input, d_output, first_out, first_in, tap_block};
   const WarpPlace<C> warp;
   const int gradient_vectors = strips.pixels * C::out_chunks;
   const int stage_vectors = gradient_vectors + strips.in_rows * strips.in_pitch * C::in_chunks;
-  const auto load = [&](int strip, int stage) {
+  const auto load = [&](const StripPlace& place, int stage) {
     uint4* const gradients = shared + stage * stage_vectors;
-    loader.load(strip, gradients, gradients + gradient_vectors);
+    loader.load(place, gradients, gradients + gradient_vectors);
   };
 
   float sum[C::taps][C::m_tiles][C::chunks][4] = {};
-  int strip = static_cast<int>(blockIdx.x);
-  load(strip, 0);
+  StripPlace place(strips, blockIdx.x);
+  load(place, 0);
   end_copy_group();
-  for (int stage = 0; strip < strips.count; stage = 1 - stage) {
-    const int next = strip + static_cast<int>(gridDim.x);
-    if (next < strips.count) load(next, 1 - stage);
+  for (int stage = 0; place.image < g.batch; stage = 1 - stage) {
+    StripPlace next = place;
+    next.advance(strips);
+    if (next.image < g.batch) load(next, 1 - stage);
     end_copy_group();
     wait_for_copies<1>();
     __syncthreads();
     const uint4* const gradients = shared + stage * stage_vectors;
-    add_strip<C>(g, strips, warp, loader.pixels(strip), gradients, gradients + gradient_vectors, sum);
+    add_strip<C>(strips, warp, loader.pixels(place), gradients, gradients + gradient_vectors, sum);
     __syncthreads();
-    strip = next;
+    place = next;
   }
   wait_for_copies<0>();
   add_pixel_warps<C>(warp, reinterpret_cast<float*>(shared), sum);
@@ -376,41 +398,59 @@ bool with_cut(const ConvGeometry& g, Body body) {
 template <typename C>
 dim3 tiles_of(const ConvGeometry& g) {
   const int in_tiles = (g.in_channels + C::in_channels - 1) / C::in_channels;
-  return dim3(1, static_cast<unsigned>(g.out_channels / C::out_channels * in_tiles), C::tap_blocks);
+  return dim3(1, static_cast<unsigned>(g.out_channels / C::out_channels),
+              static_cast<unsigned>(in_tiles * C::tap_blocks));
+}
+
+/// Of the input's rows in a strip. Eight pixels that a warp reads together may be of two rows, if those are not made of
+/// eights: the second's follow the first's in their groups of banks then, if any pitch near `columns` does that.
+int pitch_of(int columns, int row_step, int out_width) {
+  if (out_width % 8 == 0) return columns;
+  for (int pitch = columns; pitch < columns + 8; ++pitch)
+    if ((pitch * row_step - out_width) % 8 == 0) return pitch;
+  return columns;
 }
 
 template <typename C>
 Strips strips_of_rows(const ConvGeometry& g, int rows) {
   Strips strips;
+  strips.out_height = g.out_height();
+  strips.out_width = g.out_width();
   strips.rows = rows;
   strips.per_image = (g.out_height() + rows - 1) / rows;
   strips.count = strips.per_image * g.batch;
   strips.pixels = (rows * g.out_width() + kPixels - 1) / kPixels * kPixels;
   const int tap_rows = C::has_all_taps ? C::kernel : 1;
   strips.column_step = C::kernel == 1 ? g.stride : 1;
-  const int step = g.stride / strips.column_step;
-  strips.in_rows = (rows - 1) * step + tap_rows;
-  strips.in_pitch = (g.out_width() - 1) * step + C::kernel;
-  strips.even = step == 2 ? (strips.in_pitch + 1) / 2 : 0;
+  strips.row_step = g.stride / strips.column_step;
+  strips.in_rows = (rows - 1) * strips.row_step + tap_rows;
+  const int columns = (g.out_width() - 1) * strips.row_step + C::kernel;
+  strips.in_pitch = pitch_of(columns, strips.row_step, g.out_width());
+  strips.even = strips.row_step == 2 ? (columns + 1) / 2 : 0;
   strips.rows_per_pixel =
       ((1U << kRowBits) + static_cast<unsigned>(g.out_width()) - 1) / static_cast<unsigned>(g.out_width());
   return strips;
 }
 
-/// Strips of two products a warp, or as many rows as there is room for; none, if there is not even room for one.
+/// Strips of four products a warp, or as many rows as there is room for, about as many in each strip of an image; none,
+/// if there is not even room for one.
 template <typename C>
 Strips cut_strips(const ConvGeometry& g, int multiprocessors) {
-  constexpr int pixels = 2 * kPixels * C::pixel_warps;
+  constexpr int pixels = 4 * kPixels * C::pixel_warps;
   int rows = std::min((pixels + g.out_width() - 1) / g.out_width(), g.out_height());
   const auto bytes = [&] {
     return strips_of_rows<C>(g, rows).stage_vectors(C::out_chunks, C::in_chunks) * sizeof(uint4);
   };
   while (rows > 1 && bytes() > kMostStageBytes) --rows;
   if (bytes() > kMostStageBytes) return {};
+  const int per_image = (g.out_height() + rows - 1) / rows;
+  rows = (g.out_height() + per_image - 1) / per_image;
   Strips strips = strips_of_rows<C>(g, rows);
   const dim3 tiles = tiles_of<C>(g);
   const int at_once = C::blocks_at_once * multiprocessors / static_cast<int>(tiles.y * tiles.z);
   strips.splits = std::clamp(at_once, 1, strips.count);
+  strips.images_apart = strips.splits / strips.per_image;
+  strips.rows_apart = strips.splits % strips.per_image * rows;
   return strips;
 }
 
