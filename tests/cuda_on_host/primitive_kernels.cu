@@ -122,7 +122,7 @@ __global__ void multiply_matrices_kernel(bool transposes, int rows, const std::u
   const int lane = static_cast<int>(threadIdx.x);
   const int row = lane / 2;
   const int half = lane % 2;
-  cuda::begin_copy(&shared_a[row][half], a + lane * 8, true);
+  cuda::begin_cached_copy(&shared_a[row][half], a + lane * 8);
   cuda::end_copy_group();
   cuda::begin_copy(&shared_b[row][half], b + lane * 8, row < rows);
   cuda::end_copy_group();

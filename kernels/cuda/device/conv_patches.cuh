@@ -69,6 +69,7 @@ struct Tiling {
   static constexpr int kReach = kScatters ? Kernel / 2 : Kernel - 1;  // pixels that a tap is away, at most
   static constexpr int kSourceHeight = (kHeight - 1) * kStep + 1 + kReach;
   static constexpr int kSourceWidth = (Width - 1) * kStep + 1 + kReach;
+  static constexpr int kEvenColumns = (kSourceWidth + 1) / 2;
   static constexpr int kChunks = Depth / kChunk;  // of a pixel
   static constexpr int kRowChunks = kSourceWidth * kChunks;
   static constexpr int kPatchChunks = kSourceHeight * kRowChunks;
@@ -80,6 +81,9 @@ struct Tiling {
   static constexpr int kTapChunks = (Backward ? Columns : Depth) / kChunk;
   static constexpr int kFilterPitch = kTaps * kTapChunks + 1;
   static_assert(kFilterPitch % 2 == 1);
+  // Backward a row has the columns of first products and then those of second ones, so that threads side by side write
+  // chunks side by side.
+  static constexpr int kSecondProduct = kTaps * kColumnWarps;
   // Columns of taps arrive one after the other where there is much to wait for.
   static constexpr int kStages = Backward || Depth == 16 ? 1 : Kernel;
 
@@ -88,8 +92,9 @@ struct Tiling {
 
   /// Where column `x` of a patch of the source lies: with steps of 2 the even ones, then the odd ones, so that a strip
   /// lies side by side.
-  static constexpr __device__ unsigned position_of(unsigned x) {
-    return kStep == 1 ? x : x / 2 + x % 2 * ((kSourceWidth + 1) / 2);
+  static constexpr __device__ unsigned position_of(unsigned x) { return kStep == 1 ? x : x / 2 + x % 2 * kEvenColumns; }
+  static constexpr __device__ unsigned column_at(unsigned position) {
+    return kStep == 1 ? position : position % kEvenColumns * 2 + position / kEvenColumns;
   }
   /// What the chunk of a pixel is XORed with, so that one chunk of eight pixels side by side never shares a bank.
   static constexpr __device__ unsigned swizzle_of(unsigned position) { return position / (8 / kChunks) % kChunks; }
@@ -145,17 +150,15 @@ __device__ void begin_source(const Maps& maps, const BlockPlace<T>& block, const
     const unsigned i = threadIdx.x + round * kPatchThreads;
     if (round == rounds - 1 && i >= T::kSourceChunks) break;
     const unsigned chunk = i % T::kChunks;
-    const unsigned column = i / T::kChunks % T::kSourceWidth;
+    const unsigned position = i / T::kChunks % T::kSourceWidth;
     const unsigned row = i / T::kRowChunks;
     const int image = T::kImages == 1 ? 0 : static_cast<int>(row / T::kSourceHeight);
     const int y = top + static_cast<int>(T::kImages == 1 ? row : row % T::kSourceHeight) * T::kSpacing;
-    const int x = left + static_cast<int>(column) * T::kSpacing;
+    const int x = left + static_cast<int>(T::column_at(position)) * T::kSpacing;
     const bool is_there =
         block.image + image < maps.images && is_within(y, maps.source_height) && is_within(x, maps.source_width);
     const int offset = image * image_chunks + (y * maps.source_width + x) * T::kChunks + static_cast<int>(chunk);
-    const unsigned position = T::position_of(column);
-    begin_copy(shared + row * T::kRowChunks + position * T::kChunks + (chunk ^ T::swizzle_of(position)),
-               from + (is_there ? offset : 0), is_there);
+    begin_copy(shared + (i ^ T::swizzle_of(position)), from + (is_there ? offset : 0), is_there);
   }
 }
 
@@ -180,8 +183,8 @@ __device__ void begin_filter(const BlockPlace<T>& block, const __nv_bfloat16* we
       in_row = (tap_y * T::kKernel + stage) * T::kTapChunks + i % T::kTapChunks;
     }
     const unsigned place = row / 16 * 16 + row / 2 % 2 * 8 + row % 16 / 4 * 2 + row % 2;
-    begin_copy(shared + place * T::kFilterPitch + in_row, weight + (row * T::kTaps * T::kTapChunks + in_row) * kChunk,
-               true);
+    begin_cached_copy(shared + place * T::kFilterPitch + in_row,
+                      weight + (row * T::kTaps * T::kTapChunks + in_row) * kChunk);
   }
 }
 
@@ -211,9 +214,9 @@ __device__ void copy_backward_filter(const Maps& maps, const BlockPlace<T>& bloc
     const unsigned row = i / of_tap / T::kTaps;
     const unsigned in_memory = i / of_tap % T::kTaps;
     const unsigned tap = T::kScatters ? in_memory : T::kTaps - 1 - in_memory;
-    uint4* to = shared + row * T::kFilterPitch + tap * T::kTapChunks + i % of_tap * 2;
+    uint4* to = shared + row * T::kFilterPitch + tap * of_tap + i % of_tap;
     to[0] = make_uint4(low[round].x, low[round].z, high[round].x, high[round].z);
-    to[1] = make_uint4(low[round].y, low[round].w, high[round].y, high[round].w);
+    to[T::kSecondProduct] = make_uint4(low[round].y, low[round].w, high[round].y, high[round].w);
   }
 }
 
@@ -250,13 +253,14 @@ class Filters {
     const unsigned row = place.lane % 8;
     const unsigned low = place.lane / 8 % 2;
     const unsigned high = place.lane / 16;
-    first_ = filter + (T::kBackward ? (low * 8 + row) * T::kFilterPitch + place.first_column / kChunk + high
+    first_ = filter + (T::kBackward ? (low * 8 + row) * T::kFilterPitch + place.first_column / kWarpColumns +
+                                          high * T::kSecondProduct
                                     : (place.first_column + high * 8 + row) * T::kFilterPitch + low);
   }
   __device__ void load(unsigned tap, unsigned depth, unsigned (&to)[4]) const {
-    const uint4* from = first_ + tap * T::kTapChunks;
-    if constexpr (T::kBackward) load_transposed(to, from + depth * kDepthStep * T::kFilterPitch);
-    if constexpr (!T::kBackward) load_matrices(to, from + depth * 2);
+    if constexpr (T::kBackward)
+      load_transposed(to, first_ + tap * T::kColumnWarps + depth * kDepthStep * T::kFilterPitch);
+    if constexpr (!T::kBackward) load_matrices(to, first_ + tap * T::kTapChunks + depth * 2);
   }
 
  private:

@@ -77,6 +77,19 @@ __device__ inline void begin_copy(void* to_shared, const void* from, bool is_the
 #endif
 }
 
+/// Likewise, what is there, by way of the cache of the multiprocessor: for what all blocks read. Hundreds of them would
+/// stand in line for the same few lines of the L2 cache.
+__device__ inline void begin_cached_copy(void* to_shared, const void* from) {
+#if defined(__CUDACC__)
+  asm volatile(
+      "cp.async.ca.shared.global [%0], [%1], 16;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(to_shared))),
+      "l"(from)
+      : "memory");
+#else
+  cuda_on_host::begin_copy(to_shared, from, /*is_there=*/true);
+#endif
+}
+
 /// The copies that this thread has begun since the last call are a group.
 __device__ inline void end_copy_group() {
 #if defined(__CUDACC__)
