@@ -16,18 +16,18 @@ __global__ void pool_forward(ChannelTiles tiles, const T* input, TensorUnit unit
   BSQ_SHARED(float, shared, [kTileThreads * Width]);
   const TilePlace place(tiles);
   const std::int64_t sample = blockIdx.x;
-  float sum[Width] = {};
+  const float factor = value_of(unit);
+  float sum[1][Width] = {};
   if (place.active) {
     for (std::int64_t pixel = place.lane; pixel < tiles.rows; pixel += tiles.lanes) {
       float value[Width];
       load<Width>(input + (sample * tiles.rows + pixel) * tiles.channels + place.channel, value);
-      for (int i = 0; i < Width; ++i) sum[i] += value[i];
+      for (int i = 0; i < Width; ++i) sum[0][i] += value[i];
     }
   }
-  const float total = reduce_lanes<Width>(tiles, place, sum, shared, Sum());
-  const TileResult result(tiles);
-  if (result.active)
-    output[sample * tiles.channels + result.channel] = value_of(unit) * total / static_cast<float>(tiles.rows);
+  sum_lanes(tiles, place, sum, shared, [&](int channel, float total) {
+    output[sample * tiles.channels + channel] = factor * total / static_cast<float>(tiles.rows);
+  });
 }
 
 // grid (batch, column tiles), block kTileThreads, one thread per vector of a pixel at a time
