@@ -6,6 +6,8 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
+#include <string_view>
 #include <vector>
 
 namespace bsq::cuda {
@@ -62,6 +64,18 @@ struct Driver {
 
 KernelModule::KernelModule(const void* any_kernel) {
   kernels_of_modules().push_back(any_kernel);
+}
+
+bool launches_overlap(const void* any_kernel) {
+  static const bool overlap = [&] {
+    const char* variable = std::getenv("BSQ_PROGRAMMATIC_LAUNCH");
+    if (variable != nullptr && std::string_view(variable) == "0") return false;
+    constexpr int first_that_waits = 90;
+    cudaFuncAttributes attributes{};
+    BSQ_CUDA_CHECK(cudaFuncGetAttributes(&attributes, any_kernel));
+    return attributes.ptxVersion >= first_that_waits;  // what the code was made of, whatever device runs it
+  }();
+  return overlap;
 }
 
 std::string load_kernels() {

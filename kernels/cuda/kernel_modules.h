@@ -14,6 +14,11 @@ class KernelModule {
   explicit KernelModule(const void* any_kernel);
 };
 
+/// Whether kernels are launched while the one before them ends: where their code waits for it, as that for compute
+/// capability 9.0 and later does (device/dependent_launch.cuh), unless BSQ_PROGRAMMATIC_LAUNCH is 0 in the environment.
+/// Asked once, of a kernel of any module on the device that is current then: a process has devices of one kind.
+bool launches_overlap(const void* any_kernel);
+
 /// Of all modules, on the current device. What keeps kernels from being loaded beforehand, empty where nothing does:
 /// they are then loaded when they are first used. Throws Error(device) where they cannot be loaded at all.
 std::string load_kernels();

@@ -5,7 +5,9 @@
 namespace bsq::test {
 namespace {
 
-__global__ void do_nothing(int*, double) {}
+__global__ void do_nothing(int*, double) {
+  cuda::wait_for_previous();
+}
 
 TEST_CASE("a failed call is reported with its text, file, line, and the name and text of the error") {
   int not_allocated = 0;

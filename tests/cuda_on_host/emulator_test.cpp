@@ -13,6 +13,7 @@ namespace {
 using cuda_on_host::Order;
 
 __global__ void note_arrival(int* arrivals, unsigned* count) {
+  cuda::wait_for_previous();
   arrivals[atomicAdd(count, 1U)] = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
 }
 
@@ -49,6 +50,7 @@ TEST_CASE("in random order, one launch after another has an order of its own") {
 }
 
 __global__ void read_unwritten(float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(float, tile, [4]);
   BSQ_DYNAMIC_SHARED(float, rows);
   out[3 * blockIdx.x] = tile[3];
@@ -64,6 +66,7 @@ TEST_CASE("memory that nobody has written is NaN: fresh device memory, and share
 }
 
 __global__ void shuffle_from_absent_lane(float* out) {
+  cuda::wait_for_previous();
   if (threadIdx.x < 8) out[threadIdx.x] = __shfl_sync(0xFFU, 1.0F, static_cast<int>(threadIdx.x) * 2);
 }
 

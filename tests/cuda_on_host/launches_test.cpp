@@ -14,10 +14,12 @@ using cuda_on_host::launch_counts;
 using cuda_on_host::LaunchCount;
 
 __global__ void count_up(int* values) {
+  cuda::wait_for_previous();
   ++values[threadIdx.x];
 }
 template <typename T, int factor>
 __global__ void multiply(T* values) {
+  cuda::wait_for_previous();
   values[threadIdx.x] *= factor;
 }
 

@@ -17,6 +17,7 @@ __device__ int rank_in_block() {
 
 // any grid, any block, one thread per result
 __global__ void write_indices_kernel(uint4* out) {
+  cuda::wait_for_previous();
   const unsigned rank_of_block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
   const unsigned threads = blockDim.x * blockDim.y * blockDim.z;
   out[rank_of_block * threads + static_cast<unsigned>(rank_in_block())] =
@@ -25,6 +26,7 @@ __global__ void write_indices_kernel(uint4* out) {
 
 // grid 1, any block, one thread per predicate
 __global__ void vote_in_block_kernel(const int* predicates, int* out) {
+  cuda::wait_for_previous();
   const int t = static_cast<int>(threadIdx.x);
   out[3 * t] = __syncthreads_count(predicates[t]);
   out[3 * t + 1] = __syncthreads_or(predicates[t]);
@@ -33,6 +35,7 @@ __global__ void vote_in_block_kernel(const int* predicates, int* out) {
 
 // grid 1, block 32, one thread per lane
 __global__ void shuffle_in_warp_kernel(int* out) {
+  cuda::wait_for_previous();
   const int lane = static_cast<int>(threadIdx.x);
   const int value = lane * 10;
   int* result = out + lane * kShuffleResults;
@@ -48,6 +51,7 @@ __global__ void shuffle_in_warp_kernel(int* out) {
 
 // grid 1, block of at most 32, one thread per lane
 __global__ void vote_in_warp_kernel(int num_masks, const unsigned* masks, unsigned chosen, unsigned* out) {
+  cuda::wait_for_previous();
   const unsigned lane = threadIdx.x;
   const int is_chosen = static_cast<int>(chosen >> lane & 1);
   for (int m = 0; m < num_masks; ++m) {
@@ -62,6 +66,7 @@ __global__ void vote_in_warp_kernel(int num_masks, const unsigned* masks, unsign
 
 // grid 1, block a multiple of 32, one thread per element
 __global__ void reverse_warps_kernel(const int* in, int* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(int, rows, [8][kWarp]);
   const unsigned warp = threadIdx.x / kWarp;
   const unsigned lane = threadIdx.x % kWarp;
@@ -72,6 +77,7 @@ __global__ void reverse_warps_kernel(const int* in, int* out) {
 
 // any grid, block kSumThreads, one thread per element of a grid-stride loop
 __global__ void sum_by_last_block_kernel(int count, const int* in, int* partial, unsigned* counter, int* sum) {
+  cuda::wait_for_previous();
   BSQ_SHARED(int, warp_sums, [kSumThreads / kWarp]);
   BSQ_SHARED(bool, is_last, );
   int own = 0;
@@ -97,6 +103,7 @@ __global__ void sum_by_last_block_kernel(int count, const int* in, int* partial,
 
 // any grid, any block, one thread per value
 __global__ void count_atomically_kernel(const int* values, unsigned long long* out, int* max) {
+  cuda::wait_for_previous();
   const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
   atomicAdd(&out[0], 1ULL);
   atomicAdd(&out[1], static_cast<unsigned long long>(i));
@@ -105,6 +112,7 @@ __global__ void count_atomically_kernel(const int* values, unsigned long long* o
 
 // grid 1, any block, threads stride over the elements
 __global__ void transpose_in_shared_kernel(int rows, int columns, const float* in, float* out) {
+  cuda::wait_for_previous();
   BSQ_DYNAMIC_SHARED(float, tile);
   const int count = rows * columns;
   for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) tile[i] = in[i];
@@ -117,6 +125,7 @@ __global__ void transpose_in_shared_kernel(int rows, int columns, const float* i
 // grid 1, block one warp
 __global__ void multiply_matrices_kernel(bool transposes, int rows, const std::uint16_t* a, const std::uint16_t* b,
                                          float* c) {
+  cuda::wait_for_previous();
   BSQ_SHARED(uint4, shared_a, [16][2]);
   BSQ_SHARED(uint4, shared_b, [16][2]);
   const int lane = static_cast<int>(threadIdx.x);
@@ -153,6 +162,7 @@ __global__ void multiply_matrices_kernel(bool transposes, int rows, const std::u
 
 // grid 1, one thread per element
 __global__ void apply_float_functions_kernel(const float* in, float* out) {
+  cuda::wait_for_previous();
   const float value = in[threadIdx.x];
   float* result = out + threadIdx.x * kFloatResults;
   result[0] = rintf(value);
@@ -166,6 +176,7 @@ __global__ void apply_float_functions_kernel(const float* in, float* out) {
 
 // grid 1, one thread per element
 __global__ void apply_bit_functions_kernel(const int* in, int* out) {
+  cuda::wait_for_previous();
   const int value = in[threadIdx.x];
   int* result = out + threadIdx.x * kBitResults;
   result[0] = __popc(static_cast<unsigned>(value));
@@ -179,6 +190,7 @@ __global__ void apply_bit_functions_kernel(const int* in, int* out) {
 
 // grid 1, one thread per pair
 __global__ void round_to_bfloat16_kernel(const float* in, std::uint32_t* bits, float* out) {
+  cuda::wait_for_previous();
   const unsigned i = threadIdx.x;
   const __nv_bfloat162 pair = __floats2bfloat162_rn(in[2 * i], in[2 * i + 1]);
   reinterpret_cast<__nv_bfloat162*>(bits)[i] = pair;
@@ -188,12 +200,14 @@ __global__ void round_to_bfloat16_kernel(const float* in, std::uint32_t* bits, f
 
 // grid 1, one thread per 4 elements
 __global__ void copy_vectors_kernel(const float* in, float* out) {
+  cuda::wait_for_previous();
   const float4 value = __ldg(reinterpret_cast<const float4*>(in) + threadIdx.x);
   reinterpret_cast<float4*>(out)[threadIdx.x] = make_float4(value.x, value.y, value.z, value.w);
 }
 
 // grid 1, one thread per draw
 __global__ void draw_philox_kernel(std::uint64_t key, std::uint32_t* out) {
+  cuda::wait_for_previous();
   const PhiloxCounter bits = philox4x32({threadIdx.x, 1, 2, 3}, key);
   for (unsigned word = 0; word < 4; ++word) out[4 * threadIdx.x + word] = bits[word];
 }

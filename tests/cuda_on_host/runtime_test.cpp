@@ -13,6 +13,7 @@ struct Stream : cuda::Stream {
 };
 
 __global__ void add(int* values, const int* increment) {
+  cuda::wait_for_previous();
   values[threadIdx.x] += *increment;
 }
 

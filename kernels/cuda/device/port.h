@@ -3,11 +3,15 @@
 // Kernels are launched through launch() only, never by <<<>>>, and get their shared memory from the two macros:
 //   BSQ_SHARED(float, tile, [8][33]);   BSQ_SHARED(bool, is_last, );   a static array or variable
 //   BSQ_DYNAMIC_SHARED(float, rows);    a float* to the bytes asked for at launch, aligned to 16
+// Each begins with wait_for_previous() (dependent_launch.cuh).
 // tests/cuda_on_host/emulator/cuda_on_host.h lists what else a kernel has to keep to.
 #pragma once
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/kernel_modules.h"
+#if defined(__CUDACC__)
+#include "kernels/cuda/device/dependent_launch.cuh"
+#endif
 
 #include <cstddef>
 #include <type_traits>
@@ -45,6 +49,13 @@ cudaError_t enqueue(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::s
   config.blockDim = block;
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
+  cudaLaunchAttribute overlap{};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  if (launches_overlap(reinterpret_cast<const void*>(kernel))) {
+    config.attrs = &overlap;
+    config.numAttrs = 1;
+  }
   return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 

@@ -62,6 +62,7 @@ struct Walk {
 template <typename T, int Width>
 __global__ void augment_samples(AugmentRule rule, PixelScale scale, BatchRows source, const StepInputs* inputs,
                                 T* output, std::int32_t* labels) {
+  wait_for_previous();
   const std::int64_t place = inputs->first_sample + blockIdx.x;
   const std::int32_t row = source.rows[place], sample = source.samples[place];
   if (threadIdx.x == 0) labels[blockIdx.x] = source.labels[row];

@@ -102,6 +102,7 @@ __device__ float unit_of(const PlaneTensor& tensor, float scale) {
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
 __global__ void reconstruct_weights(PlanesForwardArgs args, int num_tensors, ChunkSums sums, GridMemory memory) {
+  wait_for_previous();
   const Chunk chunk(args.tensors.device, num_tensors);
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];
   const float scale = args.scales[chunk.tensor];
@@ -203,6 +204,7 @@ __device__ void finish_step(const PlanesStepArgs& args, const PlaneTensor& tenso
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
 __global__ void __launch_bounds__(kChunkThreads, kStepsAtOnce)
     step_planes(PlanesStepArgs args, int num_tensors, ChunkSums sums, GridMemory memory) {
+  wait_for_previous();
   BSQ_SHARED(float, shared, [kChunkWarps]);
   const Chunk chunk(args.tensors.device, num_tensors);
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];
@@ -233,6 +235,7 @@ struct StoredAsValues {
 
 // grid one block per chunk of tensors stored as values, block kChunkThreads, one thread per vector of weights
 __global__ void write_values(PlanesStepArgs args, int num_tensors) {
+  wait_for_previous();
   const Chunk chunk(args.tensors.device, num_tensors, StoredAsValues());
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];
   const float scale = args.scales[chunk.tensor];

@@ -31,6 +31,7 @@ __device__ std::int64_t first_element(int width) {
 
 // grid ceil(numel / (kCastWidth kThreads)), block kThreads, one thread per kCastWidth elements
 __global__ void round_elements(std::int64_t numel, const float* from, __nv_bfloat16* to) {
+  wait_for_previous();
   constexpr int half = kVectorWidth<float>;
   const std::int64_t first = first_element(kCastWidth);
   if (first + kCastWidth <= numel) {
@@ -47,6 +48,7 @@ __global__ void round_elements(std::int64_t numel, const float* from, __nv_bfloa
 
 // grid ceil(numel / (kCastWidth kThreads)), block kThreads, one thread per kCastWidth elements
 __global__ void widen_elements(std::int64_t numel, const __nv_bfloat16* from, float* to) {
+  wait_for_previous();
   constexpr int half = kVectorWidth<float>;
   const std::int64_t first = first_element(kCastWidth);
   if (first + kCastWidth <= numel) {
@@ -74,6 +76,7 @@ __device__ void add_at(const T* addend, T* sum) {
 // grid ceil(numel / (width kThreads)), block kThreads, one thread per vector
 template <typename T>
 __global__ void add_to(std::int64_t numel, const T* addend, T* sum) {
+  wait_for_previous();
   constexpr int width = kVectorWidth<T>;
   const std::int64_t first = first_element(width);
   if (first + width <= numel) return add_at<width>(addend + first, sum + first);
@@ -110,6 +113,7 @@ __device__ int output_coordinate(int in, int tap, int stride, int padding, int s
 // grid over the outputs, block kThreads, one thread per element of the output
 template <typename T>
 __global__ void convolve(ConvGeometry g, const T* input, const T* weight, T* output) {
+  wait_for_previous();
   const std::int64_t index = first_element(1);
   const int height = g.out_height();
   const int width = g.out_width();
@@ -134,6 +138,7 @@ __global__ void convolve(ConvGeometry g, const T* input, const T* weight, T* out
 // grid over the inputs, block kThreads, one thread per element of the input
 template <typename T>
 __global__ void convolve_back(ConvGeometry g, const T* d_output, const T* weight, T* d_input, GradMode mode) {
+  wait_for_previous();
   const std::int64_t index = first_element(1);
   if (index >= std::int64_t{g.batch} * g.height * g.width * g.in_channels) return;
   const auto i = static_cast<int>(index % g.in_channels);
@@ -158,6 +163,7 @@ __global__ void convolve_back(ConvGeometry g, const T* d_output, const T* weight
 // grid (taps of all filters, tiles of input channels), block kTileThreads, one thread per channel and lane of pixels
 template <typename T>
 __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, const T* d_output, float* d_weight) {
+  wait_for_previous();
   BSQ_SHARED(float, shared, [kTileThreads]);
   const TilePlace place(tiles);
   const int taps = g.kernel * g.kernel;

@@ -122,6 +122,7 @@ __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
 
   float sum[C::taps][C::m_tiles][C::chunks][4] = {};
   StripPlace place(strips, blockIdx.x);
+  wait_for_previous();
   load(place, 0);
   end_copy_group();
   for (int stage = 0; place.image < g.batch; stage = 1 - stage) {
@@ -178,6 +179,7 @@ __global__ void __launch_bounds__(kSumVectors* kSumLanes)
   const int first = static_cast<int>(blockIdx.x) * kSumVectors * 4;
   const int at = first + column * 4;
   float4 sum = make_float4(0, 0, 0, 0);
+  wait_for_previous();
   if (at < numel) {
 #pragma unroll 8
     for (int split = lane; split < splits; split += kSumLanes) {

@@ -11,6 +11,7 @@ namespace {
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
 __global__ void round_weights(FixedForwardArgs args, int num_tensors) {
+  wait_for_previous();
   const Chunk chunk(args.tensors.device, num_tensors);
   const FixedTensor tensor = args.tensors.device[chunk.tensor];
   const float levels = tensor.bits == 0 ? 1.0F : static_cast<float>((1 << tensor.bits) - 1);
@@ -49,6 +50,7 @@ __device__ float step_weights(const FixedStepArgs& args, float to_u, float level
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
 __global__ void step_fixed(FixedStepArgs args, int num_tensors, float* partials, GridMemory memory) {
+  wait_for_previous();
   BSQ_SHARED(float, shared, [kChunkWarps]);
   const Chunk chunk(args.tensors.device, num_tensors);
   const FixedTensor tensor = args.tensors.device[chunk.tensor];

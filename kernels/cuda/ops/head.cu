@@ -15,6 +15,7 @@ template <typename T, int Width>
 __global__ void pool_forward(ChannelTiles tiles, const T* input, TensorUnit unit, float* output) {
   BSQ_SHARED(float, shared, [kTileThreads * Width]);
   const TilePlace place(tiles);
+  wait_for_previous();
   const std::int64_t sample = blockIdx.x;
   const float factor = value_of(unit);
   float sum[1][Width] = {};
@@ -34,6 +35,7 @@ __global__ void pool_forward(ChannelTiles tiles, const T* input, TensorUnit unit
 template <typename T, int Width>
 __global__ void pool_backward(ChannelTiles tiles, const float* d_output, TensorUnit unit, T* d_input) {
   const TilePlace place(tiles);
+  wait_for_previous();
   if (!place.active) return;
   const std::int64_t sample = blockIdx.x;
   const float factor = value_of(unit);
@@ -68,8 +70,9 @@ unsigned row_blocks_of(int batch) {
 }
 
 // grid ceil(batch / kHeadWarps), block kHeadThreads, one warp per row
-__global__ void classify(LinearGeometry geometry, const float* __restrict__ input, const float* __restrict__ weight,
-                         const float* __restrict__ bias, float* __restrict__ output) {
+__global__ void classify(LinearGeometry geometry, const float* input, const float* weight, const float* bias,
+                         float* output) {
+  wait_for_previous();
   const auto [batch, in_features, out_features] = geometry;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int row = static_cast<int>(blockIdx.x) * kHeadWarps + static_cast<int>(threadIdx.x) / kWarp;
@@ -146,6 +149,7 @@ __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o
 // others one row of d_input per warp
 __global__ void classifier_gradients(LinearGeometry geometry, const float* d_output, const float* input,
                                      const float* weight, float* d_input, float* d_weight, float* d_bias) {
+  wait_for_previous();
   const auto [batch, in_features, out_features] = geometry;
   const int block = static_cast<int>(blockIdx.x);
   if (block < out_features) return classifier_weight_gradient(geometry, block, d_output, input, d_weight, d_bias);
@@ -182,12 +186,14 @@ struct LinearProducts {
 
 // grid over batch * out_features, block kHeadThreads, one thread per output
 __global__ void fill_rows(int batch, int out_features, const float* bias, float* output) {
+  wait_for_previous();
   const std::int64_t index = std::int64_t{blockIdx.x} * kHeadThreads + threadIdx.x;
   if (index < std::int64_t{batch} * out_features) output[index] = bias[index % out_features];
 }
 
 // grid one block per output feature, block kHeadThreads, threads share the batch
 __global__ void sum_columns(int batch, int out_features, const float* d_output, float* d_bias) {
+  wait_for_previous();
   BSQ_SHARED(float, shared, [kHeadWarps]);
   const int o = static_cast<int>(blockIdx.x);
   const float sum = reduce_block(part_of_column(batch, out_features, o, d_output), shared, Sum());
@@ -264,6 +270,7 @@ __device__ RowLoss row_loss(const RowLogits& logits, int classes, int label, flo
 // grid at most kLossBlocks, block kHeadThreads, one warp per row at a time
 __global__ void cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
                               const StepInputs* inputs, StepMetrics* metrics, GridMemory memory) {
+  wait_for_previous();
   BSQ_SHARED(LossSums, shared, [kHeadWarps]);
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;

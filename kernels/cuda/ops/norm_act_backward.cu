@@ -124,6 +124,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   BSQ_SHARED(double, shared_sums, [RowBlocks::kSharedDoubles]);
   BSQ_SHARED(double, shared_clipped, [kTileWarps]);
   const TilePlace place(tiles);
+  wait_for_previous();
   TileRows rows(tiles, place, [&](std::int64_t at) { return RawTriple<T, Width>::load(args, at); });
   float sums[fields][Width] = {};
   if (place.active) {
@@ -163,6 +164,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
 
 // grid enough for all, block kTileThreads, one thread per channel
 __global__ void finish_over_all_slices(NormActBackwardArgs args, Coefficients coefficients, double per_row) {
+  wait_for_previous();
   const int channel = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (channel < args.geometry.channels)
     coefficients.set(ChannelFacts(args, channel), channel, coefficients.slope[channel], coefficients.offset[channel],
@@ -174,6 +176,7 @@ template <typename T, int Width>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     write_gradients(ChannelTiles tiles, NormActBackwardArgs args, Coefficients coefficients) {
   const TilePlace place(tiles);
+  wait_for_previous();
   if (!place.active) return;
   auto* d_x = static_cast<T*>(args.d_x);
   auto* d_shortcut = static_cast<T*>(args.d_shortcut);

@@ -229,6 +229,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   BSQ_SHARED(float, shared, [fields * kTileThreads * Width]);
   BSQ_SHARED(double, shared_sums, [RowBlocks::kSharedDoubles]);
   const TilePlace place(tiles);
+  wait_for_previous();
   const auto* x = static_cast<const T*>(args.x);
   TileRows rows(tiles, place, [&](std::int64_t at) { return load_raw<Width>(x + at); });
   float pivot[Width] = {};  // x[0, c], which is taken off: a channel far from zero loses no digits then
@@ -264,6 +265,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
 
 // grid enough for all, block kTileThreads, one thread per channel
 __global__ void finish_over_all_slices(NormActForwardArgs args, FirstPass pass, bool with_extremes) {
+  wait_for_previous();
   BSQ_SHARED(float, shared, [kTileWarps]);
   const int channel = static_cast<int>(blockIdx.x) * kTileThreads + static_cast<int>(threadIdx.x);
   const bool leads = channel < args.geometry.channels;
@@ -315,6 +317,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     find_largest(ChannelTiles tiles, NormActForwardArgs args, bool is_cleared, GridMemory memory) {
   BSQ_SHARED(float, shared, [kTileWarps]);
   const TilePlace place(tiles);
+  wait_for_previous();
   TileRows rows(tiles, place, [&](std::int64_t at) { return RawPair<T, Width>::load(args, at); });
   int largest = 0;
   if (place.active) {
@@ -392,6 +395,7 @@ template <typename T, int Width>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     write_activations(ChannelTiles tiles, NormActForwardArgs args) {
   const TilePlace place(tiles);
+  wait_for_previous();
   if (!place.active) return;
   TileRows rows(tiles, place, [&](std::int64_t at) { return RawPair<T, Width>::load(args, at); });
   const float act_scale = LevelGrid::load_scale(args);

@@ -65,6 +65,7 @@ __global__ void __launch_bounds__(kPatchThreads, T::kRows > 4 ? 2 : 4)
   BSQ_DYNAMIC_SHARED(uint4, patches);
   uint4* filter = patches + T::kSourceChunks;
   const BlockPlace<T> block(maps);
+  wait_for_previous();
   begin_source<T>(maps, block, source, patches);
   if constexpr (T::kBackward) {
     end_copy_group();

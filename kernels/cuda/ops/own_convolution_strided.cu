@@ -77,6 +77,7 @@ __global__ void __launch_bounds__(kPatchThreads, 3)
   BSQ_DYNAMIC_SHARED(uint4, patches);
   uint4* filter = patches + T::kSourceChunks;
   const BlockPlace<T> block(maps);
+  wait_for_previous();
   begin_source<T>(maps, block, source, patches);
   end_copy_group();
   copy_backward_filter<T>(maps, block, weight, filter);

@@ -93,6 +93,7 @@ __device__ void load_strip(const unsigned* at, bool has_last_tap, unsigned (&lef
 __global__ void __launch_bounds__(kThreads, 4)
     convolve_image(StemSizes sizes, int column_blocks, const __nv_bfloat16* input, const __nv_bfloat16* weight,
                    __nv_bfloat16* output) {
+  wait_for_previous();
   BSQ_SHARED(uint2, patch, [kSourceHeight * kSourceWidth]);
   const int top = static_cast<int>(blockIdx.y) / column_blocks * kHeight;
   const int first_channel = static_cast<int>(blockIdx.y) % column_blocks * kColumns;

@@ -18,13 +18,13 @@ __device__ void update(const SgdRule& rule, float learning_rate, float gradient,
 }
 
 // grid ceil(numel / (4 kThreads)), block kThreads, one thread per 4 elements
-__global__ void __launch_bounds__(kThreads)
-    sgd_step_kernel(std::int64_t numel, SgdRule rule, const StepInputs* __restrict__ inputs,
-                    const float* __restrict__ gradient, float* __restrict__ parameter, float* __restrict__ momentum) {
+__global__ void __launch_bounds__(kThreads) sgd_step_kernel(std::int64_t numel, SgdRule rule, const StepInputs* inputs,
+                                                            const float* gradient, float* parameter, float* momentum) {
+  wait_for_previous();
   const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kLanes;
   const float learning_rate = inputs->learning_rate;
   if (first + kLanes <= numel) {
-    const float4 g = __ldg(reinterpret_cast<const float4*>(gradient + first));
+    const float4 g = *reinterpret_cast<const float4*>(gradient + first);
     float4 x = *reinterpret_cast<const float4*>(parameter + first);
     float4 v = *reinterpret_cast<const float4*>(momentum + first);
     update(rule, learning_rate, g.x, x.x, v.x);

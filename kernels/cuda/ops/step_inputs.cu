@@ -7,6 +7,7 @@ namespace {
 
 // grid 1, block 1
 __global__ void take(const StepInputs* steps, std::int64_t* taken, StepInputs* inputs) {
+  wait_for_previous();
   *inputs = steps[*taken];
   *taken += 1;
 }

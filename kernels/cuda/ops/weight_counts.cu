@@ -62,6 +62,7 @@ __device__ float sum_of_planes(bool is_eight, const float (&difference)[kMaxBits
 
 // grid one block per tensor, block kThreads, one thread per weight at a time
 __global__ void __launch_bounds__(kThreads) count_plane_tensor(PlaneCountArgs args) {
+  wait_for_previous();
   const PlaneTensor tensor = args.tensors.device[blockIdx.x];
   const auto levels = static_cast<float>(published::max_level(tensor.bits));
   const float scale = args.scales[blockIdx.x];
@@ -90,6 +91,7 @@ __global__ void __launch_bounds__(kThreads) count_plane_tensor(PlaneCountArgs ar
 
 // grid one block per tensor, block kThreads, one thread per weight at a time
 __global__ void __launch_bounds__(kThreads) count_fixed_tensor(FixedCountArgs args) {
+  wait_for_previous();
   const FixedTensor tensor = args.tensors.device[blockIdx.x];
   const auto levels = static_cast<float>(published::max_level(tensor.bits));
   const float scale = args.scales[blockIdx.x];

@@ -2,6 +2,7 @@
 
 #include "tests/cuda_on_host/emulator/block.h"
 #include "tests/cuda_on_host/emulator/launches.h"
+#include "tests/cuda_on_host/emulator/runtime.h"
 
 #include <link.h>
 
@@ -33,6 +34,7 @@ std::uint64_t append(std::uint64_t key, int bits, std::uint64_t value) {
 
 struct KernelSums {
   std::int64_t accesses = 0;
+  std::int64_t early_accesses = 0;
   std::map<std::uintptr_t, Wavefronts> places;
 };
 
@@ -53,6 +55,8 @@ class Counter final : public Observer {
   }
   void note(std::uintptr_t address, std::size_t size_bytes, bool is_atomic, std::uintptr_t instruction,
             std::size_t piece);
+
+  void note_early() { ++sums_->early_accesses; }
 
   const std::map<const void*, KernelSums>& by_kernel() const { return by_kernel_; }
 
@@ -156,7 +160,8 @@ CountedKernel counted(const LaunchCount& launch, const KernelSums& sums) {
   CountedKernel kernel{.name = launch.name,
                        .launches = launch.by_themselves + launch.in_graphs,
                        .nodes = launch.in_graphs,
-                       .accesses = sums.accesses};
+                       .accesses = sums.accesses,
+                       .early_accesses = sums.early_accesses};
   for (const auto& [instruction, wavefronts] : sums.places) {
     kernel.wavefronts += wavefronts;
     kernel.places.push_back({instruction - 1 - load_address(), wavefronts});  // it is where the call returns to
@@ -171,6 +176,7 @@ CountedKernel counted(const LaunchCount& launch, const KernelSums& sums) {
 
 void note_access(const volatile void* address, std::size_t size_bytes, bool is_atomic, const void* instruction) {
   if (counter == nullptr || !block().runs()) return;
+  if (!block().has_waited() && touches_device_memory(const_cast<const void*>(address))) counter->note_early();
   auto at = reinterpret_cast<std::uintptr_t>(address);
   if (!counter->is_shared(at)) return;
   std::size_t width = 16;  // bytes, at most

@@ -1,4 +1,5 @@
-// Counts the wavefronts of kernels: every access of their threads to shared memory, as accesses of warps.
+// Counts the wavefronts of kernels: every access of their threads to shared memory, as accesses of warps. And what they
+// access in global memory before they may.
 //
 // Kernels are compiled for ThreadSanitizer, and linked without it: what the compiler calls at every access is here
 // (instrumentation.cpp). The accesses of the lanes of a warp belong together that are of the same instruction, lie
@@ -30,6 +31,7 @@ struct CountedKernel {
   std::int64_t launches = 0;
   std::int64_t nodes = 0;  // those of them that a graph made
   std::int64_t accesses = 0;
+  std::int64_t early_accesses = 0;  // of threads to global memory, before wait_for_previous()
   Wavefronts wavefronts = {};
   std::vector<CountedPlace> places = {};  // the one that wastes most comes first
 };

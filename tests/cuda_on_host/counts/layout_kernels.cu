@@ -9,17 +9,20 @@ constexpr int kLanes = 32;
 constexpr int kMostWords = 32 * kLanes;
 
 __global__ void broadcast(float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(float, words, [kLanes]);
   out[threadIdx.x] = words[7];
 }
 
 template <typename T>
 __global__ void strided(int stride, int lanes, float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(T, numbers, [kMostWords]);
   if (static_cast<int>(threadIdx.x) < lanes) out[threadIdx.x] = static_cast<float>(numbers[threadIdx.x * stride]);
 }
 
 __global__ void strided_dynamic(int stride, float* out) {
+  cuda::wait_for_previous();
   BSQ_DYNAMIC_SHARED(float, words);
   out[threadIdx.x] = words[static_cast<int>(threadIdx.x) * stride];
 }
@@ -27,6 +30,7 @@ __global__ void strided_dynamic(int stride, float* out) {
 /// 16 bytes: as kernels read them, whole.
 template <typename Vector>
 __global__ void strided_vectors(int stride, float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(Vector, vectors, [4 * kLanes]);
   const Vector vector = vectors[threadIdx.x * stride];
   out[threadIdx.x] = static_cast<float>(vector.x) + static_cast<float>(vector.y) + static_cast<float>(vector.z) +
@@ -38,6 +42,7 @@ struct ThreeDoubles {
 };
 
 __global__ void structs(float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(ThreeDoubles, numbers, [kLanes]);
   const ThreeDoubles own = numbers[threadIdx.x];
   out[threadIdx.x] = static_cast<float>(own.values[threadIdx.x % 3]);
@@ -45,17 +50,20 @@ __global__ void structs(float* out) {
 
 template <bool all_one>
 __global__ void counters(float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(unsigned, counts, [kLanes]);
   out[threadIdx.x] = static_cast<float>(atomicAdd(&counts[all_one ? 0 : threadIdx.x], 1U));
 }
 
 __global__ void in_turns(float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(float, words, [kLanes]);
   for (unsigned round = 0; round < kLanes; ++round)
     if (threadIdx.x == round) out[round] = words[round];
 }
 
 __global__ void across_barrier(float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(float, words, [2 * kLanes]);
   const unsigned odd = threadIdx.x % 2;
   for (unsigned round = 0; round < 2; ++round) {
@@ -64,8 +72,17 @@ __global__ void across_barrier(float* out) {
   }
 }
 
+__global__ void early(float* out) {
+  BSQ_SHARED(float, words, [kLanes]);
+  words[threadIdx.x] = out[threadIdx.x];
+  if (threadIdx.x < 3) out[threadIdx.x] = 1.0F;
+  cuda::wait_for_previous();
+  out[threadIdx.x] += words[threadIdx.x];
+}
+
 template <bool transposed>
 __global__ void sum_columns(float* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(float, shared, [kThreads * kValues]);
   constexpr int step = transposed ? kThreads : 1;        // from a value of a thread to its next
   constexpr int thread_step = transposed ? 1 : kValues;  // from a thread to its neighbour
@@ -127,6 +144,10 @@ void read_in_turns(float* out) {
 }
 void read_across_barrier(float* out) {
   run(across_barrier, out);
+}
+
+void access_early(float* out) {
+  run(early, out);
 }
 
 void sum_side_by_side(float* out) {

@@ -28,6 +28,9 @@ void read_in_turns(float* out);
 /// The odd lanes read their word twice, the even ones after a barrier, all by the same instruction.
 void read_across_barrier(float* out);
 
+/// All lanes read, and three write, before they wait for the previous kernel.
+void access_early(float* out);
+
 // Blocks of 256 threads of 8 values each, two threads to a row: the sums of a column of threads, in a tree. `out`: 16.
 constexpr int kThreads = 256;
 constexpr int kValues = 8;

@@ -40,6 +40,11 @@ TEST_CASE("words of a warp: one wavefront for every word that a bank has to give
   check(counted(read_dynamic_words, 16), 1, 16, 1);  // banks 0 and 16, sixteen of each
 }
 
+TEST_CASE("accesses to global memory before a thread has waited for the previous kernel are counted") {
+  CHECK(counted(access_early).early_accesses == 32 + 3);
+  CHECK(counted(read_words, 1, 32).early_accesses == 0);
+}
+
 TEST_CASE("lanes that take no part cost nothing") {
   check(counted(read_words, 2, 16), 1, 1, 1);    // words 0 2 .. 30: every bank once
   check(counted(read_words, 32, 16), 1, 16, 1);  // bank 0 alone

@@ -43,6 +43,7 @@ void check_wavefronts(const std::string& title, const Counts& counts) {
     INFO(title << ", " << kernel.name << ": " << kernel.wavefronts.taken << " wavefronts, least "
                << kernel.wavefronts.least << "; " << places(kernel));
     CHECK(kernel.wavefronts.ratio() <= kMostRatio);
+    CHECK(kernel.early_accesses == 0);
   }
 }
 

@@ -80,6 +80,7 @@ void Block::begin_block() {
   for (int i = 0; i < num_threads_; ++i) {
     Thread& t = threads_[i];
     t.state = State::fresh;
+    t.has_waited = false;
     if (!sanitizers::watches_threads()) continue;
     if (t.contexts[set] == nullptr) {
       char name[32];
@@ -119,6 +120,7 @@ void Block::thread_loop() {
     sanitizers::acquire(&self.grid_begin_);
     (*self.thread_function_)();
     sanitizers::release(&self.grid_end_);
+    if (!self.has_waited()) report_mistake("this thread ends without wait_for_previous()");
     Fiber* fiber = self.current_->fiber;
     self.on_exit(*self.current_);
     Thread* next = self.pick();

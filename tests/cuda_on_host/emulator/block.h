@@ -40,6 +40,9 @@ class Block {
   unsigned barriers() const { return generation_; }
   int barrier(bool predicate, const char* operation, Site site);
   void rendezvous(unsigned mask, void* slot, const WarpOperation& operation, Site site);
+  void wait_for_previous_kernel() { current_->has_waited = true; }
+  /// Whether the thread that runs has waited for the previous kernel.
+  bool has_waited() const { return current_->has_waited; }
   void fence();
   void note_atomic(void* address);
   void* static_shared(SharedVariable& variable, std::size_t size_bytes, std::size_t alignment);
@@ -52,6 +55,7 @@ class Block {
   struct Thread {
     uint3 index{};
     State state = State::fresh;
+    bool has_waited = false;  // for the previous kernel
     int lane = 0;
     int warp = 0;
     Fiber* fiber = nullptr;

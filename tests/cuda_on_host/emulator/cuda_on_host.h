@@ -3,12 +3,14 @@
 // The types are CUDA's own, from its headers. What a kernel has to keep to, so that both compilers take it and it means
 // the same to both:
 // - Include no CUDA header but port.h; launch through launch(); shared memory through BSQ_SHARED, BSQ_DYNAMIC_SHARED.
+// - Every thread calls wait_for_previous() before it accesses global memory (kernels/cuda/device/dependent_launch.cuh).
 // - Barriers in uniform control flow, no return before one. No waiting for other blocks or in a loop for other threads:
 //   a thread runs until it reaches a barrier or a warp operation. No cooperative groups, clusters, TMA, wgmma, CUB.
 // - Nothing relies on the lanes of a warp moving together; full-mask operations only where every lane arrives.
 // - No #if __CUDA_ARCH__ around logic. Functions that host code calls are __host__ __device__ (only nvcc sees it).
 // What it can tell:
-// - barriers and warp operations that not all threads reach, shared memory that no block can have; in every build;
+// - barriers and warp operations that not all threads reach, shared memory that no block can have, and threads that
+//   end without wait_for_previous(); in every build;
 // - accesses out of bounds or not aligned, by AddressSanitizer and UBSan;
 // - races, by ThreadSanitizer: within a block without a barrier or __syncwarp in between, and between blocks unless the
 //   first has a __threadfence and then an atomic, the second an atomic on the same address and then a __threadfence;
@@ -16,7 +18,8 @@
 // - copies to shared memory that are read too early, since they come as late as they may; matrices of a warp that are
 //   not aligned, and those that not all lanes ask for;
 // - how many kernels a piece of work launches, by name, and as nodes of a graph (emulator/launches.h);
-// - how many wavefronts the accesses to shared memory take, and the least that there could be (counts/).
+// - how many wavefronts the accesses to shared memory take, and the least that there could be (counts/);
+// - accesses to global memory before wait_for_previous() (counts/).
 // What it cannot tell: speed, what global memory and its caches cost, registers, instructions that nvcc leaves out or
 // reads twice, real weak memory, rounding of fused and approximate operations, __launch_bounds__; nor the wavefronts of
 // lanes that come to one instruction in different rounds of a loop, which are taken to come together.
@@ -52,6 +55,11 @@
 #define BSQ_DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(::bsq::cuda_on_host::dynamic_shared())
 
 namespace bsq::cuda {
+
+/// kernels/cuda/device/dependent_launch.cuh
+inline void wait_for_previous() {
+  cuda_on_host::wait_for_previous_kernel();
+}
 
 template <typename... Parameters>
 cudaError_t enqueue(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,

@@ -15,6 +15,9 @@ namespace bsq::cuda_on_host {
 cudaError_t enqueue(const char* call, cudaStream_t stream, std::function<void()> work);
 cudaError_t enqueue_grid(cudaStream_t stream, const void* kernel, const GridShape& shape, std::function<void()> thread);
 
+/// Whether `begin` lies in what cudaMalloc() gave.
+bool touches_device_memory(const void* begin);
+
 /// What every call of the runtime returns through: an error stays for cudaGetLastError().
 cudaError_t remember(cudaError_t status);
 /// As refuse(), and cudaErrorStreamCaptureUnsupported where this thread captures a stream: the capture is then lost, as

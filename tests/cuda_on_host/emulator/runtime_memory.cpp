@@ -52,10 +52,6 @@ bool is_device_memory(const void* begin, std::size_t size_bytes) {
   return offset < found->second && size_bytes <= found->second - offset;
 }
 
-bool touches_device_memory(const void* begin) {
-  return is_device_memory(begin, 1);
-}
-
 bool fits_kind(const void* target, const void* source, std::size_t size_bytes, cudaMemcpyKind kind) {
   switch (kind) {
     case cudaMemcpyHostToDevice: return is_device_memory(target, size_bytes) && !touches_device_memory(source);
@@ -66,6 +62,11 @@ bool fits_kind(const void* target, const void* source, std::size_t size_bytes, c
 }
 
 }  // namespace
+
+bool touches_device_memory(const void* begin) {
+  return is_device_memory(begin, 1);
+}
+
 }  // namespace bsq::cuda_on_host
 
 using namespace bsq::cuda_on_host;

@@ -96,6 +96,10 @@ void warp_rendezvous(unsigned mask, void* slot, const WarpOperation& operation, 
   block().rendezvous(mask, slot, operation, site);
 }
 
+void wait_for_previous_kernel() {
+  block().wait_for_previous_kernel();
+}
+
 void thread_fence() {
   block().fence();
 }

@@ -70,6 +70,8 @@ struct WarpOperation {
 void warp_rendezvous(unsigned mask, void* slot, const WarpOperation& operation, Site site);
 
 void thread_fence();
+/// The running thread may access global memory from now on. One that ends without having called it is a mistake.
+void wait_for_previous_kernel();
 /// An atomic on `address` follows.
 void note_atomic(void* address);
 

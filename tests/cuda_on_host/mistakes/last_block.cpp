@@ -48,22 +48,27 @@ __device__ void sum_in_last_block(Steps steps, Sums to) {
 
 template <bool right>
 __global__ void no_fence_before_counter(Sums to) {
+  cuda::wait_for_previous();
   sum_in_last_block({.fence_of_all = right}, to);
 }
 template <bool right>
 __global__ void fence_of_one_thread_before_barrier(Sums to) {
+  cuda::wait_for_previous();
   sum_in_last_block({.fence_of_all = false, .fence_of_first = !right, .fence_behind_barrier = right}, to);
 }
 template <bool right>
 __global__ void no_barrier_before_counter(Sums to) {
+  cuda::wait_for_previous();
   sum_in_last_block({.barrier = right}, to);
 }
 template <bool right>
 __global__ void no_fence_in_last_block(Sums to) {
+  cuda::wait_for_previous();
   sum_in_last_block({.last_fence = right}, to);
 }
 template <bool right>
 __global__ void counter_not_reset(Sums to) {
+  cuda::wait_for_previous();
   sum_in_last_block({.reset = right}, to);
 }
 

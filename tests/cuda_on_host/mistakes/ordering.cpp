@@ -11,6 +11,7 @@ constexpr int kBlocks = 5;
 
 template <bool right>
 __global__ void missing_syncthreads(int* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(int, tile, [kThreads]);
   tile[threadIdx.x] = static_cast<int>(threadIdx.x);
   if (right) __syncthreads();
@@ -20,6 +21,7 @@ __global__ void missing_syncthreads(int* out) {
 /// The barrier after the last use is missing, before the memory is written again.
 template <bool right>
 __global__ void missing_syncthreads_at_loop_end(int* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(int, tile, [kThreads]);
   int sum = 0;
   for (int round = 0; round < 2; ++round) {
@@ -33,6 +35,7 @@ __global__ void missing_syncthreads_at_loop_end(int* out) {
 
 template <bool right>
 __global__ void missing_syncwarp(int* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(int, tile, [kThreads]);
   tile[threadIdx.x] = static_cast<int>(threadIdx.x);
   if (right) __syncwarp();
@@ -42,6 +45,7 @@ __global__ void missing_syncwarp(int* out) {
 /// A shuffle brings lanes together, but orders no memory.
 template <bool right>
 __global__ void shuffle_as_barrier(int* out) {
+  cuda::wait_for_previous();
   BSQ_SHARED(int, tile, [kThreads]);
   tile[threadIdx.x] = static_cast<int>(threadIdx.x);
   const int zero = __shfl_xor_sync(0xFFFFFFFFU, 0, 1);
@@ -51,6 +55,7 @@ __global__ void shuffle_as_barrier(int* out) {
 
 template <bool right>
 __global__ void sum_across_blocks_without_atomic(int* out) {
+  cuda::wait_for_previous();
   if (threadIdx.x != 0) return;
   if (right) {
     atomicAdd(out, 1);
@@ -61,12 +66,14 @@ __global__ void sum_across_blocks_without_atomic(int* out) {
 
 template <bool right>
 __global__ void two_blocks_write_one_place(int* out) {
+  cuda::wait_for_previous();
   if (threadIdx.x == 0) out[right ? blockIdx.x : blockIdx.x / 2] = 1;
 }
 
 /// out[0] is the counter, out[1] the sum, the partial sums lie behind.
 template <bool right>
 __global__ void last_block_without_fence(int* out) {
+  cuda::wait_for_previous();
   if (threadIdx.x != 0) return;
   out[2 + blockIdx.x] = 1;
   if (right) __threadfence();
