@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <string_view>
 #include <vector>
 
 namespace bsq::cuda {
@@ -68,12 +67,9 @@ KernelModule::KernelModule(const void* any_kernel) {
 
 bool launches_overlap(const void* any_kernel) {
   static const bool overlap = [&] {
-    const char* variable = std::getenv("BSQ_PROGRAMMATIC_LAUNCH");
-    if (variable != nullptr && std::string_view(variable) == "0") return false;
-    constexpr int first_that_waits = 90;
     cudaFuncAttributes attributes{};
     BSQ_CUDA_CHECK(cudaFuncGetAttributes(&attributes, any_kernel));
-    return attributes.ptxVersion >= first_that_waits;  // what the code was made of, whatever device runs it
+    return launches_overlap(attributes.ptxVersion, std::getenv("BSQ_PROGRAMMATIC_LAUNCH"));
   }();
   return overlap;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace bsq::cuda {
 
@@ -14,9 +15,14 @@ class KernelModule {
   explicit KernelModule(const void* any_kernel);
 };
 
-/// Whether kernels are launched while the one before them ends: where their code waits for it, as that for compute
-/// capability 9.0 and later does (device/dependent_launch.cuh), unless BSQ_PROGRAMMATIC_LAUNCH is 0 in the environment.
-/// Asked once, of a kernel of any module on the device that is current then: a process has devices of one kind.
+/// Whether code made for `ptx_version` (90: compute capability 9.0) waits for the previous kernel, and `setting`, what
+/// BSQ_PROGRAMMATIC_LAUNCH is in the environment, does not forbid to make use of it; null: it is not set.
+constexpr bool launches_overlap(int ptx_version, const char* setting) {
+  return ptx_version >= 90 && (setting == nullptr || std::string_view(setting) != "0");
+}
+/// Whether kernels are launched while the one before them ends (device/dependent_launch.cuh). Asked once, of a kernel
+/// of any module on the device that is current then: a process has devices of one kind. Throws Error(device) where the
+/// device cannot run it.
 bool launches_overlap(const void* any_kernel);
 
 /// Of all modules, on the current device. What keeps kernels from being loaded beforehand, empty where nothing does:

@@ -27,6 +27,15 @@ const void* address_of(void (*kernel)(int*)) {
   return reinterpret_cast<const void*>(kernel);
 }
 
+TEST_CASE("kernels overlap where their code waits for each other and nothing forbids it") {
+  CHECK(cuda::launches_overlap(90, nullptr));
+  CHECK(cuda::launches_overlap(100, ""));
+  CHECK(cuda::launches_overlap(90, "1"));
+  CHECK_FALSE(cuda::launches_overlap(90, "0"));
+  CHECK_FALSE(cuda::launches_overlap(80, nullptr));
+  CHECK_FALSE(cuda::launches_overlap(89, "1"));
+}
+
 TEST_CASE("a kernel goes by its name in the source, with its template arguments") {
   CHECK(cuda_on_host::name_of_kernel(address_of(count_up)) == "count_up");
   CHECK(cuda_on_host::name_of_kernel(address_of(multiply<int, 3>)) == "multiply<int, 3>");
