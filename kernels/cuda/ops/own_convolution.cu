@@ -16,6 +16,7 @@
 #include "kernels/cuda/device/device.cuh"
 #include "kernels/cuda/device/ptx.cuh"
 #include "kernels/cuda/ops/launchers.h"
+#include "kernels/cuda/ops/own_geometries.h"
 
 namespace bsq::cuda {
 namespace {
@@ -340,10 +341,6 @@ void with_sizes(const Maps& maps, int depth, Body body) {
   return with_depth.template operator()<64>();
 }
 
-bool has_kernel(int channels) {
-  return channels == 16 || channels == 32 || channels == 64;
-}
-
 /// What offsets and numbers of patches in 32 bits allow.
 bool fits(const ConvGeometry& geometry) {
   constexpr std::int64_t most = std::int64_t{1} << 30;
@@ -368,9 +365,7 @@ Maps maps_of(const ConvGeometry& g, bool backward) {
 }  // namespace
 
 bool own_forward_serves(const ConvGeometry& geometry) {
-  const bool kernel_is_there = geometry.kernel == 3 && geometry.stride == 1 && geometry.padding == 1;
-  return geometry.dtype == DType::bf16 && kernel_is_there && has_kernel(geometry.in_channels) &&
-         has_kernel(geometry.out_channels) && fits(geometry);
+  return has_own_kernel(geometry, ConvPass::forward) && fits(geometry);
 }
 
 void own_conv2d_forward(const ConvForwardArgs& args, cudaStream_t stream) {
@@ -381,9 +376,7 @@ void own_conv2d_forward(const ConvForwardArgs& args, cudaStream_t stream) {
 }
 
 bool own_backward_data_serves(const ConvGeometry& geometry) {
-  const bool kernel_is_there = geometry.kernel == 3 && geometry.stride == 1 && geometry.padding == 1;
-  return geometry.dtype == DType::bf16 && kernel_is_there && has_kernel(geometry.in_channels) &&
-         has_kernel(geometry.out_channels) && fits(geometry);
+  return has_own_kernel(geometry, ConvPass::backward_data) && fits(geometry);
 }
 
 void own_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t stream) {
