@@ -1,10 +1,9 @@
 // Every engine of cuDNN that may serve a layer of ResNet-20, timed: is the one that bsq takes in training the fastest?
-// It takes the first that the heuristics name and that is exact enough, and else, for filter gradients in bf16, one
-// that is compiled when it is planned, which no heuristics name.
+// It takes the first that the heuristics name and that is exact enough.
 //
-//   engines [BATCH=128] [LAYER]      on a GPU: one line per layer and pass. bsq's choice (*), then the five fastest;
-//                                    ! is one that no heuristics name. `wide`: float32 operands that were bf16, where
-//                                    one is preferred whose workspace holds no copy of an operand
+//   engines [BATCH=128] [LAYER]      on a GPU: one line per layer and pass. bsq's choice (*), then the five fastest.
+//                                    `wide`: a filter gradient of float32 operands that were bf16, where one is
+//                                    preferred whose workspace holds no copy of an operand
 //   engines --described [BATCH]      without a GPU: what an H100 would be offered; no times, nothing is compiled
 #include "bench/op_cases.h"
 #include "kernels/base/error.h"
@@ -12,7 +11,6 @@
 #include "kernels/cuda/device_memory.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/cuda/vendor/convolution_plan.h"
-#include "kernels/cuda/vendor/nvrtc.h"
 
 #include <fmt/format.h>
 
@@ -96,9 +94,7 @@ std::optional<Answer> ask(const Bench& bench, const Question& question, ConvEngi
   const std::optional<ConvPlan> plan = ConvPlan::of(bench.target, std::move(engine));
   const std::chrono::duration<double, std::milli> planning = std::chrono::steady_clock::now() - begin;
   if (!plan || plan->workspace_bytes() > kMostWorkspaceBytes) return std::nullopt;
-  const ConvEngine& served = plan->engine();
-  Answer answer{fmt::format("e{}{}", served.index, served.found_by == "enumeration" ? "!" : ""), 0,
-                plan->workspace_bytes()};
+  Answer answer{fmt::format("e{}", plan->engine().index), 0, plan->workspace_bytes()};
   if (bench.measures()) {
     if (!plan->try_run(bench.buffers[0], bench.buffers[1], bench.buffers[2], bench.buffers[3])) return std::nullopt;
     answer.microseconds = median_microseconds(bench, *plan);
@@ -124,9 +120,6 @@ void report(const Bench& bench, const Question& question) {
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
     for (ConvEngine& engine : graph->named_by(mode))
       if (auto answer = ask(bench, question, std::move(engine))) answers.push_back(*std::move(answer));
-  if (bench.measures() && question.geometry.dtype == DType::bf16)
-    for (ConvEngine& engine : graph->compiled().engines)
-      if (auto answer = ask(bench, question, std::move(engine))) answers.push_back(*std::move(answer));
   const std::string choice = answers.empty() ? "none" : chosen(question, answers).text;
   std::ranges::stable_sort(answers, {}, &Answer::microseconds);
   std::string text;
@@ -151,8 +144,10 @@ void report_layer(const CudnnTarget& target, cudaStream_t stream, const cases::C
   }
   const Bench bench{target, stream, buffers};
   for (const ConvPass pass : {forward, backward_data, backward_weight}) {
-    report(bench, {layer.name, bf16, pass});
-    if (pass == backward_weight) report(bench, {layer.name, f32, pass, true, true});
+    if (pass == backward_weight)
+      report(bench, {layer.name, f32, pass, true, true});
+    else
+      report(bench, {layer.name, bf16, pass});
     report(bench, {layer.name, f32, pass, true});
     report(bench, {layer.name, f32, pass});
   }
@@ -178,7 +173,6 @@ int run(std::span<char*> words) {
     report_all(CudnnTarget(kH100), nullptr, batch, only);
     return 0;
   }
-  load_nvrtc();
   const Stream stream;
   report_all(CudnnTarget(std::make_shared<const CudnnHandle>(stream.get())), stream.get(), batch, only);
   return 0;

@@ -34,9 +34,9 @@ class CapturedWork {
 };
 
 /// A point in the order of enqueued work.
-class Milestone {
+class Marker {
  public:
-  virtual ~Milestone() = default;
+  virtual ~Marker() = default;
 };
 
 class Backend {
@@ -71,14 +71,14 @@ class Backend {
   /// Waits for the work enqueued so far.
   virtual void download(void* host, const void* device, std::size_t size_bytes) = 0;
   /// The work enqueued so far; null where the host never runs ahead of it.
-  virtual std::unique_ptr<Milestone> milestone() { return nullptr; }
-  /// As download(), but waits only for the work before `milestone`, and what follows goes on meanwhile.
-  virtual void download_after(const Milestone& /*milestone*/, void* host, const void* device, std::size_t size_bytes) {
+  virtual std::unique_ptr<Marker> marker() { return nullptr; }
+  /// As download(), but waits only for the work before `marker`, and what follows goes on meanwhile.
+  virtual void download_after(const Marker& /*marker*/, void* host, const void* device, std::size_t size_bytes) {
     download(host, device, size_bytes);
   }
   /// As download_after(), for one thread beside the one that enqueues: what either enqueues or waits for does not hold
-  /// the other up. `milestone` is the other thread's; null where milestone() was.
-  virtual void download_aside(const Milestone* /*milestone*/, void* host, const void* device, std::size_t size_bytes) {
+  /// the other up. `marker` is the other thread's; null where marker() was.
+  virtual void download_aside(const Marker* /*marker*/, void* host, const void* device, std::size_t size_bytes) {
     download(host, device, size_bytes);
   }
   /// Within device memory; the two do not overlap.

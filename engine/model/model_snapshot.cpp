@@ -20,7 +20,7 @@ void ModelSnapshot::take(const Model& model, StateScope scope) {
     spans_.push_back({place, span.count});
   }
   to_host_ = std::move(state.to_host);
-  taken_ = backend_.milestone();
+  taken_ = backend_.marker();
 }
 
 ModelState ModelSnapshot::read() const {

@@ -26,7 +26,7 @@ class ModelSnapshot {
   Buffer arena_;
   std::vector<DeviceSpan> spans_;  // in the arena
   std::function<ModelState(HostCopies)> to_host_;
-  std::unique_ptr<Milestone> taken_;
+  std::unique_ptr<Marker> taken_;
 };
 
 }  // namespace bsq

@@ -195,16 +195,15 @@ void Stage::plan_steps(const Progress& progress) {
 }
 
 void Stage::read_finished_metrics(Window& window, Progress& progress, const StageOutput& output) {
-  Window latest{progress.step, context_.backend.milestone()};
-  if (latest.milestone == nullptr) return collect_metrics(latest.end, nullptr, progress, output);
-  if (window.end > progress.totals.steps) collect_metrics(window.end, window.milestone.get(), progress, output);
+  Window latest{progress.step, context_.backend.marker()};
+  if (latest.marker == nullptr) return collect_metrics(latest.end, nullptr, progress, output);
+  if (window.end > progress.totals.steps) collect_metrics(window.end, window.marker.get(), progress, output);
   window = std::move(latest);
 }
 
-void Stage::collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress,
-                            const StageOutput& output) {
+void Stage::collect_metrics(std::int64_t end, const Marker* marker, Progress& progress, const StageOutput& output) {
   const std::int64_t first = progress.totals.steps;
-  const std::vector<StepMetrics> metrics = step_->metrics(first, end - first, milestone);
+  const std::vector<StepMetrics> metrics = step_->metrics(first, end - first, marker);
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     const std::int64_t step = first + static_cast<std::int64_t>(i) + 1;
     const double loss = metrics[i].loss_sum / static_cast<double>(metrics[i].samples);

@@ -87,10 +87,10 @@ class Stage {
   /// Where a window of steps ended whose metrics are still to be read.
   struct Window {
     std::int64_t end = 0;
-    std::unique_ptr<Milestone> milestone;
+    std::unique_ptr<Marker> marker;
   };
   void read_finished_metrics(Window& window, Progress& progress, const StageOutput& output);
-  void collect_metrics(std::int64_t end, const Milestone* milestone, Progress& progress, const StageOutput& output);
+  void collect_metrics(std::int64_t end, const Marker* marker, Progress& progress, const StageOutput& output);
   void finish_epoch(Progress& progress, StageOutput& output);
   void adjust(Progress& progress, StageOutput& output);
   /// Whether the model is the best so far: then it is to be written.

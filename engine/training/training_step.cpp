@@ -126,14 +126,14 @@ ReducedBytes TrainingStep::reduced_bytes() const {
 }
 
 std::vector<StepMetrics> TrainingStep::metrics(std::int64_t first_slot, std::int64_t count,
-                                               const Milestone* milestone) const {
+                                               const Marker* marker) const {
   std::vector<StepMetrics> metrics(static_cast<std::size_t>(count));
   const StepMetrics* stored = metrics_.as<StepMetrics>() + first_slot;
   const std::size_t size_bytes = metrics.size() * sizeof(StepMetrics);
-  if (milestone == nullptr)
+  if (marker == nullptr)
     backend_.download(metrics.data(), stored, size_bytes);
   else
-    backend_.download_after(*milestone, metrics.data(), stored, size_bytes);
+    backend_.download_after(*marker, metrics.data(), stored, size_bytes);
   sum_over_ranks(communicator_, metrics);
   return metrics;
 }

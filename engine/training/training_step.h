@@ -47,9 +47,8 @@ class TrainingStep {
     run();
   }
   void recapture() { captured_.clear(); }
-  /// Of the whole batches. Waits for the steps enqueued so far, or for those before `milestone` alone.
-  std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count,
-                                   const Milestone* milestone = nullptr) const;
+  /// Of the whole batches. Waits for the steps enqueued so far, or for those before `marker` alone.
+  std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count, const Marker* marker = nullptr) const;
   ReducedBytes reduced_bytes() const;
   Executor& executor() { return executor_; }
 

@@ -33,10 +33,9 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
-/// Waits for the copy, which waits for the milestone.
-void download_on(const Stream& stream, const Milestone& milestone, void* host, const void* device,
-                 std::size_t size_bytes) {
-  dynamic_cast<const Event&>(milestone).wait();  // here: a copy to pageable memory would wait within the driver
+/// Waits for the copy, which waits for the marker.
+void download_on(const Stream& stream, const Marker& marker, void* host, const void* device, std::size_t size_bytes) {
+  dynamic_cast<const Event&>(marker).wait();  // here: a copy to pageable memory would wait within the driver
   BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, stream.get()));
   BSQ_CUDA_CHECK(cudaStreamSynchronize(stream.get()));
 }
@@ -113,20 +112,20 @@ void CudaBackend::download(void* host, const void* device, std::size_t size_byte
   synchronize();
 }
 
-std::unique_ptr<Milestone> CudaBackend::milestone() {
+std::unique_ptr<Marker> CudaBackend::marker() {
   auto event = std::make_unique<Event>(cudaEventDisableTiming);
   event->record(stream_.get());
   return event;
 }
 
-void CudaBackend::download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) {
-  download_on(copies_, milestone, host, device, size_bytes);
+void CudaBackend::download_after(const Marker& marker, void* host, const void* device, std::size_t size_bytes) {
+  download_on(copies_, marker, host, device, size_bytes);
 }
 
-void CudaBackend::download_aside(const Milestone* milestone, void* host, const void* device, std::size_t size_bytes) {
+void CudaBackend::download_aside(const Marker* marker, void* host, const void* device, std::size_t size_bytes) {
   BSQ_CUDA_CHECK(cudaSetDevice(device_));  // which every thread chooses anew
-  require(milestone != nullptr, "a download beside the work needs a milestone of it");
-  download_on(aside_, *milestone, host, device, size_bytes);
+  require(marker != nullptr, "a download beside the work needs a marker of it");
+  download_on(aside_, *marker, host, device, size_bytes);
 }
 
 void CudaBackend::copy(void* to, const void* from, std::size_t size_bytes) {

@@ -31,9 +31,9 @@ class CudaBackend final : public Backend {
   void release(void* data) noexcept override;
   void upload(void* device, const void* host, std::size_t size_bytes) override;
   void download(void* host, const void* device, std::size_t size_bytes) override;
-  std::unique_ptr<Milestone> milestone() override;
-  void download_after(const Milestone& milestone, void* host, const void* device, std::size_t size_bytes) override;
-  void download_aside(const Milestone* milestone, void* host, const void* device, std::size_t size_bytes) override;
+  std::unique_ptr<Marker> marker() override;
+  void download_after(const Marker& marker, void* host, const void* device, std::size_t size_bytes) override;
+  void download_aside(const Marker* marker, void* host, const void* device, std::size_t size_bytes) override;
   void copy(void* to, const void* from, std::size_t size_bytes) override;
   void fill_zero(void* device, std::size_t size_bytes) override;
   void synchronize() override;

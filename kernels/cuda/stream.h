@@ -22,7 +22,7 @@ class Stream {
 };
 
 /// A point in a stream.
-class Event final : public Milestone {
+class Event final : public Marker {
  public:
   /// cudaEventDefault: with the time on the device's clock; cudaEventDisableTiming: without, which costs less.
   explicit Event(unsigned flags) { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, flags)); }

@@ -6,6 +6,10 @@
 #include "tests/kernels/ops/parity.h"
 #include "tests/support/random_tensors.h"
 
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
 namespace bsq::test {
 namespace {
 
@@ -32,6 +36,40 @@ std::vector<cases::ConvCase> stride_1_cases() {
     }
   }
   return chosen;
+}
+
+/// Of a stride of 2, filters 3x3 and 1x1.
+std::vector<cases::ConvCase> stride_2_cases() {
+  std::vector<cases::ConvCase> sizes = {
+      {"stage2", 0, 1, 32, 32, 16, 32},          {"stage3", 0, 3, 16, 16, 32, 64},
+      {"one pixel", 0, 3, 1, 1, 16, 16},         {"two by two", 0, 1, 2, 2, 32, 32},
+      {"one row", 0, 1, 1, 37, 16, 32},          {"one column", 0, 2, 35, 1, 32, 16},
+      {"even and odd", 0, 1, 34, 17, 16, 16},    {"odd and even", 0, 3, 15, 34, 16, 16},
+      {"a pixel too many", 0, 1, 33, 33, 16, 32}};
+  for (const int in : {16, 32, 64}) {
+    for (const int out : {16, 32, 64}) {
+      sizes.push_back({"narrow", 0, 3, 7, 10, in, out});
+      sizes.push_back({"wide", 0, 1, 6, 21, in, out});
+    }
+  }
+  std::vector<cases::ConvCase> chosen;
+  for (cases::ConvCase c : sizes) {
+    for (const int kernel : {1, 3}) {
+      c.kernel = kernel;
+      c.stride = 2;
+      c.padding = kernel / 2;
+      chosen.push_back(c);
+    }
+  }
+  return chosen;
+}
+
+std::vector<cases::ConvCase> stem_cases() {
+  return {{"stem", 0, 2, 32, 32, 3, 16},
+          {"stem, one pixel", 0, 3, 1, 1, 3, 16},
+          {"stem, tails", 0, 3, 33, 17, 3, 16},
+          {"stem, one row", 0, 1, 1, 40, 3, 32},
+          {"stem, 64 channels", 0, 2, 15, 18, 3, 64}};
 }
 
 std::vector<float> integers(RandomTensors& random, std::int64_t count, int most) {
@@ -94,7 +132,7 @@ void check_forward(const std::vector<cases::ConvCase>& all_cases) {
   const auto backend = make_own_backend();
   const auto oracle = make_reference_backend();
   for (const cases::ConvCase& c : all_cases) {
-    INFO(c.name << ", " << c.in_channels << " to " << c.out_channels);
+    INFO(c.name << ", " << c.in_channels << " to " << c.out_channels << ", kernel " << c.kernel);
     const ConvGeometry geometry = c.geometry(DType::bf16);
     const ConvInputs levels = make_levels(geometry);
     CHECK(run_conv_forward(*backend, geometry, levels).at("output").values ==
@@ -108,7 +146,7 @@ void check_backward_data(const std::vector<cases::ConvCase>& all_cases) {
   const auto backend = make_own_backend();
   const auto oracle = make_reference_backend();
   for (const cases::ConvCase& c : all_cases) {
-    INFO(c.name << ", " << c.in_channels << " to " << c.out_channels);
+    INFO(c.name << ", " << c.in_channels << " to " << c.out_channels << ", kernel " << c.kernel);
     const ConvGeometry geometry = c.geometry(DType::bf16);
     const ConvInputs levels = make_levels(geometry);
     const ConvInputs inputs = make_inputs(c);
@@ -125,10 +163,42 @@ void check_backward_data(const std::vector<cases::ConvCase>& all_cases) {
 
 TEST_CASE("our own convolution: the output agrees with the reference, to the bit where sums are exact") {
   check_forward(stride_1_cases());
+  check_forward(stem_cases());
+}
+
+TEST_CASE("our own convolution with a stride: the output agrees") {
+  std::vector<cases::ConvCase> chosen = stride_2_cases();
+  std::erase_if(chosen, [](const cases::ConvCase& c) { return c.kernel == 3 && c.in_channels == 64; });
+  check_forward(chosen);
 }
 
 TEST_CASE("our own convolution: the gradient of the input agrees, overwriting and accumulating") {
   check_backward_data(stride_1_cases());
+}
+
+TEST_CASE("our own convolution with a stride: the gradient of the input agrees, overwriting and accumulating") {
+  check_backward_data(stride_2_cases());
+}
+
+TEST_CASE("a NaN in an image reaches the outputs whose filters lie over it, and no others") {
+  const auto backend = make_own_backend();
+  for (const int in : {3, 16, 64}) {
+    INFO(in << " channels");
+    const ConvGeometry geometry{1, 9, 21, in, 16, 3, 1, 1, DType::bf16};
+    ConvInputs inputs{std::vector<float>(static_cast<std::size_t>(geometry.input_shape().numel()), 1.0F),
+                      std::vector<float>(static_cast<std::size_t>(geometry.weight_shape().numel()), 1.0F),
+                      {},
+                      {}};
+    const int y = 4;
+    const int x = 10;
+    inputs.input[static_cast<std::size_t>((y * geometry.width + x) * in)] = std::numeric_limits<float>::quiet_NaN();
+    const std::vector<double> output = run_conv_forward(*backend, geometry, inputs).at("output").values;
+    for (std::size_t i = 0; i < output.size(); ++i) {
+      const int pixel = static_cast<int>(i) / geometry.out_channels;
+      const bool is_near = std::abs(pixel / geometry.width - y) <= 1 && std::abs(pixel % geometry.width - x) <= 1;
+      CHECK(std::isnan(output[i]) == is_near);
+    }
+  }
 }
 
 TEST_CASE("our own convolution serves what it has kernels for, and nothing else") {
@@ -146,8 +216,17 @@ TEST_CASE("our own convolution serves what it has kernels for, and nothing else"
   refuses([](ConvGeometry& g) { g.out_channels = 128; });
   refuses([](ConvGeometry& g) { g.kernel = 5; });
   refuses([](ConvGeometry& g) { g.padding = 0; });
+  refuses([](ConvGeometry& g) { g.stride = 3; });
+  refuses([](ConvGeometry& g) { g.kernel = 1, g.padding = 0; });
   refuses([](ConvGeometry& g) { g.batch = 0; });
+  refuses([](ConvGeometry& g) { g.batch = 1 << 16; });
   refuses([](ConvGeometry& g) { g.height = g.width = 1 << 15; });
+  const ConvGeometry stem{1, 8, 8, 3, 16, 3, 1, 1, DType::bf16};
+  CHECK(cuda::own_forward_serves(stem));
+  CHECK_FALSE(cuda::own_backward_data_serves(stem));
+  const ConvGeometry strided{1, 8, 8, 64, 16, 3, 2, 1, DType::bf16};
+  CHECK_FALSE(cuda::own_forward_serves(strided));
+  CHECK(cuda::own_backward_data_serves(strided));
 }
 
 }  // namespace bsq::test

@@ -47,17 +47,17 @@ TEST_CASE("a copy within the device is as long as was asked for, and comes after
   });
 }
 
-TEST_CASE("another thread downloads what was there at a milestone, while work goes on") {
+TEST_CASE("another thread downloads what was there at a marker, while work goes on") {
   for_each_backend([](Backend& backend) {
     const std::vector<float> values(1 << 16, 3.0F);
     GuardedBuffer source(backend, values.size() * sizeof(float));
     GuardedBuffer other(backend, values.size() * sizeof(float));
     source.set(values);
-    const std::unique_ptr<Milestone> milestone = backend.milestone();
+    const std::unique_ptr<Marker> marker = backend.marker();
     std::vector<float> found(values.size());
     std::thread aside([&] {
       for (std::size_t i = 0; i < found.size(); i += found.size() / 4)
-        backend.download_aside(milestone.get(), found.data() + i, static_cast<const float*>(source.data()) + i,
+        backend.download_aside(marker.get(), found.data() + i, static_cast<const float*>(source.data()) + i,
                                found.size() / 4 * sizeof(float));
     });
     for (int i = 0; i < 20; ++i) backend.fill_zero(other.data(), other.size_bytes());

@@ -46,12 +46,12 @@ class GuardingBackend : public Backend {
   bool supports(Precision precision, std::string& why) const override { return inner_.supports(precision, why); }
   void upload(void* device, const void* host, std::size_t size) override { inner_.upload(device, host, size); }
   void download(void* host, const void* device, std::size_t size) override { inner_.download(host, device, size); }
-  std::unique_ptr<Milestone> milestone() override { return inner_.milestone(); }
-  void download_after(const Milestone& milestone, void* host, const void* device, std::size_t size) override {
-    inner_.download_after(milestone, host, device, size);
+  std::unique_ptr<Marker> marker() override { return inner_.marker(); }
+  void download_after(const Marker& marker, void* host, const void* device, std::size_t size) override {
+    inner_.download_after(marker, host, device, size);
   }
-  void download_aside(const Milestone* milestone, void* host, const void* device, std::size_t size) override {
-    inner_.download_aside(milestone, host, device, size);
+  void download_aside(const Marker* marker, void* host, const void* device, std::size_t size) override {
+    inner_.download_aside(marker, host, device, size);
   }
   void copy(void* to, const void* from, std::size_t size) override { inner_.copy(to, from, size); }
   void fill_zero(void* device, std::size_t size) override { inner_.fill_zero(device, size); }

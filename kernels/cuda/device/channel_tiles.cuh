@@ -4,7 +4,9 @@
 
 #include "kernels/cuda/device/device.cuh"
 
+#include <cmath>
 #include <cstdint>
+#include <utility>
 
 namespace bsq::cuda {
 
@@ -12,7 +14,25 @@ constexpr int kTileThreads = 256;
 constexpr int kTileWarps = kTileThreads / kWarp;
 constexpr int kTileColumns = 32;             // vectors of a row that lie together: 512 bytes, four full transactions
 constexpr int kBlocksPerMultiprocessor = 2;  // that kernels leave registers for, at least
-constexpr int kRowsPerLane = 4;              // fewer are not worth a block
+constexpr int kRowsPerLane = 4;              // fewer are not worth a block that leaves sums behind
+constexpr int kRowsInFlight = 4;             // that a thread has asked for before it needs the first of them
+
+/// Divides the small numbers of a block, below 2048, by one that is known at launch, 2048 at most: by a multiplication,
+/// where the device would take some forty instructions.
+class Divisor {
+ public:
+  Divisor() = default;
+  explicit Divisor(int divisor)
+      : inverse_((kOne + static_cast<unsigned>(divisor) - 1) / static_cast<unsigned>(divisor)) {}
+  __device__ int divide(int number) const {
+    return static_cast<int>(std::uint64_t{static_cast<unsigned>(number)} * inverse_ >> kBits);
+  }
+
+ private:
+  static constexpr int kBits = 31;
+  static constexpr unsigned kOne = 1U << kBits;
+  unsigned inverse_ = kOne;  // rounded up: a number times what is too much stays below one
+};
 
 struct ChannelTiles {
   std::int64_t rows = 0;
@@ -23,17 +43,22 @@ struct ChannelTiles {
   int lanes = 0;
   int column_tiles = 0;
   int row_blocks = 0;
+  Divisor by_columns;
+  Divisor by_own_channels;  // columns * width
 
   ChannelTiles() = default;
   /// `vector_width`: elements of 16 bytes; rows that are not made of whole vectors are read element by element. No more
   /// blocks than run at once: so few are added up quickly.
-  ChannelTiles(std::int64_t row_count, int channel_count, int vector_width, int multiprocessors)
+  ChannelTiles(std::int64_t row_count, int channel_count, int vector_width, int multiprocessors,
+               int rows_per_lane = kRowsPerLane)
       : rows(row_count), channels(channel_count), width(channel_count % vector_width == 0 ? vector_width : 1) {
     vectors = channels / width;
     columns = vectors < kTileColumns ? vectors : kTileColumns;
     lanes = kTileThreads / columns;
     column_tiles = (vectors + columns - 1) / columns;
-    const std::int64_t rows_per_block = std::int64_t{lanes} * kRowsPerLane;
+    by_columns = Divisor(columns);
+    by_own_channels = Divisor(columns * width);
+    const std::int64_t rows_per_block = std::int64_t{lanes} * rows_per_lane;
     const std::int64_t blocks = (rows + rows_per_block - 1) / rows_per_block;
     const int at_once = kBlocksPerMultiprocessor * multiprocessors;
     const std::int64_t most = column_tiles < at_once ? at_once / column_tiles : 1;
@@ -57,56 +82,78 @@ struct TilePlace {
   int column = 0;
   int channel = 0;  // the first of its vector
   bool active = false;
-  std::int64_t first_row = 0;
-  std::int64_t row_step = 0;
 
   __device__ explicit TilePlace(const ChannelTiles& tiles) {
-    column = static_cast<int>(threadIdx.x) % tiles.columns;
+    const int thread = static_cast<int>(threadIdx.x);
+    lane = tiles.by_columns.divide(thread);
+    column = thread - lane * tiles.columns;
     const int vector = static_cast<int>(blockIdx.y) * tiles.columns + column;
-    lane = static_cast<int>(threadIdx.x) / tiles.columns;
     channel = vector * tiles.width;
     active = lane < tiles.lanes && vector < tiles.vectors;
-    first_row = active ? std::int64_t{blockIdx.x} * tiles.lanes + lane : tiles.rows;
-    row_step = std::int64_t{gridDim.x} * tiles.lanes;
   }
 };
 
-/// Calls use(row, load(row)) for the rows of a thread, in order; RowsInFlight loads are under way at a time.
-template <int RowsInFlight, typename Load, typename Use>
-__device__ void for_rows(const ChannelTiles& tiles, const TilePlace& place, Load load, Use use) {
-  std::int64_t row = place.first_row;
-  for (; row + (RowsInFlight - 1) * place.row_step < tiles.rows; row += RowsInFlight * place.row_step) {
-    decltype(load(row)) loaded[RowsInFlight];
-#pragma unroll
-    for (int i = 0; i < RowsInFlight; ++i) loaded[i] = load(row + i * place.row_step);
-#pragma unroll
-    for (int i = 0; i < RowsInFlight; ++i) use(row + i * place.row_step, loaded[i]);
+/// A thread's vectors of a tensor [rows, channels], one a row. load(at) reads what lies at an element; the first
+/// kRowsInFlight of these reads are under way once this is made, while the thread waits for what else it needs.
+template <typename Load>
+class TileRows {
+ public:
+  __device__ TileRows(const ChannelTiles& tiles, const TilePlace& place, Load load) : load_(load) {
+    const std::int64_t first_row = std::int64_t{blockIdx.x} * tiles.lanes + place.lane;
+    end_ = tiles.rows * tiles.channels;
+    at_ = place.active ? first_row * tiles.channels + place.channel : end_;
+    step_ = std::int64_t{gridDim.x} * tiles.lanes * tiles.channels;
+    fetch();
   }
-  for (; row < tiles.rows; row += place.row_step) use(row, load(row));
-}
+  /// Calls use(at, what load returned) for each of them, in order.
+  template <typename Use>
+  __device__ void for_each(Use use) {
+    while (at_ < end_) {
+#pragma unroll
+      for (int i = 0; i < kRowsInFlight; ++i)
+        if (at_ + i * step_ < end_) use(at_ + i * step_, fetched_[i]);
+      at_ += kRowsInFlight * step_;
+      fetch();
+    }
+  }
 
-/// Of a reduction over the lanes of a tile thread i * columns + c gets the result of element i of column c: which
-/// channel that is.
-struct TileResult {
-  int channel = 0;
-  bool active = false;
+ private:
+  __device__ void fetch() {
+#pragma unroll
+    for (int i = 0; i < kRowsInFlight; ++i)
+      if (at_ + i * step_ < end_) fetched_[i] = load_(at_ + i * step_);
+  }
 
-  __device__ explicit TileResult(const ChannelTiles& tiles) {
-    const int column = static_cast<int>(threadIdx.x) % tiles.columns;
-    const int element = static_cast<int>(threadIdx.x) / tiles.columns;
-    const int vector = static_cast<int>(blockIdx.y) * tiles.columns + column;
-    channel = vector * tiles.width + element;
-    active = element < tiles.width && vector < tiles.vectors;
+  Load load_;
+  std::int64_t at_ = 0;
+  std::int64_t step_ = 0;
+  std::int64_t end_ = 0;
+  decltype(std::declval<Load>()(std::int64_t{})) fetched_[kRowsInFlight];
+};
+
+/// Of several fields the first `Sums` are added up; of the others the largest counts.
+template <int Sums>
+struct FieldRule {
+  static constexpr int kSums = Sums;
+
+  template <typename T>
+  __device__ static T identity(int field) {
+    return field < Sums ? T{0} : -static_cast<T>(INFINITY);
+  }
+  template <typename T>
+  __device__ static T combine(int field, T a, T b) {
+    return field < Sums ? Sum()(a, b) : Largest()(a, b);
   }
 };
 
 /// Folds the lanes of a warp that share a column: they halve, between them, the elements they still have, and then add.
-/// Lanes differ by multiples of `columns`, a power of two. Returns how many elements are left in `value`: element k of
-/// them is element k (Width / left) + first, of which `first` is told; `leads` says whether no other lane has it too.
+/// Lanes differ by multiples of `columns`, a power of two. Returns into how many parts the elements are split: element
+/// k of what is left in `value` is element k * parts + first, of which `first` is told; `leads` says whether no other
+/// lane has it too.
 template <int Width, typename Combine>
 __device__ int fold_warp(int columns, float (&value)[Width], int& first, bool& leads, Combine combine) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  int left = Width;
+  int parts = 1;
   first = 0;
   leads = true;
 #pragma unroll
@@ -122,56 +169,86 @@ __device__ int fold_warp(int columns, float (&value)[Width], int& first, bool& l
         const float give = upper ? value[2 * i] : value[2 * i + 1];
         value[i] = combine(keep, __shfl_xor_sync(kFullMask, give, distance));
       }
-      left = half;
+      parts = split;
       first += upper ? split / 2 : 0;
     } else {
       value[0] = combine(value[0], __shfl_xor_sync(kFullMask, value[0], distance));
       leads = leads && !upper;
     }
   }
-  return left;
+  return parts;
 }
 
-/// Combines the vectors of all lanes of a column; see TileResult for who gets what. `shared`: kTileThreads * Width,
-/// free afterwards.
-template <int Width, typename Combine>
-[[nodiscard]] __device__ float reduce_lanes(const ChannelTiles& tiles, const TilePlace& place, float (&value)[Width],
-                                            float* shared, Combine combine) {
+/// Combines the vectors of all lanes of a column, of several fields at once, and calls take(field, channel, result) in
+/// one thread for each field and channel of the tile. `shared`: Fields * kTileThreads * Width, free after the next
+/// barrier.
+template <int Width, int Fields, typename Rule, typename Take>
+__device__ void reduce_lanes(const ChannelTiles& tiles, const TilePlace& place, float (&value)[Fields][Width],
+                             float* shared, Rule, Take take) {
   const int thread = static_cast<int>(threadIdx.x);
-  const int results = tiles.columns * Width;
-  float result = 0;
-  if (kWarp % tiles.columns == 0) {
-    int first = 0;
-    bool leads = true;
-    const int left = fold_warp(tiles.columns, value, first, leads, combine);
-    float* own = shared + thread / kWarp * results + place.column;
-    if (leads) {
+  const int own_channels = tiles.columns * Width;
+  const bool in_warps = (tiles.columns & (tiles.columns - 1)) == 0;  // a power of two, kWarp at most
+  if (in_warps) {
 #pragma unroll
-      for (int i = 0; i < Width; ++i)  // so many registers; of them `left` are in use
-        if (i < left) own[(i * (Width / left) + first) * tiles.columns] = value[i];
+    for (int field = 0; field < Fields; ++field) {
+      int first = 0;
+      bool leads = true;
+      const int parts = fold_warp(tiles.columns, value[field], first, leads,
+                                  [&](float a, float b) { return Rule::combine(field, a, b); });
+      float* own = shared + (thread / kWarp * Fields + field) * own_channels + place.column;
+#pragma unroll
+      for (int i = 0; i < Width; ++i)  // so many registers; of them Width / parts are in use
+        if (leads && i * parts < Width) own[(i * parts + first) * tiles.columns] = value[field][i];
     }
     __syncthreads();
-    if (thread < results) {
-      result = shared[thread];
-      for (int warp = 1; warp < kTileWarps; ++warp) result = combine(result, shared[warp * results + thread]);
-    }
   } else {
-    for (int i = 0; i < Width; ++i) shared[i * kTileThreads + thread] = value[i];
+    for (int field = 0; field < Fields; ++field)
+      for (int i = 0; i < Width; ++i) shared[(field * Width + i) * kTileThreads + thread] = value[field][i];
     __syncthreads();
     for (int live = tiles.lanes; live > 1;) {
       const int half = (live + 1) / 2;
       if (place.lane + half < live)
-        for (int i = 0; i < Width; ++i) {
-          float& own = shared[i * kTileThreads + thread];
-          own = combine(own, shared[i * kTileThreads + thread + half * tiles.columns]);
-        }
+        for (int field = 0; field < Fields; ++field)
+          for (int i = 0; i < Width; ++i) {
+            float& own = shared[(field * Width + i) * kTileThreads + thread];
+            const float other = shared[(field * Width + i) * kTileThreads + thread + half * tiles.columns];
+            own = Rule::combine(field, own, other);
+          }
       live = half;
       __syncthreads();
     }
-    if (thread < results) result = shared[thread / tiles.columns * kTileThreads + thread % tiles.columns];
   }
-  __syncthreads();
-  return result;
+  const int at_once = tiles.by_own_channels.divide(kTileThreads);  // fields
+  const int first_field = tiles.by_own_channels.divide(thread);
+  if (first_field >= at_once) return;
+  const int place_in_tile = thread - first_field * own_channels;  // element by element, in each of them the columns
+  const int element = tiles.by_columns.divide(place_in_tile);
+  const int column = place_in_tile - element * tiles.columns;
+  const int vector = static_cast<int>(blockIdx.y) * tiles.columns + column;
+  if (vector >= tiles.vectors) return;
+#pragma unroll 1
+  for (int field = first_field; field < Fields; field += at_once) {
+    float result = 0;
+    if (in_warps) {
+      float of_warp[kTileWarps];
+#pragma unroll
+      for (int warp = 0; warp < kTileWarps; ++warp)
+        of_warp[warp] = shared[(warp * Fields + field) * own_channels + place_in_tile];
+      result = of_warp[0];
+#pragma unroll
+      for (int warp = 1; warp < kTileWarps; ++warp) result = Rule::combine(field, result, of_warp[warp]);
+    } else {
+      result = shared[(field * Width + element) * kTileThreads + column];
+    }
+    take(field, vector * Width + element, result);
+  }
+}
+
+/// The same of one field, whose sum is wanted: take(channel, sum).
+template <int Width, typename Take>
+__device__ void sum_lanes(const ChannelTiles& tiles, const TilePlace& place, float (&value)[1][Width], float* shared,
+                          Take take) {
+  reduce_lanes(tiles, place, value, shared, FieldRule<1>(), [&](int, int channel, float sum) { take(channel, sum); });
 }
 
 }  // namespace bsq::cuda

@@ -85,9 +85,8 @@ __device__ void store(float* to, const float (&from)[Width]) {
 }
 
 __device__ inline unsigned pack_bf16(float first, float second) {
-  const unsigned low = __bfloat16_as_ushort(__float2bfloat16_rn(first));
-  const unsigned high = __bfloat16_as_ushort(__float2bfloat16_rn(second));
-  return low | high << 16;
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
+  return *reinterpret_cast<const unsigned*>(&pair);
 }
 
 template <int Width>
@@ -110,7 +109,10 @@ struct Sum {
 };
 /// A NaN wins, whichever side it is on.
 struct Largest {
-  __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }
+  template <typename T>
+  __device__ T operator()(T a, T b) const {
+    return a > b || a != a ? a : b;
+  }
 };
 
 /// Over the 32 lanes of a full warp; every lane gets the result.

@@ -10,21 +10,27 @@
 
 namespace bsq::cuda {
 
-/// The activation as a clamp: none is no clamp at all.
+/// The activation as a clamp: none is no clamp at all. Selections, not branches, since lanes differ in them.
 struct Clamp {
   bool clamps = false;
+  float floor = 0;
   float ceiling = 0;
 
   __device__ Clamp(Activation activation, const float* clip) : clamps(activation != Activation::none) {
+    floor = clamps ? 0.0F : -INFINITY;
     ceiling = activation == Activation::relu6 ? 6.0F : activation == Activation::pact ? *clip : INFINITY;
   }
   /// A NaN stays one.
   __device__ float apply(float z) const {
-    if (!clamps) return z;
-    return z < 0.0F ? 0.0F : z > ceiling ? ceiling : z;
+    const float below = z > ceiling ? ceiling : z;
+    return z < floor ? floor : below;
   }
   /// Whether the gradient passes.
-  __device__ bool passes(float z) const { return !clamps || (z > 0.0F && z < ceiling); }
+  __device__ bool passes(float z) const {
+    const bool above = z > 0.0F;
+    const bool below = z < ceiling;
+    return (!clamps) | (above & below);
+  }
 };
 
 /// What `Width` neighbouring channels are normalized with. x and shortcut are given as they are stored.
@@ -37,73 +43,149 @@ struct Normalization {
   float scale[Width];
   float beta[Width];
 
-  /// `args`: of forward or backward.
-  template <typename Args>
-  __device__ Normalization(const Args& args, int channel)
-      : x_unit(value_of(args.x_unit)), shortcut_unit(value_of(args.shortcut_unit)) {
-    if (args.rule.batch_statistics) {
-      load_floats(args.saved.mean + channel, mean);
-      load_floats(args.saved.inv_std + channel, inv_std);
-    } else {
-      float variance[Width];
-      load_floats(args.parameters.running_mean + channel, mean);
-      load_floats(args.parameters.running_var + channel, variance);
-      for (int i = 0; i < Width; ++i) inv_std[i] = 1.0F / sqrtf(variance[i] + args.rule.epsilon);
-    }
-    float gamma[Width];
-    load_floats(args.parameters.gamma + channel, gamma);
-    load_floats(args.parameters.beta + channel, beta);
-    for (int i = 0; i < Width; ++i) scale[i] = gamma[i] * inv_std[i];
-  }
+  /// Everything is asked for before anything is waited for.
+  __device__ Normalization(const NormActForwardArgs& args, int channel)
+      : Normalization(args, channel, args.rule.batch_statistics) {}
+  __device__ Normalization(const NormActBackwardArgs& args, int channel) : Normalization(args, channel, true) {}
+  /// Of one channel all of which is known.
+  __device__ Normalization(float unit_of_x, float known_mean, float known_inv_std, float gamma,
+                           float known_beta) requires(Width == 1)
+      : x_unit(unit_of_x),
+        shortcut_unit(1.0F),
+        mean{known_mean},
+        inv_std{known_inv_std},
+        scale{gamma * known_inv_std},
+        beta{known_beta} {}
   /// x - mean
   __device__ float centred(float x, int i) const { return fmaf(x, x_unit, -mean[i]); }
   __device__ float z(float x, float shortcut, int i) const {
     return fmaf(shortcut, shortcut_unit, fmaf(centred(x, i), scale[i], beta[i]));
   }
+
+ private:
+  template <typename Args>
+  __device__ Normalization(const Args& args, int channel, bool of_batch)
+      : x_unit(value_of(args.x_unit)), shortcut_unit(value_of(args.shortcut_unit)) {
+    float gamma[Width];
+    load_floats((of_batch ? args.saved.mean : args.parameters.running_mean) + channel, mean);
+    load_floats((of_batch ? args.saved.inv_std : args.parameters.running_var) + channel, inv_std);
+    load_floats(args.parameters.gamma + channel, gamma);
+    load_floats(args.parameters.beta + channel, beta);
+    if (!of_batch)
+      for (int i = 0; i < Width; ++i) inv_std[i] = 1.0F / sqrtf(inv_std[i] + args.rule.epsilon);
+    for (int i = 0; i < Width; ++i) scale[i] = gamma[i] * inv_std[i];
+  }
 };
 
-/// The parts that row blocks leave of a tile's sums: [row block][field][channel].
+/// The parts that row blocks leave of a tile's sums: [row block][field][channel], 16-byte aligned.
 struct PartialTable {
   float* values = nullptr;
   int fields = 0;
   int channels = 0;
 
-  __device__ float& at(int row_block, int field, int channel) const {
-    return values[(std::int64_t{row_block} * fields + field) * channels + channel];
+  __device__ float* at(int row_block, int field, int channel) const {
+    return values + (std::int64_t{row_block} * fields + field) * channels + channel;
   }
 };
 
-/// Combines `Fields` neighbouring fields of the tile's channels over all row blocks; thread t gets those of the tile's
-/// channel t, what all others get means nothing. All fields are read at once, since it is the latency of these reads
-/// that takes the time. `shared`: Fields * kTileThreads, free afterwards.
-template <int Fields, typename T, typename Combine>
-__device__ void combine_row_blocks(const ChannelTiles& tiles, const PartialTable& partials, int first_field,
-                                   T (&values)[Fields], T* shared, Combine combine) {
-  const int thread = static_cast<int>(threadIdx.x);
-  const int own_channels = tiles.columns * tiles.width;
-  const int lanes = kTileThreads / own_channels;
-  const int lane = thread / own_channels;
-  const int channel = static_cast<int>(blockIdx.y) * own_channels + thread % own_channels;
-  if (lane < lanes && channel < tiles.channels) {
-#pragma unroll 8
-    for (int block = lane; block < tiles.row_blocks; block += lanes)
-      for (int i = 0; i < Fields; ++i)
-        values[i] = combine(values[i], static_cast<T>(partials.at(block, first_field + i, channel)));
-  }
-  for (int i = 0; i < Fields; ++i) shared[i * kTileThreads + thread] = values[i];
-  __syncthreads();
-  if (thread < own_channels)
-    for (int other = 1; other < lanes; ++other)
-      for (int i = 0; i < Fields; ++i)
-        values[i] = combine(values[i], shared[i * kTileThreads + other * own_channels + thread]);
-  __syncthreads();
-}
+/// Adds up what the row blocks left of the tile's channels: every thread takes some neighbouring channels of one field,
+/// and of the row blocks every so manyth, all of which are under way at a time, since it is their latency that counts.
+template <int Width, int Fields>
+class RowBlockSums {
+ public:
+  static constexpr int kStep = Width % 4 == 0 ? 4 : 1;    // channels of a thread: 16 bytes
+  static constexpr int kStride = kTileThreads + kStep;    // numbers of neighbouring channels lie in other banks
+  static constexpr int kSharedDoubles = kStep * kStride;  // that combine() needs
 
-/// The channel of which combine_row_blocks tells this thread; past the last one where it is none.
-__device__ inline int channel_of_thread(const ChannelTiles& tiles) {
-  const int own_channels = tiles.columns * tiles.width;
-  const int thread = static_cast<int>(threadIdx.x);
-  return thread < own_channels ? static_cast<int>(blockIdx.y) * own_channels + thread : tiles.channels;
-}
+  /// Arithmetic alone: to be done while others are waited for.
+  __device__ explicit RowBlockSums(const ChannelTiles& tiles)
+      : own_channels_(tiles.columns * Width), parts_of_field_(own_channels_ / kStep), parts_(Fields * parts_of_field_) {
+    const int thread = static_cast<int>(threadIdx.x);
+    lanes_ = tiles.by_own_channels.divide(kTileThreads * kStep) / Fields;
+    lane_ = tiles.by_own_channels.divide(thread * kStep) / Fields;
+    const int part = thread - lane_ * parts_;
+    field_ = tiles.by_own_channels.divide(part * kStep);
+    first_channel_ = static_cast<int>(blockIdx.y) * own_channels_ + (part - field_ * parts_of_field_) * kStep;
+    active_ = lane_ < lanes_ && first_channel_ < tiles.channels;
+  }
+
+  /// The channel of which combine() tells this thread; past the last one where it is none.
+  __device__ int channel(const ChannelTiles& tiles) const {
+    const int thread = static_cast<int>(threadIdx.x);
+    return thread < own_channels_ ? static_cast<int>(blockIdx.y) * own_channels_ + thread : tiles.channels;
+  }
+
+  /// By Rule, a FieldRule: sums in double. What threads without a channel get means nothing. `shared`: free after the
+  /// next barrier.
+  template <typename Rule>
+  __device__ void combine(const ChannelTiles& tiles, const PartialTable& partials, Rule, double (&values)[Fields],
+                          double* shared) const {
+    const int thread = static_cast<int>(threadIdx.x);
+    double sum[kStep] = {};
+    float largest[kStep];
+    for (int i = 0; i < kStep; ++i) largest[i] = -INFINITY;
+    const bool is_sum = field_ < Rule::kSums;
+    if (active_) add_blocks(tiles, partials, is_sum, sum, largest);
+    for (int i = 0; i < kStep; ++i) shared[i * kStride + thread] = is_sum ? sum[i] : static_cast<double>(largest[i]);
+    __syncthreads();
+    if (thread >= own_channels_) return;
+    const double* own = shared + thread % kStep * kStride + thread / kStep;
+    const auto of_lane = [&](int lane, int field) { return own[lane * parts_ + field * parts_of_field_]; };
+    constexpr int chains = 4;  // a sum of doubles takes long: so many side by side
+    double chain[Fields][chains];
+    for (int field = 0; field < Fields; ++field)
+      for (int i = 0; i < chains; ++i) chain[field][i] = Rule::template identity<double>(field);
+    int lane = 0;
+#pragma unroll 1
+    for (; lane + chains <= lanes_; lane += chains)
+      for (int field = 0; field < Fields; ++field)
+        for (int i = 0; i < chains; ++i)
+          chain[field][i] = Rule::combine(field, chain[field][i], of_lane(lane + i, field));
+#pragma unroll 1
+    for (; lane < lanes_; ++lane)
+      for (int field = 0; field < Fields; ++field)
+        chain[field][0] = Rule::combine(field, chain[field][0], of_lane(lane, field));
+    for (int field = 0; field < Fields; ++field)
+      values[field] = Rule::combine(field, Rule::combine(field, chain[field][0], chain[field][1]),
+                                    Rule::combine(field, chain[field][2], chain[field][3]));
+  }
+
+ private:
+  __device__ void add_blocks(const ChannelTiles& tiles, const PartialTable& partials, bool is_sum, double (&sum)[kStep],
+                             float (&largest)[kStep]) const {
+    constexpr int in_flight = 4 * Fields;  // all there are, where the tensor is not large
+    const float nothing = is_sum ? 0.0F : -INFINITY;
+    const float* from = partials.at(0, field_, first_channel_);
+    const int row = partials.fields * partials.channels;
+#pragma unroll 1
+    for (int first = lane_; first < tiles.row_blocks; first += in_flight * lanes_) {
+      float part[in_flight][kStep];
+#pragma unroll
+      for (int i = 0; i < in_flight; ++i) {
+        const int block = first + i * lanes_;
+        for (int k = 0; k < kStep; ++k) part[i][k] = nothing;
+        if (block < tiles.row_blocks) load<kStep>(from + std::int64_t{block} * row, part[i]);
+      }
+      if (is_sum) {
+#pragma unroll
+        for (int i = 0; i < in_flight; ++i)
+          for (int k = 0; k < kStep; ++k) sum[k] += static_cast<double>(part[i][k]);
+      } else {
+#pragma unroll
+        for (int i = 0; i < in_flight; ++i)
+          for (int k = 0; k < kStep; ++k) largest[k] = Largest()(largest[k], part[i][k]);
+      }
+    }
+  }
+
+  int own_channels_;
+  int parts_of_field_;
+  int parts_;  // of all fields
+  int lanes_;
+  int lane_;
+  int field_;
+  int first_channel_;
+  bool active_;
+};
 
 }  // namespace bsq::cuda

@@ -12,7 +12,7 @@
 
 namespace bsq::cuda {
 
-constexpr int kChunkThreads = 256;
+constexpr int kChunkThreads = 128;
 constexpr int kChunkWarps = kChunkThreads / kWarp;
 constexpr int kChunkWeights = kChunkThreads * kVectorWidth<float>;  // every thread takes one vector of each plane
 

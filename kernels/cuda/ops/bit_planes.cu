@@ -12,6 +12,9 @@ namespace bsq::cuda {
 namespace {
 
 constexpr float kNormEpsilon = 1e-8F;  // under the root of the group penalty
+// Blocks of step_planes that a multiprocessor has room for: all chunks of ResNet-20 at once on a GPU with 108 of them,
+// so that no few of them come last and wait for memory alone.
+constexpr int kStepsAtOnce = 5;
 static_assert(GridMemory::kMostTensors < GridMemory::kCounters);
 static_assert(GridMemory::kMostTensors * sizeof(double) <= GridMemory::kSumBytes);
 
@@ -72,14 +75,12 @@ __device__ void leave_squares(const float (&squares)[Bits], const ChunkSums& sum
   sums.squares[std::int64_t{blockIdx.x} * kMaxBits + threadIdx.x] = sum;
 }
 
-/// By the last block of a tensor: its norms, a warp per plane. True for the last tensor's: thread 0 of it gets the
-/// penalty of all in `penalty`.
+/// By the last block of a tensor: its norms, a warp for each plane in turn. True for the last tensor's: thread 0 of it
+/// gets the penalty of all in `penalty`.
 __device__ bool finish_norms(const PlaneTensor& tensor, const Chunk& chunk, int num_tensors, const ChunkSums& sums,
                              float* plane_norms, double& penalty, const GridMemory& memory) {
-  static_assert(kChunkWarps >= kMaxBits);
   BSQ_SHARED(double, terms, [kMaxBits]);
-  const int bit = static_cast<int>(threadIdx.x) / kWarp;
-  if (bit < tensor.bits) {
+  for (int bit = static_cast<int>(threadIdx.x) / kWarp; bit < tensor.bits; bit += kChunkWarps) {
     const double squares = sum_of_chunks(sums.squares + chunk.first * kMaxBits + bit, chunk.count, kMaxBits);
     const double norm = sqrt(static_cast<double>(kNormEpsilon) + squares);
     if (threadIdx.x % kWarp == 0) {
@@ -200,7 +201,7 @@ __device__ void finish_step(const PlanesStepArgs& args, const PlaneTensor& tenso
 }
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
-__global__ void __launch_bounds__(kChunkThreads, 2)
+__global__ void __launch_bounds__(kChunkThreads, kStepsAtOnce)
     step_planes(PlanesStepArgs args, int num_tensors, ChunkSums sums, GridMemory memory) {
   BSQ_SHARED(float, shared, [kChunkWarps]);
   const Chunk chunk(args.tensors.device, num_tensors);

@@ -163,7 +163,7 @@ __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, co
   const int taps = g.kernel * g.kernel;
   const int o = static_cast<int>(blockIdx.x) / taps;
   const int tap = static_cast<int>(blockIdx.x) % taps;
-  float sum[1] = {};
+  float sum[1][1] = {};
   if (place.active) {
     for (std::int64_t pixel = place.lane; pixel < tiles.rows; pixel += tiles.lanes) {
       const auto out_x = static_cast<int>(pixel % g.out_width());
@@ -173,12 +173,11 @@ __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, co
       const int x = input_coordinate(out_x, tap % g.kernel, g.stride, g.padding, g.width);
       if (y < 0 || x < 0) continue;
       const T* from = input + ((n * g.height + y) * g.width + x) * g.in_channels + place.channel;
-      sum[0] = fmaf(load_one(from), load_one(d_output + pixel * g.out_channels + o), sum[0]);
+      sum[0][0] = fmaf(load_one(from), load_one(d_output + pixel * g.out_channels + o), sum[0][0]);
     }
   }
-  const float total = reduce_lanes<1>(tiles, place, sum, shared, Sum());
-  const TileResult result(tiles);
-  if (result.active) d_weight[std::int64_t{blockIdx.x} * g.in_channels + result.channel] = total;
+  sum_lanes(tiles, place, sum, shared,
+            [&](int channel, float total) { d_weight[std::int64_t{blockIdx.x} * g.in_channels + channel] = total; });
 }
 
 }  // namespace

@@ -16,18 +16,18 @@ __global__ void pool_forward(ChannelTiles tiles, const T* input, TensorUnit unit
   BSQ_SHARED(float, shared, [kTileThreads * Width]);
   const TilePlace place(tiles);
   const std::int64_t sample = blockIdx.x;
-  float sum[Width] = {};
+  const float factor = value_of(unit);
+  float sum[1][Width] = {};
   if (place.active) {
     for (std::int64_t pixel = place.lane; pixel < tiles.rows; pixel += tiles.lanes) {
       float value[Width];
       load<Width>(input + (sample * tiles.rows + pixel) * tiles.channels + place.channel, value);
-      for (int i = 0; i < Width; ++i) sum[i] += value[i];
+      for (int i = 0; i < Width; ++i) sum[0][i] += value[i];
     }
   }
-  const float total = reduce_lanes<Width>(tiles, place, sum, shared, Sum());
-  const TileResult result(tiles);
-  if (result.active)
-    output[sample * tiles.channels + result.channel] = value_of(unit) * total / static_cast<float>(tiles.rows);
+  sum_lanes(tiles, place, sum, shared, [&](int channel, float total) {
+    output[sample * tiles.channels + channel] = factor * total / static_cast<float>(tiles.rows);
+  });
 }
 
 // grid (batch, column tiles), block kTileThreads, one thread per vector of a pixel at a time
@@ -58,7 +58,8 @@ void with_sample_tiles(const PoolGeometry& geometry, Body body) {
 
 constexpr int kHeadThreads = 256;
 constexpr int kHeadWarps = kHeadThreads / kWarp;
-constexpr int kOutputsAtOnce = 5;     // sums that a warp has under way: two rounds for ten classes
+constexpr int kOutputsAtOnce = 10;    // sums that a warp has under way: one round for ten classes
+constexpr int kFeaturesAtOnce = 2;    // of a lane: one round for 64 features
 constexpr int kGradientColumns = 64;  // input features that a block of the weight's gradient takes at a time
 constexpr int kGradientGroups = kHeadThreads / kGradientColumns;
 
@@ -75,29 +76,42 @@ __global__ void classify(LinearGeometry geometry, const float* __restrict__ inpu
   if (row >= batch) return;  // the whole warp
   const float* own = input + std::int64_t{row} * in_features;
   for (int first = 0; first < out_features; first += kOutputsAtOnce) {
+    const int of_lane = first + lane;
+    const float own_bias = lane < kOutputsAtOnce && of_lane < out_features ? bias[of_lane] : 0.0F;
     float sums[kOutputsAtOnce] = {};
-    for (int i = lane; i < in_features; i += kWarp) {
-      const float feature = own[i];
+    for (int base = lane; base < in_features; base += kFeaturesAtOnce * kWarp) {
+      float feature[kFeaturesAtOnce] = {};
+      float factor[kFeaturesAtOnce][kOutputsAtOnce] = {};
 #pragma unroll
-      for (int o = 0; o < kOutputsAtOnce; ++o)
-        if (first + o < out_features) sums[o] = fmaf(feature, weight[(first + o) * in_features + i], sums[o]);
+      for (int k = 0; k < kFeaturesAtOnce; ++k) {
+        const int i = base + k * kWarp;
+        if (i < in_features) feature[k] = own[i];
+#pragma unroll
+        for (int o = 0; o < kOutputsAtOnce; ++o)
+          if (i < in_features && first + o < out_features) factor[k][o] = weight[(first + o) * in_features + i];
+      }
+#pragma unroll
+      for (int k = 0; k < kFeaturesAtOnce; ++k)
+#pragma unroll
+        for (int o = 0; o < kOutputsAtOnce; ++o) sums[o] = fmaf(feature[k], factor[k][o], sums[o]);
     }
+    float of_output = 0;
 #pragma unroll
     for (int o = 0; o < kOutputsAtOnce; ++o) {
       sums[o] = reduce_warp(sums[o], Sum());
-      if (lane == o && first + o < out_features)
-        output[std::int64_t{row} * out_features + first + o] = sums[o] + bias[first + o];
+      if (lane == o) of_output = sums[o];
     }
+    if (lane < kOutputsAtOnce && of_lane < out_features)
+      output[std::int64_t{row} * out_features + of_lane] = of_output + own_bias;
   }
 }
 
-/// d_bias of one output feature. `shared`: kHeadWarps.
-__device__ void sum_column(int batch, int out_features, int o, const float* d_output, float* d_bias, float* shared) {
+/// A thread's part of d_bias of one output feature.
+__device__ float part_of_column(int batch, int out_features, int o, const float* d_output) {
   float sum = 0;
   for (int n = static_cast<int>(threadIdx.x); n < batch; n += kHeadThreads)
     sum += d_output[std::int64_t{n} * out_features + o];
-  sum = reduce_block(sum, shared, Sum());
-  if (threadIdx.x == 0) d_bias[o] = sum;
+  return sum;
 }
 
 /// Of one output feature: its row of d_weight, and d_bias.
@@ -107,11 +121,12 @@ __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o
   const auto [batch, in_features, out_features] = geometry;
   const int column = static_cast<int>(threadIdx.x) % kGradientColumns;
   const int group = static_cast<int>(threadIdx.x) / kGradientColumns;
+  float bias = part_of_column(batch, out_features, o, d_output);
   for (int first = 0; first < in_features; first += kGradientColumns) {
     const int i = first + column;
     float sum = 0;
     if (i < in_features) {
-#pragma unroll 8
+#pragma unroll 16
       for (int n = group; n < batch; n += kGradientGroups)
         sum = fmaf(d_output[std::int64_t{n} * out_features + o], input[std::int64_t{n} * in_features + i], sum);
     }
@@ -123,7 +138,8 @@ __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o
     }
     __syncthreads();
   }
-  sum_column(batch, out_features, o, d_output, d_bias, &shared[0][0]);
+  bias = reduce_block(bias, &shared[0][0], Sum());
+  if (threadIdx.x == 0) d_bias[o] = bias;
 }
 
 // grid out_features + ceil(batch / kHeadWarps), block kHeadThreads: the first blocks have an output feature each, the
@@ -138,6 +154,7 @@ __global__ void classifier_gradients(LinearGeometry geometry, const float* d_out
   const float* own = d_output + std::int64_t{row} * out_features;
   for (int i = static_cast<int>(threadIdx.x) % kWarp; i < in_features; i += kWarp) {
     float sum = 0;
+#pragma unroll 10
     for (int o = 0; o < out_features; ++o) sum = fmaf(own[o], weight[o * in_features + i], sum);
     d_input[std::int64_t{row} * in_features + i] = sum;
   }
@@ -172,7 +189,9 @@ __global__ void fill_rows(int batch, int out_features, const float* bias, float*
 // grid one block per output feature, block kHeadThreads, threads share the batch
 __global__ void sum_columns(int batch, int out_features, const float* d_output, float* d_bias) {
   BSQ_SHARED(float, shared, [kHeadWarps]);
-  sum_column(batch, out_features, static_cast<int>(blockIdx.x), d_output, d_bias, shared);
+  const int o = static_cast<int>(blockIdx.x);
+  const float sum = reduce_block(part_of_column(batch, out_features, o, d_output), shared, Sum());
+  if (threadIdx.x == 0) d_bias[o] = sum;
 }
 
 // ---- loss -----------------------------------------------------------------------------------------------------------
@@ -200,22 +219,42 @@ struct RowLoss {
   int rank = 0;  // how many logits come before the label's; kLastRank where the row has a NaN
 };
 
-/// All lanes of a full warp work on one row of logits.
-__device__ RowLoss row_loss(const float* logits, int classes, int label) {
+/// A row of logits, of which each lane of a full warp holds one; the others, where there are more, are read again.
+class RowLogits {
+ public:
+  __device__ RowLogits(const float* logits, int classes)
+      : logits_(logits),
+        lane_(static_cast<int>(threadIdx.x) % kWarp),
+        own_(lane_ < classes ? logits[lane_] : -INFINITY) {}
+  /// `i`: the lane plus a multiple of kWarp.
+  __device__ float of_lane(int i) const { return i == lane_ ? own_ : logits_[i]; }
+  /// `i`: the same in all lanes.
+  __device__ float of_class(int i) const {
+    const float among_first = __shfl_sync(kFullMask, own_, i % kWarp);
+    return i < kWarp ? among_first : logits_[i];
+  }
+
+ private:
+  const float* logits_;
+  int lane_;
+  float own_;
+};
+
+/// All lanes of a full warp work on one row.
+__device__ RowLoss row_loss(const RowLogits& logits, int classes, int label, float of_label) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const float of_label = logits[label];
   float largest = -INFINITY;
   int rank = 0;
   int nans = 0;
   for (int i = lane; i < classes; i += kWarp) {
-    const float logit = logits[i];
+    const float logit = logits.of_lane(i);
     largest = Largest()(largest, logit);
     nans += logit != logit;
     rank += logit > of_label || (logit == of_label && i < label);
   }
   largest = reduce_warp(largest, Largest());
   double exponentials = 0;
-  for (int i = lane; i < classes; i += kWarp) exponentials += expf(logits[i] - largest);
+  for (int i = lane; i < classes; i += kWarp) exponentials += expf(logits.of_lane(i) - largest);
   exponentials = reduce_warp(exponentials, Sum());
   rank = reduce_warp(rank, Sum());
   nans = reduce_warp(nans, Sum());
@@ -229,17 +268,18 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t row_step = std::int64_t{gridDim.x} * kHeadWarps;
+  const std::int64_t slot = inputs->metrics_slot;
   LossSums own;
   for (std::int64_t row = std::int64_t{blockIdx.x} * kHeadWarps + warp; row < batch; row += row_step) {
-    const float* row_logits = logits + row * classes;
+    const RowLogits row_logits(logits + row * classes, classes);
     const int label = labels[row];
-    const RowLoss found = row_loss(row_logits, classes, label);
-    own.add({log(found.exponentials) - static_cast<double>(row_logits[label] - found.largest), found.rank < 1,
-             found.rank < 5});
+    const float of_label = row_logits.of_class(label);
+    const RowLoss found = row_loss(row_logits, classes, label, of_label);
+    own.add({log(found.exponentials) - static_cast<double>(of_label - found.largest), found.rank < 1, found.rank < 5});
     if (d_logits == nullptr) continue;
     const double per_exponential = 1.0 / (found.exponentials * batch);
     for (int i = lane; i < classes; i += kWarp) {
-      const double exponential = expf(row_logits[i] - found.largest);
+      const double exponential = expf(row_logits.of_lane(i) - found.largest);
       const double above = i == label ? exponential - found.exponentials : exponential;  // of certainty nothing cancels
       d_logits[row * classes + i] = static_cast<float>(above * per_exponential);
     }
@@ -253,9 +293,9 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
   }
   if (!arrives_last(memory.counters, gridDim.x) || threadIdx.x != 0) return;
   LossSums all;
-#pragma unroll 8
+#pragma unroll 16
   for (unsigned block = 0; block < gridDim.x; ++block) all.add(blocks[block]);
-  StepMetrics& result = metrics[inputs->metrics_slot];
+  StepMetrics& result = metrics[slot];
   result.loss_sum = all.loss;
   result.top1 = all.top1;
   result.top5 = all.top5;

@@ -61,7 +61,7 @@ void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream
 
 // ---- convolution of our own on tensor cores, where it is faster than the vendor's (own_convolution.cu): all pointers
 // ---- are 16-byte aligned; no scratch -------------------------------------------------------------------------------
-/// Whether there is one (own_geometries.h) and its numbers of pixels fit in 32 bits.
+/// Whether there is one (own_geometries.h) and its sizes fit in a grid.
 bool own_forward_serves(const ConvGeometry& geometry);
 bool own_backward_data_serves(const ConvGeometry& geometry);
 /// Of a geometry that it serves.

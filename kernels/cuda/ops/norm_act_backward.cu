@@ -10,9 +10,24 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr int kRowsInFlight = 2;  // of two or three vectors
+constexpr int kRowsPerWriter = 2;  // of a lane: writers leave nothing behind that more blocks would make more of
 
 enum Field { kSum, kProjection, kClipped, kFields };
+
+/// What there is to know of a channel besides its sums. The last block needs it; all blocks ask for it before they know
+/// which one that is, and so it has come by then.
+struct ChannelFacts {
+  float x_unit = 0;
+  float gamma = 0;
+  float inv_std = 0;
+
+  __device__ ChannelFacts(const NormActBackwardArgs& args, int channel) {
+    if (channel >= args.geometry.channels) return;
+    x_unit = value_of(args.x_unit);
+    gamma = args.parameters.gamma[channel];
+    inv_std = args.saved.inv_std[channel];
+  }
+};
 
 /// d_x = x_unit scale dz + slope (x - mean) + offset; [C] each, behind the partial sums. Before either is known the two
 /// hold what the ranks exchange, the sums of dz and of dz (x - mean).
@@ -20,12 +35,11 @@ struct Coefficients {
   float* slope = nullptr;
   float* offset = nullptr;
 
-  __device__ void set(const NormActBackwardArgs& args, int channel, double sum, double projection) const {
-    const auto rows = static_cast<double>(args.geometry.rows);
-    const double inv_std = args.saved.inv_std[channel];
-    const double scale = static_cast<double>(value_of(args.x_unit)) * args.parameters.gamma[channel] * inv_std;
-    slope[channel] = static_cast<float>(-scale * inv_std * inv_std * projection / rows);
-    offset[channel] = static_cast<float>(-scale * sum / rows);
+  __device__ void set(const ChannelFacts& facts, int channel, double sum, double projection, double per_row) const {
+    const double inv_std = facts.inv_std;
+    const double scale = static_cast<double>(facts.x_unit) * facts.gamma * inv_std;
+    slope[channel] = static_cast<float>(-scale * inv_std * inv_std * projection * per_row);
+    offset[channel] = static_cast<float>(-scale * sum * per_row);
   }
 };
 
@@ -66,11 +80,16 @@ struct Gradients {
   }
 };
 
-/// dy of a d_y with respect to levels.
-__device__ float dy_per_stored(const NormActBackwardArgs& args) {
-  if (args.y_unit == nullptr) return 1.0F;
-  return *args.y_unit == 0.0F ? 0.0F : 1.0F / *args.y_unit;
-}
+/// What all channels have in common.
+struct Scaling {
+  Clamp clamp;
+  float y_unit;
+
+  __device__ explicit Scaling(const NormActBackwardArgs& args)
+      : clamp(args.rule.activation, args.parameters.clip), y_unit(args.y_unit == nullptr ? 1.0F : *args.y_unit) {}
+  /// dy of a d_y with respect to levels.
+  __device__ float dy_per_stored() const { return y_unit == 0.0F ? 0.0F : 1.0F / y_unit; }
+};
 
 /// value += what is there.
 template <int Width, typename T>
@@ -80,77 +99,74 @@ __device__ void add_stored(const T* from, float (&value)[Width]) {
   for (int i = 0; i < Width; ++i) value[i] += before[i];
 }
 
-/// What the last block of a column tile makes of its sums. `shared`: 2 kTileThreads.
-__device__ void finish_tile(const ChannelTiles& tiles, const NormActBackwardArgs& args, const PartialTable& partials,
-                            const Coefficients& coefficients, double* shared, const GridMemory& memory) {
-  const int channel = channel_of_thread(tiles);
-  double sums[2] = {};  // kSum, kProjection
-  combine_row_blocks(tiles, partials, kSum, sums, shared, Sum());
-  if (channel < tiles.channels) {
-    const auto [sum, projection] = sums;
-    args.gradients.d_beta[channel] = static_cast<float>(sum);
-    args.gradients.d_gamma[channel] = static_cast<float>(projection * args.saved.inv_std[channel]);
-    if (args.slice == nullptr) {
-      coefficients.set(args, channel, sum, projection);
-    } else {
-      coefficients.slope[channel] = static_cast<float>(sum);
-      coefficients.offset[channel] = static_cast<float>(projection);
-    }
+/// What the last block of a column tile makes of the sums of one of its channels.
+__device__ void finish_channel(const NormActBackwardArgs& args, const ChannelFacts& facts,
+                               const Coefficients& coefficients, int channel, double sum, double projection,
+                               double per_row) {
+  args.gradients.d_beta[channel] = static_cast<float>(sum);
+  args.gradients.d_gamma[channel] = static_cast<float>(projection * facts.inv_std);
+  if (args.slice == nullptr) {
+    coefficients.set(facts, channel, sum, projection, per_row);
+  } else {
+    coefficients.slope[channel] = static_cast<float>(sum);
+    coefficients.offset[channel] = static_cast<float>(projection);
   }
-  if (args.rule.activation != Activation::pact) return;
-  double clipped[1] = {};
-  combine_row_blocks(tiles, partials, kClipped, clipped, shared, Sum());
-  double d_clip = reduce_block(channel < tiles.channels ? clipped[0] : 0.0, shared, Sum());
-  const bool is_last =
-      combine_blocks(d_clip, blockIdx.y, gridDim.y, static_cast<double*>(memory.sums), memory.last_counter(), Sum());
-  if (is_last && threadIdx.x == 0) *args.gradients.d_clip = static_cast<float>(d_clip);
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
-template <typename T, int Width>
+template <typename T, int Width, bool WithClipped>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     sum_gradients(ChannelTiles tiles, NormActBackwardArgs args, PartialTable partials, Coefficients coefficients,
-                  GridMemory memory) {
-  BSQ_SHARED(float, shared, [kTileThreads * Width]);
-  BSQ_SHARED(double, shared_sums, [2 * kTileThreads]);
+                  double per_row, GridMemory memory) {
+  constexpr int fields = WithClipped ? kFields : kClipped;
+  using RowBlocks = RowBlockSums<Width, fields>;
+  BSQ_SHARED(float, shared, [fields * kTileThreads * Width]);
+  BSQ_SHARED(double, shared_sums, [RowBlocks::kSharedDoubles]);
+  BSQ_SHARED(double, shared_clipped, [kTileWarps]);
   const TilePlace place(tiles);
-  const bool with_clipped = args.rule.activation == Activation::pact;
-  float sum[Width] = {};
-  float projection[Width] = {};
-  float clipped[Width] = {};
+  TileRows rows(tiles, place, [&](std::int64_t at) { return RawTriple<T, Width>::load(args, at); });
+  float sums[fields][Width] = {};
   if (place.active) {
+    const Scaling scaling(args);
     const Normalization<Width> normalization(args, place.channel);
-    const Clamp clamp(args.rule.activation, args.parameters.clip);
-    const float dy_factor = dy_per_stored(args);
-    for_rows<kRowsInFlight>(
-        tiles, place,
-        [&](std::int64_t row) { return RawTriple<T, Width>::load(args, row * tiles.channels + place.channel); },
-        [&](std::int64_t, const RawTriple<T, Width>& raw) {
-          const Gradients<T, Width> at(raw, normalization, dy_factor);
-          for (int i = 0; i < Width; ++i) {
-            const float d_z = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
-            sum[i] += d_z;
-            projection[i] = fmaf(d_z, at.centred[i], projection[i]);
-            if (at.z[i] >= clamp.ceiling) clipped[i] += at.d_y[i];
-          }
-        });
+    const float dy_factor = scaling.dy_per_stored();
+    rows.for_each([&](std::int64_t, const RawTriple<T, Width>& raw) {
+      const Gradients<T, Width> at(raw, normalization, dy_factor);
+      for (int i = 0; i < Width; ++i) {
+        const float d_z = scaling.clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
+        sums[kSum][i] += d_z;
+        sums[kProjection][i] = fmaf(d_z, at.centred[i], sums[kProjection][i]);
+        if constexpr (WithClipped)
+          if (at.z[i] >= scaling.clamp.ceiling) sums[kClipped][i] += at.d_y[i];
+      }
+    });
   }
-  const TileResult result(tiles);
-  const auto keep = [&](Field field, float value) {
-    if (result.active) partials.at(static_cast<int>(blockIdx.x), field, result.channel) = value;
-  };
-  keep(kSum, reduce_lanes<Width>(tiles, place, sum, shared, Sum()));
-  keep(kProjection, reduce_lanes<Width>(tiles, place, projection, shared, Sum()));
-  if (with_clipped) keep(kClipped, reduce_lanes<Width>(tiles, place, clipped, shared, Sum()));
-  if (arrives_last(memory.counters + blockIdx.y, gridDim.x))
-    finish_tile(tiles, args, partials, coefficients, shared_sums, memory);
+  const RowBlocks row_blocks(tiles);
+  const int channel = row_blocks.channel(tiles);
+  const ChannelFacts facts(args, channel);
+  const FieldRule<fields> rule;
+  reduce_lanes(tiles, place, sums, shared, rule, [&](int field, int of_channel, float sum) {
+    *partials.at(static_cast<int>(blockIdx.x), field, of_channel) = sum;
+  });
+  if (!arrives_last(memory.counters + blockIdx.y, gridDim.x)) return;
+  double found[fields];
+  row_blocks.combine(tiles, partials, rule, found, shared_sums);
+  const bool leads = channel < tiles.channels;
+  if (leads) finish_channel(args, facts, coefficients, channel, found[kSum], found[kProjection], per_row);
+  if constexpr (WithClipped) {
+    double d_clip = reduce_block(leads ? found[kClipped] : 0.0, shared_clipped, Sum());
+    const bool is_last =
+        combine_blocks(d_clip, blockIdx.y, gridDim.y, static_cast<double*>(memory.sums), memory.last_counter(), Sum());
+    if (is_last && threadIdx.x == 0) *args.gradients.d_clip = static_cast<float>(d_clip);
+  }
 }
 
 // grid enough for all, block kTileThreads, one thread per channel
-__global__ void finish_over_all_slices(NormActBackwardArgs args, Coefficients coefficients) {
+__global__ void finish_over_all_slices(NormActBackwardArgs args, Coefficients coefficients, double per_row) {
   const int channel = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (channel < args.geometry.channels)
-    coefficients.set(args, channel, coefficients.slope[channel], coefficients.offset[channel]);
+    coefficients.set(ChannelFacts(args, channel), channel, coefficients.slope[channel], coefficients.offset[channel],
+                     per_row);
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
@@ -161,34 +177,31 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   if (!place.active) return;
   auto* d_x = static_cast<T*>(args.d_x);
   auto* d_shortcut = static_cast<T*>(args.d_shortcut);
-  const Normalization<Width> normalization(args, place.channel);
-  const Clamp clamp(args.rule.activation, args.parameters.clip);
-  const float dy_factor = dy_per_stored(args);
+  TileRows rows(tiles, place, [&](std::int64_t at) { return RawTriple<T, Width>::load(args, at); });
   float slope[Width];
   float offset[Width];
   load_floats(coefficients.slope + place.channel, slope);
   load_floats(coefficients.offset + place.channel, offset);
-  for_rows<kRowsInFlight>(
-      tiles, place,
-      [&](std::int64_t row) { return RawTriple<T, Width>::load(args, row * tiles.channels + place.channel); },
-      [&](std::int64_t row, const RawTriple<T, Width>& raw) {
-        const std::int64_t index = row * tiles.channels + place.channel;
-        const Gradients<T, Width> at(raw, normalization, dy_factor);
-        float d_z[Width];
-        float d_value[Width];
-        for (int i = 0; i < Width; ++i) {
-          d_z[i] = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
-          const float scale = normalization.scale[i] * normalization.x_unit;
-          d_value[i] = fmaf(d_z[i], scale, fmaf(at.centred[i], slope[i], offset[i]));
-        }
-        if (args.x_mode == GradMode::accumulate) add_stored<Width>(d_x + index, d_value);
-        store<Width>(d_x + index, d_value);
-        if (d_shortcut == nullptr) return;
-        float before[Width] = {};
-        if (args.shortcut_mode == GradMode::accumulate) load<Width>(d_shortcut + index, before);
-        for (int i = 0; i < Width; ++i) d_z[i] = fmaf(d_z[i], normalization.shortcut_unit, before[i]);
-        store<Width>(d_shortcut + index, d_z);
-      });
+  const Scaling scaling(args);
+  const Normalization<Width> normalization(args, place.channel);
+  const float dy_factor = scaling.dy_per_stored();
+  rows.for_each([&](std::int64_t index, const RawTriple<T, Width>& raw) {
+    const Gradients<T, Width> at(raw, normalization, dy_factor);
+    float d_z[Width];
+    float d_value[Width];
+    for (int i = 0; i < Width; ++i) {
+      d_z[i] = scaling.clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
+      const float scale = normalization.scale[i] * normalization.x_unit;
+      d_value[i] = fmaf(d_z[i], scale, fmaf(at.centred[i], slope[i], offset[i]));
+    }
+    if (args.x_mode == GradMode::accumulate) add_stored<Width>(d_x + index, d_value);
+    store<Width>(d_x + index, d_value);
+    if (d_shortcut == nullptr) return;
+    float before[Width] = {};
+    if (args.shortcut_mode == GradMode::accumulate) load<Width>(d_shortcut + index, before);
+    for (int i = 0; i < Width; ++i) d_z[i] = fmaf(d_z[i], normalization.shortcut_unit, before[i]);
+    store<Width>(d_shortcut + index, d_z);
+  });
 }
 
 template <typename T, int Width>
@@ -197,14 +210,16 @@ void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, const GridM
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, channels};
   float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * channels;
   const Coefficients coefficients{behind, behind + channels};
-  launch(sum_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, partials, coefficients,
-         memory);
+  const double per_row = 1.0 / static_cast<double>(tiles.rows);
+  launch(args.rule.activation == Activation::pact ? sum_gradients<T, Width, true> : sum_gradients<T, Width, false>,
+         tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, partials, coefficients, per_row, memory);
   if (args.slice != nullptr) {
     args.slice->average(coefficients.slope, 2 * static_cast<std::size_t>(channels));
     const auto blocks = static_cast<unsigned>((channels + kTileThreads - 1) / kTileThreads);
-    launch(finish_over_all_slices, dim3(blocks), dim3(kTileThreads), 0, stream, args, coefficients);
+    launch(finish_over_all_slices, dim3(blocks), dim3(kTileThreads), 0, stream, args, coefficients, per_row);
   }
-  launch(write_gradients<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, coefficients);
+  const ChannelTiles writers(tiles.rows, channels, kVectorWidth<T>, memory.multiprocessors, kRowsPerWriter);
+  launch(write_gradients<T, Width>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args, coefficients);
 }
 
 }  // namespace

@@ -11,9 +11,10 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr int kRowsInFlight = 4;  // of one or two vectors
+constexpr int kRowsPerWriter = 2;  // of a lane: writers leave nothing behind that more blocks would make more of
 
 enum Field { kSum, kSquares, kNegatedLow, kHigh, kFields };  // so that both extremes are maxima
+constexpr int kMomentFields = kNegatedLow;                   // come first
 
 struct Statistics {
   double mean = 0;
@@ -21,12 +22,22 @@ struct Statistics {
   double unbiased_variance = 0;
 };
 
+/// How many rows there are, turned over on the host: a division in double is some hundred instructions.
+struct RowCount {
+  double per_row = 0;
+  double per_row_unbiased = 0;  // of a variance
+
+  explicit RowCount(std::int64_t rows)
+      : per_row(1.0 / static_cast<double>(rows)),
+        per_row_unbiased(1.0 / static_cast<double>(rows > 1 ? rows - 1 : 1)) {}
+};
+
 /// From the sums over the stored x, whose unit is given.
-__device__ Statistics statistics_of(double pivot, double sum, double squares, double rows, double unit) {
-  const double offset = sum / rows;
+__device__ Statistics statistics_of(double pivot, double sum, double squares, const RowCount& rows, double unit) {
+  const double offset = sum * rows.per_row;
   double centred = unit * unit * (squares - sum * offset);  // sum of (x - mean)^2
   if (centred < 0) centred = 0;
-  return {unit * (pivot + offset), centred / rows, centred / (rows > 1 ? rows - 1 : 1)};
+  return {unit * (pivot + offset), centred * rows.per_row, centred * rows.per_row_unbiased};
 }
 
 /// What the ranks exchange: first and second moments about the running mean, which is the same on all of them.
@@ -57,49 +68,115 @@ struct Extremes {
 /// What the pass over x is to find out, and where the parts of its sums go.
 struct FirstPass {
   bool with_moments = false;
-  bool with_extremes = false;
+  bool clears_act_scale = false;  // for find_largest
+  RowCount rows;
   PartialTable partials;
   SliceMoments moments;
   Extremes extremes;
   GridMemory memory;
 };
 
-/// What a thread adds up of its vectors of x, less the pivot x[0, c]: a channel far from zero loses no digits then.
-template <int Width>
-struct Sums {
-  float pivot[Width] = {};
-  float sum[Width] = {};
-  float squares[Width] = {};
+/// The extremes of what a thread sees of its vectors of x.
+template <typename T, int Width>
+struct Range {
   float negated_low[Width];
   float high[Width];
 
-  __device__ Sums() {
+  __device__ Range() {
     for (int i = 0; i < Width; ++i) negated_low[i] = high[i] = -INFINITY;
   }
-  __device__ void add(const float (&value)[Width]) {
+  __device__ void add(const Raw<T, Width>& raw) {
+    float value[Width];
+    unpack(raw, value);
     for (int i = 0; i < Width; ++i) {
-      const float centred = value[i] - pivot[i];
-      sum[i] += centred;
-      squares[i] = fmaf(centred, centred, squares[i]);
       negated_low[i] = Largest()(negated_low[i], -value[i]);
       high[i] = Largest()(high[i], value[i]);
     }
   }
+  __device__ void get(float (&to_negated_low)[Width], float (&to_high)[Width]) const {
+    for (int i = 0; i < Width; ++i) {
+      to_negated_low[i] = negated_low[i];
+      to_high[i] = high[i];
+    }
+  }
+};
+/// Two bf16 are compared at a time, as they are; here too a NaN wins.
+template <>
+struct Range<__nv_bfloat16, 8> {
+  __nv_bfloat162 low[4];
+  __nv_bfloat162 high[4];
+
+  __device__ Range() {
+    for (int i = 0; i < 4; ++i) {
+      low[i] = pair_of(0x7F807F80U);  // infinity
+      high[i] = pair_of(0xFF80FF80U);
+    }
+  }
+  __device__ void add(const uint4& raw) {
+    const unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
+    for (int i = 0; i < 4; ++i) {
+      low[i] = __hmin2_nan(low[i], pair_of(words[i]));
+      high[i] = __hmax2_nan(high[i], pair_of(words[i]));
+    }
+  }
+  __device__ void get(float (&to_negated_low)[8], float (&to_high)[8]) const {
+    for (int i = 0; i < 4; ++i) {
+      to_negated_low[2 * i] = -__low2float(low[i]);
+      to_negated_low[2 * i + 1] = -__high2float(low[i]);
+      to_high[2 * i] = __low2float(high[i]);
+      to_high[2 * i + 1] = __high2float(high[i]);
+    }
+  }
+
+ private:
+  __device__ static __nv_bfloat162 pair_of(unsigned word) {
+    return __nv_bfloat162(__ushort_as_bfloat16(static_cast<unsigned short>(word)),
+                          __ushort_as_bfloat16(static_cast<unsigned short>(word >> 16)));
+  }
 };
 
-__device__ void save_statistics(const Statistics& found, const NormActForwardArgs& args, int channel) {
+/// What there is to know of a channel besides its sums. The last block needs it; all blocks ask for it before they know
+/// which one that is, and so it has come by then.
+struct ChannelFacts {
+  float pivot = 0;
+  float x_unit = 0;
+  float gamma = 0;
+  float beta = 0;
+  float running_mean = 0;
+  float running_var = 0;
+
+  template <typename T>
+  __device__ static ChannelFacts load(const NormActForwardArgs& args, int channel, T) {
+    ChannelFacts facts;
+    if (channel >= args.geometry.channels) return facts;
+    float pivot[1];
+    cuda::load<1>(static_cast<const T*>(args.x) + channel, pivot);
+    facts.pivot = pivot[0];
+    facts.x_unit = value_of(args.x_unit);
+    facts.gamma = args.parameters.gamma[channel];
+    facts.beta = args.parameters.beta[channel];
+    facts.running_mean = args.parameters.running_mean[channel];
+    facts.running_var = args.parameters.running_var[channel];
+    return facts;
+  }
+};
+
+/// Returns 1 / sqrt(var + epsilon).
+__device__ float save_statistics(const Statistics& found, const NormActForwardArgs& args, int channel,
+                                 float running_mean, float running_var) {
   const double momentum = args.rule.momentum;
+  const auto inv_std = static_cast<float>(1.0 / sqrt(found.variance + static_cast<double>(args.rule.epsilon)));
   args.saved.mean[channel] = static_cast<float>(found.mean);
-  args.saved.inv_std[channel] = static_cast<float>(1.0 / sqrt(found.variance + static_cast<double>(args.rule.epsilon)));
-  float& running_mean = args.parameters.running_mean[channel];
-  float& running_var = args.parameters.running_var[channel];
-  running_mean = static_cast<float>((1 - momentum) * running_mean + momentum * found.mean);
-  running_var = static_cast<float>((1 - momentum) * running_var + momentum * found.unbiased_variance);
+  args.saved.inv_std[channel] = inv_std;
+  args.parameters.running_mean[channel] = static_cast<float>((1 - momentum) * running_mean + momentum * found.mean);
+  args.parameters.running_var[channel] =
+      static_cast<float>((1 - momentum) * running_var + momentum * found.unbiased_variance);
+  return inv_std;
 }
 
 /// max|act(z)| of a channel without shortcut: z is monotonic in x, so it lies at an extreme of x.
-__device__ float largest_of(const NormActForwardArgs& args, int channel, float low, float high) {
-  const Normalization<1> normalization(args, channel);
+__device__ float largest_of(const NormActForwardArgs& args, const Normalization<1>& normalization, float low,
+                            float high) {
   const Clamp clamp(args.rule.activation, args.parameters.clip);
   const float at_low = fabsf(clamp.apply(normalization.z(low, 0.0F, 0)));
   const float at_high = fabsf(clamp.apply(normalization.z(high, 0.0F, 0)));
@@ -115,83 +192,91 @@ __device__ void save_largest(float largest, unsigned index, unsigned count, floa
   if (is_last && threadIdx.x == 0) *act_scale = largest;
 }
 
-/// What the last block of a column tile makes of its sums.
-template <typename T>
-__device__ void finish_tile(const ChannelTiles& tiles, const NormActForwardArgs& args, const FirstPass& pass,
-                            double* shared_sums, float* shared_extremes) {
-  const int channel = channel_of_thread(tiles);
-  const bool leads = channel < tiles.channels;
-  if (pass.with_moments) {
-    double sums[2] = {};  // kSum, kSquares
-    combine_row_blocks(tiles, pass.partials, kSum, sums, shared_sums, Sum());
-    if (leads) {
-      float pivot[1];
-      load<1>(static_cast<const T*>(args.x) + channel, pivot);
-      const Statistics own =
-          statistics_of(pivot[0], sums[0], sums[1], static_cast<double>(tiles.rows), value_of(args.x_unit));
-      if (pass.moments.first == nullptr)
-        save_statistics(own, args, channel);
-      else
-        pass.moments.set(own, args.parameters.running_mean[channel], channel);
+/// What the last block of a column tile makes of the sums of one of its channels.
+template <int Fields>
+__device__ float finish_channel(const NormActForwardArgs& args, const FirstPass& pass, const ChannelFacts& facts,
+                                int channel, const double (&sums)[Fields]) {
+  float mean = facts.running_mean;
+  float inv_std = 0;
+  if (!pass.with_moments) {
+    inv_std = 1.0F / sqrtf(facts.running_var + args.rule.epsilon);
+  } else {
+    const Statistics own = statistics_of(facts.pivot, sums[kSum], sums[kSquares], pass.rows, facts.x_unit);
+    if (pass.moments.first == nullptr) {
+      mean = static_cast<float>(own.mean);
+      inv_std = save_statistics(own, args, channel, facts.running_mean, facts.running_var);
+    } else {
+      pass.moments.set(own, facts.running_mean, channel);
     }
   }
-  if (!pass.with_extremes) return;
-  float extremes[2] = {-INFINITY, -INFINITY};  // kNegatedLow, kHigh
-  combine_row_blocks(tiles, pass.partials, kNegatedLow, extremes, shared_extremes, Largest());
-  const float low = -extremes[0];
-  const float high = extremes[1];
-  if (pass.extremes.low != nullptr) {
-    if (!leads) return;
+  if constexpr (Fields == kFields) {
+    const auto low = static_cast<float>(-sums[kNegatedLow]);
+    const auto high = static_cast<float>(sums[kHigh]);
+    if (pass.extremes.low == nullptr)
+      return largest_of(args, Normalization<1>(facts.x_unit, mean, inv_std, facts.gamma, facts.beta), low, high);
     pass.extremes.low[channel] = low;
     pass.extremes.high[channel] = high;
-    return;
   }
-  const float largest = leads ? largest_of(args, channel, low, high) : 0.0F;
-  save_largest(largest, blockIdx.y, gridDim.y, args.saved.act_scale, shared_extremes, pass.memory);
+  return 0;
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
-template <typename T, int Width>
+template <typename T, int Width, bool WithExtremes>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     sum_moments(ChannelTiles tiles, NormActForwardArgs args, FirstPass pass) {
-  BSQ_SHARED(float, shared, [kTileThreads * Width]);
-  BSQ_SHARED(double, shared_sums, [2 * kTileThreads]);
-  BSQ_SHARED(float, shared_extremes, [2 * kTileThreads]);
+  constexpr int fields = WithExtremes ? kFields : kMomentFields;
+  using RowBlocks = RowBlockSums<Width, fields>;
+  BSQ_SHARED(float, shared, [fields * kTileThreads * Width]);
+  BSQ_SHARED(double, shared_sums, [RowBlocks::kSharedDoubles]);
   const TilePlace place(tiles);
   const auto* x = static_cast<const T*>(args.x);
-  Sums<Width> sums;
-  if (place.active) load<Width>(x + place.channel, sums.pivot);
-  for_rows<kRowsInFlight>(
-      tiles, place, [&](std::int64_t row) { return load_raw<Width>(x + row * tiles.channels + place.channel); },
-      [&](std::int64_t, const Raw<T, Width>& raw) {
-        float value[Width];
-        unpack(raw, value);
-        sums.add(value);
-      });
-  const TileResult result(tiles);
-  const auto keep = [&](Field field, float value) {
-    if (result.active) pass.partials.at(static_cast<int>(blockIdx.x), field, result.channel) = value;
-  };
-  if (pass.with_moments) {
-    keep(kSum, reduce_lanes<Width>(tiles, place, sums.sum, shared, Sum()));
-    keep(kSquares, reduce_lanes<Width>(tiles, place, sums.squares, shared, Sum()));
-  }
-  if (pass.with_extremes) {
-    keep(kNegatedLow, reduce_lanes<Width>(tiles, place, sums.negated_low, shared, Largest()));
-    keep(kHigh, reduce_lanes<Width>(tiles, place, sums.high, shared, Largest()));
-  }
-  if (arrives_last(pass.memory.counters + blockIdx.y, gridDim.x))
-    finish_tile<T>(tiles, args, pass, shared_sums, shared_extremes);
+  TileRows rows(tiles, place, [&](std::int64_t at) { return load_raw<Width>(x + at); });
+  float pivot[Width] = {};  // x[0, c], which is taken off: a channel far from zero loses no digits then
+  if (place.active) load<Width>(x + place.channel, pivot);
+  if (pass.clears_act_scale && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) *args.saved.act_scale = 0;
+  float sums[fields][Width] = {};
+  Range<T, Width> range;
+  rows.for_each([&](std::int64_t, const Raw<T, Width>& raw) {
+    float value[Width];
+    unpack(raw, value);
+    for (int i = 0; i < Width; ++i) {
+      const float centred = value[i] - pivot[i];
+      sums[kSum][i] += centred;
+      sums[kSquares][i] = fmaf(centred, centred, sums[kSquares][i]);
+    }
+    if constexpr (WithExtremes) range.add(raw);
+  });
+  if constexpr (WithExtremes) range.get(sums[kNegatedLow], sums[kHigh]);
+  const RowBlocks row_blocks(tiles);
+  const int channel = row_blocks.channel(tiles);
+  const ChannelFacts facts = ChannelFacts::load(args, channel, T{});
+  const FieldRule<kMomentFields> rule;
+  reduce_lanes(tiles, place, sums, shared, rule, [&](int field, int of_channel, float sum) {
+    *pass.partials.at(static_cast<int>(blockIdx.x), field, of_channel) = sum;
+  });
+  if (!arrives_last(pass.memory.counters + blockIdx.y, gridDim.x)) return;
+  double found[fields];
+  row_blocks.combine(tiles, pass.partials, rule, found, shared_sums);
+  const float largest = channel < tiles.channels ? finish_channel(args, pass, facts, channel, found) : 0.0F;
+  if (WithExtremes && pass.extremes.low == nullptr)
+    save_largest(largest, blockIdx.y, gridDim.y, args.saved.act_scale, shared, pass.memory);
 }
 
 // grid enough for all, block kTileThreads, one thread per channel
-__global__ void finish_over_all_slices(NormActForwardArgs args, FirstPass pass) {
+__global__ void finish_over_all_slices(NormActForwardArgs args, FirstPass pass, bool with_extremes) {
   BSQ_SHARED(float, shared, [kTileWarps]);
   const int channel = static_cast<int>(blockIdx.x) * kTileThreads + static_cast<int>(threadIdx.x);
   const bool leads = channel < args.geometry.channels;
-  if (leads) save_statistics(pass.moments.statistics(args.parameters.running_mean[channel], channel), args, channel);
-  if (!pass.with_extremes) return;
-  const float largest = leads ? largest_of(args, channel, pass.extremes.low[channel], pass.extremes.high[channel]) : 0;
+  if (leads) {
+    const float running_mean = args.parameters.running_mean[channel];
+    save_statistics(pass.moments.statistics(running_mean, channel), args, channel, running_mean,
+                    args.parameters.running_var[channel]);
+  }
+  if (!with_extremes) return;
+  float largest = 0;
+  if (leads)
+    largest =
+        largest_of(args, Normalization<1>(args, channel), pass.extremes.low[channel], pass.extremes.high[channel]);
   save_largest(largest, blockIdx.x, gridDim.x, args.saved.act_scale, shared, pass.memory);
 }
 
@@ -217,27 +302,43 @@ struct RawPair {
   }
 };
 
-// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
+/// The largest of numbers none of which is below 0, as their bits are compared: one instruction, and a NaN wins.
+__device__ int larger_bits(int bits, float number) {
+  const int others = __float_as_int(fabsf(number));
+  return bits > others ? bits : others;
+}
+
+// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time. `is_cleared`: the
+// scale is 0, and no block has to wait for the others.
 template <typename T, int Width>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
-    find_largest(ChannelTiles tiles, NormActForwardArgs args, GridMemory memory) {
+    find_largest(ChannelTiles tiles, NormActForwardArgs args, bool is_cleared, GridMemory memory) {
   BSQ_SHARED(float, shared, [kTileWarps]);
   const TilePlace place(tiles);
-  float largest = 0;
+  TileRows rows(tiles, place, [&](std::int64_t at) { return RawPair<T, Width>::load(args, at); });
+  int largest = 0;
   if (place.active) {
     const Normalization<Width> normalization(args, place.channel);
     const Clamp clamp(args.rule.activation, args.parameters.clip);
-    for_rows<kRowsInFlight>(
-        tiles, place,
-        [&](std::int64_t row) { return RawPair<T, Width>::load(args, row * tiles.channels + place.channel); },
-        [&](std::int64_t, const RawPair<T, Width>& pair) {
-          float y[Width];
-          pair.activate(normalization, clamp, y);
-          for (int i = 0; i < Width; ++i) largest = Largest()(largest, fabsf(y[i]));
-        });
+    rows.for_each([&](std::int64_t, const RawPair<T, Width>& pair) {
+      float y[Width];
+      pair.activate(normalization, clamp, y);
+      for (int i = 0; i < Width; ++i) largest = larger_bits(largest, y[i]);
+    });
   }
-  save_largest(largest, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y, args.saved.act_scale, shared,
-               memory);
+  if (!is_cleared) {
+    save_largest(__int_as_float(largest), blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y,
+                 args.saved.act_scale, shared, memory);
+    return;
+  }
+  const float of_block = reduce_block(__int_as_float(largest), shared, Largest());
+  if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(args.saved.act_scale), __float_as_int(of_block));
+}
+
+/// rintf of a number that is below 2^22, in two additions: the device has one unit in eight that rounds.
+__device__ float nearest(float number) {
+  constexpr float no_fraction = 1.5F * (1 << 23);  // numbers of this size have none
+  return __fadd_rn(__fadd_rn(number, no_fraction), -no_fraction);
 }
 
 /// The grid that activations are rounded to: all levels are 0 where S is, or is too small for its steps to be told
@@ -247,11 +348,15 @@ struct LevelGrid {
   float unit = 0;
   float limit = 0;  // S
 
-  __device__ explicit LevelGrid(const NormActForwardArgs& args) {
+  /// S, which the constructor needs.
+  __device__ static float load_scale(const NormActForwardArgs& args) {
+    if (args.rule.act_bits == 0) return 0;
+    return *(args.act_scale != nullptr ? args.act_scale : args.saved.act_scale);
+  }
+  __device__ LevelGrid(const NormActForwardArgs& args, float act_scale) {
     constexpr float largest_ratio = 1e38F;
     if (args.rule.act_bits == 0) return;
     const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
-    const float act_scale = args.act_scale != nullptr ? *args.act_scale : *args.saved.act_scale;
     if (act_scale == 0.0F || levels / act_scale > largest_ratio) return;
     levels_per_one = levels / act_scale;
     unit = act_scale / levels;
@@ -259,8 +364,9 @@ struct LevelGrid {
   }
   /// A NaN stays one, and with a NaN for S all are.
   __device__ float level(float y) const {
-    const float within = y > limit ? limit : y < -limit ? -limit : y;
-    return rintf(within * levels_per_one);
+    const float above = y < -limit ? -limit : y;
+    const float within = y > limit ? limit : above;
+    return nearest(within * levels_per_one);
   }
 };
 
@@ -287,21 +393,20 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     write_activations(ChannelTiles tiles, NormActForwardArgs args) {
   const TilePlace place(tiles);
   if (!place.active) return;
-  const Normalization<Width> normalization(args, place.channel);
+  TileRows rows(tiles, place, [&](std::int64_t at) { return RawPair<T, Width>::load(args, at); });
+  const float act_scale = LevelGrid::load_scale(args);
   const Clamp clamp(args.rule.activation, args.parameters.clip);
-  const LevelGrid grid(args);
+  const Normalization<Width> normalization(args, place.channel);
+  const LevelGrid grid(args, act_scale);
   save_given(args, place, normalization, grid);
   const float stored_level = args.y_unit != nullptr ? 1.0F : grid.unit;
-  for_rows<kRowsInFlight>(
-      tiles, place,
-      [&](std::int64_t row) { return RawPair<T, Width>::load(args, row * tiles.channels + place.channel); },
-      [&](std::int64_t row, const RawPair<T, Width>& pair) {
-        float y[Width];
-        pair.activate(normalization, clamp, y);
-        if (args.rule.act_bits > 0)
-          for (int i = 0; i < Width; ++i) y[i] = grid.level(y[i]) * stored_level;
-        store<Width>(static_cast<T*>(args.y) + row * tiles.channels + place.channel, y);
-      });
+  rows.for_each([&](std::int64_t at, const RawPair<T, Width>& pair) {
+    float y[Width];
+    pair.activate(normalization, clamp, y);
+    if (args.rule.act_bits > 0)
+      for (int i = 0; i < Width; ++i) y[i] = grid.level(y[i]) * stored_level;
+    store<Width>(static_cast<T*>(args.y) + at, y);
+  });
 }
 
 template <typename T, int Width>
@@ -309,8 +414,11 @@ void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMe
   const int channels = args.geometry.channels;
   const bool wants_maximum = args.rule.act_bits > 0 && args.act_scale == nullptr;
   BatchSlice* slice = args.rule.batch_statistics ? args.slice : nullptr;
+  const bool with_extremes = wants_maximum && args.shortcut == nullptr;
+  const bool passes_again = wants_maximum && args.shortcut != nullptr;
   FirstPass pass{.with_moments = args.rule.batch_statistics,
-                 .with_extremes = wants_maximum && args.shortcut == nullptr,
+                 .clears_act_scale = passes_again,
+                 .rows = RowCount(tiles.rows),
                  .partials = {static_cast<float*>(args.scratch), kFields, channels},
                  .moments = {},
                  .extremes = {},
@@ -320,17 +428,20 @@ void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMe
     pass.moments = {behind, behind + channels, static_cast<double>(slice->rows_of_batch(tiles.rows))};
     pass.extremes = {behind + 2 * channels, behind + 3 * channels};
   }
-  if (pass.with_moments || pass.with_extremes)
-    launch(sum_moments<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, pass);
+  if (pass.with_moments || with_extremes)
+    launch(with_extremes ? sum_moments<T, Width, true> : sum_moments<T, Width, false>, tiles.grid(), dim3(kTileThreads),
+           0, stream, tiles, args, pass);
   if (slice != nullptr) {
     slice->average(pass.moments.first, 2 * static_cast<std::size_t>(channels));
     const auto blocks = static_cast<unsigned>((channels + kTileThreads - 1) / kTileThreads);
-    launch(finish_over_all_slices, dim3(blocks), dim3(kTileThreads), 0, stream, args, pass);
+    launch(finish_over_all_slices, dim3(blocks), dim3(kTileThreads), 0, stream, args, pass, with_extremes);
   }
-  if (wants_maximum && args.shortcut != nullptr)
-    launch(find_largest<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, memory);
+  const ChannelTiles writers(tiles.rows, channels, kVectorWidth<T>, memory.multiprocessors, kRowsPerWriter);
+  if (passes_again)
+    launch(find_largest<T, Width>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args, pass.with_moments,
+           memory);
   if (wants_maximum && slice != nullptr) slice->maximum(args.saved.act_scale, 1);
-  launch(write_activations<T, Width>, tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args);
+  launch(write_activations<T, Width>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args);
 }
 
 }  // namespace

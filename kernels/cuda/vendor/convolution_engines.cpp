@@ -196,25 +196,4 @@ std::vector<ConvEngine> ConvGraph::named_by(cudnnBackendHeurMode_t mode) const {
   return engines;
 }
 
-CompiledEngines ConvGraph::compiled() const {
-  CompiledEngines found;
-  const auto count = graph_.get<std::int64_t>(CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT, CUDNN_TYPE_INT64, 1);
-  for (std::int64_t index = 0; !count.empty() && index < count.front(); ++index) {
-    CudnnDescriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
-    engine.set(CUDNN_ATTR_ENGINE_OPERATION_GRAPH, graph_);
-    engine.set(CUDNN_ATTR_ENGINE_GLOBAL_INDEX, {index});
-    target_.set_on_engine(engine);
-    if (engine.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
-    CudnnDescriptor config(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    config.set(CUDNN_ATTR_ENGINECFG_ENGINE, engine);
-    ConvEngine described = describe(engine, std::move(config), "enumeration");
-    if (!has(described.behavior, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION)) continue;
-    ++found.known;
-    const cudnnStatus_t status = described.config.try_finalize();
-    if (status == CUDNN_STATUS_SUCCESS) found.engines.push_back(std::move(described));
-    found.lacks_compiler |= status == CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING;
-  }
-  return found;
-}
-
 }  // namespace bsq::cuda

@@ -1,5 +1,4 @@
-// The engines that cuDNN has for one pass of a convolution, which is a graph of one operation: those that its
-// heuristics name, best first, and those that they do not.
+// The engines that cuDNN's heuristics name for one pass of a convolution, which is a graph of one operation.
 #pragma once
 
 #include "kernels/cuda/vendor/cudnn.h"
@@ -33,13 +32,6 @@ std::string names_of(const std::vector<cudnnBackendBehaviorNote_t>& notes);
 /// Whether that is the whole truth is tried out on the device (plan_trial.h).
 bool is_exact_enough(const std::vector<cudnnBackendNumericalNote_t>& notes, DType dtype, bool allow_tf32);
 
-/// Engines that are compiled at run time, or why there are none that could be.
-struct CompiledEngines {
-  std::vector<ConvEngine> engines;
-  std::size_t known = 0;  // cuDNN has so many, which may not do for this graph
-  bool lacks_compiler = false;
-};
-
 class ConvGraph {
  public:
   /// None where cuDNN does not know such an operation. The pass backward_weight writes float32.
@@ -47,8 +39,6 @@ class ConvGraph {
 
   /// Best first; none where the heuristics do not know the graph.
   std::vector<ConvEngine> named_by(cudnnBackendHeurMode_t mode) const;
-  /// With default knobs. No heuristics name some of them.
-  CompiledEngines compiled() const;
 
  private:
   ConvGraph(const CudnnTarget& target, CudnnDescriptor graph) : target_(target), graph_(std::move(graph)) {}

@@ -9,8 +9,7 @@ namespace bsq::cuda {
 
 class ConvPlan {
  public:
-  /// None where the engine does not serve after all; cudnn_last_message() may say why. Compiles it where that is how it
-  /// works.
+  /// None where the engine does not serve after all. Compiles it where that is how it works.
   static std::optional<ConvPlan> of(const CudnnTarget& target, ConvEngine engine);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }

@@ -8,9 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
-#include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,9 +30,8 @@ using PlanTrials = std::function<bool(const ConvGeometry& geometry, ConvPass pas
 
 class ConvolutionPlanner {
  public:
-  /// `make_target` gives every thread that plans a target of its own, with a handle of its own; it is called in that
-  /// thread. `trials` may be empty. `allow_tf32`: float32 operands may be rounded to tf32.
-  ConvolutionPlanner(std::function<CudnnTarget()> make_target, bool allow_tf32, PlanTrials trials = {});
+  /// `trials` may be empty. `allow_tf32`: float32 operands may be rounded to tf32.
+  ConvolutionPlanner(CudnnTarget target, bool allow_tf32, PlanTrials trials = {});
 
   /// What has been planned stays as it is.
   void plan(std::span<const ConvRequest> requests);
@@ -44,36 +41,21 @@ class ConvolutionPlanner {
   std::size_t scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const;
 
   const std::vector<EngineNote>& engines() const { return engines_; }
-  /// A sentence for each pass left to own loops, and for what keeps filter gradients from being computed directly.
+  /// A sentence for each pass left to own loops.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
-  /// A filter gradient of bf16 tensors in float32, without widening them.
-  struct DirectGradient {
-    std::optional<ConvPlan> plan;
-    std::string obstacle;  // why there is none, where there could be one
-    double seconds = 0;    // of compiling
-  };
-
-  std::map<ConvGeometry, DirectGradient> compile(std::span<const ConvRequest> requests) const;
-  static DirectGradient compile_gradient(const CudnnTarget& target, const ConvGeometry& geometry);
-  /// By an engine that the heuristics name.
-  PlannedPass plan_named(const ConvGeometry& geometry, ConvPass pass) const;
-  PlannedPass plan_widened(const ConvGeometry& geometry) const;
-  /// By the compiled engine where there is one.
-  void plan_bf16_gradient(const ConvGeometry& geometry, DirectGradient& compiled);
-  void keep(const ConvGeometry& geometry, ConvPass pass, PlannedPass planned, double seconds);
+  PlannedPass plan_pass(const ConvGeometry& geometry, ConvPass pass) const;
+  void keep(const ConvGeometry& geometry, ConvPass pass, PlannedPass planned);
   bool is_planned(const ConvGeometry& geometry, ConvPass pass) const;
   std::function<bool(const ConvPlan&)> trial_of(const ConvGeometry& geometry, ConvPass pass) const;
 
-  std::function<CudnnTarget()> make_target_;
   CudnnTarget target_;
   bool allow_tf32_;
   PlanTrials trials_;
   std::map<ConvGeometry, std::array<std::optional<PlannedPass>, 3>> planned_;  // by ConvPass
   std::vector<EngineNote> engines_;
   std::vector<std::string> notes_;
-  std::set<std::string> obstacles_;  // that a note has told
 };
 
 }  // namespace bsq::cuda

@@ -4,7 +4,6 @@
 #include "kernels/base/error.h"
 #include "kernels/cuda/check.h"
 
-#include <array>
 #include <utility>
 
 namespace bsq::cuda {
@@ -25,12 +24,6 @@ CudnnHandle::CudnnHandle(cudaStream_t stream) {
 
 CudnnHandle::~CudnnHandle() {
   cudnnDestroy(handle_);
-}
-
-std::string cudnn_last_message() {
-  std::array<char, 512> text{};
-  cudnnGetLastErrorString(text.data(), text.size());
-  return text.data();
 }
 
 std::string cudnn_version() {
@@ -94,10 +87,6 @@ void CudnnTarget::set_on_graph(CudnnDescriptor& graph) const {
   if (!is_there()) return;
   const cudnnHandle_t handle = handle_->get();
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &handle);
-}
-
-void CudnnTarget::set_on_engine(CudnnDescriptor& engine) const {
-  if (!is_there()) engine.set(CUDNN_ATTR_ENGINE_DEVICEPROP, *properties_);
 }
 
 void CudnnTarget::set_on_heuristics(CudnnDescriptor& heuristics) const {

@@ -30,8 +30,6 @@ class CudnnHandle {
   cudnnHandle_t handle_ = nullptr;
 };
 
-/// What cuDNN said last to this thread; often nothing.
-std::string cudnn_last_message();
 /// "9.19.0", of the library that is loaded.
 std::string cudnn_version();
 
@@ -76,7 +74,6 @@ class CudnnTarget {
   /// Null where the device is not there.
   const std::shared_ptr<const CudnnHandle>& handle() const { return handle_; }
   void set_on_graph(CudnnDescriptor& graph) const;
-  void set_on_engine(CudnnDescriptor& engine) const;
   void set_on_heuristics(CudnnDescriptor& heuristics) const;
   void set_on_plan(CudnnDescriptor& plan) const;
 

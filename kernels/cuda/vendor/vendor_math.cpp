@@ -5,7 +5,6 @@
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/vendor/convolution_plans.h"
 #include "kernels/cuda/vendor/cublas.h"
-#include "kernels/cuda/vendor/nvrtc.h"
 #include "kernels/cuda/vendor/plan_trial.h"
 
 #include <fmt/format.h>
@@ -19,7 +18,7 @@ class VendorMath final : public DenseMath {
       : stream_(stream),
         allow_tf32_(allow_tf32),
         cublas_(stream, allow_tf32),
-        planner_(target_maker(stream), allow_tf32,
+        planner_(CudnnTarget(std::make_shared<const CudnnHandle>(stream)), allow_tf32,
                  [stream](const ConvGeometry& geometry, ConvPass pass, const ConvPlan& plan) {
                    return runs_twice_alike(geometry, pass, plan.workspace_bytes(), stream,
                                            [&](const TrialOperands& on) {
@@ -87,17 +86,6 @@ class VendorMath final : public DenseMath {
   }
 
  private:
-  /// Handles of their own for threads that plan, all for the stream of the work.
-  static std::function<CudnnTarget()> target_maker(cudaStream_t stream) {
-    load_nvrtc();
-    int device = 0;
-    BSQ_CUDA_CHECK(cudaGetDevice(&device));
-    return [=] {
-      BSQ_CUDA_CHECK(cudaSetDevice(device));
-      return CudnnTarget(std::make_shared<const CudnnHandle>(stream));
-    };
-  }
-
   cudaStream_t stream_;
   bool allow_tf32_;
   CublasHandle cublas_;

@@ -15,8 +15,8 @@ namespace {
 using cuda_on_host::CountedKernel;
 using cuda_on_host::Counts;
 
-constexpr double kMostRatio = 1.15;    // of wavefronts to the least there could be
-constexpr int kMostKernelNodes = 120;  // of a BSQ step of ResNet-20
+constexpr double kMostRatio = 1.15;  // of wavefronts to the least there could be
+constexpr int kMostNodes = 182;      // of a BSQ step of ResNet-20
 constexpr int kBatch = 16;
 constexpr std::array<float, 4> kMethod{5e-3F};  // alpha
 
@@ -88,12 +88,12 @@ TEST_CASE("a captured BSQ step of ResNet-20 in bf16 has few kernels, and none th
   Subject subject(kResNet20, start_as_planes(), DType::bf16);
   const Counts counts = subject.count_step();
   check_wavefronts("BSQ step of ResNet-20, bf16", counts);
-  CHECK(counts.kernel_nodes() <= kMostKernelNodes);
+  CHECK(counts.kernel_nodes() + counts.other_nodes <= kMostNodes);  // the vendor's convolutions count as one each
   for (const CountedKernel& kernel : counts.kernels) {
     INFO(kernel.name);
     CHECK(kernel.launches == kernel.nodes);  // nothing is launched beside the graph
   }
-  CHECK(counts.other_nodes >= 3 * 21 - 1);  // what convolutions take, but for the gradient of the pictures
+  CHECK(counts.other_nodes <= 10);  // convolutions that are left to the vendor
 }
 
 TEST_CASE("no kernel of an evaluation of ResNet-20 waits for banks") {

@@ -49,9 +49,11 @@ void load_matrices(unsigned (&to)[Matrices], const void* row, bool transposes, S
   if (reinterpret_cast<std::uintptr_t>(row) % 16 != 0)
     report_mistake("ldmatrix: lane %d names a row that is not aligned to 16 bytes", lane());
   MatrixRow slot{{}, to, transposes};
-  if (lane() < 8 * Matrices)
-    for (int i = 0; i < 4; ++i)
-      slot.own[i] = static_cast<const unsigned*>(row)[i];  // the lane's own read, to be checked
+  if (lane() < 8 * Matrices) {  // the lane's own read, whole, to be checked and counted
+    const uint4 whole = *static_cast<const uint4*>(row);
+    const unsigned words[4] = {whole.x, whole.y, whole.z, whole.w};
+    for (int i = 0; i < 4; ++i) slot.own[i] = words[i];
+  }
   warp_rendezvous(~0U, &slot, kLoadMatrices<Matrices>, site);
 }
 

@@ -1,0 +1,368 @@
+// What the convolutions of our own have in common (ops/own_convolution.cu, ops/own_convolution_strided.cu): how a layer
+// is cut into blocks and warps, how patches and filters come to shared memory and from there to tensor cores, and where
+// sums go.
+//
+// A pass has a source and a target: input and output, or the gradient of the output and that of the input. A block
+// makes kColumns channels of a patch of the target, of one image or of some. A warp makes kRows strips one above the
+// other, kStrip pixels each, 16 channels.
+#pragma once
+
+#include "kernels/cuda/device/device.cuh"
+#include "kernels/cuda/device/ptx.cuh"
+#include "kernels/ops/convolution.h"
+
+#include <cstdint>
+#include <utility>
+
+namespace bsq::cuda {
+
+constexpr int kPatchThreads = 128;
+constexpr int kStrip = 16;                           // pixels: the rows of a product on tensor cores
+constexpr int kWarpColumns = 16;                     // channels of a warp: two products side by side
+constexpr int kChunk = kVectorWidth<__nv_bfloat16>;  // channels of an access: 8
+constexpr int kDepthStep = 16;                       // channels of the source of a product
+
+constexpr int up(int count, int per) {
+  return (count + per - 1) / per;
+}
+
+/// The sizes of a layer, as a pass sees it.
+struct Maps {
+  int images = 0;
+  int source_height = 0;
+  int source_width = 0;
+  int target_height = 0;
+  int target_width = 0;
+  int target_channels = 0;
+};
+
+/// How a block works. Depth: channels of the source; Columns: of the target, of a block; Width: of a patch; Rows:
+/// strips of a warp, one above the other.
+/// With a stride the gradient of the input is made two by two: pixel (y, x) of a patch is pixels (2y, 2x) to (2y + 1,
+/// 2x + 1) of the target.
+template <int Depth, int Columns, int Kernel, int Stride, int Width, bool Backward, int Rows = 4>
+struct Tiling {
+  static constexpr int kDepth = Depth;
+  static constexpr int kColumns = Columns;
+  static constexpr int kKernel = Kernel;
+  static constexpr int kTaps = Kernel * Kernel;
+  static constexpr int kRows = Rows;
+  static constexpr int kStride = Stride;
+  static constexpr bool kBackward = Backward;
+
+  static constexpr int kColumnWarps = Columns / kWarpColumns;
+  static constexpr int kRowWarps = kPatchThreads / kWarp / kColumnWarps;
+  // A strip is a row of a patch, or of the same patch of two images where that is half as wide.
+  static constexpr int kWidth = Width;
+  static constexpr int kImagesOfStrip = kStrip / Width;
+  static constexpr int kRowGroups = Width == kStrip ? kRowWarps : 2;
+  static constexpr int kHeight = kRowGroups * Rows;
+  static constexpr int kImages = kRowWarps / kRowGroups * kImagesOfStrip;
+
+  // Of a patch of the source, with the pixels around it. What a 1x1 filter leaves out is not copied.
+  static constexpr bool kScatters = Backward && Stride == 2;
+  static constexpr int kScatter = kScatters ? 2 : 1;
+  static constexpr int kSourceStride = Backward ? 1 : Stride;       // from a pixel of a patch to the next
+  static constexpr int kStep = Kernel == 1 ? 1 : kSourceStride;     // in shared memory
+  static constexpr int kSpacing = Kernel == 1 ? kSourceStride : 1;  // of the pixels that are copied
+  static constexpr int kPadding = kScatters ? 0 : Kernel / 2;
+  static constexpr int kReach = kScatters ? Kernel / 2 : Kernel - 1;  // pixels that a tap is away, at most
+  static constexpr int kSourceHeight = (kHeight - 1) * kStep + 1 + kReach;
+  static constexpr int kSourceWidth = (Width - 1) * kStep + 1 + kReach;
+  static constexpr int kChunks = Depth / kChunk;  // of a pixel
+  static constexpr int kRowChunks = kSourceWidth * kChunks;
+  static constexpr int kPatchChunks = kSourceHeight * kRowChunks;
+  static constexpr int kSourceChunks = kImages * kPatchChunks;
+
+  // Filters lie as in memory, a row for each output channel of the layer. An odd number of chunks a row: eight rows
+  // never share a bank.
+  static constexpr int kFilterRows = Backward ? Depth : Columns;
+  static constexpr int kTapChunks = (Backward ? Columns : Depth) / kChunk;
+  static constexpr int kFilterPitch = kTaps * kTapChunks + 1;
+  static_assert(kFilterPitch % 2 == 1);
+  // Columns of taps arrive one after the other where there is much to wait for.
+  static constexpr int kStages = Backward || Depth == 16 ? 1 : Kernel;
+
+  static constexpr std::size_t kSharedBytes = (kSourceChunks + kFilterRows * kFilterPitch) * sizeof(uint4);
+  static_assert(kSharedBytes <= 99 * 1024, "what a block gets on every device from compute capability 8.0 on");
+
+  /// Where column `x` of a patch of the source lies: with steps of 2 the even ones, then the odd ones, so that a strip
+  /// lies side by side.
+  static constexpr __device__ unsigned position_of(unsigned x) {
+    return kStep == 1 ? x : x / 2 + x % 2 * ((kSourceWidth + 1) / 2);
+  }
+  /// What the chunk of a pixel is XORed with, so that one chunk of eight pixels side by side never shares a bank.
+  static constexpr __device__ unsigned swizzle_of(unsigned position) { return position / (8 / kChunks) % kChunks; }
+};
+
+/// What a block makes: a patch of kImages images from `image` on, kColumns channels. Pixel (y, x) is the patch's first.
+template <typename T>
+struct BlockPlace {
+  __device__ explicit BlockPlace(const Maps& maps) {
+    const unsigned column_blocks = static_cast<unsigned>(maps.target_channels) / T::kColumns;  // 1 or 2
+    const unsigned shift = column_blocks / 2;
+    y = static_cast<int>(blockIdx.y) * T::kHeight;
+    x = static_cast<int>(blockIdx.x >> shift) * T::kWidth;
+    image = static_cast<int>(blockIdx.z) * T::kImages;
+    first_channel = static_cast<int>(blockIdx.x & (column_blocks - 1)) * T::kColumns;
+  }
+
+  int image;
+  int y;
+  int x;
+  int first_channel;
+};
+
+/// What a thread knows of its place in its block.
+template <typename T>
+struct WarpPlace {
+  unsigned lane = threadIdx.x % kWarp;
+  unsigned warp = threadIdx.x / kWarp;
+  unsigned first_column = warp % T::kColumnWarps * kWarpColumns;
+  unsigned first_row = warp / T::kColumnWarps % T::kRowGroups * T::kRows;
+  unsigned first_image = warp / T::kColumnWarps / T::kRowGroups * T::kImagesOfStrip;
+
+  /// Of pixel `pixel` of a strip.
+  __device__ unsigned image_of(unsigned pixel) const { return first_image + pixel / T::kWidth; }
+  __device__ unsigned column_of(unsigned pixel) const { return pixel % T::kWidth; }
+};
+
+// ---- to shared memory -----------------------------------------------------------------------------------------------
+
+__device__ inline bool is_within(int i, int size) {
+  return static_cast<unsigned>(i) < static_cast<unsigned>(size);
+}
+
+template <typename T>
+__device__ void begin_source(const Maps& maps, const BlockPlace<T>& block, const __nv_bfloat16* source, uint4* shared) {
+  const int image_chunks = maps.source_height * maps.source_width * T::kChunks;
+  const auto* from = reinterpret_cast<const uint4*>(source + std::int64_t{block.image} * (image_chunks * kChunk));
+  const int top = block.y * T::kSourceStride - T::kPadding;
+  const int left = block.x * T::kSourceStride - T::kPadding;
+  constexpr int rounds = up(T::kSourceChunks, kPatchThreads);
+#pragma unroll
+  for (int round = 0; round < rounds; ++round) {
+    const unsigned i = threadIdx.x + round * kPatchThreads;
+    if (round == rounds - 1 && i >= T::kSourceChunks) break;
+    const unsigned chunk = i % T::kChunks;
+    const unsigned column = i / T::kChunks % T::kSourceWidth;
+    const unsigned row = i / T::kRowChunks;
+    const int image = T::kImages == 1 ? 0 : static_cast<int>(row / T::kSourceHeight);
+    const int y = top + static_cast<int>(T::kImages == 1 ? row : row % T::kSourceHeight) * T::kSpacing;
+    const int x = left + static_cast<int>(column) * T::kSpacing;
+    const bool is_there =
+        block.image + image < maps.images && is_within(y, maps.source_height) && is_within(x, maps.source_width);
+    const int offset = image * image_chunks + (y * maps.source_width + x) * T::kChunks + static_cast<int>(chunk);
+    const unsigned position = T::position_of(column);
+    begin_copy(shared + row * T::kRowChunks + position * T::kChunks + (chunk ^ T::swizzle_of(position)),
+               from + (is_there ? offset : 0), is_there);
+  }
+}
+
+// The columns of a product on tensor cores come to threads in pairs. So the 16 channels of a warp take places so that a
+// thread gets four that lie side by side in memory: channels 4t, 4t + 1 are the t-th pair of the first product and 4t +
+// 2, 4t + 3 that of the second.
+
+/// A stage of the filter: a column of taps, or all of them. Every output channel is a row.
+template <typename T>
+__device__ void begin_filter(const BlockPlace<T>& block, const __nv_bfloat16* weight, unsigned stage, uint4* shared) {
+  weight += block.first_channel * T::kTaps * T::kDepth;
+  constexpr unsigned of_row = T::kTaps / T::kStages * T::kTapChunks;
+  constexpr int rounds = up(T::kFilterRows * of_row, kPatchThreads);
+#pragma unroll
+  for (int round = 0; round < rounds; ++round) {
+    const unsigned i = threadIdx.x + round * kPatchThreads;
+    if (round == rounds - 1 && i >= T::kFilterRows * of_row) break;
+    const unsigned row = i / of_row;
+    unsigned in_row = i % of_row;
+    if constexpr (T::kStages > 1) {
+      const unsigned tap_y = in_row / T::kTapChunks;
+      in_row = (tap_y * T::kKernel + stage) * T::kTapChunks + i % T::kTapChunks;
+    }
+    const unsigned place = row / 16 * 16 + row / 2 % 2 * 8 + row % 16 / 4 * 2 + row % 2;
+    begin_copy(shared + place * T::kFilterPitch + in_row, weight + (row * T::kTaps * T::kTapChunks + in_row) * kChunk,
+               true);
+  }
+}
+
+/// All of it, the taps the other way round unless they are scattered. Channels of the target lie side by side here:
+/// they take their places on the way through registers.
+template <typename T>
+__device__ void copy_backward_filter(const Maps& maps, const BlockPlace<T>& block, const __nv_bfloat16* weight,
+                                     uint4* shared) {
+  constexpr unsigned of_tap = T::kColumnWarps;  // pairs of chunks
+  constexpr unsigned pairs = T::kFilterRows * T::kTaps * of_tap;
+  constexpr int rounds = up(pairs, kPatchThreads);
+  weight += block.first_channel;
+  uint4 low[rounds];
+  uint4 high[rounds];
+#pragma unroll
+  for (int round = 0; round < rounds; ++round) {
+    const unsigned i = threadIdx.x + round * kPatchThreads;
+    if (round == rounds - 1 && i >= pairs) break;
+    const __nv_bfloat16* from = weight + i / of_tap * maps.target_channels + i % of_tap * kWarpColumns;
+    low[round] = load_raw<kChunk>(from);
+    high[round] = load_raw<kChunk>(from + kChunk);
+  }
+#pragma unroll
+  for (int round = 0; round < rounds; ++round) {
+    const unsigned i = threadIdx.x + round * kPatchThreads;
+    if (round == rounds - 1 && i >= pairs) break;
+    const unsigned row = i / of_tap / T::kTaps;
+    const unsigned in_memory = i / of_tap % T::kTaps;
+    const unsigned tap = T::kScatters ? in_memory : T::kTaps - 1 - in_memory;
+    uint4* to = shared + row * T::kFilterPitch + tap * T::kTapChunks + i % of_tap * 2;
+    to[0] = make_uint4(low[round].x, low[round].z, high[round].x, high[round].z);
+    to[1] = make_uint4(low[round].y, low[round].w, high[round].y, high[round].w);
+  }
+}
+
+// ---- from shared memory to tensor cores -----------------------------------------------------------------------------
+
+/// The left side of products: the strips of the source that a warp reads, `shift` columns to the right of its own.
+template <typename T>
+class Strips {
+ public:
+  __device__ Strips(const WarpPlace<T>& place, const uint4* source, unsigned shift) : half_(place.lane / 16) {
+    // Pixels 0 to 7 and 8 to 15, then the other half of the channels.
+    const unsigned pixel = place.lane % 16;
+    const unsigned position = T::position_of(place.column_of(pixel) * T::kStep + shift);
+    first_ = source + place.image_of(pixel) * T::kPatchChunks + place.first_row * T::kStep * T::kRowChunks +
+             position * T::kChunks;
+    swizzle_ = T::swizzle_of(position);
+  }
+  /// Strip `row`, channels from 16 depth on.
+  __device__ void load(unsigned row, unsigned depth, unsigned (&to)[4]) const {
+    load_matrices(to, first_ + ((2 * depth + half_) ^ swizzle_) + row * T::kRowChunks);
+  }
+
+ private:
+  const uint4* first_;
+  unsigned half_;
+  unsigned swizzle_;
+};
+
+/// The right side: 16 channels of the source by the 16 columns of a warp, words 0 and 1 for the first product.
+template <typename T>
+class Filters {
+ public:
+  __device__ Filters(const WarpPlace<T>& place, const uint4* filter) {
+    const unsigned row = place.lane % 8;
+    const unsigned low = place.lane / 8 % 2;
+    const unsigned high = place.lane / 16;
+    first_ = filter + (T::kBackward ? (low * 8 + row) * T::kFilterPitch + place.first_column / kChunk + high
+                                    : (place.first_column + high * 8 + row) * T::kFilterPitch + low);
+  }
+  __device__ void load(unsigned tap, unsigned depth, unsigned (&to)[4]) const {
+    const uint4* from = first_ + tap * T::kTapChunks;
+    if constexpr (T::kBackward) load_transposed(to, from + depth * kDepthStep * T::kFilterPitch);
+    if constexpr (!T::kBackward) load_matrices(to, from + depth * 2);
+  }
+
+ private:
+  const uint4* first_;
+};
+
+/// Of a strip: [product][pixel / 8, column % 2].
+using StripSums = float[2][4];
+
+__device__ inline void multiply_add_strip(StripSums& sums, const unsigned (&left)[4], const unsigned (&right)[4]) {
+  multiply_add(sums[0], left, right[0], right[1]);
+  multiply_add(sums[1], left, right[2], right[3]);
+}
+
+// ---- the target -----------------------------------------------------------------------------------------------------
+
+/// Four channels of a pixel.
+using Quad = uint2;
+constexpr int kQuad = 4;
+
+/// Where a thread stores: a quad of two pixels of each of its strips, `half` 0 or 1. Its pixel is (0, 0); others count
+/// from there, in the target.
+template <typename T>
+class TargetPlace {
+ public:
+  __device__ TargetPlace(const Maps& maps, const BlockPlace<T>& block, const WarpPlace<T>& place, __nv_bfloat16* target)
+      : pixel_quads_(maps.target_channels / kQuad), row_quads_(maps.target_width * pixel_quads_) {
+    const int image_quads = maps.target_height * row_quads_;
+    auto* first = reinterpret_cast<Quad*>(target + std::int64_t{block.image} * (image_quads * kQuad));
+    const int y = (block.y + static_cast<int>(place.first_row)) * T::kScatter;
+    rows_ = maps.target_height - y;
+    const int quad =
+        (block.first_channel + static_cast<int>(place.first_column)) / kQuad + static_cast<int>(place.lane % 4);
+    for (unsigned half = 0; half < 2; ++half) {
+      const unsigned pixel = place.lane / 4 + 8 * half;
+      const int x = (block.x + static_cast<int>(place.column_of(pixel))) * T::kScatter;
+      const int image = static_cast<int>(place.image_of(pixel));
+      columns_[half] = block.image + image < maps.images ? maps.target_width - x : 0;
+      first_[half] = first + (image * image_quads + y * row_quads_ + x * pixel_quads_ + quad);
+    }
+  }
+  __device__ bool has(int half, int y, int x) const { return y < rows_ && x < columns_[half]; }
+  __device__ Quad& at(int half, int y, int x) const { return first_[half][y * row_quads_ + x * pixel_quads_]; }
+
+ private:
+  int pixel_quads_;
+  int row_quads_;
+  int rows_;
+  int columns_[2];
+  Quad* first_[2];
+};
+
+/// The sums of a quad, rounded: once, with `before` where that is to be added to.
+__device__ inline Quad round_quad(const StripSums& sums, int half, bool adds, const Quad& before) {
+  float quad[kQuad] = {sums[0][2 * half], sums[0][2 * half + 1], sums[1][2 * half], sums[1][2 * half + 1]};
+  if (adds) {
+    const unsigned words[2] = {before.x, before.y};
+    for (int i = 0; i < kQuad; ++i)
+      quad[i] += __uint_as_float(i % 2 == 0 ? words[i / 2] << 16 : words[i / 2] & 0xFFFF0000U);
+  }
+  return make_uint2(pack_bf16(quad[0], quad[1]), pack_bf16(quad[2], quad[3]));
+}
+
+// ---- on the host ----------------------------------------------------------------------------------------------------
+
+/// What offsets in 32 bits within the images of a block, and the sizes of a grid, allow.
+inline bool fits_in_grid(const ConvGeometry& geometry) {
+  constexpr int most = 65535;
+  return geometry.batch > 0 && geometry.batch <= most && geometry.height > 0 && geometry.height <= most &&
+         geometry.width > 0 && std::int64_t{geometry.height} * geometry.width <= 1 << 22;
+}
+
+inline Maps maps_of(const ConvGeometry& g, bool backward) {
+  Maps maps{.images = g.batch,
+            .source_height = g.height,
+            .source_width = g.width,
+            .target_height = g.out_height(),
+            .target_width = g.out_width(),
+            .target_channels = backward ? g.in_channels : g.out_channels};
+  if (backward) {
+    std::swap(maps.source_height, maps.target_height);
+    std::swap(maps.source_width, maps.target_width);
+  }
+  return maps;
+}
+
+template <typename T>
+dim3 grid_of(const Maps& maps) {
+  const int column_blocks = maps.target_channels / T::kColumns;
+  return {static_cast<unsigned>(up(maps.target_width, T::kWidth * T::kScatter) * column_blocks),
+          static_cast<unsigned>(up(maps.target_height, T::kHeight * T::kScatter)),
+          static_cast<unsigned>(up(maps.images, T::kImages))};
+}
+
+/// Calls body<Depth, Columns, Width>(). `width`: of the target in pixels of patches.
+template <typename Body>
+void with_patch_sizes(int depth, int target_channels, int width, Body body) {
+  const auto with_depth = [&]<int Depth>() {
+    if (target_channels == 16 && width > 8) return body.template operator()<Depth, 16, 16>();
+    if (target_channels == 16) return body.template operator()<Depth, 16, 8>();
+    if (width > 8) return body.template operator()<Depth, 32, 16>();
+    return body.template operator()<Depth, 32, 8>();
+  };
+  if (depth == 16) return with_depth.template operator()<16>();
+  if (depth == 32) return with_depth.template operator()<32>();
+  return with_depth.template operator()<64>();
+}
+
+}  // namespace bsq::cuda

@@ -1,0 +1,184 @@
+// How a filter gradient (ops/filter_gradient.cu) is cut: into blocks by channels, taps and strips of pixels, and a
+// strip into what lies where in shared memory.
+#pragma once
+
+#include "kernels/cuda/device/device.cuh"
+#include "kernels/cuda/device/ptx.cuh"
+#include "kernels/ops/convolution.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bsq::cuda {
+
+constexpr int kProductPixels = 16;  // of one product
+constexpr int kChunkChannels = 8;   // channels that lie in 16 bytes
+constexpr int kPixelRowBits = 22;   // enough for the pixels of a stage, fewer than 1024, and products below 2^32
+constexpr int kStripStages = 2;     // strips in shared memory: the one that is worked at, and the next one
+constexpr std::size_t kMostStageBytes = 48 * 1024;  // so that every device has room for all stages
+
+/// How the work of a block is cut. Each warp has sums of MTiles x 16 output channels and Chunks x 8 input channels for
+/// `Taps` neighbouring taps; MWarps x NWarps x TapWarps of them make up a block's channels and taps, and PixelWarps
+/// share its pixels.
+template <int MTiles, int Chunks, int Taps, int MWarps, int NWarps, int TapWarps, int PixelWarps, int BlocksAtOnce>
+struct FilterCut {
+  static constexpr int m_tiles = MTiles;
+  static constexpr int chunks = Chunks;
+  static constexpr int taps = Taps;
+  static constexpr int m_warps = MWarps;
+  static constexpr int n_warps = NWarps;
+  static constexpr int tap_warps = TapWarps;
+  static constexpr int pixel_warps = PixelWarps;
+  static constexpr int blocks_at_once = BlocksAtOnce;  // on a multiprocessor
+
+  static constexpr int kernel = Taps * TapWarps == 1 ? 1 : 3;
+  static constexpr bool has_all_taps = Taps * TapWarps == kernel * kernel;  // or a row of them
+  static constexpr int tap_blocks = kernel * kernel / (Taps * TapWarps);
+  static constexpr int out_channels = MTiles * 16 * MWarps;
+  static constexpr int in_channels = Chunks * kChunkChannels * NWarps;
+  static constexpr int out_chunks = out_channels / kChunkChannels;
+  static constexpr int in_chunks = in_channels / kChunkChannels;
+  static constexpr int sums = Taps * MTiles * Chunks * 4;  // of a thread
+  static constexpr int group_threads = MWarps * NWarps * TapWarps * kWarp;
+  static constexpr int threads = group_threads * PixelWarps;
+  static constexpr std::size_t reduction_bytes = std::size_t{PixelWarps / 2} * sums * group_threads * sizeof(float);
+};
+
+using Narrow3x3 = FilterCut<1, 1, 3, 1, 1, 3, 4, 2>;  // up to 8 input channels: the first convolution
+using Small3x3 = FilterCut<1, 2, 3, 1, 1, 3, 4, 2>;   // 16 of each
+using Mixed3x3 = FilterCut<2, 2, 3, 1, 1, 3, 4, 1>;   // 32 output, 16 input channels
+using Middle3x3 = FilterCut<2, 2, 3, 1, 2, 3, 2, 1>;  // 32 of each
+using Large3x3 = FilterCut<2, 4, 3, 2, 2, 1, 2, 1>;   // 64 of each; a block for each row of taps
+using Small1x1 = FilterCut<2, 2, 1, 1, 1, 1, 8, 2>;   // 32 output, 16 input channels
+using Middle1x1 = FilterCut<2, 4, 1, 1, 1, 1, 8, 2>;  // 32 of each
+
+/// The strips of all images, and how one lies in shared memory: gradients [pixels, chunks], input [rows, pitch,
+/// chunks].
+struct Strips {
+  int out_height = 0;  // of an image: given, since a kernel would divide by the stride for them
+  int out_width = 0;
+  int rows = 0;  // of output, in a strip
+  int per_image = 0;
+  int count = 0;   // of all images
+  int pixels = 0;  // places of a strip's gradients: whole products
+  int in_rows = 0;
+  int in_pitch = 0;
+  int column_step = 1;  // columns that a strip's neighbouring pixels are apart in the image: only 1x1 leaves any out
+  int row_step = 1;     // rows that they are apart in the strip
+  int even = 0;         // with stride 2 even columns come first, so that a tap's pixels are neighbours; their number
+  int splits = 0;
+  int images_apart = 0;  // so many images and rows lie between a block's strip and its next one
+  int rows_apart = 0;
+  unsigned rows_per_pixel = 0;  // 2^kPixelRowBits / output width, rounded up: the row of a pixel without a division
+
+  std::size_t stage_vectors(int out_chunks, int in_chunks) const {
+    return static_cast<std::size_t>(pixels) * out_chunks + static_cast<std::size_t>(in_rows) * in_pitch * in_chunks;
+  }
+};
+
+/// Where a pixel's chunk lies, in vectors of 16 bytes. Shifted so that the same chunk of 8 neighbouring pixels is in
+/// 8 different groups of banks, wherever they begin.
+template <int Chunks>
+__device__ int place_of(int pixel, int chunk) {
+  static_assert(Chunks == 1 || Chunks == 2 || Chunks == 4 || Chunks == 8);
+  const auto index = static_cast<unsigned>(pixel);
+  return static_cast<int>(index * Chunks + (static_cast<unsigned>(chunk) ^ (index / (8 / Chunks) & (Chunks - 1))));
+}
+
+/// Which strip it is; a block goes from one to the next that is its own.
+struct StripPlace {
+  int image;
+  int row;  // of output, the strip's first
+
+  __device__ StripPlace(const Strips& strips, unsigned strip) {
+    const unsigned above = strip / static_cast<unsigned>(strips.per_image);
+    image = static_cast<int>(above);
+    row = static_cast<int>(strip - above * static_cast<unsigned>(strips.per_image)) * strips.rows;
+  }
+  __device__ void advance(const Strips& strips) {
+    image += strips.images_apart;
+    row += strips.rows_apart;
+    if (row < strips.per_image * strips.rows) return;
+    row -= strips.per_image * strips.rows;
+    ++image;
+  }
+};
+
+/// What a block reads and where it puts it.
+template <typename C>
+struct StripLoader {
+  const ConvGeometry& g;
+  const Strips& strips;
+  const __nv_bfloat16* input;
+  const __nv_bfloat16* d_output;
+  int first_out;  // channel
+  int first_in;   // channel
+  int first_tap_row;
+
+  /// Pixels of the gradients; the last strip of an image may have fewer.
+  __device__ int pixels(const StripPlace& place) const {
+    const int rows = strips.out_height - place.row;
+    return (rows < strips.rows ? rows : strips.rows) * strips.out_width;
+  }
+
+  __device__ void load(const StripPlace& place, uint4* gradients, uint4* inputs) const {
+    const auto image = static_cast<std::int64_t>(place.image);
+    load_gradients((image * strips.out_height + place.row) * strips.out_width, pixels(place), gradients);
+    load_inputs(input + image * g.height * g.width * g.in_channels + first_in,
+                place.row * g.stride - g.padding + first_tap_row, inputs);
+  }
+
+  /// A thread has the same chunk of every so many pixels; `there` of them are in the strip.
+  __device__ void load_gradients(std::int64_t first_pixel, int there, uint4* to) const {
+    constexpr int step = C::threads / C::out_chunks;
+    static_assert(C::threads % C::out_chunks == 0 &&
+                  step % 8 == 0);  // so that place_of is the same for all, but shifted
+    const auto first = static_cast<int>(threadIdx.x / C::out_chunks);
+    const auto chunk = static_cast<int>(threadIdx.x % C::out_chunks);
+    to += place_of<C::out_chunks>(first, chunk);
+    const __nv_bfloat16* from = d_output + (first_pixel + first) * g.out_channels + first_out + chunk * kChunkChannels;
+#pragma unroll 1  // the registers are needed for sums, and copies wait for nothing
+    for (int pixel = first; pixel < strips.pixels; pixel += step) {
+      begin_copy(to, pixel < there ? from : d_output, pixel < there);
+      to += C::threads;
+      from += step * g.out_channels;
+    }
+  }
+
+  /// A warp takes rows, its lanes the chunks of one. `top`: the row of the image that is the strip's first.
+  __device__ void load_inputs(const __nv_bfloat16* image, int top, uint4* to) const {
+    const auto lane = static_cast<int>(threadIdx.x % kWarp);
+#pragma unroll 1
+    for (auto row = static_cast<int>(threadIdx.x / kWarp); row < strips.in_rows; row += C::threads / kWarp) {
+      const int y = top + row * strips.column_step;
+      const bool has_row = y >= 0 && y < g.height;
+      const __nv_bfloat16* const from = image + (has_row ? y : 0) * g.width * g.in_channels;
+#pragma unroll 1
+      for (int i = lane; i < strips.in_pitch * C::in_chunks; i += kWarp) {
+        const auto position = static_cast<int>(static_cast<unsigned>(i) / C::in_chunks);
+        const auto chunk = static_cast<int>(static_cast<unsigned>(i) % C::in_chunks);
+        int column = position;
+        if (strips.even != 0) column = position < strips.even ? 2 * position : 2 * (position - strips.even) + 1;
+        const int x = column * strips.column_step - g.padding;
+        const bool is_there = has_row && x >= 0 && x < g.width;
+        const __nv_bfloat16* const pixel = from + (is_there ? x * g.in_channels : 0);
+        uint4* const place = to + place_of<C::in_chunks>(row * strips.in_pitch + position, chunk);
+        if constexpr (C::chunks == 1)
+          *place = is_there ? narrow_pixel(pixel) : make_uint4(0, 0, 0, 0);
+        else
+          begin_copy(place, pixel + chunk * kChunkChannels, is_there);
+      }
+    }
+  }
+
+  /// The channels of a pixel, which are not aligned to anything, and zeros behind them.
+  __device__ uint4 narrow_pixel(const __nv_bfloat16* from) const {
+    unsigned words[4] = {};
+#pragma unroll
+    for (int i = 0; i < kChunkChannels; ++i)
+      if (i < g.in_channels) words[i / 2] |= unsigned{__bfloat16_as_ushort(from[i])} << (i % 2 * 16);
+    return make_uint4(words[0], words[1], words[2], words[3]);
+  }
+};
+
+}  // namespace bsq::cuda

@@ -1,0 +1,16 @@
+// Kernels of our own convolutions that lie in files of their own: what own_convolution.cu hands on to them.
+#pragma once
+
+#include "kernels/ops/convolution.h"
+
+#include <cuda_runtime_api.h>
+
+namespace bsq::cuda {
+
+/// The gradient of the input where the stride is 2, filters 3x3 or 1x1 (own_convolution_strided.cu).
+void run_backward_strided(const ConvBackwardDataArgs& args, cudaStream_t stream);
+
+/// The output of a network's first convolution: 3 channels, 3x3 filters, stride 1 (own_stem.cu).
+void run_stem(const ConvForwardArgs& args, cudaStream_t stream);
+
+}  // namespace bsq::cuda

@@ -1,0 +1,122 @@
+// The gradient of the input of our own convolutions where the stride is 2.
+//
+// Four pixels of the target, two by two, are read from the same pixels of the source, each through taps of its own: of
+// 3x3 the first pixel through one tap, its neighbours to the right and below through two, the last through four. So a
+// warp makes all four of each pixel of its strips, with nine products as a convolution without stride has. Of 1x1
+// filters only the first pixel has any: the others get zeros, or keep what they are added to.
+//
+// Order of sums, least bytes: as in own_convolution.cu.
+#include "kernels/cuda/device/conv_patches.cuh"
+#include "kernels/cuda/ops/launchers.h"
+#include "kernels/cuda/ops/own_convolution_parts.h"
+
+namespace bsq::cuda {
+namespace {
+
+/// [row of the target % 2][column % 2][strip]
+template <typename T>
+using ScatteredSums = StripSums[2][2][T::kRows];
+
+/// Which pixel of two a tap leads to, and how far from it in the source it begins.
+constexpr __device__ int odd_of(int tap, int kernel) {
+  return kernel == 3 && tap != 1 ? 1 : 0;
+}
+constexpr __device__ int shift_of(int tap, int kernel) {
+  return kernel == 3 && tap == 0 ? 1 : 0;
+}
+
+template <typename T>
+__device__ void multiply_scattered(const WarpPlace<T>& place, const uint4* source, const uint4* filter,
+                                   ScatteredSums<T>& sums) {
+  constexpr unsigned rows = T::kRows + T::kReach;
+  const Filters<T> filters(place, filter);
+#pragma unroll
+  for (unsigned shift = 0; shift <= T::kReach; ++shift) {
+    const Strips<T> strips(place, source, shift);
+#pragma unroll
+    for (unsigned depth = 0; depth < T::kDepth / kDepthStep; ++depth) {
+      unsigned left[rows][4];
+#pragma unroll
+      for (unsigned row = 0; row < rows; ++row) strips.load(row, depth, left[row]);
+#pragma unroll
+      for (int tap = 0; tap < T::kTaps; ++tap) {
+        const int tap_y = tap / T::kKernel;
+        const int tap_x = tap % T::kKernel;
+        if (shift_of(tap_x, T::kKernel) != static_cast<int>(shift)) continue;
+        unsigned right[4];
+        filters.load(tap, depth, right);
+#pragma unroll
+        for (int row = 0; row < T::kRows; ++row)
+          multiply_add_strip(sums[odd_of(tap_y, T::kKernel)][odd_of(tap_x, T::kKernel)][row],
+                             left[row + shift_of(tap_y, T::kKernel)], right);
+      }
+    }
+  }
+}
+
+/// Calls body(y, x, row, side) for every quad of a thread: pixel (y, x) of the four, strip `row`, its first or last
+/// eight pixels.
+template <typename T, typename Body>
+__device__ void for_each_quad(Body body) {
+#pragma unroll
+  for (int row = 0; row < T::kRows; ++row) {
+#pragma unroll
+    for (int side = 0; side < 2; ++side) {
+#pragma unroll
+      for (int pixel = 0; pixel < 4; ++pixel) body(pixel / 2, pixel % 2, row, side);
+    }
+  }
+}
+
+// grid (patches across * column blocks, patches down, ceil(images / kImages)), block kPatchThreads. `adds`: to what the
+// target holds
+template <typename T>
+__global__ void __launch_bounds__(kPatchThreads, 3)
+    scatter_patches(Maps maps, const __nv_bfloat16* source, const __nv_bfloat16* weight, __nv_bfloat16* target,
+                    bool adds) {
+  BSQ_DYNAMIC_SHARED(uint4, patches);
+  uint4* filter = patches + T::kSourceChunks;
+  const BlockPlace<T> block(maps);
+  begin_source<T>(maps, block, source, patches);
+  end_copy_group();
+  copy_backward_filter<T>(maps, block, weight, filter);
+
+  const WarpPlace<T> place;
+  const TargetPlace<T> to(maps, block, place, target);
+  Quad before[2][2][T::kRows][2] = {};
+  if (adds) {
+    for_each_quad<T>([&](int y, int x, int row, int side) {
+      if (to.has(side, 2 * row + y, x)) before[y][x][row][side] = to.at(side, 2 * row + y, x);
+    });
+  }
+  ScatteredSums<T> sums = {};
+  wait_for_copies<0>();
+  __syncthreads();
+  multiply_scattered<T>(place, patches, filter, sums);
+  for_each_quad<T>([&](int y, int x, int row, int side) {
+    if (to.has(side, 2 * row + y, x))
+      to.at(side, 2 * row + y, x) = round_quad(sums[y][x][row], side, adds, before[y][x][row][side]);
+  });
+}
+
+template <int Kernel>
+void run(const ConvBackwardDataArgs& args, cudaStream_t stream) {
+  const Maps maps = maps_of(args.geometry, /*backward=*/true);
+  with_patch_sizes(args.geometry.out_channels, maps.target_channels, up(maps.target_width, 2),
+                   [&]<int Depth, int Columns, int Width>() {
+                     using T = Tiling<Depth, Columns, Kernel, 2, Width, true, 2>;
+                     launch(scatter_patches<T>, grid_of<T>(maps), dim3(kPatchThreads), T::kSharedBytes, stream, maps,
+                            static_cast<const __nv_bfloat16*>(args.d_output),
+                            static_cast<const __nv_bfloat16*>(args.weight), static_cast<__nv_bfloat16*>(args.d_input),
+                            args.mode == GradMode::accumulate);
+                   });
+}
+
+}  // namespace
+
+void run_backward_strided(const ConvBackwardDataArgs& args, cudaStream_t stream) {
+  if (args.geometry.kernel == 3) return run<3>(args, stream);
+  run<1>(args, stream);
+}
+
+}  // namespace bsq::cuda
