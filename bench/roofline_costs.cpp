@@ -64,9 +64,9 @@ Totals totals_of(const std::vector<Operation>& operations, Precision precision, 
 }
 
 Prediction predict(const Network& network, StepOptions options, const Machine& machine) {
-  options.library = Library::lean;
+  options.copies = false;
   const Totals lean = totals_of(training_step(network, options), options.precision, machine);
-  options.library = Library::copying;
+  options.copies = true;
   const Totals copying = totals_of(training_step(network, options), options.precision, machine);
   return {lean.low_s(machine), copying.high_s(machine)};
 }

@@ -3,6 +3,7 @@
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/norm_act.h"
 #include "kernels/base/error.h"
+#include "kernels/cuda/ops/own_geometries.h"
 
 #include <fmt/format.h>
 
@@ -107,7 +108,7 @@ class StepCounter {
     const double input = real(inputs[0].shape.numel());
     const double output = real(node.layer->output(inputs).shape.numel());
     if (const auto* conv = dynamic_cast<const Conv2d*>(node.layer.get())) {
-      add_convolution(*conv, inputs[0], "forward");
+      add_convolution(*conv, inputs[0], ConvPass::forward);
     } else if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get())) {
       const bool shortcut = inputs.size() == 2;
       const double tensor = input * element_bytes_;
@@ -132,10 +133,9 @@ class StepCounter {
     const double input = real(inputs[0].shape.numel());
     const double output = real(node.layer->output(inputs).shape.numel());
     if (const auto* conv = dynamic_cast<const Conv2d*>(node.layer.get())) {
-      add_convolution(*conv, inputs[0], "backward weight");
+      add_convolution(*conv, inputs[0], ConvPass::backward_weight);
       if (node.inputs[0] == 0) return;  // nobody needs the gradient of the images
-      add_convolution(*conv, inputs[0], "backward data");
-      if (adds[0]) add({shape_name(inputs[0].shape) + " add", "add", {3 * input * element_bytes_}});
+      add_convolution(*conv, inputs[0], ConvPass::backward_data, adds[0]);
     } else if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get())) {
       const bool shortcut = inputs.size() == 2;
       const double tensor = input * element_bytes_;
@@ -154,27 +154,34 @@ class StepCounter {
     }
   }
 
-  void add_convolution(const Conv2d& conv, const TensorSpec& input, const std::string& pass) {
+  /// If `adds`, a data gradient is added to the one that is there.
+  void add_convolution(const Conv2d& conv, const TensorSpec& input, ConvPass pass, bool adds = false) {
     const ConvGeometry g = conv.geometry(input.shape, input.dtype);
+    const bool is_own = cuda::has_own_kernel(g, pass);
     // Filters smaller than their stride skip pixels when they read, but the gradient of all pixels is written.
-    const std::int64_t rows = pass == "backward data" ? g.height : std::min(g.height, g.kernel * g.out_height());
-    const std::int64_t columns = pass == "backward data" ? g.width : std::min(g.width, g.kernel * g.out_width());
+    const bool is_data = pass == ConvPass::backward_data;
+    const std::int64_t rows = is_data ? g.height : std::min(g.height, g.kernel * g.out_height());
+    const std::int64_t columns = is_data ? g.width : std::min(g.width, g.kernel * g.out_width());
     const double numbers = real(g.batch * rows * columns * g.in_channels + g.output_shape().numel());
     const double weights = real(g.weight_shape().numel());
-    const std::string name = fmt::format("conv {}x{} {}->{} at {}x{}{} {}", g.kernel, g.kernel, g.in_channels,
-                                         g.out_channels, g.height, g.width, g.stride > 1 ? " /2" : "", pass);
-    Operation operation{name, "conv " + pass, {}, g.flops(), 0, g};
-    if (pass == "backward weight")
-      add_filter_gradient(operation, numbers, weights);
+    const double input_bytes = real(g.input_shape().numel()) * element_bytes_;
+    const std::string name =
+        fmt::format("conv {}x{} {}->{} at {}x{}{} {}{}", g.kernel, g.kernel, g.in_channels, g.out_channels, g.height,
+                    g.width, g.stride > 1 ? " /2" : "", name_of(pass), adds ? " +=" : "");
+    Operation operation{name, fmt::format("conv {}", name_of(pass)), {}, g.flops(), 0, g};
+    if (pass == ConvPass::backward_weight)
+      is_own ? add_own_filter_gradient(operation, numbers, weights) : add_filter_gradient(operation, numbers, weights);
     else
       add_product(operation, numbers, weights);
+    if (adds && is_own) operation.kernels[operation.worker] += input_bytes;
+    if (adds && !is_own) operation.kernels.push_back(3 * input_bytes);  // `add`
     add(operation);
   }
 
   /// Forward and data gradient.
   void add_product(Operation& operation, double numbers, double weights) const {
     const double once = (numbers + weights) * element_bytes_;
-    if (options_.library == Library::copying && options_.precision == Precision::fp32) {
+    if (options_.copies && options_.precision == Precision::fp32) {
       const double in = real(operation.convolution->input_shape().numel());
       const double out = real(operation.convolution->output_shape().numel());
       operation.kernels = {2 * in * kFloatBytes, once, 2 * out * kFloatBytes};
@@ -184,28 +191,26 @@ class StepCounter {
     }
   }
 
-  /// The gradient of the weights is float32 always.
+  /// The gradient of the weights is float32 always. A product, and the sum over what the pixels were split into, which
+  /// is counted once, as if there were one split: the others' sums stay in the cache.
+  void add_own_filter_gradient(Operation& operation, double numbers, double weights) const {
+    operation.kernels = {numbers * element_bytes_ + weights * kFloatBytes, 2 * weights * kFloatBytes};
+  }
+
   void add_filter_gradient(Operation& operation, double numbers, double weights) const {
     const ConvGeometry& g = *operation.convolution;
-    const double all = real(g.input_shape().numel());
-    const double out = real(g.output_shape().numel());
-    const bool bf16 = dtype_ == DType::bf16;
-    const bool copies = options_.library == Library::copying;
     if (options_.precision == Precision::fp32) {  // old engines that sum up as they go
       operation.kernels = {(numbers + weights) * kFloatBytes};
       return;
     }
-    if (bf16 && !copies && g.in_channels % 2 == 0) {  // the engine that writes float32 from bf16
-      operation.kernels = {numbers * element_bytes_ + weights * kFloatBytes};
-      return;
-    }
-    if (bf16)  // widened
-      for (const double tensor : {all, out}) operation.kernels.push_back(tensor * (element_bytes_ + kFloatBytes));
-    if (copies && g.kernel > 1 && g.in_channels < kUncopiedChannels)
-      for (const double tensor : {all, out}) operation.kernels.push_back(2 * tensor * kFloatBytes);
+    const double tensors[] = {real(g.input_shape().numel()), real(g.output_shape().numel())};
+    if (dtype_ == DType::bf16)  // widened, for an engine of tf32
+      for (const double tensor : tensors) operation.kernels.push_back(tensor * (element_bytes_ + kFloatBytes));
+    if (options_.copies && g.kernel > 1 && g.in_channels < kUncopiedChannels)
+      for (const double tensor : tensors) operation.kernels.push_back(2 * tensor * kFloatBytes);
     operation.worker = operation.kernels.size();
     operation.kernels.push_back((numbers + weights) * kFloatBytes);
-    operation.kernels.push_back(2 * weights * kFloatBytes);  // the sum over what the pixels were split into
+    operation.kernels.push_back(2 * weights * kFloatBytes);  // the sum
   }
 
   static double linear_weights(const std::vector<TensorSpec>& inputs, double output) {
@@ -280,8 +285,9 @@ StepMemory memory_of(const Network& network, const StepOptions& options) {
 }
 
 std::vector<Saving> fusion_savings(const Network& network, const StepOptions& options) {
-  const double element_bytes = options.precision == Precision::bf16 ? 2 : 4;
-  const auto tensors = network.tensors(options.batch, DType::f32);
+  const DType dtype = dtype_of(options.precision);
+  const auto element_bytes = static_cast<double>(size_of(dtype));
+  const auto tensors = network.tensors(options.batch, dtype);
   const auto adds = accumulations(network);
   const auto& nodes = network.nodes();
   Saving statistics{"batch-norm sums and extremes in the epilogue of the forward convolution", {}};
@@ -297,12 +303,15 @@ std::vector<Saving> fusion_savings(const Network& network, const StepOptions& op
       sums.kernels.push_back(numel_bytes);
       if (nodes[i].inputs.size() != 1 || i == 1) continue;  // the stem's output is a shortcut as well
       inner.kernels.push_back(2 * numel_bytes);
-    } else if (nodes[i].layer->kind() == "conv2d" && adds[i][0]) {
-      accumulation.kernels.push_back(2 * real(tensors[static_cast<std::size_t>(nodes[i].inputs[0])].shape.numel()) *
-                                     element_bytes);
+    } else if (const auto* conv = dynamic_cast<const Conv2d*>(nodes[i].layer.get()); conv != nullptr && adds[i][0]) {
+      const Shape& shape = tensors[static_cast<std::size_t>(nodes[i].inputs[0])].shape;
+      if (cuda::has_own_kernel(conv->geometry(shape, dtype), ConvPass::backward_data)) continue;  // does so already
+      accumulation.kernels.push_back(2 * real(shape.numel()) * element_bytes);
     }
   }
-  return {statistics, sums, accumulation, inner};
+  std::vector<Saving> savings{statistics, sums, accumulation, inner};
+  std::erase_if(savings, [](const Saving& saving) { return saving.kernels.empty(); });
+  return savings;
 }
 
 }  // namespace bsq::bench

@@ -6,8 +6,10 @@
 // floor = max(bytes / bandwidth, FLOPs / rate). Arithmetic outside convolutions and the classifier counts nothing: it
 // is below 4 FLOPs a byte, and the machine does 15 in the time of one.
 //
-// A convolution is as many kernels as cuDNN's engine for it launches. Which engine that is depends on the device, so
-// there are two lists: the leanest that cuDNN 9.19 has, and the longest among what it offers first (see Library).
+// In bf16 our own kernels run the convolutions that kernels/cuda/ops/own_geometries.h names, and cuDNN the rest, one
+// kernel each. A data gradient that is added to another one (+=) reads that as well in our kernels, and has a pass of
+// its own behind cuDNN's. In fp32 and tf32 cuDNN runs all, and how many kernels its engines launch depends on the
+// device: there is a lean and a long list.
 #pragma once
 
 #include "engine/network/network.h"
@@ -24,12 +26,13 @@ struct Machine {
   double bf16_flops = 790e12;
   double tf32_flops = 395e12;
   double fp32_flops = 67e12;  // without tensor cores
-  // Assumptions. The distance of two kernels that follow each other inside a CUDA graph:
-  double short_gap_s = 1.0e-6;
-  double long_gap_s = 1.5e-6;
-  // What a kernel takes that moves little, from its start to the drain of its last block:
-  double short_latency_s = 2.5e-6;
-  double long_latency_s = 3.5e-6;
+  // The distance of two kernels that follow each other inside a CUDA graph, and what a kernel takes that moves little,
+  // from its start to the drain of its last block. What has been measured is their sum: 1 us of a kernel of one block
+  // that does next to nothing, 5 us of one that waits for memory some times in a row. The division is an assumption.
+  double short_gap_s = 0.5e-6;
+  double long_gap_s = 1.0e-6;
+  double short_latency_s = 0.5e-6;
+  double long_latency_s = 4.0e-6;
 
   double flops(Precision precision) const;
   double gap_s() const { return (short_gap_s + long_gap_s) / 2; }
@@ -52,22 +55,14 @@ struct Operation {
   int nodes() const { return static_cast<int>(kernels.size()); }
 };
 
-/// What cuDNN launches for a convolution, asked of 9.19 for an H100.
-enum class Library {
-  /// One kernel, but for filter gradients: in bf16 the engine that writes float32 from bf16 (the stem, of 3 channels,
-  /// has none: its operands are widened), in float32 an engine that copies no operand, and a sum over its split pixels.
-  lean,
-  /// Filter gradients from operands that are widened to float32, brought into another layout by engines that hold
-  /// copies of both in their workspace (all 3x3 filters but those of the last, 64-channel layers), and summed. In fp32
-  /// without tensor cores every convolution brings its operand and its result into another layout.
-  copying,
-};
-
 struct StepOptions {
   int batch = 128;
   Precision precision = Precision::bf16;
   int weight_bits = 8;  // 0: a float step
-  Library library = Library::lean;
+  /// The long list, of engines that copy operands into another layout: in tf32 both of a filter gradient, but for 1x1
+  /// filters and the last, 64-channel layers; in fp32 operand and result of every forward pass and data gradient.
+  /// Nothing of ResNet-20 in bf16.
+  bool copies = false;
 };
 
 /// Everything a step enqueues, in order.
@@ -93,7 +88,7 @@ struct Totals {
 
 Totals totals_of(const std::vector<Operation>& operations, Precision precision, const Machine& machine);
 
-/// How long a step takes: the lean list where all goes well, the copying one where nothing does.
+/// How long a step takes: the lean list where all goes well, the long one where nothing does.
 struct Prediction {
   double low_s = 0;
   double high_s = 0;
@@ -134,7 +129,8 @@ struct Saving {
   double seconds(const Machine& machine) const;  // latencies and gaps in the middle
 };
 
-/// What fused convolutions would save; no saving counts bytes of another one.
+/// What fused convolutions would save, without fusions that have been made already; no saving counts bytes of another
+/// one.
 std::vector<Saving> fusion_savings(const Network& network, const StepOptions& options);
 
 /// The floor of a convolution whose product is filled up to tiles of `tile` channels: of its result only, or of both

@@ -51,7 +51,7 @@ std::string range_of(int lean, int copying) {
 }
 
 StepOptions copying(StepOptions options) {
-  options.library = Library::copying;
+  options.copies = true;
   return options;
 }
 
@@ -100,25 +100,6 @@ Table steps() {
   return table;
 }
 
-/// The prediction for a BSQ step in bf16, once it is known what cuDNN launches.
-Table libraries() {
-  Table table{"libraries", {"BSQ, bf16", "kernels"}, {}};
-  for (const int batch : kBatches)
-    for (const char* card : {"", ", H100"}) table.head.push_back(fmt::format("predicted us, {}{}", batch, card));
-  for (const Library library : {Library::lean, Library::copying}) {
-    std::vector<std::string> row{library == Library::lean ? "lean" : "copying",
-                                 std::to_string(totals_of({.library = library}).nodes)};
-    for (const int batch : kBatches) {
-      for (const Machine& machine : {Machine(), h100()}) {
-        const Totals totals = totals_of({.batch = batch, .library = library}, machine);
-        row.push_back(range_of(Prediction{totals.low_s(machine), totals.high_s(machine)}));
-      }
-    }
-    table.rows.push_back(row);
-  }
-  return table;
-}
-
 /// The operations of one group.
 Totals group_totals(const std::string& group, const StepOptions& options) {
   std::vector<Operation> chosen = step_of(options);
@@ -132,7 +113,7 @@ Table groups() {
     for (const Precision precision : kPrecisions)
       table.head.push_back(fmt::format("{}, {}: us", name_of(precision), batch));
   for (const int batch : kBatches) table.head.push_back(fmt::format("predicted us, bf16, {}", batch));
-  table.head.push_back("measured us, bf16, 512");
+  for (const int batch : kBatches) table.head.push_back(fmt::format("measured us, bf16, {}", batch));
   for (const Repeated& repeated : distinct(step_of({}))) {
     const std::string& group = repeated.operation.group;
     if (std::ranges::any_of(table.rows, [&](const auto& row) { return row.front() == group; })) continue;
@@ -147,10 +128,15 @@ Table groups() {
       row.push_back(range_of(
           {group_totals(group, options).low_s(Machine()), group_totals(group, copying(options)).high_s(Machine())}));
     }
-    row.emplace_back(kNotMeasured);
+    row.insert(row.end(), std::size(kBatches), kNotMeasured);
     table.rows.push_back(row);
   }
   return table;
+}
+
+/// Of bench/roofline_measured.py alone.
+Table profile() {
+  return {"profile", {"measured kernel of a BSQ step, bf16, batch 128", "launches", "us"}, {}};
 }
 
 Table memory() {
@@ -197,9 +183,9 @@ Table fusions() {
     }
     add_row(saved.front().what, saved);
   }
-  add_row("all four", sums);
+  add_row("all of these", sums);
   for (const bool fused : {false, true}) {
-    std::vector<std::string> row{fused ? "a step with all four" : "a step as it is",
+    std::vector<std::string> row{fused ? "a step with all of these" : "a step as it is",
                                  std::to_string(totals_of({}).nodes - (fused ? sums.front().nodes() : 0))};
     for (std::size_t batch = 0; batch < savings.size(); ++batch) {
       const Totals totals = totals_of({.batch = kBatches[batch]});
@@ -219,24 +205,22 @@ Table tiles() {
                "both channel counts filled up to 64"},
               {}};
   const Machine machine;
-  const auto shape_of = [](const Operation& operation) {
-    return operation.name.substr(0, operation.name.size() - operation.group.size() + 4);  // behind "conv "
-  };
-  std::vector<std::string> known;
-  const std::vector<Repeated> list = distinct(step_of({}));
+  const Precision precision = Precision::tf32;  // which cuDNN runs
+  const std::vector<Repeated> list = distinct(step_of({.precision = precision}));
   for (const Repeated& first : list) {
     if (first.operation.group != "conv forward") continue;
-    const std::string shape = shape_of(first.operation);
+    const std::string& name = first.operation.name;
+    const std::string shape = name.substr(0, name.rfind(" forward"));
     double bytes = 0;
     double flops = 0;
     double us[3] = {};
     for (const auto& [operation, times] : list) {
-      if (!operation.convolution || shape_of(operation) != shape) continue;
+      if (operation.convolution != first.operation.convolution) continue;
       bytes += times * operation.bytes();
       flops += times * operation.flops;
-      us[0] += times * kMicro * floor_s(operation, Precision::bf16, machine);
-      us[1] += times * kMicro * padded_floor_s(operation, Precision::bf16, machine, tile, false);
-      us[2] += times * kMicro * padded_floor_s(operation, Precision::bf16, machine, tile, true);
+      us[0] += times * kMicro * floor_s(operation, precision, machine);
+      us[1] += times * kMicro * padded_floor_s(operation, precision, machine, tile, false);
+      us[2] += times * kMicro * padded_floor_s(operation, precision, machine, tile, true);
     }
     table.rows.push_back({shape, std::to_string(first.times), number(bytes * kMega), number(flops * kGiga),
                           number(us[0]), number(us[1]), number(us[2])});
@@ -296,7 +280,7 @@ Table kernels() {
 }  // namespace
 
 std::vector<Table> step_tables() {
-  return {rates(), steps(), libraries(), groups(), memory(), fusions(), tiles(), kernels()};
+  return {rates(), steps(), groups(), profile(), memory(), fusions(), tiles(), kernels()};
 }
 
 }  // namespace bsq::bench

@@ -33,12 +33,21 @@ Cells cells_of(const std::string& line) {
   return cells;
 }
 
-/// Takes over what somebody has written into the last column.
+/// Takes over what somebody has written into the columns headed "measured", or, if the first one is, into any.
 void keep_measured(Table& table, const std::vector<Cells>& before) {
-  if (!table.head.back().starts_with(kMeasured)) return;
-  for (Cells& row : table.rows)
-    for (const Cells& old : before)
-      if (old.size() == row.size() && old.front() == row.front()) row.back() = old.back();
+  if (before.empty()) return;
+  const Cells& old_head = before.front();
+  if (table.head.front().starts_with(kMeasured)) {
+    for (std::size_t line = 2; line < before.size(); ++line) table.rows.push_back(before[line]);
+    return;
+  }
+  for (std::size_t column = 0; column < table.head.size(); ++column) {
+    if (!table.head[column].starts_with(kMeasured)) continue;
+    const auto place = std::ranges::find(old_head, table.head[column]) - old_head.begin();
+    for (Cells& row : table.rows)
+      for (const Cells& old : before)
+        if (place < std::ssize(old) && old.front() == row.front()) row[column] = old[static_cast<std::size_t>(place)];
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 //
 // In a document a table stands between the lines `<!-- table NAME -->` and `<!-- end -->`. A column that is headed
 // "measured" belongs to whoever measures: writing a table anew keeps its cells, found by the first cell of their row.
+// Where the first column is headed so, all rows are kept.
 #pragma once
 
 #include <string>

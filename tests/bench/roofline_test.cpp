@@ -50,7 +50,7 @@ TEST_CASE("bytes and FLOPs of a convolution are those counted by hand") {
     const auto step = resnet20_step({.batch = 128, .precision = precision});
     CHECK(find(step, name + "forward").bytes() == pixels * (16 + 16) * e + 16 * 9 * 16 * e);
     CHECK(find(step, name + "backward data").bytes() == pixels * (16 + 16) * e + 16 * 9 * 16 * e);
-    CHECK(find(step, name + "backward weight").bytes() == pixels * (16 + 16) * e + 16 * 9 * 16 * 4);
+    CHECK(find(step, name + "backward weight").kernels[0] == pixels * (16 + 16) * e + 16 * 9 * 16 * 4);
     CHECK(find(step, name + "forward").flops == pixels * 16 * 2 * 9 * 16);
     // A 1x1 filter of stride 2 reads one pixel of four, but writes the gradient of all.
     const std::string shortcut = "conv 1x1 16->32 at 32x32 /2 ";
@@ -87,30 +87,53 @@ TEST_CASE("one pass over planes and momentum writes the next step's weights as w
   }
 }
 
-TEST_CASE("a step is as many kernels as its operations and cuDNN's engines launch") {
+TEST_CASE("a step is as many kernels as its operations, and the engines of cuDNN, launch") {
   const auto nodes = [](const StepOptions& options) {
     return totals_of(resnet20_step(options), options.precision, Machine()).nodes;
   };
-  // 42 norm_act backward, 12 x 2 + 9 x 3 forward, 41 products, 9 sums of gradients, head 5, input 2, updates 4
-  const int own = 42 + 51 + 41 + 9 + 5 + 2 + 4;
-  CHECK(nodes({}) == own + 20 + 4);                                      // the stem: widened twice, product, sum
-  CHECK(nodes({.library = Library::copying}) == own + 21 * 4 + 14 * 2);  // 14 of them copied twice
-  CHECK(nodes({.precision = Precision::tf32}) == own - 1 + 21 * 2);      // no shortcut filters in bf16
-  CHECK(nodes({.precision = Precision::fp32, .library = Library::copying}) == own - 1 + 41 * 2 + 21);
+  // 42 norm_act backward, 12 x 2 + 9 x 3 forward, 41 products, head 5, input 2, updates 3
+  const int all = 42 + 51 + 41 + 5 + 2 + 3;
+  CHECK(nodes({}) == all + 21 * 2 + 1);  // a sum behind each filter gradient, shortcut filters
+  CHECK(nodes({.copies = true}) == nodes({}));
+  CHECK(nodes({.precision = Precision::tf32}) == all + 21 * 2 + 9);
+  CHECK(nodes({.precision = Precision::tf32, .copies = true}) == all + 21 * 2 + 9 + 14 * 2);  // 14 copy two operands
+  CHECK(nodes({.precision = Precision::fp32}) == all + 21 + 9);
+  CHECK(nodes({.precision = Precision::fp32, .copies = true}) == all + 21 + 9 + 41 * 2);
 }
 
-TEST_CASE("widened operands and copies are bytes beside the product's") {
+TEST_CASE("copies are bytes beside the product's, and so is what no kernel of our own widens") {
   const std::string name = "conv 3x3 16->16 at 32x32 backward weight";
   const double numbers = 128 * 32 * 32 * (16 + 16);
   const double weights = 16 * 9 * 16;
-  const Operation lean = find(resnet20_step({}), name);
-  const Operation copying = find(resnet20_step({.library = Library::copying}), name);
-  CHECK(lean.bytes() == numbers * 2 + weights * 4);
-  CHECK(copying.bytes() == numbers * (6 + 8 + 4) + weights * 12);
-  CHECK(copying.kernels.size() == 6);
-  CHECK(copying.kernels[copying.worker] == numbers * 4 + weights * 4);
+  CHECK(find(resnet20_step({}), name).kernels == std::vector<double>{numbers * 2 + weights * 4, weights * 8});
+  const Operation lean = find(resnet20_step({.precision = Precision::tf32}), name);
+  CHECK(lean.kernels == std::vector<double>{numbers * 4 + weights * 4, weights * 8});
+  const Operation copying = find(resnet20_step({.precision = Precision::tf32, .copies = true}), name);
+  CHECK(copying.bytes() == numbers * (8 + 4) + weights * 12);
+  CHECK(copying.kernels.size() == 4);
+  CHECK(copying.kernels[copying.worker] == lean.kernels[0]);
   CHECK(copying.flops == lean.flops);
-  CHECK(find(resnet20_step({.library = Library::copying}), "conv 3x3 64->64 at 8x8 backward weight").nodes() == 4);
+  CHECK(find(resnet20_step({.precision = Precision::tf32, .copies = true}), "conv 3x3 64->64 at 8x8 backward weight")
+            .nodes() == 2);
+  // Of 24 channels there is no kernel of our own: both operands are widened.
+  const auto step = training_step(make_resnet({.width = 24}), {});
+  const Operation widened = find(step, "conv 3x3 24->24 at 32x32 backward weight");
+  const double wide_numbers = 128 * 32 * 32 * (24 + 24);
+  CHECK(widened.nodes() == 4);
+  CHECK(widened.bytes() == wide_numbers * (6 + 4) + 24 * 9 * 24 * 12);
+}
+
+TEST_CASE("a gradient that is added to another one reads it, in a kernel of its own behind cuDNN's") {
+  const double tensor = 128 * 32 * 32 * 16;
+  const double weights = 16 * 9 * 16;
+  const std::string own = "conv 3x3 16->16 at 32x32 backward data";
+  CHECK(find(resnet20_step({}), own + " +=").kernels == std::vector<double>{(3 * tensor + weights) * 2});
+  CHECK(find(resnet20_step({.precision = Precision::tf32}), own + " +=").kernels ==
+        std::vector<double>{(2 * tensor + weights) * 4, 3 * tensor * 4});
+  const std::string wide = "conv 3x3 24->24 at 32x32 backward data +=";  // no kernel of our own has 24 channels
+  const double wide_tensor = 128 * 32 * 32 * 24;
+  CHECK(find(training_step(make_resnet({.width = 24}), {}), wide).kernels ==
+        std::vector<double>{(2 * wide_tensor + 24 * 9 * 24) * 2, 3 * wide_tensor * 2});
 }
 
 TEST_CASE("a kernel takes its latency at least, and a prediction spans both lists") {
@@ -124,13 +147,15 @@ TEST_CASE("a kernel takes its latency at least, and a prediction spans both list
   CHECK(totals.middle_s(machine) == Approx(19));
   const Prediction predicted = predict(make_resnet({.act_bits = 4}), {}, Machine());
   CHECK(predicted.low_s == totals_of(resnet20_step({}), Precision::bf16, Machine()).low_s(Machine()));
-  CHECK(predicted.high_s ==
-        totals_of(resnet20_step({.library = Library::copying}), Precision::bf16, Machine()).high_s(Machine()));
+  CHECK(predicted.high_s == totals_of(resnet20_step({}), Precision::bf16, Machine()).high_s(Machine()));
+  const Prediction wide = predict(make_resnet({.act_bits = 4}), {.precision = Precision::tf32}, Machine());
+  const StepOptions copying{.precision = Precision::tf32, .copies = true};
+  CHECK(wide.high_s == totals_of(resnet20_step(copying), Precision::tf32, Machine()).high_s(Machine()));
 }
 
 TEST_CASE("each of nine blocks adds the gradient of its first convolution to another one") {
   const auto step = resnet20_step({});
-  CHECK(std::ranges::count(step, "add", &Operation::group) == 9);
+  CHECK(std::ranges::count_if(step, [](const auto& operation) { return operation.name.ends_with(" +="); }) == 9);
   CHECK(std::ranges::count(step, "conv forward", &Operation::group) == 21);
   CHECK(std::ranges::count(step, "conv backward weight", &Operation::group) == 21);
   CHECK(std::ranges::count(step, "conv backward data", &Operation::group) == 20);
@@ -157,18 +182,18 @@ TEST_CASE("floors are the slower of bytes and FLOPs, and sums are sums") {
 }
 
 TEST_CASE("fused convolutions save no more than there is") {
-  const auto savings = fusion_savings(make_resnet({.act_bits = 4}), {});
-  REQUIRE(savings.size() == 4);
   const auto step = resnet20_step({});
-  double adds = 0;
-  for (const Operation& operation : step) adds += operation.group == "add" ? operation.bytes() : 0;
+  const auto savings = fusion_savings(make_resnet({.act_bits = 4}), {});
+  REQUIRE(savings.size() == 3);
   CHECK(savings[0].nodes() == 21);
   CHECK(savings[1].nodes() == 18);  // all norms but the last and the two on shortcuts
   CHECK(savings[2].nodes() == 9);
-  CHECK(savings[2].bytes() == adds * 2 / 3);
-  CHECK(savings[3].nodes() == 9);
-  CHECK(savings[0].bytes() + savings[1].bytes() + savings[3].bytes() <
-        totals_of(step, Precision::bf16, Machine()).bytes - adds);
+  CHECK(savings[0].bytes() + savings[1].bytes() + savings[2].bytes() <
+        totals_of(step, Precision::bf16, Machine()).bytes);
+  const auto wide = fusion_savings(make_resnet({.act_bits = 4}), {.precision = Precision::tf32});
+  REQUIRE(wide.size() == 4);  // where cuDNN computes them, gradients are added by a pass
+  CHECK(wide[2].nodes() == 9);
+  CHECK(wide[2].bytes() == 2 * 4 * (4 * 128 * 32 * 32 * 16 + 3 * 128 * 16 * 16 * 32 + 2 * 128 * 8 * 8 * 64));
 }
 
 TEST_CASE("the memory of activations is what the executor plans") {
@@ -242,6 +267,20 @@ TEST_CASE("a table is written anew and keeps what was measured") {
       "-->\n";
   CHECK(with_tables(before, {kTable}) == after);
   CHECK(with_tables(after, {kTable}) == after);
+}
+
+TEST_CASE("a measured column is found by its head, and a table that is measured altogether is kept") {
+  const std::string before =
+      "<!-- table t -->\n| a | measured x |\n|---|--:|\n| r | 5 |\n<!-- end -->\n"
+      "<!-- table u -->\n| measured z | old |\n|---|--:|\n| r | 5 |\n| s | 6 |\n<!-- end -->\n";
+  const std::string after =
+      "<!-- table t -->\n| a | measured y | measured x | b |\n|---|--:|--:|--:|\n| r | not yet | 5 | 1 |\n<!-- end "
+      "-->\n"
+      "<!-- table u -->\n| measured z | new |\n|---|--:|\n| r | 5 |\n| s | 6 |\n<!-- end -->\n";
+  const std::vector<Table> tables = {{"t", {"a", "measured y", "measured x", "b"}, {{"r", "not yet", "not yet", "1"}}},
+                                     {"u", {"measured z", "new"}, {}}};
+  CHECK(with_tables(before, tables) == after);
+  CHECK(with_tables(after, tables) == after);
 }
 
 TEST_CASE("a document that lacks a table, names an unknown one or does not end one is refused") {

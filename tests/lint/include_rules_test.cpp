@@ -101,7 +101,11 @@ TEST_CASE("the backends stay inside kernels/") {
     INFO(header);
     CHECK_FALSE(is_allowed("engine/training/a.cpp", header));
     CHECK_FALSE(is_allowed("tools/commands/a.cpp", header));
+    CHECK_FALSE(is_allowed("bench/roofline_model.cpp", header));
   }
+  const std::string rule = "kernels/cuda/ops/own_geometries.h";  // a row names this header, for one file
+  CHECK(is_allowed("bench/roofline_model.cpp", rule));
+  CHECK_FALSE(is_allowed("bench/roofline.cpp", rule));
 }
 
 TEST_CASE("a kernel file includes the port header, never CUDA's own or what nvcc does not compile") {

@@ -326,10 +326,6 @@ __device__ inline Quad round_quad(const StripSums& sums, int half, bool adds, co
 
 // ---- on the host ----------------------------------------------------------------------------------------------------
 
-inline bool has_patch_channels(int channels) {
-  return channels == 16 || channels == 32 || channels == 64;
-}
-
 /// What offsets in 32 bits within the images of a block, and the sizes of a grid, allow.
 inline bool fits_in_grid(const ConvGeometry& geometry) {
   constexpr int most = 65535;

@@ -8,6 +8,7 @@
 // cache.
 #include "kernels/cuda/device/filter_strips.cuh"
 #include "kernels/cuda/ops/launchers.h"
+#include "kernels/cuda/ops/own_geometries.h"
 
 #include <algorithm>
 
@@ -212,18 +213,14 @@ bool with_cut(const ConvGeometry& g, Body body) {
     body.template operator()<C>();
     return true;
   };
-  if (g.dtype != DType::bf16 || g.stride < 1 || g.stride > 2) return false;
-  if (g.kernel == 1 && g.padding == 0 && divides(32, g.out_channels)) {
-    if (divides(32, g.in_channels)) return use.template operator()<Middle1x1>();
-    if (divides(16, g.in_channels)) return use.template operator()<Small1x1>();
-  }
-  if (g.kernel != 3 || g.padding != 1 || !divides(16, g.out_channels)) return false;
+  if (!has_own_kernel(g, ConvPass::backward_weight)) return false;
+  if (g.kernel == 1 && divides(32, g.in_channels)) return use.template operator()<Middle1x1>();
+  if (g.kernel == 1) return use.template operator()<Small1x1>();
   if (g.in_channels <= kChunkChannels) return use.template operator()<Narrow3x3>();
   if (divides(64, g.out_channels) && divides(64, g.in_channels)) return use.template operator()<Large3x3>();
   if (divides(32, g.out_channels) && divides(32, g.in_channels)) return use.template operator()<Middle3x3>();
-  if (divides(32, g.out_channels) && divides(16, g.in_channels)) return use.template operator()<Mixed3x3>();
-  if (divides(16, g.in_channels)) return use.template operator()<Small3x3>();
-  return false;
+  if (divides(32, g.out_channels)) return use.template operator()<Mixed3x3>();
+  return use.template operator()<Small3x3>();
 }
 
 template <typename C>

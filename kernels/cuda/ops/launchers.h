@@ -53,7 +53,7 @@ void direct_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t 
 void direct_conv2d_backward_weight(const ConvBackwardWeightArgs& args, cudaStream_t stream);
 
 // ---- filter gradients on tensor cores (filter_gradient.cu) ----------------------------------------------------------
-/// Whether there is one: bf16, 3x3 or 1x1, stride 1 or 2, channels in multiples of 16 or at most 8 at the input.
+/// Whether there is one (own_geometries.h) and its strips fit in shared memory.
 bool own_filter_gradient_serves(const ConvGeometry& geometry);
 std::size_t own_filter_gradient_scratch_bytes(const ConvGeometry& geometry, int multiprocessors);
 /// Of a geometry that it serves.
@@ -61,8 +61,7 @@ void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream
 
 // ---- convolution of our own on tensor cores, where it is faster than the vendor's (own_convolution.cu): all pointers
 // ---- are 16-byte aligned; no scratch -------------------------------------------------------------------------------
-/// bf16; 16, 32 or 64 channels on either side; filters 3x3 with padding 1 and stride 1 or 2 (forward not of 64 channels
-/// with a stride), 1x1 with stride 2; forward also the stem's 3 channels, 3x3 with stride 1.
+/// Whether there is one (own_geometries.h) and its sizes fit in a grid.
 bool own_forward_serves(const ConvGeometry& geometry);
 bool own_backward_data_serves(const ConvGeometry& geometry);
 /// Of a geometry that it serves.

@@ -16,6 +16,7 @@
 #include "kernels/cuda/device/conv_patches.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/ops/own_convolution_parts.h"
+#include "kernels/cuda/ops/own_geometries.h"
 
 namespace bsq::cuda {
 namespace {
@@ -116,32 +117,21 @@ void run_forward(const ConvForwardArgs& args, cudaStream_t stream) {
                    });
 }
 
-bool is_shape(const ConvGeometry& g, int kernel, int stride) {
-  return g.kernel == kernel && g.stride == stride && g.padding == kernel / 2;
-}
-
-bool has_channels(const ConvGeometry& g) {
-  return has_patch_channels(g.in_channels) && has_patch_channels(g.out_channels);
-}
-
 }  // namespace
 
-bool own_forward_serves(const ConvGeometry& g) {
-  if (g.dtype != DType::bf16 || !fits_in_grid(g)) return false;
-  if (stem_serves(g)) return true;
-  return has_channels(g) && (is_shape(g, 3, 1) || is_shape(g, 1, 2) || (is_shape(g, 3, 2) && g.in_channels < 64));
+bool own_forward_serves(const ConvGeometry& geometry) {
+  return has_own_kernel(geometry, ConvPass::forward) && fits_in_grid(geometry);
 }
 
 void own_conv2d_forward(const ConvForwardArgs& args, cudaStream_t stream) {
-  if (stem_serves(args.geometry)) return run_stem(args, stream);
+  if (args.geometry.in_channels == kImageChannels) return run_stem(args, stream);
   if (args.geometry.stride == 1) return run_forward<3, 1>(args, stream);
   if (args.geometry.kernel == 3) return run_forward<3, 2>(args, stream);
   run_forward<1, 2>(args, stream);
 }
 
-bool own_backward_data_serves(const ConvGeometry& g) {
-  return g.dtype == DType::bf16 && fits_in_grid(g) && has_channels(g) &&
-         (is_shape(g, 3, 1) || is_shape(g, 3, 2) || is_shape(g, 1, 2));
+bool own_backward_data_serves(const ConvGeometry& geometry) {
+  return has_own_kernel(geometry, ConvPass::backward_data) && fits_in_grid(geometry);
 }
 
 void own_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t stream) {

@@ -11,7 +11,6 @@ namespace bsq::cuda {
 void run_backward_strided(const ConvBackwardDataArgs& args, cudaStream_t stream);
 
 /// The output of a network's first convolution: 3 channels, 3x3 filters, stride 1 (own_stem.cu).
-bool stem_serves(const ConvGeometry& geometry);
 void run_stem(const ConvForwardArgs& args, cudaStream_t stream);
 
 }  // namespace bsq::cuda

@@ -11,12 +11,12 @@
 #include "kernels/cuda/device/ptx.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/ops/own_convolution_parts.h"
+#include "kernels/cuda/ops/own_geometries.h"
 
 namespace bsq::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kImageChannels = 3;
 constexpr int kTaps = 3;  // in a row, and rows
 constexpr int kRows = 8;  // of a warp
 constexpr int kWidth = 16;
@@ -145,11 +145,6 @@ unsigned up(int count, int per) {
 }
 
 }  // namespace
-
-bool stem_serves(const ConvGeometry& g) {
-  return g.in_channels == kImageChannels && g.kernel == kTaps && g.stride == 1 && g.padding == 1 &&
-         (g.out_channels == 16 || g.out_channels == 32 || g.out_channels == 64);
-}
 
 void run_stem(const ConvForwardArgs& args, cudaStream_t stream) {
   const ConvGeometry& g = args.geometry;
