@@ -43,7 +43,8 @@ struct ConvPlanOptions {
 };
 
 /// With the first engine that cuDNN's heuristics name, that is exact enough, and that runs here; but for filter
-/// gradients in tf32 with one that copies no operand, where that was measured to be better. None where there is none.
+/// gradients in tf32 with one that copies no operand, where that was measured to be better, and with one that was
+/// measured to be slow only if no other serves. None where there is none.
 std::optional<ConvPlan> find_plan(const CudnnTarget& target, const ConvGeometry& geometry, ConvPass pass,
                                   const ConvPlanOptions& options);
 

@@ -198,6 +198,38 @@ TEST_CASE("where tensor cores copy the operands in any case, filter gradients in
   }
 }
 
+TEST_CASE("the engine that sums filter gradients slowly serves if no other does, wherever the heuristics put it") {
+  constexpr std::int64_t slow = 0;
+  int first_of_heuristics = 0;
+  for (const Gpu& gpu : kGpus) {
+    const CudnnTarget target(gpu.json());
+    for (const ConvGeometry& geometry : layers_of_resnet20(DType::f32)) {
+      INFO(gpu.name << ", " << describe(geometry));
+      const auto find = [&](const std::function<bool(const ConvPlan&)>& accepts) {
+        return find_plan(target, geometry, ConvPass::backward_weight,
+                         {.most_workspace_bytes = std::size_t{1} << 28, .accepts = accepts});
+      };
+      std::vector<std::int64_t> tried;
+      CHECK_FALSE(find([&](const ConvPlan& plan) {
+        tried.push_back(plan.engine().index);
+        return false;
+      }));
+      const auto others = std::ranges::find(tried, slow) - tried.begin();
+      CHECK(others > 0);
+      CHECK(others < std::ssize(tried));
+      CHECK(std::ranges::all_of(tried.begin() + others, tried.end(), [=](auto index) { return index == slow; }));
+      CHECK(find({})->engine().index == tried.front());
+      CHECK(find([=](const ConvPlan& plan) { return plan.engine().index == slow; })->engine().index == slow);
+
+      const auto named = ConvGraph::of(target, geometry, ConvPass::backward_weight).value().named_by(CUDNN_HEUR_MODE_A);
+      const auto exact = std::ranges::find_if(
+          named, [](const ConvEngine& e) { return is_exact_enough(e.numerics, DType::f32, false); });
+      first_of_heuristics += static_cast<int>(exact != named.end() && exact->index == slow);
+    }
+  }
+  CHECK(first_of_heuristics > 0);  // or the rule would not be needed
+}
+
 TEST_CASE("what runs forward alone has no memory for gradients, and no plans for them") {
   ConvolutionPlanner planner = planner_for(kGpus.front());
   ConvGeometry geometry = layers_of_networks().at(1).geometry(DType::bf16);
