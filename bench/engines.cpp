@@ -1,9 +1,8 @@
 // Every engine of cuDNN that may serve a layer of ResNet-20, timed: is the one that bsq takes in training the fastest?
-// It takes the first that the heuristics name and that is exact enough.
+// Which it takes says find_plan() (kernels/cuda/vendor/convolution_plan.h).
 //
 //   engines [BATCH=128] [LAYER]      on a GPU: one line per layer and pass. bsq's choice (*), then the five fastest.
-//                                    `wide`: a filter gradient of float32 operands that were bf16, where one is
-//                                    preferred whose workspace holds no copy of an operand
+//                                    Filter gradients of bf16 tensors are those of tf32, from widened operands
 //   engines --described [BATCH]      without a GPU: what an H100 would be offered; no times, nothing is compiled
 #include "bench/op_cases.h"
 #include "kernels/base/error.h"
@@ -36,23 +35,19 @@ constexpr const char* kH100 =
     R"("isTccDriver":0,"supportCoopLaunch":1,"smClockRateKHz":1980000,"memClockRateKHz":2619000,"l2CacheSize":52428800,)"
     R"("deviceName":"NVIDIA H100 80GB HBM3"})";
 
-/// What a line is about. `wide`: a filter gradient whose operands were bf16.
+/// What a line is about.
 struct Question {
   std::string layer;
   ConvGeometry geometry;
   ConvPass pass;
   bool allow_tf32 = false;
-  bool wide = false;
 
-  const char* precision() const {
-    return wide ? "wide" : geometry.dtype == DType::bf16 ? "bf16" : allow_tf32 ? "tf32" : "fp32";
-  }
+  const char* precision() const { return geometry.dtype == DType::bf16 ? "bf16" : allow_tf32 ? "tf32" : "fp32"; }
 };
 
 struct Answer {
-  std::string text;  // "e40 12.3 us ws 288K plan 3 ms"
+  std::string text;  // "e40 12.3 us ws 288K"
   double microseconds = 0;
-  std::size_t workspace_bytes = 0;
 };
 
 /// The device, its memory for operands and a workspace. All of it null where the device is only described.
@@ -87,30 +82,31 @@ double median_microseconds(const Bench& bench, const ConvPlan& plan) {
   return seconds[kRepeats / 2] / kRuns * 1e6;
 }
 
+bool runs(const Bench& bench, const ConvPlan& plan) {
+  return !bench.measures() || plan.try_run(bench.buffers[0], bench.buffers[1], bench.buffers[2], bench.buffers[3]);
+}
+
+/// Of a plan that runs.
+Answer answer_of(const Bench& bench, const ConvPlan& plan) {
+  Answer answer{fmt::format("e{}", plan.engine().index)};
+  if (bench.measures()) {
+    answer.microseconds = median_microseconds(bench, plan);
+    answer.text += fmt::format(" {:.1f} us", answer.microseconds);
+  }
+  answer.text += fmt::format(" ws {}K", plan.workspace_bytes() >> 10);
+  return answer;
+}
+
 /// None where the engine does not serve, or may not.
 std::optional<Answer> ask(const Bench& bench, const Question& question, ConvEngine engine) {
   if (!is_exact_enough(engine.numerics, question.geometry.dtype, question.allow_tf32)) return std::nullopt;
   const auto begin = std::chrono::steady_clock::now();
   const std::optional<ConvPlan> plan = ConvPlan::of(bench.target, std::move(engine));
   const std::chrono::duration<double, std::milli> planning = std::chrono::steady_clock::now() - begin;
-  if (!plan || plan->workspace_bytes() > kMostWorkspaceBytes) return std::nullopt;
-  Answer answer{fmt::format("e{}", plan->engine().index), 0, plan->workspace_bytes()};
-  if (bench.measures()) {
-    if (!plan->try_run(bench.buffers[0], bench.buffers[1], bench.buffers[2], bench.buffers[3])) return std::nullopt;
-    answer.microseconds = median_microseconds(bench, *plan);
-    answer.text += fmt::format(" {:.1f} us", answer.microseconds);
-  }
-  answer.text += fmt::format(" ws {}K plan {:.0f} ms", plan->workspace_bytes() >> 10, planning.count());
+  if (!plan || plan->workspace_bytes() > kMostWorkspaceBytes || !runs(bench, *plan)) return std::nullopt;
+  Answer answer = answer_of(bench, *plan);
+  answer.text += fmt::format(" plan {:.0f} ms", planning.count());
   return answer;
-}
-
-/// Of answers in the order in which bsq would ask.
-const Answer& chosen(const Question& question, const std::vector<Answer>& answers) {
-  const auto bytes = [](const Shape& shape) { return sizeof(float) * static_cast<std::size_t>(shape.numel()); };
-  const std::size_t operand = std::min(bytes(question.geometry.input_shape()), bytes(question.geometry.output_shape()));
-  const auto good = std::ranges::find_if(
-      answers, [&](const Answer& answer) { return !question.wide || answer.workspace_bytes < operand; });
-  return good == answers.end() ? answers.front() : *good;
 }
 
 void report(const Bench& bench, const Question& question) {
@@ -120,7 +116,12 @@ void report(const Bench& bench, const Question& question) {
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
     for (ConvEngine& engine : graph->named_by(mode))
       if (auto answer = ask(bench, question, std::move(engine))) answers.push_back(*std::move(answer));
-  const std::string choice = answers.empty() ? "none" : chosen(question, answers).text;
+  const std::optional<ConvPlan> chosen =
+      find_plan(bench.target, question.geometry, question.pass,
+                {.allow_tf32 = question.allow_tf32,
+                 .most_workspace_bytes = kMostWorkspaceBytes,
+                 .accepts = [&](const ConvPlan& plan) { return runs(bench, plan); }});
+  const std::string choice = chosen ? answer_of(bench, *chosen).text : "none";
   std::ranges::stable_sort(answers, {}, &Answer::microseconds);
   std::string text;
   for (std::size_t i = 0; i < std::min(answers.size(), kShown); ++i) text += " | " + answers[i].text;
@@ -144,10 +145,7 @@ void report_layer(const CudnnTarget& target, cudaStream_t stream, const cases::C
   }
   const Bench bench{target, stream, buffers};
   for (const ConvPass pass : {forward, backward_data, backward_weight}) {
-    if (pass == backward_weight)
-      report(bench, {layer.name, f32, pass, true, true});
-    else
-      report(bench, {layer.name, bf16, pass});
+    if (pass != backward_weight) report(bench, {layer.name, bf16, pass});  // widened, and then as in tf32
     report(bench, {layer.name, f32, pass, true});
     report(bench, {layer.name, f32, pass});
   }

@@ -63,7 +63,7 @@ void add_backward_weight(RowList& list, const cases::ConvCase& c, const Type& ty
       {activations * real(size_of(g.dtype)) + 4 * real(weights), g.flops()},
       [=, &backend](Arguments& a) {
         constexpr ConvPasses passes{.forward = false, .backward_data = false};
-        const ConvRequest request{g, passes, true};  // as in a training step
+        const ConvRequest request{g, passes};
         backend.plan_convolutions({&request, 1});
         return [=, &backend, x = a.uniform(g.dtype, g.input_shape()), dy = a.uniform(g.dtype, g.output_shape()),
                 dw = a.uniform(weights), scratch = a.scratch(backend.conv2d_scratch_bytes({g, passes}))] {

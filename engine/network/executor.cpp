@@ -27,11 +27,10 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
   resolve_units();
 }
 
-LayerUse Executor::use_of(const Node& node, int batch) const {
+LayerUse Executor::use_of(const Node& node) const {
   const bool training = mode_ == ExecutionMode::training;
   const bool reads_images = std::ranges::find(node.inputs, 0) != node.inputs.end();  // which want no gradient
-  // A rank's part of a full batch may be smaller by one than the largest; what is smaller ends an epoch.
-  return {.backward = training, .input_gradients = training && !reads_images, .often = batch >= max_batch_ - 1};
+  return {.backward = training, .input_gradients = training && !reads_images};
 }
 
 void Executor::plan_convolutions(const std::vector<int>& other_batches, DType dtype) {
@@ -39,7 +38,7 @@ void Executor::plan_convolutions(const std::vector<int>& other_batches, DType dt
   const auto add = [&](int batch) {
     const std::vector<TensorSpec> tensors = network_.tensors(batch, dtype);
     for (const Node& node : network_.nodes()) {
-      const auto request = node.layer->convolution(network_.inputs_of(node, tensors), use_of(node, batch));
+      const auto request = node.layer->convolution(network_.inputs_of(node, tensors), use_of(node));
       if (request) requests.push_back(*request);
     }
   };
@@ -70,7 +69,7 @@ void Executor::plan_tensors() {
       const bool kept = training && node.layer->backward_reads_inputs();
       buffer.last_use = std::max(buffer.last_use, kept ? backward_time : i);
     }
-    const LayerMemory memory = node.layer->plan(backend_, network_.inputs_of(node, tensors_), use_of(node, max_batch_));
+    const LayerMemory memory = node.layer->plan(backend_, network_.inputs_of(node, tensors_), use_of(node));
     plan_.scratch_bytes = std::max(plan_.scratch_bytes, memory.scratch_bytes);
     if (memory.saved_bytes == 0) continue;
     saved_buffer_[static_cast<std::size_t>(i)] = static_cast<int>(plan_.buffers.size());
@@ -81,7 +80,7 @@ void Executor::plan_tensors() {
 void Executor::plan_scratch(int batch, DType dtype) {
   const std::vector<TensorSpec> tensors = network_.tensors(batch, dtype);
   for (const Node& node : network_.nodes()) {
-    const LayerMemory memory = node.layer->plan(backend_, network_.inputs_of(node, tensors), use_of(node, batch));
+    const LayerMemory memory = node.layer->plan(backend_, network_.inputs_of(node, tensors), use_of(node));
     plan_.scratch_bytes = std::max(plan_.scratch_bytes, memory.scratch_bytes);
   }
 }

@@ -50,7 +50,7 @@ class Executor {
   const ExecutionPlan& plan() const { return plan_; }
 
  private:
-  LayerUse use_of(const Node& node, int batch) const;
+  LayerUse use_of(const Node& node) const;
   /// Of every size, at once.
   void plan_convolutions(const std::vector<int>& other_batches, DType dtype);
   void plan_tensors();

@@ -34,11 +34,10 @@ struct LayerMemory {
   std::size_t scratch_bytes = 0;  // holds nothing between calls
 };
 
-/// What of a layer will be run, and whether at every step.
+/// What of a layer will be run.
 struct LayerUse {
   bool backward = true;
   bool input_gradients = true;  // backward writes those of its inputs
-  bool often = false;
 };
 
 /// S of quantized activations in inference (METHOD 6 and 11).

@@ -26,7 +26,6 @@ std::string engine_text(const EngineNote& note) {
   add(note.behavior);
   if (note.widens_operands) add("operands widened to float32");
   if (note.workspace_bytes > 0) add(size_text(note.workspace_bytes) + " of workspace");
-  if (note.planning_seconds > 0) add(fmt::format("planned in {:.1f} s", note.planning_seconds));
   return fmt::format("convolution {}: {} by {}{}", describe(note.geometry), name_of(note.pass), note.engine,
                      details.empty() ? "" : " (" + details + ")");
 }
@@ -46,8 +45,7 @@ nlohmann::ordered_json to_json(const std::vector<EngineNote>& engines) {
                     {"numerics", note.numerics},
                     {"behavior", note.behavior},
                     {"workspace_bytes", note.workspace_bytes},
-                    {"widens_operands", note.widens_operands},
-                    {"planning_seconds", note.planning_seconds}});
+                    {"widens_operands", note.widens_operands}});
   }
   return list;
 }
@@ -57,12 +55,7 @@ bool EngineTeller::tell(const Backend& backend, Console& console) {
   for (; notes_told_ < notes.size(); ++notes_told_) console.warning(notes[notes_told_]);
   const std::vector<EngineNote> engines = backend.engines();
   const bool has_new = engines_told_ < engines.size();
-  double seconds = 0;
-  for (; engines_told_ < engines.size(); ++engines_told_) {
-    console.detail(engine_text(engines[engines_told_]));
-    seconds += engines[engines_told_].planning_seconds;
-  }
-  if (seconds > 0) console.info(fmt::format("convolutions: {:.1f} s of compiling, on several threads", seconds));
+  for (; engines_told_ < engines.size(); ++engines_told_) console.detail(engine_text(engines[engines_told_]));
   return has_new;
 }
 

@@ -48,7 +48,7 @@ class OwnConvolutions final : public DenseMath {
     for (const ConvRequest& request : requests) {
       for (const ConvPass pass : kPasses)
         if (request.passes.contains(pass) && serves(request.geometry, pass)) plan_own(request.geometry, pass);
-      left.push_back({request.geometry, left_of(request.geometry, request.passes), request.runs_often});
+      left.push_back({request.geometry, left_of(request.geometry, request.passes)});
     }
     vendor_->plan_convolutions(left);
   }

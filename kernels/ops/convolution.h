@@ -58,7 +58,6 @@ constexpr ConvPasses kForwardPass{true, false, false};
 struct ConvRequest {
   ConvGeometry geometry;
   ConvPasses passes;
-  bool runs_often = false;  // at every step of a training: seconds of planning are well spent
 };
 
 /// conv2d_forward. A pass that has not been planned is refused, here and below. With dtype bf16 all three passes

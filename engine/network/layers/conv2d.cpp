@@ -27,8 +27,7 @@ TensorSpec Conv2d::output(std::span<const TensorSpec> inputs) const {
 
 std::optional<ConvRequest> Conv2d::convolution(std::span<const TensorSpec> inputs, const LayerUse& use) const {
   return ConvRequest{.geometry = geometry(inputs[0].shape, inputs[0].dtype),
-                     .passes = {.backward_data = use.backward && use.input_gradients, .backward_weight = use.backward},
-                     .runs_often = use.often};
+                     .passes = {.backward_data = use.backward && use.input_gradients, .backward_weight = use.backward}};
 }
 
 LayerMemory Conv2d::plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const {

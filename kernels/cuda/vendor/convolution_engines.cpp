@@ -130,6 +130,10 @@ bool has(const std::vector<Note>& notes, Note note) {
 
 }  // namespace
 
+bool ConvEngine::uses_tensor_cores() const {
+  return has(numerics, CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
+}
+
 std::string names_of(const std::vector<cudnnBackendNumericalNote_t>& notes) {
   constexpr std::string_view names[] = {"TENSOR_CORE",
                                         "DOWN_CONVERT_INPUTS",

@@ -20,6 +20,8 @@ struct ConvEngine {
   std::vector<cudnnBackendNumericalNote_t> numerics;
   std::vector<cudnnBackendBehaviorNote_t> behavior;
   std::string found_by;
+
+  bool uses_tensor_cores() const;
 };
 
 /// "TENSOR_CORE, DOWN_CONVERT_INPUTS": cuDNN's names without what they have in common.

@@ -38,14 +38,13 @@ class ConvPlan {
 struct ConvPlanOptions {
   bool allow_tf32 = false;
   std::size_t most_workspace_bytes = 0;
-  /// Of the engines that serve, the first with less workspace than this, if there is one.
-  std::size_t good_workspace_bytes = static_cast<std::size_t>(-1);
   /// Whether a plan does what it should on the device that is there; not asked where empty.
   std::function<bool(const ConvPlan&)> accepts = {};
 };
 
-/// With the first engine that cuDNN's heuristics name, that is exact enough, and that runs here. None where there is
-/// none.
+/// With the first engine that cuDNN's heuristics name, that is exact enough, and that runs here; but for filter
+/// gradients in tf32 with one that copies no operand, where that was measured to be better, and with one that was
+/// measured to be slow only if no other serves. None where there is none.
 std::optional<ConvPlan> find_plan(const CudnnTarget& target, const ConvGeometry& geometry, ConvPass pass,
                                   const ConvPlanOptions& options);
 

@@ -150,15 +150,84 @@ TEST_CASE("the filter gradient of bf16 tensors is computed from widened ones, wh
   CHECK(planner.notes() == std::vector<std::string>{});
 }
 
-TEST_CASE("widened operands are not copied once more into another layout") {
-  ConvolutionPlanner planner = planner_for(kGpus.front());
-  for (const ConvGeometry& geometry : layers_of_resnet20(DType::bf16)) {
+TEST_CASE("the filter gradients of widened operands are by the engines of tf32's") {
+  for (const Gpu& gpu : kGpus) {
+    INFO(gpu.name);
+    ConvolutionPlanner bf16 = planner_for(gpu);
+    ConvolutionPlanner tf32 = planner_for(gpu, /*allow_tf32=*/true);
+    for (const ConvGeometry& geometry : layers_of_resnet20(DType::f32)) {
+      INFO(describe(geometry));
+      ConvGeometry narrow = geometry;
+      narrow.dtype = DType::bf16;
+      plan(bf16, narrow);
+      plan(tf32, geometry);
+      const ConvPlan& widened = *bf16.find(narrow, ConvPass::backward_weight).plan;
+      const ConvPlan& taken = *tf32.find(geometry, ConvPass::backward_weight).plan;
+      CHECK(widened.engine().index == taken.engine().index);
+      CHECK(widened.workspace_bytes() == taken.workspace_bytes());
+    }
+  }
+}
+
+TEST_CASE("filter gradients in tf32 are on tensor cores, which copy no operand where there are 32 channels") {
+  ConvolutionPlanner planner = planner_for(kGpus.front(), /*allow_tf32=*/true);
+  for (const ConvGeometry& geometry : layers_of_resnet20(DType::f32)) {
     INFO(describe(geometry));
     plan(planner, geometry);
-    const PlannedPass& planned = planner.find(geometry, ConvPass::backward_weight);
-    CHECK(planned.plan->workspace_bytes() < bytes_of(geometry.input_shape(), DType::f32));
-    CHECK(planned.plan->workspace_bytes() < bytes_of(geometry.output_shape(), DType::f32));
+    const ConvPlan& taken = *planner.find(geometry, ConvPass::backward_weight).plan;
+    CHECK(taken.engine().uses_tensor_cores());
+    const std::size_t smaller_operand =
+        std::min(bytes_of(geometry.input_shape(), DType::f32), bytes_of(geometry.output_shape(), DType::f32));
+    CHECK((taken.workspace_bytes() < smaller_operand) == (geometry.out_channels >= 32));
   }
+}
+
+TEST_CASE("where tensor cores copy the operands in any case, filter gradients in tf32 are by the heuristics' first") {
+  const CudnnTarget ampere(kGpus.back().json());
+  for (const ConvGeometry& geometry : layers_of_resnet20(DType::f32)) {
+    INFO(describe(geometry));
+    const auto graph = ConvGraph::of(ampere, geometry, ConvPass::backward_weight);
+    REQUIRE(graph.has_value());
+    std::optional<std::int64_t> first;
+    for (const ConvEngine& engine : graph->named_by(CUDNN_HEUR_MODE_A))
+      if (!first && is_exact_enough(engine.numerics, DType::f32, true)) first = engine.index;
+    const auto taken = find_plan(ampere, geometry, ConvPass::backward_weight,
+                                 {.allow_tf32 = true, .most_workspace_bytes = std::size_t{1} << 28, .accepts = {}});
+    REQUIRE(taken.has_value());
+    CHECK(taken->engine().index == first);
+  }
+}
+
+TEST_CASE("the engine that sums filter gradients slowly serves if no other does, wherever the heuristics put it") {
+  constexpr std::int64_t slow = 0;
+  int first_of_heuristics = 0;
+  for (const Gpu& gpu : kGpus) {
+    const CudnnTarget target(gpu.json());
+    for (const ConvGeometry& geometry : layers_of_resnet20(DType::f32)) {
+      INFO(gpu.name << ", " << describe(geometry));
+      const auto find = [&](const std::function<bool(const ConvPlan&)>& accepts) {
+        return find_plan(target, geometry, ConvPass::backward_weight,
+                         {.most_workspace_bytes = std::size_t{1} << 28, .accepts = accepts});
+      };
+      std::vector<std::int64_t> tried;
+      CHECK_FALSE(find([&](const ConvPlan& plan) {
+        tried.push_back(plan.engine().index);
+        return false;
+      }));
+      const auto others = std::ranges::find(tried, slow) - tried.begin();
+      CHECK(others > 0);
+      CHECK(others < std::ssize(tried));
+      CHECK(std::ranges::all_of(tried.begin() + others, tried.end(), [=](auto index) { return index == slow; }));
+      CHECK(find({})->engine().index == tried.front());
+      CHECK(find([=](const ConvPlan& plan) { return plan.engine().index == slow; })->engine().index == slow);
+
+      const auto named = ConvGraph::of(target, geometry, ConvPass::backward_weight).value().named_by(CUDNN_HEUR_MODE_A);
+      const auto exact = std::ranges::find_if(
+          named, [](const ConvEngine& e) { return is_exact_enough(e.numerics, DType::f32, false); });
+      first_of_heuristics += static_cast<int>(exact != named.end() && exact->index == slow);
+    }
+  }
+  CHECK(first_of_heuristics > 0);  // or the rule would not be needed
 }
 
 TEST_CASE("what runs forward alone has no memory for gradients, and no plans for them") {
