@@ -16,9 +16,10 @@ class KernelModule {
 };
 
 /// Whether code made for `ptx_version` (90: compute capability 9.0) waits for the previous kernel, and `setting`, what
-/// BSQ_PROGRAMMATIC_LAUNCH is in the environment, does not forbid to make use of it; null: it is not set.
+/// BSQ_PROGRAMMATIC_LAUNCH is in the environment, asks to make use of it; null: it is not set. Not by itself: on an H200
+/// a step of ResNet-20 takes 2 % longer at batch 128 with it, and 1 % less at 512.
 constexpr bool launches_overlap(int ptx_version, const char* setting) {
-  return ptx_version >= 90 && (setting == nullptr || std::string_view(setting) != "0");
+  return ptx_version >= 90 && setting != nullptr && std::string_view(setting) == "1";
 }
 /// Whether kernels are launched while the one before them ends (device/dependent_launch.cuh). Asked once, of a kernel
 /// of any module on the device that is current then: a process has devices of one kind. Throws Error(device) where the
