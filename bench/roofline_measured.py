@@ -39,9 +39,10 @@ MICROSECONDS = {"ns": 1e-3, "us": 1, "usecond": 1, "nsecond": 1e-3}
 
 def steps_us(path):
     """{"BSQ, bf16, batch 128": us}"""
+    names = {"bsq": "BSQ", "float": "float"}
     rows = [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
-    return {f"{'BSQ' if row['mode'] == 'bsq' else 'float'}, {row['precision']}, batch {row['batch']}": 1e6 * row["median_s"]
-            for row in rows}
+    return {f"{names[row['mode']]}, {row['precision']}, batch {row['batch']}": 1e6 * row["median_s"]
+            for row in rows if row["mode"] in names}
 
 
 def groups_us(path):
@@ -56,8 +57,9 @@ def groups_us(path):
 
 
 def short_name(kernel):
-    """`sum_products<Cut<1, 2>>` of `void bsq::<unnamed>::sum_products<bsq::<unnamed>::Cut<1, 2>>(bsq::ConvGeometry)`."""
-    name = re.sub(r"^void |bsq::(cuda::)?(<unnamed>::)?|\(anonymous namespace\)::", "", kernel)
+    """`sum_products<Cut<1, 2>>` of `void bsq::<unnamed>::sum_products<bsq::<unnamed>::Cut<1, 2>>(bsq::ConvGeometry)`, of which
+    the profiler leaves out what all names begin with: `unnamed>::take`."""
+    name = re.sub(r"^void |(bsq::(cuda::)?)?<?unnamed>::|bsq::(cuda::)?|\(anonymous namespace\)::", "", kernel)
     return name.split("(")[0].replace("__nv_bfloat16", "bf16")
 
 
@@ -89,7 +91,7 @@ def profile_groups_us(step):
     for kernel, us in step:
         name = short_name(kernel).split("<")[0]
         group = next((group for group, names in KERNELS.items() if name in names), None)
-        if group is None and "bsq::" in kernel and not re.search("convolve|patches", name):
+        if group is None and ("bsq::" in kernel or "unnamed>::" in kernel) and not re.search("convolve|patches", name):
             sys.exit(f"{kernel}: in no group of KERNELS")
         if group is None:  # a convolution, ours or cuDNN's
             group = "conv forward" if is_forward else "conv backward weight" if "wgrad" in name else "conv backward data"

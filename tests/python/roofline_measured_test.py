@@ -71,7 +71,8 @@ class Measured(unittest.TestCase):
             row("planes_step", "ResNet-20, 8 bits", "fp32", 1, 21), row("planes_step", "ResNet-20, 8 bits", "tf32", 1, 500),
             {"operation": "conv2d_forward", "shape": "a", "type": "bf16", "calls_per_step": 1, "failure": "no engine"}]
         tables = self.fill({
-            "steps.jsonl": 'a note\n{"mode": "bsq", "precision": "bf16", "batch": 128, "median_s": 0.00105}\n',
+            "steps.jsonl": 'a note\n{"mode": "bsq", "precision": "bf16", "batch": 128, "median_s": 0.00105}\n'
+                           '{"mode": "finetune", "precision": "bf16", "batch": 128, "median_s": 0.5}\n',  # no row of the table
             "ops-512-warm.json": json.dumps({"schema": "bsq-bench 1", "rows": rows})})
         self.assertEqual(tables["steps"]["BSQ, bf16, batch 128"], ["1", "1050 (h100-2026-01-31)"])
         self.assertEqual(tables["steps"]["float, bf16, batch 128"], ["1", "not yet"])
