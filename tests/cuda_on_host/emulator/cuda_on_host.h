@@ -21,8 +21,9 @@
 // - how many wavefronts the accesses to shared memory take, and the least that there could be (counts/);
 // - accesses to global memory before wait_for_previous() (counts/).
 // What it cannot tell: speed, what global memory and its caches cost, registers, instructions that nvcc leaves out or
-// reads twice, real weak memory, rounding of fused and approximate operations, __launch_bounds__; nor the wavefronts of
-// lanes that come to one instruction in different rounds of a loop, which are taken to come together.
+// reads twice, real weak memory, rounding of fused and approximate operations and of tensor cores, __launch_bounds__;
+// nor the wavefronts of lanes that come to one instruction in different rounds of a loop, which are taken to come
+// together.
 #pragma once
 
 #include "tests/cuda_on_host/emulator/intrinsics.h"
