@@ -8,6 +8,8 @@
 
 namespace bsq {
 
+constexpr ConvPass kEveryPass[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight};
+
 /// "8x32x32x16 -> 32 channels, kernel 3, stride 2, bf16".
 inline std::string describe(const ConvGeometry& g) {
   return fmt::format("{}x{}x{}x{} -> {} channels, kernel {}, stride {}, {}", g.batch, g.height, g.width, g.in_channels,
@@ -27,6 +29,9 @@ class PlannedPasses {
     ConvPasses& planned = planned_.try_emplace(geometry, ConvPasses{false, false, false}).first->second;
     planned = {planned.forward || passes.forward, planned.backward_data || passes.backward_data,
                planned.backward_weight || passes.backward_weight};
+  }
+  void add(const ConvGeometry& geometry, ConvPass pass) {
+    add(geometry, {pass == ConvPass::forward, pass == ConvPass::backward_data, pass == ConvPass::backward_weight});
   }
   bool contains(const ConvGeometry& geometry, ConvPass pass) const {
     const auto planned = planned_.find(geometry);

@@ -12,8 +12,6 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight};
-
 /// The choice.
 bool serves(const ConvGeometry& geometry, ConvPass pass) {
   switch (pass) {
@@ -46,7 +44,7 @@ class OwnConvolutions final : public DenseMath {
   void plan_convolutions(std::span<const ConvRequest> requests) override {
     std::vector<ConvRequest> left;
     for (const ConvRequest& request : requests) {
-      for (const ConvPass pass : kPasses)
+      for (const ConvPass pass : kEveryPass)
         if (request.passes.contains(pass) && serves(request.geometry, pass)) plan_own(request.geometry, pass);
       left.push_back({request.geometry, left_of(request.geometry, request.passes)});
     }
@@ -55,7 +53,7 @@ class OwnConvolutions final : public DenseMath {
 
   std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const override {
     std::size_t most = vendor_->conv2d_scratch_bytes(geometry, left_of(geometry, passes));
-    for (const ConvPass pass : kPasses)
+    for (const ConvPass pass : kEveryPass)
       if (passes.contains(pass) && serves(geometry, pass)) most = std::max(most, own_scratch_bytes(geometry, pass));
     return most;
   }
@@ -85,11 +83,7 @@ class OwnConvolutions final : public DenseMath {
 
   void plan_own(const ConvGeometry& geometry, ConvPass pass) {
     if (planned_.contains(geometry, pass)) return;
-    ConvPasses planned{false, false, false};
-    (pass == ConvPass::forward         ? planned.forward
-     : pass == ConvPass::backward_data ? planned.backward_data
-                                       : planned.backward_weight) = true;
-    planned_.add(geometry, planned);
+    planned_.add(geometry, pass);
     EngineNote note;
     note.geometry = geometry;
     note.pass = pass;

@@ -128,35 +128,30 @@ Outputs run_backward_data(Backend& backend, const ConvGeometry& geometry, const 
   return memory.finish();
 }
 
-void check_forward(const std::vector<cases::ConvCase>& all_cases) {
+/// `run` on our own kernels and on the oracle: equal bits of `output` on integer levels, agreement on other numbers.
+template <typename Run>
+void check_cases(const std::vector<cases::ConvCase>& all_cases, const std::string& output, Run run) {
   const auto backend = make_own_backend();
   const auto oracle = make_reference_backend();
   for (const cases::ConvCase& c : all_cases) {
     INFO(c.name << ", " << c.in_channels << " to " << c.out_channels << ", kernel " << c.kernel);
     const ConvGeometry geometry = c.geometry(DType::bf16);
     const ConvInputs levels = make_levels(geometry);
-    CHECK(run_conv_forward(*backend, geometry, levels).at("output").values ==
-          run_conv_forward(*oracle, geometry, levels).at("output").values);
+    CHECK(run(*backend, geometry, levels).at(output).values == run(*oracle, geometry, levels).at(output).values);
     const ConvInputs inputs = make_inputs(c);
-    check_outputs(run_conv_forward(*backend, geometry, inputs), run_conv_forward(*oracle, geometry, inputs));
+    check_outputs(run(*backend, geometry, inputs), run(*oracle, geometry, inputs));
   }
 }
 
+void check_forward(const std::vector<cases::ConvCase>& all_cases) {
+  check_cases(all_cases, "output", run_conv_forward);
+}
+
 void check_backward_data(const std::vector<cases::ConvCase>& all_cases) {
-  const auto backend = make_own_backend();
-  const auto oracle = make_reference_backend();
-  for (const cases::ConvCase& c : all_cases) {
-    INFO(c.name << ", " << c.in_channels << " to " << c.out_channels << ", kernel " << c.kernel);
-    const ConvGeometry geometry = c.geometry(DType::bf16);
-    const ConvInputs levels = make_levels(geometry);
-    const ConvInputs inputs = make_inputs(c);
-    for (const GradMode mode : grad_modes) {
-      CHECK(run_backward_data(*backend, geometry, levels, mode).at("d_input").values ==
-            run_backward_data(*oracle, geometry, levels, mode).at("d_input").values);
-      check_outputs(run_backward_data(*backend, geometry, inputs, mode),
-                    run_backward_data(*oracle, geometry, inputs, mode));
-    }
-  }
+  for (const GradMode mode : grad_modes)
+    check_cases(all_cases, "d_input", [mode](Backend& backend, const ConvGeometry& geometry, const ConvInputs& inputs) {
+      return run_backward_data(backend, geometry, inputs, mode);
+    });
 }
 
 }  // namespace

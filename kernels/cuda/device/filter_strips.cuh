@@ -11,10 +11,10 @@
 
 namespace bsq::cuda {
 
-constexpr int kProductPixels = 16;  // of one product
-constexpr int kChunkChannels = 8;   // channels that lie in 16 bytes
-constexpr int kPixelRowBits = 22;   // enough for the pixels of a stage, fewer than 1024, and products below 2^32
-constexpr int kStripStages = 2;     // strips in shared memory: the one that is worked at, and the next one
+constexpr int kProductPixels = 16;                           // of one product
+constexpr int kChunkChannels = kVectorWidth<__nv_bfloat16>;  // that lie in 16 bytes
+constexpr int kPixelRowBits = 22;  // enough for the pixels of a stage, fewer than 1024, and products below 2^32
+constexpr int kStripStages = 2;    // strips in shared memory: the one that is worked at, and the next one
 constexpr std::size_t kMostStageBytes = 48 * 1024;  // so that every device has room for all stages
 
 /// How the work of a block is cut. Each warp has sums of MTiles x 16 output channels and Chunks x 8 input channels for

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kMostWorkspaceBytes = std::size_t{256} << 20;  // a plan that wants more is passed over
 constexpr std::size_t kAlignment = 256;
-constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight};
 
 std::size_t aligned(std::size_t size_bytes) {
   return (size_bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -35,7 +34,7 @@ ConvolutionPlanner::ConvolutionPlanner(CudnnTarget target, bool allow_tf32, Plan
 
 void ConvolutionPlanner::plan(std::span<const ConvRequest> requests) {
   for (const ConvRequest& request : requests)
-    for (const ConvPass pass : kPasses)
+    for (const ConvPass pass : kEveryPass)
       if (request.passes.contains(pass) && !is_planned(request.geometry, pass))
         keep(request.geometry, pass, plan_pass(request.geometry, pass));
 }
@@ -98,7 +97,7 @@ const PlannedPass& ConvolutionPlanner::find(const ConvGeometry& geometry, ConvPa
 
 std::size_t ConvolutionPlanner::scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const {
   std::size_t most = 0;
-  for (const ConvPass pass : kPasses)
+  for (const ConvPass pass : kEveryPass)
     if (passes.contains(pass)) most = std::max(most, find(geometry, pass).scratch_bytes);
   return most;
 }

@@ -58,8 +58,6 @@ std::vector<ConvCase> layers_of_networks() {
   return layers;
 }
 
-constexpr ConvPass kPasses[] = {ConvPass::forward, ConvPass::backward_data, ConvPass::backward_weight};
-
 std::size_t bytes_of(const Shape& shape, DType dtype) {
   return static_cast<std::size_t>(shape.numel()) * size_of(dtype);
 }
@@ -79,7 +77,7 @@ void check_plans(const Gpu& gpu, const ConvGeometry& geometry, bool allow_tf32) 
   plan(planner, geometry);
   CHECK(planner.notes() == std::vector<std::string>{});
   CHECK(planner.engines().size() == 3);
-  for (const ConvPass pass : kPasses) {
+  for (const ConvPass pass : kEveryPass) {
     INFO(name_of(pass));
     const PlannedPass& planned = planner.find(geometry, pass);
     REQUIRE(planned.plan.has_value());
