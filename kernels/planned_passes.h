@@ -12,8 +12,9 @@ constexpr ConvPass kEveryPass[] = {ConvPass::forward, ConvPass::backward_data, C
 
 /// "8x32x32x16 -> 32 channels, kernel 3, stride 2, bf16".
 inline std::string describe(const ConvGeometry& g) {
-  return fmt::format("{}x{}x{}x{} -> {} channels, kernel {}, stride {}, {}", g.batch, g.height, g.width, g.in_channels,
-                     g.out_channels, g.kernel, g.stride, name_of(g.dtype));
+  return fmt::format("{}x{}x{}x{} -> {} channels, kernel {}, stride {}, {}{}", g.batch, g.height, g.width,
+                     g.in_channels, g.out_channels, g.kernel, g.stride,
+                     g.groups == 1 ? "" : fmt::format("{} groups, ", g.groups), name_of(g.dtype));
 }
 
 /// Throws Error(internal) unless a pass is in what was planned.

@@ -83,6 +83,7 @@ struct TensorView {
   Shape shape;
   void* data = nullptr;
   TensorUnit unit = {};
+  std::int64_t pitch = 0;  // numbers from one pixel to the next: a part of wider pixels; 0: the channels
 
   template <typename T>
   T* as() const {

@@ -7,7 +7,8 @@
 
 namespace bsq {
 
-/// A 2-D convolution with square filters and equal stride and padding on both axes.
+/// A 2-D convolution with square filters and equal stride and padding on both axes. With groups, output channel o reads
+/// the input channels [o / (O/g) * I/g, ...) of its group, I/g of them: groups = I = O is a depthwise convolution.
 struct ConvGeometry {
   int batch = 0;
   int height = 0;
@@ -18,15 +19,16 @@ struct ConvGeometry {
   int stride = 1;
   int padding = 1;
   DType dtype = DType::f32;  // of input, weights, output and gradients; d_weight is float32 always
+  int groups = 1;            // divides both numbers of channels
 
   constexpr int out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
   constexpr int out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
   constexpr Shape input_shape() const { return {batch, height, width, in_channels}; }
   constexpr Shape output_shape() const { return {batch, out_height(), out_width(), out_channels}; }
-  constexpr Shape weight_shape() const { return {out_channels, kernel, kernel, in_channels}; }
+  constexpr Shape weight_shape() const { return {out_channels, kernel, kernel, in_channels / groups}; }
   /// Multiply-adds count two; padding counts.
   constexpr double flops() const {
-    return 2.0 * static_cast<double>(output_shape().numel()) * kernel * kernel * in_channels;
+    return 2.0 * static_cast<double>(output_shape().numel()) * kernel * kernel * (in_channels / groups);
   }
   friend constexpr auto operator<=>(const ConvGeometry&, const ConvGeometry&) = default;
 };
@@ -81,7 +83,7 @@ struct ConvBackwardDataArgs {
   void* scratch = nullptr;
 };
 
-/// conv2d_backward_weight: d_weight float32 [O, K, K, I], overwritten.
+/// conv2d_backward_weight: d_weight float32 [O, K, K, I / groups], overwritten.
 struct ConvBackwardWeightArgs {
   ConvGeometry geometry;
   const void* input = nullptr;

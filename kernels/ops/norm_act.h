@@ -20,22 +20,25 @@ struct NormActGeometry {
   std::int64_t rows = 0;
   int channels = 0;
   DType dtype = DType::f32;
+  int x_pitch = 0;  // numbers from one row of x, and of d_x, to the next: a part of wider rows; 0: channels
 };
 
 struct NormActRule {
   Activation activation = Activation::relu;
   int act_bits = 0;              // 0: activations are not quantized
   bool batch_statistics = true;  // false: running statistics, which stay as they are (evaluation)
+  bool normalize = true;         // false: z = x + beta [+ shortcut], a bias in place of batch norm
   float epsilon = 1e-5F;
   float momentum = 0.1F;  // PyTorch's convention: running += momentum * (batch - running), variance unbiased
 };
 
 struct NormParameters {
-  const float* gamma = nullptr;   // [C]
-  const float* beta = nullptr;    // [C]
-  float* running_mean = nullptr;  // [C], updated by a forward pass with batch statistics
-  float* running_var = nullptr;   // [C], likewise
-  const float* clip = nullptr;    // [1], PACT's learned ceiling; null for every other activation
+  const float* gamma = nullptr;       // [C]
+  const float* beta = nullptr;        // [C]
+  float* running_mean = nullptr;      // [C], updated by a forward pass with batch statistics
+  float* running_var = nullptr;       // [C], likewise
+  const float* input_bias = nullptr;  // [C] or null: of the convolution that wrote x and left its bias to this norm
+  const float* clip = nullptr;        // [1], PACT's learned ceiling; null for every other activation
 };
 
 /// What forward leaves for backward.
