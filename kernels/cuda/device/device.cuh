@@ -99,6 +99,15 @@ __device__ void store(__nv_bfloat16* to, const float (&from)[Width]) {
   }
 }
 
+/// Writes a gradient, or adds it to what is there.
+template <int Width, typename T>
+__device__ void store_gradient(T* to, const float (&gradient)[Width], GradMode mode) {
+  float sum[Width] = {};
+  if (mode == GradMode::accumulate) load<Width>(to, sum);
+  for (int i = 0; i < Width; ++i) sum[i] = mode == GradMode::accumulate ? sum[i] + gradient[i] : gradient[i];
+  store<Width>(to, sum);
+}
+
 // ---- reductions -----------------------------------------------------------------------------------------------------
 
 struct Sum {
