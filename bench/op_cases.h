@@ -5,6 +5,7 @@
 // `case.batch = 128`. `layers` says how often ResNet-20 has the layer; 0 marks a tail.
 #pragma once
 
+#include "bench/pooling_cases.h"
 #include "kernels/ops/operations.h"
 
 #include <string>
@@ -134,6 +135,7 @@ struct PoolCase {
   int batch = 1;
   int pixels = 1;
   int channels = 1;
+  bool unit = false;  // the input is stored in one
 
   PoolGeometry geometry(DType dtype) const { return {batch, pixels, channels, dtype}; }
 };
@@ -142,7 +144,8 @@ inline std::vector<PoolCase> pool_cases() {
   return {{"8x8", 1, 4, 64, 64},
           {"7x7, 17 channels", 0, 3, 49, 17},
           {"one pixel", 0, 5, 1, 3},
-          {"one image, one channel", 0, 1, 13, 1}};
+          {"one image, one channel", 0, 1, 13, 1},
+          {"unit, 16 channels", 0, 3, 9, 16, true}};
 }
 
 struct LinearCase {
@@ -151,13 +154,15 @@ struct LinearCase {
   int batch = 1;
   int in_features = 1;
   int out_features = 1;
+  bool unit = false;  // the input is stored in one
 
   LinearGeometry geometry() const { return {batch, in_features, out_features}; }
 };
 
 inline std::vector<LinearCase> linear_cases() {
   return {{"10 classes", 1, 8, 64, 10}, {"100 classes", 0, 8, 64, 100}, {"5 to 3", 0, 3, 5, 3},
-          {"one image", 0, 1, 64, 10},  {"one feature", 0, 7, 1, 17},   {"one output", 0, 3, 17, 1}};
+          {"one image", 0, 1, 64, 10},  {"one feature", 0, 7, 1, 17},   {"one output", 0, 3, 17, 1},
+          {"unit", 0, 5, 33, 12, true}, {"150 classes", 0, 6, 20, 150}, {"150 classes, unit", 0, 6, 20, 150, true}};
 }
 
 struct LossCase {

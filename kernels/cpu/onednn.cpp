@@ -162,9 +162,11 @@ void ConvolutionCache::backward_weight(const ConvGeometry& geometry, const void*
   if (pass.reorders) pass.reorder.execute(stream_, temporary.weight, target);
 }
 
-void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a, const float* b, float* c) {
-  const auto status = dnnl::sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0F, a,
-                                  transpose_a ? m : k, b, transpose_b ? k : n, 0.0F, c, n);
+void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, float factor, const float* a, const float* b,
+          GradMode mode, float* c) {
+  const auto status =
+      dnnl::sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, factor, a, transpose_a ? m : k, b,
+                  transpose_b ? k : n, mode == GradMode::accumulate ? 1.0F : 0.0F, c, n);
   if (status != dnnl::status::success) fail(ErrorKind::device, "oneDNN sgemm {}x{}x{} failed", m, n, k);
 }
 
