@@ -5,6 +5,7 @@
 // `case.batch = 128`. `layers` says how often ResNet-20 has the layer; 0 marks a tail.
 #pragma once
 
+#include "bench/joining_cases.h"
 #include "kernels/ops/operations.h"
 
 #include <string>

@@ -16,6 +16,8 @@ std::vector<OperationRun> runs_on_activations() {
   const auto norm_act = named(cases::norm_act_cases(), "relu6, 0 bits, shortcut");
   const auto pool = named(cases::pool_cases(), "one image, one channel");
   const auto linear = named(cases::linear_cases(), "5 to 3");
+  const auto concat = named(cases::concat_cases(), "1 of 2, units");
+  const auto dropout = named(cases::dropout_cases(), "15");
   const auto loss = named(cases::loss_cases(), "fewer than 5 classes");
   const auto augment = named(cases::augment_cases(), "flip alone");
   constexpr DType f32 = DType::f32;
@@ -49,6 +51,14 @@ std::vector<OperationRun> runs_on_activations() {
       {"conv2d_backward_weight", conv_backward},
       {"norm_act_forward", norm_act_of([](auto&&... of) { return run_norm_act_forward(of...); })},
       {"norm_act_backward", norm_act_of([](auto&&... of) { return run_norm_act_backward(of..., kAccumulateBoth); })},
+      {"concat_forward",
+       [=](Backend& backend) { return run_concat_forward(backend, concat.geometry(f32), make_inputs(concat)); }},
+      {"concat_backward",
+       [=](Backend& backend) { return run_concat_backward(backend, concat.geometry(f32), make_inputs(concat), mode); }},
+      {"dropout_forward",
+       [=](Backend& backend) { return run_dropout_forward(backend, dropout, f32, make_inputs(dropout)); }},
+      {"dropout_backward",
+       [=](Backend& backend) { return run_dropout_backward(backend, dropout, f32, make_inputs(dropout), mode); }},
       {"average_pool_forward", pool_of(run_pool_forward)},
       {"average_pool_backward", pool_of(run_pool_backward)},
       {"linear_forward", linear_of(run_linear_forward)},
