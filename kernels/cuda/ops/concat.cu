@@ -10,12 +10,6 @@ namespace {
 
 constexpr int kTilesAtOnce = 4;  // times as many blocks as kernels whose blocks leave sums behind
 
-/// Numbers that one access moves.
-template <typename T, int Width>
-struct alignas(Width * sizeof(T)) Packet {
-  T numbers[Width];
-};
-
 template <typename T>
 struct Rows {
   const T* from;
@@ -24,23 +18,9 @@ struct Rows {
   std::int64_t to_pitch;
 };
 
-__device__ inline float widened(float number) {
-  return number;
-}
-__device__ inline float widened(__nv_bfloat16 number) {
-  return __bfloat162float(number);
-}
-__device__ inline void put(float value, float& number) {
-  number = value;
-}
-__device__ inline void put(float value, __nv_bfloat16& number) {
-  number = __float2bfloat16_rn(value);
-}
-
-// grid (row blocks, column tiles), block kTileThreads, one thread per packet of a row at a time
+// grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
 template <typename T, int Width, bool Accumulate>
 __global__ void move_rows(ChannelTiles tiles, Rows<T> rows, TensorUnit unit) {
-  using Own = Packet<T, Width>;
   const TilePlace place(tiles);
   wait_for_previous();
   if (!place.active) return;
@@ -48,24 +28,23 @@ __global__ void move_rows(ChannelTiles tiles, Rows<T> rows, TensorUnit unit) {
   const std::int64_t step = std::int64_t{gridDim.x} * tiles.lanes;
   for (std::int64_t row = std::int64_t{blockIdx.x} * tiles.lanes + place.lane; row < tiles.rows;
        row += kRowsInFlight * step) {
-    Own value[kRowsInFlight], before[kRowsInFlight];
+    Raw<T, Width> raw[kRowsInFlight], raw_before[kRowsInFlight];
 #pragma unroll
     for (int i = 0; i < kRowsInFlight; ++i) {
       const std::int64_t at = row + i * step;
-      if (at >= tiles.rows) break;
-      value[i] = *reinterpret_cast<const Own*>(rows.from + at * rows.from_pitch + place.channel);
-      if constexpr (Accumulate) before[i] = *reinterpret_cast<const Own*>(rows.to + at * rows.to_pitch + place.channel);
+      if (at >= tiles.rows) continue;
+      raw[i] = load_raw<Width>(rows.from + at * rows.from_pitch + place.channel);
+      if constexpr (Accumulate) raw_before[i] = load_raw<Width>(rows.to + at * rows.to_pitch + place.channel);
     }
 #pragma unroll
     for (int i = 0; i < kRowsInFlight; ++i) {
       const std::int64_t at = row + i * step;
-      if (at >= tiles.rows) break;
-      for (int k = 0; k < Width; ++k) {
-        float number = factor * widened(value[i].numbers[k]);
-        if constexpr (Accumulate) number += widened(before[i].numbers[k]);
-        put(number, value[i].numbers[k]);
-      }
-      *reinterpret_cast<Own*>(rows.to + at * rows.to_pitch + place.channel) = value[i];
+      if (at >= tiles.rows) continue;
+      float value[Width], before[Width] = {};
+      unpack(raw[i], value);
+      if constexpr (Accumulate) unpack(raw_before[i], before);
+      for (int k = 0; k < Width; ++k) value[k] = Accumulate ? factor * value[k] + before[k] : factor * value[k];
+      store<Width>(rows.to + at * rows.to_pitch + place.channel, value);
     }
   }
 }

@@ -27,7 +27,7 @@ __global__ void drop(std::int64_t sample_size, DropoutRule rule, SampleKeys keys
   Raw<T, Width> raw[kWords], raw_before[kWords];
 #pragma unroll
   for (int word = 0; word < kWords; ++word) {
-    if (first + word * kDropoutCounters >= sample_size) break;
+    if (first + word * kDropoutCounters >= sample_size) continue;
     raw[word] = load_raw<Width>(input + from + word * kDropoutCounters);
     if constexpr (Accumulate) raw_before[word] = load_raw<Width>(output + from + word * kDropoutCounters);
   }
@@ -43,7 +43,7 @@ __global__ void drop(std::int64_t sample_size, DropoutRule rule, SampleKeys keys
   }
 #pragma unroll
   for (int word = 0; word < kWords; ++word) {
-    if (first + word * kDropoutCounters >= sample_size) break;
+    if (first + word * kDropoutCounters >= sample_size) continue;
     float value[Width], before[Width] = {};
     unpack(raw[word], value);
     if constexpr (Accumulate) unpack(raw_before[word], before);
