@@ -6,6 +6,7 @@
 #pragma once
 
 #include "bench/pooling_cases.h"
+#include "bench/joining_cases.h"
 #include "kernels/ops/operations.h"
 
 #include <string>

@@ -63,6 +63,11 @@ def pool(row, dtype, device):
     return lambda: x.mean((2, 3))
 
 
+def dropout(row, dtype, device):
+    x = torch.rand(row["batch"], row["features"], dtype=dtype, device=device)
+    return lambda: F.dropout(x, row["rate"], training=True)
+
+
 def linear(row, dtype, device):
     x = torch.rand(row["batch"], row["in_features"], device=device)
     weight = torch.rand(row["out_features"], row["in_features"], device=device)
@@ -82,7 +87,7 @@ OPERATIONS = {
     "conv2d_backward_weight": lambda *row: convolution(*row, "weight"),
     "norm_act_forward": lambda *row: norm_act(*row, False),
     "norm_act_backward": lambda *row: norm_act(*row, True),
-    "average_pool_forward": pool, "linear_forward": linear, "softmax_cross_entropy": loss,
+    "dropout_forward": dropout, "average_pool_forward": pool, "linear_forward": linear, "softmax_cross_entropy": loss,
 }
 
 

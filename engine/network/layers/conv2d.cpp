@@ -78,10 +78,12 @@ std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
   options.finish();
   if (std::min(x[1], x[2]) + 2 * conv.padding < conv.kernel)
     options.refuse("kernel", fmt::format("{} is larger than the image of {}x{} it reads", conv.kernel, x[1], x[2]));
-  if (const TensorId id = request.ids[0]; id > 0)
-    if (const Node& before = request.network.nodes()[static_cast<std::size_t>(id) - 1];
-        before.layer->kind() == "conv2d")
+  for (TensorId id = request.ids[0]; id > 0;) {
+    const Node& before = request.network.nodes()[static_cast<std::size_t>(id) - 1];
+    if (before.layer->kind() == "conv2d")
       request.refuse(fmt::format("reads the conv2d '{}'; put a norm_act between them", before.name));
+    id = before.layer->kind() == "dropout" ? before.inputs[0] : 0;
+  }
   const ParameterId weight =
       request.network.add_parameter({.name = request.node.name + ".weight",
                                      .shape = {conv.out_channels, conv.kernel, conv.kernel, conv.in_channels},

@@ -45,6 +45,28 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
 TensorUnit place_unit(RunMemory& memory, const std::string& name, const std::vector<float>& factors);
 
 /// Of the operations that read an image and have a unit of it: average_pool, window_average, flatten; and of max_pool.
+struct ConcatInputs {
+  std::vector<float> input, d_output, output_before, d_input_before;  // with what lies between rows
+  std::vector<float> unit;                                            // [2], or empty
+};
+ConcatInputs make_inputs(const cases::ConcatCase& c);
+/// What of the output nobody places stays as it is before.
+Outputs run_concat_forward(Backend& backend, const ConcatGeometry& geometry, const ConcatInputs& inputs);
+Outputs run_concat_backward(Backend& backend, const ConcatGeometry& geometry, const ConcatInputs& inputs,
+                            GradMode mode);
+
+struct DropoutInputs {
+  std::vector<float> input, d_output, d_input_before;
+  std::vector<float> unit;            // [2], or empty
+  std::vector<std::int32_t> samples;  // the numbers of those of an epoch
+  std::uint64_t seed = 0x123456789ABCDEFULL;
+  std::uint32_t stream = 5;
+};
+DropoutInputs make_inputs(const cases::DropoutCase& c);
+Outputs run_dropout_forward(Backend& backend, const cases::DropoutCase& c, DType dtype, const DropoutInputs& inputs);
+Outputs run_dropout_backward(Backend& backend, const cases::DropoutCase& c, DType dtype, const DropoutInputs& inputs,
+                             GradMode mode);
+
 struct PoolInputs {
   std::vector<float> input, d_output;
   std::vector<float> d_input_before = {};

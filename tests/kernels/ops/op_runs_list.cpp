@@ -19,6 +19,8 @@ std::vector<OperationRun> runs_on_activations() {
   const auto average = named(cases::window_average_cases(), "2x2, odd size, 5 channels");
   const auto flat = named(cases::flatten_cases(), "36 pixels, 3 channels");
   const auto linear = named(cases::linear_cases(), "5 to 3");
+  const auto concat = named(cases::concat_cases(), "1 of 2, units");
+  const auto dropout = named(cases::dropout_cases(), "15");
   const auto loss = named(cases::loss_cases(), "fewer than 5 classes");
   const auto augment = named(cases::augment_cases(), "flip alone");
   constexpr DType f32 = DType::f32;
@@ -60,6 +62,14 @@ std::vector<OperationRun> runs_on_activations() {
       {"flatten_backward", geometry_of(flat, run_flatten_backward, mode)},
       {"average_pool_forward", geometry_of(pool, run_pool_forward)},
       {"average_pool_backward", geometry_of(pool, run_pool_backward, mode)},
+      {"concat_forward",
+       [=](Backend& backend) { return run_concat_forward(backend, concat.geometry(f32), make_inputs(concat)); }},
+      {"concat_backward",
+       [=](Backend& backend) { return run_concat_backward(backend, concat.geometry(f32), make_inputs(concat), mode); }},
+      {"dropout_forward",
+       [=](Backend& backend) { return run_dropout_forward(backend, dropout, f32, make_inputs(dropout)); }},
+      {"dropout_backward",
+       [=](Backend& backend) { return run_dropout_backward(backend, dropout, f32, make_inputs(dropout), mode); }},
       {"linear_forward", linear_of(run_linear_forward)},
       {"linear_backward", linear_of([=](auto&&... of) { return run_linear_backward(of..., mode); })},
       {"softmax_cross_entropy",

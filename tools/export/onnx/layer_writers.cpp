@@ -37,6 +37,15 @@ std::string write_linear(GraphWriter& writer, const Node& node, const Inputs& in
   return writer.add("Gemm", node.name, {inputs[0], weight, bias}, {{"transB", std::int64_t{1}}});
 }
 
+std::string write_concat(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+  return writer.add("Concat", node.name, inputs, {{"axis", std::int64_t{1}}});
+}
+
+/// Nothing: a deployed model drops nothing.
+std::string write_dropout(GraphWriter& /*writer*/, const Node& /*node*/, const Inputs& inputs) {
+  return inputs[0];
+}
+
 std::string write_average_pool(GraphWriter& writer, const Node& node, const Inputs& inputs) {
   const std::string pooled = writer.add("GlobalAveragePool", node.name, inputs);
   return writer.add("Flatten", node.name + ".flat", {pooled}, {{"axis", std::int64_t{1}}});
@@ -114,6 +123,8 @@ std::string write_norm(GraphWriter& writer, const Node& node, const Inputs& inpu
 constexpr std::array kLayers = {
     OnnxLayer{"conv2d", write_convolution},
     OnnxLayer{"norm_act", write_norm},
+    OnnxLayer{"concat", write_concat},
+    OnnxLayer{"dropout", write_dropout},
     OnnxLayer{"average_pool", write_average_pool},
     OnnxLayer{"linear", write_linear},
 };
