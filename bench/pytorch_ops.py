@@ -23,15 +23,15 @@ CALLS_ON_GPU = 20
 def convolution(row, dtype, device, direction):
     shape = (row["batch"], row["in_channels"], row["height"], row["width"])
     x = torch.rand(shape, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
-    weight = torch.rand(row["out_channels"], row["in_channels"], row["kernel"], row["kernel"], dtype=dtype, device=device)
+    weight = torch.rand(row["out_channels"], row["in_channels"] // row["groups"], row["kernel"], row["kernel"], dtype=dtype, device=device)
     weight = weight.contiguous(memory_format=torch.channels_last)
-    how = {"stride": [row["stride"]] * 2, "padding": [row["padding"]] * 2, "dilation": [1, 1], "groups": 1}
+    how = {"stride": [row["stride"]] * 2, "padding": [row["padding"]] * 2, "dilation": [1, 1], "groups": row["groups"]}
     if direction == "forward":
         return lambda: F.conv2d(x, weight, **how)
     d_y = torch.rand_like(F.conv2d(x, weight, **how))
     mask = [direction == "data", direction == "weight", False]
     return lambda: torch.ops.aten.convolution_backward(d_y, x, weight, None, how["stride"], how["padding"], [1, 1], False,
-                                                       [0, 0], 1, mask)
+                                                       [0, 0], row["groups"], mask)
 
 
 def norm_act(row, dtype, device, backward):

@@ -194,8 +194,9 @@ class StepCounter {
     const double weights = real(g.weight_shape().numel());
     const double input_bytes = real(g.input_shape().numel()) * element_bytes_;
     const std::string name =
-        fmt::format("conv {}x{} {}->{} at {}x{}{} {}{}", g.kernel, g.kernel, g.in_channels, g.out_channels, g.height,
-                    g.width, g.stride > 1 ? " /2" : "", name_of(pass), adds ? " +=" : "");
+        fmt::format("conv {}x{} {}->{}{} at {}x{}{} {}{}", g.kernel, g.kernel, g.in_channels, g.out_channels,
+                    g.groups > 1 ? fmt::format(" in {} groups", g.groups) : "", g.height, g.width,
+                    g.stride > 1 ? fmt::format(" /{}", g.stride) : "", name_of(pass), adds ? " +=" : "");
     Operation operation{name, fmt::format("conv {}", name_of(pass)), {}, g.flops(), 0, g};
     if (pass == ConvPass::backward_weight)
       is_own ? add_own_filter_gradient(operation, numbers, weights) : add_filter_gradient(operation, numbers, weights);

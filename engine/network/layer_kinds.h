@@ -1,8 +1,8 @@
 // The table of layers that a network can be made of: one line per kind. Each kind declares its options, and its
 // parameters and states with their roles, in network/layers/.
 //
-//   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), quantized (false),
-//                 initializer (he_fan_out | torch_default)
+//   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), groups (1; divides the channels of
+//                 input and output), quantized (false), initializer (he_fan_out | torch_default)
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
 //                 that of the stage | configured_relu6, likewise but relu6 for relu; relu, or configured if quantized),

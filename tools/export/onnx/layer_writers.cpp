@@ -25,10 +25,11 @@ std::string write_convolution(GraphWriter& writer, const Node& node, const Input
   const auto& conv = static_cast<const Conv2d&>(*node.layer);
   const Conv2dOptions& options = conv.options();
   const auto both = [](int value) { return std::vector<std::int64_t>{value, value}; };
-  return writer.add("Conv", node.name, {inputs[0], writer.parameter(conv.weight())},
-                    {{"kernel_shape", both(options.kernel)},
-                     {"strides", both(options.stride)},
-                     {"pads", std::vector<std::int64_t>(4, options.padding)}});
+  std::map<std::string, OnnxAttribute> attributes = {{"kernel_shape", both(options.kernel)},
+                                                     {"strides", both(options.stride)},
+                                                     {"pads", std::vector<std::int64_t>(4, options.padding)}};
+  if (options.groups > 1) attributes["group"] = std::int64_t{options.groups};
+  return writer.add("Conv", node.name, {inputs[0], writer.parameter(conv.weight())}, attributes);
 }
 
 std::string write_linear(GraphWriter& writer, const Node& node, const Inputs& inputs) {
