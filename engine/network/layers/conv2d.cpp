@@ -44,7 +44,8 @@ TensorUnit Conv2d::output_unit(std::span<const TensorView> inputs, const Paramet
   const TensorView& weight = parameters.values[weight_];
   require(weight.dtype == inputs[0].dtype, "conv2d: filters in {}, input in {}", name_of(weight.dtype),
           name_of(inputs[0].dtype));
-  require(inputs[0].unit.weight == nullptr, "conv2d: a convolution's output needs a norm before the next one");
+  require(inputs[0].unit.weight == nullptr,
+          "conv2d: a convolution's output needs a norm_act or bias_act before the next one");
   return {inputs[0].unit.activation, weight.unit.weight};
 }
 
@@ -74,23 +75,26 @@ std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
   conv.stride = options.integer("stride", 1, kMostPixels, conv.stride);
   conv.padding = options.integer("padding", 0, conv.kernel - 1, conv.kernel / 2);
   const bool quantized = options.flag("quantized", false);
+  const bool bias = options.flag("bias", false);
+  const bool bias_quantized = options.flag("bias_quantized", bias && quantized);
+  if (bias_quantized && !bias) options.refuse("bias_quantized", "needs bias: true");
   const bool he = options.one_of("initializer", {"he_fan_out", "torch_default"}, "he_fan_out") == "he_fan_out";
   options.finish();
   if (std::min(x[1], x[2]) + 2 * conv.padding < conv.kernel)
     options.refuse("kernel", fmt::format("{} is larger than the image of {}x{} it reads", conv.kernel, x[1], x[2]));
-  for (TensorId id = request.ids[0]; id > 0;) {
-    const Node& before = request.network.nodes()[static_cast<std::size_t>(id) - 1];
-    if (before.layer->kind() == "conv2d")
-      request.refuse(fmt::format("reads the conv2d '{}'; put a norm_act between them", before.name));
-    id = before.layer->kind() == "dropout" ? before.inputs[0] : 0;
-  }
-  const ParameterId weight =
-      request.network.add_parameter({.name = request.node.name + ".weight",
-                                     .shape = {conv.out_channels, conv.kernel, conv.kernel, conv.in_channels},
-                                     .group = quantized ? ParameterGroup::quantized : ParameterGroup::plain,
-                                     .initializer = he ? Initializer::he_fan_out : Initializer::torch_default,
-                                     .fan_in = std::int64_t{conv.in_channels} * conv.kernel * conv.kernel});
-  return std::make_unique<Conv2d>(conv, weight);
+  ParameterSpec spec{.name = request.node.name + ".weight",
+                     .shape = {conv.out_channels, conv.kernel, conv.kernel, conv.in_channels},
+                     .group = quantized ? ParameterGroup::quantized : ParameterGroup::plain,
+                     .initializer = he ? Initializer::he_fan_out : Initializer::torch_default,
+                     .fan_in = std::int64_t{conv.in_channels} * conv.kernel * conv.kernel};
+  const ParameterId weight = request.network.add_parameter(spec);
+  if (!bias) return std::make_unique<Conv2d>(conv, weight);
+  spec.name = request.node.name + ".bias";
+  spec.shape = {conv.out_channels};
+  spec.group = bias_quantized ? ParameterGroup::quantized : ParameterGroup::plain;
+  spec.initializer = he ? Initializer::constant : Initializer::torch_default;
+  spec.role = Role::bias;
+  return std::make_unique<Conv2d>(conv, weight, request.network.add_parameter(spec));
 }
 
 }  // namespace bsq
