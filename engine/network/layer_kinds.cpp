@@ -3,8 +3,8 @@
 
 #include "engine/base/suggest.h"
 #include "engine/network/layers/average_pool.h"
-#include "engine/network/layers/concat.h"
 #include "engine/network/layers/bias_act.h"
+#include "engine/network/layers/concat.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/dropout.h"
 #include "engine/network/layers/linear.h"

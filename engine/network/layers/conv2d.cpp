@@ -91,12 +91,6 @@ std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
                                          conv.groups, conv.in_channels, conv.out_channels));
   if (std::min(x[1], x[2]) + 2 * conv.padding < conv.kernel)
     options.refuse("kernel", fmt::format("{} is larger than the image of {}x{} it reads", conv.kernel, x[1], x[2]));
-  for (TensorId id = request.ids[0]; id > 0;) {
-    const Node& before = request.network.nodes()[static_cast<std::size_t>(id) - 1];
-    if (before.layer->kind() == "conv2d")
-      request.refuse(fmt::format("reads the conv2d '{}'; put a norm_act or bias_act between them", before.name));
-    id = before.layer->kind() == "dropout" ? before.inputs[0] : 0;
-  }
   const std::int64_t group_inputs = conv.in_channels / conv.groups;
   ParameterSpec spec{.name = request.node.name + ".weight",
                      .shape = {conv.out_channels, conv.kernel, conv.kernel, group_inputs},

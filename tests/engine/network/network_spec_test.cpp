@@ -175,7 +175,7 @@ TEST_CASE("concat joins two images or more of one size, and dropout has a rate")
   CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "p": 1})") ==
         "node 'd', key 'p': is no option of dropout, it has rate");
   CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "inputs": ["conv1"]})") ==
-        "node 'conv2': reads the conv2d 'conv1'; put a norm_act between them");  // through the dropout
+        "node 'conv2': reads the dropout 'd'; put a norm_act or bias_act between them");
   CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "inputs": ["image"]})") ==
         "node 'd': cannot read the image; put a conv2d before it");
   CHECK(with(R"({"name": "c", "layer": "concat"})") == "node 'c', key 'inputs': has 1, concat reads 2 or more");
