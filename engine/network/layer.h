@@ -95,8 +95,6 @@ class Layer {
   virtual std::int64_t exchanged_statistics() const { return 0; }
   /// Whether it may read the images, which want no gradient.
   virtual bool reads_images() const { return false; }
-  /// Whether backward can add to the gradient of an input that a later node reads as well.
-  virtual bool adds_gradients() const { return true; }
   /// Whether backward reads the inputs of forward, so that they must live until then.
   virtual bool backward_reads_inputs() const { return true; }
   /// Multiply-adds of one forward pass count two; elementwise work counts nothing.

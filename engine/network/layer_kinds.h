@@ -7,8 +7,12 @@
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
 //                 that of the stage; relu, or configured if quantized), activation_name (<node>.act: parameters and
 //                 states of the activation are called by it)
-//   average_pool  reads an image
-//   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias)
+//   max_pool      reads an image; kernel, stride (kernel), padding (0; kernel / 2 at most), ceil (false: as in PyTorch
+//                 ceil_mode, windows may reach beyond the image)
+//   average_pool  reads an image, and gives a vector: a number per channel; with kernel (windows of this size side by
+//                 side) or out (as many windows on each axis, over all of the image) it gives an image
+//   flatten       reads an image, and gives a vector: channel by channel
+//   linear        reads a vector; out, quantized (false: weight and bias)
 //
 // A quantized layer gives weights bit widths; a quantized norm_act has activations of the stage's width.
 #pragma once
