@@ -101,8 +101,6 @@ class Layer {
   virtual std::int64_t exchanged_statistics() const { return 0; }
   /// Whether it may read the images, which want no gradient.
   virtual bool reads_images() const { return false; }
-  /// Whether backward can add to the gradient of an input that a later node reads as well.
-  virtual bool adds_gradients() const { return true; }
   /// Whether this input, and its gradient, may be a part of wider pixels (TensorView::pitch).
   virtual bool takes_pitch(std::size_t /*input*/) const { return false; }
   /// Whether the output, and its gradient, may be; such a layer's first input, too, may lie where the output begins.

@@ -7,7 +7,9 @@
 #include "engine/network/layers/concat.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/dropout.h"
+#include "engine/network/layers/flatten.h"
 #include "engine/network/layers/linear.h"
+#include "engine/network/layers/max_pool.h"
 #include "engine/network/layers/norm_act.h"
 
 #include <fmt/ranges.h>
@@ -21,14 +23,11 @@ namespace bsq {
 namespace {
 
 constexpr std::array kKinds = {
-    LayerKind{"conv2d", make_conv2d},
-    LayerKind{"norm_act", make_norm_act},
-    LayerKind{"bias_act", make_bias_act},
-    LayerKind{"add", make_add},
-    LayerKind{"concat", make_concat},
-    LayerKind{"dropout", make_dropout},
-    LayerKind{"average_pool", make_average_pool},
-    LayerKind{"linear", make_linear},
+    LayerKind{"conv2d", make_conv2d},     LayerKind{"norm_act", make_norm_act},
+    LayerKind{"bias_act", make_bias_act}, LayerKind{"add", make_add},
+    LayerKind{"concat", make_concat},     LayerKind{"dropout", make_dropout},
+    LayerKind{"max_pool", make_max_pool}, LayerKind{"average_pool", make_average_pool},
+    LayerKind{"flatten", make_flatten},   LayerKind{"linear", make_linear},
 };
 
 const LayerKind& kind_of(const NodeSpec& node, int number) {
@@ -123,23 +122,18 @@ class Builder {
     return layer.output_unit(views, parameters, &one_);
   }
 
-  /// Whether a gradient comes to every tensor, and as many as it has readers.
+  /// Whether a gradient comes to every tensor.
   void check_readers() const {
     const auto& nodes = network_.nodes();
-    std::vector<int> last_reader(tensors_.size(), -1);
+    std::vector<bool> is_read(tensors_.size(), false);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       for (const TensorId input : nodes[i].inputs) {
         if (input == 0 && !nodes[i].layer->reads_images()) refuse(i, "cannot read the image; put a conv2d before it");
-        last_reader[static_cast<std::size_t>(input)] = static_cast<int>(i);
+        is_read[static_cast<std::size_t>(input)] = true;
       }
     }
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      for (const TensorId input : nodes[i].inputs)
-        if (last_reader[static_cast<std::size_t>(input)] != static_cast<int>(i) && !nodes[i].layer->adds_gradients())
-          refuse(i, fmt::format("must be the last one that reads its input; '{}' reads it too",
-                                nodes[static_cast<std::size_t>(last_reader[static_cast<std::size_t>(input)])].name));
-      if (i + 1 < nodes.size() && last_reader[i + 1] < 0) refuse(i, "is read by no other node");
-    }
+    for (std::size_t i = 0; i + 1 < nodes.size(); ++i)
+      if (!is_read[i + 1]) refuse(i, "is read by no other node");
   }
 
   void check_names() const {

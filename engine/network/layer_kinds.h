@@ -16,9 +16,13 @@
 //   add           a bias_act of two inputs, without an activation (none) if nothing else is said
 //   concat        reads two or more images of one size, and puts their channels side by side
 //   dropout       reads an image or a vector; rate, 0 to 1: how likely it is that a number of it is 0 in training
-//   average_pool  reads an image
-//   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias), initializer
-//                 (torch_default | normal, with its deviation), bias_initializer (torch_default | zero)
+//   max_pool      reads an image; kernel, stride (kernel), padding (0; kernel / 2 at most), ceil (false: as in PyTorch
+//                 ceil_mode, windows may reach beyond the image)
+//   average_pool  reads an image, and gives a vector: a number per channel; with kernel (windows of this size side by
+//                 side) or out (as many windows on each axis, over all of the image) it gives an image
+//   flatten       reads an image, and gives a vector: channel by channel
+//   linear        reads a vector; out, quantized (false: weight and bias), initializer (torch_default | normal, with
+//                 its deviation), bias_initializer (torch_default | zero)
 //
 // A quantized layer gives weights bit widths; a quantized norm_act or bias_act has activations of the stage's width.
 #pragma once

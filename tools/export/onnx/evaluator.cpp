@@ -162,6 +162,54 @@ GraphTensor concatenation(const OnnxNode& node, const Inputs& in) {
   return y;
 }
 
+/// Calls reduce(numbers) for what each window has of the image: of one channel after another, in the order of rows.
+GraphTensor pooled(const OnnxNode& node, const Inputs& in, double (*reduce)(const std::vector<float>&)) {
+  check(in.size() == 1 && in[0]->dims.size() == 4, node, "wants NCHW");
+  check(!node.attributes.contains("ceil_mode") && !node.attributes.contains("auto_pad") &&
+            !node.attributes.contains("dilations"),
+        node, "pools in another way");
+  const GraphTensor& x = *in[0];
+  const auto kernel = attribute<std::vector<std::int64_t>>(node, "kernel_shape", {});
+  const auto strides = attribute<std::vector<std::int64_t>>(node, "strides", {1, 1});
+  const auto pads = attribute<std::vector<std::int64_t>>(node, "pads", {0, 0, 0, 0});
+  check(kernel.size() == 2 && strides.size() == 2 && pads.size() == 4, node, "wants a window of two axes");
+  check(std::min({kernel[0], kernel[1], strides[0], strides[1]}) > 0, node, "its window is empty");
+  const std::int64_t height = x.dims[2], width = x.dims[3];
+  const std::int64_t out_height = (height + pads[0] + pads[2] - kernel[0]) / strides[0] + 1;
+  const std::int64_t out_width = (width + pads[1] + pads[3] - kernel[1]) / strides[1] + 1;
+  check(height + pads[0] + pads[2] >= kernel[0] && width + pads[1] + pads[3] >= kernel[1], node,
+        "its window is larger than the image");
+  GraphTensor y{{x.dims[0], x.dims[1], out_height, out_width}, {}};
+  std::vector<float> numbers;
+  for (std::int64_t plane = 0; plane < x.dims[0] * x.dims[1]; ++plane) {
+    for (std::int64_t pixel = 0; pixel < out_height * out_width; ++pixel) {
+      const std::int64_t top = pixel / out_width * strides[0] - pads[0];
+      const std::int64_t left = pixel % out_width * strides[1] - pads[1];
+      numbers.clear();
+      for (std::int64_t row = std::max<std::int64_t>(top, 0); row < std::min(top + kernel[0], height); ++row)
+        for (std::int64_t column = std::max<std::int64_t>(left, 0); column < std::min(left + kernel[1], width);
+             ++column)
+          numbers.push_back(x.values[static_cast<std::size_t>((plane * height + row) * width + column)]);
+      check(!numbers.empty(), node, "a window lies beyond the image");
+      y.values.push_back(static_cast<float>(reduce(numbers)));
+    }
+  }
+  return y;
+}
+
+GraphTensor max_pool(const OnnxNode& node, const Inputs& in) {
+  return pooled(node, in, [](const std::vector<float>& numbers) {
+    return double{*std::max_element(numbers.begin(), numbers.end())};
+  });
+}
+
+GraphTensor average_pool(const OnnxNode& node, const Inputs& in) {
+  check(!node.attributes.contains("pads"), node, "pads what it averages");
+  return pooled(node, in, [](const std::vector<float>& numbers) {
+    return std::accumulate(numbers.begin(), numbers.end(), 0.0) / static_cast<double>(numbers.size());
+  });
+}
+
 GraphTensor flatten(const OnnxNode& node, const Inputs& in) {
   check(in.size() == 1 && !in[0]->dims.empty() && attribute<std::int64_t>(node, "axis", 1) == 1, node, "wants axis 1");
   return {{in[0]->dims[0], in[0]->numel() / std::max<std::int64_t>(in[0]->dims[0], 1)}, in[0]->values};
@@ -264,6 +312,8 @@ GraphTensor run(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
   if (op == "BatchNormalization") return batch_normalization(node, in);
   if (op == "GlobalAveragePool") return global_average_pool(node, in);
   if (op == "Concat") return concatenation(node, in);
+  if (op == "MaxPool") return max_pool(node, in);
+  if (op == "AveragePool") return average_pool(node, in);
   if (op == "Flatten") return flatten(node, in);
   if (op == "Gemm") return gemm(node, in);
   if (op == "ReduceMax") return reduce_max(node, in);

@@ -76,6 +76,20 @@ TEST_CASE("concatenation puts the channels of every image side by side") {
       "its inputs differ in size");
 }
 
+TEST_CASE("windows of a pooling: padding belongs to none, and each axis has its own size") {
+  const std::vector<std::int64_t> two = {2, 2}, three = {3, 3}, ends = {1, 1, 0, 1}, flat = {1, 2};
+  const GraphTensor x{{1, 2, 2, 3}, {1, -2, 3, 4, 5, 6, -1, -2, -3, -4, -5, -6}};
+  const OnnxModel largest = one_node("MaxPool", {}, {{"kernel_shape", two}, {"strides", two}, {"pads", ends}});
+  const GraphTensor y = evaluate_graph(largest, x);
+  CHECK(y.dims == std::vector<std::int64_t>{1, 2, 1, 2});
+  CHECK(y.values == std::vector<float>{1, 3, -1, -2});
+  CHECK(result(one_node("AveragePool", {}, {{"kernel_shape", flat}, {"strides", flat}}), x) ==
+        std::vector<float>{-0.5F, 4.5F, -1.5F, -4.5F});
+  check_refused(one_node("MaxPool", {}, {{"kernel_shape", three}}), x, "its window is larger than the image");
+  check_refused(one_node("MaxPool", {}, {{"kernel_shape", two}, {"ceil_mode", std::int64_t{1}}}), x, "in another way");
+  check_refused(one_node("AveragePool", {}, {{"kernel_shape", two}, {"pads", ends}}), x, "pads what it averages");
+}
+
 TEST_CASE("arithmetic, bounds and rounding half to even") {
   const GraphTensor x{{5}, {-1.5F, -0.5F, 0.5F, 2.5F, 9}};
   CHECK(result(one_node("Relu", {}), x) == std::vector<float>{0, 0, 0.5F, 2.5F, 9});
