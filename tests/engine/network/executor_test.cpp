@@ -34,10 +34,10 @@ TensorId add_norm(Network& network, const std::string& name, const std::vector<T
       name, std::make_unique<NormAct>(NormActOptions{.channels = channels, .activation = activation}, ids), inputs);
 }
 
-TensorId add_conv(Network& network, const std::string& name, TensorId input, int in) {
+TensorId add_conv(Network& network, const std::string& name, TensorId input, int in, int groups = 1) {
   return network.add(name,
-                     std::make_unique<Conv2d>(Conv2dOptions{.in_channels = in, .out_channels = 4},
-                                              add_filter(network, name + ".weight", 4, 3, in)),
+                     std::make_unique<Conv2d>(Conv2dOptions{.in_channels = in, .out_channels = 4, .groups = groups},
+                                              add_filter(network, name + ".weight", 4, 3, in / groups)),
                      {input});
 }
 
@@ -87,6 +87,15 @@ Network dense_network() {
   return network;
 }
 
+/// Two groups, then a depthwise convolution whose input is a shortcut as well.
+Network grouped_network() {
+  Network network({6, 6, 3});
+  const TensorId stem = add_norm(network, "stem.bn", {add_conv(network, "stem", 0, 3)}, 4);
+  const TensorId middle = add_norm(network, "groups.bn", {add_conv(network, "groups", stem, 4, 2)}, 4);
+  add_head(network, add_norm(network, "last.bn", {add_conv(network, "depthwise", middle, 4, 4), middle}, 4));
+  return network;
+}
+
 }  // namespace
 
 TEST_CASE("the gradient of every parameter of a ResNet is that of central differences") {
@@ -111,6 +120,12 @@ TEST_CASE("where a norm's input has another reader its gradients add up") {
   check_gradients(run, 12);
 }
 
+TEST_CASE("gradients of filters in groups are those of central differences") {
+  const auto oracle = make_reference_backend();
+  NetworkRun run(*oracle, grouped_network(), 3);
+  check_gradients(run, 12);
+}
+
 TEST_CASE("every backend gives the oracle's logits and gradients for a whole network") {
   using Make = Network (*)();
   const auto [name, make] = GENERATE(table<std::string, Make>({
@@ -118,6 +133,7 @@ TEST_CASE("every backend gives the oracle's logits and gradients for a whole net
       {"pact", [] { return resnet(Activation::pact); }},
       {"norms before convolutions", pre_activation_network},
       {"norms that read one tensor", dense_network},
+      {"groups", grouped_network},
   }));
   const auto oracle = make_reference_backend();
   NetworkRun expected(*oracle, make(), 4);

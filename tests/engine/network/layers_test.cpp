@@ -162,11 +162,14 @@ std::vector<std::vector<float>> norm_parameters(Activation activation) {
 TEST_CASE("conv2d: gradients of weight and input are those of central differences") {
   const auto options =
       GENERATE(Conv2dOptions{.in_channels = 3, .out_channels = 4},
+               Conv2dOptions{.in_channels = 4, .out_channels = 6, .groups = 2},
+               Conv2dOptions{.in_channels = 3, .out_channels = 6, .stride = 2, .groups = 3},
                Conv2dOptions{.in_channels = 4, .out_channels = 5, .stride = 2},
                Conv2dOptions{.in_channels = 4, .out_channels = 2, .kernel = 1, .stride = 2, .padding = 0});
   const GradMode mode = GENERATE(GradMode::overwrite, GradMode::accumulate);
   const Conv2d layer(options, 0);
-  const std::int64_t weights = options.out_channels * options.kernel * options.kernel * options.in_channels;
+  const std::int64_t weights =
+      options.out_channels * options.kernel * options.kernel * options.in_channels / options.groups;
   LayerRun run(layer, {{2, 5, 4, options.in_channels}}, {RandomTensors("filter").normal(weights, 0, 0.3F)});
   CHECK(run.output_shape() ==
         Shape({2, options.stride == 1 ? 5 : 3, options.stride == 1 ? 4 : 2, options.out_channels}));
@@ -241,6 +244,7 @@ TEST_CASE("layers refuse inputs that do not fit") {
   const Conv2d conv({.in_channels = 3, .out_channels = 4}, 0);
   refused(conv, {{{2, 8, 8, 4}}});
   refused(conv, {{{2, 8, 8, 3}}, {{2, 8, 8, 3}}});
+  refused(Conv2d({.in_channels = 3, .out_channels = 6, .groups = 2}, 0), {{{2, 8, 8, 3}}});
   const NormAct norm({.channels = 4}, {});
   refused(norm, {{{2, 8, 8, 3}}});
   refused(norm, {{{2, 8, 8, 4}}, {{2, 4, 4, 4}}});

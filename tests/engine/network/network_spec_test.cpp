@@ -4,6 +4,7 @@
 #include "tests/support/files.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace bsq::test {
 namespace {
@@ -87,6 +88,22 @@ TEST_CASE("a network is made of its spec: names, groups, start values and roles 
   CHECK_FALSE(build_network(spec_from_json(chain())).nodes()[3].layer->quantizer());  // of 0 bits
 }
 
+TEST_CASE("filters of groups have the channels of one, and start from those that an output reads") {
+  ordered_json json = chain();
+  json["nodes"][2]["groups"] = 2;
+  const Network network = build_network(spec_from_json(json));
+  const ParameterSpec& weight = parameter(network, "conv2.weight");
+  CHECK(weight.shape == Shape({4, 1, 1, 2}));
+  CHECK(weight.fan_in == 2);
+  CHECK(file_shape(weight.shape) == std::vector<std::int64_t>{4, 2, 1, 1});
+  const TensorSpec input{{5, 8, 8, 4}, DType::f32};
+  CHECK(network.nodes()[2].layer->flops({&input, 1}) == 2.0 * 5 * 64 * 4 * 2);
+  const std::vector<float> values = initial_values(weight, 1);
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  CHECK(std::max(-*least, *most) <= std::sqrt(0.5F));
+  CHECK(std::max(-*least, *most) > 0.5F);  // of a fan-in of 4 all would be below
+}
+
 TEST_CASE("an option that is wrong is named with its node and key") {
   CHECK(refused(0, "out", 0) == "node 'conv1', key 'out': must be an integer in 1..65536");
   CHECK(refused(0, "out", "many") == "node 'conv1', key 'out': must be an integer in 1..65536");
@@ -95,13 +112,19 @@ TEST_CASE("an option that is wrong is named with its node and key") {
         "node 'conv1', key 'out': is missing; it must be an integer in 1..65536");
   CHECK(refused(0, "quantized", 1) == "node 'conv1', key 'quantized': must be true or false");
   CHECK(refused(0, "kernal", 3) ==
-        "node 'conv1', key 'kernal': is no option of conv2d, it has out, kernel, stride, padding, quantized, "
-        "initializer; did you mean 'kernel'?");
+        "node 'conv1', key 'kernal': is no option of conv2d, it has out, kernel, stride, padding, groups, quantized, "
+        "bias, bias_quantized, initializer, bias_initializer; did you mean 'kernel'?");
   CHECK(refused(4, "outs", 3) ==
         "node 'pool', key 'outs': is no option of average_pool, it has kernel, out; did you mean 'out'?");
   CHECK(refused([](ordered_json& json) {
           json["nodes"][0].update({{"kernel", 11}, {"padding", 1}});
         }) == "node 'conv1', key 'kernel': 11 is larger than the image of 8x8 it reads");
+  const std::string no_divisor = "do not divide 4 channels in and 4 out; use a divisor of both";
+  CHECK(refused(2, "groups", 3) == "node 'conv2', key 'groups': 3 " + no_divisor);
+  CHECK(refused(2, "groups", 8) == "node 'conv2', key 'groups': 8 " + no_divisor);
+  CHECK(refused(2, "groups", 0) == "node 'conv2', key 'groups': must be an integer in 1..65536");
+  CHECK(refused(0, "groups", 3) ==
+        "node 'conv1', key 'groups': 3 do not divide 3 channels in and 4 out; use a divisor of both");
   CHECK(refused(0, "padding", 3) == "node 'conv1', key 'padding': must be an integer in 0..2");
   CHECK(refused(1, "activation", "tanh") ==
         "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured, configured_relu6");

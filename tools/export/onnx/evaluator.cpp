@@ -62,10 +62,10 @@ GraphTensor combined(const OnnxNode& node, const Inputs& in, Function function) 
 }
 
 struct ConvolutionShape {
-  std::int64_t in_channels, height, width, kernel, stride, padding, out_height, out_width;
+  std::int64_t in_channels, height, width, kernel, stride, padding, out_height, out_width;  // channels of a group
 };
 
-/// One output channel of one image: sums + weight * image.
+/// One output channel of one image: sums + weight * the channels of its group.
 void convolve(const ConvolutionShape& s, const float* image, const float* weight, std::vector<double>& sums) {
   for (std::int64_t i = 0; i < s.in_channels; ++i) {
     for (std::int64_t ky = 0; ky < s.kernel; ++ky) {
@@ -95,11 +95,13 @@ GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
   const auto pads = attribute<std::vector<std::int64_t>>(node, "pads", {0, 0, 0, 0});
   check(strides.size() == 2 && strides[0] == strides[1] && strides[0] > 0, node, "wants equal strides");
   check(pads.size() == 4 && std::count(pads.begin(), pads.end(), pads[0]) == 4, node, "wants equal pads");
-  check(w.dims[1] == x.dims[1] && w.dims[2] == w.dims[3], node, "weight and input do not fit");
+  const auto groups = attribute<std::int64_t>(node, "group", 1);
+  check(groups > 0 && w.dims[0] % groups == 0, node, "its groups do not divide the outputs");
+  check(w.dims[1] * groups == x.dims[1] && w.dims[2] == w.dims[3], node, "weight and input do not fit");
   check(attribute<std::vector<std::int64_t>>(node, "kernel_shape", {w.dims[2], w.dims[3]}) ==
             std::vector<std::int64_t>{w.dims[2], w.dims[3]},
         node, "kernel_shape is not that of the weight");
-  ConvolutionShape s{x.dims[1], x.dims[2], x.dims[3], w.dims[2], strides[0], pads[0], 0, 0};
+  ConvolutionShape s{w.dims[1], x.dims[2], x.dims[3], w.dims[2], strides[0], pads[0], 0, 0};
   s.out_height = (s.height + 2 * s.padding - s.kernel) / s.stride + 1;
   s.out_width = (s.width + 2 * s.padding - s.kernel) / s.stride + 1;
   check(s.out_height > 0 && s.out_width > 0, node, "the kernel is larger than the image");
@@ -108,7 +110,8 @@ GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
   for (std::int64_t n = 0; n < x.dims[0]; ++n) {
     for (std::int64_t o = 0; o < w.dims[0]; ++o) {
       std::fill(sums.begin(), sums.end(), 0.0);
-      convolve(s, x.values.data() + n * s.in_channels * s.height * s.width,
+      const std::int64_t group = o / (w.dims[0] / groups);
+      convolve(s, x.values.data() + (n * groups + group) * s.in_channels * s.height * s.width,
                w.values.data() + o * s.in_channels * s.kernel * s.kernel, sums);
       for (const double sum : sums) y.values.push_back(static_cast<float>(sum));
     }

@@ -50,6 +50,19 @@ TEST_CASE("convolution: padding, stride, and every input channel") {
   check_refused(one_node("Conv", {float_tensor("w", {1, 1, 3, 3}, std::vector<float>(9))}), x, "do not fit");
 }
 
+TEST_CASE("convolution in groups: an output reads the channels of its own") {
+  const GraphTensor x{{1, 4, 1, 2}, {1, 2, 3, 4, 5, 6, 7, 8}};
+  const OnnxTensor two_groups = float_tensor("w", {4, 2, 1, 1}, {1, 0, 0, 1, 1, 10, 2, 0});
+  const auto groups = [](std::int64_t count) { return Attributes{{"group", count}}; };
+  CHECK(result(one_node("Conv", {two_groups}, groups(2)), x) == std::vector<float>{1, 2, 3, 4, 75, 86, 10, 12});
+  const OnnxTensor depthwise = float_tensor("w", {4, 1, 1, 1}, {1, 2, 3, 4});
+  CHECK(result(one_node("Conv", {depthwise}, groups(4)), x) == std::vector<float>{1, 2, 6, 8, 15, 18, 28, 32});
+  check_refused(one_node("Conv", {two_groups}, groups(4)), x, "do not fit");
+  check_refused(one_node("Conv", {two_groups}), x, "do not fit");
+  check_refused(one_node("Conv", {float_tensor("w", {3, 2, 1, 1}, std::vector<float>(6))}, groups(2)), x,
+                "its groups do not divide the outputs");
+}
+
 TEST_CASE("normalisation, pooling and the classifier") {
   const auto vector = [](const std::string& name, float a, float b) { return float_tensor(name, {2}, {a, b}); };
   const GraphTensor x{{1, 2, 1, 2}, {1, 2, 3, 4}};
