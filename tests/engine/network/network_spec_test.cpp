@@ -167,7 +167,7 @@ TEST_CASE("nodes that do not fit each other are refused before anything runs") {
   CHECK(refused(2, "out", 5) == "node 'bn2': 'conv2' and 'bn1' differ in shape");
   CHECK(refused(2, "inputs", {"conv1"}) ==
         "node 'conv2': reads the conv2d 'conv1'; put a norm_act or bias_act between them");
-  CHECK(refused(5, "inputs", {"bn2"}) == "node 'fc': reads the image 'bn2'; put an average_pool between");
+  CHECK(refused(5, "inputs", {"bn2"}) == "node 'fc': reads the image 'bn2'; put an average_pool or a flatten between");
   CHECK(refused([](ordered_json& json) {
           json["nodes"] = ordered_json::parse(R"([{"name": "bn", "layer": "norm_act"},
                                                   {"name": "pool", "layer": "average_pool"},
