@@ -83,6 +83,17 @@ __device__ Range averaging(int kernel, int row, int count, int size) {
   return {row * count / size, ((row + 1) * count + size - 1) / size};
 }
 
+/// 1 / count of a small whole number, without the function that a division calls for numbers that are not: around it
+/// the sums of a thread would have to be kept in memory.
+__device__ float reciprocal(float count) {
+#if defined(__CUDA_ARCH__)
+  const float near = __fdividef(1.0F, count);
+  return fmaf(near, fmaf(-count, near, 1.0F), near);
+#else
+  return 1.0F / count;
+#endif
+}
+
 /// A byte for each element of a vector, in one access.
 template <int Width>
 struct Places {
@@ -175,16 +186,17 @@ __global__ void __launch_bounds__(kPoolThreads)
     const Range rows = averaged(g.kernel, y, g.out_height, g.height);
     const Range columns = averaged(g.kernel, x, g.out_width, g.width);
     const T* from = input + image * g.height * g.width * g.channels + channel;
+    const float share = factor * reciprocal(static_cast<float>(rows.size() * columns.size()));
     float sum[Width] = {};
     for (int row = rows.begin; row < rows.end; ++row) {
+#pragma unroll 1  // windows are small; unrolled, the loads of one spill
       for (int column = columns.begin; column < columns.end; ++column) {
         float value[Width];
         load<Width>(from + (std::int64_t{row} * g.width + column) * g.channels, value);
         for (int i = 0; i < Width; ++i) sum[i] += value[i];
       }
     }
-    const auto numbers = static_cast<float>(rows.size() * columns.size());
-    for (int i = 0; i < Width; ++i) sum[i] = factor * sum[i] / numbers;
+    for (int i = 0; i < Width; ++i) sum[i] *= share;
     store<Width>(output + to, sum);
   });
 }
@@ -204,10 +216,10 @@ __global__ void __launch_bounds__(kPoolThreads)
     for (int y = rows.begin; y < rows.end; ++y) {
       const int high = averaged(g.kernel, y, g.out_height, g.height).size();
       for (int x = columns.begin; x < columns.end; ++x) {
-        const auto numbers = static_cast<float>(high * averaged(g.kernel, x, g.out_width, g.width).size());
+        const float share = reciprocal(static_cast<float>(high * averaged(g.kernel, x, g.out_width, g.width).size()));
         float gradient[Width];
         load<Width>(d_output + first + (std::int64_t{y} * g.out_width + x) * g.channels, gradient);
-        for (int i = 0; i < Width; ++i) sum[i] += gradient[i] / numbers;
+        for (int i = 0; i < Width; ++i) sum[i] += gradient[i] * share;
       }
     }
     for (int i = 0; i < Width; ++i) sum[i] *= factor;
