@@ -113,7 +113,7 @@ TEST_CASE("an option that is wrong is named with its node and key") {
   CHECK(refused(0, "quantized", 1) == "node 'conv1', key 'quantized': must be true or false");
   CHECK(refused(0, "kernal", 3) ==
         "node 'conv1', key 'kernal': is no option of conv2d, it has out, kernel, stride, padding, groups, quantized, "
-        "bias, bias_quantized, initializer, bias_initializer; did you mean 'kernel'?");
+        "projection, bias, bias_quantized, initializer, bias_initializer; did you mean 'kernel'?");
   CHECK(refused(4, "outs", 3) ==
         "node 'pool', key 'outs': is no option of average_pool, it has kernel, out; did you mean 'out'?");
   CHECK(refused([](ordered_json& json) {
