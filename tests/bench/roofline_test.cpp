@@ -7,6 +7,7 @@
 #include "engine/model/model.h"
 #include "engine/network/layer_kinds.h"
 #include "engine/network/executor.h"
+#include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
 #include "kernels/reference/reference_backend.h"
 #include "models/resnet.h"
@@ -42,6 +43,22 @@ TEST_CASE("a step multiplies three times what forward does, but for the gradient
     const Totals totals = totals_of(training_step(network, {.batch = 7}), Precision::bf16, Machine());
     CHECK(totals.flops == expected);
   }
+}
+
+TEST_CASE("bytes of biases and sums in place of a norm are those counted by hand") {
+  const Network network = build_network(spec_from_text(R"({"name": "sums", "image": [8, 8, 3], "nodes": [
+    {"name": "conv1", "layer": "conv2d", "out": 4, "bias": true, "quantized": true},
+    {"name": "relu1", "layer": "bias_act", "quantized": true},
+    {"name": "conv2", "layer": "conv2d", "out": 4, "quantized": true},
+    {"name": "sum", "layer": "add", "inputs": ["conv2", "relu1"]},
+    {"name": "pool", "layer": "average_pool"}, {"name": "fc", "layer": "linear", "out": 3}]})"),
+                                        {.activation = Activation::relu6, .act_bits = 4});
+  const auto step = training_step(network, {.batch = 5, .precision = Precision::bf16});
+  const double tensor = 5 * 8 * 8 * 4 * 2;
+  CHECK(find(step, "bias_act 8x8x4 relu6 4 bit forward").kernels == std::vector<double>{tensor, 2 * tensor});
+  CHECK(find(step, "bias_act 8x8x4 relu6 4 bit backward").kernels == std::vector<double>{3 * tensor});
+  CHECK(find(step, "bias_act 8x8x4 none of two forward").kernels == std::vector<double>{3 * tensor});
+  CHECK(find(step, "bias_act 8x8x4 none of two backward").kernels == std::vector<double>{3 * tensor});
 }
 
 TEST_CASE("bytes and FLOPs of a convolution are those counted by hand") {
