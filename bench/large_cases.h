@@ -1,6 +1,6 @@
-// Layers of a ResNet-50 on 224x224 images, convolutions of a MobileNetV2 on them (depthwise), of ResNeXt-29 8x64 on
-// 32x32 (groups) and of an AlexNet, and what only CIFAR's VGG, PreResNet and DenseNet have, for benchmarks alone: too
-// large for the tests that op_cases.h feeds.
+// Layers of a ResNet-50 and of a VGG on 224x224 images, convolutions of a MobileNetV2 on them (depthwise), of
+// ResNeXt-29 8x64 on 32x32 (groups) and of an AlexNet, and what only CIFAR's VGG, PreResNet and DenseNet have, for
+// benchmarks alone: too large for the tests that op_cases.h feeds.
 #pragma once
 
 #include "bench/op_cases.h"
@@ -50,6 +50,18 @@ inline std::vector<NormActCase> large_norm_act_cases() {
 
 inline std::vector<PoolCase> large_pool_cases() {
   return {{"7x7 2048", 1, 1, 49, 2048}};
+}
+
+inline std::vector<MaxPoolCase> large_max_pool_cases() {
+  return {{"112x112 64, 3x3 strided", 1, 1, 112, 112, 64, 3, 2, 1}, {"56x56 256, 2x2", 1, 1, 56, 56, 256, 2, 2, 0}};
+}
+
+inline std::vector<WindowAverageCase> large_window_average_cases() {
+  return {{"56x56 256, 2x2", 1, 1, 56, 56, 256, 2}, {"14x14 512, 7x7 windows", 1, 1, 14, 14, 512, 0, 7}};
+}
+
+inline std::vector<FlattenCase> large_flatten_cases() {
+  return {{"7x7 512", 1, 1, 49, 512}};
 }
 
 inline std::vector<LinearCase> large_linear_cases() {

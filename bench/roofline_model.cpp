@@ -126,8 +126,8 @@ class StepCounter {
       if (bias->quantizer()) kernels.push_back(reads);  // the maximum
       kernels.push_back(reads + output * real_size_of(inputs[0]));
       add({bias_name(*bias, inputs) + " forward", "norm_act forward", kernels});
-    } else if (node.layer->kind() == "average_pool") {
-      add({"average_pool forward", "head", {input * element_bytes_ + output * kFloatBytes}});
+    } else if (is_pooling(node)) {
+      add_pooling(node, "forward");
     } else if (node.layer->kind() == "concat") {
       add_concat(node, "forward");
     } else if (node.layer->kind() == "dropout") {
@@ -164,8 +164,8 @@ class StepCounter {
       add({bias_name(*bias, inputs) + " backward",
            "norm_act backward",
            {(reads + real(std::ssize(inputs)) + added) * tensor}});
-    } else if (node.layer->kind() == "average_pool") {
-      add({"average_pool backward", "head", {input * element_bytes_ + output * kFloatBytes}});
+    } else if (is_pooling(node)) {
+      add_pooling(node, "backward", adds[0]);
     } else if (node.layer->kind() == "concat") {
       add_concat(node, "backward", adds);
     } else if (node.layer->kind() == "dropout") {
@@ -173,7 +173,7 @@ class StepCounter {
     } else {
       add({"linear backward",
            "head",
-           {kFloatBytes * (output + 2 * input + 2 * linear_weights(inputs, output))},
+           {kFloatBytes * (output + (adds[0] ? 3 : 2) * input + 2 * linear_weights(inputs, output))},
            2 * node.layer->flops(inputs)});
     }
   }
@@ -194,6 +194,24 @@ class StepCounter {
   /// Of an element of what dropout reads, an image or a vector.
   static double dropped_bytes(const std::vector<TensorSpec>& inputs) {
     return static_cast<double>(size_of(inputs[0].dtype));
+  }
+
+  static bool is_pooling(const Node& node) {
+    const std::string_view kind = node.layer->kind();
+    return kind == "max_pool" || kind == "average_pool" || kind == "flatten";
+  }
+
+  /// Both sides once, and the winners of a max_pool, a byte each. What gives a vector is a part of the head.
+  void add_pooling(const Node& node, const char* pass, bool adds = false) {
+    const TensorSpec input = inputs_of(node)[0], output = node.layer->output({&input, 1});
+    const std::string kind(node.layer->kind());
+    const bool is_head = output.shape.rank == 2;
+    const double numbers = real(output.shape.numel());
+    const double in = real(input.shape.numel()) * real(static_cast<std::int64_t>(size_of(input.dtype)));
+    const double out = numbers * real(static_cast<std::int64_t>(size_of(output.dtype)));
+    add({is_head ? fmt::format("{} {}", kind, pass) : fmt::format("{} {} {}", kind, shape_name(input.shape), pass),
+         is_head ? "head" : "pooling",
+         {(adds ? 2 : 1) * in + out + (kind == "max_pool" ? numbers : 0)}});
   }
 
   /// If `adds`, a data gradient is added to the one that is there.

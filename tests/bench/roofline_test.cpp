@@ -13,6 +13,7 @@
 #include "models/resnet.h"
 #include "tests/engine/network/dense_network.h"
 #include "tests/support/catch.h"
+#include "tests/support/pooling_network.h"
 
 #include <algorithm>
 #include <fstream>
@@ -114,6 +115,21 @@ TEST_CASE("norm_act counts every pass its kernels make") {
   CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut backward").bytes() == 8 * tensor);
   const auto plain = training_step(make_resnet({}), {.batch = 2, .precision = Precision::fp32, .weight_bits = 0});
   CHECK(find(plain, "norm_act 32x32x16 relu6 + shortcut forward").bytes() == 4 * tensor);
+}
+
+TEST_CASE("poolings count both sides once, and the winners of a maximum") {
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const double e = precision == Precision::bf16 ? 2 : 4;
+    const auto step = training_step(build_network(test::pooling_spec()), {.batch = 2, .precision = precision});
+    const double image = 2 * 8 * 8 * 4, quarter = image / 4;
+    CHECK(find(step, "max_pool 8x8x4 forward").bytes() == image * e + quarter * (e + 1));
+    CHECK(find(step, "max_pool 8x8x4 backward").bytes() == 2 * image * e + quarter * (e + 1));  // adds to the mean's
+    CHECK(find(step, "average_pool 8x8x4 forward").bytes() == (image + quarter) * e);
+    CHECK(find(step, "average_pool 8x8x4 backward").bytes() == (image + quarter) * e);
+    CHECK(find(step, "average_pool 8x8x4 backward").group == "pooling");
+    CHECK(find(step, "flatten forward").bytes() == 2 * 3 * 3 * 4 * (e + 4));
+    CHECK(find(step, "flatten backward").group == "head");
+  }
 }
 
 TEST_CASE("one pass over planes and momentum writes the next step's weights as well") {
