@@ -10,7 +10,7 @@
 namespace bsq::test {
 namespace {
 
-constexpr int kBatch = 3;
+constexpr int kBiasBatch = 3;
 
 Network network_of(const std::string& nodes, const Quantizer& quantizer) {
   return build_network(spec_from_text(R"({"name": "small", "image": [6, 6, 3], "nodes": [)" + nodes + R"(,
@@ -86,7 +86,7 @@ TEST_CASE("gradients of networks that add without a norm are those of central di
   for (const auto& [name, make] : kNetworks) {
     for (const Activation activation : {Activation::relu, Activation::relu6, Activation::pact}) {
       INFO(name << ", " << name_of(activation));
-      NetworkRun run(*oracle, make({.activation = activation}), kBatch);
+      NetworkRun run(*oracle, make({.activation = activation}), kBiasBatch);
       if (make == vgg) settle(run);
       check_gradients(run, 4);
     }
@@ -96,14 +96,14 @@ TEST_CASE("gradients of networks that add without a norm are those of central di
 TEST_CASE("every backend gives the oracle's logits and gradients where a bias or a sum takes the place of a norm") {
   const auto oracle = make_reference_backend();
   for (const auto& [name, make] : kNetworks) {
-    NetworkRun expected(*oracle, make({.activation = Activation::pact}), kBatch);
+    NetworkRun expected(*oracle, make({.activation = Activation::pact}), kBiasBatch);
     if (make == vgg) settle(expected);
     expected.forward();
     const std::vector<double> logits = to_doubles(expected.logits());
     expected.backward();
     for (const auto& backend : other_backends()) {
       INFO(backend->name() << ", " << name);
-      NetworkRun run(*backend, make({.activation = Activation::pact}), kBatch);
+      NetworkRun run(*backend, make({.activation = Activation::pact}), kBiasBatch);
       if (make == vgg) settle(run);
       run.forward();
       const double relative = 12 * relative_tolerance(DType::f32);  // a dozen operations
@@ -125,8 +125,8 @@ TEST_CASE("every backend gives the oracle's logits and gradients where a bias or
 
 TEST_CASE("the bias before a norm has the gradient 0, moves the running mean, and drops out of an evaluation") {
   for_each_device([](Backend& backend) {
-    NetworkRun biased(backend, vgg_bn({}), kBatch);
-    NetworkRun plain(backend, vgg_bn({}), kBatch);
+    NetworkRun biased(backend, vgg_bn({}), kBiasBatch);
+    NetworkRun plain(backend, vgg_bn({}), kBiasBatch);
     const auto& parameters = biased.model.network().parameters();
     for (std::size_t p = 0; p < parameters.size(); ++p)
       if (parameters[p].role == Role::bias && parameters[p].name != "fc.bias")
@@ -142,7 +142,7 @@ TEST_CASE("the bias before a norm has the gradient 0, moves the running mean, an
         CHECK(biased.gradient(p) == std::vector<float>(biased.gradient(p).size(), 0.0F));
     }
     // In an evaluation mean and bias are taken off together: with the bias in the running mean all is as without it.
-    NetworkRun evaluation(backend, vgg_bn({}), kBatch, ExecutionMode::inference);
+    NetworkRun evaluation(backend, vgg_bn({}), kBiasBatch, ExecutionMode::inference);
     evaluation.forward();
     const std::vector<float> without = evaluation.logits();
     for (const auto& [bias, running_mean] : {std::pair{1U, 0U}, {5U, 2U}}) {
@@ -169,8 +169,8 @@ TEST_CASE("networks of integers have the gradients of the values they stand for,
         // A dozen operations deep; and where activations are quantized, one may be rounded to another level.
         const double tolerance = act_bits == 0 ? 20 * relative_tolerance(DType::f32) : 0.05;
         const Quantizer quantizer{.activation = Activation::relu6, .act_bits = act_bits};
-        NetworkRun with_values(backend, make(quantizer), kBatch, ExecutionMode::training, values);
-        NetworkRun with_integers(backend, make(quantizer), kBatch, ExecutionMode::training, integers);
+        NetworkRun with_values(backend, make(quantizer), kBiasBatch, ExecutionMode::training, values);
+        NetworkRun with_integers(backend, make(quantizer), kBiasBatch, ExecutionMode::training, integers);
         for (NetworkRun* run : {&with_values, &with_integers}) run->forward();
         INFO(backend.name() << ", " << name << ", " << act_bits << " bits");
         CHECK(norm_relative_error(to_doubles(with_integers.logits()), to_doubles(with_values.logits())) < tolerance);
@@ -192,12 +192,12 @@ TEST_CASE("what a bias_act quantizes reaches the next convolution as levels") {
   for_each_device([](Backend& backend) {
     for (const bool calibrated : {false, true}) {
       NetworkRun run(backend, vgg({.activation = Activation::relu6, .act_bits = 4, .static_scales = calibrated}),
-                     kBatch, ExecutionMode::tracing, start_as_planes(6));
+                     kBiasBatch, ExecutionMode::tracing, start_as_planes(6));
       run.forward();
       const auto& nodes = run.model.network().nodes();
       int levels = 0;
       for (std::size_t i = 0; i < nodes.size(); ++i) {
-        const TensorView y = run.executor.tensor(static_cast<TensorId>(i) + 1, kBatch);
+        const TensorView y = run.executor.tensor(static_cast<TensorId>(i) + 1, kBiasBatch);
         CHECK((y.unit.weight != nullptr) == (nodes[i].layer->kind() == "conv2d"));
         if (!nodes[i].layer->quantizer()) continue;
         ++levels;
@@ -220,7 +220,7 @@ TEST_CASE("networks that add without a norm write nothing outside their buffers,
     for (const auto& [name, make] : kNetworks) {
       INFO(name);
       GuardingBackend guarding(backend);
-      NetworkRun run(guarding, make({.activation = Activation::relu6, .act_bits = 4}), kBatch);
+      NetworkRun run(guarding, make({.activation = Activation::relu6, .act_bits = 4}), kBiasBatch);
       NetworkRun alone(backend, make({.activation = Activation::relu6, .act_bits = 4}), 2);
       run.forward();
       run.backward();
@@ -247,7 +247,7 @@ TEST_CASE("a sum without an activation lets go of its inputs after forward") {
                                            activation + "\"}",
                                        {});
     const auto oracle = make_reference_backend();
-    NetworkRun run(*oracle, network, kBatch);
+    NetworkRun run(*oracle, network, kBiasBatch);
     return run.executor.plan().arena_bytes;
   };
   CHECK(held("none") < held("relu"));
