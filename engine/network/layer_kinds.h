@@ -3,8 +3,8 @@
 //
 //   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), groups (1; divides the channels of
 //                 input and output), quantized (false), bias (false), bias_quantized (as quantized), initializer
-//                 (he_fan_out | torch_default), bias_initializer (zero | torch_default). It does not add its bias: a
-//                 norm_act or a bias_act must read the output, and nothing else
+//                 (he_fan_out | torch_default), bias_initializer (zero | torch_default, as the initializer). It does
+//                 not add its bias: a norm_act or a bias_act must read the output, and nothing else
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
 //                 that of the stage | configured_relu6, likewise but relu6 for relu; relu, or configured if quantized),
