@@ -44,7 +44,8 @@ class SpecBuilder {
     x = add(name + ".conv2", "conv2d", {x}, convolution(out_channels, 1));
     std::string shortcut = input;
     if (stride != 1 || in_channels != out_channels) {
-      ordered_json options = {{"out", out_channels}, {"kernel", 1}, {"initializer", "torch_default"}};
+      ordered_json options = {
+          {"out", out_channels}, {"kernel", 1}, {"projection", true}, {"initializer", "torch_default"}};
       if (stride != 1) options["stride"] = stride;
       shortcut = add(name + ".downsample.0", "conv2d", {input}, options);
       shortcut = add(name + ".downsample.1", "norm_act", {shortcut}, {{"activation", "none"}});

@@ -2,6 +2,7 @@
 // parameters and states with their roles, in network/layers/.
 //
 //   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), quantized (false),
+//                 projection (false: whether it is that of a shortcut, which quant.projections decides about),
 //                 initializer (he_fan_out | torch_default)
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
@@ -10,7 +11,9 @@
 //   average_pool  reads an image
 //   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias)
 //
-// A quantized layer gives weights bit widths; a quantized norm_act has activations of the stage's width.
+// A quantized layer gives weights bit widths; a quantized norm_act has activations of the stage's width. What else a
+// node says of widths is read for all kinds alike: weight_bits, max_bits and fixed (false) of its quantized weights
+// (WidthRule), act_bits (0: not quantized) of its quantized activations, in the stages that quantize any.
 #pragma once
 
 #include "engine/network/network.h"

@@ -74,6 +74,7 @@ std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
   conv.stride = options.integer("stride", 1, kMostPixels, conv.stride);
   conv.padding = options.integer("padding", 0, conv.kernel - 1, conv.kernel / 2);
   const bool quantized = options.flag("quantized", false);
+  options.flag("projection", false);  // has been decided about
   const bool he = options.one_of("initializer", {"he_fan_out", "torch_default"}, "he_fan_out") == "he_fan_out";
   options.finish();
   if (std::min(x[1], x[2]) + 2 * conv.padding < conv.kernel)
