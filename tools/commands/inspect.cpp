@@ -45,7 +45,7 @@ std::optional<PrecisionSummary> precision_of(const TensorFile& file) {
   const bool is_known =
       std::ranges::any_of(weight_forms(), [&](const WeightForm& form) { return form.name == card.form; });
   if (!card.is_packed() && (!is_known || card.form == kFloatForm)) return std::nullopt;
-  const OpenModel model = open_model(describe_model(file));
+  const OpenModel model = open_model(describe_model(file), quantizer_of(card));
   return summarize_precision(*model.weights, model.network);
 }
 
@@ -76,8 +76,9 @@ void print_text(const TensorFile& file, std::uintmax_t file_bytes) {
   }
   fmt::print("\n{}", tensors.text());
   if (const std::optional<PrecisionSummary> summary = precision_of(file))
-    fmt::print("\n{}\n{}", layer_table(*summary).text(),
-               compression_table(*summary, file_bytes, read_card(file).is_packed()).text());
+    fmt::print("\n{}\n{}\n{}", layer_table(*summary).text(),
+               compression_table(*summary, file_bytes, read_card(file).is_packed()).text(),
+               float_table(*summary).text());
 }
 
 void print_json(const TensorFile& file, std::uintmax_t file_bytes) {

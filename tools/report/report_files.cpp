@@ -75,10 +75,19 @@ std::string stages_csv(const RunReport& report) {
 }
 
 std::string layers_csv(const PrecisionSummary& precision) {
-  std::string text = "layer,shape,weights,bits,empty,scale,zero_percent\n";
+  std::string text = "layer,shape,weights,bits,empty,scale,zero_percent,fixed,input_bits\n";  // 0: reads float numbers
   for (const TensorPrecision& tensor : precision.tensors)
-    text += fmt::format("{},{},{},{},{},{},{}\n", tensor.name, shape_text(tensor.shape), tensor.numel, tensor.bits,
-                        tensor.empty ? 1 : 0, tensor.scale, tensor.zero_percent);
+    text += fmt::format("{},{},{},{},{},{},{},{},{}\n", tensor.name, shape_text(tensor.shape), tensor.numel,
+                        tensor.bits, tensor.empty ? 1 : 0, tensor.scale, tensor.zero_percent, tensor.fixed ? 1 : 0,
+                        tensor.input_bits ? std::to_string(*tensor.input_bits) : "");
+  return text;
+}
+
+std::string float_csv(const PrecisionSummary& precision) {
+  std::string text = "tensor,numbers,bytes\n";
+  for (const FloatTensor& tensor : precision.float_tensors)
+    text +=
+        fmt::format("{},{},{}\n", tensor.name, tensor.numel, sizeof(float) * static_cast<std::size_t>(tensor.numel));
   return text;
 }
 
@@ -132,6 +141,7 @@ void write_report_files(const RunReport& report, const fs::path& folder) {
   if (report.precision) {
     files.add("layers.csv", layers_csv(*report.precision));
     files.add("planes.csv", planes_csv(*report.precision));
+    files.add("float.csv", float_csv(*report.precision));
   }
   files.commit();
 }

@@ -3,6 +3,7 @@
 
 #include "engine/files/atomic_file.h"
 #include "kernels/base/error.h"
+#include "models/families.h"
 #include "tools/session/config_schema.h"
 
 #include <fmt/format.h>
@@ -155,6 +156,7 @@ std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vect
     }
     try {
       run.config = load_config(config_schema(), config_file, run.overrides);
+      check_layers(run.config);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage) throw;
       errors.add(error.what());

@@ -41,7 +41,10 @@ Config unusual_config() {
                   .act_bits = 2,
                   .activation = "relu",
                   .act_scale = "calibrated",
-                  .calibration_batches = 7};
+                  .calibration_batches = 7,
+                  .layers = {{{.pattern = "conv*", .weight_bits = 2, .fixed = true},
+                              {.pattern = "fc", .max_bits = 3, .act_bits = 0, .fixed = false, .stays_float = true}}},
+                  .projections = true};
   const StageConfig stage = {
       .epochs = 9, .lr = 1e-5, .momentum = 0.1, .weight_decay = 1e-300, .milestones = {1, 2}, .gamma = 0.3};
   for (const char* name : {"pretrain", "bsq", "finetune"}) config.stage(name) = stage;
@@ -141,7 +144,11 @@ TEST_CASE("every default is one that its own key allows") {
   for (const ConfigKey& key : test::schema().keys()) {
     INFO(key.name);
     const std::string text = to_text(key.field.get(test::default_config()));
-    CHECK(to_text(read_config_value(key, read_yaml(text).root)) == text);
+    std::vector<Problem> problems;
+    const ConfigValue value = read_config_value(
+        key, read_yaml(text).root, [](Position) { return ""; }, problems);
+    CHECK(to_text(value) == text);
+    CHECK(problems.empty());
   }
 }
 
