@@ -1,8 +1,16 @@
 #include "models/families.h"
 
 #include "kernels/base/error.h"
+#include "models/alexnet.h"
+#include "models/densenet.h"
+#include "models/mobilenet_v2.h"
 #include "models/network_file.h"
+#include "models/preresnet.h"
 #include "models/resnet.h"
+#include "models/resnext.h"
+#include "models/torchvision_resnet.h"
+#include "models/vgg.h"
+#include "models/wrn.h"
 
 #include <fmt/ranges.h>
 
@@ -24,6 +32,15 @@ const NetworkFamily& family_of(const Config& config) {
 const std::vector<NetworkFamily>& network_families() {
   static const std::vector<NetworkFamily> table = {
       {{"resnet", add_resnet_keys}, configured_resnet, resnet_spec_of},
+      {{"alexnet", nullptr}, configured_alexnet},
+      {{"vgg", add_vgg_keys}, configured_vgg},
+      {{"vgg_bn", add_vgg_bn_keys}, configured_vgg_bn},
+      {{"preresnet", add_preresnet_keys}, configured_preresnet},
+      {{"resnext", add_resnext_keys}, configured_resnext},
+      {{"wrn", add_wrn_keys}, configured_wrn},
+      {{"densenet", add_densenet_keys}, configured_densenet},
+      {{"torchvision_resnet", add_torchvision_resnet_keys}, configured_torchvision_resnet},
+      {{"mobilenet_v2", add_mobilenet_v2_keys}, configured_mobilenet_v2},
   };
   return table;
 }
@@ -49,10 +66,12 @@ std::string network_words(const Config& config) {
 NetworkSpec recognize_network(const ParameterFinder& find, const std::string& where) {
   std::vector<std::string> names;
   for (const NetworkFamily& family : network_families()) {
+    if (family.recognize == nullptr) continue;
     if (std::optional<NetworkSpec> spec = family.recognize(find, where)) return std::move(*spec);
     names.push_back(family.name);
   }
-  fail(ErrorKind::checkpoint, "{}: says no network, and its tensors are those of no family of networks ({})", where,
+  fail(ErrorKind::checkpoint,
+       "{}: says no network, and its tensors are those of no family that can be told by them ({})", where,
        fmt::join(names, ", "));
 }
 

@@ -21,7 +21,7 @@ struct NetworkFamily : ConfigChoice {
   /// Of the keys that it has added to the section `model`, which are the spec's settings.
   NetworkSpec (*make)(const Config&, const Shape& image, int classes) = nullptr;
   /// Of files that do not say their network: old checkpoints, those of other programs. Nothing if it is none of
-  /// this family.
+  /// this family; null if the tensors do not tell.
   std::optional<NetworkSpec> (*recognize)(const ParameterFinder& find, const std::string& where) = nullptr;
 };
 

@@ -2,88 +2,34 @@
 #include "models/resnet.h"
 
 #include "kernels/base/error.h"
+#include "models/residual_blocks.h"
+
+#include <array>
 
 namespace bsq {
 namespace {
 
-using nlohmann::ordered_json;
-
-class SpecBuilder {
- public:
-  explicit SpecBuilder(const ResNetOptions& options) : options_(options) {
-    spec_.name = fmt::format("resnet{}", options.depth);
-    spec_.settings = {{"depth", options.depth}, {"width", options.width}};
-    spec_.image = {options.image_height, options.image_width, 3};
-  }
-
-  NetworkSpec build() {
-    std::string x = add("conv1", "conv2d", {kImage}, {{"out", options_.width}, {"quantized", true}});
-    x = add("bn1", "norm_act", {x}, {{"activation", "relu"}, {"activation_name", "relu"}});
-    int channels = options_.width;
-    for (int stage = 1; stage <= 3; ++stage) {
-      const int out_channels = options_.width << (stage - 1);
-      for (int block = 0; block < (options_.depth - 2) / 6; ++block) {
-        const int stride = stage > 1 && block == 0 ? 2 : 1;
-        x = basic_block(fmt::format("layer{}.{}", stage, block), x, channels, out_channels, stride);
-        channels = out_channels;
-      }
-    }
-    x = add("avgpool", "average_pool", {x}, ordered_json::object());
-    add("fc", "linear", {x}, {{"out", options_.num_classes}, {"quantized", true}});
-    return std::move(spec_);
-  }
-
- private:
-  std::string basic_block(const std::string& name, const std::string& input, int in_channels, int out_channels,
-                          int stride) {
-    const auto quantizer = [&](const char* activation) {
-      return ordered_json{{"quantized", true}, {"activation_name", name + "." + activation}};
-    };
-    std::string x = add(name + ".conv1", "conv2d", {input}, convolution(out_channels, stride));
-    x = add(name + ".bn1", "norm_act", {x}, quantizer("relu1"));
-    x = add(name + ".conv2", "conv2d", {x}, convolution(out_channels, 1));
-    std::string shortcut = input;
-    if (stride != 1 || in_channels != out_channels) {
-      ordered_json options = {{"out", out_channels}, {"kernel", 1}, {"initializer", "torch_default"}};
-      if (stride != 1) options["stride"] = stride;
-      shortcut = add(name + ".downsample.0", "conv2d", {input}, options);
-      shortcut = add(name + ".downsample.1", "norm_act", {shortcut}, {{"activation", "none"}});
-    }
-    return add(name + ".bn2", "norm_act", {x, shortcut}, quantizer("relu2"));
-  }
-
-  static ordered_json convolution(int out, int stride) {
-    ordered_json options = {{"out", out}, {"quantized", true}};
-    if (stride != 1) options["stride"] = stride;
-    return options;
-  }
-
-  /// Returns the name.
-  std::string add(const std::string& name, const char* layer, const std::vector<std::string>& inputs,
-                  const ordered_json& options) {
-    spec_.nodes.push_back({name, layer, inputs, options});
-    return name;
-  }
-
-  ResNetOptions options_;
-  NetworkSpec spec_;
-};
-
-void check_depth(const Config& config, std::vector<Conflict>& conflicts) {
-  const int depth = config.part<ResNetConfig>().depth;
-  if (config.model.arch != "resnet" || depth % 6 == 2) return;
-  const int below = depth - (depth + 4) % 6;
-  conflicts.push_back(
-      {{"model.depth"}, fmt::format("model.depth = {}; must be 6n+2, such as {} or {}", depth, below, below + 6)});
+ResidualSettings settings_of(const ResNetOptions& options) {
+  return {.depth = options.depth, .width = options.width, .is_bottleneck = options.is_bottleneck};
 }
 
 }  // namespace
 
 NetworkSpec resnet_spec(const ResNetOptions& options) {
-  if (options.depth < 8 || (options.depth - 2) % 6 != 0)
-    fail(ErrorKind::usage, "model.depth = {}: a CIFAR ResNet has 6n + 2 layers; try 8, 14, 20, 32, 44, 56",
-         options.depth);
-  return SpecBuilder(options).build();
+  const ResidualSettings settings = settings_of(options);
+  if (!settings.rule().allows(options.depth))
+    fail(ErrorKind::usage, "model.depth = {}: such a CIFAR ResNet has {} layers", options.depth,
+         settings.rule().words(options.depth));
+  // Projections start as the published BSQ code has them.
+  ResidualBuilder builder(settings.name("resnet"), settings.json(/*shows_basic=*/false), settings,
+                          {options.image_height, options.image_width, 3}, /*torch_projections=*/true);
+  std::string x = builder.conv("conv1", kImage, {.out = options.width});
+  x = builder.norm("bn1", {x}, NodeActivation::float_relu, "relu");
+  const int blocks = settings.blocks();
+  x = builder.stages(x, options.width, std::array{blocks, blocks, blocks});
+  x = builder.add("avgpool", "average_pool", {x});
+  builder.classifier("fc", x, options.num_classes);
+  return builder.take();
 }
 
 Network make_resnet(const ResNetOptions& options) {
@@ -97,6 +43,8 @@ std::optional<ResNetOptions> recognize_resnet(const ParameterFinder& find, const
   const HostTensor* classifier = find("fc.weight");
   if (stem == nullptr || classifier == nullptr || stem->shape.size() < 4 || classifier->shape.size() < 2)
     return std::nullopt;
+  const bool is_torchvision = stem->shape[2] != 3 || find("layer4.0.conv1.weight") != nullptr;
+  if (is_torchvision) return std::nullopt;
   int blocks = 0;
   while (find(fmt::format("layer1.{}.conv1.weight", blocks)) != nullptr) ++blocks;
   if (blocks == 0) return std::nullopt;
@@ -105,22 +53,22 @@ std::optional<ResNetOptions> recognize_resnet(const ParameterFinder& find, const
       classifier->shape[0] > kMostChannels)
     fail(ErrorKind::checkpoint, "{}: {} channels and {} classes; not a checkpoint of a CIFAR ResNet", where,
          stem->shape[0], classifier->shape[0]);
-  return ResNetOptions{.depth = 6 * blocks + 2,
+  const bool is_bottleneck = find("layer1.0.conv3.weight") != nullptr;
+  return ResNetOptions{.depth = (is_bottleneck ? 9 : 6) * blocks + 2,
                        .width = static_cast<int>(stem->shape[0]),
+                       .is_bottleneck = is_bottleneck,
                        .num_classes = static_cast<int>(classifier->shape[0])};
 }
 
 void add_resnet_keys(ConfigSchema& schema) {
-  auto model = schema.part<ResNetConfig>("model");
-  model.add("depth", &ResNetConfig::depth, between(8, 10000), "layers, 6n+2: 8, 14, 20, 32, 44, 56, 110", "--depth");
-  model.add("width", &ResNetConfig::width, between(1, 4096), "channels of the first group of blocks");
-  schema.add_check("model", check_depth);
+  add_residual_keys(schema, "resnet");
 }
 
 NetworkSpec configured_resnet(const Config& config, const Shape& image, int classes) {
-  const auto& [depth, width] = config.part<ResNetConfig>();
+  const auto& [depth, width, is_bottleneck] = residual_settings(config);
   return resnet_spec({.depth = depth,
                       .width = width,
+                      .is_bottleneck = is_bottleneck,
                       .num_classes = classes,
                       .image_height = static_cast<int>(image[0]),
                       .image_width = static_cast<int>(image[1])});

@@ -16,11 +16,16 @@
 #include <span>
 #include <string>
 #include <typeindex>
+#include <variant>
 #include <vector>
 
 namespace bsq {
 
 class ConfigSchema;
+
+/// The value of a key. The alternative that its default holds is the key's type.
+using ConfigValue = std::variant<bool, int, std::uint64_t, double, std::string, std::vector<int>, std::vector<double>,
+                                 std::vector<std::string>>;
 
 /// One stage of training with SGD. The rate of epoch e is lr * gamma^(number of milestones <= e).
 struct StageConfig {
@@ -106,7 +111,17 @@ class Config {
   const StageConfig& stage(const std::string& which) const { return training_.at(which); }
   StageConfig& stage(const std::string& which) { return training_.at(which); }
 
-  /// What a data set, a family or a method has keys for: a struct of its own, which tells its defaults.
+  /// The key `leaf` of section model, which the family model.arch has: what was set, else the family's default. Of a
+  /// key that it has not: what was set, else the default of the first family that has it.
+  const ConfigValue& family_value(const std::string& leaf) const;
+  template <typename T>
+  const T& family(const std::string& leaf) const {
+    return std::get<T>(family_value(leaf));
+  }
+  void set_family(const std::string& leaf, ConfigValue value) { family_values_[leaf] = std::move(value); }
+  bool has_set_family(const std::string& leaf) const { return family_values_.count(leaf) > 0; }
+
+  /// What a data set or a method has keys for: a struct of its own, which tells its defaults.
   template <typename Part>
   const Part& part() const {
     static const Part standard;
@@ -122,7 +137,8 @@ class Config {
 
  private:
   const ConfigSchema* schema_ = nullptr;
-  std::map<std::string, StageConfig> training_;  // by name of the stage
+  std::map<std::string, StageConfig> training_;       // by name of the stage
+  std::map<std::string, ConfigValue> family_values_;  // by the leaf of the key: what was set
   std::map<std::type_index, std::any> parts_;
 };
 

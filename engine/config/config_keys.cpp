@@ -3,6 +3,7 @@
 #include "engine/config/config_keys.h"
 
 #include "engine/config/config_schema.h"
+#include "engine/config/family_keys.h"
 #include "kernels/types.h"
 
 namespace bsq {
@@ -58,6 +59,7 @@ void ConfigSchema::add_model(const std::vector<ConfigChoice>& families) {
       "model", [](auto& config) -> auto& { return config.model; });
   model.add("arch", &ModelConfig::arch, one_of(families_), "family of networks", "--arch");
   for (const ConfigChoice& family : families) add_keys(*this, family);
+  add_check("model", check_family_keys);
   model.add("network", &ModelConfig::network, anything(), "file of a network, in place of the family's");
   model.add("sync_batch_norm", &ModelConfig::sync_batch_norm, anything(),
             "batch statistics and activation scales are those of the whole batch, not of each rank's slice");

@@ -10,14 +10,9 @@
 #include <limits>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace bsq {
-
-/// The value of a key. The alternative that its default holds is the key's type.
-using ConfigValue = std::variant<bool, int, std::uint64_t, double, std::string, std::vector<int>, std::vector<double>,
-                                 std::vector<std::string>>;
 
 /// Where a key lives in a Config.
 struct ConfigField {
@@ -54,6 +49,10 @@ struct ConfigKey {
   std::string old_flag = "";  // of the published scripts
   bool may_change_on_resume = false;
   ConfigValue standard = {};  // the default
+  /// Whether a configuration has it; one that has not neither prints nor compares it. Null: all have it.
+  std::function<bool(const Config&)> applies = nullptr;
+
+  bool applies_to(const Config& config) const { return applies == nullptr || applies(config); }
 
   std::string section() const;  // `bsq` of `bsq.alpha`, empty for keys of the root
   std::string leaf() const;     // `alpha` of `bsq.alpha`

@@ -25,6 +25,14 @@ std::string meaning_and_flag(const ConfigKey& key) {
   return key.old_flag.empty() ? key.meaning : fmt::format("{} ({})", key.meaning, key.old_flag);
 }
 
+/// As the family of the configuration has it, if the key is one of a family.
+std::string meaning_in(const Config& config, const ConfigKey& key) {
+  const FamilyKey* own =
+      key.section() == "model" ? config.schema().find_family_key(config.model.arch, key.leaf()) : nullptr;
+  if (own == nullptr) return meaning_and_flag(key);
+  return own->old_flag.empty() ? own->meaning : fmt::format("{} ({})", own->meaning, own->old_flag);
+}
+
 /// A bound as an integer wherever it is one, so that the schema reads 8 and not 8.0.
 Json bound(double value) {
   return value == std::floor(value) ? Json(static_cast<std::int64_t>(value)) : Json(value);
@@ -77,12 +85,13 @@ std::string to_yaml(const Config& config) {
   std::string text = "# Every key of the run; `bsq train` takes this file as it is.\n";
   std::string section;
   for (const ConfigKey& key : config.schema().keys()) {
+    if (!key.applies_to(config)) continue;
     if (key.section() != section) {
       section = key.section();
       text += fmt::format("\n{}:\n", section);
     }
     const std::string line = fmt::format("{}{}: {}", section.empty() ? "" : "  ", key.leaf(), value_text(key, config));
-    text += fmt::format("{:<{}} # {}\n", line, kCommentColumn, meaning_and_flag(key));
+    text += fmt::format("{:<{}} # {}\n", line, kCommentColumn, meaning_in(config, key));
   }
   return text;
 }
@@ -90,7 +99,7 @@ std::string to_yaml(const Config& config) {
 std::string config_hash(const Config& config) {
   std::uint64_t hash = kEmptyHash;
   for (const ConfigKey& key : config.schema().keys())
-    hash = hash_of(fmt::format("{}={}\n", key.name, value_text(key, config)), hash);
+    if (key.applies_to(config)) hash = hash_of(fmt::format("{}={}\n", key.name, value_text(key, config)), hash);
   return short_text(hash);
 }
 
@@ -98,6 +107,7 @@ std::vector<std::string> differences(const Config& run, const Config& now, Compa
   std::vector<std::string> found;
   for (const ConfigKey& key : now.schema().keys()) {
     if (which == CompareKeys::fixed_on_resume && key.may_change_on_resume) continue;
+    if (!key.applies_to(run) && !key.applies_to(now)) continue;
     const std::string before = value_text(key, run), after = value_text(key, now);
     if (before != after) found.push_back(fmt::format("{} {} in the run, {} now", key.name, before, after));
   }

@@ -22,6 +22,15 @@ struct ConfigChoice {
   void (*add_keys)(ConfigSchema&) = nullptr;  // null: none
 };
 
+/// A key of section `model` that a family of networks has.
+struct FamilyKey {
+  std::string leaf;
+  ConfigValue standard;  // the family's default
+  Allowed allowed;
+  std::string meaning;
+  std::string old_flag = "";  // of the published scripts
+};
+
 /// How a stage deals with the bit widths of layers.
 enum class StageWidths { none, finds, needs };
 
@@ -103,6 +112,13 @@ class ConfigSchema {
   Rows<Reach> rows(const std::string& section, Reach reach) {
     return {*this, section, reach};
   }
+  /// Families may have keys of one name and type; each has a default and a meaning of its own, and the range of the key
+  /// is the widest of theirs. Config::family() gives the value.
+  void add_family_keys(const std::string& family, const std::vector<FamilyKey>& keys);
+  /// Null if the family has no such key.
+  const FamilyKey* find_family_key(const std::string& family, const std::string& leaf) const;
+  /// Names of families, with the keys that each has added.
+  const std::map<std::string, std::vector<FamilyKey>>& family_keys() const { return family_keys_; }
   /// The keys that every training stage has, in the section of its name. A stage without them does not train.
   void add_training(const std::string& stage, const StageConfig& standard);
   /// What no single key of the section can tell. Runs with those of all other choices: it asks whether it is chosen.
@@ -120,6 +136,7 @@ class ConfigSchema {
   void add(ConfigKey key);
   void add_root();
   void add_model(const std::vector<ConfigChoice>& families);
+  void add_family_key(const std::string& family, const FamilyKey& key);
   void add_data(const std::vector<ConfigChoice>& data_sets);
   void add_quant();
   void add_files();
@@ -127,6 +144,7 @@ class ConfigSchema {
   std::vector<ConfigKey> keys_;
   std::vector<std::string> families_;   // names
   std::vector<std::string> data_sets_;  // names
+  std::map<std::string, std::vector<FamilyKey>> family_keys_;
   std::vector<StageChoice> stages_;
   std::map<std::string, StageConfig> training_;
   std::map<std::string, std::vector<ConfigCheck>> checks_;  // by section

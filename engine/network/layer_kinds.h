@@ -5,10 +5,11 @@
 //                 initializer (he_fan_out | torch_default)
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
-//                 that of the stage; relu, or configured if quantized), activation_name (<node>.act: parameters and
-//                 states of the activation are called by it)
+//                 that of the stage | configured_relu6, likewise but relu6 for relu; relu, or configured if quantized),
+//                 activation_name (<node>.act: parameters and states of the activation are called by it)
 //   average_pool  reads an image
-//   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias)
+//   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias), initializer
+//                 (torch_default | normal, with its deviation), bias_initializer (torch_default | zero)
 //
 // A quantized layer gives weights bit widths; a quantized norm_act has activations of the stage's width.
 #pragma once

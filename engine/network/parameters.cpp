@@ -47,7 +47,7 @@ std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed)
   const std::uint64_t name = hash_of(spec.name);
   const auto stream = static_cast<std::uint32_t>(RandomStream::initialize);
   const double fan_out = spec.shape.rank == 4 ? static_cast<double>(spec.shape[0] * spec.shape[1] * spec.shape[2]) : 1;
-  const double deviation = std::sqrt(2.0 / fan_out);
+  const double deviation = spec.initializer == Initializer::normal ? double{spec.deviation} : std::sqrt(2.0 / fan_out);
   const double bound = spec.fan_in > 0 ? 1.0 / std::sqrt(static_cast<double>(spec.fan_in)) : 0.0;
   for (std::size_t i = 0; i < numel; ++i) {
     const PhiloxCounter bits = philox4x32({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(name),
@@ -56,8 +56,8 @@ std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed)
     const double u0 = (static_cast<double>(bits[0]) + 0.5) / 4294967296.0;
     const double u1 = (static_cast<double>(bits[1]) + 0.5) / 4294967296.0;
     const double normal = std::sqrt(-2.0 * std::log(u0)) * std::cos(2.0 * std::numbers::pi * u1);  // Box-Muller
-    values[i] =
-        static_cast<float>(spec.initializer == Initializer::he_fan_out ? deviation * normal : bound * (2.0 * u0 - 1.0));
+    values[i] = static_cast<float>(spec.initializer == Initializer::torch_default ? bound * (2.0 * u0 - 1.0)
+                                                                                  : deviation * normal);
   }
   return values;
 }

@@ -18,6 +18,7 @@ namespace bsq {
 enum class Initializer : std::uint8_t {
   he_fan_out,     // N(0, sqrt(2 / (kernel^2 out))): convolutions (He et al. 2015, as in the published code)
   torch_default,  // U(-1/sqrt(fan_in), 1/sqrt(fan_in)): classifier, shortcut convolutions
+  normal,         // N(0, deviation)
   constant,
 };
 
@@ -32,6 +33,7 @@ struct ParameterSpec {
   ParameterGroup group = ParameterGroup::plain;
   Initializer initializer = Initializer::constant;
   float constant = 0;
+  float deviation = 0;      // for normal
   std::int64_t fan_in = 0;  // of the layer (a bias has its weight's); for torch_default
   Role role = Role::weight;
   bool optional = false;  // a file of the network may lack it, it then keeps its start value

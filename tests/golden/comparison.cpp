@@ -78,4 +78,8 @@ double norm_error(std::span<const float> actual, std::span<const float> expected
   return relative(std::sqrt(difference), std::sqrt(magnitude));
 }
 
+double relative_error(double actual, double expected) {
+  return std::abs(actual - expected) / std::abs(expected);
+}
+
 }  // namespace bsq::golden

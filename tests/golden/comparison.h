@@ -41,4 +41,7 @@ double largest_error(std::span<const float> actual, std::span<const float> expec
 /// The norm of the difference over the norm of `expected`; absolute where all of `expected` is zero.
 double norm_error(std::span<const float> actual, std::span<const float> expected);
 
+/// |actual - expected| / |expected|.
+double relative_error(double actual, double expected);
+
 }  // namespace bsq::golden

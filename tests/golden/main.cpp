@@ -21,6 +21,7 @@ Replay replay_of(const std::string& kind) {
       {"activation_cases", compare_activation_cases},
       {"bsq_trace", compare_bsq_trace},
       {"finetune_trace", compare_finetune_trace},
+      {"model_trace", compare_model_trace},
   };
   const auto found = replays.find(kind);
   if (found == replays.end()) fail(ErrorKind::verification, "kind '{}' is not supported yet", kind);

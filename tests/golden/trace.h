@@ -28,6 +28,7 @@ void compare_requantize_cases(const TensorFile& trace, Comparison& comparison);
 void compare_activation_cases(const TensorFile& trace, Comparison& comparison);
 void compare_bsq_trace(const TensorFile& trace, Comparison& comparison);
 void compare_finetune_trace(const TensorFile& trace, Comparison& comparison);
+void compare_model_trace(const TensorFile& trace, Comparison& comparison);
 
 /// Calls `compare` for each backend of this build that has its device; the others are noted. With BSQ_TEST_DEVICE=cuda
 /// in the environment for that one alone; throws Skipped where its device is not there.

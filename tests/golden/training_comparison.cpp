@@ -200,10 +200,6 @@ class FirstStepComparison {
 
 }  // namespace
 
-double relative_error(double actual, double expected) {
-  return std::abs(actual - expected) / std::abs(expected);
-}
-
 void compare_first_step(const std::string& backend, const TensorFile& trace, const TrainingSetup& setup,
                         const FirstStep& step, Comparison& comparison) {
   if (setup.network.act_bits > 0) {

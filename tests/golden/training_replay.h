@@ -82,7 +82,4 @@ class TrainingReplay {
 void compare_first_step(const std::string& backend, const TensorFile& trace, const TrainingSetup& setup,
                         const FirstStep& step, Comparison& comparison);
 
-/// |actual - expected| / |expected|.
-double relative_error(double actual, double expected);
-
 }  // namespace bsq::golden

@@ -52,7 +52,7 @@ std::vector<const ConfigKey*> varying_keys(const std::vector<RunGroup>& groups) 
 std::string text_of(const std::vector<const ConfigKey*>& keys, const Config& config, bool with_alpha) {
   std::vector<std::string> parts;
   for (const ConfigKey* key : keys)
-    if (with_alpha || key->name != "bsq.alpha")
+    if (key->applies_to(config) && (with_alpha || key->name != "bsq.alpha"))
       parts.push_back(fmt::format("{}={}", key->name, to_text(key->field.get(config))));
   return fmt::format("{}", fmt::join(parts, " "));
 }

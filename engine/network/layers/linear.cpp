@@ -48,18 +48,24 @@ std::unique_ptr<Layer> make_linear(const LayerRequest& request) {
   NodeOptions options = request.options();
   const int in = static_cast<int>(x[1]), out = options.integer("out", 1, kMostFeatures);
   const auto group = options.flag("quantized", false) ? ParameterGroup::quantized : ParameterGroup::plain;
+  const bool is_normal = options.one_of("initializer", {"torch_default", "normal"}, "torch_default") == "normal";
+  const double deviation = is_normal ? options.number("deviation", 0, 10) : 0;
+  const bool starts_at_zero = options.one_of("bias_initializer", {"torch_default", "zero"}, "torch_default") == "zero";
   options.finish();
-  const ParameterId weight = request.network.add_parameter({.name = request.node.name + ".weight",
-                                                            .shape = {out, in},
-                                                            .group = group,
-                                                            .initializer = Initializer::torch_default,
-                                                            .fan_in = in});
-  const ParameterId bias = request.network.add_parameter({.name = request.node.name + ".bias",
-                                                          .shape = {out},
-                                                          .group = group,
-                                                          .initializer = Initializer::torch_default,
-                                                          .fan_in = in,
-                                                          .role = Role::bias});
+  const ParameterId weight =
+      request.network.add_parameter({.name = request.node.name + ".weight",
+                                     .shape = {out, in},
+                                     .group = group,
+                                     .initializer = is_normal ? Initializer::normal : Initializer::torch_default,
+                                     .deviation = static_cast<float>(deviation),
+                                     .fan_in = in});
+  const ParameterId bias =
+      request.network.add_parameter({.name = request.node.name + ".bias",
+                                     .shape = {out},
+                                     .group = group,
+                                     .initializer = starts_at_zero ? Initializer::constant : Initializer::torch_default,
+                                     .fan_in = in,
+                                     .role = Role::bias});
   return std::make_unique<Linear>(in, out, weight, bias);
 }
 

@@ -12,7 +12,8 @@ constexpr float kNotCalibrated = -1.0F;
 Activation activation_of(const std::string& name, const Quantizer& quantizer) {
   for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact})
     if (name == name_of(activation)) return activation;
-  return quantizer.activation;
+  const bool is_relu6 = name == "configured_relu6" && quantizer.activation == Activation::relu;
+  return is_relu6 ? Activation::relu6 : quantizer.activation;
 }
 
 }  // namespace
@@ -125,7 +126,8 @@ std::unique_ptr<Layer> make_norm_act(const LayerRequest& request) {
   NodeOptions options = request.options();
   const bool quantized = options.flag("quantized", false);
   const std::string name =
-      options.one_of("activation", {"none", "relu", "relu6", "pact", "configured"}, quantized ? "configured" : "relu");
+      options.one_of("activation", {"none", "relu", "relu6", "pact", "configured", "configured_relu6"},
+                     quantized ? "configured" : "relu");
   if (quantized && name == "none") options.refuse("quantized", "needs an activation");
   NormActOptions norm{.channels = static_cast<int>(x[3]),
                       .activation = activation_of(name, request.quantizer),

@@ -22,7 +22,9 @@ Config unusual_config() {
   config.stages = {"convert", "bsq"};
   // `arch` has one choice only
   config.model = {.arch = "resnet", .network = "n.yaml", .sync_batch_norm = true, .init = "null"};
-  config.part<ResNetConfig>() = {8, 5};
+  config.set_family("depth", 8);
+  config.set_family("width", 5);
+  config.set_family("block", std::string("bottleneck"));
   config.data = {.kind = "image_folder",
                  .root = "/d/\xc3\xa4 \xe2\x82\xac",
                  .train_per_class = 1,

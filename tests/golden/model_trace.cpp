@@ -1,0 +1,255 @@
+// kind = model_trace: float training steps of a published network, and an evaluation after the first of them.
+#include "engine/input/image_set.h"
+#include "engine/input/resident_source.h"
+#include "engine/methods/weight_forms.h"
+#include "engine/training/evaluator.h"
+#include "engine/training/training_step.h"
+#include "tests/golden/model_trace_setup.h"
+#include "tests/golden/trace.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <set>
+
+namespace bsq::golden {
+namespace {
+
+// What the README of the traces asks for.
+constexpr double kLogits = 2e-4;
+constexpr double kGradient = 5e-4;
+constexpr double kZeroGradient = 1e-5;  // of its scale
+constexpr double kAfterStep = 3e-5;
+constexpr double kLosses[] = {2e-5, 5e-4, 1e-2};  // of max(loss, 1)
+constexpr double kReferenceFlops = 4e10;          // half a minute of plain loops
+
+using Values = std::map<std::string, std::vector<float>>;
+
+ImageSet images_of(const ModelTrace& trace) {
+  const auto pixels = trace.file.at("images_u8").values<std::uint8_t>();
+  const auto labels = trace.file.at("labels").values<std::uint8_t>();
+  const Shape& image = trace.network.image;
+  if (static_cast<int>(labels.size()) != trace.batch ||
+      static_cast<std::int64_t>(pixels.size()) != trace.batch * image.numel())
+    fail(ErrorKind::checkpoint, "{}: images_u8 and labels are no batch of {}", trace.file.path.string(), trace.batch);
+  if (*std::max_element(labels.begin(), labels.end()) >= trace.classes)
+    fail(ErrorKind::checkpoint, "{}: a label is no class", trace.file.path.string());
+  return ImageSet({static_cast<int>(image[0]), static_cast<int>(image[1]), {}}, {pixels.begin(), pixels.end()},
+                  {labels.begin(), labels.end()});
+}
+
+double norm_of(std::span<const float> values) {
+  double squares = 0;
+  for (const float value : values) squares += double{value} * double{value};
+  return std::sqrt(squares);
+}
+
+/// Every stride-th element.
+std::vector<float> strided(std::span<const float> values, std::int64_t stride) {
+  std::vector<float> picked;
+  for (std::size_t i = 0; i < values.size(); i += static_cast<std::size_t>(stride)) picked.push_back(values[i]);
+  return picked;
+}
+
+/// Of the network with a plain ReLU, nothing quantized.
+Network float_network(const NetworkSpec& spec) {
+  return build_network(spec, {.activation = Activation::relu, .act_bits = 0});
+}
+
+class ModelReplay {
+ public:
+  ModelReplay(Backend& backend, const ModelTrace& trace)
+      : backend_(backend),
+        trace_(trace),
+        initial_(initial_model(trace)),
+        images_(images_of(trace)),
+        memory_(backend),
+        model_(memory_, float_network(trace.network), DType::f32, /*seed=*/0,
+               store_of([&](const ArenaLayout& layout) { return read_weights(initial_, layout, kMaxBits); })),
+        source_(memory_, images_, "trace"),
+        evaluated_(memory_, images_, "evaluation"),
+        steps_(memory_, model_, source_,
+               {.augment = plain_input(input()),
+                .rule = {.momentum = static_cast<float>(number_at(trace.file, "momentum")),
+                         .weight_decay = static_cast<float>(number_at(trace.file, "weight_decay"))},
+                .batch_size = trace.batch,
+                .metrics_slots = trace.steps},
+               *alone_),
+        evaluator_(memory_, model_, evaluated_, input(), trace.batch, *alone_) {
+    model_.load_plain(initial_);
+    std::vector<std::int32_t> order(static_cast<std::size_t>(trace.batch));
+    std::iota(order.begin(), order.end(), 0);
+    source_.begin_epoch(order);
+  }
+
+  /// Loss of a step; every step takes the same batch.
+  double run_step(int step) {
+    steps_.run(trace_.batch, {.learning_rate = static_cast<float>(number_at(trace_.file, "lr")), .metrics_slot = step});
+    const StepMetrics metrics = steps_.metrics(step, 1)[0];
+    return metrics.loss_sum / static_cast<double>(metrics.samples);
+  }
+  std::vector<float> training_logits() { return read(steps_.executor().logits(trace_.batch)); }
+  std::vector<float> evaluate() {
+    evaluator_.run();
+    return read(evaluator_.executor().logits(trace_.batch));
+  }
+  /// Of the loss, as the last step left them.
+  Values gradients() {
+    Values values;
+    const auto& specs = model_.network().parameters();
+    for (std::size_t id = 0; id < specs.size(); ++id)
+      values[specs[id].name] = to_file_layout(download_array(backend_, model_.parameters().gradients[id],
+                                                             static_cast<std::size_t>(specs[id].shape.numel())),
+                                              specs[id].shape);
+    return values;
+  }
+  Values state() {
+    Values values;
+    for (const HostTensor& tensor : model_.save().tensors)
+      if (tensor.dtype == DType::f32)
+        values[tensor.name] = {tensor.values<float>().begin(), tensor.values<float>().end()};
+    return values;
+  }
+
+ private:
+  InputOptions input() const {
+    const Shape& image = trace_.network.image;
+    return {.height = static_cast<int>(image[0]),
+            .width = static_cast<int>(image[1]),
+            .mean = trace_.mean,
+            .std = trace_.std};
+  }
+  std::vector<float> read(const TensorView& view) {
+    return download_array(backend_, view.as<float>(), static_cast<std::size_t>(view.shape.numel()));
+  }
+
+  Backend& backend_;
+  const ModelTrace& trace_;
+  TensorFile initial_;
+  ImageSet images_;
+  std::unique_ptr<Communicator> alone_ = make_single_process();
+  DeviceMemory memory_;
+  Model model_;
+  ResidentSource source_;
+  ResidentSource evaluated_;
+  TrainingStep steps_;
+  Evaluator evaluator_;
+};
+
+class ModelComparison {
+ public:
+  ModelComparison(const std::string& backend, const ModelTrace& trace, Comparison& comparison)
+      : backend_(backend), trace_(trace), comparison_(comparison) {}
+
+  void run(ModelReplay& replay) {
+    compare_loss(0, replay.run_step(0));
+    const auto logits = static_cast<std::int64_t>(trace_.batch) * trace_.classes;
+    check("step0.logits", norm_error(replay.training_logits(), stored("step0.logits", logits)), kLogits);
+    const Values gradients = replay.gradients(), after = replay.state();
+    for (const TracedTensor& tensor : trace_.tensors) {
+      if (tensor.trained) compare_gradient(tensor, gradients.at(tensor.name));
+      compare_strided("after1." + tensor.name, tensor, after.at(tensor.name), tensor.after1_norm, kAfterStep);
+    }
+    check("eval.logits", norm_error(replay.evaluate(), stored("eval.logits", logits)), kLogits);
+    for (int step = 1; step < trace_.steps; ++step) compare_loss(step, replay.run_step(step));
+  }
+
+ private:
+  void check(const std::string& what, double error, double tolerance) {
+    comparison_.check(fmt::format("{} {}", backend_, what), error, tolerance);
+  }
+  std::span<const float> stored(const std::string& name, std::int64_t count) const {
+    return values_at(trace_.file, name, count);
+  }
+  void compare_loss(int step, double loss) {
+    const double expected = scalar_at(trace_.file, fmt::format("step{}.loss", step));
+    const std::size_t last = std::size(kLosses) - 1;
+    check(fmt::format("step{}.loss", step), std::abs(loss - expected) / std::max(expected, 1.0),
+          kLosses[std::min(static_cast<std::size_t>(step), last)]);
+  }
+  void compare_gradient(const TracedTensor& tensor, const std::vector<float>& gradient) {
+    if (tensor.zero_gradient_scale < 0)
+      return compare_strided("step0.grad." + tensor.name, tensor, gradient, tensor.grad_norm, kGradient);
+    check("step0.grad." + tensor.name + ", which is zero", norm_of(gradient) / tensor.zero_gradient_scale,
+          kZeroGradient);
+  }
+  void compare_strided(const std::string& name, const TracedTensor& tensor, const std::vector<float>& values,
+                       double norm, double tolerance) {
+    const std::int64_t count = (tensor.numel() + tensor.stride - 1) / tensor.stride;
+    check(name, norm_error(strided(values, tensor.stride), stored(name, count)), tolerance);
+    check(name + ", norm", relative_error(norm_of(values), norm), tolerance);
+  }
+
+  std::string backend_;
+  const ModelTrace& trace_;
+  Comparison& comparison_;
+};
+
+/// Names and shapes of all tensors, and which are trained.
+void compare_structure(const ModelTrace& trace, Comparison& comparison) {
+  const Network network = float_network(trace.network);
+  std::set<std::string> expected, actual;
+  const auto text = [](const std::string& name, const std::vector<std::int64_t>& shape, bool trained) {
+    std::string all = name + (trained ? " trained" : "");
+    for (const std::int64_t size : shape) all += fmt::format(" {}", size);
+    return all;
+  };
+  for (const TracedTensor& tensor : trace.tensors) expected.insert(text(tensor.name, tensor.shape, tensor.trained));
+  for (const ParameterSpec& spec : network.parameters()) actual.insert(text(spec.name, file_shape(spec.shape), true));
+  for (const StateSpec& state : network.states()) actual.insert(text(state.name, {state.numel}, false));
+  std::vector<std::string> differing;
+  std::set_symmetric_difference(expected.begin(), expected.end(), actual.begin(), actual.end(),
+                                std::back_inserter(differing));
+  comparison.check("tensors that differ in name or shape", static_cast<double>(differing.size()), 0);
+  for (const std::string& tensor : differing) comparison.note("differs: " + tensor);
+}
+
+std::int64_t parameters_of(const NetworkSpec& spec) {
+  std::int64_t count = 0;
+  for (const ParameterSpec& parameter : float_network(spec).parameters()) count += parameter.shape.numel();
+  return count;
+}
+
+void compare_counts(const ModelTrace& trace, Comparison& comparison) {
+  const auto check = [&](const std::string& name, const NetworkSpec& spec, std::int64_t expected) {
+    comparison.check("parameters of " + name, static_cast<double>(std::abs(parameters_of(spec) - expected)), 0);
+  };
+  check("this network", trace.network, static_cast<std::int64_t>(number_at(trace.file, "parameters")));
+  for (const nlohmann::json& entry : json_at(trace.file, "full_parameters")) {
+    const bool is_torchvision = trace.network.image[0] != 32;
+    const std::int64_t size = is_torchvision ? 224 : 32;
+    const NetworkSpec spec =
+        published_network(entry.at("arch"), entry.at("options"), {size, size, 3}, entry.at("num_classes"));
+    check(fmt::format("{} with {} classes", spec.name, entry.at("num_classes").get<int>()), spec,
+          entry.at("parameters"));
+  }
+}
+
+double flops_of(const ModelTrace& trace) {
+  const Network network = float_network(trace.network);
+  const std::vector<TensorSpec> tensors = network.tensors(trace.batch, DType::f32);
+  double flops = 0;
+  for (const Node& node : network.nodes()) flops += node.layer->flops(network.inputs_of(node, tensors));
+  return flops * (3 * trace.steps + 1);
+}
+
+}  // namespace
+
+void compare_model_trace(const TensorFile& file, Comparison& comparison) {
+  const ModelTrace trace = read_model_trace(file);
+  compare_structure(trace, comparison);
+  compare_counts(trace, comparison);
+  if (!comparison.passed()) return;
+  on_every_backend(comparison, [&](Backend& backend) {
+    if (const double flops = flops_of(trace); backend.name() == "reference" && flops > kReferenceFlops)
+      return comparison.note(fmt::format("not run: the reference backend, {:.0f} GFLOP", flops * 1e-9));
+    ModelReplay replay(backend, trace);
+    ModelComparison(backend.name(), trace, comparison).run(replay);
+  });
+}
+
+}  // namespace bsq::golden
