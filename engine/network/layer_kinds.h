@@ -11,6 +11,8 @@
 //   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias), initializer
 //                 (torch_default | normal, with its deviation), bias_initializer (torch_default | zero)
 //
+// Network files may have the layers of PyTorch in place of norm_act: layer_fusion.h.
+//
 // A quantized layer gives weights bit widths; a quantized norm_act has activations of the stage's width.
 #pragma once
 
