@@ -4,7 +4,7 @@
 //   engines [BATCH=128] [LAYER]      on a GPU: one line per layer and pass. bsq's choice (*), then the five fastest.
 //                                    Filter gradients of bf16 tensors are those of tf32, from widened operands
 //   engines --described [BATCH]      without a GPU: what an H100 would be offered; no times, nothing is compiled
-#include "bench/op_cases.h"
+#include "bench/large_cases.h"
 #include "kernels/base/error.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device_memory.h"
@@ -152,7 +152,10 @@ void report_layer(const CudnnTarget& target, cudaStream_t stream, const cases::C
 }
 
 void report_all(const CudnnTarget& target, cudaStream_t stream, int batch, const std::string& only) {
-  for (cases::ConvCase layer : cases::conv_cases()) {
+  std::vector<cases::ConvCase> layers = cases::conv_cases();
+  if (!only.empty())
+    for (cases::ConvCase& layer : cases::large_conv_cases()) layers.push_back(std::move(layer));
+  for (cases::ConvCase& layer : layers) {
     if (layer.layers == 0 || layer.name.find(only) == std::string::npos) continue;
     layer.batch = batch;
     report_layer(target, stream, layer);

@@ -133,6 +133,7 @@ void add_operators(RowList& list, const std::string& shapes) {
     add_head(list, large);
     add_plane_networks(list, large);
     if (!large) add_fixed_and_plain(list);
+    if (!large) add_joining(list);
   }
 }
 

@@ -1,4 +1,5 @@
-// Layers of a ResNet-50 on 224x224 images, for benchmarks alone: too large for the tests that op_cases.h feeds.
+// Layers of a ResNet-50 on 224x224 images, and convolutions of a MobileNetV2 on them (depthwise), of ResNeXt-29 8x64 on
+// 32x32 (groups) and of an AlexNet, for benchmarks alone: too large for the tests that op_cases.h feeds.
 #pragma once
 
 #include "bench/op_cases.h"
@@ -15,6 +16,17 @@ inline std::vector<ConvCase> large_conv_cases() {
       {"14x14 3x3 256 to 256", 1, 1, 14, 14, 256, 256, 3, 1, 1},
       {"14x14 1x1 1024 to 256", 1, 1, 14, 14, 1024, 256, 1, 1, 0},
       {"7x7 3x3 512 to 512", 1, 1, 7, 7, 512, 512, 3, 1, 1},
+      {"224x224 7x7 strided 3 to 64", 1, 1, 224, 224, 3, 64, 7, 2, 3},
+      {"32x32 11x11 strided 3 to 64", 1, 1, 32, 32, 3, 64, 11, 4, 5},
+      {"4x4 5x5 64 to 192", 1, 1, 4, 4, 64, 192, 5, 1, 2},
+      {"32x32 8 groups of 64", 1, 1, 32, 32, 512, 512, 3, 1, 1, 0, 8},
+      {"32x32 8 groups of 128 strided", 1, 1, 32, 32, 1024, 1024, 3, 2, 1, 0, 8},
+      {"8x8 8 groups of 256", 1, 1, 8, 8, 2048, 2048, 3, 1, 1, 0, 8},
+      {"112x112 depthwise 32", 1, 1, 112, 112, 32, 32, 3, 1, 1, 0, 32},
+      {"112x112 depthwise strided 96", 1, 1, 112, 112, 96, 96, 3, 2, 1, 0, 96},
+      {"56x56 depthwise 144", 1, 1, 56, 56, 144, 144, 3, 1, 1, 0, 144},
+      {"14x14 depthwise 384", 1, 1, 14, 14, 384, 384, 3, 1, 1, 0, 384},
+      {"7x7 depthwise 960", 1, 1, 7, 7, 960, 960, 3, 1, 1, 0, 960},
   };
 }
 

@@ -13,7 +13,8 @@ nlohmann::ordered_json to_json(const cases::ConvCase& c) {
           {"out_channels", c.out_channels},
           {"kernel", c.kernel},
           {"stride", c.stride},
-          {"padding", c.padding}};
+          {"padding", c.padding},
+          {"groups", c.groups}};
 }
 
 void add_forward(RowList& list, const cases::ConvCase& c, const Type& type) {

@@ -5,6 +5,8 @@
 // `case.batch = 128`. `layers` says how often ResNet-20 has the layer; 0 marks a tail.
 #pragma once
 
+#include "bench/pooling_cases.h"
+#include "bench/joining_cases.h"
 #include "kernels/ops/operations.h"
 
 #include <string>
@@ -26,11 +28,12 @@ struct ConvCase {
   int stride = 1;
   int padding = 1;
   int added_gradients = 0;  // of `layers`, how often the gradient of the input is added to the shortcut's
+  int groups = 1;
 
   /// How often the gradient of the input is wanted: nobody needs that of the image.
   int input_gradients() const { return name == "stem" ? 0 : layers; }
   ConvGeometry geometry(DType dtype) const {
-    return {batch, height, width, in_channels, out_channels, kernel, stride, padding, dtype};
+    return {batch, height, width, in_channels, out_channels, kernel, stride, padding, dtype, groups};
   }
 };
 
@@ -67,6 +70,29 @@ inline std::vector<ConvCase> conv_cases() {
       {"8 to 32", 0, 2, 3, 6, 8, 32, 3, 1, 1},
       {"16 to 32, 1x1", 0, 1, 3, 5, 16, 32, 1, 1, 0},
       {"96 to 64, 1x1 strided, odd size", 0, 2, 5, 7, 96, 64, 1, 2, 0},
+      // large filters and strides
+      {"5x5 strided by 4", 0, 1, 9, 14, 3, 6, 5, 4, 2},
+      {"11x11 strided by 4", 0, 1, 13, 17, 3, 5, 11, 4, 5},
+      {"7x7, smaller image", 0, 2, 3, 5, 5, 3, 7, 1, 3},
+      // groups
+      {"3 groups of 5", 0, 2, 5, 6, 15, 15, 3, 1, 1, 0, 3},
+      {"2 groups, 3 to 4, strided", 0, 3, 7, 6, 6, 8, 3, 2, 1, 0, 2},
+      {"4 groups of 16", 0, 2, 5, 7, 64, 64, 3, 1, 1, 0, 4},
+      {"2 groups of 64, strided", 0, 1, 7, 6, 128, 128, 3, 2, 1, 0, 2},
+      {"32 groups of 4", 0, 1, 6, 5, 128, 128, 3, 1, 1, 0, 32},
+      {"5 groups, 1x1 strided", 0, 2, 5, 7, 15, 20, 1, 2, 0, 0, 5},
+      {"2 groups, 11x11 strided by 4", 0, 1, 12, 15, 4, 6, 11, 4, 5, 0, 2},
+      {"depthwise 1", 0, 2, 4, 5, 2, 2, 3, 1, 1, 0, 2},
+      {"depthwise 17", 0, 2, 7, 9, 17, 17, 3, 1, 1, 0, 17},
+      {"depthwise 32, strided", 0, 3, 9, 7, 32, 32, 3, 2, 1, 0, 32},
+      {"depthwise 40, even size", 0, 2, 6, 8, 40, 40, 3, 2, 1, 0, 40},
+      {"depthwise 144", 0, 2, 5, 5, 144, 144, 3, 1, 1, 0, 144},
+      {"depthwise 16, one pixel", 0, 3, 1, 1, 16, 16, 3, 1, 1, 0, 16},
+      {"depthwise 24, 5x5 strided", 0, 1, 11, 6, 24, 24, 5, 2, 2, 0, 24},
+      {"depthwise 3, 7x7, no padding", 0, 1, 9, 8, 3, 3, 7, 1, 0, 0, 3},
+      {"depthwise 16, 11x11 strided by 4", 0, 1, 13, 9, 16, 16, 11, 4, 5, 0, 16},
+      {"depthwise 5, 2 outputs each", 0, 2, 5, 6, 5, 10, 3, 1, 1, 0, 5},
+      {"depthwise 16, 2 outputs each, strided", 0, 1, 7, 7, 16, 32, 3, 2, 1, 0, 16},
   };
 }
 
@@ -134,6 +160,7 @@ struct PoolCase {
   int batch = 1;
   int pixels = 1;
   int channels = 1;
+  bool unit = false;  // the input is stored in one
 
   PoolGeometry geometry(DType dtype) const { return {batch, pixels, channels, dtype}; }
 };
@@ -142,7 +169,8 @@ inline std::vector<PoolCase> pool_cases() {
   return {{"8x8", 1, 4, 64, 64},
           {"7x7, 17 channels", 0, 3, 49, 17},
           {"one pixel", 0, 5, 1, 3},
-          {"one image, one channel", 0, 1, 13, 1}};
+          {"one image, one channel", 0, 1, 13, 1},
+          {"unit, 16 channels", 0, 3, 9, 16, true}};
 }
 
 struct LinearCase {
@@ -151,13 +179,15 @@ struct LinearCase {
   int batch = 1;
   int in_features = 1;
   int out_features = 1;
+  bool unit = false;  // the input is stored in one
 
   LinearGeometry geometry() const { return {batch, in_features, out_features}; }
 };
 
 inline std::vector<LinearCase> linear_cases() {
   return {{"10 classes", 1, 8, 64, 10}, {"100 classes", 0, 8, 64, 100}, {"5 to 3", 0, 3, 5, 3},
-          {"one image", 0, 1, 64, 10},  {"one feature", 0, 7, 1, 17},   {"one output", 0, 3, 17, 1}};
+          {"one image", 0, 1, 64, 10},  {"one feature", 0, 7, 1, 17},   {"one output", 0, 3, 17, 1},
+          {"unit", 0, 5, 33, 12, true}, {"150 classes", 0, 6, 20, 150}, {"150 classes, unit", 0, 6, 20, 150, true}};
 }
 
 struct LossCase {

@@ -23,15 +23,15 @@ CALLS_ON_GPU = 20
 def convolution(row, dtype, device, direction):
     shape = (row["batch"], row["in_channels"], row["height"], row["width"])
     x = torch.rand(shape, dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
-    weight = torch.rand(row["out_channels"], row["in_channels"], row["kernel"], row["kernel"], dtype=dtype, device=device)
+    weight = torch.rand(row["out_channels"], row["in_channels"] // row["groups"], row["kernel"], row["kernel"], dtype=dtype, device=device)
     weight = weight.contiguous(memory_format=torch.channels_last)
-    how = {"stride": [row["stride"]] * 2, "padding": [row["padding"]] * 2, "dilation": [1, 1], "groups": 1}
+    how = {"stride": [row["stride"]] * 2, "padding": [row["padding"]] * 2, "dilation": [1, 1], "groups": row["groups"]}
     if direction == "forward":
         return lambda: F.conv2d(x, weight, **how)
     d_y = torch.rand_like(F.conv2d(x, weight, **how))
     mask = [direction == "data", direction == "weight", False]
     return lambda: torch.ops.aten.convolution_backward(d_y, x, weight, None, how["stride"], how["padding"], [1, 1], False,
-                                                       [0, 0], 1, mask)
+                                                       [0, 0], row["groups"], mask)
 
 
 def norm_act(row, dtype, device, backward):
@@ -63,6 +63,11 @@ def pool(row, dtype, device):
     return lambda: x.mean((2, 3))
 
 
+def dropout(row, dtype, device):
+    x = torch.rand(row["batch"], row["features"], dtype=dtype, device=device)
+    return lambda: F.dropout(x, row["rate"], training=True)
+
+
 def linear(row, dtype, device):
     x = torch.rand(row["batch"], row["in_features"], device=device)
     weight = torch.rand(row["out_features"], row["in_features"], device=device)
@@ -82,7 +87,7 @@ OPERATIONS = {
     "conv2d_backward_weight": lambda *row: convolution(*row, "weight"),
     "norm_act_forward": lambda *row: norm_act(*row, False),
     "norm_act_backward": lambda *row: norm_act(*row, True),
-    "average_pool_forward": pool, "linear_forward": linear, "softmax_cross_entropy": loss,
+    "dropout_forward": dropout, "average_pool_forward": pool, "linear_forward": linear, "softmax_cross_entropy": loss,
 }
 
 

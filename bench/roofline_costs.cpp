@@ -101,8 +101,8 @@ double padded_floor_s(const Operation& operation, Precision precision, const Mac
   };
   const bool writes_input_side = operation.group == "conv backward data";
   Operation padded = operation;
-  padded.flops *= both_sides ? factor(g.in_channels) * factor(g.out_channels)
-                             : factor(writes_input_side ? g.in_channels : g.out_channels);
+  padded.flops *= both_sides ? factor(g.group_inputs()) * factor(g.group_outputs())
+                             : factor(writes_input_side ? g.group_inputs() : g.group_outputs());
   return floor_s(padded, precision, machine);
 }
 

@@ -2,6 +2,7 @@
 
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/norm_act.h"
+#include "engine/network/tensor_owners.h"
 #include "kernels/base/error.h"
 #include "kernels/cuda/ops/own_geometries.h"
 
@@ -61,6 +62,7 @@ class StepCounter {
         dtype_(dtype_of(options.precision)),
         element_bytes_(static_cast<double>(size_of(dtype_))),
         tensors_(network.tensors(options.batch, dtype_)),
+        owners_(tensor_owners(network, /*training=*/true)),
         counts_(network) {}
 
   std::vector<Operation> count() {
@@ -119,6 +121,10 @@ class StepCounter {
       add({norm_name(*norm, inputs) + " forward", "norm_act forward", kernels});
     } else if (node.layer->kind() == "average_pool") {
       add({"average_pool forward", "head", {input * element_bytes_ + output * kFloatBytes}});
+    } else if (node.layer->kind() == "concat") {
+      add_concat(node, "forward");
+    } else if (node.layer->kind() == "dropout") {
+      add({"dropout forward", "dropout", {(input + output) * dropped_bytes(inputs)}});
     } else {
       require(node.layer->kind() == "linear", "roofline: no count for a {}", node.layer->kind());
       add({"linear forward",
@@ -146,12 +152,34 @@ class StepCounter {
            {reads, reads + writes + (shortcut && adds[1] ? tensor : 0)}});
     } else if (node.layer->kind() == "average_pool") {
       add({"average_pool backward", "head", {input * element_bytes_ + output * kFloatBytes}});
+    } else if (node.layer->kind() == "concat") {
+      add_concat(node, "backward", adds);
+    } else if (node.layer->kind() == "dropout") {
+      add({"dropout backward", "dropout", {(input + output + (adds[0] ? input : 0)) * dropped_bytes(inputs)}});
     } else {
       add({"linear backward",
            "head",
            {kFloatBytes * (output + 2 * input + 2 * linear_weights(inputs, output))},
            2 * node.layer->flops(inputs)});
     }
+  }
+
+  /// A kernel for each input that does not lie in place already.
+  void add_concat(const Node& node, const char* pass, const std::vector<bool>& adds = {}) {
+    const std::vector<TensorSpec> inputs = inputs_of(node);
+    std::vector<double> kernels;
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      const auto index = static_cast<std::size_t>(node.inputs[k]);
+      if (k == 0 && owners_[index] != node.inputs[k]) continue;
+      const bool is_added = !adds.empty() && adds[k];
+      kernels.push_back((is_added ? 3 : 2) * real(inputs[k].shape.numel()) * element_bytes_);
+    }
+    add({fmt::format("concat {} {}", shape_name(node.layer->output(inputs).shape), pass), "concat", kernels});
+  }
+
+  /// Of an element of what dropout reads, an image or a vector.
+  static double dropped_bytes(const std::vector<TensorSpec>& inputs) {
+    return static_cast<double>(size_of(inputs[0].dtype));
   }
 
   /// If `adds`, a data gradient is added to the one that is there.
@@ -166,8 +194,9 @@ class StepCounter {
     const double weights = real(g.weight_shape().numel());
     const double input_bytes = real(g.input_shape().numel()) * element_bytes_;
     const std::string name =
-        fmt::format("conv {}x{} {}->{} at {}x{}{} {}{}", g.kernel, g.kernel, g.in_channels, g.out_channels, g.height,
-                    g.width, g.stride > 1 ? " /2" : "", name_of(pass), adds ? " +=" : "");
+        fmt::format("conv {}x{} {}->{}{} at {}x{}{} {}{}", g.kernel, g.kernel, g.in_channels, g.out_channels,
+                    g.groups > 1 ? fmt::format(" in {} groups", g.groups) : "", g.height, g.width,
+                    g.stride > 1 ? fmt::format(" /{}", g.stride) : "", name_of(pass), adds ? " +=" : "");
     Operation operation{name, fmt::format("conv {}", name_of(pass)), {}, g.flops(), 0, g};
     if (pass == ConvPass::backward_weight)
       is_own ? add_own_filter_gradient(operation, numbers, weights) : add_filter_gradient(operation, numbers, weights);
@@ -229,6 +258,7 @@ class StepCounter {
   DType dtype_;
   double element_bytes_;
   std::vector<TensorSpec> tensors_;
+  std::vector<TensorId> owners_;
   ParameterCounts counts_;
   std::vector<Operation> operations_;
 };
@@ -264,6 +294,8 @@ StepMemory memory_of(const Network& network, const StepOptions& options) {
   const auto live = [&](std::size_t tensor, std::size_t first, std::size_t last) {
     for (std::size_t time = first; time <= last; ++time) alive[time] += size(tensor);
   };
+  const std::vector<TensorId> owners = tensor_owners(network, /*training=*/true);
+  const auto owner = [&](std::size_t i) { return static_cast<std::size_t>(owners[i]); };
   std::vector<std::size_t> last_use(count + 1, 0);
   std::vector<std::size_t> first_gradient(count + 1, 0);
   first_gradient[count] = count;
@@ -271,14 +303,18 @@ StepMemory memory_of(const Network& network, const StepOptions& options) {
   for (std::size_t i = 0; i < count; ++i) {
     for (const TensorId input : nodes[i].inputs) {
       const auto index = static_cast<std::size_t>(input);
-      last_use[index] = std::max(last_use[index], nodes[i].layer->backward_reads_inputs() ? 2 * count - i : i);
+      last_use[owner(index)] =
+          std::max(last_use[owner(index)], nodes[i].layer->backward_reads_inputs() ? 2 * count - i : i);
       first_gradient[index] = 2 * count - i;  // the last of its readers comes first
     }
   }
+  std::vector<std::size_t> first_write(count + 1, count);  // of an owner: that of the first tensor in its memory
+  for (std::size_t i = count + 1; i-- > 0;) first_write[owner(i)] = i == 0 ? 0 : i - 1;
   for (std::size_t i = 0; i <= count; ++i) {
+    if (owner(i) != i) continue;
     memory.activations += size(i);
-    live(i, i == 0 ? 0 : i - 1, std::max(last_use[i], i == 0 ? 0 : i - 1));
-    if (i > 0) live(i, first_gradient[i], 2 * count - (i - 1));
+    live(i, first_write[i], std::max(last_use[i], i == 0 ? 0 : i - 1));
+    if (i > 0) live(i, first_gradient[i], 2 * count - first_write[i]);
   }
   memory.activation_peak = *std::ranges::max_element(alive);
   return memory;

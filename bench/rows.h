@@ -68,6 +68,7 @@ void add_plane_sweep(RowList& list);
 // ---- parts of the suite `ops` --------------------------------------------------------------------------------------
 void add_convolutions(RowList& list, bool large);
 void add_norm_act(RowList& list, bool large);
+void add_joining(RowList& list);
 void add_head(RowList& list, bool large);
 void add_plane_networks(RowList& list, bool large);
 void add_fixed_and_plain(RowList& list);

@@ -14,7 +14,7 @@
 namespace bsq {
 
 /// Who draws. Every purpose has a stream of its own, so that one never shifts another.
-enum class RandomStream : std::uint32_t { initialize = 1, shuffle = 2, augment = 3, synthesize = 4 };
+enum class RandomStream : std::uint32_t { initialize = 1, shuffle = 2, augment = 3, synthesize = 4, dropout = 5 };
 
 using PhiloxCounter = std::array<std::uint32_t, 4>;
 
@@ -56,6 +56,18 @@ BSQ_HOST_DEVICE inline CropFlip draw_crop_flip(std::uint64_t seed, std::uint32_t
   const auto range = static_cast<std::uint32_t>(2 * padding + 1);
   return {static_cast<int>(bounded_from_bits(bits[0], range)), static_cast<int>(bounded_from_bits(bits[1], range)),
           random_flip && (bits[2] >> 31) != 0};
+}
+
+/// Dropout takes the elements of a sample in groups of 64, for which it draws from 16 counters: word w of counter l is
+/// that of element 16 w + l, so that the words of sixteen counters side by side are those of elements side by side.
+inline constexpr int kDropoutCounters = 16;
+inline constexpr int kDropoutGroup = 4 * kDropoutCounters;
+
+BSQ_HOST_DEVICE inline PhiloxCounter draw_dropout(std::uint64_t seed, std::uint32_t stream, std::int32_t epoch,
+                                                  std::int32_t sample, std::int64_t group, int counter) {
+  return philox4x32({static_cast<std::uint32_t>(sample), static_cast<std::uint32_t>(epoch), stream,
+                     static_cast<std::uint32_t>(group * kDropoutCounters + counter)},
+                    seed);
 }
 
 }  // namespace bsq

@@ -98,7 +98,7 @@ enum class GradMode : std::uint8_t { overwrite, accumulate };
 /// What changes from step to step. Lives in device memory, so that a captured step can be replayed.
 struct StepInputs {
   float learning_rate = 0;
-  std::int32_t epoch = 0;  // counts from 0 within the stage; keys the augmentation together with `augment_stream`
+  std::int32_t epoch = 0;  // counts from 0 within the stage; keys augmentation and dropout together with their streams
   std::int64_t first_sample = 0;  // where this batch starts in the epoch's order
   std::int64_t metrics_slot = 0;  // which StepMetrics this step writes
   std::array<float, 4> method{};  // numbers of the method that change by epoch; 0 where it has fewer

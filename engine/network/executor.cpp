@@ -1,11 +1,22 @@
 // Lifetimes: forward of node i happens at time i, its backward at 2 N - i (N nodes; the loss sits at N).
 #include "engine/network/executor.h"
 
+#include "engine/network/tensor_owners.h"
 #include "kernels/base/error.h"
 
 #include <algorithm>
 
 namespace bsq {
+namespace {
+
+/// Parts of wider pixels reach nobody who would read them as if they were whole.
+void require_dense(const Node& node, std::span<const TensorView> inputs, const TensorView& output) {
+  for (std::size_t k = 0; k < inputs.size(); ++k)
+    require(inputs[k].pitch == 0 || node.layer->takes_pitch(k), "{}: input {} is a part of wider pixels", node.name, k);
+  require(output.pitch == 0 || node.layer->extends_first_input(), "{}: writes a part of wider pixels", node.name);
+}
+
+}  // namespace
 
 Executor::Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch,
                    DType dtype, ExecutionMode mode, const std::vector<int>& other_batches)
@@ -14,7 +25,8 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
       backend_(memory.backend()),
       max_batch_(max_batch),
       mode_(mode),
-      tensors_(network.tensors(max_batch, dtype)) {
+      tensors_(network.tensors(max_batch, dtype)),
+      owners_(tensor_owners(network, mode == ExecutionMode::training)) {
   plan_convolutions(other_batches, dtype);
   plan_tensors();
   plan_gradients();
@@ -51,21 +63,29 @@ void Executor::plan_tensors() {
   const auto& nodes = network_.nodes();
   const int num_nodes = static_cast<int>(nodes.size());
   const bool training = mode_ == ExecutionMode::training;
+  // The images arrive before node 0; tensor i is written by node i - 1.
+  const auto written = [](std::size_t i) { return std::max(static_cast<int>(i) - 1, 0); };
+  tensor_buffer_.assign(tensors_.size(), -1);
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    tensor_buffer_.push_back(static_cast<int>(plan_.buffers.size()));
+    if (owners_[i] != static_cast<TensorId>(i)) continue;
+    tensor_buffer_[i] = static_cast<int>(plan_.buffers.size());
     const TensorView sized{tensors_[i].dtype, tensors_[i].shape, nullptr};
-    // The images arrive before node 0; tensor i is written by node i - 1. The logits stay for the loss.
-    const int written = std::max(static_cast<int>(i) - 1, 0);
-    const bool stays = static_cast<int>(i) == num_nodes || mode_ == ExecutionMode::tracing;
-    plan_.buffers.push_back(
-        {i == 0 ? "images" : nodes[i - 1].name, sized.size_bytes(), written, stays ? num_nodes : written, 0});
+    plan_.buffers.push_back({i == 0 ? "images" : nodes[i - 1].name, sized.size_bytes(), written(i), written(i), 0});
+  }
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    tensor_buffer_[i] = tensor_buffer_[static_cast<std::size_t>(owners_[i])];
+    PlannedBuffer& buffer = plan_.buffers[static_cast<std::size_t>(tensor_buffer_[i])];
+    buffer.first_use = std::min(buffer.first_use, written(i));
+    const bool stays = static_cast<int>(i) == num_nodes || mode_ == ExecutionMode::tracing;  // logits: for the loss
+    if (stays) buffer.last_use = num_nodes;
   }
   saved_buffer_.assign(nodes.size(), -1);
   for (int i = 0; i < num_nodes; ++i) {
     const Node& node = nodes[static_cast<std::size_t>(i)];
     const int backward_time = 2 * num_nodes - i;
     for (const TensorId input : node.inputs) {
-      PlannedBuffer& buffer = plan_.buffers[static_cast<std::size_t>(input)];
+      const int index = tensor_buffer_[static_cast<std::size_t>(input)];
+      PlannedBuffer& buffer = plan_.buffers[static_cast<std::size_t>(index)];
       const bool kept = training && node.layer->backward_reads_inputs();
       buffer.last_use = std::max(buffer.last_use, kept ? backward_time : i);
     }
@@ -93,9 +113,16 @@ void Executor::plan_gradients() {
   if (mode_ != ExecutionMode::training) return;
   const auto add_gradient = [&](TensorId id, int first_use) {
     const auto index = static_cast<std::size_t>(id);
+    const int producer_backward = 2 * num_nodes - (id - 1);
+    if (owners_[index] != id) {  // the gradient of the owner is there already
+      gradient_buffer_[index] = gradient_buffer_[static_cast<std::size_t>(owners_[index])];
+      require(gradient_buffer_[index] >= 0, "node {} is read by no other node", nodes[index - 1].name);
+      PlannedBuffer& shared = plan_.buffers[static_cast<std::size_t>(gradient_buffer_[index])];
+      shared.last_use = std::max(shared.last_use, producer_backward);
+      return;
+    }
     gradient_buffer_[index] = static_cast<int>(plan_.buffers.size());
     const TensorView sized{tensors_[index].dtype, tensors_[index].shape, nullptr};
-    const int producer_backward = 2 * num_nodes - (id - 1);
     plan_.buffers.push_back(
         {nodes[index - 1].name + ", gradient", sized.size_bytes(), first_use, producer_backward, 0});
   };
@@ -117,7 +144,8 @@ void Executor::resolve_units() {
     const Node& node = network_.nodes()[i];
     inputs.clear();
     for (const TensorId input : node.inputs) inputs.push_back(tensor(input, max_batch_));
-    units_[i + 1] = node.layer->output_unit(inputs, parameters_, unit_values_.as<float>() + i + 1);
+    units_[i + 1] = is_left_out(i) ? inputs[0].unit
+                                   : node.layer->output_unit(inputs, parameters_, unit_values_.as<float>() + i + 1);
   }
 }
 
@@ -129,15 +157,36 @@ TensorView Executor::view(const TensorSpec& spec, int buffer, int batch) const {
   return view;
 }
 
+std::int64_t Executor::pitch(TensorId id) const {
+  const auto channels = [&](TensorId of) {
+    const Shape& shape = tensors_[static_cast<std::size_t>(of)].shape;
+    return shape[shape.rank - 1];
+  };
+  const std::int64_t of_owner = channels(owners_[static_cast<std::size_t>(id)]);
+  return of_owner == channels(id) ? 0 : of_owner;
+}
+
+bool Executor::is_left_out(std::size_t node) const {
+  return owners_[node + 1] <= static_cast<TensorId>(node);
+}
+
 TensorView Executor::tensor(TensorId id, int batch) const {
   const auto index = static_cast<std::size_t>(id);
   TensorView result = view(tensors_[index], tensor_buffer_[index], batch);
   result.unit = units_[index];
+  result.pitch = pitch(id);
+  return result;
+}
+
+TensorView Executor::gradient(TensorId id, int batch) const {
+  const auto index = static_cast<std::size_t>(id);
+  TensorView result = view(tensors_[index], gradient_buffer_[index], batch);
+  result.pitch = pitch(id);
   return result;
 }
 
 TensorView Executor::d_logits(int batch) const {
-  return view(tensors_.back(), gradient_buffer_.back(), batch);
+  return gradient(static_cast<TensorId>(network_.nodes().size()), batch);
 }
 
 void Executor::forward(int batch, const ForwardOptions& options) {
@@ -146,22 +195,27 @@ void Executor::forward(int batch, const ForwardOptions& options) {
   std::vector<TensorView> inputs;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Range range(backend_, nodes[i].name);
+    if (is_left_out(i)) continue;
     inputs.clear();
     for (const TensorId input : nodes[i].inputs) inputs.push_back(tensor(input, batch));
+    const TensorView output = tensor(static_cast<TensorId>(i) + 1, batch);
+    require_dense(nodes[i], inputs, output);
     void* saved = view({}, saved_buffer_[i], batch).data;
     nodes[i].layer->forward({.backend = backend_,
                              .parameters = parameters_,
                              .inputs = inputs,
-                             .output = tensor(static_cast<TensorId>(i) + 1, batch),
+                             .output = output,
                              .saved = saved,
                              .scratch = scratch_.data(),
                              .training = mode_ == ExecutionMode::training,
                              .slice = options.slice,
-                             .act_scale = options.act_scale});
+                             .act_scale = options.act_scale,
+                             .keys = options.keys});
   }
 }
 
-void Executor::backward(int batch, const std::function<void(std::size_t node)>& node_done, BatchSlice* slice) {
+void Executor::backward(int batch, const std::function<void(std::size_t node)>& node_done, BatchSlice* slice,
+                        const SampleKeys& keys) {
   require(mode_ == ExecutionMode::training, "backward of an inference executor");
   const auto& nodes = network_.nodes();
   std::vector<TensorView> inputs;
@@ -171,12 +225,12 @@ void Executor::backward(int batch, const std::function<void(std::size_t node)>& 
     inputs.clear();
     d_inputs.clear();
     for (const TensorId input : nodes[i].inputs) {
-      const auto index = static_cast<std::size_t>(input);
       inputs.push_back(tensor(input, batch));
-      d_inputs.push_back(view(tensors_[index], gradient_buffer_[index], batch));
+      d_inputs.push_back(gradient(input, batch));
     }
-    TensorView d_output = view(tensors_[i + 1], gradient_buffer_[i + 1], batch);
+    TensorView d_output = gradient(static_cast<TensorId>(i) + 1, batch);
     d_output.unit = units_[i + 1];
+    require_dense(nodes[i], d_inputs, d_output);
     nodes[i].layer->backward({.backend = backend_,
                               .parameters = parameters_,
                               .inputs = inputs,
@@ -185,7 +239,8 @@ void Executor::backward(int batch, const std::function<void(std::size_t node)>& 
                               .modes = modes_[i],
                               .saved = view({}, saved_buffer_[i], batch).data,
                               .scratch = scratch_.data(),
-                              .slice = slice});
+                              .slice = slice,
+                              .keys = keys});
     if (node_done) node_done(i);
   }
 }

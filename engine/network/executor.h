@@ -1,8 +1,8 @@
 // Runs a network: plans where every tensor lives before the first step, then walks the list of nodes.
 //
 // Where a tensor feeds several nodes its gradient is overwritten by the first visitor of the backward walk and
-// accumulated by the others; that is decided here, once. Nothing is allocated after construction. Batches may be
-// smaller than planned if that was said then.
+// accumulated by the others; that is decided here, once. A chain of concats shares one buffer (tensor_owners.h).
+// Nothing is allocated after construction. Batches may be smaller than planned if that was said then.
 #pragma once
 
 #include "engine/memory/memory_planner.h"
@@ -25,6 +25,7 @@ struct ExecutionPlan {
 struct ForwardOptions {
   BatchSlice* slice = nullptr;  // training: if batch statistics are those of a batch of which this is a rank's part
   ActScale act_scale = ActScale::batch_max;  // inference
+  SampleKeys keys = {};  // training: of networks that draw random numbers, with the stream of the stage's dropout
 };
 
 class Executor {
@@ -38,13 +39,15 @@ class Executor {
   void forward(int batch, const ForwardOptions& options = {});
   /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient; calls `node_done`
   /// when those of a node are enqueued, the last node first.
-  /// `slice`: as in forward.
-  void backward(int batch, const std::function<void(std::size_t node)>& node_done = {}, BatchSlice* slice = nullptr);
+  /// `slice`, `keys`: as in forward.
+  void backward(int batch, const std::function<void(std::size_t node)>& node_done = {}, BatchSlice* slice = nullptr,
+                const SampleKeys& keys = {});
 
   TensorView images(int batch) const { return tensor(0, batch); }
   TensorView logits(int batch) const { return tensor(static_cast<TensorId>(network_.nodes().size()), batch); }
   TensorView d_logits(int batch) const;
-  /// Any tensor of the list; in inference only until its last reader has run, in tracing until the next forward.
+  /// Any tensor of the list, perhaps a part of wider pixels; in inference only until its last reader has run, in
+  /// tracing until the next forward.
   TensorView tensor(TensorId id, int batch) const;
   int max_batch() const { return max_batch_; }
   const ExecutionPlan& plan() const { return plan_; }
@@ -58,6 +61,10 @@ class Executor {
   void plan_scratch(int batch, DType dtype);
   void resolve_units();
   TensorView view(const TensorSpec& spec, int buffer, int batch) const;
+  TensorView gradient(TensorId id, int batch) const;
+  /// Of wider pixels, of which a tensor is a part; 0: it is not.
+  std::int64_t pitch(TensorId id) const;
+  bool is_left_out(std::size_t node) const;
 
   const Network& network_;
   const ParameterMemory& parameters_;
@@ -65,6 +72,7 @@ class Executor {
   int max_batch_;
   ExecutionMode mode_;
   std::vector<TensorSpec> tensors_;
+  std::vector<TensorId> owners_;              // by tensor
   std::vector<int> tensor_buffer_;            // index into plan_.buffers
   std::vector<int> gradient_buffer_;          // likewise; -1: no gradient (the images, and everything in inference)
   std::vector<int> saved_buffer_;             // by node; -1: nothing saved

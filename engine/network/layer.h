@@ -53,6 +53,7 @@ struct ForwardPass {
   bool training = true;
   BatchSlice* slice = nullptr;  // of a batch whose statistics are to be used; null: those of the inputs
   ActScale act_scale = ActScale::batch_max;
+  SampleKeys keys = {};  // training: what random numbers are drawn by
 };
 
 struct BackwardPass {
@@ -65,6 +66,7 @@ struct BackwardPass {
   void* saved = nullptr;
   void* scratch = nullptr;
   BatchSlice* slice = nullptr;  // as in forward
+  SampleKeys keys = {};         // likewise
 };
 
 /// Where a layer quantizes what it writes.
@@ -97,6 +99,12 @@ class Layer {
   virtual bool reads_images() const { return false; }
   /// Whether backward can add to the gradient of an input that a later node reads as well.
   virtual bool adds_gradients() const { return true; }
+  /// Whether this input, and its gradient, may be a part of wider pixels (TensorView::pitch).
+  virtual bool takes_pitch(std::size_t /*input*/) const { return false; }
+  /// Whether the output, and its gradient, may be; such a layer's first input, too, may lie where the output begins.
+  virtual bool extends_first_input() const { return false; }
+  /// Whether inference leaves it out: its output is its input then.
+  virtual bool is_left_out_in_inference() const { return false; }
   /// Whether backward reads the inputs of forward, so that they must live until then.
   virtual bool backward_reads_inputs() const { return true; }
   /// Multiply-adds of one forward pass count two; elementwise work counts nothing.

@@ -3,7 +3,9 @@
 
 #include "engine/base/suggest.h"
 #include "engine/network/layers/average_pool.h"
+#include "engine/network/layers/concat.h"
 #include "engine/network/layers/conv2d.h"
+#include "engine/network/layers/dropout.h"
 #include "engine/network/layers/linear.h"
 #include "engine/network/layers/norm_act.h"
 
@@ -18,10 +20,8 @@ namespace bsq {
 namespace {
 
 constexpr std::array kKinds = {
-    LayerKind{"conv2d", make_conv2d},
-    LayerKind{"norm_act", make_norm_act},
-    LayerKind{"average_pool", make_average_pool},
-    LayerKind{"linear", make_linear},
+    LayerKind{"conv2d", make_conv2d},   LayerKind{"norm_act", make_norm_act},         LayerKind{"concat", make_concat},
+    LayerKind{"dropout", make_dropout}, LayerKind{"average_pool", make_average_pool}, LayerKind{"linear", make_linear},
 };
 
 const LayerKind& kind_of(const NodeSpec& node, int number) {
@@ -126,7 +126,9 @@ void LayerRequest::refuse(const std::string& what) const {
 
 void LayerRequest::want_inputs(std::size_t least, std::size_t most) const {
   if (least <= inputs.size() && inputs.size() <= most) return;
-  const std::string wanted = least == most ? std::to_string(least) : fmt::format("{} or {}", least, most);
+  const std::string wanted = least == most        ? std::to_string(least)
+                             : most == kAnyNumber ? fmt::format("{} or more", least)
+                                                  : fmt::format("{} or {}", least, most);
   throw SpecError(number, node.name, "inputs", fmt::format("has {}, {} reads {}", inputs.size(), node.layer, wanted));
 }
 

@@ -1,12 +1,14 @@
 // The table of layers that a network can be made of: one line per kind. Each kind declares its options, and its
 // parameters and states with their roles, in network/layers/.
 //
-//   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), quantized (false),
-//                 initializer (he_fan_out | torch_default)
+//   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), groups (1; divides the channels of
+//                 input and output), quantized (false), initializer (he_fan_out | torch_default)
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
 //                 that of the stage | configured_relu6, likewise but relu6 for relu; relu, or configured if quantized),
 //                 activation_name (<node>.act: parameters and states of the activation are called by it)
+//   concat        reads two or more images of one size, and puts their channels side by side
+//   dropout       reads an image or a vector; rate, 0 to 1: how likely it is that a number of it is 0 in training
 //   average_pool  reads an image
 //   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias), initializer
 //                 (torch_default | normal, with its deviation), bias_initializer (torch_default | zero)
@@ -39,6 +41,7 @@ struct LayerRequest {
   /// Throws SpecError, like all below, of this node.
   [[noreturn]] void refuse(const std::string& what) const;
   void want_inputs(std::size_t least, std::size_t most) const;
+  static constexpr std::size_t kAnyNumber = 1 << 16;  // as the most of them
   /// The shape [1, H, W, C] of an input, which must be an image.
   const Shape& image(std::size_t input) const;
 };

@@ -38,6 +38,7 @@ nlohmann::ordered_json to_json(const std::vector<EngineNote>& engines) {
                     {"kernel", g.kernel},
                     {"stride", g.stride},
                     {"padding", g.padding},
+                    {"groups", g.groups},
                     {"dtype", name_of(g.dtype)},
                     {"pass", name_of(note.pass)},
                     {"engine", note.engine},

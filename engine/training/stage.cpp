@@ -86,6 +86,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   options.augment.random_flip = config.data.flip;
   options.augment.seed = config.seed;
   options.augment.stream = augment_stream(index);
+  options.dropout_stream = dropout_stream(index);
   step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, options, context.communicator);
   if (context.communicator.rank() == 0) snapshot_ = std::make_unique<ModelSnapshot>(memory_, model_);
 }

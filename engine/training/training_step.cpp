@@ -34,6 +34,7 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
       source_(source),
       augment_(options.augment),
       rule_(options.rule),
+      dropout_stream_(options.dropout_stream),
       synchronised_norms_(options.synchronised_norms && communicator.world() > 1),
       communicator_(communicator),
       executor_(memory, model.network(), model.parameters(), largest_slice(options.batch_size, communicator),
@@ -70,7 +71,7 @@ void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
     const Range range(backend_, "augment");
     backend_.augment({augment_, source_.rows(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
   }
-  executor_.forward(count, {.slice = slice});
+  executor_.forward(count, {.slice = slice, .keys = keys()});
   reducer_.start_statistics(weight);
   {
     const Range range(backend_, "loss");
@@ -80,7 +81,11 @@ void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
                                     metrics_.as<StepMetrics>()});
   }
   executor_.backward(
-      count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice);
+      count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice, keys());
+}
+
+SampleKeys TrainingStep::keys() const {
+  return {augment_.seed, dropout_stream_, feed_.inputs(), source_.rows().samples};
 }
 
 /// The sums that the others make, with nothing of ours in them.

@@ -19,9 +19,10 @@ namespace bsq {
 struct TrainingOptions {
   AugmentRule augment;
   SgdRule rule;
-  int batch_size = 0;               // of all ranks together
-  std::int64_t metrics_slots = 0;   // steps an epoch has: as many can be planned together
-  bool synchronised_norms = false;  // batch statistics and activation scales are those of the whole batch (METHOD 10)
+  int batch_size = 0;                // of all ranks together
+  std::int64_t metrics_slots = 0;    // steps an epoch has: as many can be planned together
+  std::uint32_t dropout_stream = 0;  // of the stage (engine/input/sampler.h); the seed is that of `augment`
+  bool synchronised_norms = false;   // batch statistics and activation scales are those of the whole batch (METHOD 10)
 };
 
 /// A step to come.
@@ -56,12 +57,14 @@ class TrainingStep {
   void enqueue(int count, int batch);
   void enqueue_samples(int count, float weight, BatchSlice* slice);
   void enqueue_nothing();
+  SampleKeys keys() const;
 
   Backend& backend_;
   Model& model_;
   BatchSource& source_;
   AugmentRule augment_;
   SgdRule rule_;
+  std::uint32_t dropout_stream_;
   bool synchronised_norms_;
   Communicator& communicator_;
   Executor executor_;

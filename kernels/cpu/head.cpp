@@ -20,18 +20,18 @@ int rank_of_label(const float* logits, int classes, int label) {
 }  // namespace
 
 void CpuBackend::linear_forward(const LinearForwardArgs& args) {
-  const auto& [geometry, input, weight, bias, output] = args;
+  const auto& [geometry, input, weight, bias, output, unit] = args;
   const auto [batch, in_features, out_features] = geometry;
-  gemm(false, true, batch, out_features, in_features, input, weight, output);
+  gemm(false, true, batch, out_features, in_features, unit.value(), input, weight, GradMode::overwrite, output);
   for (int row = 0; row < batch; ++row)
     for (int column = 0; column < out_features; ++column) output[row * out_features + column] += bias[column];
 }
 
 void CpuBackend::linear_backward(const LinearBackwardArgs& args) {
-  const auto& [geometry, d_output, input, weight, d_input, d_weight, d_bias] = args;
+  const auto& [geometry, d_output, input, weight, d_input, d_weight, d_bias, unit, mode] = args;
   const auto [batch, in_features, out_features] = geometry;
-  gemm(false, false, batch, in_features, out_features, d_output, weight, d_input);
-  gemm(true, false, out_features, in_features, batch, d_output, input, d_weight);
+  gemm(false, false, batch, in_features, out_features, unit.value(), d_output, weight, mode, d_input);
+  gemm(true, false, out_features, in_features, batch, unit.value(), d_output, input, GradMode::overwrite, d_weight);
   for (int column = 0; column < out_features; ++column) {
     double sum = 0;
     for (int row = 0; row < batch; ++row) sum += static_cast<double>(d_output[row * out_features + column]);

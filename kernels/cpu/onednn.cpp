@@ -35,13 +35,19 @@ std::size_t ConvolutionCache::Direction::size_bytes() const {
 
 ConvolutionDescs::ConvolutionDescs(const ConvGeometry& g) {
   const Type type = type_of(g.dtype);
-  const Dims weight_dims{g.out_channels, g.in_channels, g.kernel, g.kernel};
+  const std::int64_t k = g.kernel, inputs = g.group_inputs(), outputs = g.group_outputs(), filter = k * k * inputs;
+  Dims weight_dims{outputs, inputs, k, k};
+  Dims weight_strides{filter, 1, k * inputs, inputs};
+  if (g.groups > 1) {
+    weight_dims.insert(weight_dims.begin(), g.groups);
+    weight_strides.insert(weight_strides.begin(), outputs * filter);
+  }
   input = Desc({g.batch, g.in_channels, g.height, g.width}, type, Tag::nhwc);
   output = Desc({g.batch, g.out_channels, g.out_height(), g.out_width()}, type, Tag::nhwc);
   weight = Desc(weight_dims, type, Tag::any);
   d_weight = Desc(weight_dims, Type::f32, Tag::any);
-  stored_weight = Desc(weight_dims, type, Tag::ohwi);
-  stored_d_weight = Desc(weight_dims, Type::f32, Tag::ohwi);
+  stored_weight = Desc(weight_dims, type, weight_strides);
+  stored_d_weight = Desc(weight_dims, Type::f32, weight_strides);
   strides = {g.stride, g.stride};
   padding = {g.padding, g.padding};
 }
@@ -162,9 +168,11 @@ void ConvolutionCache::backward_weight(const ConvGeometry& geometry, const void*
   if (pass.reorders) pass.reorder.execute(stream_, temporary.weight, target);
 }
 
-void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a, const float* b, float* c) {
-  const auto status = dnnl::sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0F, a,
-                                  transpose_a ? m : k, b, transpose_b ? k : n, 0.0F, c, n);
+void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, float factor, const float* a, const float* b,
+          GradMode mode, float* c) {
+  const auto status =
+      dnnl::sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, factor, a, transpose_a ? m : k, b,
+                  transpose_b ? k : n, mode == GradMode::accumulate ? 1.0F : 0.0F, c, n);
   if (status != dnnl::status::success) fail(ErrorKind::device, "oneDNN sgemm {}x{}x{} failed", m, n, k);
 }
 

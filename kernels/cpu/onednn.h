@@ -71,8 +71,9 @@ class ConvolutionCache {
   std::vector<EngineNote> engines_;
 };
 
-/// C[m, n] = op(A) op(B), row major, float32; op transposes where asked.
-void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a, const float* b, float* c);
+/// C[m, n] = factor op(A) op(B), row major, float32; op transposes where asked. `mode`: C is overwritten, or added to.
+void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, float factor, const float* a, const float* b,
+          GradMode mode, float* c);
 
 /// "oneDNN 2.6.3, avx512_core_bf16".
 std::string describe_onednn();

@@ -9,7 +9,7 @@
 namespace bsq {
 
 /// Activations in NHWC; weights in whatever layout the primitive likes best, `stored` ones in OHWI. Logical order is
-/// NCHW / OIHW.
+/// NCHW / OIHW, or GOIHW of several groups.
 struct ConvolutionDescs {
   dnnl::memory::desc input, output, weight, d_weight, stored_weight, stored_d_weight;
   dnnl::memory::dims strides, padding;

@@ -72,8 +72,9 @@ class OwnConvolutions final : public DenseMath {
   }
 
   void plan_gemm(const GemmGeometry& geometry, GradMode mode) override { vendor_->plan_gemm(geometry, mode); }
-  void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) override {
-    vendor_->gemm(geometry, a, b, mode, c);
+  void gemm(const GemmGeometry& geometry, const float* factor, const float* a, const float* b, GradMode mode,
+            float* c) override {
+    vendor_->gemm(geometry, factor, a, b, mode, c);
   }
 
  private:

@@ -21,14 +21,16 @@ struct ConvGeometry {
   DType dtype = DType::f32;  // of input, weights, output and gradients; d_weight is float32 always
   int groups = 1;            // divides both numbers of channels
 
+  constexpr int group_inputs() const { return in_channels / groups; }  // channels of each group
+  constexpr int group_outputs() const { return out_channels / groups; }
   constexpr int out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
   constexpr int out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
   constexpr Shape input_shape() const { return {batch, height, width, in_channels}; }
   constexpr Shape output_shape() const { return {batch, out_height(), out_width(), out_channels}; }
-  constexpr Shape weight_shape() const { return {out_channels, kernel, kernel, in_channels / groups}; }
+  constexpr Shape weight_shape() const { return {out_channels, kernel, kernel, group_inputs()}; }
   /// Multiply-adds count two; padding counts.
   constexpr double flops() const {
-    return 2.0 * static_cast<double>(output_shape().numel()) * kernel * kernel * (in_channels / groups);
+    return 2.0 * static_cast<double>(output_shape().numel()) * kernel * kernel * group_inputs();
   }
   friend constexpr auto operator<=>(const ConvGeometry&, const ConvGeometry&) = default;
 };

@@ -26,6 +26,7 @@ struct PoolBackwardArgs {
   const float* d_output = nullptr;
   TensorUnit unit = {};
   void* d_input = nullptr;
+  GradMode mode = GradMode::overwrite;
 };
 
 struct LinearGeometry {
@@ -34,16 +35,18 @@ struct LinearGeometry {
   int out_features = 0;
 };
 
-/// linear_forward: output [N, O] = input [N, I] weight[O, I]^T + bias [O].
+/// linear_forward: output [N, O] = unit (input [N, I] weight[O, I]^T) + bias [O].
 struct LinearForwardArgs {
   LinearGeometry geometry;
   const float* input = nullptr;
   const float* weight = nullptr;
   const float* bias = nullptr;
   float* output = nullptr;
+  TensorUnit unit = {};  // of the input
 };
 
-/// linear_backward: d_input = d_output weight; d_weight = d_output^T input; d_bias = column sums of d_output.
+/// linear_backward: d_input = unit d_output weight, with respect to the stored input; d_weight = unit d_output^T input;
+/// d_bias = column sums of d_output.
 struct LinearBackwardArgs {
   LinearGeometry geometry;
   const float* d_output = nullptr;
@@ -52,6 +55,8 @@ struct LinearBackwardArgs {
   float* d_input = nullptr;
   float* d_weight = nullptr;
   float* d_bias = nullptr;
+  TensorUnit unit = {};                 // of the input
+  GradMode mode = GradMode::overwrite;  // of d_input
 };
 
 /// softmax_cross_entropy: the mean cross entropy over the batch: d_logits = (softmax(logits) - onehot) / batch; null in

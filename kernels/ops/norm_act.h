@@ -15,51 +15,60 @@ constexpr const char* name_of(Activation activation) {
 }
 
 /// Rows are pixels (N*H*W), columns channels: all that batch norm needs to know of an NHWC tensor.
-/// norm_act_scratch_bytes: of forward and backward.
+/// norm_act_scratch_bytes: of forward and backward, whatever x_pitch and the rule.
 struct NormActGeometry {
   std::int64_t rows = 0;
   int channels = 0;
   DType dtype = DType::f32;
   int x_pitch = 0;  // numbers from one row of x, and of d_x, to the next: a part of wider rows; 0: channels
+
+  constexpr int pitch() const { return x_pitch == 0 ? channels : x_pitch; }
 };
 
 struct NormActRule {
   Activation activation = Activation::relu;
   int act_bits = 0;              // 0: activations are not quantized
   bool batch_statistics = true;  // false: running statistics, which stay as they are (evaluation)
-  bool normalize = true;         // false: z = x + beta [+ shortcut], a bias in place of batch norm
   float epsilon = 1e-5F;
   float momentum = 0.1F;  // PyTorch's convention: running += momentum * (batch - running), variance unbiased
+  bool normalize = true;  // false: a bias in place of the norm, z = x + beta [+ shortcut]
 };
 
+/// If nothing is normalized, beta and clip alone are looked at.
 struct NormParameters {
   const float* gamma = nullptr;       // [C]
-  const float* beta = nullptr;        // [C]
+  const float* beta = nullptr;        // [C]; may be null if nothing is normalized: no bias
   float* running_mean = nullptr;      // [C], updated by a forward pass with batch statistics
   float* running_var = nullptr;       // [C], likewise
-  const float* input_bias = nullptr;  // [C] or null: of the convolution that wrote x and left its bias to this norm
   const float* clip = nullptr;        // [1], PACT's learned ceiling; null for every other activation
+  const float* input_bias = nullptr;  // [C] or null: of the convolution that wrote x, which has not added it
 };
 
-/// What forward leaves for backward.
+/// What forward leaves for backward. If nothing is normalized, act_scale alone.
 struct NormSaved {
-  float* mean = nullptr;       // [C], of the statistics used
+  float* mean = nullptr;       // [C], of x without input_bias: that of the statistics used
   float* inv_std = nullptr;    // [C], 1 / sqrt(var + epsilon)
   float* act_scale = nullptr;  // [1], max|y| before quantization; written only if act_bits > 0
 };
 
+/// If nothing is normalized, d_beta and d_clip alone.
 struct NormGradients {
-  float* d_gamma = nullptr;  // [C], overwritten
-  float* d_beta = nullptr;   // [C], overwritten
-  float* d_clip = nullptr;   // [1], overwritten; null unless PACT
+  float* d_gamma = nullptr;       // [C], overwritten
+  float* d_beta = nullptr;        // [C], overwritten; null if beta is
+  float* d_clip = nullptr;        // [1], overwritten; null unless PACT
+  float* d_input_bias = nullptr;  // [C], overwritten by zeros, for the norm takes it off; null if input_bias is
 };
 
 /// norm_act_forward: z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or
-/// clamp(z, 0, clip).
+/// clamp(z, 0, clip). If nothing is normalized z = x [+ beta] [+ shortcut].
+/// x of batch norm stands for x + input_bias, of which z feels nothing: running_mean takes mean + input_bias, and where
+/// the running statistics are used the mean is running_mean - input_bias.
 /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
 /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored.
-/// If y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x only if
-/// nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is rounded.
+/// The numbers between two rows of x are never read, those of d_x never written.
+/// If y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x if that has no
+/// pitch and nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is
+/// rounded.
 /// If `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
 struct NormActForwardArgs {
   NormActGeometry geometry;
@@ -81,11 +90,11 @@ struct NormActForwardArgs {
 /// d_shortcut = dz; d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
 /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
 /// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 if the unit is 0),
-/// d_x = x_unit dx, d_shortcut = shortcut_unit dz.
-/// If `slice` is given, the sums in dx are the batch's; the gradients of parameters stay those of the slice.
-/// Needs rule.batch_statistics. `x_mode` and `shortcut_mode` say how d_x and d_shortcut are written. d_x may be d_y
-/// if it is overwritten. d_shortcut is null exactly if shortcut is; it may be d_x, which is written first, if
-/// it is added to.
+/// d_x = x_unit dx, d_shortcut = shortcut_unit dz. If nothing is normalized dx = dz, and without an activation neither
+/// x nor shortcut is read. If `slice` is given, the sums in dx are the batch's; the gradients of parameters stay those
+/// of the slice. A norm needs rule.batch_statistics. `x_mode` and `shortcut_mode` say how d_x and d_shortcut are
+/// written. d_x may be d_y if it is overwritten and has no pitch. d_shortcut is null exactly if shortcut is; it may be
+/// d_x, which is written first, if it is added to and has no pitch.
 struct NormActBackwardArgs {
   NormActGeometry geometry;
   NormActRule rule;

@@ -9,7 +9,7 @@ using reference::load;
 using reference::store;
 using reference::store_gradient;
 
-/// Row-major indices of pixel (n, y, x), channel 0, and of filter tap (o, ky, kx), channel 0.
+/// Row-major indices of pixel (n, y, x), channel 0, and of filter tap (o, ky, kx), first channel of its group.
 std::int64_t input_index(const ConvGeometry& g, int n, int y, int x) {
   return ((std::int64_t{n} * g.height + y) * g.width + x) * g.in_channels;
 }
@@ -17,7 +17,12 @@ std::int64_t output_index(const ConvGeometry& g, int n, int y, int x) {
   return ((std::int64_t{n} * g.out_height() + y) * g.out_width() + x) * g.out_channels;
 }
 std::int64_t weight_index(const ConvGeometry& g, int o, int ky, int kx) {
-  return ((std::int64_t{o} * g.kernel + ky) * g.kernel + kx) * g.in_channels;
+  return ((std::int64_t{o} * g.kernel + ky) * g.kernel + kx) * g.group_inputs();
+}
+
+/// The first input channel that output channel `o` reads.
+int first_input(const ConvGeometry& g, int o) {
+  return o / g.group_outputs() * g.group_inputs();
 }
 
 /// The output coordinate that reads input coordinate `in` through tap `k`, or -1.
@@ -26,8 +31,8 @@ int output_coordinate(const ConvGeometry& g, int in, int k, int out_size) {
   return strided >= 0 && strided % g.stride == 0 && strided / g.stride < out_size ? strided / g.stride : -1;
 }
 
-/// output[n, y, x, o] = sum over taps and input channels of input[n, y stride - padding + ky, ...] weight[o, ky, kx,
-/// i].
+/// output[n, y, x, o] = sum over taps and input channels of o's group of input[n, y stride - padding + ky, ...]
+/// weight[o, ky, kx, i].
 double output_element(const ConvGeometry& g, const void* input, const void* weight, int n, int y, int x, int o) {
   double sum = 0;
   for (int ky = 0; ky < g.kernel; ++ky) {
@@ -36,9 +41,9 @@ double output_element(const ConvGeometry& g, const void* input, const void* weig
     for (int kx = 0; kx < g.kernel; ++kx) {
       const int in_x = x * g.stride - g.padding + kx;
       if (in_x < 0 || in_x >= g.width) continue;
-      const std::int64_t from = input_index(g, n, in_y, in_x);
+      const std::int64_t from = input_index(g, n, in_y, in_x) + first_input(g, o);
       const std::int64_t tap = weight_index(g, o, ky, kx);
-      for (int i = 0; i < g.in_channels; ++i) sum += load(g.dtype, input, from + i) * load(g.dtype, weight, tap + i);
+      for (int i = 0; i < g.group_inputs(); ++i) sum += load(g.dtype, input, from + i) * load(g.dtype, weight, tap + i);
     }
   }
   return sum;
@@ -46,6 +51,7 @@ double output_element(const ConvGeometry& g, const void* input, const void* weig
 
 /// The transpose: the sum over every output that read d_input[n, y, x, i].
 double d_input_element(const ConvGeometry& g, const void* d_output, const void* weight, int n, int y, int x, int i) {
+  const int first_output = i / g.group_inputs() * g.group_outputs();
   double sum = 0;
   for (int ky = 0; ky < g.kernel; ++ky) {
     const int out_y = output_coordinate(g, y, ky, g.out_height());
@@ -54,15 +60,16 @@ double d_input_element(const ConvGeometry& g, const void* d_output, const void* 
       const int out_x = output_coordinate(g, x, kx, g.out_width());
       if (out_x < 0) continue;
       const std::int64_t from = output_index(g, n, out_y, out_x);
-      for (int o = 0; o < g.out_channels; ++o) {
-        sum += load(g.dtype, d_output, from + o) * load(g.dtype, weight, weight_index(g, o, ky, kx) + i);
+      for (int o = first_output; o < first_output + g.group_outputs(); ++o) {
+        sum += load(g.dtype, d_output, from + o) *
+               load(g.dtype, weight, weight_index(g, o, ky, kx) + i % g.group_inputs());
       }
     }
   }
   return sum;
 }
 
-/// d_weight[o, ky, kx, i] = sum over outputs (n, y, x) of d_output[n, y, x, o] and the input that tap read.
+/// d_weight[o, ky, kx, i] = sum over outputs (n, y, x) of d_output[n, y, x, o] times the input that tap read.
 double d_weight_element(const ConvGeometry& g, const void* input, const void* d_output, int o, int ky, int kx, int i) {
   double sum = 0;
   for (int n = 0; n < g.batch; ++n) {
@@ -73,7 +80,7 @@ double d_weight_element(const ConvGeometry& g, const void* input, const void* d_
         const int in_x = x * g.stride - g.padding + kx;
         if (in_x < 0 || in_x >= g.width) continue;
         sum += load(g.dtype, d_output, output_index(g, n, y, x) + o) *
-               load(g.dtype, input, input_index(g, n, in_y, in_x) + i);
+               load(g.dtype, input, input_index(g, n, in_y, in_x) + first_input(g, o) + i);
       }
     }
   }
@@ -123,7 +130,7 @@ void ReferenceBackend::conv2d_backward_weight(const ConvBackwardWeightArgs& args
   for (int o = 0; o < geometry.out_channels; ++o) {
     for (int ky = 0; ky < geometry.kernel; ++ky) {
       for (int kx = 0; kx < geometry.kernel; ++kx) {
-        for (int i = 0; i < geometry.in_channels; ++i) {
+        for (int i = 0; i < geometry.group_inputs(); ++i) {
           d_weight[weight_index(geometry, o, ky, kx) + i] =
               static_cast<float>(d_weight_element(geometry, input, d_output, o, ky, kx, i));
         }

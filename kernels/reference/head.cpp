@@ -23,25 +23,25 @@ void ReferenceBackend::average_pool_forward(const PoolForwardArgs& args) {
 }
 
 void ReferenceBackend::average_pool_backward(const PoolBackwardArgs& args) {
-  const auto& [geometry, d_output, unit, d_input] = args;
+  const auto& [geometry, d_output, unit, d_input, mode] = args;
   for (int n = 0; n < geometry.batch; ++n) {
     for (int pixel = 0; pixel < geometry.pixels; ++pixel) {
       for (int c = 0; c < geometry.channels; ++c) {
         const std::int64_t index = (std::int64_t{n} * geometry.pixels + pixel) * geometry.channels + c;
         const double d_mean = d_output[std::int64_t{n} * geometry.channels + c];
-        reference::store(geometry.dtype, d_input, index, unit.value() * d_mean / geometry.pixels);
+        reference::store_gradient(geometry.dtype, d_input, index, unit.value() * d_mean / geometry.pixels, mode);
       }
     }
   }
 }
 
 void ReferenceBackend::linear_forward(const LinearForwardArgs& args) {
-  const auto& [geometry, input, weight, bias, output] = args;
+  const auto& [geometry, input, weight, bias, output, unit] = args;
   for (std::int64_t n = 0; n < geometry.batch; ++n) {
     for (std::int64_t o = 0; o < geometry.out_features; ++o) {
       double sum = bias[o];
       for (std::int64_t i = 0; i < geometry.in_features; ++i) {
-        sum += double{input[n * geometry.in_features + i]} * weight[o * geometry.in_features + i];
+        sum += unit.value() * (double{input[n * geometry.in_features + i]} * weight[o * geometry.in_features + i]);
       }
       output[n * geometry.out_features + o] = static_cast<float>(sum);
     }
@@ -49,7 +49,7 @@ void ReferenceBackend::linear_forward(const LinearForwardArgs& args) {
 }
 
 void ReferenceBackend::linear_backward(const LinearBackwardArgs& args) {
-  const auto& [geometry, d_output, input, weight, d_input, d_weight, d_bias] = args;
+  const auto& [geometry, d_output, input, weight, d_input, d_weight, d_bias, unit, mode] = args;
   const std::int64_t in_features = geometry.in_features;
   const std::int64_t out_features = geometry.out_features;
   for (std::int64_t n = 0; n < geometry.batch; ++n) {
@@ -58,7 +58,7 @@ void ReferenceBackend::linear_backward(const LinearBackwardArgs& args) {
       for (std::int64_t o = 0; o < out_features; ++o) {
         sum += double{d_output[n * out_features + o]} * weight[o * in_features + i];
       }
-      d_input[n * in_features + i] = static_cast<float>(sum);
+      reference::store_gradient(DType::f32, d_input, n * in_features + i, unit.value() * sum, mode);
     }
   }
   for (std::int64_t o = 0; o < out_features; ++o) {
@@ -70,7 +70,7 @@ void ReferenceBackend::linear_backward(const LinearBackwardArgs& args) {
       for (std::int64_t n = 0; n < geometry.batch; ++n) {
         sum += double{d_output[n * out_features + o]} * input[n * in_features + i];
       }
-      d_weight[o * in_features + i] = static_cast<float>(sum);
+      d_weight[o * in_features + i] = static_cast<float>(unit.value() * sum);
     }
   }
 }

@@ -5,6 +5,7 @@
 #include "kernels/reference/reference_backend.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -16,8 +17,13 @@ using reference::load;
 using reference::store;
 using reference::store_gradient;
 
+/// Where in x and d_x element (row, c) lies that is `index` of a dense tensor.
+std::int64_t place_in_x(const NormActGeometry& geometry, std::int64_t index, int c) {
+  return index / geometry.channels * geometry.pitch() + c;
+}
+
 /// What element (row, c) is before and after the activation. Forward and backward see the same numbers: the mean and
-/// inv_std as they were saved, in float.
+/// inv_std as they were saved, in float. `index` counts as if all rows were dense.
 struct NormActElement {
   const NormActGeometry& geometry;
   const NormActRule& rule;
@@ -33,11 +39,13 @@ struct NormActElement {
     if (rule.activation == Activation::pact) return *parameters.clip;
     return std::numeric_limits<double>::infinity();
   }
-  double x_hat(std::int64_t index, int c) const {
-    return (x_unit * load(geometry.dtype, x, index) - saved.mean[c]) * saved.inv_std[c];
+  double value(std::int64_t index, int c) const {
+    return x_unit * load(geometry.dtype, x, place_in_x(geometry, index, c));
   }
+  double x_hat(std::int64_t index, int c) const { return (value(index, c) - saved.mean[c]) * saved.inv_std[c]; }
   double z(std::int64_t index, int c) const {
-    const double normalized = parameters.gamma[c] * x_hat(index, c) + parameters.beta[c];
+    const double beta = parameters.beta == nullptr ? 0.0 : parameters.beta[c];
+    const double normalized = beta + (rule.normalize ? parameters.gamma[c] * x_hat(index, c) : value(index, c));
     return shortcut != nullptr ? normalized + shortcut_unit * load(geometry.dtype, shortcut, index) : normalized;
   }
   /// min and max in this order of arguments hand a NaN on.
@@ -60,14 +68,19 @@ ChannelStatistics statistics_of(const NormActForwardArgs& args, int c) {
   const double unit = args.x_unit.value();
   double sum = 0;
   for (std::int64_t row = 0; row < geometry.rows; ++row)
-    sum += unit * load(geometry.dtype, args.x, row * geometry.channels + c);
+    sum += unit * load(geometry.dtype, args.x, row * geometry.pitch() + c);
   const double mean = sum / rows;
   double square_sum = 0;
   for (std::int64_t row = 0; row < geometry.rows; ++row) {
-    const double centred = unit * load(geometry.dtype, args.x, row * geometry.channels + c) - mean;
+    const double centred = unit * load(geometry.dtype, args.x, row * geometry.pitch() + c) - mean;
     square_sum += centred * centred;
   }
   return {mean, square_sum / rows};
+}
+
+/// Of the convolution before it, which has left it to the norm.
+double input_bias(const NormParameters& parameters, int c) {
+  return parameters.input_bias == nullptr ? 0.0 : parameters.input_bias[c];
 }
 
 /// Saves them; the running statistics take the unbiased variance. `rows`: those that the statistics are of.
@@ -78,25 +91,27 @@ void use_batch_statistics(const NormActForwardArgs& args, int c, const ChannelSt
   const double unbiased_variance = found.variance * rows / std::max(rows - 1, 1.0);
   args.saved.mean[c] = static_cast<float>(found.mean);
   args.saved.inv_std[c] = static_cast<float>(1.0 / std::sqrt(found.variance + args.rule.epsilon));
-  running_mean = static_cast<float>((1 - momentum) * running_mean + momentum * found.mean);
+  running_mean =
+      static_cast<float>((1 - momentum) * running_mean + momentum * (found.mean + input_bias(args.parameters, c)));
   running_var = static_cast<float>((1 - momentum) * running_var + momentum * unbiased_variance);
 }
 
 void use_running_statistics(const NormActForwardArgs& args, int c) {
-  args.saved.mean[c] = args.parameters.running_mean[c];
+  args.saved.mean[c] = static_cast<float>(args.parameters.running_mean[c] - input_bias(args.parameters, c));
   args.saved.inv_std[c] =
       static_cast<float>(1.0 / std::sqrt(double{args.parameters.running_var[c]} + args.rule.epsilon));
 }
 
-/// Of the whole batch, from the slices' moments about the running mean (METHOD 10).
+/// Of the whole batch, from the slices' moments about the running mean of x (METHOD 10).
 void use_statistics_of_all_slices(const NormActForwardArgs& args) {
   const int channels = args.geometry.channels;
   std::vector<float> moments(static_cast<std::size_t>(2 * channels));
   float* first = moments.data();
   float* second = first + channels;
+  const auto running_mean = [&](int c) { return args.parameters.running_mean[c] - input_bias(args.parameters, c); };
   for (int c = 0; c < channels; ++c) {
     const ChannelStatistics own = statistics_of(args, c);
-    const double offset = own.mean - args.parameters.running_mean[c];
+    const double offset = own.mean - running_mean(c);
     first[c] = static_cast<float>(offset);
     second[c] = static_cast<float>(own.variance + offset * offset);
   }
@@ -104,8 +119,17 @@ void use_statistics_of_all_slices(const NormActForwardArgs& args) {
   const auto rows = static_cast<double>(args.slice->rows_of_batch(args.geometry.rows));
   for (int c = 0; c < channels; ++c) {
     const double offset = first[c];
-    use_batch_statistics(args, c,
-                         {args.parameters.running_mean[c] + offset, std::max(second[c] - offset * offset, 0.0)}, rows);
+    use_batch_statistics(args, c, {running_mean(c) + offset, std::max(second[c] - offset * offset, 0.0)}, rows);
+  }
+}
+
+void use_statistics(const NormActForwardArgs& args, bool synchronised) {
+  if (synchronised) return use_statistics_of_all_slices(args);
+  for (int c = 0; c < args.geometry.channels; ++c) {
+    if (args.rule.batch_statistics)
+      use_batch_statistics(args, c, statistics_of(args, c), static_cast<double>(args.geometry.rows));
+    else
+      use_running_statistics(args, c);
   }
 }
 
@@ -124,13 +148,7 @@ void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
   const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit, act_scale,
                slice] = args;
   const bool synchronised = rule.batch_statistics && slice != nullptr;
-  if (synchronised) use_statistics_of_all_slices(args);
-  for (int c = 0; c < geometry.channels && !synchronised; ++c) {
-    if (rule.batch_statistics)
-      use_batch_statistics(args, c, statistics_of(args, c), static_cast<double>(geometry.rows));
-    else
-      use_running_statistics(args, c);
-  }
+  if (rule.normalize) use_statistics(args, synchronised);
   const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value()};
   const double levels = (1 << rule.act_bits) - 1;
   const std::int64_t count = geometry.rows * geometry.channels;
@@ -155,51 +173,91 @@ void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
   }
 }
 
+namespace {
+
+/// What all elements of a backward pass have in common.
+struct NormActGradients {
+  const NormActBackwardArgs& args;
+  NormActElement element;
+  double per_stored_y;  // dy of a d_y with respect to levels
+
+  explicit NormActGradients(const NormActBackwardArgs& of)
+      : args(of),
+        element{of.geometry,
+                of.rule,
+                of.x,
+                of.shortcut,
+                of.parameters,
+                of.saved,
+                of.x_unit.value(),
+                of.shortcut_unit.value()},
+        per_stored_y(of.y_unit == nullptr ? 1.0
+                     : *of.y_unit == 0    ? 0.0
+                                          : 1.0 / double{*of.y_unit}) {}
+
+  double d_y(std::int64_t index) const { return per_stored_y * load(args.geometry.dtype, args.d_y, index); }
+  double d_z(std::int64_t index, int c) const {
+    const bool reads_nothing = args.rule.activation == Activation::none;
+    return reads_nothing || element.passes(element.z(index, c)) ? d_y(index) : 0.0;
+  }
+};
+
+/// sum dz and sum dz xhat of a channel; 0 for the second one if nothing is normalized. Adds to d_clip.
+std::array<double, 2> sums_of(const NormActGradients& of, int c, double& d_clip) {
+  const NormActGeometry& geometry = of.args.geometry;
+  std::array<double, 2> sums{};
+  for (std::int64_t row = 0; row < geometry.rows; ++row) {
+    const std::int64_t index = row * geometry.channels + c;
+    if (of.args.rule.activation == Activation::pact && of.element.z(index, c) >= of.element.ceiling())
+      d_clip += of.d_y(index);
+    const double d_z = of.d_z(index, c);
+    sums[0] += d_z;
+    if (of.args.rule.normalize) sums[1] += d_z * of.element.x_hat(index, c);
+  }
+  return sums;
+}
+
+/// d_x and d_shortcut of a channel. `means`: of its sums, over the rows. d_x may be d_y: read before it is written.
+void write_gradients(const NormActGradients& of, int c, const std::array<double, 2>& means) {
+  const auto& [args, element, per_stored_y] = of;
+  const NormActGeometry& geometry = args.geometry;
+  for (std::int64_t row = 0; row < geometry.rows; ++row) {
+    const std::int64_t index = row * geometry.channels + c;
+    const double d_z = of.d_z(index, c);
+    const double d_value = args.rule.normalize ? element.x_unit * args.parameters.gamma[c] * args.saved.inv_std[c] *
+                                                     (d_z - means[0] - element.x_hat(index, c) * means[1])
+                                               : element.x_unit * d_z;
+    store_gradient(geometry.dtype, args.d_x, place_in_x(geometry, index, c), d_value, args.x_mode);
+    if (args.d_shortcut != nullptr)
+      store_gradient(geometry.dtype, args.d_shortcut, index, element.shortcut_unit * d_z, args.shortcut_mode);
+  }
+}
+
+}  // namespace
+
 void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
-  const auto& [geometry, rule, d_y, x, shortcut, parameters, saved, d_x, d_shortcut, x_mode, shortcut_mode, gradients,
-               scratch, x_unit, shortcut_unit, y_unit, slice] = args;
-  require(rule.batch_statistics, "norm_act_backward: runs with batch statistics only");
-  const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value()};
-  const double per_stored_y = y_unit == nullptr ? 1.0 : *y_unit == 0 ? 0.0 : 1.0 / double{*y_unit};
-  const auto rows = static_cast<double>(geometry.rows);
-  const auto channels = static_cast<std::size_t>(geometry.channels);
-  std::vector<double> sums(2 * channels);  // d_beta, d_gamma
+  require(args.rule.batch_statistics || !args.rule.normalize, "norm_act_backward: runs with batch statistics only");
+  const NormActGradients gradients(args);
+  const auto channels = static_cast<std::size_t>(args.geometry.channels);
+  std::vector<std::array<double, 2>> sums(channels);
   double d_clip = 0;
-  for (int c = 0; c < geometry.channels; ++c) {
-    double& d_beta = sums[static_cast<std::size_t>(c)];
-    double& d_gamma = sums[channels + static_cast<std::size_t>(c)];
-    for (std::int64_t row = 0; row < geometry.rows; ++row) {
-      const std::int64_t index = row * geometry.channels + c;
-      const double z = element.z(index, c);
-      const double d_out = per_stored_y * load(geometry.dtype, d_y, index);
-      if (rule.activation == Activation::pact && z >= element.ceiling()) d_clip += d_out;
-      if (!element.passes(z)) continue;
-      d_beta += d_out;
-      d_gamma += d_out * element.x_hat(index, c);
-    }
-    gradients.d_beta[c] = static_cast<float>(d_beta);
-    gradients.d_gamma[c] = static_cast<float>(d_gamma);
+  for (std::size_t c = 0; c < channels; ++c) {
+    sums[c] = sums_of(gradients, static_cast<int>(c), d_clip);
+    if (args.gradients.d_beta != nullptr) args.gradients.d_beta[c] = static_cast<float>(sums[c][0]);
+    if (args.rule.normalize) args.gradients.d_gamma[c] = static_cast<float>(sums[c][1]);
+    if (args.gradients.d_input_bias != nullptr) args.gradients.d_input_bias[c] = 0;
   }
-  if (rule.activation == Activation::pact) *gradients.d_clip = static_cast<float>(d_clip);
-  if (slice != nullptr) {
-    std::vector<float> averaged(sums.begin(), sums.end());
-    slice->average(averaged.data(), averaged.size());
-    sums.assign(averaged.begin(), averaged.end());
+  if (args.rule.activation == Activation::pact) *args.gradients.d_clip = static_cast<float>(d_clip);
+  if (args.slice != nullptr && args.rule.normalize) {
+    std::vector<float> averaged;
+    for (const auto& [sum, projection] : sums)
+      averaged.insert(averaged.end(), {static_cast<float>(sum), static_cast<float>(projection)});
+    args.slice->average(averaged.data(), averaged.size());
+    for (std::size_t c = 0; c < channels; ++c) sums[c] = {averaged[2 * c], averaged[2 * c + 1]};
   }
-  for (int c = 0; c < geometry.channels; ++c) {
-    const double mean_d_z = sums[static_cast<std::size_t>(c)] / rows;
-    const double mean_projection = sums[channels + static_cast<std::size_t>(c)] / rows;
-    for (std::int64_t row = 0; row < geometry.rows; ++row) {  // d_x may be d_y: read before it is written
-      const std::int64_t index = row * geometry.channels + c;
-      const double d_z = element.passes(element.z(index, c)) ? per_stored_y * load(geometry.dtype, d_y, index) : 0.0;
-      store_gradient(geometry.dtype, d_x, index,
-                     element.x_unit * parameters.gamma[c] * saved.inv_std[c] *
-                         (d_z - mean_d_z - element.x_hat(index, c) * mean_projection),
-                     x_mode);
-      if (d_shortcut != nullptr)
-        store_gradient(geometry.dtype, d_shortcut, index, element.shortcut_unit * d_z, shortcut_mode);
-    }
-  }
+  const auto rows = static_cast<double>(args.geometry.rows);
+  for (std::size_t c = 0; c < channels; ++c)
+    write_gradients(gradients, static_cast<int>(c), {sums[c][0] / rows, sums[c][1] / rows});
 }
 
 }  // namespace bsq

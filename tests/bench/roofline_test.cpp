@@ -9,6 +9,7 @@
 #include "kernels/base/error.h"
 #include "kernels/reference/reference_backend.h"
 #include "models/resnet.h"
+#include "tests/engine/network/dense_network.h"
 #include "tests/support/catch.h"
 
 #include <algorithm>
@@ -212,6 +213,28 @@ TEST_CASE("the memory of activations is what the executor plans") {
   const StepMemory large = memory_of(make_resnet({}), {});
   CHECK(large.planes == 268'346.0 * 16 * 4);
   CHECK(large.plane_momentum == large.planes);
+}
+
+TEST_CASE("a dense block counts as one buffer, of which only the new channels are copied") {
+  const auto backend = make_reference_backend();
+  DeviceMemory memory(*backend);
+  const Model model(memory, build_network(test::dense_block_with_dropout()), DType::f32, 1,
+                    store_of([](const ArenaLayout& layout) { return initial_weights(layout, 1); }));
+  const int batch = 64;
+  const StepOptions options{.batch = batch, .precision = Precision::fp32};
+  const Executor executor(memory, model.network(), model.parameters(), batch, DType::f32, ExecutionMode::training);
+  const StepMemory counted = memory_of(model.network(), options);
+  const auto planned = static_cast<double>(executor.plan().arena_bytes);
+  CHECK(planned >= counted.activation_peak);
+  CHECK(planned < 1.05 * counted.activation_peak);
+  double copied = 0, dropped = 0;
+  for (const Operation& operation : training_step(model.network(), options)) {
+    if (operation.group == "concat") copied += operation.bytes();
+    if (operation.group == "dropout") dropped += operation.bytes();
+  }
+  const double plane = 4.0 * batch * 36;         // bytes of a channel
+  CHECK(copied == 2 * 2 * (8 + 4 + 4) * plane);  // forward and backward, read and written
+  CHECK(dropped == 2 * 2 * (4 + 4) * plane + 2 * 2 * 4.0 * batch * 16);
 }
 
 TEST_CASE("an all-reduce takes what its formula says, and never less on more GPUs") {

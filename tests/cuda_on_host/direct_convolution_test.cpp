@@ -25,7 +25,7 @@ class DirectMath final : public cuda::DenseMath {
   void conv2d_backward_weight(const ConvBackwardWeightArgs& args) override {
     cuda::direct_conv2d_backward_weight(args, stream_);
   }
-  void gemm(const cuda::GemmGeometry&, const float*, const float*, GradMode, float*) override {
+  void gemm(const cuda::GemmGeometry&, const float*, const float*, const float*, GradMode, float*) override {
     require(false, "convolutions only");
   }
 

@@ -36,18 +36,22 @@ class HostMath final : public cuda::DenseMath {
     planned_.check(args.geometry, ConvPass::backward_weight);
     enqueue([args, this] { reference_.conv2d_backward_weight(args); });
   }
-  void gemm(const cuda::GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) override {
-    enqueue([=] { multiply(geometry, a, b, mode, c); });
+  void gemm(const cuda::GemmGeometry& geometry, const float* factor, const float* a, const float* b, GradMode mode,
+            float* c) override {
+    enqueue([=] { multiply(geometry, factor, a, b, mode, c); });
   }
 
  private:
-  static void multiply(const cuda::GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) {
+  static void multiply(const cuda::GemmGeometry& geometry, const float* factor, const float* a, const float* b,
+                       GradMode mode, float* c) {
     const auto [m, n, k, transpose_a, transpose_b] = geometry;
+    const double of_product = factor == nullptr ? 1.0 : double{*factor};
     for (int row = 0; row < m; ++row) {
       for (int column = 0; column < n; ++column) {
         double sum = mode == GradMode::accumulate ? c[row * n + column] : 0.0;
         for (int i = 0; i < k; ++i)
-          sum += double{a[transpose_a ? i * m + row : row * k + i]} * b[transpose_b ? column * k + i : i * n + column];
+          sum += of_product * (double{a[transpose_a ? i * m + row : row * k + i]} *
+                               b[transpose_b ? column * k + i : i * n + column]);
         c[row * n + column] = static_cast<float>(sum);
       }
     }

@@ -103,7 +103,7 @@ class OwnMath final : public cuda::DenseMath {
     cuda::own_conv2d_backward_data(args, stream_);
   }
   void conv2d_backward_weight(const ConvBackwardWeightArgs&) override { require(false, "not of these"); }
-  void gemm(const cuda::GemmGeometry&, const float*, const float*, GradMode, float*) override {
+  void gemm(const cuda::GemmGeometry&, const float*, const float*, const float*, GradMode, float*) override {
     require(false, "convolutions only");
   }
 

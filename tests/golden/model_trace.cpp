@@ -2,6 +2,7 @@
 #include "engine/input/image_set.h"
 #include "engine/input/resident_source.h"
 #include "engine/methods/weight_forms.h"
+#include "engine/network/layer_kinds.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/training_step.h"
 #include "tests/golden/model_trace_setup.h"

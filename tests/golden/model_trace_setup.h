@@ -31,8 +31,8 @@ struct TracedTensor {
 
 struct ModelTrace {
   const TensorFile& file;
-  NetworkSpec network;
-  std::vector<TracedTensor> tensors;
+  NetworkSpec network = {};
+  std::vector<TracedTensor> tensors = {};
   int classes = 0;
   int batch = 0;
   int steps = 0;

@@ -93,6 +93,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"kernels/ranks/mpi/",         "",      {"kernels/ranks/"},                                           {"fmt/", "mpi.h"}},
     {"kernels/reference/",         "",      {"kernels/*"},                                                {"fmt/"}},
     {"kernels/cpu/",               "",      {"kernels/*"},                                                {"fmt/", "oneapi/dnnl/", "omp.h"}},
+    {"kernels/cpu/simd/philox_lanes.h", "", {},                                                           {"immintrin.h"}},
     {"kernels/cuda/",              "",      {"kernels/*", "kernels/cuda/ops/launchers.h"},                                             {"fmt/", "cxxabi.h", "link.h", "cuda.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h", "nvtx3/"}},
     {"kernels/cuda/",              ".cu",   {"kernels/types.h", "kernels/ops/", "kernels/random.h", "kernels/published_rounding.h", "kernels/batch_slice.h", "kernels/cuda/device/", "kernels/cuda/ops/", "kernels/cuda/vendor/dense_math.h"}, {}},
     {"kernels/cuda/",              ".cuh",  {"kernels/types.h", "kernels/ops/", "kernels/random.h", "kernels/batch_slice.h", "kernels/cuda/ops/launchers.h"}, {}},

@@ -19,6 +19,23 @@ constexpr const char* kChain =
     "  - {name: pool, layer: average_pool}\n"
     "  - {name: classes, layer: linear, out: 10, quantized: true}\n";
 
+/// A dense block of two layers, and dropout of images and of a vector.
+constexpr const char* kDense =
+    "nodes:\n"
+    "  - {name: stem, layer: conv2d, out: 8, stride: 4, quantized: true}\n"
+    "  - {name: bn1, layer: norm_act, activation: configured, quantized: true}\n"
+    "  - {name: conv1, layer: conv2d, out: 4, quantized: true}\n"
+    "  - {name: drop1, layer: dropout, rate: 0.2}\n"
+    "  - {name: cat1, layer: concat, inputs: [stem, drop1]}\n"
+    "  - {name: bn2, layer: norm_act, activation: configured, quantized: true}\n"
+    "  - {name: drop2, layer: dropout, rate: 0.1}\n"
+    "  - {name: conv2, layer: conv2d, out: 4, quantized: true}\n"
+    "  - {name: cat2, layer: concat, inputs: [cat1, conv2]}\n"
+    "  - {name: bn3, layer: norm_act}\n"
+    "  - {name: pool, layer: average_pool}\n"
+    "  - {name: drop3, layer: dropout, rate: 0.5}\n"
+    "  - {name: classes, layer: linear, out: 10, quantized: true}\n";
+
 void check_same_tensors(const Workspace& here, const fs::path& a, const fs::path& b) {
   const bsq::TensorFile left = bsq::read_safetensors(here / a), right = bsq::read_safetensors(here / b);
   REQUIRE(left.tensors.size() == right.tensors.size());
@@ -88,6 +105,30 @@ TEST_CASE("a run goes on with the network of its checkpoint") {
   here.must({"train", "--resume", "part"});
   check_same_tensors(here, "whole/checkpoints/finetune/model.safetensors",
                      "part/checkpoints/finetune/model.safetensors");
+}
+
+TEST_CASE("a network that joins images and drops numbers is planned, goes on as if never stopped, and is exported") {
+  const Workspace here;
+  put_text(here / "net.yaml", kDense);
+  const Words network = {"model.network=net.yaml"};
+  const std::string plan = here.must({"train", "tiny.yaml", "--dry-run", network[0]}).out;
+  CHECK_THAT(plan, Catch::Contains("activations and gradients, training"));
+  here.train("whole", network);
+  here.train("part", {network[0], "checkpoint.keep_last=9"});
+  for (const char* epoch : {"epoch_0001", "epoch_0006"}) {  // of both methods of training, in the middle of a stage
+    fs::remove(here / "part/checkpoints/last");
+    fs::create_symlink(epoch, here / "part/checkpoints/last");
+    edit_text(here / "part/status.json", "done", "failed");
+    here.must({"train", "--resume", "part"});
+    check_same_tensors(here, "whole/checkpoints/finetune/model.safetensors",
+                       "part/checkpoints/finetune/model.safetensors");
+  }
+  here.must({"export", "whole", "--format", "packed", "--output", "packed.safetensors"});
+  const json packed = json::parse(here.must({"eval", "packed.safetensors", "--config", "tiny.yaml", "--json"}).out);
+  CHECK(packed.at("loss") == json::parse(here.must({"eval", "whole", "--json"}).out).at("loss"));
+  if (!contains(here.must({"info"}).out, "\nonnx       protobuf ")) return;
+  for (const char* format : {"--format=onnx", "--format=qonnx"})
+    CHECK_THAT(here.must({"export", "whole", format}).out, Catch::Contains("same top-1 on all"));
 }
 
 TEST_CASE("errors of a network file say the line, the node and the key") {

@@ -1,9 +1,11 @@
 // Training steps and evaluations on several ranks against those of a single process. A test starts mpirun with this
 // program; the hidden tests below are what its ranks do.
+#include "engine/input/sampler.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/training_step.h"
 #include "kernels/base/error.h"
+#include "tests/engine/network/dense_network.h"
 #include "tests/ranks/launch.h"
 #include "tests/support/backends.h"
 #include "tests/support/engine.h"
@@ -47,18 +49,31 @@ void plan_every_batch(Backend& backend, const Network& network) {
   backend.plan_convolutions(requests);
 }
 
+Network small_resnet() {
+  return make_resnet(tiny_resnet(Activation::pact, 2));
+}
+
+/// It joins images, and drops some of their numbers.
+Network dropping_network() {
+  NetworkSpec spec = dense_block_with_dropout();
+  spec.image = {8, 8, 3};
+  return build_network(spec, {.activation = Activation::pact, .act_bits = 2});
+}
+
 /// A small network in bit planes, its pictures, and steps on them.
 struct Training {
-  explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, bool synchronised = false)
+  explicit Training(Communicator& ranks, std::vector<std::int32_t> order = {}, bool synchronised = false,
+                    Network network = small_resnet())
       : backend(make_backend(tests_gpu() ? "cuda" : "cpu", {.threads = 1, .local_rank = ranks.local_rank()})),
         connected(ranks.world() > 1 ? backend->connect(ranks) : nullptr),
-        test(*backend, make_resnet(tiny_resnet(Activation::pact, 2)), start_as_planes(6)),
+        test(*backend, std::move(network), start_as_planes(6)),
         source(test.memory, tiny_pictures("train", kPictures), "training"),
         step(test.memory, test.model, source,
              {.augment = augmentation(),
               .rule = kRule,
               .batch_size = kBatch,
               .metrics_slots = 64,
+              .dropout_stream = dropout_stream(0),
               .synchronised_norms = synchronised},
              connected ? *connected : ranks) {
     if (order.empty()) {
@@ -191,14 +206,12 @@ TEST_CASE("worker: slices of the same pictures", "[.worker]") {
   check_close(together.gradients(), to_doubles(single.gradients()), 12 * relative_tolerance(DType::f32));
 }
 
-TEST_CASE("worker: synchronised batch norm", "[.worker]") {
-  // Quantized activations included: their scale is that of the whole batch then.
-  Ranks ranks;
-  Communicator& communicator = *ranks.communicator;
+/// Quantized activations included: their scale is that of the whole batch then.
+void check_synchronised_statistics(Communicator& communicator, Network (*make_network)()) {
   for (const int batch : {kBatch, 3, 1}) {
     INFO("batch of " << batch << ", rank " << communicator.rank());
-    Training together(communicator, {}, true);
-    Training single(alone());
+    Training together(communicator, {}, true, make_network());
+    Training single(alone(), {}, false, make_network());
     together.step.run(batch, {.learning_rate = 0});
     single.step.run(batch, {.learning_rate = 0});
     check_close(together.gradients(), to_doubles(single.gradients()), kSynchronisedTolerance);
@@ -213,6 +226,16 @@ TEST_CASE("worker: synchronised batch norm", "[.worker]") {
     if (communicator.world() > 1)
       CHECK(together.step.reduced_bytes().statistics > together.test.model.states().size_bytes());
   }
+}
+
+TEST_CASE("worker: synchronised batch norm", "[.worker]") {
+  Ranks ranks;
+  check_synchronised_statistics(*ranks.communicator, small_resnet);
+}
+
+TEST_CASE("worker: synchronised batch norm and dropout", "[.worker]") {
+  Ranks ranks;
+  check_synchronised_statistics(*ranks.communicator, dropping_network);
 }
 
 TEST_CASE("worker: synchronised training", "[.worker]") {
@@ -299,6 +322,11 @@ TEST_CASE("where all slices hold the same pictures the gradient is that of a sin
 TEST_CASE("with synchronised statistics the gradient is that of a single process") {
   BSQ_NEEDS_RANKS();
   check_on_ranks(GENERATE(1, 2, 4), "worker: synchronised batch norm");
+}
+
+TEST_CASE("ranks drop what a single process drops") {
+  BSQ_NEEDS_RANKS();
+  check_on_ranks(GENERATE(2, 4), "worker: synchronised batch norm and dropout");
 }
 
 TEST_CASE("with synchronised statistics all ranks hold the same bits after twenty steps and a re-quantization") {

@@ -22,9 +22,10 @@ inline std::vector<float> integer_convolution(const ConvGeometry& g, const std::
             const int in_y = y * g.stride - g.padding + tap / g.kernel;
             const int in_x = x * g.stride - g.padding + tap % g.kernel;
             if (in_y < 0 || in_y >= g.height || in_x < 0 || in_x >= g.width) continue;
-            const int pixel = ((n * g.height + in_y) * g.width + in_x) * g.in_channels;
-            const int filter = (o * g.kernel * g.kernel + tap) * g.in_channels;
-            for (int i = 0; i < g.in_channels; ++i)
+            const int group = o / g.group_outputs();
+            const int pixel = ((n * g.height + in_y) * g.width + in_x) * g.in_channels + group * g.group_inputs();
+            const int filter = (o * g.kernel * g.kernel + tap) * g.group_inputs();
+            for (int i = 0; i < g.group_inputs(); ++i)
               sum += std::llround(input[static_cast<std::size_t>(pixel + i)]) *
                      std::llround(weight[static_cast<std::size_t>(filter + i)]);
           }

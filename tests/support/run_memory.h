@@ -131,6 +131,7 @@ class RunMemory {
     const auto append = [&](const auto& values) { output.values.assign(values.begin(), values.end()); };
     if (argument.dtype == DType::f32) append(argument.buffer.get<float>());
     if (argument.dtype == DType::f64) append(argument.buffer.get<double>());
+    if (argument.dtype == DType::u8) append(argument.buffer.get<std::uint8_t>());
     if (argument.dtype == DType::i32) append(argument.buffer.get<std::int32_t>());
     if (argument.dtype == DType::i64) append(argument.buffer.get<std::int64_t>());
     if (argument.dtype == DType::bf16) {

@@ -9,6 +9,9 @@ namespace bsq {
 
 ConvGeometry Conv2d::geometry(const Shape& input, DType dtype) const {
   require(input.rank == 4 && input[3] == options_.in_channels, "conv2d: wants [N, H, W, {}]", options_.in_channels);
+  require(options_.groups > 0 && options_.in_channels % options_.groups == 0 &&
+              options_.out_channels % options_.groups == 0,
+          "conv2d: {} groups of {} to {} channels", options_.groups, options_.in_channels, options_.out_channels);
   return {.batch = static_cast<int>(input[0]),
           .height = static_cast<int>(input[1]),
           .width = static_cast<int>(input[2]),
@@ -17,7 +20,8 @@ ConvGeometry Conv2d::geometry(const Shape& input, DType dtype) const {
           .kernel = options_.kernel,
           .stride = options_.stride,
           .padding = options_.padding,
-          .dtype = dtype};
+          .dtype = dtype,
+          .groups = options_.groups};
 }
 
 TensorSpec Conv2d::output(std::span<const TensorSpec> inputs) const {
@@ -73,21 +77,28 @@ std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
   conv.kernel = options.integer("kernel", 1, kMostPixels, conv.kernel);
   conv.stride = options.integer("stride", 1, kMostPixels, conv.stride);
   conv.padding = options.integer("padding", 0, conv.kernel - 1, conv.kernel / 2);
+  conv.groups = options.integer("groups", 1, kMostChannels, conv.groups);
   const bool quantized = options.flag("quantized", false);
   const bool he = options.one_of("initializer", {"he_fan_out", "torch_default"}, "he_fan_out") == "he_fan_out";
   options.finish();
+  if (conv.in_channels % conv.groups != 0 || conv.out_channels % conv.groups != 0)
+    options.refuse("groups", fmt::format("{} do not divide {} channels in and {} out; use a divisor of both",
+                                         conv.groups, conv.in_channels, conv.out_channels));
   if (std::min(x[1], x[2]) + 2 * conv.padding < conv.kernel)
     options.refuse("kernel", fmt::format("{} is larger than the image of {}x{} it reads", conv.kernel, x[1], x[2]));
-  if (const TensorId id = request.ids[0]; id > 0)
-    if (const Node& before = request.network.nodes()[static_cast<std::size_t>(id) - 1];
-        before.layer->kind() == "conv2d")
+  for (TensorId id = request.ids[0]; id > 0;) {
+    const Node& before = request.network.nodes()[static_cast<std::size_t>(id) - 1];
+    if (before.layer->kind() == "conv2d")
       request.refuse(fmt::format("reads the conv2d '{}'; put a norm_act between them", before.name));
+    id = before.layer->kind() == "dropout" ? before.inputs[0] : 0;
+  }
+  const std::int64_t group_inputs = conv.in_channels / conv.groups;
   const ParameterId weight =
       request.network.add_parameter({.name = request.node.name + ".weight",
-                                     .shape = {conv.out_channels, conv.kernel, conv.kernel, conv.in_channels},
+                                     .shape = {conv.out_channels, conv.kernel, conv.kernel, group_inputs},
                                      .group = quantized ? ParameterGroup::quantized : ParameterGroup::plain,
                                      .initializer = he ? Initializer::he_fan_out : Initializer::torch_default,
-                                     .fan_in = std::int64_t{conv.in_channels} * conv.kernel * conv.kernel});
+                                     .fan_in = group_inputs * conv.kernel * conv.kernel});
   return std::make_unique<Conv2d>(conv, weight);
 }
 

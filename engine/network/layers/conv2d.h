@@ -1,4 +1,5 @@
-// 2-D convolution without bias. Input [N, H, W, I], output [N, H', W', O], weight OHWI; PyTorch's padding rules.
+// 2-D convolution without bias. Input [N, H, W, I], output [N, H', W', O], weight OHWI, of I / groups channels; PyTorch's padding rules
+// and groups.
 //
 // Saves nothing. The unit of y is that of x times that of w. y = x * w;  dx = dy * w^T (d_inputs[0]);  dw = x^T dy.
 #pragma once
@@ -17,6 +18,7 @@ struct Conv2dOptions {
   int kernel = 3;
   int stride = 1;
   int padding = 1;
+  int groups = 1;  // divides both numbers of channels
 };
 
 class Conv2d final : public Layer {

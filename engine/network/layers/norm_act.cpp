@@ -18,9 +18,12 @@ Activation activation_of(const std::string& name, const Quantizer& quantizer) {
 
 }  // namespace
 
-NormActGeometry NormAct::geometry(const Shape& input, DType dtype) const {
+NormActGeometry NormAct::geometry(const Shape& input, DType dtype, std::int64_t pitch) const {
   require(input.rank == 4 && input[3] == options_.channels, "norm_act: wants [N, H, W, {}]", options_.channels);
-  return {.rows = input[0] * input[1] * input[2], .channels = options_.channels, .dtype = dtype};
+  return {.rows = input[0] * input[1] * input[2],
+          .channels = options_.channels,
+          .dtype = dtype,
+          .x_pitch = static_cast<int>(pitch)};
 }
 
 NormActRule NormAct::rule(bool batch_statistics) const {
@@ -67,7 +70,7 @@ void NormAct::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const TensorView shortcut = pass.inputs.size() == 2 ? pass.inputs[1] : TensorView{};
   const bool has_static_scale = ids_.act_scale >= 0 && pass.act_scale == ActScale::calibrated && !pass.training;
-  pass.backend.norm_act_forward({.geometry = geometry(x.shape, x.dtype),
+  pass.backend.norm_act_forward({.geometry = geometry(x.shape, x.dtype, x.pitch),
                                  .rule = rule(pass.training),
                                  .x = x.data,
                                  .shortcut = shortcut.data,
@@ -87,7 +90,7 @@ void NormAct::backward(const BackwardPass& pass) const {
   const bool has_shortcut = pass.inputs.size() == 2;
   const TensorView shortcut = has_shortcut ? pass.inputs[1] : TensorView{};
   const auto& gradients = pass.parameters.gradients;
-  pass.backend.norm_act_backward({.geometry = geometry(x.shape, x.dtype),
+  pass.backend.norm_act_backward({.geometry = geometry(x.shape, x.dtype, x.pitch),
                                   .rule = rule(true),
                                   .d_y = pass.d_output.data,
                                   .x = x.data,

@@ -43,6 +43,7 @@ class NormAct final : public Layer {
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
                          float* own) const override;
   std::optional<OutputQuantizer> quantizer() const override;
+  bool takes_pitch(std::size_t input) const override { return input == 0; }
   std::int64_t exchanged_statistics() const override;
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;
@@ -53,7 +54,7 @@ class NormAct final : public Layer {
   const NormActParameters& ids() const { return ids_; }
 
  private:
-  NormActGeometry geometry(const Shape& input, DType dtype) const;
+  NormActGeometry geometry(const Shape& input, DType dtype, std::int64_t pitch = 0) const;
   NormActRule rule(bool batch_statistics) const;
   NormParameters parameters(const ParameterMemory& memory) const;
   NormSaved saved(void* memory) const;

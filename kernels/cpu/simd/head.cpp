@@ -1,4 +1,5 @@
 // Average pooling.
+#include "kernels/cpu/simd/gradients.h"
 #include "kernels/cpu/simd/lanes.h"
 #include "kernels/cpu/simd/units.h"
 #include "kernels/cpu/simd/variant.h"
@@ -24,7 +25,7 @@ void pool_forward(const PoolGeometry& geometry, const T* input, float unit, floa
 }
 
 template <typename T>
-void pool_backward(const PoolGeometry& geometry, const float* d_output, float unit, T* d_input) {
+void pool_backward(const PoolGeometry& geometry, const float* d_output, float unit, GradMode mode, T* d_input) {
   const int channels = geometry.channels;
 #pragma omp parallel for schedule(static)
   for (int image = 0; image < geometry.batch; ++image) {
@@ -34,7 +35,7 @@ void pool_backward(const PoolGeometry& geometry, const float* d_output, float un
       const int count = channels - channel < kLanes ? channels - channel : kLanes;
       const FloatLanes share = load_some(source + channel, count) * unit / static_cast<float>(geometry.pixels);
       for (int pixel = 0; pixel < geometry.pixels; ++pixel)
-        store_some(target + std::int64_t{1} * pixel * channels + channel, share, count);
+        store_gradient<false>(target + std::int64_t{1} * pixel * channels + channel, share, count, mode);
     }
   }
 }
@@ -51,8 +52,8 @@ void average_pool_forward(const PoolForwardArgs& args) {
 void average_pool_backward(const PoolBackwardArgs& args) {
   const float unit = value_of(args.unit);
   args.geometry.dtype == DType::bf16
-      ? pool_backward(args.geometry, args.d_output, unit, static_cast<Bf16*>(args.d_input))
-      : pool_backward(args.geometry, args.d_output, unit, static_cast<float*>(args.d_input));
+      ? pool_backward(args.geometry, args.d_output, unit, args.mode, static_cast<Bf16*>(args.d_input))
+      : pool_backward(args.geometry, args.d_output, unit, args.mode, static_cast<float*>(args.d_input));
 }
 
 }  // namespace bsq::BSQ_SIMD_NAMESPACE

@@ -46,12 +46,26 @@ BSQ_LANES_INLINE NormActScratch carve_scratch(void* memory, const NormActGeometr
   return scratch;
 }
 
+/// From one row of x, and of d_x, to the next.
+BSQ_LANES_INLINE std::int64_t pitch_of(const NormActGeometry& geometry) {
+  return geometry.x_pitch == 0 ? geometry.channels : geometry.x_pitch;
+}
+
 /// z = gamma (x - mean) inv_std + beta as one multiply-add of the stored x.
 BSQ_LANES_INLINE void fold_normalization(const NormParameters& parameters, const NormSaved& saved, int channel,
                                          float x_unit, const NormActScratch& scratch) {
   const float scale = parameters.gamma[channel] * saved.inv_std[channel];
   scratch.scale[channel] = scale * x_unit;
   scratch.shift[channel] = parameters.beta[channel] - saved.mean[channel] * scale;
+}
+
+/// z = x + beta likewise.
+BSQ_LANES_INLINE void fold_bias(const NormActGeometry& geometry, const NormParameters& parameters, float x_unit,
+                                const NormActScratch& scratch) {
+  for (int channel = 0; channel < geometry.channels; ++channel) {
+    scratch.scale[channel] = x_unit;
+    scratch.shift[channel] = parameters.beta == nullptr ? 0.0F : parameters.beta[channel];
+  }
 }
 
 /// Rows [begin, end) of one chunk, channels [channel, channel + count).

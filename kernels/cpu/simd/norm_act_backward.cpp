@@ -1,4 +1,5 @@
-// norm_act backward: one pass for the sums, one that writes dx and d_shortcut; z is recomputed, never stored.
+// norm_act backward: one pass for the sums, one that writes dx and d_shortcut; z is recomputed, never stored. If
+// nothing is normalized, dx needs no sums, and one pass does all.
 #include "kernels/batch_slice.h"
 #include "kernels/cpu/simd/norm_act.h"
 #include "kernels/cpu/simd/variant.h"
@@ -18,7 +19,7 @@ struct Units {
   }
 };
 
-/// One row of a tile: the stored x, dy and z.
+/// One row of a tile: the stored x, dy and z. It lies at two places: in x, and in dense tensors.
 struct RowGradient {
   FloatLanes value;
   FloatLanes d_y;
@@ -26,10 +27,10 @@ struct RowGradient {
 };
 
 template <typename T, bool Full>
-BSQ_LANES_INLINE RowGradient load_row(const NormActBackwardArgs& args, const Units& units, std::int64_t index,
-                                      int count, FloatLanes scale, FloatLanes shift) {
+BSQ_LANES_INLINE RowGradient load_row(const NormActBackwardArgs& args, const Units& units, std::int64_t x_index,
+                                      std::int64_t index, int count, FloatLanes scale, FloatLanes shift) {
   RowGradient row;
-  row.value = load_lanes<Full>(static_cast<const T*>(args.x) + index, count);
+  row.value = load_lanes<Full>(static_cast<const T*>(args.x) + x_index, count);
   row.d_y = units.d_y * load_lanes<Full>(static_cast<const T*>(args.d_y) + index, count);
   row.z = row.value * scale + shift;
   if (args.shortcut != nullptr)
@@ -37,10 +38,23 @@ BSQ_LANES_INLINE RowGradient load_row(const NormActBackwardArgs& args, const Uni
   return row;
 }
 
+/// Adds the sums of a tile, over dz, dz (x - mean) and clipped dy, to those of its chunk.
+BSQ_LANES_INLINE void add_to_chunk(const NormActScratch& scratch, const Tile& tile, FloatLanes sum,
+                                   FloatLanes projection, FloatLanes clipped) {
+  double* field = scratch.partials + tile.chunk * kBackwardFields * scratch.width + tile.channel;
+  for (int lane = 0; lane < kLanes; ++lane, ++field) {
+    if (tile.first_of_chunk) field[0] = field[scratch.width] = field[2 * scratch.width] = 0;
+    field[0] += static_cast<double>(sum[lane]);
+    field[scratch.width] += static_cast<double>(projection[lane]);
+    field[2 * scratch.width] += static_cast<double>(clipped[lane]);
+  }
+}
+
 /// Sums of dz, dz (x - mean) and clipped dy over every chunk.
 template <typename T, Activation Act>
 void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
   const int channels = args.geometry.channels;
+  const std::int64_t pitch = pitch_of(args.geometry);
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
@@ -50,19 +64,14 @@ void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratc
     FloatLanes projection{};
     FloatLanes clipped{};
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
-      const RowGradient at = load_row<T, Full>(args, units, row * channels + tile.channel, tile.count, scale, shift);
+      const RowGradient at = load_row<T, Full>(args, units, row * pitch + tile.channel, row * channels + tile.channel,
+                                               tile.count, scale, shift);
       const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, clip);
       sum += d_z;
       projection += d_z * (units.x * at.value - mean);
       if constexpr (Act == Activation::pact) clipped += at.z < broadcast(clip) ? FloatLanes{} : at.d_y;
     }
-    double* field = scratch.partials + tile.chunk * kBackwardFields * scratch.width + tile.channel;
-    for (int lane = 0; lane < kLanes; ++lane, ++field) {
-      if (tile.first_of_chunk) field[0] = field[scratch.width] = field[2 * scratch.width] = 0;
-      field[0] += static_cast<double>(sum[lane]);
-      field[scratch.width] += static_cast<double>(projection[lane]);
-      field[2 * scratch.width] += static_cast<double>(clipped[lane]);
-    }
+    add_to_chunk(scratch, tile, sum, projection, clipped);
   });
 }
 
@@ -89,7 +98,9 @@ void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scr
       d_clip += partial[2 * scratch.width];
       partial += kBackwardFields * scratch.width;
     }
-    args.gradients.d_beta[channel] = static_cast<float>(sum);
+    if (args.gradients.d_beta != nullptr) args.gradients.d_beta[channel] = static_cast<float>(sum);
+    if (!args.rule.normalize) continue;
+    if (args.gradients.d_input_bias != nullptr) args.gradients.d_input_bias[channel] = 0;
     args.gradients.d_gamma[channel] = static_cast<float>(projection * static_cast<double>(args.saved.inv_std[channel]));
     if (args.slice == nullptr) {
       set_coefficients(args, scratch, units, channel, sum, projection);
@@ -118,6 +129,7 @@ void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scra
   const bool accumulate_x = args.x_mode == GradMode::accumulate;
   const bool accumulate_shortcut = args.shortcut_mode == GradMode::accumulate;
   const int channels = args.geometry.channels;
+  const std::int64_t pitch = pitch_of(args.geometry);
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
@@ -126,12 +138,13 @@ void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scra
     const FloatLanes slope = load_lanes<Full>(scratch.slope + tile.channel, tile.count);
     const FloatLanes offset = load_lanes<Full>(scratch.offset + tile.channel, tile.count);
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const std::int64_t x_index = row * pitch + tile.channel;
       const std::int64_t index = row * channels + tile.channel;
-      const RowGradient at = load_row<T, Full>(args, units, index, tile.count, scale, shift);
+      const RowGradient at = load_row<T, Full>(args, units, x_index, index, tile.count, scale, shift);
       const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, clip);
       FloatLanes d_value = d_z * scale + (units.x * at.value - mean) * slope + offset;
-      if (accumulate_x) d_value += load_lanes<Full>(d_x + index, tile.count);
-      store_lanes<Full>(d_x + index, d_value, tile.count);
+      if (accumulate_x) d_value += load_lanes<Full>(d_x + x_index, tile.count);
+      store_lanes<Full>(d_x + x_index, d_value, tile.count);
       if (d_shortcut != nullptr) {
         const FloatLanes before = accumulate_shortcut ? load_lanes<Full>(d_shortcut + index, tile.count) : FloatLanes{};
         store_lanes<Full>(d_shortcut + index, before + units.shortcut * d_z, tile.count);
@@ -140,10 +153,55 @@ void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scra
   });
 }
 
+/// Where nothing is normalized: d_x, d_shortcut, and sums of dz and clipped dy over every chunk. Without an activation
+/// z is not needed, and neither x nor the shortcut is read.
+template <typename T, Activation Act>
+void write_biased_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
+  T* d_x = static_cast<T*>(args.d_x);
+  T* d_shortcut = static_cast<T*>(args.d_shortcut);
+  const bool accumulate_x = args.x_mode == GradMode::accumulate;
+  const bool accumulate_shortcut = args.shortcut_mode == GradMode::accumulate;
+  const int channels = args.geometry.channels;
+  const std::int64_t pitch = pitch_of(args.geometry);
+  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
+    const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
+    const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
+    FloatLanes sum{};
+    FloatLanes clipped{};
+    for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const std::int64_t x_index = row * pitch + tile.channel;
+      const std::int64_t index = row * channels + tile.channel;
+      FloatLanes d_z;
+      if constexpr (Act == Activation::none) {
+        d_z = units.d_y * load_lanes<Full>(static_cast<const T*>(args.d_y) + index, tile.count);
+      } else {
+        const RowGradient at = load_row<T, Full>(args, units, x_index, index, tile.count, scale, shift);
+        d_z = pass_gradient<Act>(at.d_y, at.z, clip);
+        if constexpr (Act == Activation::pact) clipped += at.z < broadcast(clip) ? FloatLanes{} : at.d_y;
+      }
+      sum += d_z;
+      FloatLanes d_value = units.x * d_z;
+      if (accumulate_x) d_value += load_lanes<Full>(d_x + x_index, tile.count);
+      store_lanes<Full>(d_x + x_index, d_value, tile.count);
+      if (d_shortcut != nullptr) {
+        const FloatLanes before = accumulate_shortcut ? load_lanes<Full>(d_shortcut + index, tile.count) : FloatLanes{};
+        store_lanes<Full>(d_shortcut + index, before + units.shortcut * d_z, tile.count);
+      }
+    }
+    add_to_chunk(scratch, tile, sum, FloatLanes{}, clipped);
+  });
+}
+
 template <typename T, Activation Act>
 void backward(const NormActBackwardArgs& args) {
   const NormActScratch scratch = carve_scratch(args.scratch, args.geometry);
   const Units units(args);
+  if (!args.rule.normalize) {
+    fold_bias(args.geometry, args.parameters, units.x, scratch);
+    write_biased_gradients<T, Act>(args, scratch, units);
+    return finish_gradients(args, scratch, units);
+  }
   for (int channel = 0; channel < args.geometry.channels; ++channel)
     fold_normalization(args.parameters, args.saved, channel, units.x, scratch);
   sum_gradients<T, Act>(args, scratch, units);

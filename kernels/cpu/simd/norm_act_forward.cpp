@@ -2,7 +2,7 @@
 //
 // With batch statistics: one pass for the moments (and, where there is no shortcut, the extremes of every channel, from
 // which max|y| follows because z is monotone in x), one pass that writes y. With a shortcut and a quantizer max|y|
-// costs a further read.
+// costs a further read. If nothing is normalized there is no pass for moments, and max|y| costs a read.
 #include "kernels/batch_slice.h"
 #include "kernels/cpu/simd/norm_act.h"
 #include "kernels/cpu/simd/variant.h"
@@ -16,15 +16,15 @@ namespace {
 template <typename T>
 void sum_moments(const NormActForwardArgs& args, const NormActScratch& scratch) {
   const T* x = static_cast<const T*>(args.x);
-  const int channels = args.geometry.channels;
+  const std::int64_t pitch = pitch_of(args.geometry);
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes pivot = load_lanes<Full>(x + tile.channel, tile.count);
     FloatLanes sum{};
     FloatLanes squares{};
-    FloatLanes lowest = load_lanes<Full>(x + tile.begin * channels + tile.channel, tile.count) - pivot;
+    FloatLanes lowest = load_lanes<Full>(x + tile.begin * pitch + tile.channel, tile.count) - pivot;
     FloatLanes highest = lowest;
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
-      const FloatLanes value = load_lanes<Full>(x + row * channels + tile.channel, tile.count) - pivot;
+      const FloatLanes value = load_lanes<Full>(x + row * pitch + tile.channel, tile.count) - pivot;
       sum += value;
       squares += value * value;
       lowest = value < lowest ? value : lowest;
@@ -86,6 +86,11 @@ ChannelStatistics statistics_of(const NormActForwardArgs& args, const NormActScr
   return {unit * (pivot + sum / rows), variance < 0 ? 0.0 : variance};
 }
 
+/// Of the convolution before it, which has left it to the norm.
+BSQ_LANES_INLINE float input_bias(const NormParameters& parameters, int channel) {
+  return parameters.input_bias == nullptr ? 0.0F : parameters.input_bias[channel];
+}
+
 /// Saves them and moves the running statistics; `rows`: those that the statistics are of.
 void use_batch_statistics(const NormActForwardArgs& args, const NormActScratch& scratch, int channel,
                           const ChannelStatistics& found, double rows) {
@@ -96,9 +101,15 @@ void use_batch_statistics(const NormActForwardArgs& args, const NormActScratch& 
   float& running_mean = args.parameters.running_mean[channel];
   float& running_var = args.parameters.running_var[channel];
   const double momentum = static_cast<double>(args.rule.momentum);
-  running_mean = static_cast<float>((1 - momentum) * static_cast<double>(running_mean) + momentum * found.mean);
+  const double mean = found.mean + static_cast<double>(input_bias(args.parameters, channel));
+  running_mean = static_cast<float>((1 - momentum) * static_cast<double>(running_mean) + momentum * mean);
   running_var = static_cast<float>((1 - momentum) * static_cast<double>(running_var) + momentum * unbiased);
   fold_normalization(args.parameters, args.saved, channel, value_of(args.x_unit), scratch);
+}
+
+/// The running mean of x, without the bias that the norm adds to it.
+BSQ_LANES_INLINE double running_mean_of_x(const NormParameters& parameters, int channel) {
+  return static_cast<double>(parameters.running_mean[channel]) - static_cast<double>(input_bias(parameters, channel));
 }
 
 /// From the slices' first and second moments about the running mean, which is the same on every rank (METHOD 10).
@@ -109,7 +120,7 @@ void use_statistics_of_all_slices(const NormActForwardArgs& args, const NormActS
   for (std::int64_t i = 0; i < 2 * scratch.width; ++i) first[i] = 0;
   for (int channel = 0; channel < args.geometry.channels; ++channel) {
     const ChannelStatistics own = statistics_of<T>(args, scratch, channel);
-    const double offset = own.mean - static_cast<double>(args.parameters.running_mean[channel]);
+    const double offset = own.mean - running_mean_of_x(args.parameters, channel);
     first[channel] = static_cast<float>(offset);
     second[channel] = static_cast<float>(own.variance + offset * offset);
   }
@@ -118,7 +129,7 @@ void use_statistics_of_all_slices(const NormActForwardArgs& args, const NormActS
   for (int channel = 0; channel < args.geometry.channels; ++channel) {
     const auto offset = static_cast<double>(first[channel]);
     const double variance = static_cast<double>(second[channel]) - offset * offset;
-    const double mean = static_cast<double>(args.parameters.running_mean[channel]) + offset;
+    const double mean = running_mean_of_x(args.parameters, channel) + offset;
     use_batch_statistics(args, scratch, channel, {mean, variance < 0 ? 0.0 : variance}, rows);
   }
 }
@@ -150,18 +161,19 @@ float largest_at_extremes(const NormActForwardArgs& args, const NormActScratch& 
 void use_running_statistics(const NormActForwardArgs& args, const NormActScratch& scratch) {
   for (int channel = 0; channel < args.geometry.channels; ++channel) {
     const double variance = static_cast<double>(args.parameters.running_var[channel]);
-    args.saved.mean[channel] = args.parameters.running_mean[channel];
+    args.saved.mean[channel] = static_cast<float>(running_mean_of_x(args.parameters, channel));
     args.saved.inv_std[channel] =
         static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(args.rule.epsilon)));
     fold_normalization(args.parameters, args.saved, channel, value_of(args.x_unit), scratch);
   }
 }
 
-/// act(z) of one row of a tile.
+/// act(z) of one row of a tile, which lies at two places: in x, and in dense tensors.
 template <typename T, Activation Act, bool Full>
-BSQ_LANES_INLINE FloatLanes activation_at(const NormActForwardArgs& args, std::int64_t index, int count,
-                                          FloatLanes scale, FloatLanes shift, float shortcut_unit, float clip) {
-  FloatLanes z = load_lanes<Full>(static_cast<const T*>(args.x) + index, count) * scale + shift;
+BSQ_LANES_INLINE FloatLanes activation_at(const NormActForwardArgs& args, std::int64_t x_index, std::int64_t index,
+                                          int count, FloatLanes scale, FloatLanes shift, float shortcut_unit,
+                                          float clip) {
+  FloatLanes z = load_lanes<Full>(static_cast<const T*>(args.x) + x_index, count) * scale + shift;
   if (args.shortcut != nullptr)
     z += shortcut_unit * load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count);
   return activate<Act>(z, clip);
@@ -171,6 +183,7 @@ BSQ_LANES_INLINE FloatLanes activation_at(const NormActForwardArgs& args, std::i
 template <typename T, Activation Act>
 float largest_activation(const NormActForwardArgs& args, const NormActScratch& scratch) {
   const int channels = args.geometry.channels;
+  const std::int64_t pitch = pitch_of(args.geometry);
   const float shortcut_unit = value_of(args.shortcut_unit);
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
@@ -178,9 +191,10 @@ float largest_activation(const NormActForwardArgs& args, const NormActScratch& s
     const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
     FloatLanes largest{};
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const std::int64_t x_index = row * pitch + tile.channel;
       const std::int64_t index = row * channels + tile.channel;
       const FloatLanes y =
-          magnitude(activation_at<T, Act, Full>(args, index, tile.count, scale, shift, shortcut_unit, clip));
+          magnitude(activation_at<T, Act, Full>(args, x_index, index, tile.count, scale, shift, shortcut_unit, clip));
       largest = y > largest ? y : largest;
     }
     float& chunk_max = scratch.chunk_max[tile.chunk];
@@ -198,6 +212,7 @@ template <typename T, Activation Act, bool Quantize>
 void write_activations(const NormActForwardArgs& args, const NormActScratch& scratch, float act_scale) {
   T* y = static_cast<T*>(args.y);
   const int channels = args.geometry.channels;
+  const std::int64_t pitch = pitch_of(args.geometry);
   const float shortcut_unit = value_of(args.shortcut_unit);
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
   const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
@@ -211,8 +226,10 @@ void write_activations(const NormActForwardArgs& args, const NormActScratch& scr
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
     const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
+      const std::int64_t x_index = row * pitch + tile.channel;
       const std::int64_t index = row * channels + tile.channel;
-      FloatLanes result = activation_at<T, Act, Full>(args, index, tile.count, scale, shift, shortcut_unit, clip);
+      FloatLanes result =
+          activation_at<T, Act, Full>(args, x_index, index, tile.count, scale, shift, shortcut_unit, clip);
       if constexpr (Quantize)
         result = round_half_even(at_least(at_most(result, limit), -limit) * to_level) * stored_level;
       store_lanes<Full>(y + index, result, tile.count);
@@ -220,29 +237,36 @@ void write_activations(const NormActForwardArgs& args, const NormActScratch& scr
   });
 }
 
+/// The statistics, and with them what x becomes z by.
+template <typename T>
+void normalize(const NormActForwardArgs& args, const NormActScratch& scratch) {
+  if (!args.rule.batch_statistics) return use_running_statistics(args, scratch);
+  sum_moments<T>(args, scratch);
+  if (args.slice != nullptr) return use_statistics_of_all_slices<T>(args, scratch);
+  for (int channel = 0; channel < args.geometry.channels; ++channel)
+    use_batch_statistics(args, scratch, channel, statistics_of<T>(args, scratch, channel),
+                         static_cast<double>(args.geometry.rows));
+}
+
 template <typename T, Activation Act>
 void forward(const NormActForwardArgs& args) {
   const NormActScratch scratch = carve_scratch(args.scratch, args.geometry);
-  const bool synchronised = args.rule.batch_statistics && args.slice != nullptr;
-  if (args.rule.batch_statistics) sum_moments<T>(args, scratch);
-  if (synchronised)
-    use_statistics_of_all_slices<T>(args, scratch);
-  else if (args.rule.batch_statistics)
-    for (int channel = 0; channel < args.geometry.channels; ++channel)
-      use_batch_statistics(args, scratch, channel, statistics_of<T>(args, scratch, channel),
-                           static_cast<double>(args.geometry.rows));
+  if (args.rule.normalize)
+    normalize<T>(args, scratch);
   else
-    use_running_statistics(args, scratch);
+    fold_bias(args.geometry, args.parameters, value_of(args.x_unit), scratch);
   if (args.rule.act_bits == 0) return write_activations<T, Act, false>(args, scratch, 0.0F);
 
   float& act_scale = *args.saved.act_scale;
+  const bool has_extremes = args.rule.normalize && args.rule.batch_statistics && args.shortcut == nullptr;
   if (args.act_scale != nullptr)
     act_scale = *args.act_scale;
-  else if (args.rule.batch_statistics && args.shortcut == nullptr)
+  else if (has_extremes)
     act_scale = largest_at_extremes<T>(args, scratch);
   else
     act_scale = largest_activation<T, Act>(args, scratch);
-  if (synchronised && args.act_scale == nullptr) args.slice->maximum(&act_scale, 1);
+  if (args.rule.batch_statistics && args.slice != nullptr && args.act_scale == nullptr)
+    args.slice->maximum(&act_scale, 1);
   write_activations<T, Act, true>(args, scratch, act_scale);
 }
 

@@ -93,26 +93,50 @@ struct TilePlace {
   }
 };
 
-/// A thread's vectors of a tensor [rows, channels], one a row. load(at) reads what lies at an element; the first
+/// Where an element of a row lies: in dense tensors [rows, channels], and in one whose rows may be a part of wider
+/// ones.
+template <bool Pitched>
+struct RowPlace {
+  std::int64_t dense = 0;
+  std::int64_t further = 0;  // in the pitched one
+
+  __device__ std::int64_t in_pitched() const { return Pitched ? dense + further : dense; }
+  __device__ RowPlace after(int count, const RowPlace& step) const {
+    return {dense + count * step.dense, Pitched ? further + count * step.further : 0};
+  }
+};
+
+/// How many numbers lie between two rows of the pitched tensor.
+template <bool Pitched>
+struct RowGap {
+  int numbers = 0;
+
+  __device__ RowPlace<Pitched> of(std::int64_t row, int channel, int channels) const {
+    return {row * channels + channel, Pitched ? row * numbers : 0};
+  }
+};
+
+/// A thread's vectors of tensors [rows, channels], one a row. load(place) reads what lies at a place; the first
 /// kRowsInFlight of these reads are under way once this is made, while the thread waits for what else it needs.
-template <typename Load>
+template <bool Pitched, typename Load>
 class TileRows {
  public:
-  __device__ TileRows(const ChannelTiles& tiles, const TilePlace& place, Load load) : load_(load) {
+  __device__ TileRows(const ChannelTiles& tiles, const TilePlace& place, RowGap<Pitched> gap, Load load) : load_(load) {
     const std::int64_t first_row = std::int64_t{blockIdx.x} * tiles.lanes + place.lane;
     end_ = tiles.rows * tiles.channels;
-    at_ = place.active ? first_row * tiles.channels + place.channel : end_;
-    step_ = std::int64_t{gridDim.x} * tiles.lanes * tiles.channels;
+    at_ = gap.of(first_row, place.channel, tiles.channels);
+    if (!place.active) at_.dense = end_;
+    step_ = gap.of(std::int64_t{gridDim.x} * tiles.lanes, 0, tiles.channels);
     fetch();
   }
-  /// Calls use(at, what load returned) for each of them, in order.
+  /// Calls use(place, what load returned) for each of them, in order.
   template <typename Use>
   __device__ void for_each(Use use) {
-    while (at_ < end_) {
+    while (at_.dense < end_) {
 #pragma unroll
       for (int i = 0; i < kRowsInFlight; ++i)
-        if (at_ + i * step_ < end_) use(at_ + i * step_, fetched_[i]);
-      at_ += kRowsInFlight * step_;
+        if (at_.after(i, step_).dense < end_) use(at_.after(i, step_), fetched_[i]);
+      at_ = at_.after(kRowsInFlight, step_);
       fetch();
     }
   }
@@ -121,14 +145,14 @@ class TileRows {
   __device__ void fetch() {
 #pragma unroll
     for (int i = 0; i < kRowsInFlight; ++i)
-      if (at_ + i * step_ < end_) fetched_[i] = load_(at_ + i * step_);
+      if (at_.after(i, step_).dense < end_) fetched_[i] = load_(at_.after(i, step_));
   }
 
   Load load_;
-  std::int64_t at_ = 0;
-  std::int64_t step_ = 0;
+  RowPlace<Pitched> at_;
+  RowPlace<Pitched> step_;
   std::int64_t end_ = 0;
-  decltype(std::declval<Load>()(std::int64_t{})) fetched_[kRowsInFlight];
+  decltype(std::declval<Load>()(RowPlace<Pitched>{})) fetched_[kRowsInFlight];
 };
 
 /// Of several fields the first `Sums` are added up; of the others the largest counts.

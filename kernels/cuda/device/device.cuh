@@ -26,15 +26,17 @@ auto with_element(DType dtype, Body body) {
   return dtype == DType::bf16 ? body.template operator()<__nv_bfloat16>() : body.template operator()<float>();
 }
 
-// ---- loads and stores: Width is 1 or kVectorWidth<T>; vectors are 16-byte aligned -----------------------------------
+// ---- loads and stores: Width is a power of two, kVectorWidth<T> at most; vectors are aligned to their size ----------
 
 /// What one access moves, as it lies in memory: a thread holds several, and unpacks them when all are under way.
 template <typename T, int Width>
-using Raw = std::conditional_t<Width == 1, T, uint4>;
+using Raw = std::conditional_t<
+    Width == 1, T,
+    std::conditional_t<sizeof(T) * Width == 16, uint4, std::conditional_t<sizeof(T) * Width == 8, uint2, unsigned>>>;
 
 template <int Width, typename T>
 __device__ Raw<T, Width> load_raw(const T* from) {
-  static_assert(Width == 1 || Width == kVectorWidth<T>);
+  static_assert(sizeof(Raw<T, Width>) == sizeof(T) * Width);
   return *reinterpret_cast<const Raw<T, Width>*>(from);
 }
 
@@ -50,13 +52,25 @@ __device__ inline void unpack(const uint4& raw, float (&to)[4]) {
   to[2] = __uint_as_float(raw.z);
   to[3] = __uint_as_float(raw.w);
 }
+__device__ inline void unpack(const uint2& raw, float (&to)[2]) {
+  to[0] = __uint_as_float(raw.x);
+  to[1] = __uint_as_float(raw.y);
+}
 /// A bf16 is the upper half of a float; the first of two lies in the lower half.
+__device__ inline void unpack_bf16(unsigned word, float& first, float& second) {
+  first = __uint_as_float(word << 16);
+  second = __uint_as_float(word & 0xFFFF0000U);
+}
 __device__ inline void unpack(const uint4& raw, float (&to)[8]) {
   const unsigned words[4] = {raw.x, raw.y, raw.z, raw.w};
-  for (int i = 0; i < 4; ++i) {
-    to[2 * i] = __uint_as_float(words[i] << 16);
-    to[2 * i + 1] = __uint_as_float(words[i] & 0xFFFF0000U);
-  }
+  for (int i = 0; i < 4; ++i) unpack_bf16(words[i], to[2 * i], to[2 * i + 1]);
+}
+__device__ inline void unpack(const uint2& raw, float (&to)[4]) {
+  unpack_bf16(raw.x, to[0], to[1]);
+  unpack_bf16(raw.y, to[2], to[3]);
+}
+__device__ inline void unpack(unsigned raw, float (&to)[2]) {
+  unpack_bf16(raw, to[0], to[1]);
 }
 
 template <int Width, typename T>
@@ -79,6 +93,8 @@ template <int Width>
 __device__ void store(float* to, const float (&from)[Width]) {
   if constexpr (Width == 1) {
     *to = from[0];
+  } else if constexpr (Width == 2) {
+    *reinterpret_cast<float2*>(to) = make_float2(from[0], from[1]);
   } else {
     *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
   }
@@ -93,10 +109,23 @@ template <int Width>
 __device__ void store(__nv_bfloat16* to, const float (&from)[Width]) {
   if constexpr (Width == 1) {
     *to = __float2bfloat16_rn(from[0]);
+  } else if constexpr (Width == 2) {
+    *reinterpret_cast<unsigned*>(to) = pack_bf16(from[0], from[1]);
+  } else if constexpr (Width == 4) {
+    *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]));
   } else {
     *reinterpret_cast<uint4*>(to) = make_uint4(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]),
                                                pack_bf16(from[4], from[5]), pack_bf16(from[6], from[7]));
   }
+}
+
+/// Writes a gradient, or adds it to what is there.
+template <int Width, typename T>
+__device__ void store_gradient(T* to, const float (&gradient)[Width], GradMode mode) {
+  float sum[Width] = {};
+  if (mode == GradMode::accumulate) load<Width>(to, sum);
+  for (int i = 0; i < Width; ++i) sum[i] = mode == GradMode::accumulate ? sum[i] + gradient[i] : gradient[i];
+  store<Width>(to, sum);
 }
 
 // ---- reductions -----------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // What forward and backward of norm_act share. z = scale (x - mean) + beta [+ shortcut], by the same expression on both
 // sides, so that backward sees exactly forward's kinks; the mean is taken off first, so that a channel far from zero,
-// or of no variance at all, loses no digits.
+// or of no variance at all, loses no digits. Where nothing is normalized the mean is 0 and the scale 1.
 #pragma once
 
 #include "kernels/cuda/device/channel_tiles.cuh"
@@ -9,6 +9,33 @@
 #include <cmath>
 
 namespace bsq::cuda {
+
+/// The rows of x among dense ones.
+template <bool Pitched>
+__device__ RowGap<Pitched> gap_of(const NormActGeometry& geometry) {
+  return {geometry.x_pitch - geometry.channels};
+}
+
+/// Calls body<T, Width, Pitched>(tiles) for the type of x, the widest access that its rows allow, and whether they are
+/// a part of wider ones. Dense rows have the widest access or none: it decides the order of sums, which stays as it is.
+template <typename Body>
+void with_rows(const NormActGeometry& geometry, int multiprocessors, Body body) {
+  with_element(geometry.dtype, [&]<typename T>() {
+    const auto call = [&]<int Width, bool Pitched>() {
+      body.template operator()<T, Width, Pitched>(
+          ChannelTiles(geometry.rows, geometry.channels, Width, multiprocessors));
+    };
+    constexpr int widest = kVectorWidth<T>;
+    const auto fits = [&](int width) { return geometry.channels % width == 0 && geometry.x_pitch % width == 0; };
+    if (geometry.x_pitch == 0 && fits(widest)) return call.template operator()<widest, false>();
+    if (geometry.x_pitch == 0) return call.template operator()<1, false>();
+    if (fits(widest)) return call.template operator()<widest, true>();
+    if constexpr (widest > 4)
+      if (fits(4)) return call.template operator()<4, true>();
+    if (fits(2)) return call.template operator()<2, true>();
+    call.template operator()<1, true>();
+  });
+}
 
 /// The activation as a clamp: none is no clamp at all. Selections, not branches, since lanes differ in them.
 struct Clamp {
@@ -66,13 +93,23 @@ struct Normalization {
   template <typename Args>
   __device__ Normalization(const Args& args, int channel, bool of_batch)
       : x_unit(value_of(args.x_unit)), shortcut_unit(value_of(args.shortcut_unit)) {
+    if (!args.rule.normalize) {
+      for (int i = 0; i < Width; ++i) mean[i] = beta[i] = 0;
+      for (int i = 0; i < Width; ++i) inv_std[i] = scale[i] = 1;
+      if (args.parameters.beta != nullptr) load_floats(args.parameters.beta + channel, beta);
+      return;
+    }
     float gamma[Width];
     load_floats((of_batch ? args.saved.mean : args.parameters.running_mean) + channel, mean);
     load_floats((of_batch ? args.saved.inv_std : args.parameters.running_var) + channel, inv_std);
     load_floats(args.parameters.gamma + channel, gamma);
     load_floats(args.parameters.beta + channel, beta);
-    if (!of_batch)
+    if (!of_batch) {
+      float bias[Width] = {};
+      if (args.parameters.input_bias != nullptr) load_floats(args.parameters.input_bias + channel, bias);
+      for (int i = 0; i < Width; ++i) mean[i] -= bias[i];
       for (int i = 0; i < Width; ++i) inv_std[i] = 1.0F / sqrtf(inv_std[i] + args.rule.epsilon);
+    }
     for (int i = 0; i < Width; ++i) scale[i] = gamma[i] * inv_std[i];
   }
 };

@@ -123,14 +123,15 @@ __global__ void convolve(ConvGeometry g, const T* input, const T* weight, T* out
   const auto out_x = static_cast<int>(pixel % width);
   const auto out_y = static_cast<int>(pixel / width % height);
   const std::int64_t n = pixel / width / height;
+  const int first_input = o / g.group_outputs() * g.group_inputs();
   float sum = 0;
   for (int tap = 0; tap < g.kernel * g.kernel; ++tap) {
     const int y = input_coordinate(out_y, tap / g.kernel, g.stride, g.padding, g.height);
     const int x = input_coordinate(out_x, tap % g.kernel, g.stride, g.padding, g.width);
     if (y < 0 || x < 0) continue;
-    const T* from = input + ((n * g.height + y) * g.width + x) * g.in_channels;
-    const T* filter = weight + (std::int64_t{o} * g.kernel * g.kernel + tap) * g.in_channels;
-    for (int i = 0; i < g.in_channels; ++i) sum = fmaf(load_one(from + i), load_one(filter + i), sum);
+    const T* from = input + ((n * g.height + y) * g.width + x) * g.in_channels + first_input;
+    const T* filter = weight + (std::int64_t{o} * g.kernel * g.kernel + tap) * g.group_inputs();
+    for (int i = 0; i < g.group_inputs(); ++i) sum = fmaf(load_one(from + i), load_one(filter + i), sum);
   }
   store<1>(output + index, {sum});
 }
@@ -146,21 +147,23 @@ __global__ void convolve_back(ConvGeometry g, const T* d_output, const T* weight
   const auto x = static_cast<int>(pixel % g.width);
   const auto y = static_cast<int>(pixel / g.width % g.height);
   const std::int64_t n = pixel / g.width / g.height;
+  const std::int64_t filter_size = std::int64_t{g.kernel} * g.kernel * g.group_inputs();
+  const int first_output = i / g.group_inputs() * g.group_outputs();
   float sum = 0;
   for (int tap = 0; tap < g.kernel * g.kernel; ++tap) {
     const int out_y = output_coordinate(y, tap / g.kernel, g.stride, g.padding, g.out_height());
     const int out_x = output_coordinate(x, tap % g.kernel, g.stride, g.padding, g.out_width());
     if (out_y < 0 || out_x < 0) continue;
-    const T* from = d_output + ((n * g.out_height() + out_y) * g.out_width() + out_x) * g.out_channels;
-    const T* filter = weight + std::int64_t{tap} * g.in_channels + i;
-    const std::int64_t filter_size = std::int64_t{g.kernel} * g.kernel * g.in_channels;
-    for (int o = 0; o < g.out_channels; ++o) sum = fmaf(load_one(from + o), load_one(filter + o * filter_size), sum);
+    const T* from = d_output + ((n * g.out_height() + out_y) * g.out_width() + out_x) * g.out_channels + first_output;
+    const T* filter = weight + first_output * filter_size + std::int64_t{tap} * g.group_inputs() + i % g.group_inputs();
+    for (int o = 0; o < g.group_outputs(); ++o) sum = fmaf(load_one(from + o), load_one(filter + o * filter_size), sum);
   }
   if (mode == GradMode::accumulate) sum += load_one(d_input + index);
   store<1>(d_input + index, {sum});
 }
 
-// grid (taps of all filters, tiles of input channels), block kTileThreads, one thread per channel and lane of pixels
+// grid (taps of all filters, tiles of a group's input channels), block kTileThreads, one thread per channel and lane of
+// pixels
 template <typename T>
 __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, const T* d_output, float* d_weight) {
   wait_for_previous();
@@ -169,6 +172,7 @@ __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, co
   const int taps = g.kernel * g.kernel;
   const int o = static_cast<int>(blockIdx.x) / taps;
   const int tap = static_cast<int>(blockIdx.x) % taps;
+  const int first_input = o / g.group_outputs() * g.group_inputs();
   float sum[1][1] = {};
   if (place.active) {
     for (std::int64_t pixel = place.lane; pixel < tiles.rows; pixel += tiles.lanes) {
@@ -178,12 +182,12 @@ __global__ void correlate(ConvGeometry g, ChannelTiles tiles, const T* input, co
       const int y = input_coordinate(out_y, tap / g.kernel, g.stride, g.padding, g.height);
       const int x = input_coordinate(out_x, tap % g.kernel, g.stride, g.padding, g.width);
       if (y < 0 || x < 0) continue;
-      const T* from = input + ((n * g.height + y) * g.width + x) * g.in_channels + place.channel;
+      const T* from = input + ((n * g.height + y) * g.width + x) * g.in_channels + first_input + place.channel;
       sum[0][0] = fmaf(load_one(from), load_one(d_output + pixel * g.out_channels + o), sum[0][0]);
     }
   }
   sum_lanes(tiles, place, sum, shared,
-            [&](int channel, float total) { d_weight[std::int64_t{blockIdx.x} * g.in_channels + channel] = total; });
+            [&](int channel, float total) { d_weight[std::int64_t{blockIdx.x} * g.group_inputs() + channel] = total; });
 }
 
 }  // namespace
@@ -239,7 +243,8 @@ void direct_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t 
 
 void direct_conv2d_backward_weight(const ConvBackwardWeightArgs& args, cudaStream_t stream) {
   const ConvGeometry& geometry = args.geometry;
-  ChannelTiles tiles(std::int64_t{geometry.batch} * geometry.out_height() * geometry.out_width(), geometry.in_channels,
+  ChannelTiles tiles(std::int64_t{geometry.batch} * geometry.out_height() * geometry.out_width(),
+                     geometry.group_inputs(),
                      /*vector_width=*/1, /*multiprocessors=*/1);
   tiles.row_blocks = geometry.out_channels * geometry.kernel * geometry.kernel;
   with_element(geometry.dtype, [&]<typename T>() {

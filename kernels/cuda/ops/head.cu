@@ -33,7 +33,7 @@ __global__ void pool_forward(ChannelTiles tiles, const T* input, TensorUnit unit
 
 // grid (batch, column tiles), block kTileThreads, one thread per vector of a pixel at a time
 template <typename T, int Width>
-__global__ void pool_backward(ChannelTiles tiles, const float* d_output, TensorUnit unit, T* d_input) {
+__global__ void pool_backward(ChannelTiles tiles, const float* d_output, TensorUnit unit, GradMode mode, T* d_input) {
   const TilePlace place(tiles);
   wait_for_previous();
   if (!place.active) return;
@@ -43,7 +43,7 @@ __global__ void pool_backward(ChannelTiles tiles, const float* d_output, TensorU
   load_floats(d_output + sample * tiles.channels + place.channel, share);
   for (int i = 0; i < Width; ++i) share[i] = factor * share[i] / static_cast<float>(tiles.rows);
   for (std::int64_t pixel = place.lane; pixel < tiles.rows; pixel += tiles.lanes)
-    store<Width>(d_input + (sample * tiles.rows + pixel) * tiles.channels + place.channel, share);
+    store_gradient<Width>(d_input + (sample * tiles.rows + pixel) * tiles.channels + place.channel, share, mode);
 }
 
 /// Calls body<T, Width>(tiles): pixels of a sample are the rows, the first grid dimension is the batch instead of
@@ -71,8 +71,9 @@ unsigned row_blocks_of(int batch) {
 
 // grid ceil(batch / kHeadWarps), block kHeadThreads, one warp per row
 __global__ void classify(LinearGeometry geometry, const float* input, const float* weight, const float* bias,
-                         float* output) {
+                         TensorUnit unit, float* output) {
   wait_for_previous();
+  const float factor_of_sum = value_of(unit);
   const auto [batch, in_features, out_features] = geometry;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int row = static_cast<int>(blockIdx.x) * kHeadWarps + static_cast<int>(threadIdx.x) / kWarp;
@@ -105,7 +106,7 @@ __global__ void classify(LinearGeometry geometry, const float* input, const floa
       if (lane == o) of_output = sums[o];
     }
     if (lane < kOutputsAtOnce && of_lane < out_features)
-      output[std::int64_t{row} * out_features + of_lane] = of_output + own_bias;
+      output[std::int64_t{row} * out_features + of_lane] = fmaf(factor_of_sum, of_output, own_bias);
   }
 }
 
@@ -119,7 +120,7 @@ __device__ float part_of_column(int batch, int out_features, int o, const float*
 
 /// Of one output feature: its row of d_weight, and d_bias.
 __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o, const float* d_output,
-                                           const float* input, float* d_weight, float* d_bias) {
+                                           const float* input, float unit, float* d_weight, float* d_bias) {
   BSQ_SHARED(float, shared, [kGradientGroups][kGradientColumns]);
   const auto [batch, in_features, out_features] = geometry;
   const int column = static_cast<int>(threadIdx.x) % kGradientColumns;
@@ -137,7 +138,7 @@ __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o
     __syncthreads();
     if (group == 0 && i < in_features) {
       for (int other = 1; other < kGradientGroups; ++other) sum += shared[other][column];
-      d_weight[o * in_features + i] = sum;
+      d_weight[o * in_features + i] = unit * sum;
     }
     __syncthreads();
   }
@@ -148,11 +149,13 @@ __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o
 // grid out_features + ceil(batch / kHeadWarps), block kHeadThreads: the first blocks have an output feature each, the
 // others one row of d_input per warp
 __global__ void classifier_gradients(LinearGeometry geometry, const float* d_output, const float* input,
-                                     const float* weight, float* d_input, float* d_weight, float* d_bias) {
+                                     const float* weight, TensorUnit input_unit, GradMode mode, float* d_input,
+                                     float* d_weight, float* d_bias) {
   wait_for_previous();
   const auto [batch, in_features, out_features] = geometry;
+  const float unit = value_of(input_unit);
   const int block = static_cast<int>(blockIdx.x);
-  if (block < out_features) return classifier_weight_gradient(geometry, block, d_output, input, d_weight, d_bias);
+  if (block < out_features) return classifier_weight_gradient(geometry, block, d_output, input, unit, d_weight, d_bias);
   const int row = (block - out_features) * kHeadWarps + static_cast<int>(threadIdx.x) / kWarp;
   if (row >= batch) return;
   const float* own = d_output + std::int64_t{row} * out_features;
@@ -160,7 +163,8 @@ __global__ void classifier_gradients(LinearGeometry geometry, const float* d_out
     float sum = 0;
 #pragma unroll 10
     for (int o = 0; o < out_features; ++o) sum = fmaf(own[o], weight[o * in_features + i], sum);
-    d_input[std::int64_t{row} * in_features + i] = sum;
+    const float gradient[1] = {unit * sum};
+    store_gradient(d_input + std::int64_t{row} * in_features + i, gradient, mode);
   }
 }
 
@@ -183,6 +187,20 @@ struct LinearProducts {
         d_input{.m = g.batch, .n = g.in_features, .k = g.out_features},
         d_weight{.m = g.out_features, .n = g.in_features, .k = g.batch, .transpose_a = true} {}
 };
+
+// one thread
+__global__ void multiply_unit(TensorUnit unit, float* product) {
+  wait_for_previous();
+  *product = value_of(unit);
+}
+
+/// The value of a unit in device memory, until the next kernel that uses the memory of the grid; null where it is 1.
+const float* factor_of(const TensorUnit& unit, const DeviceContext& on) {
+  if (unit.weight == nullptr) return unit.activation;
+  auto* product = static_cast<float*>(on.memory.sums);
+  launch(multiply_unit, dim3(1), dim3(1), 0, on.stream, unit, product);
+  return product;
+}
 
 // grid over batch * out_features, block kHeadThreads, one thread per output
 __global__ void fill_rows(int batch, int out_features, const float* bias, float* output) {
@@ -321,7 +339,7 @@ void average_pool_forward(const PoolForwardArgs& args, const DeviceContext& on) 
 void average_pool_backward(const PoolBackwardArgs& args, const DeviceContext& on) {
   with_sample_tiles(args.geometry, [&]<typename T, int Width>(const ChannelTiles& tiles) {
     launch(pool_backward<T, Width>, tiles.grid(), dim3(kTileThreads), 0, on.stream, tiles, args.d_output, args.unit,
-           static_cast<T*>(args.d_input));
+           args.mode, static_cast<T*>(args.d_input));
   });
 }
 
@@ -330,7 +348,8 @@ void plan_linear(const LinearGeometry& geometry, bool backward, const DeviceCont
   const LinearProducts products(geometry);
   on.math->plan_gemm(products.output, GradMode::accumulate);
   if (!backward) return;
-  on.math->plan_gemm(products.d_input, GradMode::overwrite);
+  for (const GradMode mode : {GradMode::overwrite, GradMode::accumulate})
+    on.math->plan_gemm(products.d_input, mode);
   on.math->plan_gemm(products.d_weight, GradMode::overwrite);
 }
 
@@ -338,14 +357,15 @@ void linear_forward(const LinearForwardArgs& args, const DeviceContext& on) {
   const LinearGeometry& geometry = args.geometry;
   if (is_small(geometry)) {
     launch(classify, row_blocks_of(geometry.batch), dim3(kHeadThreads), 0, on.stream, geometry, args.input, args.weight,
-           args.bias, args.output);
+           args.bias, args.unit, args.output);
     return;
   }
   const std::int64_t outputs = std::int64_t{geometry.batch} * geometry.out_features;
   const auto blocks = static_cast<unsigned>((outputs + kHeadThreads - 1) / kHeadThreads);
   launch(fill_rows, dim3(blocks), dim3(kHeadThreads), 0, on.stream, geometry.batch, geometry.out_features, args.bias,
          args.output);
-  on.math->gemm(LinearProducts(geometry).output, args.input, args.weight, GradMode::accumulate, args.output);
+  on.math->gemm(LinearProducts(geometry).output, factor_of(args.unit, on), args.input, args.weight,
+                GradMode::accumulate, args.output);
 }
 
 void linear_backward(const LinearBackwardArgs& args, const DeviceContext& on) {
@@ -353,12 +373,13 @@ void linear_backward(const LinearBackwardArgs& args, const DeviceContext& on) {
   if (is_small(geometry)) {
     const unsigned blocks = static_cast<unsigned>(geometry.out_features) + row_blocks_of(geometry.batch);
     launch(classifier_gradients, blocks, dim3(kHeadThreads), 0, on.stream, geometry, args.d_output, args.input,
-           args.weight, args.d_input, args.d_weight, args.d_bias);
+           args.weight, args.unit, args.mode, args.d_input, args.d_weight, args.d_bias);
     return;
   }
   const LinearProducts products(geometry);
-  on.math->gemm(products.d_input, args.d_output, args.weight, GradMode::overwrite, args.d_input);
-  on.math->gemm(products.d_weight, args.d_output, args.input, GradMode::overwrite, args.d_weight);
+  const float* factor = factor_of(args.unit, on);
+  on.math->gemm(products.d_input, factor, args.d_output, args.weight, args.mode, args.d_input);
+  on.math->gemm(products.d_weight, factor, args.d_output, args.input, GradMode::overwrite, args.d_weight);
   launch(sum_columns, dim3(static_cast<unsigned>(geometry.out_features)), dim3(kHeadThreads), 0, on.stream,
          geometry.batch, geometry.out_features, args.d_output, args.d_bias);
 }

@@ -2,7 +2,8 @@
 // d_shortcut; z is recomputed, not stored.
 //
 // Least bytes, e = bytes of an element: 5 e rows C (x and dy twice, dx once); with a shortcut 3 e rows C more, and one
-// e rows C more for each gradient that is accumulated.
+// e rows C more for each gradient that is accumulated. Where nothing is normalized dx needs no sums, and one pass does
+// all: 3 e rows C, with a shortcut 2 e rows C more; without an activation dy alone is read.
 #include "kernels/batch_slice.h"
 #include "kernels/cuda/device/norm_act.cuh"
 #include "kernels/cuda/ops/launchers.h"
@@ -50,11 +51,19 @@ struct RawTriple {
   Raw<T, Width> d_y;
   Raw<T, Width> shortcut{};  // zeros where there is none
 
-  __device__ static RawTriple load(const NormActBackwardArgs& args, std::int64_t at) {
+  template <bool Pitched>
+  __device__ static RawTriple load(const NormActBackwardArgs& args, RowPlace<Pitched> at) {
     RawTriple triple;
-    triple.x = load_raw<Width>(static_cast<const T*>(args.x) + at);
-    triple.d_y = load_raw<Width>(static_cast<const T*>(args.d_y) + at);
-    if (args.shortcut != nullptr) triple.shortcut = load_raw<Width>(static_cast<const T*>(args.shortcut) + at);
+    triple.x = load_raw<Width>(static_cast<const T*>(args.x) + at.in_pitched());
+    triple.d_y = load_raw<Width>(static_cast<const T*>(args.d_y) + at.dense);
+    if (args.shortcut != nullptr) triple.shortcut = load_raw<Width>(static_cast<const T*>(args.shortcut) + at.dense);
+    return triple;
+  }
+  /// dy alone, where z does not matter.
+  template <bool Pitched>
+  __device__ static RawTriple load_d_y(const NormActBackwardArgs& args, RowPlace<Pitched> at) {
+    RawTriple triple{};
+    triple.d_y = load_raw<Width>(static_cast<const T*>(args.d_y) + at.dense);
     return triple;
   }
 };
@@ -99,12 +108,37 @@ __device__ void add_stored(const T* from, float (&value)[Width]) {
   for (int i = 0; i < Width; ++i) value[i] += before[i];
 }
 
+/// Writes d_value to d_x, and d_z in its unit to d_shortcut, if there is one; or adds them.
+template <int Width, typename T, bool Pitched>
+__device__ void write_vectors(const NormActBackwardArgs& args, RowPlace<Pitched> at, float shortcut_unit,
+                              float (&d_value)[Width], float (&d_z)[Width]) {
+  T* d_x = static_cast<T*>(args.d_x) + at.in_pitched();
+  if (args.x_mode == GradMode::accumulate) add_stored<Width>(d_x, d_value);
+  store<Width>(d_x, d_value);
+  if (args.d_shortcut == nullptr) return;
+  T* d_shortcut = static_cast<T*>(args.d_shortcut) + at.dense;
+  float before[Width] = {};
+  if (args.shortcut_mode == GradMode::accumulate) load<Width>(d_shortcut, before);
+  for (int i = 0; i < Width; ++i) d_z[i] = fmaf(d_z[i], shortcut_unit, before[i]);
+  store<Width>(d_shortcut, d_z);
+}
+
+/// d_clip = the sum of what the column tiles bring, in the last of them to arrive.
+__device__ void save_d_clip(const NormActBackwardArgs& args, double of_channel, const GridMemory& memory,
+                            double* shared) {
+  double d_clip = reduce_block(of_channel, shared, Sum());
+  const bool is_last =
+      combine_blocks(d_clip, blockIdx.y, gridDim.y, static_cast<double*>(memory.sums), memory.last_counter(), Sum());
+  if (is_last && threadIdx.x == 0) *args.gradients.d_clip = static_cast<float>(d_clip);
+}
+
 /// What the last block of a column tile makes of the sums of one of its channels.
 __device__ void finish_channel(const NormActBackwardArgs& args, const ChannelFacts& facts,
                                const Coefficients& coefficients, int channel, double sum, double projection,
                                double per_row) {
   args.gradients.d_beta[channel] = static_cast<float>(sum);
   args.gradients.d_gamma[channel] = static_cast<float>(projection * facts.inv_std);
+  if (args.gradients.d_input_bias != nullptr) args.gradients.d_input_bias[channel] = 0;
   if (args.slice == nullptr) {
     coefficients.set(facts, channel, sum, projection, per_row);
   } else {
@@ -114,7 +148,7 @@ __device__ void finish_channel(const NormActBackwardArgs& args, const ChannelFac
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
-template <typename T, int Width, bool WithClipped>
+template <typename T, int Width, bool Pitched, bool WithClipped>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     sum_gradients(ChannelTiles tiles, NormActBackwardArgs args, PartialTable partials, Coefficients coefficients,
                   double per_row, GridMemory memory) {
@@ -125,13 +159,14 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   BSQ_SHARED(double, shared_clipped, [kTileWarps]);
   const TilePlace place(tiles);
   wait_for_previous();
-  TileRows rows(tiles, place, [&](std::int64_t at) { return RawTriple<T, Width>::load(args, at); });
+  TileRows rows(tiles, place, gap_of<Pitched>(args.geometry),
+                [&](RowPlace<Pitched> at) { return RawTriple<T, Width>::load(args, at); });
   float sums[fields][Width] = {};
   if (place.active) {
     const Scaling scaling(args);
     const Normalization<Width> normalization(args, place.channel);
     const float dy_factor = scaling.dy_per_stored();
-    rows.for_each([&](std::int64_t, const RawTriple<T, Width>& raw) {
+    rows.for_each([&](RowPlace<Pitched>, const RawTriple<T, Width>& raw) {
       const Gradients<T, Width> at(raw, normalization, dy_factor);
       for (int i = 0; i < Width; ++i) {
         const float d_z = scaling.clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
@@ -154,12 +189,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   row_blocks.combine(tiles, partials, rule, found, shared_sums);
   const bool leads = channel < tiles.channels;
   if (leads) finish_channel(args, facts, coefficients, channel, found[kSum], found[kProjection], per_row);
-  if constexpr (WithClipped) {
-    double d_clip = reduce_block(leads ? found[kClipped] : 0.0, shared_clipped, Sum());
-    const bool is_last =
-        combine_blocks(d_clip, blockIdx.y, gridDim.y, static_cast<double*>(memory.sums), memory.last_counter(), Sum());
-    if (is_last && threadIdx.x == 0) *args.gradients.d_clip = static_cast<float>(d_clip);
-  }
+  if constexpr (WithClipped) save_d_clip(args, leads ? found[kClipped] : 0.0, memory, shared_clipped);
 }
 
 // grid enough for all, block kTileThreads, one thread per channel
@@ -172,15 +202,14 @@ __global__ void finish_over_all_slices(NormActBackwardArgs args, Coefficients co
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
-template <typename T, int Width>
+template <typename T, int Width, bool Pitched>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     write_gradients(ChannelTiles tiles, NormActBackwardArgs args, Coefficients coefficients) {
   const TilePlace place(tiles);
   wait_for_previous();
   if (!place.active) return;
-  auto* d_x = static_cast<T*>(args.d_x);
-  auto* d_shortcut = static_cast<T*>(args.d_shortcut);
-  TileRows rows(tiles, place, [&](std::int64_t at) { return RawTriple<T, Width>::load(args, at); });
+  TileRows rows(tiles, place, gap_of<Pitched>(args.geometry),
+                [&](RowPlace<Pitched> at) { return RawTriple<T, Width>::load(args, at); });
   float slope[Width];
   float offset[Width];
   load_floats(coefficients.slope + place.channel, slope);
@@ -188,7 +217,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   const Scaling scaling(args);
   const Normalization<Width> normalization(args, place.channel);
   const float dy_factor = scaling.dy_per_stored();
-  rows.for_each([&](std::int64_t index, const RawTriple<T, Width>& raw) {
+  rows.for_each([&](RowPlace<Pitched> to, const RawTriple<T, Width>& raw) {
     const Gradients<T, Width> at(raw, normalization, dy_factor);
     float d_z[Width];
     float d_value[Width];
@@ -197,40 +226,105 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
       const float scale = normalization.scale[i] * normalization.x_unit;
       d_value[i] = fmaf(d_z[i], scale, fmaf(at.centred[i], slope[i], offset[i]));
     }
-    if (args.x_mode == GradMode::accumulate) add_stored<Width>(d_x + index, d_value);
-    store<Width>(d_x + index, d_value);
-    if (d_shortcut == nullptr) return;
-    float before[Width] = {};
-    if (args.shortcut_mode == GradMode::accumulate) load<Width>(d_shortcut + index, before);
-    for (int i = 0; i < Width; ++i) d_z[i] = fmaf(d_z[i], normalization.shortcut_unit, before[i]);
-    store<Width>(d_shortcut + index, d_z);
+    write_vectors<Width, T>(args, to, normalization.shortcut_unit, d_value, d_z);
   });
 }
 
-template <typename T, int Width>
+/// The sums of a channel where nothing is normalized.
+enum BiasField { kBiasSum, kBiasClipped };
+
+// Where nothing is normalized. `Fields`: how many sums are wanted. grid (row blocks, column tiles), block kTileThreads,
+// one thread per vector of a row at a time
+template <typename T, int Width, bool Pitched, int Fields>
+__global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
+    write_biased_gradients(ChannelTiles tiles, NormActBackwardArgs args, PartialTable partials, GridMemory memory) {
+  const TilePlace place(tiles);
+  wait_for_previous();
+  const bool needs_z = args.rule.activation != Activation::none;
+  TileRows rows(tiles, place, gap_of<Pitched>(args.geometry), [&](RowPlace<Pitched> at) {
+    return needs_z ? RawTriple<T, Width>::load(args, at) : RawTriple<T, Width>::load_d_y(args, at);
+  });
+  float sums[Fields > 0 ? Fields : 1][Width] = {};
+  if (place.active) {
+    const Scaling scaling(args);
+    const Normalization<Width> normalization(args, place.channel);
+    const float dy_factor = scaling.dy_per_stored();
+    rows.for_each([&](RowPlace<Pitched> to, const RawTriple<T, Width>& raw) {
+      const Gradients<T, Width> at(raw, normalization, dy_factor);
+      float d_z[Width];
+      float d_value[Width];
+      for (int i = 0; i < Width; ++i) {
+        d_z[i] = scaling.clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
+        d_value[i] = d_z[i] * normalization.x_unit;
+        if constexpr (Fields > kBiasSum) sums[kBiasSum][i] += d_z[i];
+        if constexpr (Fields > kBiasClipped)
+          if (at.z[i] >= scaling.clamp.ceiling) sums[kBiasClipped][i] += at.d_y[i];
+      }
+      write_vectors<Width, T>(args, to, normalization.shortcut_unit, d_value, d_z);
+    });
+  }
+  if constexpr (Fields > 0) {
+    using RowBlocks = RowBlockSums<Width, Fields>;
+    BSQ_SHARED(float, shared, [Fields * kTileThreads * Width]);
+    BSQ_SHARED(double, shared_sums, [RowBlocks::kSharedDoubles]);
+    BSQ_SHARED(double, shared_clipped, [kTileWarps]);
+    const RowBlocks row_blocks(tiles);
+    const FieldRule<Fields> rule;
+    reduce_lanes(tiles, place, sums, shared, rule, [&](int field, int of_channel, float sum) {
+      *partials.at(static_cast<int>(blockIdx.x), field, of_channel) = sum;
+    });
+    if (!arrives_last(memory.counters + blockIdx.y, gridDim.x)) return;
+    double found[Fields];
+    row_blocks.combine(tiles, partials, rule, found, shared_sums);
+    const int channel = row_blocks.channel(tiles);
+    const bool leads = channel < tiles.channels;
+    if (leads && args.gradients.d_beta != nullptr) args.gradients.d_beta[channel] = static_cast<float>(found[kBiasSum]);
+    if constexpr (Fields > kBiasClipped) save_d_clip(args, leads ? found[kBiasClipped] : 0.0, memory, shared_clipped);
+  }
+}
+
+template <typename T, int Width, bool Pitched>
+void run_biased(const NormActBackwardArgs& args, const ChannelTiles& tiles, const GridMemory& memory,
+                cudaStream_t stream) {
+  const auto launch_with = [&]<int Fields>(const ChannelTiles& cut) {
+    const PartialTable partials{static_cast<float*>(args.scratch), Fields, args.geometry.channels};
+    launch(write_biased_gradients<T, Width, Pitched, Fields>, cut.grid(), dim3(kTileThreads), 0, stream, cut, args,
+           partials, memory);
+  };
+  if (args.rule.activation == Activation::pact) return launch_with.template operator()<2>(tiles);
+  if (args.gradients.d_beta != nullptr) return launch_with.template operator()<1>(tiles);
+  launch_with.template operator()<0>(
+      ChannelTiles(tiles.rows, tiles.channels, Width, memory.multiprocessors, kRowsPerWriter));
+}
+
+template <typename T, int Width, bool Pitched>
 void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, const GridMemory& memory, cudaStream_t stream) {
+  if (!args.rule.normalize) return run_biased<T, Width, Pitched>(args, tiles, memory, stream);
   const int channels = args.geometry.channels;
   const PartialTable partials{static_cast<float*>(args.scratch), kFields, channels};
   float* behind = partials.values + std::int64_t{tiles.row_blocks} * kFields * channels;
   const Coefficients coefficients{behind, behind + channels};
   const double per_row = 1.0 / static_cast<double>(tiles.rows);
-  launch(args.rule.activation == Activation::pact ? sum_gradients<T, Width, true> : sum_gradients<T, Width, false>,
-         tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, partials, coefficients, per_row, memory);
+  const bool with_clipped = args.rule.activation == Activation::pact;
+  launch(with_clipped ? sum_gradients<T, Width, Pitched, true> : sum_gradients<T, Width, Pitched, false>, tiles.grid(),
+         dim3(kTileThreads), 0, stream, tiles, args, partials, coefficients, per_row, memory);
   if (args.slice != nullptr) {
     args.slice->average(coefficients.slope, 2 * static_cast<std::size_t>(channels));
     const auto blocks = static_cast<unsigned>((channels + kTileThreads - 1) / kTileThreads);
     launch(finish_over_all_slices, dim3(blocks), dim3(kTileThreads), 0, stream, args, coefficients, per_row);
   }
-  const ChannelTiles writers(tiles.rows, channels, kVectorWidth<T>, memory.multiprocessors, kRowsPerWriter);
-  launch(write_gradients<T, Width>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args, coefficients);
+  const ChannelTiles writers(tiles.rows, channels, Width, memory.multiprocessors, kRowsPerWriter);
+  launch(write_gradients<T, Width, Pitched>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args,
+         coefficients);
 }
 
 }  // namespace
 
 void norm_act_backward(const NormActBackwardArgs& args, const DeviceContext& on) {
-  with_tiles(
-      args.geometry.dtype, args.geometry.rows, args.geometry.channels, on.memory.multiprocessors,
-      [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, on.memory, on.stream); });
+  with_rows(args.geometry, on.memory.multiprocessors,
+            [&]<typename T, int Width, bool Pitched>(const ChannelTiles& tiles) {
+              run<T, Width, Pitched>(args, tiles, on.memory, on.stream);
+            });
 }
 
 }  // namespace bsq::cuda

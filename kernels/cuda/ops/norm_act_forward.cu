@@ -4,6 +4,8 @@
 // reads x and the shortcut once more to write y. With a shortcut and a quantizer the maximum takes a pass of its own.
 // The last block of a pass finishes its sums, so that there is no launch between two passes.
 // Least bytes, e = bytes of an element: 3 e rows C; + e rows C with a shortcut, + 2 e rows C more if quantized.
+// Where nothing is normalized there are no statistics: 2 e rows C; + e rows C with a shortcut; if quantized, what is
+// read is read twice.
 #include "kernels/batch_slice.h"
 #include "kernels/cuda/device/norm_act.cuh"
 #include "kernels/cuda/device/norm_moments.cuh"
@@ -37,6 +39,7 @@ struct ChannelFacts {
   float beta = 0;
   float running_mean = 0;
   float running_var = 0;
+  float input_bias = 0;
 
   template <typename T>
   __device__ static ChannelFacts load(const NormActForwardArgs& args, int channel, T) {
@@ -48,22 +51,29 @@ struct ChannelFacts {
     facts.x_unit = value_of(args.x_unit);
     facts.gamma = args.parameters.gamma[channel];
     facts.beta = args.parameters.beta[channel];
-    facts.running_mean = args.parameters.running_mean[channel];
-    facts.running_var = args.parameters.running_var[channel];
+    facts.load_running_statistics(args, channel);
     return facts;
   }
+  __device__ void load_running_statistics(const NormActForwardArgs& args, int channel) {
+    running_mean = args.parameters.running_mean[channel];
+    running_var = args.parameters.running_var[channel];
+    if (args.parameters.input_bias != nullptr) input_bias = args.parameters.input_bias[channel];
+  }
+  /// Without the bias that the norm adds to x for it.
+  __device__ float running_mean_of_x() const { return running_mean - input_bias; }
 };
 
 /// Returns 1 / sqrt(var + epsilon).
 __device__ float save_statistics(const Statistics& found, const NormActForwardArgs& args, int channel,
-                                 float running_mean, float running_var) {
+                                 const ChannelFacts& facts) {
   const double momentum = args.rule.momentum;
   const auto inv_std = static_cast<float>(1.0 / sqrt(found.variance + static_cast<double>(args.rule.epsilon)));
   args.saved.mean[channel] = static_cast<float>(found.mean);
   args.saved.inv_std[channel] = inv_std;
-  args.parameters.running_mean[channel] = static_cast<float>((1 - momentum) * running_mean + momentum * found.mean);
+  args.parameters.running_mean[channel] = static_cast<float>(
+      (1 - momentum) * facts.running_mean + momentum * (found.mean + static_cast<double>(facts.input_bias)));
   args.parameters.running_var[channel] =
-      static_cast<float>((1 - momentum) * running_var + momentum * found.unbiased_variance);
+      static_cast<float>((1 - momentum) * facts.running_var + momentum * found.unbiased_variance);
   return inv_std;
 }
 
@@ -89,7 +99,7 @@ __device__ void save_largest(float largest, unsigned index, unsigned count, floa
 template <int Fields>
 __device__ float finish_channel(const NormActForwardArgs& args, const FirstPass& pass, const ChannelFacts& facts,
                                 int channel, const double (&sums)[Fields]) {
-  float mean = facts.running_mean;
+  float mean = facts.running_mean_of_x();
   float inv_std = 0;
   if (!pass.with_moments) {
     inv_std = 1.0F / sqrtf(facts.running_var + args.rule.epsilon);
@@ -97,9 +107,9 @@ __device__ float finish_channel(const NormActForwardArgs& args, const FirstPass&
     const Statistics own = statistics_of(facts.pivot, sums[kSum], sums[kSquares], pass.rows, facts.x_unit);
     if (pass.moments.first == nullptr) {
       mean = static_cast<float>(own.mean);
-      inv_std = save_statistics(own, args, channel, facts.running_mean, facts.running_var);
+      inv_std = save_statistics(own, args, channel, facts);
     } else {
-      pass.moments.set(own, facts.running_mean, channel);
+      pass.moments.set(own, facts.running_mean_of_x(), channel);
     }
   }
   if constexpr (Fields == kFields) {
@@ -114,7 +124,7 @@ __device__ float finish_channel(const NormActForwardArgs& args, const FirstPass&
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
-template <typename T, int Width, bool WithExtremes>
+template <typename T, int Width, bool Pitched, bool WithExtremes>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     sum_moments(ChannelTiles tiles, NormActForwardArgs args, FirstPass pass) {
   constexpr int fields = WithExtremes ? kFields : kMomentFields;
@@ -124,13 +134,14 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   const TilePlace place(tiles);
   wait_for_previous();
   const auto* x = static_cast<const T*>(args.x);
-  TileRows rows(tiles, place, [&](std::int64_t at) { return load_raw<Width>(x + at); });
+  TileRows rows(tiles, place, gap_of<Pitched>(args.geometry),
+                [&](RowPlace<Pitched> at) { return load_raw<Width>(x + at.in_pitched()); });
   float pivot[Width] = {};  // x[0, c], which is taken off: a channel far from zero loses no digits then
   if (place.active) load<Width>(x + place.channel, pivot);
   if (pass.clears_act_scale && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) *args.saved.act_scale = 0;
   float sums[fields][Width] = {};
   Range<T, Width> range;
-  rows.for_each([&](std::int64_t, const Raw<T, Width>& raw) {
+  rows.for_each([&](RowPlace<Pitched>, const Raw<T, Width>& raw) {
     float value[Width];
     unpack(raw, value);
     for (int i = 0; i < Width; ++i) {
@@ -163,9 +174,9 @@ __global__ void finish_over_all_slices(NormActForwardArgs args, FirstPass pass, 
   const int channel = static_cast<int>(blockIdx.x) * kTileThreads + static_cast<int>(threadIdx.x);
   const bool leads = channel < args.geometry.channels;
   if (leads) {
-    const float running_mean = args.parameters.running_mean[channel];
-    save_statistics(pass.moments.statistics(running_mean, channel), args, channel, running_mean,
-                    args.parameters.running_var[channel]);
+    ChannelFacts facts;
+    facts.load_running_statistics(args, channel);
+    save_statistics(pass.moments.statistics(facts.running_mean_of_x(), channel), args, channel, facts);
   }
   if (!with_extremes) return;
   float largest = 0;
@@ -181,10 +192,11 @@ struct RawPair {
   Raw<T, Width> x;
   Raw<T, Width> shortcut{};  // zeros where there is none
 
-  __device__ static RawPair load(const NormActForwardArgs& args, std::int64_t at) {
+  template <bool Pitched>
+  __device__ static RawPair load(const NormActForwardArgs& args, RowPlace<Pitched> at) {
     RawPair pair;
-    pair.x = load_raw<Width>(static_cast<const T*>(args.x) + at);
-    if (args.shortcut != nullptr) pair.shortcut = load_raw<Width>(static_cast<const T*>(args.shortcut) + at);
+    pair.x = load_raw<Width>(static_cast<const T*>(args.x) + at.in_pitched());
+    if (args.shortcut != nullptr) pair.shortcut = load_raw<Width>(static_cast<const T*>(args.shortcut) + at.dense);
     return pair;
   }
   /// act(z)
@@ -205,18 +217,19 @@ __device__ int larger_bits(int bits, float number) {
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time. `is_cleared`: the
 // scale is 0, and no block has to wait for the others.
-template <typename T, int Width>
+template <typename T, int Width, bool Pitched>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     find_largest(ChannelTiles tiles, NormActForwardArgs args, bool is_cleared, GridMemory memory) {
   BSQ_SHARED(float, shared, [kTileWarps]);
   const TilePlace place(tiles);
   wait_for_previous();
-  TileRows rows(tiles, place, [&](std::int64_t at) { return RawPair<T, Width>::load(args, at); });
+  TileRows rows(tiles, place, gap_of<Pitched>(args.geometry),
+                [&](RowPlace<Pitched> at) { return RawPair<T, Width>::load(args, at); });
   int largest = 0;
   if (place.active) {
     const Normalization<Width> normalization(args, place.channel);
     const Clamp clamp(args.rule.activation, args.parameters.clip);
-    rows.for_each([&](std::int64_t, const RawPair<T, Width>& pair) {
+    rows.for_each([&](RowPlace<Pitched>, const RawPair<T, Width>& pair) {
       float y[Width];
       pair.activate(normalization, clamp, y);
       for (int i = 0; i < Width; ++i) largest = larger_bits(largest, y[i]);
@@ -272,7 +285,7 @@ template <int Width>
 __device__ void save_given(const NormActForwardArgs& args, const TilePlace& place,
                            const Normalization<Width>& normalization, const LevelGrid& grid) {
   if (blockIdx.x != 0 || place.lane != 0) return;
-  if (!args.rule.batch_statistics) {
+  if (args.rule.normalize && !args.rule.batch_statistics) {
     for (int i = 0; i < Width; ++i) {
       args.saved.mean[place.channel + i] = normalization.mean[i];
       args.saved.inv_std[place.channel + i] = normalization.inv_std[i];
@@ -284,78 +297,84 @@ __device__ void save_given(const NormActForwardArgs& args, const TilePlace& plac
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
-template <typename T, int Width>
+template <typename T, int Width, bool Pitched>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     write_activations(ChannelTiles tiles, NormActForwardArgs args) {
   const TilePlace place(tiles);
   wait_for_previous();
   if (!place.active) return;
-  TileRows rows(tiles, place, [&](std::int64_t at) { return RawPair<T, Width>::load(args, at); });
+  TileRows rows(tiles, place, gap_of<Pitched>(args.geometry),
+                [&](RowPlace<Pitched> at) { return RawPair<T, Width>::load(args, at); });
   const float act_scale = LevelGrid::load_scale(args);
   const Clamp clamp(args.rule.activation, args.parameters.clip);
   const Normalization<Width> normalization(args, place.channel);
   const LevelGrid grid(args, act_scale);
   save_given(args, place, normalization, grid);
   const float stored_level = args.y_unit != nullptr ? 1.0F : grid.unit;
-  rows.for_each([&](std::int64_t at, const RawPair<T, Width>& pair) {
+  rows.for_each([&](RowPlace<Pitched> at, const RawPair<T, Width>& pair) {
     float y[Width];
     pair.activate(normalization, clamp, y);
     if (args.rule.act_bits > 0)
       for (int i = 0; i < Width; ++i) y[i] = grid.level(y[i]) * stored_level;
-    store<Width>(static_cast<T*>(args.y) + at, y);
+    store<Width>(static_cast<T*>(args.y) + at.dense, y);
   });
 }
 
-template <typename T, int Width>
+template <typename T, int Width, bool Pitched>
 void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMemory& memory, cudaStream_t stream) {
   const int channels = args.geometry.channels;
   const bool wants_maximum = args.rule.act_bits > 0 && args.act_scale == nullptr;
   BatchSlice* slice = args.rule.batch_statistics ? args.slice : nullptr;
-  const bool with_extremes = wants_maximum && args.shortcut == nullptr;
-  const bool passes_again = wants_maximum && args.shortcut != nullptr;
-  FirstPass pass{.with_moments = args.rule.batch_statistics,
+  const bool with_extremes = wants_maximum && args.shortcut == nullptr && args.rule.normalize;
+  const bool passes_again = wants_maximum && !with_extremes;
+  FirstPass pass{.with_moments = args.rule.normalize && args.rule.batch_statistics,
                  .clears_act_scale = passes_again,
                  .rows = RowCount(tiles.rows),
                  .partials = {static_cast<float*>(args.scratch), kFields, channels},
                  .moments = {},
                  .extremes = {},
                  .memory = memory};
-  if (slice != nullptr) {
+  if (slice != nullptr && pass.with_moments) {
     float* behind = pass.partials.values + std::int64_t{tiles.row_blocks} * kFields * channels;
     pass.moments = {behind, behind + channels, static_cast<double>(slice->rows_of_batch(tiles.rows))};
     pass.extremes = {behind + 2 * channels, behind + 3 * channels};
   }
   if (pass.with_moments || with_extremes)
-    launch(with_extremes ? sum_moments<T, Width, true> : sum_moments<T, Width, false>, tiles.grid(), dim3(kTileThreads),
-           0, stream, tiles, args, pass);
-  if (slice != nullptr) {
+    launch(with_extremes ? sum_moments<T, Width, Pitched, true> : sum_moments<T, Width, Pitched, false>, tiles.grid(),
+           dim3(kTileThreads), 0, stream, tiles, args, pass);
+  if (pass.moments.first != nullptr) {
     slice->average(pass.moments.first, 2 * static_cast<std::size_t>(channels));
     const auto blocks = static_cast<unsigned>((channels + kTileThreads - 1) / kTileThreads);
     launch(finish_over_all_slices, dim3(blocks), dim3(kTileThreads), 0, stream, args, pass, with_extremes);
   }
-  const ChannelTiles writers(tiles.rows, channels, kVectorWidth<T>, memory.multiprocessors, kRowsPerWriter);
+  const ChannelTiles writers(tiles.rows, channels, Width, memory.multiprocessors, kRowsPerWriter);
   if (passes_again)
-    launch(find_largest<T, Width>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args, pass.with_moments,
-           memory);
+    launch(find_largest<T, Width, Pitched>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args,
+           pass.with_moments, memory);
   if (wants_maximum && slice != nullptr) slice->maximum(args.saved.act_scale, 1);
-  launch(write_activations<T, Width>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args);
+  launch(write_activations<T, Width, Pitched>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args);
 }
 
 }  // namespace
 
 std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry, const DeviceContext& on) {
   constexpr int fields_of_slices = 4;  // moments and extremes; backward has fewer fields of either kind
-  const int row_blocks = with_element(geometry.dtype, [&]<typename T>() {
-    return ChannelTiles(geometry.rows, geometry.channels, kVectorWidth<T>, on.memory.multiprocessors).row_blocks;
+  int row_blocks = 0;                  // the most that any access makes, since the pitch is not known
+  with_element(geometry.dtype, [&]<typename T>() {
+    for (int width = kVectorWidth<T>; width > 0; width /= 2) {
+      const ChannelTiles tiles(geometry.rows, geometry.channels, width, on.memory.multiprocessors);
+      row_blocks = tiles.row_blocks > row_blocks ? tiles.row_blocks : row_blocks;
+    }
   });
   return static_cast<std::size_t>(row_blocks * kFields + fields_of_slices) *
          static_cast<std::size_t>(geometry.channels) * sizeof(float);
 }
 
 void norm_act_forward(const NormActForwardArgs& args, const DeviceContext& on) {
-  with_tiles(
-      args.geometry.dtype, args.geometry.rows, args.geometry.channels, on.memory.multiprocessors,
-      [&]<typename T, int Width>(const ChannelTiles& tiles) { run<T, Width>(args, tiles, on.memory, on.stream); });
+  with_rows(args.geometry, on.memory.multiprocessors,
+            [&]<typename T, int Width, bool Pitched>(const ChannelTiles& tiles) {
+              run<T, Width, Pitched>(args, tiles, on.memory, on.stream);
+            });
 }
 
 }  // namespace bsq::cuda

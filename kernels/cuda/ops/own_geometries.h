@@ -9,11 +9,11 @@ namespace bsq::cuda {
 constexpr int kImageChannels = 3;  // that the kernel for a network's first convolution, its stem, is for
 
 /// Whether there is one, if the sizes fit (own_forward_serves() and its like in launchers.h ask that as well). All are
-/// for bf16.
+/// for bf16 and one group.
 constexpr bool has_own_kernel(const ConvGeometry& g, ConvPass pass) {
   const bool is_3x3 = g.kernel == 3 && g.padding == 1;
   const bool is_1x1 = g.kernel == 1 && g.padding == 0;
-  if (g.dtype != DType::bf16 || !(is_3x3 || is_1x1) || g.stride < 1 || g.stride > 2) return false;
+  if (g.groups != 1 || g.dtype != DType::bf16 || !(is_3x3 || is_1x1) || g.stride < 1 || g.stride > 2) return false;
   if (pass == ConvPass::backward_weight) {
     if (is_1x1) return g.out_channels % 32 == 0 && g.in_channels % 16 == 0;
     return g.out_channels % 16 == 0 && (g.in_channels <= 8 || g.in_channels % 16 == 0);

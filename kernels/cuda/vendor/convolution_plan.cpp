@@ -17,9 +17,9 @@ std::size_t bytes_of(const Shape& shape, DType dtype) {
 /// heuristics prefer, which copy them into another layout. H200, cuDNN 9.19, the layers of ResNet-20 at batch 128: 39
 /// us instead of 154 (3x3, 32 to 32 channels), 40 instead of 54 (16 to 32, strided), 23 instead of 27 (32 to 64,
 /// strided), the same engine in the others; but 112 instead of 55 with 16 to 16 channels, and more than 91 instead of
-/// 75 in the stem.
+/// 75 in the stem. With groups the heuristics know engines that copy nothing, depthwise ones among them.
 bool prefers_no_copies(const ConvGeometry& geometry, ConvPass pass, bool allow_tf32) {
-  return pass == ConvPass::backward_weight && geometry.dtype == DType::f32 && allow_tf32 &&
+  return pass == ConvPass::backward_weight && geometry.dtype == DType::f32 && allow_tf32 && geometry.groups == 1 &&
          std::min(geometry.in_channels, geometry.out_channels) >= 16 &&
          std::max(geometry.in_channels, geometry.out_channels) >= 32;
 }

@@ -34,6 +34,11 @@ CublasHandle::CublasHandle(cudaStream_t stream, bool allow_tf32) {
   if (status == CUBLAS_STATUS_SUCCESS) status = cublasSetAtomicsMode(handle_, CUBLAS_ATOMICS_NOT_ALLOWED);
   if (status == CUBLAS_STATUS_SUCCESS)
     status = cublasSetMathMode(handle_, allow_tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH);
+  constexpr float zero_and_one[] = {0, 1};
+  if (status == CUBLAS_STATUS_SUCCESS &&
+      (cudaMalloc(&zero_and_one_, sizeof(zero_and_one)) != cudaSuccess ||
+       cudaMemcpy(zero_and_one_, zero_and_one, sizeof(zero_and_one), cudaMemcpyHostToDevice) != cudaSuccess))
+    status = CUBLAS_STATUS_ALLOC_FAILED;
   if (status == CUBLAS_STATUS_SUCCESS) return;
   destroy();
   BSQ_CUBLAS_CHECK(status);
@@ -46,15 +51,23 @@ CublasHandle::~CublasHandle() {
 void CublasHandle::destroy() {
   cublasDestroy(handle_);
   cudaFree(workspace_);
+  cudaFree(zero_and_one_);
 }
 
-void CublasHandle::gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) const {
+void CublasHandle::gemm(const GemmGeometry& geometry, const float* factor, const float* a, const float* b,
+                        GradMode mode, float* c) const {
   const auto [m, n, k, transpose_a, transpose_b] = geometry;
-  const float alpha = 1;
-  const float beta = mode == GradMode::accumulate ? 1.0F : 0.0F;
-  BSQ_CUBLAS_CHECK(cublasSgemm(handle_, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N,
-                               transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, &alpha, b, transpose_b ? k : n, a,
-                               transpose_a ? m : k, &beta, c, n));
+  const bool on_device = factor != nullptr;  // both factors are read there then
+  const int which = mode == GradMode::accumulate ? 1 : 0;
+  const float on_host[] = {0, 1};
+  const float* alpha = on_device ? factor : on_host + 1;
+  const float* beta = (on_device ? zero_and_one_ : on_host) + which;
+  if (on_device) BSQ_CUBLAS_CHECK(cublasSetPointerMode(handle_, CUBLAS_POINTER_MODE_DEVICE));
+  const cublasStatus_t status = cublasSgemm(
+      handle_, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, alpha, b,
+      transpose_b ? k : n, a, transpose_a ? m : k, beta, c, n);
+  if (on_device) BSQ_CUBLAS_CHECK(cublasSetPointerMode(handle_, CUBLAS_POINTER_MODE_HOST));
+  BSQ_CUBLAS_CHECK(status);
 }
 
 std::string cublas_version() {

@@ -17,13 +17,16 @@ class CublasHandle {
   CublasHandle& operator=(const CublasHandle&) = delete;
   ~CublasHandle();
 
-  void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) const;
+  /// As DenseMath has it.
+  void gemm(const GemmGeometry& geometry, const float* factor, const float* a, const float* b, GradMode mode,
+            float* c) const;
 
  private:
   void destroy();
 
   cublasContext* handle_ = nullptr;
   void* workspace_ = nullptr;
+  float* zero_and_one_ = nullptr;  // in device memory
 };
 
 /// "13.0.2", of the library that is loaded.

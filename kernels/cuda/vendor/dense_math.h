@@ -46,8 +46,9 @@ class DenseMath {
   virtual void conv2d_backward_weight(const ConvBackwardWeightArgs& args) = 0;
   /// Runs a product once, on memory of its own.
   virtual void plan_gemm(const GemmGeometry& /*geometry*/, GradMode /*mode*/) {}
-  /// In float32. `mode`: c is overwritten, or added to.
-  virtual void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) = 0;
+  /// In float32, times a number in device memory; null: 1. `mode`: c is overwritten, or added to.
+  virtual void gemm(const GemmGeometry& geometry, const float* factor, const float* a, const float* b, GradMode mode,
+                    float* c) = 0;
 };
 
 /// Versions of the libraries that are loaded: "cuDNN 9.19.0, cuBLAS 13.0.2".

@@ -76,13 +76,14 @@ class VendorMath final : public DenseMath {
     const auto a = floats(geometry.m, geometry.k);
     const auto b = floats(geometry.k, geometry.n);
     const auto c = floats(geometry.m, geometry.n);
-    gemm(geometry, static_cast<const float*>(a->data()), static_cast<const float*>(b->data()), mode,
+    gemm(geometry, nullptr, static_cast<const float*>(a->data()), static_cast<const float*>(b->data()), mode,
          static_cast<float*>(c->data()));
     BSQ_CUDA_CHECK(cudaStreamSynchronize(stream_));
   }
 
-  void gemm(const GemmGeometry& geometry, const float* a, const float* b, GradMode mode, float* c) override {
-    cublas_.gemm(geometry, a, b, mode, c);
+  void gemm(const GemmGeometry& geometry, const float* factor, const float* a, const float* b, GradMode mode,
+            float* c) override {
+    cublas_.gemm(geometry, factor, a, b, mode, c);
   }
 
  private:

@@ -108,8 +108,10 @@ TEST_CASE("an option that is wrong is named with its node and key") {
         "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured; did you mean 'relu'?");
   CHECK(refused([](ordered_json& json) { json["nodes"][3]["activation"] = "none"; }) ==
         "node 'bn2', key 'quantized': needs an activation");
-  CHECK(refused(3, "layer", "norm") ==
-        "node 'bn2', key 'layer': 'norm' is no kind of layer, they are conv2d, norm_act, average_pool, linear");
+  CHECK(
+      refused(3, "layer", "norm") ==
+      "node 'bn2', key 'layer': 'norm' is no kind of layer, they are conv2d, norm_act, concat, dropout, average_pool, "
+      "linear");
   CHECK(refused(3, "options", ordered_json::object()) ==
         "node 'bn2', key 'options': must be a number, true, false or a word");
 }
@@ -157,6 +159,35 @@ TEST_CASE("nodes that do not fit each other are refused before anything runs") {
         }) == "key 'nodes': two parameters or states would be called 'act.alpha'");
   CHECK(refused([](ordered_json& json) { json["nodes"][0]["quantized"] = json["nodes"][5]["quantized"] = false; }) ==
         "key 'nodes': no conv2d or linear has quantized: true");
+}
+
+TEST_CASE("concat joins two images or more of one size, and dropout has a rate") {
+  const auto with = [](const char* node) {
+    return refused([&](ordered_json& json) {
+      auto& nodes = json["nodes"];
+      nodes.insert(nodes.begin() + 2, ordered_json::parse(node));
+      nodes[3]["inputs"] = {nodes[2]["name"]};
+    });
+  };
+  const std::string rate = "node 'd', key 'rate': ";
+  CHECK(with(R"({"name": "d", "layer": "dropout"})") == rate + "is missing; it must be a number in 0..1");
+  CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 1.5})") == rate + "must be a number in 0..1");
+  CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "p": 1})") ==
+        "node 'd', key 'p': is no option of dropout, it has rate");
+  CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "inputs": ["conv1"]})") ==
+        "node 'conv2': reads the conv2d 'conv1'; put a norm_act between them");  // through the dropout
+  CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "inputs": ["image"]})") ==
+        "node 'd': cannot read the image; put a conv2d before it");
+  CHECK(with(R"({"name": "c", "layer": "concat"})") == "node 'c', key 'inputs': has 1, concat reads 2 or more");
+  CHECK(refused([](ordered_json& json) {
+          auto& nodes = json["nodes"];
+          nodes[2]["stride"] = 2;
+          nodes[3] = ordered_json::parse(R"({"name": "c", "layer": "concat", "inputs": ["bn1", "conv2"]})");
+        }) == "node 'c': 'bn1' is 8x8 and 'conv2' 4x4; it joins images of one size");
+  CHECK(refused([](ordered_json& json) {
+          json["nodes"].insert(json["nodes"].begin() + 5,
+                               ordered_json::parse(R"({"name": "c", "layer": "concat", "inputs": ["bn2", "pool"]})"));
+        }) == "node 'c': 'pool' is no image that concat can read");
 }
 
 TEST_CASE("what is no spec at all") {

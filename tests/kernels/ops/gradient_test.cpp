@@ -102,6 +102,39 @@ TEST_CASE("norm_act gradients are those of central differences away from the kin
   }
 }
 
+TEST_CASE("concatenation gradients are those of central differences") {
+  const auto oracle = make_reference_backend();
+  for (const cases::ConcatCase& c : cases::concat_cases()) {
+    const ConcatGeometry geometry = c.geometry(DType::f32);
+    if (geometry.rows * geometry.channels > 2000) continue;
+    INFO(c.name);
+    ConcatInputs inputs = make_inputs(c);
+    std::vector<double> gradient =
+        run_concat_backward(*oracle, geometry, inputs, GradMode::overwrite).at("d_input").values;
+    for (std::size_t i = 0; i < gradient.size(); ++i)  // between rows nothing is read, and nothing written
+      if (static_cast<std::int64_t>(i) % geometry.input_pitch >= geometry.channels) gradient[i] = 0;
+    const auto loss = [&] {
+      return dot(run_concat_forward(*oracle, geometry, inputs).at("output").values, inputs.d_output);
+    };
+    check_gradient("d_input", gradient, central_difference(inputs.input, linear_step, loss), linear_tolerance);
+  }
+}
+
+TEST_CASE("dropout gradients are those of central differences") {
+  const auto oracle = make_reference_backend();
+  for (const cases::DropoutCase& c : cases::dropout_cases()) {
+    if (c.batch * c.sample_size > 2500) continue;
+    INFO(c.name);
+    DropoutInputs inputs = make_inputs(c);
+    const Outputs gradients = run_dropout_backward(*oracle, c, DType::f32, inputs, GradMode::overwrite);
+    const auto loss = [&] {
+      return dot(run_dropout_forward(*oracle, c, DType::f32, inputs).at("output").values, inputs.d_output);
+    };
+    check_gradient("d_input", gradients.at("d_input").values, central_difference(inputs.input, linear_step, loss),
+                   linear_tolerance);
+  }
+}
+
 TEST_CASE("average pooling gradients are those of central differences") {
   const auto oracle = make_reference_backend();
   for (const cases::PoolCase& c : cases::pool_cases()) {

@@ -8,6 +8,13 @@
 
 namespace bsq::test {
 
+/// Only forward's y_unit is ever written through a unit.
+TensorUnit place_unit(RunMemory& memory, const std::string& name, const std::vector<float>& factors) {
+  if (factors.empty()) return {};
+  auto* placed = const_cast<float*>(memory.input(name, factors));
+  return {placed, factors.size() > 1 ? placed + 1 : nullptr};
+}
+
 // ---- convolution --------------------------------------------------------------------------------------------------
 
 ConvInputs make_inputs(const cases::ConvCase& c) {
@@ -58,13 +65,6 @@ struct NormActArguments {
   float* y_unit;
   const float* act_scale;
 };
-
-/// Only forward's y_unit is ever written through a unit.
-TensorUnit place_unit(RunMemory& memory, const std::string& name, const std::vector<float>& factors) {
-  if (factors.empty()) return {};
-  auto* placed = const_cast<float*>(memory.input(name, factors));
-  return {placed, factors.size() > 1 ? placed + 1 : nullptr};
-}
 
 NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
                        const NormActInputs& inputs, const void* x) {
@@ -180,33 +180,15 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
 
 // ---- head ---------------------------------------------------------------------------------------------------------
 
-PoolInputs make_inputs(const cases::PoolCase& c) {
-  RandomTensors random("pool " + c.name);
-  return {random.normal(std::int64_t{c.batch} * c.pixels * c.channels, 0.5F, 1.0F),
-          random.normal(std::int64_t{c.batch} * c.channels, 0.0F, 1.0F)};
-}
-
-Outputs run_pool_forward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs) {
-  RunMemory memory(backend);
-  const void* input = memory.input("input", geometry.dtype, inputs.input);
-  backend.average_pool_forward(
-      {geometry, input, {}, memory.output<float>("output", std::int64_t{geometry.batch} * geometry.channels)});
-  return memory.finish();
-}
-
-Outputs run_pool_backward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs) {
-  RunMemory memory(backend);
-  const float* d_output = memory.input("d_output", inputs.d_output);
-  const std::int64_t count = std::int64_t{geometry.batch} * geometry.pixels * geometry.channels;
-  backend.average_pool_backward({geometry, d_output, {}, memory.output("d_input", geometry.dtype, count)});
-  return memory.finish();
-}
-
 LinearInputs make_inputs(const cases::LinearCase& c) {
   RandomTensors random("linear " + c.name);
-  return {random.normal(std::int64_t{c.batch} * c.in_features, 0.5F, 1.0F),
-          random.normal(std::int64_t{c.out_features} * c.in_features, 0.0F, 0.3F),
-          random.normal(c.out_features, 0.0F, 0.3F), random.normal(std::int64_t{c.batch} * c.out_features, 0.0F, 1.0F)};
+  LinearInputs inputs{random.normal(std::int64_t{c.batch} * c.in_features, 0.5F, 1.0F),
+                      random.normal(std::int64_t{c.out_features} * c.in_features, 0.0F, 0.3F),
+                      random.normal(c.out_features, 0.0F, 0.3F),
+                      random.normal(std::int64_t{c.batch} * c.out_features, 0.0F, 1.0F),
+                      random.normal(std::int64_t{c.batch} * c.in_features, 0.0F, 1.0F)};
+  if (c.unit) inputs.unit = {0.75F, -1.25F};
+  return inputs;
 }
 
 Outputs run_linear_forward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs) {
@@ -214,20 +196,24 @@ Outputs run_linear_forward(Backend& backend, const LinearGeometry& geometry, con
   const float* input = memory.input("input", inputs.input);
   const float* weight = memory.input("weight", inputs.weight);
   const float* bias = memory.input("bias", inputs.bias);
-  backend.linear_forward({geometry, input, weight, bias,
-                          memory.output<float>("output", std::int64_t{geometry.batch} * geometry.out_features)});
+  auto* output = memory.output<float>("output", std::int64_t{geometry.batch} * geometry.out_features);
+  backend.linear_forward({geometry, input, weight, bias, output, place_unit(memory, "unit", inputs.unit)});
   return memory.finish();
 }
 
-Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs) {
+Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs,
+                            GradMode mode) {
   RunMemory memory(backend);
   const float* d_output = memory.input("d_output", inputs.d_output);
   const float* input = memory.input("input", inputs.input);
   const float* weight = memory.input("weight", inputs.weight);
-  auto* d_input = memory.output<float>("d_input", std::int64_t{geometry.batch} * geometry.in_features);
+  auto* d_input = mode == GradMode::accumulate
+                      ? memory.in_out("d_input", inputs.d_input_before)
+                      : memory.output<float>("d_input", std::int64_t{geometry.batch} * geometry.in_features);
   auto* d_weight = memory.output<float>("d_weight", std::int64_t{geometry.out_features} * geometry.in_features);
   auto* d_bias = memory.output<float>("d_bias", geometry.out_features);
-  backend.linear_backward({geometry, d_output, input, weight, d_input, d_weight, d_bias});
+  backend.linear_backward(
+      {geometry, d_output, input, weight, d_input, d_weight, d_bias, place_unit(memory, "unit", inputs.unit), mode});
   return memory.finish();
 }
 

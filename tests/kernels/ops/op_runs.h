@@ -41,19 +41,66 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
 Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
                               const NormActInputs& inputs, const NormActModes& modes, Place place = Place::separate);
 
+/// The product of up to two factors; none: no unit.
+TensorUnit place_unit(RunMemory& memory, const std::string& name, const std::vector<float>& factors);
+
+/// Of the operations that read an image and have a unit of it: average_pool, window_average, flatten; and of max_pool.
+struct ConcatInputs {
+  std::vector<float> input, d_output, output_before, d_input_before;  // with what lies between rows
+  std::vector<float> unit;                                            // [2], or empty
+};
+ConcatInputs make_inputs(const cases::ConcatCase& c);
+/// What of the output nobody places stays as it is before.
+Outputs run_concat_forward(Backend& backend, const ConcatGeometry& geometry, const ConcatInputs& inputs);
+Outputs run_concat_backward(Backend& backend, const ConcatGeometry& geometry, const ConcatInputs& inputs,
+                            GradMode mode);
+
+struct DropoutInputs {
+  std::vector<float> input, d_output, d_input_before;
+  std::vector<float> unit;            // [2], or empty
+  std::vector<std::int32_t> samples;  // the numbers of those of an epoch
+  std::uint64_t seed = 0x123456789ABCDEFULL;
+  std::uint32_t stream = 5;
+};
+DropoutInputs make_inputs(const cases::DropoutCase& c);
+Outputs run_dropout_forward(Backend& backend, const cases::DropoutCase& c, DType dtype, const DropoutInputs& inputs);
+Outputs run_dropout_backward(Backend& backend, const cases::DropoutCase& c, DType dtype, const DropoutInputs& inputs,
+                             GradMode mode);
+
 struct PoolInputs {
   std::vector<float> input, d_output;
+  std::vector<float> d_input_before = {};
+  std::vector<float> unit = {};  // [2], or empty
 };
 PoolInputs make_inputs(const cases::PoolCase& c);
 Outputs run_pool_forward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs);
-Outputs run_pool_backward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs);
+Outputs run_pool_backward(Backend& backend, const PoolGeometry& geometry, const PoolInputs& inputs,
+                          GradMode mode = GradMode::overwrite);
+
+/// Numbers of MaxPoolCase::levels, or no two alike, at least 1 apart.
+PoolInputs make_inputs(const cases::MaxPoolCase& c);
+Outputs run_max_pool_forward(Backend& backend, const MaxPoolGeometry& geometry, const PoolInputs& inputs);
+/// Runs forward first, for the winners.
+Outputs run_max_pool_backward(Backend& backend, const MaxPoolGeometry& geometry, const PoolInputs& inputs,
+                              GradMode mode = GradMode::overwrite);
+PoolInputs make_inputs(const cases::WindowAverageCase& c);
+Outputs run_window_average_forward(Backend& backend, const WindowAverageGeometry& geometry, const PoolInputs& inputs);
+Outputs run_window_average_backward(Backend& backend, const WindowAverageGeometry& geometry, const PoolInputs& inputs,
+                                    GradMode mode = GradMode::overwrite);
+PoolInputs make_inputs(const cases::FlattenCase& c);
+Outputs run_flatten_forward(Backend& backend, const FlattenGeometry& geometry, const PoolInputs& inputs);
+Outputs run_flatten_backward(Backend& backend, const FlattenGeometry& geometry, const PoolInputs& inputs,
+                             GradMode mode = GradMode::overwrite);
 
 struct LinearInputs {
   std::vector<float> input, weight, bias, d_output;
+  std::vector<float> d_input_before = {};
+  std::vector<float> unit = {};  // [2], or empty
 };
 LinearInputs make_inputs(const cases::LinearCase& c);
 Outputs run_linear_forward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs);
-Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs);
+Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, const LinearInputs& inputs,
+                            GradMode mode = GradMode::overwrite);
 
 struct LossInputs {
   std::vector<float> logits;

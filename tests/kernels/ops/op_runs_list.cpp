@@ -15,7 +15,12 @@ std::vector<OperationRun> runs_on_activations() {
   const auto conv = named(cases::conv_cases(), "strided, odd size");
   const auto norm_act = named(cases::norm_act_cases(), "relu6, 0 bits, shortcut");
   const auto pool = named(cases::pool_cases(), "one image, one channel");
+  const auto max_pool = named(cases::max_pool_cases(), "2x2, odd size, 3 channels");
+  const auto average = named(cases::window_average_cases(), "2x2, odd size, 5 channels");
+  const auto flat = named(cases::flatten_cases(), "36 pixels, 3 channels");
   const auto linear = named(cases::linear_cases(), "5 to 3");
+  const auto concat = named(cases::concat_cases(), "1 of 2, units");
+  const auto dropout = named(cases::dropout_cases(), "15");
   const auto loss = named(cases::loss_cases(), "fewer than 5 classes");
   const auto augment = named(cases::augment_cases(), "flip alone");
   constexpr DType f32 = DType::f32;
@@ -31,8 +36,8 @@ std::vector<OperationRun> runs_on_activations() {
   const auto linear_of = [=](auto run) {
     return [=](Backend& backend) { return run(backend, linear.geometry(), make_inputs(linear)); };
   };
-  const auto pool_of = [=](auto run) {
-    return [=](Backend& backend) { return run(backend, pool.geometry(f32), make_inputs(pool)); };
+  const auto geometry_of = [=](const auto& c, auto run, auto... rest) {
+    return [=](Backend& backend) { return run(backend, c.geometry(f32), make_inputs(c), rest...); };
   };
   return {
       {"take_step_inputs", run_take_step_inputs},
@@ -49,10 +54,24 @@ std::vector<OperationRun> runs_on_activations() {
       {"conv2d_backward_weight", conv_backward},
       {"norm_act_forward", norm_act_of([](auto&&... of) { return run_norm_act_forward(of...); })},
       {"norm_act_backward", norm_act_of([](auto&&... of) { return run_norm_act_backward(of..., kAccumulateBoth); })},
-      {"average_pool_forward", pool_of(run_pool_forward)},
-      {"average_pool_backward", pool_of(run_pool_backward)},
+      {"max_pool_forward", geometry_of(max_pool, run_max_pool_forward)},
+      {"max_pool_backward", geometry_of(max_pool, run_max_pool_backward, mode)},
+      {"window_average_forward", geometry_of(average, run_window_average_forward)},
+      {"window_average_backward", geometry_of(average, run_window_average_backward, mode)},
+      {"flatten_forward", geometry_of(flat, run_flatten_forward)},
+      {"flatten_backward", geometry_of(flat, run_flatten_backward, mode)},
+      {"average_pool_forward", geometry_of(pool, run_pool_forward)},
+      {"average_pool_backward", geometry_of(pool, run_pool_backward, mode)},
+      {"concat_forward",
+       [=](Backend& backend) { return run_concat_forward(backend, concat.geometry(f32), make_inputs(concat)); }},
+      {"concat_backward",
+       [=](Backend& backend) { return run_concat_backward(backend, concat.geometry(f32), make_inputs(concat), mode); }},
+      {"dropout_forward",
+       [=](Backend& backend) { return run_dropout_forward(backend, dropout, f32, make_inputs(dropout)); }},
+      {"dropout_backward",
+       [=](Backend& backend) { return run_dropout_backward(backend, dropout, f32, make_inputs(dropout), mode); }},
       {"linear_forward", linear_of(run_linear_forward)},
-      {"linear_backward", linear_of(run_linear_backward)},
+      {"linear_backward", linear_of([=](auto&&... of) { return run_linear_backward(of..., mode); })},
       {"softmax_cross_entropy",
        [=](Backend& backend) { return run_loss(backend, loss.batch, loss.classes, false, make_inputs(loss)); }},
   };

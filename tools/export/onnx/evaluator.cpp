@@ -141,6 +141,27 @@ GraphTensor global_average_pool(const OnnxNode& node, const Inputs& in) {
   return y;
 }
 
+GraphTensor concatenation(const OnnxNode& node, const Inputs& in) {
+  check(attribute<std::int64_t>(node, "axis", 0) == 1, node, "wants axis 1");
+  check(in[0]->dims.size() == 4, node, "wants NCHW");
+  GraphTensor y{in[0]->dims, {}};
+  y.dims[1] = 0;
+  for (const GraphTensor* x : in) {
+    std::vector<std::int64_t> dims = in[0]->dims;
+    if (x->dims.size() == 4) dims[1] = x->dims[1];
+    check(x->dims == dims, node, "its inputs differ in size");
+    y.dims[1] += x->dims[1];
+  }
+  for (std::int64_t n = 0; n < y.dims[0]; ++n) {
+    for (const GraphTensor* x : in) {
+      const std::int64_t of_image = x->numel() / x->dims[0];
+      const auto from = x->values.begin() + n * of_image;
+      y.values.insert(y.values.end(), from, from + of_image);
+    }
+  }
+  return y;
+}
+
 GraphTensor flatten(const OnnxNode& node, const Inputs& in) {
   check(in.size() == 1 && !in[0]->dims.empty() && attribute<std::int64_t>(node, "axis", 1) == 1, node, "wants axis 1");
   return {{in[0]->dims[0], in[0]->numel() / std::max<std::int64_t>(in[0]->dims[0], 1)}, in[0]->values};
@@ -242,6 +263,7 @@ GraphTensor run(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
   if (op == "Conv") return convolution(node, in);
   if (op == "BatchNormalization") return batch_normalization(node, in);
   if (op == "GlobalAveragePool") return global_average_pool(node, in);
+  if (op == "Concat") return concatenation(node, in);
   if (op == "Flatten") return flatten(node, in);
   if (op == "Gemm") return gemm(node, in);
   if (op == "ReduceMax") return reduce_max(node, in);

@@ -25,16 +25,26 @@ std::string write_convolution(GraphWriter& writer, const Node& node, const Input
   const auto& conv = static_cast<const Conv2d&>(*node.layer);
   const Conv2dOptions& options = conv.options();
   const auto both = [](int value) { return std::vector<std::int64_t>{value, value}; };
-  return writer.add("Conv", node.name, {inputs[0], writer.parameter(conv.weight())},
-                    {{"kernel_shape", both(options.kernel)},
-                     {"strides", both(options.stride)},
-                     {"pads", std::vector<std::int64_t>(4, options.padding)}});
+  std::map<std::string, OnnxAttribute> attributes = {{"kernel_shape", both(options.kernel)},
+                                                     {"strides", both(options.stride)},
+                                                     {"pads", std::vector<std::int64_t>(4, options.padding)}};
+  if (options.groups > 1) attributes["group"] = std::int64_t{options.groups};
+  return writer.add("Conv", node.name, {inputs[0], writer.parameter(conv.weight())}, attributes);
 }
 
 std::string write_linear(GraphWriter& writer, const Node& node, const Inputs& inputs) {
   const auto& linear = static_cast<const Linear&>(*node.layer);
   const std::string weight = writer.parameter(linear.weight()), bias = writer.parameter(linear.bias());
   return writer.add("Gemm", node.name, {inputs[0], weight, bias}, {{"transB", std::int64_t{1}}});
+}
+
+std::string write_concat(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+  return writer.add("Concat", node.name, inputs, {{"axis", std::int64_t{1}}});
+}
+
+/// Nothing: a deployed model drops nothing.
+std::string write_dropout(GraphWriter& /*writer*/, const Node& /*node*/, const Inputs& inputs) {
+  return inputs[0];
 }
 
 std::string write_average_pool(GraphWriter& writer, const Node& node, const Inputs& inputs) {
@@ -114,6 +124,8 @@ std::string write_norm(GraphWriter& writer, const Node& node, const Inputs& inpu
 constexpr std::array kLayers = {
     OnnxLayer{"conv2d", write_convolution},
     OnnxLayer{"norm_act", write_norm},
+    OnnxLayer{"concat", write_concat},
+    OnnxLayer{"dropout", write_dropout},
     OnnxLayer{"average_pool", write_average_pool},
     OnnxLayer{"linear", write_linear},
 };

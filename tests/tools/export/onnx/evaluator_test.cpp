@@ -64,6 +64,18 @@ TEST_CASE("normalisation, pooling and the classifier") {
   CHECK(result(gemm, {{1, 2}, {1, 10}}) == std::vector<float>{31, 63});
 }
 
+TEST_CASE("concatenation puts the channels of every image side by side") {
+  const GraphTensor x{{2, 1, 1, 2}, {1, 2, 3, 4}};
+  const OnnxTensor other = float_tensor("a", {2, 2, 1, 2}, {10, 11, 12, 13, 20, 21, 22, 23});
+  const GraphTensor y = evaluate_graph(one_node("Concat", {other}, {{"axis", std::int64_t{1}}}), x);
+  CHECK(y.dims == std::vector<std::int64_t>{2, 3, 1, 2});
+  CHECK(y.values == std::vector<float>{1, 2, 10, 11, 12, 13, 3, 4, 20, 21, 22, 23});
+  check_refused(one_node("Concat", {other}, {{"axis", std::int64_t{2}}}), x, "wants axis 1");
+  check_refused(
+      one_node("Concat", {float_tensor("a", {2, 1, 2, 2}, std::vector<float>(8))}, {{"axis", std::int64_t{1}}}), x,
+      "its inputs differ in size");
+}
+
 TEST_CASE("arithmetic, bounds and rounding half to even") {
   const GraphTensor x{{5}, {-1.5F, -0.5F, 0.5F, 2.5F, 9}};
   CHECK(result(one_node("Relu", {}), x) == std::vector<float>{0, 0, 0.5F, 2.5F, 9});

@@ -1,5 +1,6 @@
 // Graphs of networks: stored integers are the levels of the weights at every width, and the graph says what the engine
 // says, for every form of weights and every kind of activation quantizer.
+#include "tests/engine/network/dense_network.h"
 #include "tests/support/files.h"
 #include "tests/tools/export/onnx/onnx_support.h"
 
@@ -74,6 +75,24 @@ TEST_CASE("a graph says what the engine says, with mixed widths and every quanti
   CHECK(model.opsets.at("") == (qonnx ? 13 : 21));
   CHECK(model.opsets.contains("qonnx.custom_op.general") == qonnx);
   CHECK(std::get<std::string>(model.input.dims.at(0)) == "N");
+}
+
+TEST_CASE("a graph joins images where the engine does, and drops nothing") {
+  const bool qonnx = GENERATE(false, true);
+  const Quantizer quantizer{.activation = Activation::relu6, .act_bits = GENERATE(0, 4)};
+  INFO((qonnx ? "qonnx, " : "onnx, ") << quantizer.act_bits << " bits of activations");
+  NetworkSpec spec = dense_block_with_dropout();
+  spec.image = {8, 8, 3};
+  const Network network = build_network(spec, quantizer);
+  const Weights weights = fixed_weights(network, [](std::size_t slot) { return slot == 0 ? 8 : 5; });
+  const TensorFile plain = random_plain(network);
+  const OnnxModel model = network_graph(network, plain, weights, {.qonnx = qonnx});
+  const EngineRun engine = check_same(model, engine_run(network, plain, weights, 6));
+  CHECK(compare_logits(engine.logits, engine.logits).largest_logit > 0.5);
+  CHECK((engine.guide.rounded > 0) == (quantizer.act_bits > 0));
+  CHECK(count_nodes(model, "Concat") == 2);
+  CHECK(count_nodes(model, "Dropout") == 0);
+  CHECK(model.output.name == "logits");
 }
 
 TEST_CASE("float weights become a plain float graph") {

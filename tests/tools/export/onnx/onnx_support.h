@@ -48,10 +48,13 @@ inline Weights fixed_weights(const Network& network, const std::function<int(std
   return as_weights(weights);
 }
 
-inline EngineRun engine_run(const ResNetOptions& options, const TensorFile& plain, const Weights& weights, int images) {
+inline EngineRun engine_run(Network network, const TensorFile& plain, const Weights& weights, int images) {
   const auto backend = make_backend("cpu", {.threads = 1});
-  return run_engine(*backend, make_resnet(options), plain, weights, tiny_pictures("to compare on", images),
-                    tiny_input(), images);
+  return run_engine(*backend, std::move(network), plain, weights, tiny_pictures("to compare on", images), tiny_input(),
+                    images);
+}
+inline EngineRun engine_run(const ResNetOptions& options, const TensorFile& plain, const Weights& weights, int images) {
+  return engine_run(make_resnet(options), plain, weights, images);
 }
 
 /// The maxima that a graph scales the activations of these images by, as a calibrated model has them.
