@@ -136,12 +136,17 @@ class Fusion {
     return node.layer == "add" && node.options.empty() && node.inputs.size() == 2 && node.inputs[0] != node.inputs[1];
   }
 
+  /// A norm_act cannot read one tensor twice.
+  bool takes_sum(int norm, int sum) const {
+    if (node(norm).layer != kNorm || sole_reader(norm, "add") != sum) return false;
+    return !std::ranges::count(node(sum).inputs, node(norm).inputs[0]);
+  }
+
   void group_sum(int sum) {
     Group group{-1, sum, sole_reader(sum, kActivation)};
     for (const std::string& input : node(sum).inputs) {
       const int number = readers_.find(input);
-      const bool is_norm = number >= 0 && node(number).layer == kNorm && sole_reader(number, "add") == sum;
-      if (is_norm && group.norm < 0) group.norm = number;
+      if (group.norm < 0 && number >= 0 && takes_sum(number, sum)) group.norm = number;
     }
     if (group.norm >= 0 || group.activation >= 0) put_together(group);
   }

@@ -49,7 +49,8 @@ def made_module(words: str, arguments_text: str):
         raise files.UsageError(f"--network-args {arguments_text}: is no JSON ({error})") from None
     if not isinstance(arguments, (dict, list)):
         raise files.UsageError(f"--network-args {arguments_text}: give a map of arguments by name, or a list of them")
-    sys.path.insert(0, "")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # the working folder
     try:
         factory = importlib.import_module(module_name)
         for part in factory_name.split("."):

@@ -9,11 +9,11 @@ from typing import Callable, Optional
 
 import torch
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from .files import UsageError, printable
 
 IMAGE = "image"
+SHAPE = "bsq_shape"  # the key of a graph node's shape
 
 
 class Refusal(Exception):
@@ -31,30 +31,43 @@ class Node:
         return json.dumps({"name": self.name, "layer": self.layer, "inputs": self.inputs} | self.options)
 
 
+class Shapes(fx.Interpreter):
+    """Notes the shape of every result."""
+
+    def run_node(self, n: fx.Node) -> object:
+        result = super().run_node(n)
+        n.meta[SHAPE] = tuple(result.shape[1:]) if isinstance(result, torch.Tensor) else None
+        return result
+
+
+def reason(error: Exception) -> str:
+    """Its first line; torch.fx adds others."""
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0], 400)
+
+
 def traced(module: nn.Module, image: tuple[int, int]) -> fx.GraphModule:
     """Its graph in evaluation, with the shape of every result for one image."""
     module.eval()
     try:
         graph = fx.symbolic_trace(module)
     except Exception as error:  # whatever the code of the module raises
-        raise UsageError(f"torch.fx cannot follow its forward pass: {printable(error, 400)}; branches that depend on "
-                         "tensors, and lists of them, cannot be a network of bsq") from None
+        raise UsageError(f"torch.fx cannot follow its forward pass: {reason(error)}; branches that depend on tensors "
+                         "cannot be in a network of bsq") from None
     graph.graph.eliminate_dead_code()
     parameter = next(module.parameters(), None)
     batch = torch.zeros(1, 3, *image, dtype=None if parameter is None else parameter.dtype)
     try:
         with torch.no_grad():
-            ShapeProp(graph).propagate(batch)
+            Shapes(graph).run(batch)
     except Exception as error:
-        raise UsageError(f"it does not run on images of {image[0]}x{image[1]}: {printable(error, 400)}; give --image "
-                         "H,W") from None
+        raise UsageError(f"it does not run on images of {image[0]}x{image[1]}: {reason(error)}; give --image H,W") \
+            from None
     return graph
 
 
 def shape_of(node: fx.Node) -> Optional[tuple[int, ...]]:
     """Without the batch; None: no tensor."""
-    meta = node.meta.get("tensor_meta")
-    return tuple(meta.shape[1:]) if hasattr(meta, "shape") else None
+    return node.meta.get(SHAPE)
 
 
 def pair(value: object, what: str) -> int:
