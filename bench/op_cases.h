@@ -7,6 +7,7 @@
 
 #include "bench/pooling_cases.h"
 #include "bench/joining_cases.h"
+#include "bench/norm_act_cases.h"
 #include "kernels/ops/operations.h"
 
 #include <string>
@@ -94,61 +95,6 @@ inline std::vector<ConvCase> conv_cases() {
       {"depthwise 5, 2 outputs each", 0, 2, 5, 6, 5, 10, 3, 1, 1, 0, 5},
       {"depthwise 16, 2 outputs each, strided", 0, 1, 7, 7, 16, 32, 3, 2, 1, 0, 16},
   };
-}
-
-// ---- batch norm + shortcut + activation + quantizer
-// -------------------------------------------------------------------
-
-struct NormActCase {
-  std::string name;
-  int layers = 0;
-  int batch = 1;
-  int pixels = 1;
-  int channels = 1;
-  bool shortcut = false;
-  NormActRule rule = {};
-  bool units = false;  // x and shortcut are stored in units of their own; y as levels where it is quantized
-
-  NormActGeometry geometry(DType dtype) const { return {std::int64_t{batch} * pixels, channels, dtype}; }
-};
-
-inline std::vector<NormActCase> norm_act_cases() {
-  using enum Activation;
-  std::vector<NormActCase> cases = {
-      {"stem", 1, 2, 1024, 16, false, {relu, 0}},
-      {"stage1 first", 3, 2, 1024, 16, false, {relu6, 4}},
-      {"stage1 second", 3, 2, 1024, 16, true, {relu6, 4}},
-      {"stage2 first", 3, 2, 256, 32, false, {relu6, 4}},
-      {"stage2 second", 3, 2, 256, 32, true, {relu6, 4}},
-      {"stage3 first", 3, 2, 64, 64, false, {relu6, 4}},
-      {"stage3 second", 3, 2, 64, 64, true, {relu6, 4}},
-      {"stage2 shortcut", 1, 2, 256, 32, false, {none, 0}},
-      {"stage3 shortcut", 1, 2, 64, 64, false, {none, 0}},
-      {"one row", 0, 1, 1, 17, false, {relu6, 4}},
-      {"two rows", 0, 2, 1, 5, true, {pact, 2}},
-      {"one channel", 0, 1, 37, 1, false, {relu, 3}},
-      {"rows by the thousand, 3 channels", 0, 3, 1031, 3, true, {pact, 3}},
-      {"units, 16 channels", 0, 3, 29, 16, false, {relu6, 4}, true},
-      {"units, 16 channels, shortcut", 0, 3, 29, 16, true, {relu6, 4}, true},
-      {"units, 16 channels, shortcut, evaluation", 0, 3, 29, 16, true, {relu6, 4, false}, true},
-      {"units, 5 channels", 0, 3, 29, 5, false, {pact, 2}, true},
-      {"units, 17 channels, shortcut", 0, 3, 29, 17, true, {pact, 8}, true},
-      {"units, not quantized", 0, 3, 29, 16, true, {relu, 0}, true},
-      {"units, no activation", 0, 3, 29, 5, false, {none, 0}, true},
-  };
-  for (const Activation activation : {none, relu, relu6, pact}) {
-    for (const int act_bits : {0, 1, 2, 4, 8}) {
-      for (const bool shortcut : {false, true}) {
-        for (const bool batch_statistics : {true, false}) {
-          const int channels = shortcut ? 17 : 5;
-          const std::string name = std::string(name_of(activation)) + ", " + std::to_string(act_bits) + " bits" +
-                                   (shortcut ? ", shortcut" : "") + (batch_statistics ? "" : ", evaluation");
-          cases.push_back({name, 0, 3, 29, channels, shortcut, {activation, act_bits, batch_statistics}});
-        }
-      }
-    }
-  }
-  return cases;
 }
 
 // ---- head

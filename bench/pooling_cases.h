@@ -40,6 +40,7 @@ inline std::vector<MaxPoolCase> max_pool_cases() {
           {"2x2 of stride 3, ceil_mode, no window at the end", 0, 1, 9, 10, 1, 2, 3, 1, true, 4},
           {"5x5 of stride 2", 0, 1, 9, 8, 12, 5, 2, 2, false, 2},
           {"16x16, 3 channels", 0, 1, 19, 17, 3, 16, 2, 0, false, 2},
+          {"3x3 strided, 6 channels", 0, 2, 8, 7, 6, 3, 2, 1, false, 4},
           {"one pixel, padding", 0, 3, 1, 1, 8, 3, 2, 1, false, 4},
           {"one row, no ties", 0, 2, 1, 13, 5, 1, 2, 0},
           {"one channel, no ties", 0, 2, 7, 8, 1, 3, 2, 1}};
@@ -70,6 +71,7 @@ inline std::vector<WindowAverageCase> window_average_cases() {
           {"7x7 windows of 14x14", 0, 1, 14, 14, 8, 0, 7},
           {"7x7 windows of 2x2", 0, 2, 2, 2, 16, 0, 7, true},
           {"6x6 windows of 13x9, 3 channels", 0, 2, 13, 9, 3, 0, 6, true},
+          {"2x2, 10 channels", 0, 1, 4, 6, 10, 2},
           {"one window, 17 channels", 0, 2, 5, 3, 17, 0, 1},
           {"one pixel, one channel", 0, 3, 1, 1, 1, 1}};
 }

@@ -210,7 +210,7 @@ class StepCounter {
   /// Forward and data gradient.
   void add_product(Operation& operation, double numbers, double weights) const {
     const double once = (numbers + weights) * element_bytes_;
-    if (options_.copies && options_.precision == Precision::fp32) {
+    if (options_.copies && options_.precision == Precision::fp32 && operation.convolution->groups == 1) {
       const double in = real(operation.convolution->input_shape().numel());
       const double out = real(operation.convolution->output_shape().numel());
       operation.kernels = {2 * in * kFloatBytes, once, 2 * out * kFloatBytes};
@@ -235,7 +235,7 @@ class StepCounter {
     const double tensors[] = {real(g.input_shape().numel()), real(g.output_shape().numel())};
     if (dtype_ == DType::bf16)  // widened, for an engine of tf32
       for (const double tensor : tensors) operation.kernels.push_back(tensor * (element_bytes_ + kFloatBytes));
-    if (options_.copies && g.kernel > 1 && g.in_channels < kUncopiedChannels)
+    if (options_.copies && g.groups == 1 && g.kernel > 1 && g.in_channels < kUncopiedChannels)
       for (const double tensor : tensors) operation.kernels.push_back(2 * tensor * kFloatBytes);
     operation.worker = operation.kernels.size();
     operation.kernels.push_back((numbers + weights) * kFloatBytes);

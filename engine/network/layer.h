@@ -92,13 +92,15 @@ class Layer {
   virtual TensorUnit output_unit(std::span<const TensorView>, const ParameterMemory&, float* /*own*/) const {
     return {};
   }
+  /// The bias that is a part of its output and that it has not added: whoever reads the output does, or takes it off.
+  virtual std::optional<ParameterId> output_bias() const { return std::nullopt; }
+  /// Whether it does so for this one of its inputs, and writes the gradient of the bias.
+  virtual bool takes_output_bias(std::size_t /*input*/) const { return false; }
   virtual std::optional<OutputQuantizer> quantizer() const { return std::nullopt; }
   /// How many numbers ranks exchange in a step whose statistics are those of the whole batch.
   virtual std::int64_t exchanged_statistics() const { return 0; }
   /// Whether it may read the images, which want no gradient.
   virtual bool reads_images() const { return false; }
-  /// Whether backward can add to the gradient of an input that a later node reads as well.
-  virtual bool adds_gradients() const { return true; }
   /// Whether this input, and its gradient, may be a part of wider pixels (TensorView::pitch).
   virtual bool takes_pitch(std::size_t /*input*/) const { return false; }
   /// Whether the output, and its gradient, may be; such a layer's first input, too, may lie where the output begins.

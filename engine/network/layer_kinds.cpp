@@ -3,10 +3,13 @@
 
 #include "engine/base/suggest.h"
 #include "engine/network/layers/average_pool.h"
+#include "engine/network/layers/bias_act.h"
 #include "engine/network/layers/concat.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/dropout.h"
+#include "engine/network/layers/flatten.h"
 #include "engine/network/layers/linear.h"
+#include "engine/network/layers/max_pool.h"
 #include "engine/network/layers/norm_act.h"
 
 #include <fmt/ranges.h>
@@ -20,8 +23,11 @@ namespace bsq {
 namespace {
 
 constexpr std::array kKinds = {
-    LayerKind{"conv2d", make_conv2d},   LayerKind{"norm_act", make_norm_act},         LayerKind{"concat", make_concat},
-    LayerKind{"dropout", make_dropout}, LayerKind{"average_pool", make_average_pool}, LayerKind{"linear", make_linear},
+    LayerKind{"conv2d", make_conv2d},     LayerKind{"norm_act", make_norm_act},
+    LayerKind{"bias_act", make_bias_act}, LayerKind{"add", make_add},
+    LayerKind{"concat", make_concat},     LayerKind{"dropout", make_dropout},
+    LayerKind{"max_pool", make_max_pool}, LayerKind{"average_pool", make_average_pool},
+    LayerKind{"flatten", make_flatten},   LayerKind{"linear", make_linear},
 };
 
 const LayerKind& kind_of(const NodeSpec& node, int number) {
@@ -78,27 +84,56 @@ class Builder {
       inputs.push_back(tensors_[static_cast<std::size_t>(found->second)]);
     }
     std::unique_ptr<Layer> layer = kind.make({network_, node, number, ids, inputs, quantizer_});
+    check_inputs(*layer, ids, inputs);
     tensors_.push_back(layer->output(inputs));
+    units_.push_back(unit_of_output(*layer, ids, inputs));
     network_.add(node.name, std::move(layer), ids);
   }
 
-  /// Whether a gradient comes to every tensor, and as many as it has readers.
+  /// A convolution multiplies numbers, or levels in a unit of their own; and the bias that one leaves to its reader is
+  /// added once.
+  void check_inputs(const Layer& layer, const std::vector<TensorId>& ids, const std::vector<TensorSpec>& inputs) {
+    const std::size_t number = network_.nodes().size();
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] == 0) continue;
+      const Node& before = network_.nodes()[static_cast<std::size_t>(ids[i]) - 1];
+      const std::string reads = fmt::format("reads the {} '{}'", before.layer->kind(), before.name);
+      if (layer.convolution(inputs, {}) && units_[static_cast<std::size_t>(ids[i])].weight != nullptr)
+        refuse(number, reads + "; put a norm_act or bias_act between them");
+      if (!before.layer->output_bias()) continue;
+      if (!layer.takes_output_bias(i)) refuse(number, reads + ", which has a bias; put a bias_act between them");
+      const auto [other, is_first] = bias_readers_.emplace(ids[i], number);
+      if (!is_first)
+        refuse(number,
+               fmt::format("{}, whose bias '{}' adds; let it read that", reads, spec_.nodes[other->second].name));
+    }
+  }
+
+  /// As if every parameter was of integers.
+  TensorUnit unit_of_output(const Layer& layer, const std::vector<TensorId>& ids,
+                            const std::vector<TensorSpec>& inputs) {
+    TensorView integers;
+    integers.unit.weight = &one_;
+    ParameterMemory parameters;
+    parameters.values.assign(network_.parameters().size(), integers);
+    std::vector<TensorView> views;
+    for (std::size_t i = 0; i < ids.size(); ++i)
+      views.push_back({DType::f32, inputs[i].shape, nullptr, units_[static_cast<std::size_t>(ids[i])]});
+    return layer.output_unit(views, parameters, &one_);
+  }
+
+  /// Whether a gradient comes to every tensor.
   void check_readers() const {
     const auto& nodes = network_.nodes();
-    std::vector<int> last_reader(tensors_.size(), -1);
+    std::vector<bool> is_read(tensors_.size(), false);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       for (const TensorId input : nodes[i].inputs) {
         if (input == 0 && !nodes[i].layer->reads_images()) refuse(i, "cannot read the image; put a conv2d before it");
-        last_reader[static_cast<std::size_t>(input)] = static_cast<int>(i);
+        is_read[static_cast<std::size_t>(input)] = true;
       }
     }
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      for (const TensorId input : nodes[i].inputs)
-        if (last_reader[static_cast<std::size_t>(input)] != static_cast<int>(i) && !nodes[i].layer->adds_gradients())
-          refuse(i, fmt::format("must be the last one that reads its input; '{}' reads it too",
-                                nodes[static_cast<std::size_t>(last_reader[static_cast<std::size_t>(input)])].name));
-      if (i + 1 < nodes.size() && last_reader[i + 1] < 0) refuse(i, "is read by no other node");
-    }
+    for (std::size_t i = 0; i + 1 < nodes.size(); ++i)
+      if (!is_read[i + 1]) refuse(i, "is read by no other node");
   }
 
   void check_names() const {
@@ -115,6 +150,9 @@ class Builder {
   const Quantizer& quantizer_;
   Network network_;
   std::vector<TensorSpec> tensors_;
+  float one_ = 1;                                 // that units point to
+  std::vector<TensorUnit> units_{TensorUnit{}};   // null where they are 1
+  std::map<TensorId, std::size_t> bias_readers_;  // the nodes that take the biases that convolutions have left
   std::map<std::string, TensorId> ids_ = {{kImage, 0}};
 };
 
@@ -136,6 +174,11 @@ const Shape& LayerRequest::image(std::size_t input) const {
   const Shape& shape = inputs[input].shape;
   if (shape.rank != 4) refuse(fmt::format("'{}' is no image that {} can read", node.inputs[input], node.layer));
   return shape;
+}
+
+std::optional<ParameterId> LayerRequest::output_bias(std::size_t input) const {
+  if (ids[input] == 0) return std::nullopt;
+  return network.nodes()[static_cast<std::size_t>(ids[input]) - 1].layer->output_bias();
 }
 
 std::span<const LayerKind> layer_kinds() {

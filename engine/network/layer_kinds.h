@@ -2,20 +2,31 @@
 // parameters and states with their roles, in network/layers/.
 //
 //   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), groups (1; divides the channels of
-//                 input and output), quantized (false), initializer (he_fan_out | torch_default)
+//                 input and output), quantized (false), bias (false), bias_quantized (as quantized), initializer
+//                 (he_fan_out | torch_default), bias_initializer (zero | torch_default). It does not add its bias: a
+//                 norm_act or a bias_act must read the output, and nothing else
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
 //                 that of the stage | configured_relu6, likewise but relu6 for relu; relu, or configured if quantized),
-//                 activation_name (<node>.act: parameters and states of the activation are called by it)
+//                 activation_name (<node>.act: parameters and states of the activation are called by it), epsilon
+//                 (1e-5), momentum (0.1). A bias of the conv2d that it reads moves the running mean alone, and must
+//                 not be quantized
+//   bias_act      the same without a norm: adds the bias of the conv2d that it reads, if that has one; quantized,
+//                 activation and activation_name as above. Reads vectors as well, and one or two of either
+//   add           a bias_act of two inputs, without an activation (none) if nothing else is said
 //   concat        reads two or more images of one size, and puts their channels side by side
 //   dropout       reads an image or a vector; rate, 0 to 1: how likely it is that a number of it is 0 in training
-//   average_pool  reads an image
-//   linear        reads the numbers of an average_pool; out, quantized (false: weight and bias), initializer
-//                 (torch_default | normal, with its deviation), bias_initializer (torch_default | zero)
+//   max_pool      reads an image; kernel, stride (kernel), padding (0; kernel / 2 at most), ceil (false: as in PyTorch
+//                 ceil_mode, windows may reach beyond the image)
+//   average_pool  reads an image, and gives a vector: a number per channel; with kernel (windows of this size side by
+//                 side) or out (as many windows on each axis, over all of the image) it gives an image
+//   flatten       reads an image, and gives a vector: channel by channel
+//   linear        reads a vector; out, quantized (false: weight and bias), initializer (torch_default | normal, with
+//                 its deviation), bias_initializer (torch_default | zero)
 //
 // Network files may have the layers of PyTorch in place of norm_act: layer_fusion.h.
 //
-// A quantized layer gives weights bit widths; a quantized norm_act has activations of the stage's width.
+// A quantized layer gives weights bit widths; a quantized norm_act or bias_act has activations of the stage's width.
 #pragma once
 
 #include "engine/network/network.h"
@@ -23,6 +34,7 @@
 #include "engine/network/quantizer.h"
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -44,6 +56,8 @@ struct LayerRequest {
   static constexpr std::size_t kAnyNumber = 1 << 16;  // as the most of them
   /// The shape [1, H, W, C] of an input, which must be an image.
   const Shape& image(std::size_t input) const;
+  /// The bias that the node which writes an input has left to its reader.
+  std::optional<ParameterId> output_bias(std::size_t input) const;
 };
 
 struct LayerKind {

@@ -5,6 +5,7 @@
 #include "bench/roofline_tables.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/model/model.h"
+#include "engine/network/layer_kinds.h"
 #include "engine/network/executor.h"
 #include "kernels/base/error.h"
 #include "kernels/reference/reference_backend.h"
@@ -58,6 +59,30 @@ TEST_CASE("bytes and FLOPs of a convolution are those counted by hand") {
     CHECK(find(step, shortcut + "forward").bytes() == pixels / 4 * (16 + 32) * e + 32 * 16 * e);
     CHECK(find(step, shortcut + "backward data").bytes() == pixels * 16 * e + pixels / 4 * 32 * e + 32 * 16 * e);
   }
+}
+
+TEST_CASE("of a convolution in groups each output multiplies the channels of its own, and cuDNN copies nothing") {
+  const NetworkSpec spec = spec_from_text(R"({"image": [8, 8, 3], "nodes": [
+    {"name": "stem", "layer": "conv2d", "out": 16, "quantized": true},
+    {"name": "bn1", "layer": "norm_act"},
+    {"name": "depthwise", "layer": "conv2d", "out": 16, "groups": 16, "quantized": true},
+    {"name": "bn2", "layer": "norm_act"},
+    {"name": "pool", "layer": "average_pool"},
+    {"name": "fc", "layer": "linear", "out": 3, "quantized": true}]})");
+  const double numbers = 5 * 8 * 8 * (16 + 16);
+  const double weights = 16 * 9;
+  const std::string name = "conv 3x3 16->16 in 16 groups at 8x8 ";
+  const auto fp32 = training_step(build_network(spec), {.batch = 5, .precision = Precision::fp32, .copies = true});
+  const auto bf16 = training_step(build_network(spec), {.batch = 5, .precision = Precision::bf16, .copies = true});
+  CHECK(find(fp32, name + "forward").kernels == std::vector<double>{4 * (numbers + weights)});
+  CHECK(find(fp32, name + "forward").flops == 2 * 5 * 8 * 8 * weights);
+  CHECK(find(bf16, name + "backward data").kernels == std::vector<double>{2 * (numbers + weights)});
+  // Both operands widened, the product, and its sum: no kernel of our own.
+  const Operation gradient = find(bf16, name + "backward weight");
+  CHECK(gradient.kernels ==
+        std::vector<double>{numbers / 2 * 6, numbers / 2 * 6, 4 * (numbers + weights), 8 * weights});
+  CHECK(padded_floor_s(gradient, Precision::bf16, Machine(), 16, true) >=
+        floor_s(gradient, Precision::bf16, Machine()));
 }
 
 TEST_CASE("norm_act counts every pass its kernels make") {

@@ -1,8 +1,6 @@
 // kind = operator_cases: caseNN.{x, grad_out} -> an operation -> caseNN.{y, grad_x}, and what else it has, computed in
 // float64 and rounded. One function for each operation.
-#include "engine/memory/device_memory.h"
-#include "engine/network/parameters.h"
-#include "tests/golden/trace.h"
+#include "tests/golden/operator_cases.h"
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -14,38 +12,6 @@
 
 namespace bsq::golden {
 namespace {
-
-/// One case, as a backend runs it.
-struct OperatorCase {
-  Backend& backend;
-  const TensorFile& trace;
-  const nlohmann::json& entry;
-  std::string prefix;  // caseNN
-  std::string title;   // of its rows
-  Comparison& comparison;
-
-  std::string tensor(const std::string& name) const { return prefix + "." + name; }
-  int integer(const char* key) const { return entry.at(key).get<int>(); }
-  /// Of an NCHW or OIHW tensor, [N, H, W, C].
-  Shape channels_last(const std::string& name) const {
-    const HostTensor& stored = trace.at(tensor(name));
-    if (stored.shape.size() != 4) fail(ErrorKind::checkpoint, "{}: expected four dimensions", stored.name);
-    return {stored.shape[0], stored.shape[2], stored.shape[3], stored.shape[1]};
-  }
-  /// Its values in that order.
-  std::vector<float> values(const std::string& name) const {
-    const auto stored = trace.at(tensor(name)).values<float>();
-    return from_file_layout({stored.begin(), stored.end()}, channels_last(name));
-  }
-  Buffer uploaded(const std::vector<float>& from) const {
-    Buffer buffer(backend, from.size() * sizeof(float));
-    upload_array(backend, buffer.as<float>(), from);
-    return buffer;
-  }
-  void check(const std::string& name, double error, double tolerance) const {
-    comparison.check(title + ": " + name, error, tolerance);
-  }
-};
 
 ConvGeometry convolution_of(const OperatorCase& c) {
   const Shape x = c.channels_last("x");
@@ -100,6 +66,8 @@ struct Operator {
 
 constexpr std::array kOperators = {
     Operator{"conv2d", compare_convolution},
+    Operator{"max_pool", compare_max_pool},
+    Operator{"average_pool", compare_average_pool},
 };
 
 }  // namespace

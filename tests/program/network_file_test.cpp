@@ -9,12 +9,12 @@ using nlohmann::json;
 
 namespace {
 
-/// No shortcuts, five nodes: nothing that ResNets have but its layers.
+/// No shortcuts, five nodes, groups: nothing that ResNets have but its layers.
 constexpr const char* kChain =
     "nodes:\n"
     "  - {name: first, layer: conv2d, out: 4, stride: 2, quantized: true}\n"
     "  - {name: norm, layer: norm_act, activation: configured, quantized: true}\n"
-    "  - {name: second, layer: conv2d, out: 6, kernel: 5, stride: 3, quantized: true}\n"
+    "  - {name: second, layer: conv2d, out: 6, kernel: 5, stride: 3, groups: 2, quantized: true}\n"
     "  - {name: norm2, layer: norm_act}\n"
     "  - {name: pool, layer: average_pool}\n"
     "  - {name: classes, layer: linear, out: 10, quantized: true}\n";

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -92,7 +93,7 @@ inline double norm_relative_error(const std::vector<double>& actual, const std::
 
 /// Values on a grid. `levels[i]` is the expected value in levels before it was rounded, `steps[i]` the distance of two
 /// levels. Another level is accepted (and counted) only where the value sits within `margin` of the boundary between
-/// the two; everything else is compared as compare_scaled does.
+/// the two; everything else is compared as compare_scaled does. Equal values fall on the same side, and count once.
 struct GridComparison {
   Comparison rest;
   std::size_t at_boundary = 0;
@@ -102,14 +103,16 @@ inline GridComparison compare_on_grid(const std::vector<double>& actual, std::ve
                                       const std::vector<double>& levels, const std::vector<double>& steps,
                                       double margin, double relative) {
   GridComparison result;
+  std::set<double> at_boundary;
   for (std::size_t i = 0; i < expected.size() && i < actual.size(); ++i) {
     const double fraction = std::fabs(levels.at(i)) - std::floor(std::fabs(levels.at(i)));
     const double difference = std::fabs(actual[i] - expected[i]);
     const bool next_level = std::fabs(difference - steps.at(i)) <= 0.1 * steps.at(i);
     if (std::fabs(fraction - 0.5) > margin || !next_level) continue;
     expected[i] = actual[i];
-    ++result.at_boundary;
+    at_boundary.insert(levels[i]);
   }
+  result.at_boundary = at_boundary.size();
   result.rest = compare_scaled(actual, expected, relative);
   return result;
 }

@@ -48,7 +48,8 @@ TensorUnit Conv2d::output_unit(std::span<const TensorView> inputs, const Paramet
   const TensorView& weight = parameters.values[weight_];
   require(weight.dtype == inputs[0].dtype, "conv2d: filters in {}, input in {}", name_of(weight.dtype),
           name_of(inputs[0].dtype));
-  require(inputs[0].unit.weight == nullptr, "conv2d: a convolution's output needs a norm before the next one");
+  require(inputs[0].unit.weight == nullptr,
+          "conv2d: a convolution's output needs a norm_act or bias_act before the next one");
   return {inputs[0].unit.activation, weight.unit.weight};
 }
 
@@ -79,27 +80,31 @@ std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
   conv.padding = options.integer("padding", 0, conv.kernel - 1, conv.kernel / 2);
   conv.groups = options.integer("groups", 1, kMostChannels, conv.groups);
   const bool quantized = options.flag("quantized", false);
+  const bool bias = options.flag("bias", false);
+  const bool bias_quantized = options.flag("bias_quantized", bias && quantized);
+  if (bias_quantized && !bias) options.refuse("bias_quantized", "needs bias: true");
   const bool he = options.one_of("initializer", {"he_fan_out", "torch_default"}, "he_fan_out") == "he_fan_out";
+  const bool zero_bias = options.one_of("bias_initializer", {"zero", "torch_default"}, "zero") == "zero";
   options.finish();
   if (conv.in_channels % conv.groups != 0 || conv.out_channels % conv.groups != 0)
     options.refuse("groups", fmt::format("{} do not divide {} channels in and {} out; use a divisor of both",
                                          conv.groups, conv.in_channels, conv.out_channels));
   if (std::min(x[1], x[2]) + 2 * conv.padding < conv.kernel)
     options.refuse("kernel", fmt::format("{} is larger than the image of {}x{} it reads", conv.kernel, x[1], x[2]));
-  for (TensorId id = request.ids[0]; id > 0;) {
-    const Node& before = request.network.nodes()[static_cast<std::size_t>(id) - 1];
-    if (before.layer->kind() == "conv2d")
-      request.refuse(fmt::format("reads the conv2d '{}'; put a norm_act between them", before.name));
-    id = before.layer->kind() == "dropout" ? before.inputs[0] : 0;
-  }
   const std::int64_t group_inputs = conv.in_channels / conv.groups;
-  const ParameterId weight =
-      request.network.add_parameter({.name = request.node.name + ".weight",
-                                     .shape = {conv.out_channels, conv.kernel, conv.kernel, group_inputs},
-                                     .group = quantized ? ParameterGroup::quantized : ParameterGroup::plain,
-                                     .initializer = he ? Initializer::he_fan_out : Initializer::torch_default,
-                                     .fan_in = group_inputs * conv.kernel * conv.kernel});
-  return std::make_unique<Conv2d>(conv, weight);
+  ParameterSpec spec{.name = request.node.name + ".weight",
+                     .shape = {conv.out_channels, conv.kernel, conv.kernel, group_inputs},
+                     .group = quantized ? ParameterGroup::quantized : ParameterGroup::plain,
+                     .initializer = he ? Initializer::he_fan_out : Initializer::torch_default,
+                     .fan_in = group_inputs * conv.kernel * conv.kernel};
+  const ParameterId weight = request.network.add_parameter(spec);
+  if (!bias) return std::make_unique<Conv2d>(conv, weight);
+  spec.name = request.node.name + ".bias";
+  spec.shape = {conv.out_channels};
+  spec.group = bias_quantized ? ParameterGroup::quantized : ParameterGroup::plain;
+  spec.initializer = zero_bias ? Initializer::constant : Initializer::torch_default;
+  spec.role = Role::bias;
+  return std::make_unique<Conv2d>(conv, weight, request.network.add_parameter(spec));
 }
 
 }  // namespace bsq

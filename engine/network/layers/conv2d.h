@@ -1,5 +1,6 @@
-// 2-D convolution without bias. Input [N, H, W, I], output [N, H', W', O], weight OHWI, of I / groups channels; PyTorch's padding rules
-// and groups.
+// 2-D convolution. Input [N, H, W, I], output [N, H', W', O], weight OHWI, of I / groups channels; PyTorch's padding
+// rules and groups. A bias is left to the layer that reads the output, so that a convolution of levels stays one of
+// integers.
 //
 // Saves nothing. The unit of y is that of x times that of w. y = x * w;  dx = dy * w^T (d_inputs[0]);  dw = x^T dy.
 #pragma once
@@ -23,7 +24,8 @@ struct Conv2dOptions {
 
 class Conv2d final : public Layer {
  public:
-  Conv2d(const Conv2dOptions& options, ParameterId weight) : options_(options), weight_(weight) {}
+  Conv2d(const Conv2dOptions& options, ParameterId weight, std::optional<ParameterId> bias = {})
+      : options_(options), weight_(weight), bias_(bias) {}
 
   std::string_view kind() const override { return "conv2d"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
@@ -31,6 +33,7 @@ class Conv2d final : public Layer {
   std::optional<ConvRequest> convolution(std::span<const TensorSpec> inputs, const LayerUse& use) const override;
   bool reads_images() const override { return true; }
   std::vector<ParameterId> parameters() const override { return {weight_}; }
+  std::optional<ParameterId> output_bias() const override { return bias_; }
   double flops(std::span<const TensorSpec> inputs) const override;
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
                          float* own) const override;
@@ -44,6 +47,7 @@ class Conv2d final : public Layer {
  private:
   Conv2dOptions options_;
   ParameterId weight_;
+  std::optional<ParameterId> bias_;
 };
 
 std::unique_ptr<Layer> make_conv2d(const LayerRequest& request);

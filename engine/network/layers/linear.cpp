@@ -28,15 +28,15 @@ double Linear::flops(std::span<const TensorSpec> inputs) const {
 void Linear::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   pass.backend.linear_forward({geometry(x.shape), x.as<float>(), pass.parameters.values[weight_].as<float>(),
-                               pass.parameters.values[bias_].as<float>(), pass.output.as<float>()});
+                               pass.parameters.values[bias_].as<float>(), pass.output.as<float>(), x.unit});
 }
 
 void Linear::backward(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
-  require(pass.modes[0] == GradMode::overwrite, "linear cannot add to a gradient");
   pass.backend.linear_backward({geometry(x.shape), pass.d_output.as<float>(), x.as<float>(),
                                 pass.parameters.values[weight_].as<float>(), pass.d_inputs[0].as<float>(),
-                                pass.parameters.gradients[weight_], pass.parameters.gradients[bias_]});
+                                pass.parameters.gradients[weight_], pass.parameters.gradients[bias_], x.unit,
+                                pass.modes[0]});
 }
 
 std::unique_ptr<Layer> make_linear(const LayerRequest& request) {
@@ -44,7 +44,8 @@ std::unique_ptr<Layer> make_linear(const LayerRequest& request) {
   request.want_inputs(1, 1);
   const Shape& x = request.inputs[0].shape;
   if (x.rank != 2)
-    request.refuse(fmt::format("reads the image '{}'; put an average_pool between", request.node.inputs[0]));
+    request.refuse(
+        fmt::format("reads the image '{}'; put an average_pool or a flatten between", request.node.inputs[0]));
   NodeOptions options = request.options();
   const int in = static_cast<int>(x[1]), out = options.integer("out", 1, kMostFeatures);
   const auto group = options.flag("quantized", false) ? ParameterGroup::quantized : ParameterGroup::plain;

@@ -1,6 +1,6 @@
-// The classifier: input [N, I] float32, weight [O, I], bias [O], output [N, O] float32. Saves nothing.
+// A linear layer: input [N, I] float32, weight [O, I], bias [O], output [N, O] float32. Saves nothing.
 //
-// y = x w^T + b;  dx = dy w;  dw = dy^T x;  db = column sums of dy.
+// y = u x w^T + b;  dx = u dy w;  dw = u dy^T x;  db = column sums of dy; u the unit of x.
 #pragma once
 
 #include "engine/network/layer.h"
@@ -19,7 +19,6 @@ class Linear final : public Layer {
   std::string_view kind() const override { return "linear"; }
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
-  bool adds_gradients() const override { return false; }
   std::vector<ParameterId> parameters() const override { return {weight_, bias_}; }
   double flops(std::span<const TensorSpec> inputs) const override;
   void forward(const ForwardPass& pass) const override;

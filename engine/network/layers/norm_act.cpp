@@ -4,20 +4,6 @@
 #include "kernels/base/error.h"
 
 namespace bsq {
-namespace {
-
-constexpr float kInitialClip = 10.0F;  // PACT's ceiling before training
-constexpr float kNotCalibrated = -1.0F;
-
-Activation activation_of(const std::string& name, const Quantizer& quantizer) {
-  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact})
-    if (name == name_of(activation)) return activation;
-  const bool is_relu6 = name == "configured_relu6" && quantizer.activation == Activation::relu;
-  return is_relu6 ? Activation::relu6 : quantizer.activation;
-}
-
-}  // namespace
-
 NormActGeometry NormAct::geometry(const Shape& input, DType dtype, std::int64_t pitch) const {
   require(input.rank == 4 && input[3] == options_.channels, "norm_act: wants [N, H, W, {}]", options_.channels);
   return {.rows = input[0] * input[1] * input[2],
@@ -27,7 +13,11 @@ NormActGeometry NormAct::geometry(const Shape& input, DType dtype, std::int64_t 
 }
 
 NormActRule NormAct::rule(bool batch_statistics) const {
-  return {.activation = options_.activation, .act_bits = options_.act_bits, .batch_statistics = batch_statistics};
+  return {.activation = options_.activation,
+          .act_bits = options_.act_bits,
+          .batch_statistics = batch_statistics,
+          .epsilon = options_.epsilon,
+          .momentum = options_.momentum};
 }
 
 NormParameters NormAct::parameters(const ParameterMemory& memory) const {
@@ -35,7 +25,8 @@ NormParameters NormAct::parameters(const ParameterMemory& memory) const {
           .beta = memory.values[ids_.beta].as<float>(),
           .running_mean = memory.states[ids_.running_mean],
           .running_var = memory.states[ids_.running_var],
-          .clip = ids_.clip < 0 ? nullptr : memory.values[ids_.clip].as<float>()};
+          .clip = activation().clip_of(memory),
+          .input_bias = ids_.input_bias < 0 ? nullptr : memory.values[ids_.input_bias].as<float>()};
 }
 
 NormSaved NormAct::saved(void* memory) const {
@@ -57,7 +48,8 @@ LayerMemory NormAct::plan(Backend& backend, std::span<const TensorSpec> inputs, 
 
 std::vector<ParameterId> NormAct::parameters() const {
   std::vector<ParameterId> ids = {ids_.gamma, ids_.beta};
-  if (ids_.clip >= 0) ids.push_back(ids_.clip);
+  for (const ParameterId id : {ids_.clip, ids_.input_bias})
+    if (id >= 0) ids.push_back(id);
   return ids;
 }
 
@@ -69,7 +61,6 @@ TensorUnit NormAct::output_unit(std::span<const TensorView> /*inputs*/, const Pa
 void NormAct::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const TensorView shortcut = pass.inputs.size() == 2 ? pass.inputs[1] : TensorView{};
-  const bool has_static_scale = ids_.act_scale >= 0 && pass.act_scale == ActScale::calibrated && !pass.training;
   pass.backend.norm_act_forward({.geometry = geometry(x.shape, x.dtype, x.pitch),
                                  .rule = rule(pass.training),
                                  .x = x.data,
@@ -81,7 +72,7 @@ void NormAct::forward(const ForwardPass& pass) const {
                                  .x_unit = x.unit,
                                  .shortcut_unit = shortcut.unit,
                                  .y_unit = pass.output.unit.activation,
-                                 .act_scale = has_static_scale ? pass.parameters.states[ids_.act_scale] : nullptr,
+                                 .act_scale = activation().fixed_scale(pass),
                                  .slice = pass.slice});
 }
 
@@ -90,30 +81,27 @@ void NormAct::backward(const BackwardPass& pass) const {
   const bool has_shortcut = pass.inputs.size() == 2;
   const TensorView shortcut = has_shortcut ? pass.inputs[1] : TensorView{};
   const auto& gradients = pass.parameters.gradients;
-  pass.backend.norm_act_backward({.geometry = geometry(x.shape, x.dtype, x.pitch),
-                                  .rule = rule(true),
-                                  .d_y = pass.d_output.data,
-                                  .x = x.data,
-                                  .shortcut = shortcut.data,
-                                  .parameters = parameters(pass.parameters),
-                                  .saved = saved(pass.saved),
-                                  .d_x = pass.d_inputs[0].data,
-                                  .d_shortcut = has_shortcut ? pass.d_inputs[1].data : nullptr,
-                                  .x_mode = pass.modes[0],
-                                  .shortcut_mode = has_shortcut ? pass.modes[1] : GradMode::overwrite,
-                                  .gradients = {.d_gamma = gradients[ids_.gamma],
-                                                .d_beta = gradients[ids_.beta],
-                                                .d_clip = ids_.clip < 0 ? nullptr : gradients[ids_.clip]},
-                                  .scratch = pass.scratch,
-                                  .x_unit = x.unit,
-                                  .shortcut_unit = shortcut.unit,
-                                  .y_unit = pass.d_output.unit.activation,
-                                  .slice = pass.slice});
-}
-
-std::optional<OutputQuantizer> NormAct::quantizer() const {
-  if (options_.act_bits == 0) return std::nullopt;
-  return OutputQuantizer{options_.activation_name, options_.act_bits, ids_.act_scale};
+  pass.backend.norm_act_backward(
+      {.geometry = geometry(x.shape, x.dtype, x.pitch),
+       .rule = rule(true),
+       .d_y = pass.d_output.data,
+       .x = x.data,
+       .shortcut = shortcut.data,
+       .parameters = parameters(pass.parameters),
+       .saved = saved(pass.saved),
+       .d_x = pass.d_inputs[0].data,
+       .d_shortcut = has_shortcut ? pass.d_inputs[1].data : nullptr,
+       .x_mode = pass.modes[0],
+       .shortcut_mode = has_shortcut ? pass.modes[1] : GradMode::overwrite,
+       .gradients = {.d_gamma = gradients[ids_.gamma],
+                     .d_beta = gradients[ids_.beta],
+                     .d_clip = activation().d_clip_of(pass.parameters),
+                     .d_input_bias = ids_.input_bias < 0 ? nullptr : gradients[ids_.input_bias]},
+       .scratch = pass.scratch,
+       .x_unit = x.unit,
+       .shortcut_unit = shortcut.unit,
+       .y_unit = pass.d_output.unit.activation,
+       .slice = pass.slice});
 }
 
 std::int64_t NormAct::exchanged_statistics() const {
@@ -127,21 +115,18 @@ std::unique_ptr<Layer> make_norm_act(const LayerRequest& request) {
   if (request.inputs.size() == 2 && !(request.image(1) == x))
     request.refuse(fmt::format("'{}' and '{}' differ in shape", request.node.inputs[0], request.node.inputs[1]));
   NodeOptions options = request.options();
-  const bool quantized = options.flag("quantized", false);
-  const std::string name =
-      options.one_of("activation", {"none", "relu", "relu6", "pact", "configured", "configured_relu6"},
-                     quantized ? "configured" : "relu");
-  if (quantized && name == "none") options.refuse("quantized", "needs an activation");
+  ActivationPart activation = read_activation(request, options, "relu");
+  const NormActRule rule;
   NormActOptions norm{.channels = static_cast<int>(x[3]),
-                      .activation = activation_of(name, request.quantizer),
-                      .act_bits = quantized ? request.quantizer.act_bits : 0,
-                      .activation_name = options.name("activation_name", request.node.name + ".act")};
+                      .activation = activation.activation,
+                      .act_bits = activation.act_bits,
+                      .activation_name = activation.name};
+  norm.epsilon = static_cast<float>(options.number("epsilon", 0, 1, rule.epsilon));
+  norm.momentum = static_cast<float>(options.number("momentum", 0, 1, rule.momentum));
   options.finish();
-  if (norm.activation == Activation::none) norm.activation_name.clear();
 
   Network& network = request.network;
   const std::string& node = request.node.name;
-  const std::string clip = norm.activation_name + ".alpha", act_scale = norm.activation_name + ".act_scale";
   const std::int64_t channels = norm.channels;
   NormActParameters ids;
   ids.gamma =
@@ -151,13 +136,16 @@ std::unique_ptr<Layer> make_norm_act(const LayerRequest& request) {
   ids.running_mean = network.add_state({node + ".running_mean", channels, 0.0F, Role::running_mean});
   ids.running_var = network.add_state({node + ".running_var", channels, 1.0F, Role::running_var});
   network.add_batch_counter(node + ".num_batches_tracked");
-  if (norm.activation == Activation::pact)
-    ids.clip = network.add_parameter(
-        {.name = clip, .shape = {1}, .constant = kInitialClip, .role = Role::clip, .optional = true});
-  if (request.quantizer.static_scales && norm.act_bits > 0)
-    ids.act_scale = network.add_state({act_scale, 1, kNotCalibrated, Role::act_scale, true});
-  if (norm.activation != Activation::none)
-    for (const std::string& other : {clip, act_scale}) network.add_unused(other);
+  add_activation(request, activation);
+  ids.clip = activation.clip;
+  ids.act_scale = activation.act_scale;
+  ids.input_bias = request.output_bias(0).value_or(-1);
+  if (ids.input_bias >= 0 &&
+      network.parameters()[static_cast<std::size_t>(ids.input_bias)].group == ParameterGroup::quantized)
+    request.refuse(
+        fmt::format("takes off the bias of the conv2d '{0}', so that bits in it have no effect; set "
+                    "bias_quantized: false in '{0}'",
+                    request.node.inputs[0]));
   return std::make_unique<NormAct>(norm, ids);
 }
 

@@ -22,11 +22,10 @@ struct SampleStream {
 };
 
 BSQ_LANES_INLINE void draw_mask(const SampleStream& of, std::int64_t group, GroupMask& mask) {
-  Words place;
-  for (int i = 0; i < kRegisterWords; ++i) place[i] = static_cast<std::uint32_t>(group * kDropoutCounters + i);
+  const auto counter = static_cast<std::uint32_t>(group * kDropoutCounters);
   for (int first = 0; first < kLanes; first += kRegisterWords) {
     Words words[4] = {Words{} + of.sample, Words{} + of.epoch, Words{} + of.stream,
-                      place + static_cast<std::uint32_t>(first)};
+                      count_up() + (counter + static_cast<std::uint32_t>(first))};
     philox_lanes(words, of.seed);
     for (int word = 0; word < 4; ++word) {
       const SignedWords kept = reinterpret_cast<SignedWords>(words[word] >> 8) >= of.threshold;

@@ -37,6 +37,13 @@ BSQ_LANES_INLINE LongWords times_lower_half(LongWords lanes, std::uint32_t facto
 #endif
 }
 
+/// 0, 1, 2, ...
+BSQ_LANES_INLINE Words count_up() {
+  Words lanes{};
+  for (std::uint32_t i = 0; i < kRegisterWords; ++i) lanes[i] = i;
+  return lanes;
+}
+
 struct WideProduct {
   Words high, low;
 };

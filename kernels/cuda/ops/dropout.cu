@@ -12,12 +12,20 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWords = 4;  // of a counter
 
+/// Where the output has a unit of its own: that of the input, and what it is for the output.
+struct Units {
+  const float* input = nullptr;  // 1 where null
+  float* output = nullptr;
+};
+
 // grid (batch, blocks per sample), block kThreads, one thread per Width counters of a group
 template <typename T, int Width, bool Accumulate>
 __global__ void drop(std::int64_t sample_size, DropoutRule rule, SampleKeys keys, const T* input, float scale,
-                     T* output) {
+                     T* output, Units units) {
   constexpr int threads_per_group = kDropoutCounters / Width;
   wait_for_previous();
+  if (units.output != nullptr && blockIdx.x + blockIdx.y + threadIdx.x == 0)
+    *units.output = rule.scale * (units.input == nullptr ? 1.0F : *units.input);
   const std::int64_t index = std::int64_t{blockIdx.y} * kThreads + threadIdx.x;
   const std::int64_t group = index / threads_per_group;
   const int counter = static_cast<int>(index % threads_per_group) * Width;  // the first one
@@ -55,12 +63,6 @@ __global__ void drop(std::int64_t sample_size, DropoutRule rule, SampleKeys keys
   }
 }
 
-// grid one block, block one thread
-__global__ void scale_unit(float scale, TensorUnit unit, float* output_unit) {
-  wait_for_previous();
-  *output_unit = scale * (unit.activation == nullptr ? 1.0F : *unit.activation);
-}
-
 struct Request {
   DropoutGeometry geometry;
   DropoutRule rule;
@@ -68,6 +70,7 @@ struct Request {
   const void* input;
   float scale;
   void* output;
+  Units units;
 };
 
 template <bool Accumulate>
@@ -78,7 +81,7 @@ void run(const Request& request, cudaStream_t stream) {
       constexpr std::int64_t per_block = std::int64_t{kThreads} * Width * kWords;
       const dim3 grid(static_cast<unsigned>(batch), static_cast<unsigned>((size + per_block - 1) / per_block));
       launch(drop<T, Width, Accumulate>, grid, dim3(kThreads), 0, stream, size, request.rule, request.keys,
-             static_cast<const T*>(request.input), request.scale, static_cast<T*>(request.output));
+             static_cast<const T*>(request.input), request.scale, static_cast<T*>(request.output), request.units);
     };
     size % kVectorWidth<T> == 0 ? launch_width.template operator()<kVectorWidth<T>>()
                                 : launch_width.template operator()<1>();
@@ -89,14 +92,19 @@ void run(const Request& request, cudaStream_t stream) {
 
 void dropout_forward(const DropoutForwardArgs& args, const DeviceContext& on) {
   const bool has_unit = args.output_unit != nullptr;
-  if (has_unit) launch(scale_unit, 1, dim3(1), 0, on.stream, args.rule.scale, args.unit, args.output_unit);
-  run<false>({args.geometry, args.rule, args.keys, args.input, has_unit ? 1.0F : args.rule.scale, args.output},
+  run<false>({args.geometry,
+              args.rule,
+              args.keys,
+              args.input,
+              has_unit ? 1.0F : args.rule.scale,
+              args.output,
+              {args.unit.activation, args.output_unit}},
              on.stream);
 }
 
 void dropout_backward(const DropoutBackwardArgs& args, const DeviceContext& on) {
   const Request request{args.geometry, args.rule, args.keys, args.d_output, args.has_unit ? 1.0F : args.rule.scale,
-                        args.d_input};
+                        args.d_input,  {}};
   args.mode == GradMode::accumulate ? run<true>(request, on.stream) : run<false>(request, on.stream);
 }
 

@@ -6,6 +6,7 @@
 #include "kernels/cuda/ops/launchers.h"
 
 #include <cmath>
+#include <type_traits>
 
 namespace bsq::cuda {
 namespace {
@@ -26,7 +27,8 @@ struct ImageVectors {
         vectors(static_cast<unsigned>(vector_count)),
         images(static_cast<unsigned>(image_count)) {}
   dim3 grid() const {
-    return dim3((height * width * vectors + kPoolThreads - 1) / kPoolThreads, images < kMostImages ? images : kMostImages);
+    return dim3((height * width * vectors + kPoolThreads - 1) / kPoolThreads,
+                images < kMostImages ? images : kMostImages);
   }
 };
 
@@ -84,7 +86,9 @@ __device__ Range averaging(int kernel, int row, int count, int size) {
 /// A byte for each element of a vector, in one access.
 template <int Width>
 struct Places {
-  using Word = std::conditional_t<Width == 1, std::uint8_t, std::conditional_t<Width == 4, std::uint32_t, std::uint64_t>>;
+  using Word = std::conditional_t<
+      Width == 1, std::uint8_t,
+      std::conditional_t<Width == 2, std::uint16_t, std::conditional_t<Width == 4, std::uint32_t, std::uint64_t>>>;
   static_assert(sizeof(Word) == Width);
 
   __device__ static void load(const std::uint8_t* from, int (&places)[Width]) {
@@ -187,9 +191,9 @@ __global__ void __launch_bounds__(kPoolThreads)
 
 // grid (vectors of an input image, images), block kPoolThreads, one thread per vector of the input
 template <typename T, int Width>
-__global__ void __launch_bounds__(kPoolThreads) average_backward(ImageVectors inputs, WindowAverageGeometry g,
-                                                                 const T* d_output, TensorUnit unit, GradMode mode,
-                                                                 T* d_input) {
+__global__ void __launch_bounds__(kPoolThreads)
+    average_backward(ImageVectors inputs, WindowAverageGeometry g, const T* d_output, TensorUnit unit, GradMode mode,
+                     T* d_input) {
   wait_for_previous();
   const float factor = value_of(unit);
   for_vectors<Width>(inputs, [&](std::int64_t image, int row, int column, std::int64_t to, int channel) {
@@ -211,7 +215,8 @@ __global__ void __launch_bounds__(kPoolThreads) average_backward(ImageVectors in
   });
 }
 
-// ---- flattening: through shared memory, so that both sides are read and written along their rows ----------------------
+// ---- flattening: through shared memory, so that both sides are read and written along their rows
+// ----------------------
 
 constexpr int kTilePixels = 64;
 constexpr int kTileFloats = 64 * (kTilePixels + 1);
@@ -258,7 +263,8 @@ struct FlatTile {
     const int block = static_cast<int>(blockIdx.x);
     first_channel = block / tiles.pixel_tiles * tiles.tile_channels;
     first_pixel = block % tiles.pixel_tiles * tiles.tile_pixels;
-    channels = tiles.channels - first_channel < tiles.tile_channels ? tiles.channels - first_channel : tiles.tile_channels;
+    channels =
+        tiles.channels - first_channel < tiles.tile_channels ? tiles.channels - first_channel : tiles.tile_channels;
     pixels = tiles.pixels - first_pixel < tiles.tile_pixels ? tiles.pixels - first_pixel : tiles.tile_pixels;
   }
   /// Calls body(where the vector lies in its image [pixels, channels], in shared memory), one thread per vector.
@@ -324,12 +330,19 @@ __global__ void __launch_bounds__(kPoolThreads)
   }
 }
 
+template <typename T, int Width, typename Body>
+void with_width(int channels, Body body) {
+  if constexpr (Width == 1) {
+    body.template operator()<T, 1>();
+  } else {
+    channels % Width == 0 ? body.template operator()<T, Width>() : with_width<T, Width / 2>(channels, body);
+  }
+}
+
 /// Calls body<T, Width>() for the type of a tensor and the widest access that pixels of so many channels allow.
 template <typename Body>
 void with_vectors(DType dtype, int channels, Body body) {
-  with_element(dtype, [&]<typename T>() {
-    channels % kVectorWidth<T> == 0 ? body.template operator()<T, kVectorWidth<T>>() : body.template operator()<T, 1>();
-  });
+  with_element(dtype, [&]<typename T>() { with_width<T, kVectorWidth<T>>(channels, body); });
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 // ones alternately beyond either. Each layer is differentiable there, and the step of the difference may be large.
 #include "engine/network/layers/average_pool.h"
 #include "engine/network/layers/conv2d.h"
+#include "engine/network/layers/flatten.h"
 #include "engine/network/layers/linear.h"
+#include "engine/network/layers/max_pool.h"
 #include "engine/network/layers/norm_act.h"
 #include "tests/support/engine.h"
 #include "tests/support/gradients.h"
@@ -52,6 +54,10 @@ class LayerRun {
     }
   }
 
+  /// In place of the random numbers.
+  void set_input(std::size_t input, const std::vector<float>& values) {
+    upload_array(*backend_, input_buffers_[input].as<float>(), values);
+  }
   const Shape& output_shape() const { return output_.shape; }
   /// The first input keeps its gradient to itself in every layer here but conv2d: `modes` as the executor would say.
   void backward(const std::vector<GradMode>& modes) {
@@ -156,11 +162,14 @@ std::vector<std::vector<float>> norm_parameters(Activation activation) {
 TEST_CASE("conv2d: gradients of weight and input are those of central differences") {
   const auto options =
       GENERATE(Conv2dOptions{.in_channels = 3, .out_channels = 4},
+               Conv2dOptions{.in_channels = 4, .out_channels = 6, .groups = 2},
+               Conv2dOptions{.in_channels = 3, .out_channels = 6, .stride = 2, .groups = 3},
                Conv2dOptions{.in_channels = 4, .out_channels = 5, .stride = 2},
                Conv2dOptions{.in_channels = 4, .out_channels = 2, .kernel = 1, .stride = 2, .padding = 0});
   const GradMode mode = GENERATE(GradMode::overwrite, GradMode::accumulate);
   const Conv2d layer(options, 0);
-  const std::int64_t weights = options.out_channels * options.kernel * options.kernel * options.in_channels;
+  const std::int64_t weights =
+      options.out_channels * options.kernel * options.kernel * options.in_channels / options.groups;
   LayerRun run(layer, {{2, 5, 4, options.in_channels}}, {RandomTensors("filter").normal(weights, 0, 0.3F)});
   CHECK(run.output_shape() ==
         Shape({2, options.stride == 1 ? 5 : 3, options.stride == 1 ? 4 : 2, options.out_channels}));
@@ -170,16 +179,43 @@ TEST_CASE("conv2d: gradients of weight and input are those of central difference
 TEST_CASE("linear: gradients of weight, bias and input are those of central differences") {
   const Linear layer(7, 4, 0, 1);
   RandomTensors random("classifier");
+  const GradMode mode = GENERATE(GradMode::overwrite, GradMode::accumulate);
   LayerRun run(layer, {{3, 7}}, {random.normal(28, 0, 1), random.normal(4, 0, 1)});
   CHECK(run.output_shape() == Shape({3, 4}));
-  run.check({GradMode::overwrite}, kLinearStep, kLinearTolerance);
+  run.check({mode}, kLinearStep, kLinearTolerance);
 }
 
 TEST_CASE("average_pool: the gradient of the input is that of central differences") {
-  const AveragePool layer;
+  const auto [options, shape] = GENERATE(table<AveragePoolOptions, Shape>(
+      {{{}, {2, 5}}, {{.kernel = 2}, {2, 1, 2, 5}}, {{.out = 2}, {2, 2, 2, 5}}, {{.out = 5}, {2, 5, 5, 5}}}));
+  const GradMode mode = GENERATE(GradMode::overwrite, GradMode::accumulate);
+  const AveragePool layer(options);
   LayerRun run(layer, {{2, 3, 4, 5}}, {});
-  CHECK(run.output_shape() == Shape({2, 5}));
-  run.check({GradMode::overwrite}, kLinearStep, kLinearTolerance);
+  CHECK(run.output_shape() == shape);
+  run.check({mode}, kLinearStep, kLinearTolerance);
+}
+
+TEST_CASE("max_pool: the gradient of the input is that of central differences") {
+  const auto [options, shape] =
+      GENERATE(table<MaxPoolOptions, Shape>({{{}, {2, 2, 3, 3}},
+                                             {{.kernel = 3, .stride = 2, .padding = 1}, {2, 3, 3, 3}},
+                                             {{.kernel = 2, .stride = 2, .ceil_mode = true}, {2, 3, 3, 3}}}));
+  const GradMode mode = GENERATE(GradMode::overwrite, GradMode::accumulate);
+  const MaxPool layer(options);
+  LayerRun run(layer, {{2, 5, 6, 3}}, {});
+  CHECK(run.output_shape() == shape);
+  std::vector<float> apart;  // 7 modulo 181, times 5: no two are nearer than two steps of the difference
+  for (int i = 0; i < 180; ++i) apart.push_back(5 * static_cast<float>(7 * i % 181 - 90));
+  run.set_input(0, apart);
+  run.check({mode}, kLinearStep, kLinearTolerance);
+}
+
+TEST_CASE("flatten: the gradient of the input is that of central differences") {
+  const GradMode mode = GENERATE(GradMode::overwrite, GradMode::accumulate);
+  const Flatten layer;
+  LayerRun run(layer, {{2, 3, 4, 5}}, {});
+  CHECK(run.output_shape() == Shape({2, 60}));
+  run.check({mode}, kLinearStep, kLinearTolerance);
 }
 
 TEST_CASE("norm_act: gradients in every activation, with and without a shortcut, are those of central differences") {
@@ -208,6 +244,7 @@ TEST_CASE("layers refuse inputs that do not fit") {
   const Conv2d conv({.in_channels = 3, .out_channels = 4}, 0);
   refused(conv, {{{2, 8, 8, 4}}});
   refused(conv, {{{2, 8, 8, 3}}, {{2, 8, 8, 3}}});
+  refused(Conv2d({.in_channels = 3, .out_channels = 6, .groups = 2}, 0), {{{2, 8, 8, 3}}});
   const NormAct norm({.channels = 4}, {});
   refused(norm, {{{2, 8, 8, 3}}});
   refused(norm, {{{2, 8, 8, 4}}, {{2, 4, 4, 4}}});
@@ -216,6 +253,10 @@ TEST_CASE("layers refuse inputs that do not fit") {
   refused(linear, {{{2, 4}}});
   refused(linear, {{{2, 5}, DType::bf16}});
   refused(AveragePool(), {{{2, 5}}});
+  refused(AveragePool({.kernel = 4}), {{{2, 3, 8, 5}}});
+  refused(MaxPool({.kernel = 4}), {{{2, 3, 8, 5}}});
+  refused(MaxPool({}), {{{2, 5}}});
+  refused(Flatten(), {{{2, 5}}});
 }
 
 }  // namespace bsq::test

@@ -4,6 +4,7 @@
 #include "tests/support/files.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace bsq::test {
 namespace {
@@ -87,6 +88,22 @@ TEST_CASE("a network is made of its spec: names, groups, start values and roles 
   CHECK_FALSE(build_network(spec_from_json(chain())).nodes()[3].layer->quantizer());  // of 0 bits
 }
 
+TEST_CASE("filters of groups have the channels of one, and start from those that an output reads") {
+  ordered_json json = chain();
+  json["nodes"][2]["groups"] = 2;
+  const Network network = build_network(spec_from_json(json));
+  const ParameterSpec& weight = parameter(network, "conv2.weight");
+  CHECK(weight.shape == Shape({4, 1, 1, 2}));
+  CHECK(weight.fan_in == 2);
+  CHECK(file_shape(weight.shape) == std::vector<std::int64_t>{4, 2, 1, 1});
+  const TensorSpec input{{5, 8, 8, 4}, DType::f32};
+  CHECK(network.nodes()[2].layer->flops({&input, 1}) == 2.0 * 5 * 64 * 4 * 2);
+  const std::vector<float> values = initial_values(weight, 1);
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  CHECK(std::max(-*least, *most) <= std::sqrt(0.5F));
+  CHECK(std::max(-*least, *most) > 0.5F);  // of a fan-in of 4 all would be below
+}
+
 TEST_CASE("an option that is wrong is named with its node and key") {
   CHECK(refused(0, "out", 0) == "node 'conv1', key 'out': must be an integer in 1..65536");
   CHECK(refused(0, "out", "many") == "node 'conv1', key 'out': must be an integer in 1..65536");
@@ -95,23 +112,31 @@ TEST_CASE("an option that is wrong is named with its node and key") {
         "node 'conv1', key 'out': is missing; it must be an integer in 1..65536");
   CHECK(refused(0, "quantized", 1) == "node 'conv1', key 'quantized': must be true or false");
   CHECK(refused(0, "kernal", 3) ==
-        "node 'conv1', key 'kernal': is no option of conv2d, it has out, kernel, stride, padding, quantized, "
-        "initializer; did you mean 'kernel'?");
-  CHECK(refused(4, "out", 3) == "node 'pool', key 'out': is no option of average_pool, it has none");
+        "node 'conv1', key 'kernal': is no option of conv2d, it has out, kernel, stride, padding, groups, quantized, "
+        "bias, bias_quantized, initializer, bias_initializer; did you mean 'kernel'?");
+  CHECK(refused(4, "outs", 3) ==
+        "node 'pool', key 'outs': is no option of average_pool, it has kernel, out; did you mean 'out'?");
   CHECK(refused([](ordered_json& json) {
           json["nodes"][0].update({{"kernel", 11}, {"padding", 1}});
         }) == "node 'conv1', key 'kernel': 11 is larger than the image of 8x8 it reads");
+  const std::string no_divisor = "do not divide 4 channels in and 4 out; use a divisor of both";
+  CHECK(refused(2, "groups", 3) == "node 'conv2', key 'groups': 3 " + no_divisor);
+  CHECK(refused(2, "groups", 8) == "node 'conv2', key 'groups': 8 " + no_divisor);
+  CHECK(refused(2, "groups", 0) == "node 'conv2', key 'groups': must be an integer in 1..65536");
+  CHECK(refused(0, "groups", 3) ==
+        "node 'conv1', key 'groups': 3 do not divide 3 channels in and 4 out; use a divisor of both");
   CHECK(refused(0, "padding", 3) == "node 'conv1', key 'padding': must be an integer in 0..2");
   CHECK(refused(1, "activation", "tanh") ==
-        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured");
+        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured, configured_relu6");
   CHECK(refused(1, "activation", "rely") ==
-        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured; did you mean 'relu'?");
+        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured, configured_relu6; did you "
+        "mean 'relu'?");
   CHECK(refused([](ordered_json& json) { json["nodes"][3]["activation"] = "none"; }) ==
         "node 'bn2', key 'quantized': needs an activation");
   CHECK(
       refused(3, "layer", "norm") ==
-      "node 'bn2', key 'layer': 'norm' is no kind of layer, they are conv2d, norm_act, concat, dropout, average_pool, "
-      "linear");
+      "node 'bn2', key 'layer': 'norm' is no kind of layer, they are conv2d, norm_act, bias_act, add, concat, dropout, "
+      "max_pool, average_pool, flatten, linear");
   CHECK(refused(3, "options", ordered_json::object()) ==
         "node 'bn2', key 'options': must be a number, true, false or a word");
 }
@@ -140,8 +165,9 @@ TEST_CASE("nodes that do not fit each other are refused before anything runs") {
   CHECK(refused(1, "name", "image") == "node 2, key 'name': 'image' is the network's input");
   CHECK(refused(1, "name", "a b") == "node 2, key 'name': must be a name of letters, digits, and the signs . _ -");
   CHECK(refused(2, "out", 5) == "node 'bn2': 'conv2' and 'bn1' differ in shape");
-  CHECK(refused(2, "inputs", {"conv1"}) == "node 'conv2': reads the conv2d 'conv1'; put a norm_act between them");
-  CHECK(refused(5, "inputs", {"bn2"}) == "node 'fc': reads the image 'bn2'; put an average_pool between");
+  CHECK(refused(2, "inputs", {"conv1"}) ==
+        "node 'conv2': reads the conv2d 'conv1'; put a norm_act or bias_act between them");
+  CHECK(refused(5, "inputs", {"bn2"}) == "node 'fc': reads the image 'bn2'; put an average_pool or a flatten between");
   CHECK(refused([](ordered_json& json) {
           json["nodes"] = ordered_json::parse(R"([{"name": "bn", "layer": "norm_act"},
                                                   {"name": "pool", "layer": "average_pool"},
@@ -175,7 +201,7 @@ TEST_CASE("concat joins two images or more of one size, and dropout has a rate")
   CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "p": 1})") ==
         "node 'd', key 'p': is no option of dropout, it has rate");
   CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "inputs": ["conv1"]})") ==
-        "node 'conv2': reads the conv2d 'conv1'; put a norm_act between them");  // through the dropout
+        "node 'conv2': reads the dropout 'd'; put a norm_act or bias_act between them");
   CHECK(with(R"({"name": "d", "layer": "dropout", "rate": 0.5, "inputs": ["image"]})") ==
         "node 'd': cannot read the image; put a conv2d before it");
   CHECK(with(R"({"name": "c", "layer": "concat"})") == "node 'c', key 'inputs': has 1, concat reads 2 or more");
@@ -203,19 +229,6 @@ TEST_CASE("what is no spec at all") {
   CHECK(refuse(R"({"image": [0, 8, 3], "nodes": []})") == "key 'image': must be [height, width, 3]");
   CHECK(refuse(R"({"imgae": [8, 8, 3]})") == "key 'imgae': is unknown; did you mean 'image'?");
   CHECK(error_of(ErrorKind::usage, [] { build_network({}); }) == "key 'image': is missing");
-}
-
-TEST_CASE("a layer that cannot add to a gradient must be the last reader of its input") {
-  const std::string message = refused([](ordered_json& json) {
-    // The pool comes first, so that its gradient is the second one: that of the norm is there already.
-    json["nodes"] = ordered_json::parse(R"([
-      {"name": "conv1", "layer": "conv2d", "out": 4, "quantized": true},
-      {"name": "bn1", "layer": "norm_act"},
-      {"name": "pool", "layer": "average_pool"},
-      {"name": "conv2", "layer": "conv2d", "inputs": ["bn1"], "out": 4},
-      {"name": "fc", "layer": "linear", "inputs": ["pool"], "out": 3}])");
-  });
-  CHECK(message == "node 'pool': must be the last one that reads its input; 'conv2' reads it too");
 }
 
 }  // namespace bsq::test

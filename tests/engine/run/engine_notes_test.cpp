@@ -44,6 +44,8 @@ TEST_CASE("an engine is told in a line: what, how, and at what price") {
   CHECK_THAT(engine_text(note), Catch::EndsWith("; 288.0 KiB of workspace)"));
   note.workspace_bytes = 64;
   CHECK_THAT(engine_text(note), Catch::EndsWith("; 64 bytes of workspace)"));
+  note.geometry.groups = 16;
+  CHECK_THAT(engine_text(note), Catch::Contains("16 channels, kernel 3, stride 1, 16 groups, bf16: forward by"));
   note = {};
   note.geometry.batch = 1;
   note.pass = ConvPass::backward_weight;
@@ -56,7 +58,8 @@ TEST_CASE("an engine is told in a line: what, how, and at what price") {
 
 TEST_CASE("files have everything that is known of an engine") {
   const auto list = to_json(std::vector{note_of(ConvPass::backward_data)});
-  CHECK(list.dump() == R"([{"convolution":[128,32,32,16,16],"kernel":3,"stride":1,"padding":1,"dtype":"bf16",)"
+  CHECK(list.dump() == R"([{"convolution":[128,32,32,16,16],"kernel":3,"stride":1,"padding":1,"groups":1,)"
+                       R"("dtype":"bf16",)"
                        R"("pass":"backward data","engine":"cuDNN 40","found_by":"heuristics","numerics":"TENSOR_CORE",)"
                        R"("behavior":"","workspace_bytes":1572864,"widens_operands":false}])");
 }

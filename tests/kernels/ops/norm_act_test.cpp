@@ -133,12 +133,14 @@ TEST_CASE("a tensor that is 0 everywhere is quantized to 0, and its gradients ar
       INFO(c.name);
       NormActInputs inputs = make_inputs(c, DType::f32);
       inputs.gamma.assign(inputs.gamma.size(), 0.0F);
+      if (!c.rule.normalize) inputs.x.assign(inputs.x.size(), 0.0F);
       inputs.beta.assign(inputs.beta.size(), 0.0F);
       const Outputs outputs = run_norm_act_forward(backend, c.geometry(DType::f32), c.rule, inputs);
       CHECK(outputs.at("y").values == std::vector<double>(inputs.x.size(), 0.0));
       CHECK(outputs.at("act_scale").values[0] == 0);
       if (!c.rule.batch_statistics) continue;
       const Outputs gradients = run_norm_act_backward(backend, c.geometry(DType::f32), c.rule, inputs, kOverwriteBoth);
+      if (!c.rule.normalize) continue;
       CHECK(gradients.at("d_x").values == std::vector<double>(inputs.x.size(), 0.0));  // gamma is 0
       for (const double d_gamma : gradients.at("d_gamma").values) CHECK(std::isfinite(d_gamma));
     }
@@ -219,6 +221,7 @@ TEST_CASE("norm_act may write y over x") {
   for_each_backend([](Backend& backend) {
     for (const DType dtype : activation_dtypes(backend)) {
       for (const cases::NormActCase& c : cases::norm_act_cases()) {
+        if (c.x_pitch != 0) continue;
         INFO(c.name << ", " << name_of(dtype));
         const NormActInputs inputs = make_inputs(c, dtype);
         const Outputs separate = run_norm_act_forward(backend, c.geometry(dtype), c.rule, inputs);

@@ -4,7 +4,9 @@
 #include "kernels/reference/reference_backend.h"
 #include "tests/support/random_tensors.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace bsq::test {
 
@@ -66,18 +68,56 @@ struct NormActArguments {
   const float* act_scale;
 };
 
+/// Dense rows as a part of wider ones.
+std::vector<float> spread(const std::vector<float>& dense, const NormActGeometry& geometry) {
+  std::vector<float> wide(static_cast<std::size_t>(geometry.rows * geometry.pitch()),
+                          std::numeric_limits<float>::quiet_NaN());
+  for (std::int64_t row = 0; row < geometry.rows && !dense.empty(); ++row)
+    std::copy_n(dense.begin() + row * geometry.channels, geometry.channels, wide.begin() + row * geometry.pitch());
+  return wide;
+}
+
+/// Dense rows again; nothing may have been written between them.
+void gather(Output& output, const NormActGeometry& geometry) {
+  std::vector<double> dense;
+  bool untouched = true;
+  for (std::size_t i = 0; i < output.values.size(); ++i) {
+    if (static_cast<int>(i % static_cast<std::size_t>(geometry.pitch())) < geometry.channels)
+      dense.push_back(output.values[i]);
+    else
+      untouched = untouched && std::isnan(output.values[i]);
+  }
+  CHECK(untouched);
+  output.values = dense;
+}
+
+void* place_d_x(RunMemory& memory, const NormActGeometry& geometry, const NormActInputs& inputs, GradMode mode) {
+  const bool adds = mode == GradMode::accumulate;
+  if (geometry.x_pitch != 0)
+    return memory.in_out("d_x", geometry.dtype, spread(adds ? inputs.d_x_before : std::vector<float>(), geometry));
+  return adds ? memory.in_out("d_x", geometry.dtype, inputs.d_x_before)
+              : memory.output("d_x", geometry.dtype, geometry.rows * geometry.channels);
+}
+
+/// Of what there is to know of a norm; where nothing is normalized there is nothing to look at.
+void place_norm(RunMemory& memory, const NormActGeometry& geometry, const NormActInputs& inputs,
+                NormParameters& parameters, NormSaved& saved) {
+  parameters.gamma = memory.input("gamma", inputs.gamma);
+  parameters.running_mean = memory.in_out("running_mean", inputs.running_mean);
+  parameters.running_var = memory.in_out("running_var", inputs.running_var);
+  if (!inputs.input_bias.empty()) parameters.input_bias = memory.input("input_bias", inputs.input_bias);
+  saved.mean = memory.output<float>("mean", geometry.channels);
+  saved.inv_std = memory.output<float>("inv_std", geometry.channels);
+}
+
 NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
                        const NormActInputs& inputs, const void* x) {
   NormActArguments arguments{};
   arguments.x = x;
   arguments.shortcut = inputs.shortcut.empty() ? nullptr : memory.input("shortcut", geometry.dtype, inputs.shortcut);
-  arguments.parameters.gamma = memory.input("gamma", inputs.gamma);
-  arguments.parameters.beta = memory.input("beta", inputs.beta);
-  arguments.parameters.running_mean = memory.in_out("running_mean", inputs.running_mean);
-  arguments.parameters.running_var = memory.in_out("running_var", inputs.running_var);
+  if (rule.normalize) place_norm(memory, geometry, inputs, arguments.parameters, arguments.saved);
+  if (!inputs.beta.empty()) arguments.parameters.beta = memory.input("beta", inputs.beta);
   if (rule.activation == Activation::pact) arguments.parameters.clip = memory.input("clip", inputs.clip);
-  arguments.saved.mean = memory.output<float>("mean", geometry.channels);
-  arguments.saved.inv_std = memory.output<float>("inv_std", geometry.channels);
   arguments.saved.act_scale = memory.output<float>("act_scale", 1);
   arguments.scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
   arguments.x_unit = place_unit(memory, "x_unit", inputs.x_unit);
@@ -124,6 +164,8 @@ NormActInputs make_inputs(const cases::NormActCase& c, DType dtype) {
     inputs.x_unit = {0.75F, -1.25F};
     inputs.shortcut_unit = {0.4F};
   }
+  if (!c.bias) inputs.beta.clear();
+  if (c.input_bias) inputs.input_bias = random.normal(c.channels, 0.5F, 1.0F);
   zero_gradients_at_kinks(c, dtype, inputs);
   return inputs;
 }
@@ -134,7 +176,7 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
   const bool in_place = where == Place::in_place;
   void* y = in_place ? memory.in_out("y", geometry.dtype, inputs.x)
                      : memory.output("y", geometry.dtype, geometry.rows * geometry.channels);
-  const void* x = in_place ? y : memory.input("x", geometry.dtype, inputs.x);
+  const void* x = in_place ? y : memory.input("x", geometry.dtype, spread(inputs.x, geometry));
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
   backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved, y,
                             arguments.scratch, arguments.x_unit, arguments.shortcut_unit, arguments.y_unit,
@@ -146,16 +188,15 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
                               const NormActInputs& inputs, const NormActModes& modes, Place where) {
   RunMemory memory(backend);
   const std::int64_t count = geometry.rows * geometry.channels;
-  const void* x = memory.input("x", geometry.dtype, inputs.x);
+  const void* x = memory.input("x", geometry.dtype, spread(inputs.x, geometry));
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
   backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved,
                             memory.output("y", geometry.dtype, count), arguments.scratch, arguments.x_unit,
                             arguments.shortcut_unit, arguments.y_unit, arguments.act_scale, inputs.slice});
 
   const bool in_place = where == Place::in_place;
-  void* d_x = in_place                          ? memory.in_out("d_x", geometry.dtype, inputs.d_y)
-              : modes.x == GradMode::accumulate ? memory.in_out("d_x", geometry.dtype, inputs.d_x_before)
-                                                : memory.output("d_x", geometry.dtype, count);
+  void* d_x =
+      in_place ? memory.in_out("d_x", geometry.dtype, inputs.d_y) : place_d_x(memory, geometry, inputs, modes.x);
   const void* d_y = in_place ? d_x : memory.input("d_y", geometry.dtype, inputs.d_y);
   void* d_shortcut = where == Place::d_x_and_shortcut ? d_x : nullptr;
   if (arguments.shortcut != nullptr && d_shortcut == nullptr) {
@@ -164,14 +205,16 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
                      : memory.output("d_shortcut", geometry.dtype, count);
   }
   NormGradients gradients;
-  gradients.d_gamma = memory.output<float>("d_gamma", geometry.channels);
-  gradients.d_beta = memory.output<float>("d_beta", geometry.channels);
+  if (rule.normalize) gradients.d_gamma = memory.output<float>("d_gamma", geometry.channels);
+  if (!inputs.beta.empty()) gradients.d_beta = memory.output<float>("d_beta", geometry.channels);
+  if (!inputs.input_bias.empty()) gradients.d_input_bias = memory.output<float>("d_input_bias", geometry.channels);
   if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
   void* scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
   backend.norm_act_backward({geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
                              d_shortcut, modes.x, modes.shortcut, gradients, scratch, arguments.x_unit,
                              arguments.shortcut_unit, arguments.y_unit, inputs.slice});
   Outputs outputs = memory.finish();
+  gather(outputs.at("d_x"), geometry);
   for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale", "y_unit"}) {
     outputs.erase(forward_output);
   }

@@ -18,6 +18,7 @@ Outputs run_conv_backward(Backend& backend, const ConvGeometry& geometry, const 
 
 struct NormActInputs {
   std::vector<float> x, shortcut, gamma, beta, running_mean, running_var, clip, d_y, d_x_before, d_shortcut_before;
+  std::vector<float> input_bias;             // [C], or empty; beta may be empty too where nothing is normalized
   std::vector<float> x_unit, shortcut_unit;  // [2] and [1], or empty; with units y is stored as levels where quantized
   std::vector<float> act_scale;              // [1], or empty: max|y|
   BatchSlice* slice = nullptr;
@@ -25,6 +26,8 @@ struct NormActInputs {
 /// The shortcut is empty where the case has none. d_y is 0 where z is within 1e-4 of a kink of the activation: there
 /// a backend may rightly take either side.
 NormActInputs make_inputs(const cases::NormActCase& c, DType dtype);
+/// Every tensor here is dense, d_x of the outputs too: where the geometry has a pitch, what lies between the rows of x
+/// and d_x is NaN, and must be afterwards.
 /// Whether y and d_x are buffers of their own or take the place of x and d_y; d_x_and_shortcut: d_shortcut is d_x,
 /// which takes the mode of x, and then what is added for the shortcut.
 enum class Place { separate, in_place, d_x_and_shortcut };

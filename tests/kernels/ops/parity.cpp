@@ -57,6 +57,7 @@ std::vector<double> levels_before_rounding(Backend& oracle, const cases::NormAct
 }
 
 double size_of_d_x_terms(Backend& oracle, const cases::NormActCase& c, DType dtype, const NormActInputs& inputs) {
+  if (!c.rule.normalize) return 0;  // d_x has one term
   std::vector<double> factor = run_norm_act_forward(oracle, c.geometry(dtype), c.rule, inputs).at("inv_std").values;
   for (std::size_t channel = 0; channel < factor.size(); ++channel)
     factor[channel] *= static_cast<double>(inputs.gamma[channel]);

@@ -16,6 +16,7 @@ namespace {
 
 /// A tensor of the engine, [N, H, W, C] -> [N, C, H, W]: the way from OHWI to OIHW, images for output channels.
 GraphTensor to_nchw(Backend& backend, const TensorView& view) {
+  require(view.pitch == 0, "what is compared is a part of wider pixels");
   const auto numel = static_cast<std::size_t>(view.shape.numel());
   return {file_shape(view.shape), to_file_layout(download_array(backend, view.as<float>(), numel), view.shape)};
 }

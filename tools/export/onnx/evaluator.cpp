@@ -62,10 +62,10 @@ GraphTensor combined(const OnnxNode& node, const Inputs& in, Function function) 
 }
 
 struct ConvolutionShape {
-  std::int64_t in_channels, height, width, kernel, stride, padding, out_height, out_width;
+  std::int64_t in_channels, height, width, kernel, stride, padding, out_height, out_width;  // channels of a group
 };
 
-/// One output channel of one image: sums + weight * image.
+/// One output channel of one image: sums + weight * the channels of its group.
 void convolve(const ConvolutionShape& s, const float* image, const float* weight, std::vector<double>& sums) {
   for (std::int64_t i = 0; i < s.in_channels; ++i) {
     for (std::int64_t ky = 0; ky < s.kernel; ++ky) {
@@ -95,11 +95,13 @@ GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
   const auto pads = attribute<std::vector<std::int64_t>>(node, "pads", {0, 0, 0, 0});
   check(strides.size() == 2 && strides[0] == strides[1] && strides[0] > 0, node, "wants equal strides");
   check(pads.size() == 4 && std::count(pads.begin(), pads.end(), pads[0]) == 4, node, "wants equal pads");
-  check(w.dims[1] == x.dims[1] && w.dims[2] == w.dims[3], node, "weight and input do not fit");
+  const auto groups = attribute<std::int64_t>(node, "group", 1);
+  check(groups > 0 && w.dims[0] % groups == 0, node, "its groups do not divide the outputs");
+  check(w.dims[1] * groups == x.dims[1] && w.dims[2] == w.dims[3], node, "weight and input do not fit");
   check(attribute<std::vector<std::int64_t>>(node, "kernel_shape", {w.dims[2], w.dims[3]}) ==
             std::vector<std::int64_t>{w.dims[2], w.dims[3]},
         node, "kernel_shape is not that of the weight");
-  ConvolutionShape s{x.dims[1], x.dims[2], x.dims[3], w.dims[2], strides[0], pads[0], 0, 0};
+  ConvolutionShape s{w.dims[1], x.dims[2], x.dims[3], w.dims[2], strides[0], pads[0], 0, 0};
   s.out_height = (s.height + 2 * s.padding - s.kernel) / s.stride + 1;
   s.out_width = (s.width + 2 * s.padding - s.kernel) / s.stride + 1;
   check(s.out_height > 0 && s.out_width > 0, node, "the kernel is larger than the image");
@@ -108,7 +110,8 @@ GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
   for (std::int64_t n = 0; n < x.dims[0]; ++n) {
     for (std::int64_t o = 0; o < w.dims[0]; ++o) {
       std::fill(sums.begin(), sums.end(), 0.0);
-      convolve(s, x.values.data() + n * s.in_channels * s.height * s.width,
+      const std::int64_t group = o / (w.dims[0] / groups);
+      convolve(s, x.values.data() + (n * groups + group) * s.in_channels * s.height * s.width,
                w.values.data() + o * s.in_channels * s.kernel * s.kernel, sums);
       for (const double sum : sums) y.values.push_back(static_cast<float>(sum));
     }
@@ -160,6 +163,54 @@ GraphTensor concatenation(const OnnxNode& node, const Inputs& in) {
     }
   }
   return y;
+}
+
+/// Calls reduce(numbers) for what each window has of the image: of one channel after another, in the order of rows.
+GraphTensor pooled(const OnnxNode& node, const Inputs& in, double (*reduce)(const std::vector<float>&)) {
+  check(in.size() == 1 && in[0]->dims.size() == 4, node, "wants NCHW");
+  check(!node.attributes.contains("ceil_mode") && !node.attributes.contains("auto_pad") &&
+            !node.attributes.contains("dilations"),
+        node, "pools in another way");
+  const GraphTensor& x = *in[0];
+  const auto kernel = attribute<std::vector<std::int64_t>>(node, "kernel_shape", {});
+  const auto strides = attribute<std::vector<std::int64_t>>(node, "strides", {1, 1});
+  const auto pads = attribute<std::vector<std::int64_t>>(node, "pads", {0, 0, 0, 0});
+  check(kernel.size() == 2 && strides.size() == 2 && pads.size() == 4, node, "wants a window of two axes");
+  check(std::min({kernel[0], kernel[1], strides[0], strides[1]}) > 0, node, "its window is empty");
+  const std::int64_t height = x.dims[2], width = x.dims[3];
+  const std::int64_t out_height = (height + pads[0] + pads[2] - kernel[0]) / strides[0] + 1;
+  const std::int64_t out_width = (width + pads[1] + pads[3] - kernel[1]) / strides[1] + 1;
+  check(height + pads[0] + pads[2] >= kernel[0] && width + pads[1] + pads[3] >= kernel[1], node,
+        "its window is larger than the image");
+  GraphTensor y{{x.dims[0], x.dims[1], out_height, out_width}, {}};
+  std::vector<float> numbers;
+  for (std::int64_t plane = 0; plane < x.dims[0] * x.dims[1]; ++plane) {
+    for (std::int64_t pixel = 0; pixel < out_height * out_width; ++pixel) {
+      const std::int64_t top = pixel / out_width * strides[0] - pads[0];
+      const std::int64_t left = pixel % out_width * strides[1] - pads[1];
+      numbers.clear();
+      for (std::int64_t row = std::max<std::int64_t>(top, 0); row < std::min(top + kernel[0], height); ++row)
+        for (std::int64_t column = std::max<std::int64_t>(left, 0); column < std::min(left + kernel[1], width);
+             ++column)
+          numbers.push_back(x.values[static_cast<std::size_t>((plane * height + row) * width + column)]);
+      check(!numbers.empty(), node, "a window lies beyond the image");
+      y.values.push_back(static_cast<float>(reduce(numbers)));
+    }
+  }
+  return y;
+}
+
+GraphTensor max_pool(const OnnxNode& node, const Inputs& in) {
+  return pooled(node, in, [](const std::vector<float>& numbers) {
+    return double{*std::max_element(numbers.begin(), numbers.end())};
+  });
+}
+
+GraphTensor average_pool(const OnnxNode& node, const Inputs& in) {
+  check(!node.attributes.contains("pads"), node, "pads what it averages");
+  return pooled(node, in, [](const std::vector<float>& numbers) {
+    return std::accumulate(numbers.begin(), numbers.end(), 0.0) / static_cast<double>(numbers.size());
+  });
 }
 
 GraphTensor flatten(const OnnxNode& node, const Inputs& in) {
@@ -264,6 +315,8 @@ GraphTensor run(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
   if (op == "BatchNormalization") return batch_normalization(node, in);
   if (op == "GlobalAveragePool") return global_average_pool(node, in);
   if (op == "Concat") return concatenation(node, in);
+  if (op == "MaxPool") return max_pool(node, in);
+  if (op == "AveragePool") return average_pool(node, in);
   if (op == "Flatten") return flatten(node, in);
   if (op == "Gemm") return gemm(node, in);
   if (op == "ReduceMax") return reduce_max(node, in);

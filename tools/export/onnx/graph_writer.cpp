@@ -44,7 +44,11 @@ int chosen_opset(const std::vector<IntegerTensor>& weights, const OnnxOptions& o
 
 GraphWriter::GraphWriter(const Network& network, const TensorFile& file, const StoredWeights& weights,
                          const OnnxOptions& options)
-    : network_(network), file_(file), options_(options), file_name_(file.path.string()) {
+    : network_(network),
+      tensors_(network.tensors(1, DType::f32)),
+      file_(file),
+      options_(options),
+      file_name_(file.path.string()) {
   if (weights.is_quantized())
     integers_ = integer_weights(weights, lay_out(network.parameters(), ParameterGroup::quantized));
   opset_ = chosen_opset(integers_, options);

@@ -31,6 +31,8 @@ class GraphWriter {
   /// Likewise 0 as UINT8.
   std::string zero_point();
 
+  /// Of a tensor of the network, for one image.
+  const Shape& shape_of(TensorId id) const { return tensors_[static_cast<std::size_t>(id)].shape; }
   bool is_qonnx() const { return options_.qonnx; }
   const std::string& file_name() const { return file_name_; }
   const std::string& state_name(StateId id) const { return network_.states()[static_cast<std::size_t>(id)].name; }
@@ -40,6 +42,7 @@ class GraphWriter {
   std::string plain_tensor(const std::string& name);
 
   const Network& network_;
+  std::vector<TensorSpec> tensors_;
   const TensorFile& file_;
   const OnnxOptions& options_;
   std::string file_name_;

@@ -1,8 +1,10 @@
 // Kind by kind: convolution, norm with its activation and quantizer, pooling, classifier.
 #include "tools/export/onnx/layer_writers.h"
 
+#include "engine/network/layers/average_pool.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/linear.h"
+#include "engine/network/layers/max_pool.h"
 #include "engine/network/layers/norm_act.h"
 #include "kernels/base/error.h"
 #include "tools/export/onnx/graph_writer.h"
@@ -21,10 +23,13 @@ constexpr float kRelu6Ceiling = 6.0F;
 /// Takes the place of a maximum of 0, so that nothing is divided by 0; every level is 0 then.
 constexpr float kLeastMaximum = 1e-30F;
 
+std::vector<std::int64_t> both(std::int64_t value) {
+  return {value, value};
+}
+
 std::string write_convolution(GraphWriter& writer, const Node& node, const Inputs& inputs) {
   const auto& conv = static_cast<const Conv2d&>(*node.layer);
   const Conv2dOptions& options = conv.options();
-  const auto both = [](int value) { return std::vector<std::int64_t>{value, value}; };
   std::map<std::string, OnnxAttribute> attributes = {{"kernel_shape", both(options.kernel)},
                                                      {"strides", both(options.stride)},
                                                      {"pads", std::vector<std::int64_t>(4, options.padding)}};
@@ -47,7 +52,43 @@ std::string write_dropout(GraphWriter& /*writer*/, const Node& /*node*/, const I
   return inputs[0];
 }
 
+/// Windows that reach beyond the image reach into padding here, of which no maximum is made either: runtimes differ in
+/// what ceil_mode means.
+std::string write_max_pool(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+  const auto& pool = static_cast<const MaxPool&>(*node.layer);
+  const MaxPoolGeometry g = pool.geometry(writer.shape_of(node.inputs[0]), DType::f32);
+  const auto at_end = [&](int windows, int size) {
+    return std::max<std::int64_t>((windows - 1) * g.stride + g.kernel - size - g.padding, 0);
+  };
+  return writer.add("MaxPool", node.name, inputs,
+                    {{"kernel_shape", both(g.kernel)},
+                     {"strides", both(g.stride)},
+                     {"pads", std::vector<std::int64_t>{g.padding, g.padding, at_end(g.out_height, g.height),
+                                                        at_end(g.out_width, g.width)}}});
+}
+
+/// ONNX has windows of one size only.
+std::string write_window_average(GraphWriter& writer, const Node& node, const Inputs& inputs,
+                                 const AveragePoolOptions& options) {
+  const Shape& image = writer.shape_of(node.inputs[0]);
+  std::vector<std::int64_t> window = both(options.kernel);
+  if (options.out > 0) {
+    if (image[1] % options.out != 0 || image[2] % options.out != 0)
+      fail(ErrorKind::usage,
+           "{}: {} makes {}x{} windows of an image of {}x{}: they differ in size, which ONNX does not have",
+           writer.file_name(), node.name, options.out, options.out, image[1], image[2]);
+    window = {image[1] / options.out, image[2] / options.out};
+  }
+  return writer.add("AveragePool", node.name, inputs, {{"kernel_shape", window}, {"strides", window}});
+}
+
+std::string write_flatten(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+  return writer.add("Flatten", node.name, inputs, {{"axis", std::int64_t{1}}});
+}
+
 std::string write_average_pool(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+  const AveragePoolOptions& options = static_cast<const AveragePool&>(*node.layer).options();
+  if (!options.is_global()) return write_window_average(writer, node, inputs, options);
   const std::string pooled = writer.add("GlobalAveragePool", node.name, inputs);
   return writer.add("Flatten", node.name + ".flat", {pooled}, {{"axis", std::int64_t{1}}});
 }
@@ -122,12 +163,10 @@ std::string write_norm(GraphWriter& writer, const Node& node, const Inputs& inpu
 }
 
 constexpr std::array kLayers = {
-    OnnxLayer{"conv2d", write_convolution},
-    OnnxLayer{"norm_act", write_norm},
-    OnnxLayer{"concat", write_concat},
-    OnnxLayer{"dropout", write_dropout},
-    OnnxLayer{"average_pool", write_average_pool},
-    OnnxLayer{"linear", write_linear},
+    OnnxLayer{"conv2d", write_convolution}, OnnxLayer{"norm_act", write_norm},
+    OnnxLayer{"concat", write_concat},      OnnxLayer{"dropout", write_dropout},
+    OnnxLayer{"max_pool", write_max_pool},  OnnxLayer{"average_pool", write_average_pool},
+    OnnxLayer{"flatten", write_flatten},    OnnxLayer{"linear", write_linear},
 };
 
 }  // namespace

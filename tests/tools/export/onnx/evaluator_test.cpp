@@ -50,6 +50,19 @@ TEST_CASE("convolution: padding, stride, and every input channel") {
   check_refused(one_node("Conv", {float_tensor("w", {1, 1, 3, 3}, std::vector<float>(9))}), x, "do not fit");
 }
 
+TEST_CASE("convolution in groups: an output reads the channels of its own") {
+  const GraphTensor x{{1, 4, 1, 2}, {1, 2, 3, 4, 5, 6, 7, 8}};
+  const OnnxTensor two_groups = float_tensor("w", {4, 2, 1, 1}, {1, 0, 0, 1, 1, 10, 2, 0});
+  const auto groups = [](std::int64_t count) { return Attributes{{"group", count}}; };
+  CHECK(result(one_node("Conv", {two_groups}, groups(2)), x) == std::vector<float>{1, 2, 3, 4, 75, 86, 10, 12});
+  const OnnxTensor depthwise = float_tensor("w", {4, 1, 1, 1}, {1, 2, 3, 4});
+  CHECK(result(one_node("Conv", {depthwise}, groups(4)), x) == std::vector<float>{1, 2, 6, 8, 15, 18, 28, 32});
+  check_refused(one_node("Conv", {two_groups}, groups(4)), x, "do not fit");
+  check_refused(one_node("Conv", {two_groups}), x, "do not fit");
+  check_refused(one_node("Conv", {float_tensor("w", {3, 2, 1, 1}, std::vector<float>(6))}, groups(2)), x,
+                "its groups do not divide the outputs");
+}
+
 TEST_CASE("normalisation, pooling and the classifier") {
   const auto vector = [](const std::string& name, float a, float b) { return float_tensor(name, {2}, {a, b}); };
   const GraphTensor x{{1, 2, 1, 2}, {1, 2, 3, 4}};
@@ -74,6 +87,20 @@ TEST_CASE("concatenation puts the channels of every image side by side") {
   check_refused(
       one_node("Concat", {float_tensor("a", {2, 1, 2, 2}, std::vector<float>(8))}, {{"axis", std::int64_t{1}}}), x,
       "its inputs differ in size");
+}
+
+TEST_CASE("windows of a pooling: padding belongs to none, and each axis has its own size") {
+  const std::vector<std::int64_t> two = {2, 2}, three = {3, 3}, ends = {1, 1, 0, 1}, flat = {1, 2};
+  const GraphTensor x{{1, 2, 2, 3}, {1, -2, 3, 4, 5, 6, -1, -2, -3, -4, -5, -6}};
+  const OnnxModel largest = one_node("MaxPool", {}, {{"kernel_shape", two}, {"strides", two}, {"pads", ends}});
+  const GraphTensor y = evaluate_graph(largest, x);
+  CHECK(y.dims == std::vector<std::int64_t>{1, 2, 1, 2});
+  CHECK(y.values == std::vector<float>{1, 3, -1, -2});
+  CHECK(result(one_node("AveragePool", {}, {{"kernel_shape", flat}, {"strides", flat}}), x) ==
+        std::vector<float>{-0.5F, 4.5F, -1.5F, -4.5F});
+  check_refused(one_node("MaxPool", {}, {{"kernel_shape", three}}), x, "its window is larger than the image");
+  check_refused(one_node("MaxPool", {}, {{"kernel_shape", two}, {"ceil_mode", std::int64_t{1}}}), x, "in another way");
+  check_refused(one_node("AveragePool", {}, {{"kernel_shape", two}, {"pads", ends}}), x, "pads what it averages");
 }
 
 TEST_CASE("arithmetic, bounds and rounding half to even") {

@@ -1,6 +1,7 @@
 // Graphs of networks: stored integers are the levels of the weights at every width, and the graph says what the engine
 // says, for every form of weights and every kind of activation quantizer.
 #include "tests/engine/network/dense_network.h"
+#include "engine/network/layer_kinds.h"
 #include "tests/support/files.h"
 #include "tests/tools/export/onnx/onnx_support.h"
 
@@ -109,6 +110,34 @@ TEST_CASE("float weights become a plain float graph") {
   CHECK(count_nodes(model, "DequantizeLinear") == 0);
   CHECK(model.opsets.at("") == 13);
   check_same(model, engine_run(tiny(0), file, as_weights(weights), 3));
+}
+
+TEST_CASE("a graph of convolutions in groups says what the engine says") {
+  const bool qonnx = GENERATE(false, true);
+  const NetworkSpec spec = spec_from_text(R"({"image": [8, 8, 3], "nodes": [
+    {"name": "stem", "layer": "conv2d", "out": 8, "quantized": true},
+    {"name": "bn1", "layer": "norm_act"},
+    {"name": "depthwise", "layer": "conv2d", "out": 16, "stride": 2, "groups": 8, "quantized": true},
+    {"name": "bn2", "layer": "norm_act", "quantized": true},
+    {"name": "groups", "layer": "conv2d", "out": 6, "kernel": 5, "groups": 2},
+    {"name": "bn3", "layer": "norm_act"},
+    {"name": "pool", "layer": "average_pool"},
+    {"name": "fc", "layer": "linear", "out": 3, "quantized": true}]})");
+  const Network network = build_network(spec, {.act_bits = 4});
+  const Weights weights = fixed_weights(network, [](std::size_t) { return 4; });
+  const TensorFile plain = random_plain(network);
+  const OnnxModel model = network_graph(network, plain, weights, {.qonnx = qonnx});
+  std::vector<std::int64_t> groups;
+  for (const OnnxNode& node : model.nodes) {
+    if (node.op != "Conv") continue;
+    const auto found = node.attributes.find("group");
+    groups.push_back(found == node.attributes.end() ? 0 : std::get<std::int64_t>(found->second));
+  }
+  CHECK(groups == std::vector<std::int64_t>{0, 8, 2});
+  const auto backend = make_backend("cpu", {.threads = 1});
+  const EngineRun engine = check_same(model, run_engine(*backend, build_network(spec, {.act_bits = 4}), plain, weights,
+                                                        tiny_pictures("to compare on", 4), tiny_input(), 4));
+  CHECK(compare_logits(engine.logits, engine.logits).largest_logit > 0.5);
 }
 
 TEST_CASE("a scale in the model takes the place of the batch's maximum") {

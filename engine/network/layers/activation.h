@@ -1,0 +1,43 @@
+// The end that norm_act and bias_act have in common: an activation and its quantizer, with their options, parameters
+// and states.
+#pragma once
+
+#include "engine/network/layer.h"
+
+#include <string>
+
+namespace bsq {
+
+struct LayerRequest;
+class NodeOptions;
+
+struct ActivationPart {
+  Activation activation = Activation::relu;
+  int act_bits = 0;
+  std::string name = {};   // PyTorch's module: layer1.0.relu1; empty if there is none
+  ParameterId clip = -1;   // PACT only
+  StateId act_scale = -1;  // [1], a static S for inference; below 0: not calibrated yet
+
+  const float* clip_of(const ParameterMemory& memory) const {
+    return clip < 0 ? nullptr : memory.values[static_cast<std::size_t>(clip)].as<float>();
+  }
+  float* d_clip_of(const ParameterMemory& memory) const {
+    return clip < 0 ? nullptr : memory.gradients[static_cast<std::size_t>(clip)];
+  }
+  /// The fixed S of a forward pass; null where S is max|y|.
+  const float* fixed_scale(const ForwardPass& pass) const {
+    const bool is_fixed = act_scale >= 0 && pass.act_scale == ActScale::calibrated && !pass.training;
+    return is_fixed ? pass.parameters.states[static_cast<std::size_t>(act_scale)] : nullptr;
+  }
+  std::optional<OutputQuantizer> quantizer() const {
+    if (act_bits == 0) return std::nullopt;
+    return OutputQuantizer{name, act_bits, act_scale};
+  }
+};
+
+/// Reads `quantized`, `activation` and `activation_name`; `otherwise`: the activation that is not quantized.
+ActivationPart read_activation(const LayerRequest& request, NodeOptions& options, const std::string& otherwise);
+/// Adds its parameter and its state to the network: after those of the layer.
+void add_activation(const LayerRequest& request, ActivationPart& part);
+
+}  // namespace bsq
