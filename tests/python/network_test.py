@@ -65,7 +65,7 @@ class Modules(ModuleTest):
         nodes = self.nodes(self.take_over("everything")[0])
         self.assertEqual(nodes["block.bn1"] | {"inputs": 0},
                          {"name": "block.bn1", "layer": "norm_act", "inputs": 0, "epsilon": 0.001, "momentum": 0.3,
-                          "quantized": True, "activation_name": "block.relu"})
+                          "activation": "relu", "activation_name": "block.relu"})  # the first activation stays float
         self.assertEqual(nodes["block.bn2"]["inputs"], ["block.conv2", "block.shortcut.1"])
         self.assertTrue(nodes["block.bn2"]["quantized"])
         self.assertEqual(nodes["block.bn2"]["activation_name"], "block.relu_1")
@@ -84,14 +84,27 @@ class Modules(ModuleTest):
                 if way in ("kept", "twice"):
                     self.check_logits(model, own_networks.pooled(way))
 
-    def test_the_network_file_trains(self):
-        net = self.folder / "net.yaml"
-        self.take_over("pooled", "--network-args", '["mean"]', "--network-file", net)
-        self.assertIn("name: pooled\n", net.read_text())
-        printed = self.must("bsq", "inspect", "--network", self.folder / "m.safetensors").out
-        self.assertEqual(printed, net.read_text())
-        self.must("bsq", "train", f"model.network={net}", f"model.init={self.folder}/m.safetensors", "device=cpu",
-                  f"run.dir={self.folder}/run", "data.kind=synthetic", "data.classes=4", "stages=[pretrain]", "pretrain.epochs=1")
+    def test_the_network_file_trains_from_the_model_file(self):
+        net, model = self.folder / "net.yaml", self.folder / "m.safetensors"
+        self.take_over("everything", "--network-file", net)
+        self.assertIn("name: everything\n", net.read_text())
+        self.assertEqual(self.must("bsq", "inspect", "--network", model).out, net.read_text())
+        for split in ("train", "test"):
+            for label in range(own_networks.CLASSES):
+                pixels = torch.full((own_networks.IMAGE, own_networks.IMAGE, 3), 40 * label, dtype=torch.uint8)
+                for copy in range(4):
+                    torch_test.write_png(self.folder / "data" / split / f"class{label}" / f"{copy}.png", pixels)
+        config = self.put("c.yaml", f"""
+stages: [convert, bsq, finetune]
+device: cpu
+model: {{network: "{net}", init: "{model}"}}
+data: {{kind: image_folder, root: "{self.folder}/data", batch_size: 8}}
+quant: {{act_bits: 4}}
+bsq: {{epochs: 1}}
+finetune: {{epochs: 1}}
+""".encode())
+        self.must("bsq", "train", config, "--run-dir", self.folder / "run")
+        self.assertIn('"loss"', self.must("bsq", "eval", self.folder / "run", "--json").out)
 
     def test_weights_of_a_checkpoint(self):
         module = own_networks.pooled("mean")

@@ -2,6 +2,8 @@
 # networks of torchvision with statistics that make their logits differ.
 from __future__ import annotations
 
+from typing import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -10,13 +12,13 @@ CLASSES = 4
 IMAGE = 32
 
 
-def settled(module: nn.Module, image: int = IMAGE) -> nn.Module:
-    """In evaluation, with running statistics of some images."""
+def settled(make: Callable[[], nn.Module]) -> nn.Module:
+    """The same one each time, in evaluation, with running statistics of some images."""
     torch.manual_seed(7)
-    module.train()
+    module = make().train()
     with torch.no_grad():
         for _ in range(3):
-            module(torch.randn(8, 3, image, image))
+            module(torch.randn(8, 3, IMAGE, IMAGE))
     return module.eval()
 
 
@@ -66,7 +68,7 @@ class Everything(nn.Module):
 
 
 def everything() -> nn.Module:
-    return settled(Everything())
+    return settled(Everything)
 
 
 class Pooled(nn.Module):
@@ -98,18 +100,21 @@ class Pooled(nn.Module):
 
 
 def pooled(way: str) -> nn.Module:
-    return settled(Pooled(way))
+    return settled(lambda: Pooled(way))
 
 
 def torchvision_network(name: str) -> nn.Module:
     import torchvision
-    torch.manual_seed(3)
-    options = {"googlenet": {"aux_logits": False, "init_weights": False}}.get(name, {})
-    module = getattr(torchvision.models, name)(num_classes=CLASSES, **options)
-    if name.startswith("vgg"):  # its linear layers of 4096 numbers take half a gigabyte
-        module.classifier[0], module.classifier[3] = nn.Linear(512 * 7 * 7, 32), nn.Linear(32, 32)
-        module.classifier[6] = nn.Linear(32, CLASSES)
-    return settled(module)
+
+    def make() -> nn.Module:
+        options = {"googlenet": {"aux_logits": False, "init_weights": False}}.get(name, {})
+        module = getattr(torchvision.models, name)(num_classes=CLASSES, **options)
+        if name.startswith("vgg"):  # its linear layers of 4096 numbers take half a gigabyte
+            module.classifier[0], module.classifier[3] = nn.Linear(512 * 7 * 7, 32), nn.Linear(32, 32)
+            module.classifier[6] = nn.Linear(32, CLASSES)
+        return module
+
+    return settled(make)
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------

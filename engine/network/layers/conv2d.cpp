@@ -80,6 +80,7 @@ std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
   conv.padding = options.integer("padding", 0, conv.kernel - 1, conv.kernel / 2);
   conv.groups = options.integer("groups", 1, kMostChannels, conv.groups);
   const bool quantized = options.flag("quantized", false);
+  options.flag("projection", false);  // has been decided about
   const bool bias = options.flag("bias", false);
   const bool bias_quantized = options.flag("bias_quantized", bias && quantized);
   if (bias_quantized && !bias) options.refuse("bias_quantized", "needs bias: true");
