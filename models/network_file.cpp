@@ -3,7 +3,9 @@
 
 #include "engine/config/yaml_reader.h"
 #include "engine/files/posix_file.h"
+#include "engine/network/layer_fusion.h"
 #include "engine/network/layer_kinds.h"
+#include "engine/network/quantize_all.h"
 #include "kernels/base/error.h"
 
 #include <fmt/ranges.h>
@@ -68,6 +70,25 @@ std::string read_file(const fs::path& file) {
   return read_text_file(file, ErrorKind::usage);
 }
 
+/// Whether layers that do not say their role are quantized; the key is taken out.
+bool take_quantize(ordered_json& json) {
+  if (!json.is_object() || !json.contains("quantize")) return false;
+  if (json["quantize"] != "all") throw SpecError(-1, "quantize", "must be all; leave it out if nodes say it");
+  json.erase("quantize");
+  return true;
+}
+
+/// Throws SpecError of a node as written if it cannot be run.
+NetworkSpec runnable(const NetworkSpec& written) {
+  FusedNetwork fused = fuse_layers(written);
+  try {
+    build_network(fused.spec);
+  } catch (const SpecError& error) {
+    throw fused.as_written(error);
+  }
+  return std::move(fused.spec);
+}
+
 /// Flow style. What a YAML reader would take for something else is in quotes.
 std::string yaml_of(const ordered_json& value) {
   if (value.is_array()) {
@@ -103,15 +124,21 @@ NetworkSpec read_network_file(const fs::path& file, const Shape& image) {
     refuse(file, first.where, first.what);
   }
   try {
-    NetworkSpec spec = spec_from_json(json_of(document.root));
+    ordered_json json = json_of(document.root);
+    const bool is_all_quantized = take_quantize(json);
+    NetworkSpec spec = spec_from_json(json);
     if (!spec.settings.empty()) throw SpecError(-1, "settings", "are those of a family; leave them out");
     if (spec.image.rank == 0) spec.image = image;
     if (spec.name.empty()) spec.name = file.stem().string();
-    build_network(spec);
-    return spec;
+    if (is_all_quantized) quantize_all(spec);
+    return runnable(spec);
   } catch (const SpecError& error) {
     refuse(file, place_of(error, document.root), error.what());
   }
+}
+
+bool is_network_file(const fs::path& file) {
+  return find(read_yaml(read_file(file)).root, "nodes") != nullptr;
 }
 
 std::string network_text(const NetworkSpec& spec) {

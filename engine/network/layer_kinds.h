@@ -25,6 +25,8 @@
 //   linear        reads a vector; out, quantized (false: weight and bias), initializer (torch_default | normal, with
 //                 its deviation), bias_initializer (torch_default | zero)
 //
+// Network files may have the layers of PyTorch in place of norm_act: layer_fusion.h.
+//
 // A quantized layer gives weights bit widths; a quantized norm_act or bias_act has activations of the stage's width.
 // What else a node says of widths is read for all kinds alike: weight_bits, max_bits and fixed (false) of its quantized
 // weights (WidthRule), act_bits (0: not quantized) of its quantized activations, in the stages that quantize any.

@@ -93,10 +93,14 @@ bool is_width_option(const std::string& key) {
 SpecError::SpecError(int node, const std::string& key, const std::string& what)
     : Error(ErrorKind::usage, message_of(node < 0 ? "" : fmt::format("node {}", node + 1), key, what)),
       node_(node),
-      key_(key) {}
+      key_(key),
+      problem_(what) {}
 
 SpecError::SpecError(int node, const std::string& name, const std::string& key, const std::string& what)
-    : Error(ErrorKind::usage, message_of(fmt::format("node '{}'", name), key, what)), node_(node), key_(key) {}
+    : Error(ErrorKind::usage, message_of(fmt::format("node '{}'", name), key, what)),
+      node_(node),
+      key_(key),
+      problem_(what) {}
 
 ordered_json to_json(const NetworkSpec& spec) {
   ordered_json nodes = ordered_json::array();

@@ -44,10 +44,13 @@ class SpecError : public Error {
 
   int node() const { return node_; }
   const std::string& key() const { return key_; }
+  /// The message without the place.
+  const std::string& problem() const { return problem_; }
 
  private:
   int node_;
   std::string key_;
+  std::string problem_;
 };
 
 /// {"name": ..., "settings": {...}, "image": [32, 32, 3], "nodes": [{"name": "conv1", "layer": "conv2d", "out": 16},

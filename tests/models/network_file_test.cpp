@@ -3,6 +3,7 @@
 #include "models/network_file.h"
 
 #include "engine/files/posix_file.h"
+#include "engine/network/layer_kinds.h"
 #include "models/resnet.h"
 #include "tests/support/catch.h"
 #include "tests/support/files.h"
@@ -101,6 +102,65 @@ TEST_CASE("quotes keep a word a word, and numbers are numbers") {
   CHECK(spec.nodes[1].inputs == std::vector<std::string>{"1"});
   put_text(folder / "again.yaml", network_text(spec));
   CHECK(to_json(read_network_file(folder / "again.yaml", kPixels))["nodes"] == to_json(spec)["nodes"]);
+}
+
+TEST_CASE("layers of PyTorch are put together, and errors are where they were written") {
+  const TemporaryFolder folder;
+  const std::string begin =
+      "nodes:\n"
+      "  - {name: conv1, layer: conv2d, out: 4, bias: true, quantized: true}\n"
+      "  - {name: bn1, layer: batch_norm, epsilon: 0.001}\n"
+      "  - name: relu1\n"
+      "    layer: activation\n";
+  const std::string end =
+      "  - {name: pool, layer: average_pool}\n"
+      "  - {name: fc, layer: linear, out: 3, quantized: true}\n";
+  put_text(folder / "net.yaml", begin + "    quantized: true\n" + end);
+  const NetworkSpec spec = read_network_file(folder / "net.yaml", kPixels);
+  REQUIRE(spec.nodes.size() == 4);
+  CHECK(spec.nodes[1].layer == "norm_act");
+  CHECK(spec.nodes[1].options ==
+        nlohmann::ordered_json({{"epsilon", 0.001}, {"quantized", true}, {"activation_name", "relu1"}}));
+  // What is printed of it is as it is run, and reads back as the same.
+  put_text(folder / "again.yaml", network_text(spec));
+  CHECK(network_text(read_network_file(folder / "again.yaml", kPixels)) == network_text(spec));
+  CHECK(refused(begin + "    kind: tanh\n" + end).starts_with(":6:5: node 'relu1', key 'kind': must be one of relu"));
+  CHECK(refused(begin + "    quantized: 1\n" + end) == ":6:5: node 'relu1', key 'quantized': must be true or false");
+  CHECK(refused(begin + "  - {name: wide, layer: conv2d, out: 4, kernel: 99}\n" + end)
+            .starts_with(":6:42: node 'wide', key 'kernel': 99 is larger than the image"));
+}
+
+TEST_CASE("quantize: all gives layers their roles") {
+  const TemporaryFolder folder;
+  const std::string nodes =
+      "nodes:\n"
+      "  - {name: conv1, layer: conv2d, out: 4}\n"
+      "  - {name: stem, layer: norm_act}\n"
+      "  - {name: conv2, layer: conv2d, out: 4}\n"
+      "  - {name: bn2, layer: batch_norm}\n"
+      "  - {name: relu2, layer: activation}\n"
+      "  - {name: pool, layer: average_pool}\n"
+      "  - {name: fc, layer: linear, out: 3}\n";
+  put_text(folder / "net.yaml", "quantize: all\n" + nodes);
+  const NetworkSpec spec = read_network_file(folder / "net.yaml", kPixels);
+  const Network network = build_network(spec, {.activation = Activation::relu6, .act_bits = 4});
+  for (const ParameterSpec& parameter : network.parameters()) {
+    const bool is_of_norm = parameter.role == Role::norm_gamma || parameter.role == Role::norm_beta;
+    CHECK((parameter.group == ParameterGroup::plain) == is_of_norm);
+  }
+  CHECK_FALSE(network.nodes()[1].layer->quantizer());
+  REQUIRE(network.nodes()[3].layer->quantizer());
+  CHECK(network.nodes()[3].layer->quantizer()->name == "relu2");
+  CHECK(refused("quantize: some\n" + nodes) == ":1:1: key 'quantize': must be all; leave it out if nodes say it");
+  CHECK(refused(nodes) == ":1:1: key 'nodes': no conv2d or linear has quantized: true");
+}
+
+TEST_CASE("a network file is told from a configuration") {
+  const TemporaryFolder folder;
+  put_text(folder / "net.yaml", "nodes:\n  - {name: a, layer: conv2d, out: 4}\n");
+  put_text(folder / "config.yaml", "model: {depth: 8}\n");
+  CHECK(is_network_file(folder / "net.yaml"));
+  CHECK_FALSE(is_network_file(folder / "config.yaml"));
 }
 
 }  // namespace bsq::test

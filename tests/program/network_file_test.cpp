@@ -176,3 +176,28 @@ TEST_CASE("a checkpoint whose network is damaged is refused") {
   check_error(here, eval, 4, {"bad.safetensors: metadata 'network': node 1"});
   check_error(here, {"eval", "run", "model.network=net.yaml", "-q"}, 2, {"says its network; leave it out"});
 }
+
+TEST_CASE("the layers of PyTorch train, and inspect prints what they became") {
+  const Workspace here;
+  put_text(here / "net.yaml",
+           "image: [16, 16, 3]\n"
+           "quantize: all\n"
+           "nodes:\n"
+           "  - {name: stem, layer: conv2d, out: 4, stride: 2, bias: true}\n"
+           "  - {name: stem_bn, layer: batch_norm}\n"
+           "  - {name: stem_relu, layer: activation}\n"
+           "  - {name: conv, layer: conv2d, out: 4, bias: true}\n"
+           "  - {name: add, layer: add, inputs: [conv, stem_relu]}\n"
+           "  - {name: relu, layer: activation}\n"
+           "  - {name: pool, layer: average_pool}\n"
+           "  - {name: fc, layer: linear, out: 10}\n");
+  const std::string text = here.must({"inspect", "--network", "net.yaml"}).out;
+  CHECK_THAT(text, Catch::Contains("{name: relu, layer: bias_act, inputs: [conv, stem_bn], quantized: true, "
+                                   "activation_name: relu}\n"));
+  const json network = json::parse(here.must({"inspect", "--network", "--json", "net.yaml"}).out);
+  CHECK(network.at("nodes").size() == 6);
+  put_text(here / "fused.yaml", text);
+  CHECK(here.must({"inspect", "--network", "fused.yaml"}).out == text);
+  put_text(here / "bare.yaml", text.substr(text.find("nodes:")));
+  check_error(here, {"inspect", "--network", "bare.yaml"}, 2, {"bare.yaml:1:1: key 'image': is missing"});
+}

@@ -252,7 +252,10 @@ def run_here(*words: object) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     with unittest.mock.patch("sys.argv", ["from_torch.py", *map(str, words)]), contextlib.redirect_stdout(out), \
             contextlib.redirect_stderr(err):
-        code = from_torch.main()
+        try:
+            code = from_torch.main()
+        except SystemExit as error:  # of the command line
+            code = error.code
     return Outcome(code, out.getvalue(), err.getvalue())
 
 

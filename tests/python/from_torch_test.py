@@ -1,6 +1,7 @@
 # tools/torch/from_torch.py on files written by hand, without torch: every container and form, names, options.
 from __future__ import annotations
 
+import json
 import struct
 
 import fixtures
@@ -130,6 +131,90 @@ class FromTorch(fixtures.ScriptTest):
         # u = 2/3 - 0.75/3 = 0.4166; 3 u = 1.25 rounds to 1; W = 1.5 * 1/3
         self.assertEqual(tensors[f"{name}.weight"], ("F32", (4, 2, 1, 1), struct.pack("<f", 0.5) * numel))
         self.assertIn(f"{name}: bit planes -> float effective weights; bsq quantizes no shortcuts\n", said)
+
+
+# A network of no family, as a file: a bias, groups, a ceiling.
+OWN_NETWORK = """
+image: [8, 8, 3]
+nodes:
+  - {name: linear, layer: conv2d, out: 4, quantized: true}
+  - {name: shortcut.1, layer: batch_norm}
+  - {name: relu, layer: activation, quantized: true}
+  - {name: deep, layer: conv2d, out: 6, groups: 2, kernel: 1, bias: true, quantized: true}
+  - {name: last, layer: activation}
+  - {name: flat, layer: flatten}
+  - {name: fc, layer: linear, out: 3, quantized: true}
+"""
+
+
+def own_state() -> dict:
+    shapes = {"linear.weight": (4, 3, 3, 3), **{f"shortcut.1.{name}": (4,) for name in (
+        "weight", "bias", "running_mean", "running_var")}, "deep.weight": (6, 2, 1, 1), "deep.bias": (6,),
+        "fc.weight": (3, 384), "fc.bias": (3,)}
+    return {name: floats(shape, [(i % 7) / 7 for i in range(Array(shape, b"").numel())])
+            for name, shape in shapes.items()}
+
+
+class OwnNetworks(fixtures.ScriptTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.network = self.put("net.yaml", OWN_NETWORK.encode())
+        self.target = self.folder / "out.safetensors"
+
+    def convert(self, state: dict, *words: object, around: dict | None = None):
+        source = self.put("in.pth", saved_file(state, True, around))
+        self.must("from_torch.py", source, self.target, "--force", "--config", self.network, *words)
+        return read_safetensors(self.target)
+
+    def test_names_stay_those_of_the_network(self):
+        state = own_state()
+        tensors, metadata = self.convert(with_module(state))  # linear and shortcut are names of their own here
+        self.assertEqual(set(tensors), set(state))
+        self.assertEqual([node["name"] for node in json.loads(metadata["network"])["nodes"]],
+                         ["linear", "shortcut.1", "deep", "last", "flat", "fc"])
+        self.must("bsq", "convert", self.target, self.folder / "p.safetensors", "--to", "planes")
+
+    def test_planes_have_the_bits_of_weights_and_biases(self):
+        state = own_state()
+        for name in ("linear.weight", "deep.weight", "deep.bias", "fc.weight", "fc.bias"):
+            layer, _, leaf = name.rpartition(".")
+            array = state.pop(name)
+            for sign in "pn":
+                state[f"{layer}.{sign}{leaf}"] = floats((*array.shape, 2), [0.5] * array.numel() * 2)
+            state[f"{layer}.{'biasscale' if leaf == 'bias' else 'scale'}"] = floats((), [1.0])
+        tensors, metadata = self.convert(state | {"relu.alpha": floats((), [6.0])})
+        self.assertEqual(metadata["scheme"], '{"linear":[2,0],"deep":[2,2],"fc":[2,2]}')
+        self.assertEqual(tensors["relu.alpha"][1], (1,))
+
+    def test_what_does_not_fit_the_network_is_said(self):
+        state = own_state()
+        for change, part in (({"deep.bias": floats((4,), [0.0] * 4)}, "deep.bias is (4), expected (6)"),
+                             ({"relu.alpha": floats((2,), [0.0] * 2)}, "relu.alpha is (2), expected one number"),
+                             ({"more.weight": floats((1,), [0.0])}, "not those of net; unexpected: more.weight")):
+            outcome = run("from_torch.py", self.put("in.pth", saved_file(state | change, True)), self.target, "--config",
+                          self.network)
+            self.assertEqual(outcome.exit_code, 4, outcome.err)
+            self.assertIn(part, outcome.err)
+
+    def test_a_configuration_says_its_network_and_a_network_file_is_written(self):
+        config = self.put("c.yaml", b"data: {kind: synthetic}\nmodel: {depth: 8, width: 2}\n")
+        source, net = self.put("in.pth", saved_file(resnet8(classes=10), True)), self.folder / "written.yaml"
+        self.must("from_torch.py", source, self.target, "--config", config, "--network-file", net)
+        self.assertEqual(json.loads(read_safetensors(self.target)[1]["network"])["name"], "resnet8")
+        self.assertEqual(self.must("bsq", "inspect", "--network", self.target).out, net.read_text())
+        outcome = run("from_torch.py", source, self.folder / "no.safetensors", "--config", self.folder / "gone.yaml")
+        self.assertEqual(outcome.exit_code, 2, outcome.err)
+        self.assertIn("gone.yaml", outcome.err)
+
+    def test_a_network_that_is_damaged_is_said(self):
+        for network, part in (("{", "cannot be read"), ('{"image": [8, 8, 3], "name": "n", "nodes": 3}', "cannot be read"),
+                              ('{"image": [8, 8, 3], "name": "n", "nodes": [{"name": "a", "layer": "gelu"}]}',
+                               "a layer 'gelu', which is not known here; known are conv2d"),
+                              ('{"image": [8, 8, 3], "name": "n", "nodes": [{"name": "a", "layer": "conv2d", "out": -1}]}',
+                               "cannot be read (ValueError('-1 is no size'))"),
+                              ("[" * 100000, "cannot be read")):
+            content = saved_file(own_state(), True, {"bsq_metadata": {"network": network}})
+            self.check_refused(self.put("in.pth", content), "its network ", part)
 
 
 class CommandLine(fixtures.ScriptTest):

@@ -125,7 +125,7 @@ class TorchTest(fixtures.ScriptTest):
             self.assertEqual((found[name].dtype, found[name].shape), (tensor.dtype, tensor.shape), name)
             self.assertTrue(torch.equal(found[name], tensor), name)
 
-    def losses_of_bsq(self, model: Path, pixels) -> list:
+    def losses_of_bsq(self, model: Path, pixels, activation: str = "relu6") -> list:
         """log softmax of the logits that bsq computes of one image: what its mean loss becomes as the image is put
         under one class more often than under the others."""
         data, losses = self.folder / "data", []
@@ -135,7 +135,8 @@ class TorchTest(fixtures.ScriptTest):
                     for copy in range(1 + 3 * (label == favourite)):
                         write_png(data / f"{favourite}" / split / f"class{label}" / f"{copy}.png", pixels)
             outcome = self.must("bsq", "eval", model, "--json", "data.kind=image_folder", "quant.act_bits=0",
-                                f"data.root={data}/{favourite}", "quant.activation=relu6", "device=cpu", "threads=1")
+                                f"data.root={data}/{favourite}", f"quant.activation={activation}", "device=cpu",
+                                "threads=1")
             losses.append(json.loads(outcome.out)["loss"])
         return [(CLASSES * losses[0] - (CLASSES + 3) * loss) / 3 for loss in losses[1:]]
 

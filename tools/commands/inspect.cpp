@@ -31,12 +31,10 @@ struct InspectOptions {
 bool parse(const Arguments& arguments, InspectOptions& options) {
   CommandLine app("Lists the tensors and metadata of a safetensors file, checkpoint or run.", "bsq inspect");
   app.add_option("file", options.file, "what to look into")->required()->option_text("FILE");
-  app.add_flag("--json", options.json, "JSON to stdout instead of tables");
+  app.add_flag("--json", options.json, "JSON to stdout instead of tables, or of a network file");
   app.add_flag("--network", options.network,
-               "the network of FILE, or of a configuration, as a file that model.network takes");
-  if (!parse_arguments(app, arguments)) return false;
-  if (options.json && options.network) fail(ErrorKind::usage, "--json and --network: give one of them");
-  return true;
+               "the network of FILE, of a configuration, or of a network file as it is run; as a network file");
+  return parse_arguments(app, arguments);
 }
 
 /// Of a quantized model; nothing of other files.
@@ -101,10 +99,20 @@ bool is_yaml(const fs::path& file) {
   return file.extension() == ".yaml" || file.extension() == ".yml";
 }
 
-/// That of a configuration, for the images and classes of its data.
-NetworkSpec network_of(const fs::path& config_file) {
-  const Config config = load_config(config_schema(), config_file);
+/// That of a network file, which says its images, or of a configuration, for the images and classes of its data.
+NetworkSpec network_of(const fs::path& file) {
+  if (is_network_file(file)) return read_network_file(file, {});
+  const Config config = load_config(config_schema(), file);
   return network_of_run(config, open_test_set(config)->info());
+}
+
+void print_network(const InspectOptions& options) {
+  Console console = ConsoleFlags{}.console();
+  const NetworkSpec spec = is_yaml(options.file) ? network_of(options.file) : read_model(options.file, console).spec;
+  if (options.json)
+    fmt::print("{}\n", to_json(spec).dump());
+  else
+    fmt::print("# {}\n{}", title_of(spec), network_text(spec));
 }
 
 }  // namespace
@@ -113,9 +121,7 @@ int inspect_command(const Arguments& arguments) {
   InspectOptions options;
   if (!parse(arguments, options)) return 0;
   if (options.network) {
-    Console console = ConsoleFlags{}.console();
-    const NetworkSpec spec = is_yaml(options.file) ? network_of(options.file) : read_model(options.file, console).spec;
-    fmt::print("# {}\n{}", title_of(spec), network_text(spec));
+    print_network(options);
     return 0;
   }
   const fs::path found = resolve_checkpoint(options.file);

@@ -19,10 +19,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A packed model becomes bit planes, names become ours; returns the renamings.
+/// A packed model becomes bit planes, names become ours; returns the renamings. A file that says its network has the
+/// names of that.
 std::vector<std::string> normalize(TensorFile& file) {
   if (is_packed(file)) file = unpack(file);
-  return normalize_names(file);
+  return read_card(file).network ? std::vector<std::string>{} : normalize_names(file);
 }
 
 template <typename... Args>

@@ -14,10 +14,11 @@ import argparse
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from typing import Optional
 
 sys.dont_write_bytecode = True  # nothing is left beside the sources
 
-from bsq_torch import files, model, safetensors  # noqa: E402
+from bsq_torch import files, model, program, safetensors  # noqa: E402
 
 
 def import_torch():
@@ -29,20 +30,21 @@ def import_torch():
     return torch
 
 
-def convert(source: Path, target: Path, plain: bool, force: bool) -> None:
+def convert(source: Path, target: Path, plain: bool, force: bool, config: Optional[Path]) -> None:
     files.refuse_existing(target, force)
     torch = import_torch()
     tensors, metadata = safetensors.read_safetensors(files.read_bytes(source))
-    metadata = model.check_model(tensors, metadata)
+    network = model.network_of(tensors, metadata, program.network_of_config(config) if config else None)
+    metadata = model.check_model(network, tensors, metadata)
 
     def to_tensors(arrays: safetensors.Tensors) -> OrderedDict:
         return OrderedDict((name, torch.from_numpy(array.copy())) for name, array in arrays.items())
 
     if plain:
-        saved: dict = to_tensors(model.as_float(tensors, metadata))
+        saved: dict = to_tensors(model.as_float(network, tensors, metadata))
         what = "float effective weights"
     else:
-        saved = model.to_published(tensors, metadata)
+        saved = model.to_published(network, tensors, metadata)
         for key in ("state_dict", model.EXTRA_KEY):
             if key in saved:
                 saved[key] = to_tensors(saved[key])
@@ -58,11 +60,13 @@ def main() -> int:
     parser.add_argument("source", metavar="IN.safetensors", type=Path, help="model of bsq, in any form")
     parser.add_argument("target", metavar="OUT", type=Path, help="file to write")
     parser.add_argument("--plain", action="store_true",
-                        help="write a bare state_dict of effective weights, which any ResNet of these names loads")
+                        help="write a bare state_dict of effective weights, which any module of these names loads")
+    parser.add_argument("--config", metavar="CFG.yaml", type=Path,
+                        help="a configuration or a network file: the network of IN, where IN does not say it")
     parser.add_argument("--force", action="store_true", help="replace OUT")
     arguments = parser.parse_args()
     return files.run(lambda: convert(arguments.source, arguments.target,
-                     arguments.plain, arguments.force), arguments.source)
+                     arguments.plain, arguments.force, arguments.config), arguments.source)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 # PyTorch checkpoint files to and from bsq's safetensors, for tools/torch/from_torch.py and tools/to_torch.py. Top down:
 #
-#   model.py        names, shapes and forms of a CIFAR ResNet, there and here
+#   trace.py        a PyTorch module as the nodes of a network (needs torch)
+#   model.py        names, shapes and forms of a model, there and here
+#   network.py      which tensors a network has
+#   program.py      bsq itself, where only it knows the network
 #   torch_file.py   the two containers that torch.save has written, down to arrays
 #   pickle_data.py  the pickle inside them, read without executing it
 #   safetensors.py  bsq's own files

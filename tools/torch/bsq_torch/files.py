@@ -36,7 +36,7 @@ def read_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes > MAX_FILE_BYTES:
-            raise CheckpointError(f"{size_bytes:,} bytes are too many for a checkpoint of a CIFAR ResNet")
+            raise CheckpointError(f"{size_bytes:,} bytes are too many for a checkpoint of what is trained here")
         return file.read()
 
 

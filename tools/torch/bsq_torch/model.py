@@ -1,5 +1,5 @@
-# CIFAR ResNets as PyTorch users and bsq's files spell them. A model here is what bsq's files hold: tensors by name, and
-# metadata whose `form` is one of
+# Models as PyTorch users and bsq's files spell them. A model here is what bsq's files hold: tensors by name, and metadata
+# whose `form` is one of
 #
 #   float    <layer>.weight, fc.bias
 #   planes   <layer>.pweight, .nweight [..., bit], the most significant first, .scale; fc.pbias, .nbias, .biasscale
@@ -8,7 +8,8 @@
 # and `scheme`, {"conv1": [8, 0], ..., "fc": [8, 8]}, the bits of weight and bias. The published code saves
 # {"Nbit_dict": that scheme, "state_dict": ..., "epoch", "acc", "best_acc", "optimizer"}; its names differ by `module.`
 # in front and in that finetuning's weights are called <layer>.weight beside a <layer>.scale. One number is a list of
-# one here, and a number there.
+# one here, and a number there. Which tensors there are is said by the network (network.py), which is that of the
+# metadata, one that is given, or one that the program recognizes (program.py).
 from __future__ import annotations
 
 import json
@@ -17,37 +18,51 @@ from typing import Callable, Optional
 
 import numpy
 
+from . import program
 from .files import CheckpointError, listed, printable
+from .network import Network, Shape, read_network
 from .pickle_data import Tensor
 from .safetensors import Metadata, Tensors
 from .torch_file import size_of, to_array
 
-Shape = tuple  # of ints; None stands for the number of bits
+# In shapes of stored tensors None stands for the number of bits.
 Say = Callable[[str], None]
 
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "net")
 PROGRESS_KEYS = ("epoch", "acc", "best_acc")  # numbers of the published files that are kept, as metadata
 METADATA_KEY = "bsq_metadata"
 EXTRA_KEY = "bsq_tensors"  # what the published code has no place for: calibrated activation scales
-ALPHA = re.compile(r"layer[123]\.\d+\.relu[12]\.alpha")
-ACT_SCALE = re.compile(r"layer[123]\.\d+\.relu[12]\.act_scale")
+NETWORK_KEY = "network"  # of the metadata
 MAX_BITS = 8
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------
 def normal_name(name: str) -> str:
-    name = name.removeprefix("module.").replace(".shortcut.", ".downsample.")
+    """As bsq's own ResNets have it."""
+    name = name.replace(".shortcut.", ".downsample.")
     return "fc." + name.removeprefix("linear.") if name.startswith("linear.") else name
 
 
-def renamed(state: dict, say: Say) -> dict:
+def layer_of(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def new_name(name: str, layers: Optional[set[str]]) -> str:
+    """`layers`: those of the network; None: of a ResNet that will be recognized."""
+    name = name.removeprefix("module.")
+    normal = normal_name(name)
+    is_other = layers is None or (layer_of(name) not in layers and layer_of(normal) in layers)
+    return normal if is_other else name
+
+
+def renamed(state: dict, layers: Optional[set[str]], say: Say) -> dict:
     result: dict = {}
     changes = []
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError(
                 f"its state_dict has {printable(name)}, which is no tensor; give a state_dict of tensors")
-        new = normal_name(name)
+        new = new_name(name, layers)
         if new in result:
             raise CheckpointError(f"two of its tensors would be {printable(new)}; the file is corrupt")
         if new != name.removeprefix("module."):
@@ -61,41 +76,7 @@ def renamed(state: dict, say: Say) -> dict:
     return result
 
 
-# ---- what a network of ours consists of -----------------------------------------------------------------------------
-def quantized_parameters(blocks: int, width: int, classes: int) -> dict[str, Shape]:
-    """In the engine's order; shapes as in PyTorch."""
-    result = {"conv1.weight": (width, 3, 3, 3)}
-    inputs = width
-    for group in range(3):
-        channels = width << group
-        for block in range(blocks):
-            name = f"layer{group + 1}.{block}"
-            result[f"{name}.conv1.weight"] = (channels, inputs, 3, 3)
-            result[f"{name}.conv2.weight"] = (channels, channels, 3, 3)
-            inputs = channels
-    return result | {"fc.weight": (classes, inputs), "fc.bias": (classes,)}
-
-
-def plain_tensors(blocks: int, width: int) -> dict[str, Shape]:
-    result: dict[str, Shape] = {}
-
-    def add_norm(name: str, channels: int) -> None:
-        for field in ("weight", "bias", "running_mean", "running_var"):
-            result[f"{name}.{field}"] = (channels,)
-
-    add_norm("bn1", width)
-    for group in range(3):
-        channels = width << group
-        for block in range(blocks):
-            add_norm(f"layer{group + 1}.{block}.bn1", channels)
-            add_norm(f"layer{group + 1}.{block}.bn2", channels)
-        if group > 0:
-            shortcut = f"layer{group + 1}.0.downsample"
-            result[f"{shortcut}.0.weight"] = (channels, channels // 2, 1, 1)
-            add_norm(f"{shortcut}.1", channels)
-    return result
-
-
+# ---- what a model of a network consists of ---------------------------------------------------------------------------
 def field(parameter: str, prefix: str) -> str:
     """fc.weight, p -> fc.pweight"""
     layer, _, leaf = parameter.rpartition(".")
@@ -107,10 +88,11 @@ def scale_of(parameter: str) -> str:
     return f"{layer}.biasscale" if leaf == "bias" else f"{layer}.scale"
 
 
-def form_of(shapes: dict[str, Shape]) -> str:
-    if "conv1.pweight" in shapes:
-        return "planes"
-    return "fixed" if "conv1.uweight" in shapes else "float"
+def form_of(network: Network, shapes: dict[str, Shape]) -> str:
+    for form, prefix in (("planes", "p"), ("fixed", "u")):
+        if any(field(name, prefix) in shapes for name in network.quantized):
+            return form
+    return "float"
 
 
 def stored_tensors(parameters: dict[str, Shape], form: str) -> dict[str, Shape]:
@@ -124,49 +106,32 @@ def stored_tensors(parameters: dict[str, Shape], form: str) -> dict[str, Shape]:
     return result
 
 
-def check_tensors(shapes: dict[str, Shape]) -> dict[str, Shape]:
-    """The quantized parameters, if `shapes` are those of a network of ours, which may lack counters and ceilings."""
-    form = form_of(shapes)
-    first = {"float": "weight", "planes": "pweight", "fixed": "uweight"}[form]
-    stem, classifier = shapes.get(f"conv1.{first}", ()), shapes.get(f"fc.{first}", ())
-    blocks = 0
-    while f"layer1.{blocks}.conv1.{first}" in shapes:
-        blocks += 1
-    if len(stem) < 4 or len(classifier) < 2 or blocks == 0:
-        raise CheckpointError("no conv1, layer1.0.conv1 and fc in it; not a checkpoint of a CIFAR ResNet")
-    if stem[0] > 1 << 16 or classifier[0] > 1 << 16:
-        raise CheckpointError("its layers are too large for a CIFAR ResNet")
-    parameters = quantized_parameters(blocks, stem[0], classifier[0])
-    expected = plain_tensors(blocks, stem[0]) | stored_tensors(parameters, form)
+def check_tensors(network: Network, shapes: dict[str, Shape]) -> None:
+    """Whether `shapes` are those of a model of this network, which may lack counters, ceilings and scales."""
+    expected = network.plain | stored_tensors(network.quantized, form_of(network, shapes))
+    numbers = network.ceilings | network.act_scales
     missing = [name for name in expected if name not in shapes]
-    unexpected = [name for name in shapes
-                  if name not in expected and not is_optional(name)]
-    check_names(shapes, missing, unexpected)
+    unexpected = [name for name in shapes if name not in expected | dict.fromkeys(numbers | network.counters)]
+    check_names(network, missing, unexpected)
     wrong = [f"{name} is {show(shapes[name])}, expected {show(shape)}" for name, shape in expected.items()
              if not fits(shapes[name], shape)]
     wrong += [f"{name} is {show(shape)}, expected one number" for name, shape in shapes.items()
-              if name not in expected and shape != (() if name.endswith(".num_batches_tracked") else (1,))]
-    wrong += [f"{field(name, 'n')} has other bits than {field(name, 'p')}" for name in parameters
-              if form == "planes" and shapes[field(name, "p")] != shapes[field(name, "n")]]
+              if name not in expected and shape != (() if name in network.counters else (1,))]
+    wrong += [f"{field(name, 'n')} has other bits than {field(name, 'p')}" for name in network.quantized
+              if field(name, "p") in shapes and shapes[field(name, "p")] != shapes[field(name, "n")]]
     if wrong:
-        raise CheckpointError(f"not a CIFAR ResNet of {6 * blocks + 2} layers and width {stem[0]}: {listed(wrong)}")
-    return parameters
+        raise CheckpointError(f"its tensors are not those of {printable(network.name)}: {listed(wrong)}")
 
 
-def is_optional(name: str) -> bool:
-    return bool(ALPHA.fullmatch(name) or ACT_SCALE.fullmatch(name) or name.endswith(".num_batches_tracked"))
-
-
-def check_names(shapes: dict[str, Shape], missing: list[str], unexpected: list[str]) -> None:
-    if missing and all(".downsample." in name for name in missing) and not any("downsample" in name for name in shapes):
+def check_names(network: Network, missing: list[str], unexpected: list[str]) -> None:
+    if missing and set(missing) == network.of_projections:
         raise CheckpointError("its shortcuts have no parameters (option A of the ResNet paper: strided, and padded "
                               "with zeros where the channels double); the networks of bsq have 1x1 convolutions there "
                               "(option B), so that this model cannot be represented")
     if missing or unexpected:
         lists = [f"{what}: {listed(names)}" for what, names in (
             ("missing", missing), ("unexpected", unexpected)) if names]
-        raise CheckpointError(
-            f"not a checkpoint of a CIFAR ResNet with 1x1 convolutions on shortcuts; {'; '.join(lists)}")
+        raise CheckpointError(f"its tensors are not those of {printable(network.name)}; {'; '.join(lists)}")
 
 
 def fits(shape: Shape, expected: Shape) -> bool:
@@ -218,17 +183,16 @@ def effective_weights(tensors: Tensors, parameter: str, bits: int) -> numpy.ndar
     return (numpy.rint(numpy.clip(total, f32(-1), f32(1)) * top) + f32(0)) / top * scale
 
 
-def as_float(tensors: Tensors, metadata: Metadata) -> Tensors:
+def as_float(network: Network, tensors: Tensors, metadata: Metadata) -> Tensors:
     """Effective weights in the place of planes and fixed-point weights."""
-    parameters = check_tensors({name: tensor.shape for name, tensor in tensors.items()})
     form = metadata["form"]
+    kept = {name: tensor for name, tensor in tensors.items() if name not in network.act_scales}
     if form == "float":
-        return {name: tensor for name, tensor in tensors.items() if not ACT_SCALE.fullmatch(name)}
+        return kept
     scheme = json.loads(metadata["scheme"])
-    quantized = stored_tensors(parameters, form)
-    result = {name: tensor for name, tensor in tensors.items()
-              if name not in quantized and not ACT_SCALE.fullmatch(name)}
-    for name in parameters:
+    quantized = stored_tensors(network.quantized, form)
+    result = {name: tensor for name, tensor in kept.items() if name not in quantized}
+    for name in network.quantized:
         layer, _, leaf = name.rpartition(".")
         result[name] = effective_weights(tensors, name, scheme[layer][leaf == "bias"])
     return result
@@ -262,22 +226,27 @@ def array_of(name: str, tensor: Tensor, say: Say) -> numpy.ndarray:
     return array.astype("<f4")
 
 
-def split_shortcuts(state: dict[str, Tensor], say: Say) -> Tensors:
-    """Takes quantized shortcuts, which the first published code had, out of `state`; their effective weights."""
+def split_float_layers(network: Network, state: dict[str, Tensor], say: Say) -> Tensors:
+    """Takes planes of layers that the network keeps float out of `state`, such as the quantized shortcuts that the
+    first published code had; their effective weights."""
     result: Tensors = {}
-    for name in [name for name in state if name.endswith(".downsample.0.pweight")]:
-        layer = name.removesuffix(".pweight")
+    for name in [name for name in state if name.endswith(".pweight")]:
+        layer = layer_of(name)
+        weight = f"{layer}.weight"
+        if weight not in network.plain:
+            continue
         parts = [f"{layer}.{part}" for part in ("pweight", "nweight", "scale")]
         if any(part not in state for part in parts):
             raise CheckpointError(f"{printable(layer)} has no nweight or no scale beside its pweight")
         arrays = {part: array_of(part, state.pop(part), say) for part in parts}
-        shape = arrays[name].shape
-        if not fits(shape, (*shape[:1], *shape[1:2], 1, 1, None)) or shape != arrays[f"{layer}.nweight"].shape \
+        shape, expected = arrays[name].shape, (*network.plain[weight], None)
+        if not fits(shape, expected) or shape != arrays[f"{layer}.nweight"].shape \
                 or arrays[f"{layer}.scale"].size != 1:
-            raise CheckpointError(
-                f"{printable(layer)} has planes of shape {show(shape)}, expected two such of a 1x1 convolution")
-        result[f"{layer}.weight"] = effective_weights(arrays, f"{layer}.weight", shape[-1])
-        say(f"{printable(layer)}: bit planes -> float effective weights; bsq quantizes no shortcuts")
+            raise CheckpointError(f"{printable(layer)} has planes of shape {show(shape)}, expected two of "
+                                  f"{show(expected)}")
+        result[weight] = effective_weights(arrays, weight, shape[-1])
+        what = "bsq quantizes no shortcuts" if weight in network.of_projections else "its network keeps it float"
+        say(f"{printable(layer)}: bit planes -> float effective weights; {what}")
     return result
 
 
@@ -290,49 +259,70 @@ def finetuned_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def from_saved(saved: object, file_bytes: int, say: Say) -> tuple[Tensors, Metadata]:
-    """A model out of what read_torch_file gives."""
+def stored_metadata(around: dict) -> Metadata:
+    """What to_torch.py has put beside a state_dict."""
+    stored = around.get(METADATA_KEY)
+    if isinstance(stored, dict) and all(isinstance(text, str) for pair in stored.items() for text in pair):
+        return {clean(key): clean(value) for key, value in stored.items()}
+    return {}
+
+
+def recognized(state: dict[str, Tensor]) -> Network:
+    """The network that these tensors show."""
+    plain = re.compile(r"[\w.-]+", re.ASCII)
+    return read_network(program.recognized_network({name: tensor.shape for name, tensor in state.items()
+                                                    if plain.fullmatch(name)}))
+
+
+def from_saved(saved: object, file_bytes: int, say: Say, network_text: Optional[str] = None) -> tuple[Tensors, Metadata]:
+    """A model out of what read_torch_file gives; `network_text`: JSON of its network, where somebody says it."""
     state, around = find_state(saved)
-    state = renamed(state, say)
+    stored = stored_metadata(around)
+    if network_text is not None:
+        stored[NETWORK_KEY] = network_text
+    network = read_network(stored[NETWORK_KEY]) if NETWORK_KEY in stored else None
+    layers = None if network is None else {layer_of(name) for name in network.plain | network.quantized}
+    state = renamed(state, layers, say)
     if sum(tensor.numel() * size_of(tensor.storage.kind) for tensor in state.values()) > file_bytes:
         raise CheckpointError(
             "its tensors are larger than the file: they share elements, which those of a model do not")
-    shortcuts = split_shortcuts(state, say)
+    if network is None:
+        network = recognized(state)
+    floats = split_float_layers(network, state, say)
     state = finetuned_names(state)
     extra = around.get(EXTRA_KEY)
     if isinstance(extra, dict):
         state |= {name: tensor for name, tensor in extra.items()
-                  if isinstance(name, str) and ACT_SCALE.fullmatch(name) and isinstance(tensor, Tensor)}
-    shapes = {name: tensor.shape for name, tensor in state.items()} | {name: a.shape for name, a in shortcuts.items()}
-    shapes |= {
-    name: (
-        1,) for name in shapes if shapes[name] == () and (
-            name.endswith("scale") or ALPHA.fullmatch(name))}
-    parameters = check_tensors(shapes)
-    metadata = metadata_of(around, shapes, parameters)
+                  if isinstance(name, str) and name in network.act_scales and isinstance(tensor, Tensor)}
+    shapes = {name: tensor.shape for name, tensor in state.items()} | {name: a.shape for name, a in floats.items()}
+    numbers = single_numbers(network)
+    shapes |= {name: (1,) for name, shape in shapes.items() if shape == () and name in numbers}
+    check_tensors(network, shapes)
+    metadata = metadata_of(network, stored, around, shapes)
     tensors = {name: array_of(name, tensor, say).reshape(shapes[name]) for name, tensor in state.items()}
-    return tensors | shortcuts, metadata
+    return tensors | floats, metadata
 
 
-def metadata_of(around: dict, shapes: dict[str, Shape], parameters: dict[str, Shape]) -> Metadata:
-    stored = around.get(METADATA_KEY)
-    metadata: Metadata = {}
-    if isinstance(stored, dict) and all(isinstance(text, str) for pair in stored.items() for text in pair):
-        metadata = {clean(key): clean(value) for key, value in stored.items()}
+def single_numbers(network: Network) -> set[str]:
+    return network.ceilings | network.act_scales | {scale_of(name) for name in network.quantized}
+
+
+def metadata_of(network: Network, stored: Metadata, around: dict, shapes: dict[str, Shape]) -> Metadata:
+    metadata = dict(stored)
     for key in PROGRESS_KEYS:
         if type(around.get(key)) in (int, float) and not metadata.get(key) and METADATA_KEY not in around:
             metadata[key] = repr(around[key])[:40]
-    form = form_of(shapes)
+    form = form_of(network, shapes)
     metadata |= {"format": "pt", "form": form}
     metadata.pop("scheme", None)
     table = around.get("Nbit_dict")
     scheme: Optional[dict] = None
     if form == "planes":
-        scheme = scheme_of_planes(parameters, shapes)
-        if table is not None and scheme_of_table(parameters, table, "Nbit_dict") != scheme:
+        scheme = scheme_of_planes(network.quantized, shapes)
+        if table is not None and scheme_of_table(network.quantized, table, "Nbit_dict") != scheme:
             raise CheckpointError("its Nbit_dict says other bits than its planes have; the file is corrupt")
     elif form == "fixed":
-        scheme = scheme_of_table(parameters, table, "Nbit_dict")
+        scheme = scheme_of_table(network.quantized, table, "Nbit_dict")
     if scheme is not None:
         metadata["scheme"] = json.dumps(scheme, separators=(",", ":"))
     return metadata
@@ -344,25 +334,31 @@ def clean(text: str) -> str:
 
 
 # ---- to PyTorch -----------------------------------------------------------------------------------------------------
-def check_model(tensors: Tensors, metadata: Metadata) -> Metadata:
+def network_of(tensors: Tensors, metadata: Metadata, network_text: Optional[str]) -> Network:
+    """That of a model of bsq: given, in its metadata, or recognized."""
+    text = network_text or metadata.get(NETWORK_KEY)
+    return read_network(text or program.recognized_network({name: tensor.shape for name, tensor in tensors.items()}))
+
+
+def check_model(network: Network, tensors: Tensors, metadata: Metadata) -> Metadata:
     """The metadata with the form, and with the scheme where there is one; both fit the tensors."""
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    parameters = check_tensors(shapes)
+    check_tensors(network, shapes)
     for name, tensor in tensors.items():
-        if (tensor.dtype.kind == "i") != name.endswith(".num_batches_tracked"):
+        if (tensor.dtype.kind == "i") != (name in network.counters):
             raise CheckpointError(
                 f"tensor '{printable(name)}' has elements of type {tensor.dtype}; the file is corrupt")
-    form = form_of(shapes)
+    form = form_of(network, shapes)
     table_text = metadata.get("scheme", "null")
     metadata = {key: text for key, text in metadata.items() if key != "scheme"} | {"form": form}
     if form == "planes":
-        metadata["scheme"] = json.dumps(scheme_of_planes(parameters, shapes), separators=(",", ":"))
+        metadata["scheme"] = json.dumps(scheme_of_planes(network.quantized, shapes), separators=(",", ":"))
     elif form == "fixed":
         try:
             table = json.loads(table_text)
         except (ValueError, RecursionError):
             table = None
-        metadata["scheme"] = json.dumps(scheme_of_table(parameters, table, "scheme"), separators=(",", ":"))
+        metadata["scheme"] = json.dumps(scheme_of_table(network.quantized, table, "scheme"), separators=(",", ":"))
     return metadata
 
 
@@ -372,16 +368,16 @@ def published_name(name: str, form: str) -> str:
     return f"module.{name}"
 
 
-def to_published(tensors: Tensors, metadata: Metadata) -> dict:
+def to_published(network: Network, tensors: Tensors, metadata: Metadata) -> dict:
     """What the published code saves, with arrays for tensors."""
     form = metadata["form"]
     state = {}
-    extra = {name: tensor for name, tensor in tensors.items() if ACT_SCALE.fullmatch(name)}
+    extra = {name: tensor for name, tensor in tensors.items() if name in network.act_scales}
+    numbers = single_numbers(network)
     for name, tensor in tensors.items():
         if name in extra:
             continue
-        is_number = name.endswith("scale") or ALPHA.fullmatch(name)
-        state[published_name(name, form)] = tensor.reshape(()) if is_number else tensor
+        state[published_name(name, form)] = tensor.reshape(()) if name in numbers else tensor
     result: dict = {}
     if "scheme" in metadata:
         result["Nbit_dict"] = json.loads(metadata["scheme"])
