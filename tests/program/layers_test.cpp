@@ -43,8 +43,7 @@ void check_widths(const Workspace& here, const std::string& model) {
   CHECK(layers.at("layer3.0.conv1.weight").at("input_bits") == 4);
   CHECK_FALSE(layers.at("fc.bias").contains("input_bits"));
   CHECK(precision.at("layers_with_float_inputs") == json({"conv1", "layer1.0.conv1", "fc"}));
-  CHECK(precision.at("float_layers") ==
-        json({"layer2.0.conv2", "layer2.0.downsample.0", "layer3.0.downsample.0"}));
+  CHECK(precision.at("float_layers") == json({"layer2.0.conv2", "layer2.0.downsample.0", "layer3.0.downsample.0"}));
   double bits = 0, weights = 0;
   for (const auto& [name, layer] : layers) {
     weights += layer.at("weights").get<double>();
@@ -142,15 +141,16 @@ TEST_CASE("a float model starts a run under any rules, a quantized one under its
   const auto layers = layers_of(json_from(here, {"inspect", "ruled"}).at("precision"));
   CHECK(layers.at("conv1.weight").at("bits") == 8);
   CHECK(layers.contains("layer2.0.downsample.0.weight"));
-  const Words from_planes = {"train", "tiny.yaml", "--run-dir", "new", "stages=[bsq]",
-                             "model.init=run/checkpoints/convert"};
+  const Words from_planes = {"train", "tiny.yaml",    "--run-dir",
+                             "new",   "stages=[bsq]", "model.init=run/checkpoints/convert"};
   const auto with = [&](const std::string& word) {
     Words words = from_planes;
     words.push_back(word);
     return words;
   };
-  check_error(here, with("quant.projections=true"), 4,
-              {"layer2.0.downsample.0.weight has no bit widths, by quant.layers and quant.projections it should have "});
+  check_error(
+      here, with("quant.projections=true"), 4,
+      {"layer2.0.downsample.0.weight has no bit widths, by quant.layers and quant.projections it should have "});
   check_error(here, with("quant.layers={fc: {float: true}}"), 4, {"fc.weight has bit widths, ", "it stays float"});
   check_error(here, with("quant.layers={fc: {weight_bits: 7, fixed: true}}"), 2,
               {"bits in fc.weight, where the network says 7, fixed; start from float weights"});

@@ -15,10 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-std::string cell(const std::optional<double>& value) {
-  return value ? fmt::format("{}", *value) : "";
-}
-
 std::string file_ratio(const StageReport& stage) {
   if (stage.file_bytes == 0) return "";
   return fmt::format("{}", static_cast<double>(stage.float_file_bytes) / static_cast<double>(stage.file_bytes));
@@ -60,16 +56,16 @@ std::string stages_csv(const RunReport& report) {
     text += fmt::format("{},{},{},{},", stage.name, stage.epochs, stage.planned_epochs, stage.form);
     if (const auto& result = stage.result)
       text += fmt::format("{},{},{},{},{},{},{},{},{},{},", result->test_top1, result->test_top5, result->test_loss,
-                          cell(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
+                          csv_cell(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
                           result->bits_per_parameter, result->compression, result->compression_without_empty,
                           result->compression_everything, file_ratio(stage));
     else
       text += std::string(10, ',');
     const bool trained = stage.epochs > 0 && stage.train_seconds > 0;
-    text += fmt::format("{},{},{},{},{},{}\n", trained ? cell(stage.train_seconds / stage.epochs) : "",
-                        trained ? cell(stage.train_images / stage.train_seconds) : "", stage.train_seconds,
+    text += fmt::format("{},{},{},{},{},{}\n", trained ? csv_cell(stage.train_seconds / stage.epochs) : "",
+                        trained ? csv_cell(stage.train_images / stage.train_seconds) : "", stage.train_seconds,
                         stage.trainable_numbers, stage.planned_bytes,
-                        stage.result ? cell(stage.result->peak_resident_mib) : "");
+                        stage.result ? csv_cell(stage.result->peak_resident_mib) : "");
   }
   return text;
 }

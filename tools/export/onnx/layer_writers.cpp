@@ -18,7 +18,7 @@
 namespace bsq {
 namespace {
 
-using Inputs = std::vector<std::string>;
+using InputNames = std::vector<std::string>;
 
 constexpr float kRelu6Ceiling = 6.0F;
 /// Takes the place of a maximum of 0, so that nothing is divided by 0; every level is 0 then.
@@ -28,36 +28,36 @@ std::vector<std::int64_t> both(std::int64_t value) {
   return {value, value};
 }
 
-std::string write_convolution(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_convolution(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& conv = static_cast<const Conv2d&>(*node.layer);
   const Conv2dOptions& options = conv.options();
   std::map<std::string, OnnxAttribute> attributes = {{"kernel_shape", both(options.kernel)},
                                                      {"strides", both(options.stride)},
                                                      {"pads", std::vector<std::int64_t>(4, options.padding)}};
   if (options.groups > 1) attributes["group"] = std::int64_t{options.groups};
-  Inputs operands = {inputs[0], writer.parameter(conv.weight())};
+  InputNames operands = {inputs[0], writer.parameter(conv.weight())};
   if (const std::optional<ParameterId> bias = conv.output_bias()) operands.push_back(writer.parameter(*bias));
   return writer.add("Conv", node.name, operands, attributes);
 }
 
-std::string write_linear(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_linear(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& linear = static_cast<const Linear&>(*node.layer);
   const std::string weight = writer.parameter(linear.weight()), bias = writer.parameter(linear.bias());
   return writer.add("Gemm", node.name, {inputs[0], weight, bias}, {{"transB", std::int64_t{1}}});
 }
 
-std::string write_concat(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_concat(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   return writer.add("Concat", node.name, inputs, {{"axis", std::int64_t{1}}});
 }
 
 /// Nothing: a deployed model drops nothing.
-std::string write_dropout(GraphWriter& /*writer*/, const Node& /*node*/, const Inputs& inputs) {
+std::string write_dropout(GraphWriter& /*writer*/, const Node& /*node*/, const InputNames& inputs) {
   return inputs[0];
 }
 
 /// Windows that reach beyond the image reach into padding here, of which no maximum is made either: runtimes differ in
 /// what ceil_mode means.
-std::string write_max_pool(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_max_pool(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& pool = static_cast<const MaxPool&>(*node.layer);
   const MaxPoolGeometry g = pool.geometry(writer.shape_of(node.inputs[0]), DType::f32);
   const auto at_end = [&](int windows, int size) {
@@ -71,7 +71,7 @@ std::string write_max_pool(GraphWriter& writer, const Node& node, const Inputs& 
 }
 
 /// ONNX has windows of one size only.
-std::string write_window_average(GraphWriter& writer, const Node& node, const Inputs& inputs,
+std::string write_window_average(GraphWriter& writer, const Node& node, const InputNames& inputs,
                                  const AveragePoolOptions& options) {
   const Shape& image = writer.shape_of(node.inputs[0]);
   std::vector<std::int64_t> window = both(options.kernel);
@@ -85,11 +85,11 @@ std::string write_window_average(GraphWriter& writer, const Node& node, const In
   return writer.add("AveragePool", node.name, inputs, {{"kernel_shape", window}, {"strides", window}});
 }
 
-std::string write_flatten(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_flatten(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   return writer.add("Flatten", node.name, inputs, {{"axis", std::int64_t{1}}});
 }
 
-std::string write_average_pool(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_average_pool(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const AveragePoolOptions& options = static_cast<const AveragePool&>(*node.layer).options();
   if (!options.is_global()) return write_window_average(writer, node, inputs, options);
   const std::string pooled = writer.add("GlobalAveragePool", node.name, inputs);
@@ -155,7 +155,7 @@ std::string write_activation(GraphWriter& writer, const ActivationPart& activati
                    : write_batch_quantizer(writer, activation, y);
 }
 
-std::string write_norm(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_norm(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& norm = static_cast<const NormAct&>(*node.layer);
   const NormActParameters& ids = norm.ids();
   std::string x = writer.add("BatchNormalization", node.name,
@@ -167,7 +167,7 @@ std::string write_norm(GraphWriter& writer, const Node& node, const Inputs& inpu
 }
 
 /// The bias is that of the Conv before it.
-std::string write_bias_act(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_bias_act(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& bias_act = static_cast<const BiasAct&>(*node.layer);
   const std::string x = inputs.size() == 2 ? writer.add("Add", node.name + ".sum", inputs) : inputs[0];
   return write_activation(writer, bias_act.options().activation, x);
