@@ -231,6 +231,36 @@ void compare_structure(const ModelTrace& trace, Comparison& comparison) {
   for (const std::string& tensor : differing) comparison.note("differs: " + tensor);
 }
 
+/// normal, uniform or constant, and its deviation, bound or constant.
+std::pair<std::string, double> start_of(const ParameterSpec& spec) {
+  const auto fan_out = static_cast<double>(spec.shape[0] * spec.shape[1] * spec.shape[2]);
+  switch (spec.initializer) {
+    case Initializer::he_fan_out: return {"normal", std::sqrt(2 / fan_out)};
+    case Initializer::normal: return {"normal", spec.deviation};
+    case Initializer::torch_default: return {"uniform", 1 / std::sqrt(static_cast<double>(spec.fan_in))};
+    case Initializer::constant: break;
+  }
+  return {"constant", spec.constant};
+}
+
+/// How parameters start. The published BSQ code, which `resnet` follows, has projections start as PyTorch's layers do.
+void compare_initializers(const ModelTrace& trace, Comparison& comparison) {
+  std::map<std::string, std::pair<std::string, double>> starts;
+  for (const ParameterSpec& spec : float_network(trace.network).parameters()) starts[spec.name] = start_of(spec);
+  const bool is_bsq_resnet = metadata(trace.file, "arch") == "resnet";
+  int differing = 0;
+  for (const TracedTensor& tensor : trace.tensors) {
+    const auto found = starts.find(tensor.name);
+    if (found == starts.end() || (is_bsq_resnet && tensor.name.find(".downsample.0.") != std::string::npos)) continue;
+    const auto& [kind, value] = found->second;
+    if (kind == tensor.init && std::abs(value - tensor.init_value) <= 1e-6 * std::abs(tensor.init_value)) continue;
+    comparison.note(
+        fmt::format("{} starts {} {}, expected {} {}", tensor.name, kind, value, tensor.init, tensor.init_value));
+    ++differing;
+  }
+  comparison.check("parameters that start otherwise", differing, 0);
+}
+
 std::int64_t parameters_of(const NetworkSpec& spec) {
   std::int64_t count = 0;
   for (const ParameterSpec& parameter : float_network(spec).parameters()) count += parameter.shape.numel();
@@ -266,6 +296,7 @@ void compare_model_trace(const TensorFile& file, Comparison& comparison) {
   const ModelTrace trace = read_model_trace(file);
   compare_structure(trace, comparison);
   compare_counts(trace, comparison);
+  compare_initializers(trace, comparison);
   if (!comparison.passed()) return;
   on_every_backend(comparison, [&](Backend& backend) {
     if (const double flops = flops_of(trace); backend.name() == "reference" && flops > kReferenceFlops)

@@ -60,7 +60,9 @@ TracedTensor tensor_from(const nlohmann::json& json) {
                       .amplitude = json.at("amplitude"),
                       .offset = json.at("offset"),
                       .stride = json.at("stride"),
-                      .after1_norm = json.at("after1_norm")};
+                      .after1_norm = json.at("after1_norm"),
+                      .init = json.at("init"),
+                      .init_value = json.at("init_value")};
   if (tensor.trained) tensor.grad_norm = json.at("grad_norm");
   if (json.contains("zero_gradient_scale")) tensor.zero_gradient_scale = json.at("zero_gradient_scale");
   return tensor;

@@ -23,6 +23,8 @@ struct TracedTensor {
   double offset = 0;
   std::int64_t stride = 1;
   double after1_norm = 0;
+  std::string init;                 // how the published constructor starts it: normal, uniform, constant
+  double init_value = 0;            // its deviation, its bound, the constant
   double grad_norm = 0;             // trained ones
   double zero_gradient_scale = -1;  // below 0: the gradient is not zero in exact arithmetic
 

@@ -7,6 +7,7 @@ namespace bsq::cuda {
 namespace {
 
 constexpr unsigned kFlattenThreads = 256;
+constexpr unsigned kMostImages = 65535;  // of one grid; a block goes on with every kMostImages-th
 constexpr int kTilePixels = 64;
 constexpr int kTileFloats = 64 * (kTilePixels + 1);
 
