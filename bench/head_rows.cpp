@@ -130,6 +130,7 @@ void add_operators(RowList& list, const std::string& shapes) {
     if (shapes == (large ? "resnet20" : "large")) continue;
     add_convolutions(list, large);
     add_norm_act(list, large);
+    if (large) add_pooling(list);
     add_head(list, large);
     add_plane_networks(list, large);
     if (!large) add_fixed_and_plain(list);

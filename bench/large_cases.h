@@ -1,5 +1,6 @@
-// Layers of a ResNet-50 on 224x224 images, and convolutions of a MobileNetV2 on them (depthwise), of ResNeXt-29 8x64 on
-// 32x32 (groups) and of an AlexNet, for benchmarks alone: too large for the tests that op_cases.h feeds.
+// Layers of a ResNet-50 and of a VGG on 224x224 images, convolutions of a MobileNetV2 on them (depthwise), of
+// ResNeXt-29 8x64 on 32x32 (groups) and of an AlexNet, and what only CIFAR's VGG, PreResNet and DenseNet have, for
+// benchmarks alone: too large for the tests that op_cases.h feeds.
 #pragma once
 
 #include "bench/op_cases.h"
@@ -33,14 +34,34 @@ inline std::vector<ConvCase> large_conv_cases() {
 inline std::vector<NormActCase> large_norm_act_cases() {
   using enum Activation;
   return {
-      {"56x56 64", 1, 1, 56 * 56, 64, false, {relu6, 4}},    {"56x56 256 second", 1, 1, 56 * 56, 256, true, {relu6, 4}},
-      {"28x28 128", 1, 1, 28 * 28, 128, false, {relu6, 4}},  {"14x14 256", 1, 1, 14 * 14, 256, false, {relu6, 4}},
+      {"56x56 64", 1, 1, 56 * 56, 64, false, {relu6, 4}},
+      {"56x56 256 second", 1, 1, 56 * 56, 256, true, {relu6, 4}},
+      {"28x28 128", 1, 1, 28 * 28, 128, false, {relu6, 4}},
+      {"14x14 256", 1, 1, 14 * 14, 256, false, {relu6, 4}},
       {"7x7 2048 second", 1, 1, 49, 2048, true, {relu6, 4}},
+      {"vgg 32x32 64, bias", 1, 1, 1024, 64, false, {.activation = relu, .normalize = false}},
+      {"vgg 16x16 128, bias, 4 bits", 1, 1, 256, 128, false, {.activation = relu6, .act_bits = 4, .normalize = false}},
+      {"preresnet 32x32 16, sum", 1, 1, 1024, 16, true, {.activation = none, .normalize = false}, false, 0, false},
+      {"densenet 32x32 96 of 216", 1, 1, 1024, 96, false, {relu6, 4}, false, 216},
+      {"densenet 32x32 108 of 216", 1, 1, 1024, 108, false, {relu6, 4}, false, 216},
+      {"densenet 8x8 342 of 342", 1, 1, 64, 342, false, {relu6, 4}, false, 342},
   };
 }
 
 inline std::vector<PoolCase> large_pool_cases() {
   return {{"7x7 2048", 1, 1, 49, 2048}};
+}
+
+inline std::vector<MaxPoolCase> large_max_pool_cases() {
+  return {{"112x112 64, 3x3 strided", 1, 1, 112, 112, 64, 3, 2, 1}, {"56x56 256, 2x2", 1, 1, 56, 56, 256, 2, 2, 0}};
+}
+
+inline std::vector<WindowAverageCase> large_window_average_cases() {
+  return {{"56x56 256, 2x2", 1, 1, 56, 56, 256, 2}, {"14x14 512, 7x7 windows", 1, 1, 14, 14, 512, 0, 7}};
+}
+
+inline std::vector<FlattenCase> large_flatten_cases() {
+  return {{"7x7 512", 1, 1, 49, 512}};
 }
 
 inline std::vector<LinearCase> large_linear_cases() {

@@ -78,18 +78,30 @@ struct NormActMemory {
   NormActMemory(Arguments& a, Backend& backend, const cases::NormActCase& c, DType dtype) {
     const NormActGeometry g = c.geometry(dtype);
     const Shape shape{g.rows, g.channels};
-    x = a.uniform(dtype, shape);
+    const Shape wide{g.rows, g.pitch()};
+    x = a.uniform(dtype, wide);
     y = a.uniform(dtype, shape);
     d_y = a.uniform(dtype, shape);
-    d_x = a.uniform(dtype, shape);
+    d_x = a.uniform(dtype, wide);
     shortcut = c.shortcut ? a.uniform(dtype, shape) : nullptr;
     d_shortcut = c.shortcut ? a.uniform(dtype, shape) : nullptr;
-    parameters = {a.uniform(g.channels, 0.5F, 2), a.uniform(g.channels), a.uniform(g.channels),
-                  a.uniform(g.channels, 0.5F, 2), a.uniform(1, 5, 6)};
-    saved = {a.uniform(g.channels), a.uniform(g.channels), a.uniform(1)};
-    gradients = {a.uniform(g.channels), a.uniform(g.channels), nullptr};
+    saved.act_scale = a.uniform(1);
     scratch = a.scratch(backend.norm_act_scratch_bytes(g));
-    if (c.rule.activation != Activation::pact) parameters.clip = nullptr;
+    if (c.bias) {
+      parameters.beta = a.uniform(g.channels);
+      gradients.d_beta = a.uniform(g.channels);
+    }
+    if (c.rule.activation == Activation::pact) {
+      parameters.clip = a.uniform(1, 5, 6);
+      gradients.d_clip = a.uniform(1);
+    }
+    if (!c.rule.normalize) return;
+    parameters.gamma = a.uniform(g.channels, 0.5F, 2);
+    parameters.running_mean = a.uniform(g.channels);
+    parameters.running_var = a.uniform(g.channels, 0.5F, 2);
+    saved.mean = a.uniform(g.channels);
+    saved.inv_std = a.uniform(g.channels);
+    gradients.d_gamma = a.uniform(g.channels);
   }
 
   void *x, *y, *d_y, *d_x, *shortcut, *d_shortcut;
@@ -99,23 +111,39 @@ struct NormActMemory {
   void* scratch;
 };
 
+/// Both directions, of tensors with `elements` numbers in `bytes`.
+struct NormActCosts {
+  Cost forward, backward;
+
+  NormActCosts(const cases::NormActCase& c, double elements, double bytes) {
+    const int addends = c.shortcut ? 2 : 1;
+    // x and y; sums 3, normalise 2, shortcut 1, clamp 2, maximum 1, quantize 3
+    forward = {(addends + 1) * bytes, 12 * elements};
+    // d_y, x and d_x, z from x (and the shortcut) again 3, mask 3, sums 4, d_x 5
+    backward = {(2 * addends + 1) * bytes, 15 * elements};
+    if (c.rule.normalize) return;
+    // add 2, clamp 2, maximum 1, quantize 3; d_y, d_x, and what z needs where there is an activation: z 2, mask 3, sum
+    // 1
+    const bool needs_z = c.rule.activation != Activation::none;
+    forward.flops = 8 * elements;
+    backward = {(addends + 1 + (needs_z ? addends : 0)) * bytes, 8 * elements};
+  }
+};
+
 void add_norm_act_case(RowList& list, const cases::NormActCase& c, const Type& type) {
   Backend& backend = *type.backend;
   const DType dtype = dtype_of(type.precision);
   const NormActGeometry g = c.geometry(dtype);
   const double elements = real(g.rows) * g.channels;
-  const double tensor_bytes = elements * real(size_of(dtype));
-  const nlohmann::ordered_json peer = {{"rows", g.rows},
-                                       {"channels", g.channels},
-                                       {"shortcut", c.shortcut},
-                                       {"activation", name_of(c.rule.activation)},
-                                       {"act_bits", c.rule.act_bits}};
-  // x and y; sums 3, normalise 2, shortcut 1, clamp 2, maximum 1, quantize 3
-  const Cost forward{(c.shortcut ? 3 : 2) * tensor_bytes, 12 * elements};
-  // d_y, x and d_x, z from x (and the shortcut) again 3, mask 3, sums 4, d_x 5
-  const Cost backward{(c.shortcut ? 5 : 3) * tensor_bytes, 15 * elements};
+  const NormActCosts costs(c, elements, elements * real(size_of(dtype)));
+  nlohmann::ordered_json peer = {{"rows", g.rows},
+                                 {"channels", g.channels},
+                                 {"shortcut", c.shortcut},
+                                 {"activation", name_of(c.rule.activation)},
+                                 {"act_bits", c.rule.act_bits}};
+  if (!c.rule.normalize || g.x_pitch != 0) peer = nullptr;
   list.add(
-      "norm_act_forward", c.name, type, c.layers, forward,
+      "norm_act_forward", c.name, type, c.layers, costs.forward,
       [=, &backend](Arguments& a) {
         return [=, &backend, m = NormActMemory(a, backend, c, dtype)] {
           backend.norm_act_forward({g, c.rule, m.x, m.shortcut, m.parameters, m.saved, m.y, m.scratch});
@@ -123,7 +151,7 @@ void add_norm_act_case(RowList& list, const cases::NormActCase& c, const Type& t
       },
       peer);
   list.add(
-      "norm_act_backward", c.name, type, c.layers, backward,
+      "norm_act_backward", c.name, type, c.layers, costs.backward,
       [=, &backend](Arguments& a) {
         const NormActMemory m(a, backend, c, dtype);
         backend.norm_act_forward({g, c.rule, m.x, m.shortcut, m.parameters, m.saved, m.y, m.scratch});

@@ -68,6 +68,22 @@ def dropout(row, dtype, device):
     return lambda: F.dropout(x, row["rate"], training=True)
 
 
+def window_pool(row, dtype, device, backward):
+    x = torch.rand(row["batch"], row["channels"], row["height"], row["width"], dtype=dtype, device=device)
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_(backward)
+
+    def forward():
+        if "kernel" in row:
+            return F.max_pool2d(x, row["kernel"], row["stride"], row["padding"])
+        return F.adaptive_avg_pool2d(x, (row["windows_high"], row["windows_wide"]))
+
+    if not backward:
+        return forward
+    y = forward()
+    d_y = torch.rand_like(y)
+    return lambda: torch.autograd.grad(y, [x], d_y, retain_graph=True)
+
+
 def linear(row, dtype, device):
     x = torch.rand(row["batch"], row["in_features"], device=device)
     weight = torch.rand(row["out_features"], row["in_features"], device=device)
@@ -87,6 +103,10 @@ OPERATIONS = {
     "conv2d_backward_weight": lambda *row: convolution(*row, "weight"),
     "norm_act_forward": lambda *row: norm_act(*row, False),
     "norm_act_backward": lambda *row: norm_act(*row, True),
+    "max_pool_forward": lambda *row: window_pool(*row, False),
+    "max_pool_backward": lambda *row: window_pool(*row, True),
+    "window_average_forward": lambda *row: window_pool(*row, False),
+    "window_average_backward": lambda *row: window_pool(*row, True),
     "dropout_forward": dropout, "average_pool_forward": pool, "linear_forward": linear, "softmax_cross_entropy": loss,
 }
 

@@ -1,5 +1,6 @@
 #include "bench/roofline_model.h"
 
+#include "engine/network/layers/bias_act.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/norm_act.h"
 #include "engine/network/tensor_owners.h"
@@ -119,8 +120,14 @@ class StepCounter {
       if (shortcut && norm->options().act_bits > 0) kernels.push_back(reads);  // the maximum
       kernels.push_back(reads + tensor);                                       // y
       add({norm_name(*norm, inputs) + " forward", "norm_act forward", kernels});
-    } else if (node.layer->kind() == "average_pool") {
-      add({"average_pool forward", "head", {input * element_bytes_ + output * kFloatBytes}});
+    } else if (const auto* bias = dynamic_cast<const BiasAct*>(node.layer.get())) {
+      const double reads = real(std::ssize(inputs)) * input * real_size_of(inputs[0]);
+      std::vector<double> kernels;
+      if (bias->quantizer()) kernels.push_back(reads);  // the maximum
+      kernels.push_back(reads + output * real_size_of(inputs[0]));
+      add({bias_name(*bias, inputs) + " forward", "norm_act forward", kernels});
+    } else if (is_pooling(node)) {
+      add_pooling(node, "forward");
     } else if (node.layer->kind() == "concat") {
       add_concat(node, "forward");
     } else if (node.layer->kind() == "dropout") {
@@ -149,9 +156,16 @@ class StepCounter {
       const double writes = (shortcut ? 2 : 1) * tensor;
       add({norm_name(*norm, inputs) + " backward",
            "norm_act backward",
-           {reads, reads + writes + (shortcut && adds[1] ? tensor : 0)}});
-    } else if (node.layer->kind() == "average_pool") {
-      add({"average_pool backward", "head", {input * element_bytes_ + output * kFloatBytes}});
+           {reads, reads + writes + real(std::ranges::count(adds, true)) * tensor}});
+    } else if (const auto* bias = dynamic_cast<const BiasAct*>(node.layer.get())) {
+      const double tensor = input * real_size_of(inputs[0]);
+      const double reads = 1 + (bias->backward_reads_inputs() ? real(std::ssize(inputs)) : 0);  // dy, and what z is of
+      const double added = real(std::ranges::count(adds, true));
+      add({bias_name(*bias, inputs) + " backward",
+           "norm_act backward",
+           {(reads + real(std::ssize(inputs)) + added) * tensor}});
+    } else if (is_pooling(node)) {
+      add_pooling(node, "backward", adds[0]);
     } else if (node.layer->kind() == "concat") {
       add_concat(node, "backward", adds);
     } else if (node.layer->kind() == "dropout") {
@@ -159,7 +173,7 @@ class StepCounter {
     } else {
       add({"linear backward",
            "head",
-           {kFloatBytes * (output + 2 * input + 2 * linear_weights(inputs, output))},
+           {kFloatBytes * (output + (adds[0] ? 3 : 2) * input + 2 * linear_weights(inputs, output))},
            2 * node.layer->flops(inputs)});
     }
   }
@@ -180,6 +194,24 @@ class StepCounter {
   /// Of an element of what dropout reads, an image or a vector.
   static double dropped_bytes(const std::vector<TensorSpec>& inputs) {
     return static_cast<double>(size_of(inputs[0].dtype));
+  }
+
+  static bool is_pooling(const Node& node) {
+    const std::string_view kind = node.layer->kind();
+    return kind == "max_pool" || kind == "average_pool" || kind == "flatten";
+  }
+
+  /// Both sides once, and the winners of a max_pool, a byte each. What gives a vector is a part of the head.
+  void add_pooling(const Node& node, const char* pass, bool adds = false) {
+    const TensorSpec input = inputs_of(node)[0], output = node.layer->output({&input, 1});
+    const std::string kind(node.layer->kind());
+    const bool is_head = output.shape.rank == 2;
+    const double numbers = real(output.shape.numel());
+    const double in = real(input.shape.numel()) * real(static_cast<std::int64_t>(size_of(input.dtype)));
+    const double out = numbers * real(static_cast<std::int64_t>(size_of(output.dtype)));
+    add({is_head ? fmt::format("{} {}", kind, pass) : fmt::format("{} {} {}", kind, shape_name(input.shape), pass),
+         is_head ? "head" : "pooling",
+         {(adds ? 2 : 1) * in + out + (kind == "max_pool" ? numbers : 0)}});
   }
 
   /// If `adds`, a data gradient is added to the one that is there.
@@ -246,6 +278,15 @@ class StepCounter {
     return output / real(inputs[0].shape[0]) * real(inputs[0].shape[1]);
   }
   static std::string shape_name(const Shape& shape) { return fmt::format("{}x{}x{}", shape[1], shape[2], shape[3]); }
+  static double real_size_of(const TensorSpec& tensor) { return static_cast<double>(size_of(tensor.dtype)); }
+  static std::string bias_name(const BiasAct& bias, const std::vector<TensorSpec>& inputs) {
+    const Shape& shape = inputs[0].shape;
+    const ActivationPart& activation = bias.options().activation;
+    return fmt::format("bias_act {} {}{}{}", shape.rank == 4 ? shape_name(shape) : std::to_string(shape[1]),
+                       name_of(activation.activation),
+                       activation.act_bits > 0 ? fmt::format(" {} bit", activation.act_bits) : "",
+                       inputs.size() == 2 ? " of two" : "");
+  }
   static std::string norm_name(const NormAct& norm, const std::vector<TensorSpec>& inputs) {
     const NormActOptions& options = norm.options();
     return fmt::format("norm_act {} {}{}{}", shape_name(inputs[0].shape), name_of(options.activation),

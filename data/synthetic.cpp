@@ -15,8 +15,8 @@
 namespace bsq {
 namespace {
 
-constexpr int kSide = 32;
-constexpr int kPixels = kSide * kSide;
+constexpr int kCanvasSide = 32;
+constexpr int kCanvasPixels = kCanvasSide * kCanvasSide;
 constexpr float kPi = std::numbers::pi_v<float>;
 
 enum class Figure : int { disc, ring, square, triangle, cross, star, crescent, stripes, checkerboard, spiral };
@@ -64,7 +64,7 @@ struct Color {  // 0 .. 1
   float green = 0;
   float blue = 0;
 };
-using Canvas = std::array<Color, kPixels>;
+using Canvas = std::array<Color, kCanvasPixels>;
 
 Color mix(const Color& from, const Color& to, float t) {
   return {from.red + t * (to.red - from.red), from.green + t * (to.green - from.green),
@@ -103,14 +103,14 @@ Point direction(float angle) {
   return {std::cos(angle), std::sin(angle)};
 }
 Point pixel_center(int pixel) {
-  constexpr float half = kSide / 2 - 0.5F;
-  return {static_cast<float>(pixel % kSide) - half, static_cast<float>(pixel / kSide) - half};
+  constexpr float half = kCanvasSide / 2 - 0.5F;
+  return {static_cast<float>(pixel % kCanvasSide) - half, static_cast<float>(pixel / kCanvasSide) - half};
 }
 
 /// Paints `color` where distance(point), in pixels, is negative.
 template <typename Distance>
 void paint(Canvas& canvas, const Color& color, const Distance& distance) {
-  for (int pixel = 0; pixel < kPixels; ++pixel) {
+  for (int pixel = 0; pixel < kCanvasPixels; ++pixel) {
     const float coverage = std::clamp(0.5F - distance(pixel_center(pixel)), 0.0F, 1.0F);
     Color& under = canvas[static_cast<std::size_t>(pixel)];
     under = mix(under, color, coverage);
@@ -209,8 +209,8 @@ float draw_detail(Draws& draws, Figure figure, float radius) {
 void paint_background(Canvas& canvas, Draws& draws, const Color& color) {
   const Color other = mix(color, random_color(draws, 0.05F, 0.95F), draws.uniform(0, 0.45F));
   const Point slope = direction(draws.uniform(0, 2 * kPi));
-  for (int pixel = 0; pixel < kPixels; ++pixel) {
-    const float t = 0.5F + dot(pixel_center(pixel), slope) / kSide;
+  for (int pixel = 0; pixel < kCanvasPixels; ++pixel) {
+    const float t = 0.5F + dot(pixel_center(pixel), slope) / kCanvasSide;
     canvas[static_cast<std::size_t>(pixel)] = mix(color, other, std::clamp(t, 0.0F, 1.0F));
   }
 }
@@ -268,7 +268,7 @@ void develop(const Canvas& canvas, const Draws& draws, float sigma, std::uint8_t
     const float noise = (static_cast<float>(bytes) - 510) * unit * sigma;
     return static_cast<std::uint8_t>(std::clamp((value + noise) * 255, 0.0F, 255.0F) + 0.5F);
   };
-  for (int pixel = 0; pixel < kPixels; ++pixel) {
+  for (int pixel = 0; pixel < kCanvasPixels; ++pixel) {
     const PhiloxCounter words = draws.pixel_block(pixel);
     const Color& color = canvas[static_cast<std::size_t>(pixel)];
     *pixels++ = finish(color.red, words[0]);
@@ -305,7 +305,7 @@ class SyntheticSet final : public Dataset {
   }
 
  private:
-  DatasetInfo info_{kSide, kSide, {kClassNames.begin(), kClassNames.end()}};
+  DatasetInfo info_{kCanvasSide, kCanvasSide, {kClassNames.begin(), kClassNames.end()}};
   std::uint64_t seed_;
   SyntheticSplit split_;
   int size_;

@@ -33,7 +33,7 @@ void* open_plugin(const fs::path& path) {
 }
 
 /// Loaded once; never unloaded, since CUDA's own libraries cannot be.
-const cuda::Plugin& load_plugin() {
+const cuda::Plugin& load_cuda_plugin() {
   static const cuda::Plugin* loaded = nullptr;
   if (loaded != nullptr) return *loaded;
   const fs::path path = plugin_path(cuda::kPluginFile);
@@ -66,14 +66,14 @@ const cuda::Plugin& load_plugin() {
 CudaSearch find_cuda(const BackendOptions& options) {
   try {
     std::unique_ptr<Backend> backend = make_cuda_backend(options);
-    return {std::move(backend), load_plugin().describe()};
+    return {std::move(backend), load_cuda_plugin().describe()};
   } catch (const Error& error) {
     return {nullptr, error.what()};
   }
 }
 
 std::unique_ptr<Backend> make_cuda_backend(const BackendOptions& options) {
-  return load_plugin().make_backend(options);
+  return load_cuda_plugin().make_backend(options);
 }
 
 }  // namespace bsq

@@ -14,7 +14,7 @@
 namespace bsq {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHostAlignment = 64;
 
 std::size_t total_bytes() {
   return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -34,8 +34,9 @@ std::size_t available_bytes() {
 
 void* allocate_host_memory(std::size_t size_bytes) {
   if (size_bytes < total_bytes()) {
-    const std::size_t rounded_bytes = (std::max<std::size_t>(size_bytes, 1) + kAlignment - 1) & ~(kAlignment - 1);
-    if (void* data = std::aligned_alloc(kAlignment, rounded_bytes)) return data;
+    const std::size_t rounded_bytes =
+        (std::max<std::size_t>(size_bytes, 1) + kHostAlignment - 1) & ~(kHostAlignment - 1);
+    if (void* data = std::aligned_alloc(kHostAlignment, rounded_bytes)) return data;
   }
   const auto mib = [](std::size_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
   fail(ErrorKind::device,

@@ -8,6 +8,7 @@
 #include "models/preresnet.h"
 #include "models/resnet.h"
 #include "models/resnext.h"
+#include "models/roles.h"
 #include "models/torchvision_resnet.h"
 #include "models/vgg.h"
 #include "models/wrn.h"
@@ -46,6 +47,19 @@ const std::vector<NetworkFamily>& network_families() {
 }
 
 NetworkSpec configured_network(const Config& config, const Shape& image, int classes) {
+  return with_roles(bare_network(config, image, classes), config.quant);
+}
+
+void check_layers(const Config& config) {
+  if (config.quant.layers.rules.empty()) return;
+  const Shape image = {224, 224, 3};  // large enough for any network
+  constexpr int kClasses = 10;
+  const std::string& file = config.model.network;
+  with_roles(file.empty() ? family_of(config).make(config, image, kClasses) : read_network_file(file, image),
+             config.quant);
+}
+
+NetworkSpec bare_network(const Config& config, const Shape& image, int classes) {
   if (config.model.network.empty()) return family_of(config).make(config, image, classes);
   NetworkSpec spec = read_network_file(config.model.network, image);
   if (spec.image != image)

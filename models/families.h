@@ -27,8 +27,13 @@ struct NetworkFamily : ConfigChoice {
 
 const std::vector<NetworkFamily>& network_families();
 
-/// That of model.network, or of the family model.arch. Throws Error(usage).
+/// That of model.network, or of the family model.arch, with the roles that quant.* gives its layers (models/roles.h).
+/// Throws Error(usage).
 NetworkSpec configured_network(const Config& config, const Shape& image, int classes);
+/// The same without these roles.
+NetworkSpec bare_network(const Config& config, const Shape& image, int classes);
+/// Throws Error(usage) if quant.layers does not fit the network, whatever the images.
+void check_layers(const Config& config);
 /// Which one that is: `resnet depth 20, width 16`.
 std::string network_words(const Config& config);
 /// Throws Error(checkpoint), naming `where`, if no family has made it.

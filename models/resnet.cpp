@@ -18,8 +18,8 @@ ResidualSettings settings_of(const ResNetOptions& options) {
 NetworkSpec resnet_spec(const ResNetOptions& options) {
   const ResidualSettings settings = settings_of(options);
   if (!settings.rule().allows(options.depth))
-    fail(ErrorKind::usage, "model.depth = {}: such a CIFAR ResNet has {} layers", options.depth,
-         settings.rule().words(options.depth));
+    fail(ErrorKind::usage, "model.depth = {}: such a CIFAR ResNet has {} layers; try 8, 14, 20, 32, 44, 56",
+         options.depth, settings.rule().words(options.depth));
   // Projections start as the published BSQ code has them.
   ResidualBuilder builder(settings.name("resnet"), settings.json(/*shows_basic=*/false), settings,
                           {options.image_height, options.image_width, 3}, /*torch_projections=*/true);

@@ -20,7 +20,6 @@ std::string SpecBuilder::conv(const std::string& name, const std::string& input,
   if (options.role == WeightRole::quantized) json["quantized"] = true;
   if (options.bias == ConvBias::before_norm) json["bias_quantized"] = false;
   if (options.torch_initializer) json["initializer"] = "torch_default";
-  if (options.torch_initializer && options.bias != ConvBias::none) json["bias_initializer"] = "torch_default";
   if (options.stride != 1) json["stride"] = options.stride;
   return add(name, "conv2d", {input}, json);
 }

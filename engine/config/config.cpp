@@ -161,19 +161,21 @@ class Loader {
         const ConfigKey& key = *schema_.find(entry.key);
         problem = fmt::format("unknown key '{}'; write {}: below {}:", entry.key, key.leaf(), key.section());
       } else {
-        problem = set(name, entry.value, place(file, entry.where));
+        problem = set(
+            name, entry.value, entry.where, [&](Position where) { return place(file, where); }, problems);
       }
       if (!problem.empty()) problems.push_back({entry.where, problem});
     }
   }
 
-  /// Sets a key; returns what is wrong with it, or nothing.
-  std::string set(const std::string& name, const YamlValue& value, const std::string& where) {
+  /// Sets a key; returns what is wrong with it, or nothing. Adds what is wrong within a map to `problems`.
+  std::string set(const std::string& name, const YamlValue& value, Position where, const PlaceText& place_text,
+                  std::vector<Problem>& problems) {
     const ConfigKey* const key = schema_.find(name);
     if (key == nullptr) return unknown_key(schema_, name);
     try {
-      key->field.set(config_, read_config_value(*key, value));
-      set_at_[name] = where;
+      key->field.set(config_, read_config_value(*key, value, place_text, problems));
+      set_at_[name] = place_text(where);
       return "";
     } catch (const Error& error) {
       refused_.insert(name);
@@ -205,7 +207,11 @@ class Loader {
       document.root.kind = YamlValue::Kind::scalar;
       document.root.quoted = true;
     }
-    return set(name, document.root, where);
+    std::vector<Problem> problems;
+    const std::string problem = set(
+        name, document.root, {}, [&](Position) { return where; }, problems);
+    for (const Problem& inner : problems) report(where, inner.what);
+    return problem;
   }
 
   void report_conflicts(const std::string& file) {

@@ -1,13 +1,16 @@
 // The experiment: everything a run depends on, as plain structs with the published recipe as defaults.
 //
 // A file is YAML of the same shape (configs/*.yaml). Precedence: the defaults here < the files named in `_base_` < the
-// file itself < overrides in order. Maps merge key by key, lists are replaced whole. The set of keys is closed: an
-// unknown, repeated, mistyped or out-of-range key is an error with its place and the nearest known key.
+// file itself < overrides in order. Maps merge key by key, lists are replaced whole, and so is quant.layers, whose
+// order counts. The set of keys is closed: an unknown, repeated, mistyped or out-of-range key is an error with its
+// place and the nearest known key.
 // A ConfigSchema has the one table behind reading, printing, help and the editor's schema. Fields that all experiments
 // have are here; what each means is in the table's row (engine/config/config_keys.cpp), and here only what the row does
 // not say.
 // A data set, a network family and a method add keys of their own (engine/config/config_schema.h).
 #pragma once
+
+#include "engine/config/layer_rules.h"
 
 #include <any>
 #include <cstdint>
@@ -25,7 +28,7 @@ class ConfigSchema;
 
 /// The value of a key. The alternative that its default holds is the key's type.
 using ConfigValue = std::variant<bool, int, std::uint64_t, double, std::string, std::vector<int>, std::vector<double>,
-                                 std::vector<std::string>>;
+                                 std::vector<std::string>, LayerRules>;
 
 /// One stage of training with SGD. The rate of epoch e is lr * gamma^(number of milestones <= e).
 struct StageConfig {
@@ -64,6 +67,8 @@ struct QuantConfig {
   std::string activation = "auto";
   std::string act_scale = "batch_max";  // in training always the batch's maximum
   int calibration_batches = 32;         // before each evaluation
+  LayerRules layers = {};               // in place of the three numbers above
+  bool projections = false;
 };
 
 struct CheckpointConfig {

@@ -101,6 +101,9 @@ void ConfigSchema::add_quant() {
             "activation scale in evaluation: the maximum of each batch, as published, or fixed, as deployment needs");
   quant.add("calibration_batches", &QuantConfig::calibration_batches, between(1, 1e6),
             "batches of data.eval_batch_size training images that calibrated scales are the mean maximum of");
+  quant.add("layers", &QuantConfig::layers, anything(), "widths of single layers, by name or pattern; later ones win");
+  quant.add("projections", &QuantConfig::projections, anything(),
+            "quantize the 1x1 convolutions of shortcuts as well, which stay float as published");
 }
 
 void ConfigSchema::add_training(const std::string& name, const StageConfig& standard) {

@@ -58,8 +58,10 @@ struct ConfigKey {
   std::string leaf() const;     // `alpha` of `bsq.alpha`
 };
 
-/// The key's value out of YAML, checked for type and range. Throws Error(usage) with the reason alone.
-ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value);
+/// The key's value out of YAML, checked for type and range. Throws Error(usage) with the reason alone. Within a map
+/// what is wrong has a place of its own and goes into `problems`; `place`: see layer_rules.h.
+ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value, const PlaceText& place,
+                              std::vector<Problem>& problems);
 
 /// What the key accepts, in words: `an integer in 1..8`, `a list of 3 numbers >= 0`.
 std::string allowed_text(const ConfigKey& key);

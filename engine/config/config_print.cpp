@@ -67,12 +67,33 @@ Json value_schema(const Allowed& allowed, const std::vector<T>&) {
   return schema;
 }
 
+Json value_schema(const Allowed&, const LayerRules&) {
+  Json keys = Json::object();
+  for (const LayerKey& key : layer_keys()) {
+    keys[key.name] = {{"description", key.meaning}, {"type", key.number != nullptr ? "integer" : "boolean"}};
+    if (key.number == nullptr) continue;
+    keys[key.name]["minimum"] = key.minimum;
+    keys[key.name]["maximum"] = key.maximum;
+  }
+  return {{"type", {"object", "null"}},
+          {"additionalProperties", {{"type", "object"}, {"additionalProperties", false}, {"properties", keys}}}};
+}
+
+Json json_of(const LayerRules&) {  // of the default
+  return Json::object();
+}
+
+template <typename T>
+Json json_of(const T& value) {
+  return value;
+}
+
 Json key_schema(const ConfigKey& key) {
   return std::visit(
       [&](const auto& value) {
         Json schema = {{"description", meaning_and_flag(key)}};
         schema.update(value_schema(key.allowed, value));
-        schema["default"] = value;
+        schema["default"] = json_of(value);
         return schema;
       },
       key.standard);

@@ -63,6 +63,12 @@ T read_one(const Allowed& allowed, const YamlValue& value) {
   }
 }
 
+LayerRules read_rules(const YamlValue& value, const PlaceText& place, std::vector<Problem>& problems) {
+  if (value.kind != YamlValue::Kind::map && value.kind != YamlValue::Kind::nothing)
+    throw Error(ErrorKind::usage, "expected names of layers, such as {conv1: {weight_bits: 8, fixed: true}}");
+  return read_layer_rules(value, place, problems);
+}
+
 template <typename T>
 std::vector<T> read_many(const Allowed& allowed, const YamlValue& value, const std::string& example) {
   std::vector<T> list;
@@ -129,6 +135,10 @@ std::string one_to_text(Integer value) {
   return fmt::format("{}", value);
 }
 
+std::string one_to_text(const LayerRules& value) {
+  return to_text(value, quoted_if_needed);
+}
+
 template <typename T>
 std::string one_to_text(const std::vector<T>& values) {
   std::vector<std::string> texts;
@@ -147,12 +157,15 @@ std::string ConfigKey::leaf() const {
   return name.substr(name.find('.') + 1);  // npos + 1 is 0
 }
 
-ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value) {
+ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value, const PlaceText& place,
+                              std::vector<Problem>& problems) {
   return std::visit(
       [&](const auto& typed) -> ConfigValue {
         using T = std::decay_t<decltype(typed)>;
         if constexpr (IsList<T>::value) {
           return read_many<typename T::value_type>(key.allowed, value, to_text(key.standard));
+        } else if constexpr (std::is_same_v<T, LayerRules>) {
+          return read_rules(value, place, problems);
         } else {
           return read_one<T>(key.allowed, value);
         }
@@ -167,6 +180,10 @@ std::string allowed_text(const ConfigKey& key) {
         if constexpr (IsList<T>::value) {
           const std::string count = key.allowed.length > 0 ? fmt::format("{} ", key.allowed.length) : "";
           return fmt::format("list of {}{}", count, describe<typename T::value_type>(key.allowed, true));
+        } else if constexpr (std::is_same_v<T, LayerRules>) {
+          std::vector<std::string> names;
+          for (const LayerKey& layer_key : layer_keys()) names.push_back(layer_key.name);
+          return fmt::format("a map of names or patterns to {{{}}}", fmt::join(names, ", "));
         } else {
           return describe<T>(key.allowed, false);
         }

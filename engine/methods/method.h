@@ -22,7 +22,7 @@ class Method {
   virtual std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout,
                                                   const float* gradients, const Weights& from) const = 0;
   /// Why it cannot start from them, and what to do; empty if it can.
-  virtual std::string refusal(const StoredWeights& /*from*/) const { return {}; }
+  virtual std::string refusal(const StoredWeights& /*from*/, const ArenaLayout& /*layout*/) const { return {}; }
   /// The form in which it hands its weights on, to the next stage and as the best model.
   virtual std::string_view result_form() const = 0;
   /// Bits of the activations while it trains; 0: not quantized.

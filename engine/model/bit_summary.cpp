@@ -1,17 +1,33 @@
 // Counting bits.
 #include "engine/model/bit_summary.h"
 
+#include "engine/network/integer_inputs.h"
+
 #include <algorithm>
+#include <map>
+#include <numeric>
 
 namespace bsq {
 namespace {
 
-std::int64_t float_parameters_of(const Network& network) {
-  std::int64_t count = 0;
+std::vector<FloatTensor> float_tensors_of(const Network& network) {
+  std::vector<FloatTensor> tensors;
   for (const ParameterSpec& spec : network.parameters())
-    if (spec.group == ParameterGroup::plain) count += spec.shape.numel();
-  for (const StateSpec& state : network.states()) count += state.numel;
-  return count;
+    if (spec.group == ParameterGroup::plain) tensors.push_back({spec.name, spec.role, spec.shape.numel()});
+  for (const StateSpec& state : network.states()) tensors.push_back({state.name, state.role, state.numel});
+  return tensors;
+}
+
+/// By name of the weight.
+std::map<std::string, int> inputs_of_weights(const Network& network) {
+  std::map<std::string, int> inputs;
+  const std::vector<int> bits = input_bits(network);
+  for (std::size_t node = 0; node < bits.size(); ++node)
+    for (const ParameterId id : network.nodes()[node].layer->parameters()) {
+      const ParameterSpec& spec = network.parameters()[static_cast<std::size_t>(id)];
+      if (spec.role == Role::weight) inputs[spec.name] = bits[node];
+    }
+  return inputs;
 }
 
 TensorPrecision precision_of(const TensorCounts& counts, const ParameterSpec& spec) {
@@ -20,6 +36,7 @@ TensorPrecision precision_of(const TensorCounts& counts, const ParameterSpec& sp
   tensor.shape = file_shape(spec.shape);
   tensor.numel = spec.shape.numel();
   tensor.bits = counts.bits;
+  tensor.fixed = spec.widths.fixed;
   tensor.empty = counts.zeros == tensor.numel;
   tensor.scale = static_cast<double>(counts.scale);
   tensor.zero_percent = 100.0 * static_cast<double>(counts.zeros) / static_cast<double>(tensor.numel);
@@ -56,8 +73,17 @@ PrecisionSummary summarize_precision(const StoredWeights& weights, const ArenaLa
 }
 
 PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network) {
-  return summarize_precision(counts, lay_out(network.parameters(), ParameterGroup::quantized),
-                             float_parameters_of(network));
+  const std::vector<FloatTensor> float_tensors = float_tensors_of(network);
+  const std::int64_t float_parameters =
+      std::accumulate(float_tensors.begin(), float_tensors.end(), std::int64_t{0},
+                      [](std::int64_t sum, const FloatTensor& tensor) { return sum + tensor.numel; });
+  PrecisionSummary summary =
+      summarize_precision(counts, lay_out(network.parameters(), ParameterGroup::quantized), float_parameters);
+  summary.float_tensors = float_tensors;
+  const std::map<std::string, int> inputs = inputs_of_weights(network);
+  for (TensorPrecision& tensor : summary.tensors)
+    if (const auto found = inputs.find(tensor.name); found != inputs.end()) tensor.input_bits = found->second;
+  return summary;
 }
 
 PrecisionSummary summarize_precision(const StoredWeights& weights, const Network& network) {

@@ -9,6 +9,7 @@
 #include "engine/network/network.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,18 +21,29 @@ struct TensorPrecision {
   std::int64_t numel = 0;
   int bits = 0;        // stored planes; 0 for a pruned fixed-point tensor; 32 in float
   bool empty = false;  // every weight is zero
+  bool fixed = false;  // its bits never change
+  /// Of the weights of a layer: bits of the integers that it reads, 0 if it reads float numbers.
+  std::optional<int> input_bits;
   double scale = 0;
   double zero_percent = 0;                    // effective weights that are exactly zero
   std::vector<double> plane_density_percent;  // ones of each plane, most significant first; empty in float
 };
 
+/// A parameter or a running statistic that stays float.
+struct FloatTensor {
+  std::string name;
+  Role role = Role::weight;
+  std::int64_t numel = 0;
+};
+
 struct PrecisionSummary {
   std::vector<TensorPrecision> tensors;
-  std::int64_t parameters = 0;        // P, quantizable
-  std::int64_t float_parameters = 0;  // shortcut convolutions, batch norm, PACT: always 32 bits
-  std::int64_t weight_bits = 0;       // sum numel * max(bits, 1), the paper's count
-  std::int64_t packed_bytes = 0;      // sign and planes bit-packed, one scale per tensor, the rest in float32
-  std::int64_t float_bytes = 0;       // the same network in float32
+  std::vector<FloatTensor> float_tensors;  // if the network is known
+  std::int64_t parameters = 0;             // P, quantizable
+  std::int64_t float_parameters = 0;       // shortcut convolutions, batch norm, PACT: always 32 bits
+  std::int64_t weight_bits = 0;            // sum numel * max(bits, 1), the paper's count
+  std::int64_t packed_bytes = 0;           // sign and planes bit-packed, one scale per tensor, the rest in float32
+  std::int64_t float_bytes = 0;            // the same network in float32
 
   /// Whether any tensor has fewer bits than float32.
   bool is_quantized() const;
@@ -49,7 +61,7 @@ PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, co
                                      std::int64_t float_parameters);
 PrecisionSummary summarize_precision(const StoredWeights& weights, const ArenaLayout& layout,
                                      std::int64_t float_parameters);
-/// The same, with layout and float parameters as the network has them.
+/// The same, with layout, float parameters and inputs as the network has them.
 PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network);
 PrecisionSummary summarize_precision(const StoredWeights& weights, const Network& network);
 

@@ -79,6 +79,19 @@ std::vector<TensorCounts> count_weights(const StoredWeights& weights) {
   return result;
 }
 
+std::string width_conflict(const StoredWeights& weights, const ArenaLayout& layout) {
+  if (!weights.is_quantized()) return {};
+  for (std::size_t i = 0; i < layout.slots.size(); ++i) {
+    const WidthRule& widths = layout.slots[i].spec.widths;
+    const int bits = weights.bits(i);
+    if (widths.fixed ? bits == widths.start : widths.most == 0 || bits <= widths.most) continue;
+    return fmt::format("has {} bits in {}, where the network says {}{}; start from float weights, or say its widths",
+                       bits, layout.slots[i].spec.name, widths.fixed ? widths.start : widths.most,
+                       widths.fixed ? ", fixed" : " at most");
+  }
+  return {};
+}
+
 std::string scheme_to_json(const StoredWeights& weights, const ArenaLayout& layout) {
   nlohmann::ordered_json scheme = nlohmann::ordered_json::object();
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {

@@ -90,6 +90,9 @@ Weights initial_weights(const ArenaLayout& layout, std::uint64_t seed);
 DenseTensors all_values(const StoredWeights& weights);
 /// Of all slots.
 std::vector<TensorCounts> count_weights(const StoredWeights& weights);
+/// Which slot has another width than the network says, in words: `has 5 bits in fc.weight, where the network says 8,
+/// fixed; ...`; empty if none has. Float weights have no width yet.
+std::string width_conflict(const StoredWeights& weights, const ArenaLayout& layout);
 
 /// {"conv1": [8, 0], "fc": [8, 8]}: bits of weight and bias, the form that checkpoints store.
 std::string scheme_to_json(const StoredWeights& weights, const ArenaLayout& layout);

@@ -41,6 +41,48 @@ const LayerKind& kind_of(const NodeSpec& node, int number) {
                               did_you_mean(node.layer, names)));
 }
 
+/// What a node says of widths. They mean nothing where it has no numbers of this width, which finish() refuses.
+class NodeWidths {
+ public:
+  NodeWidths(int number, const NodeSpec& node) : options_(number, node) {
+    constexpr int kMostActBits = 8;
+    for (const auto& [key, value] : node.options.items())
+      if (is_width_option(key)) said_.push_back(key);
+    if (said_.empty()) return;
+    if (options_.has("weight_bits")) weights_.start = options_.integer("weight_bits", 1, kMaxBits);
+    if (options_.has("max_bits")) weights_.most = options_.integer("max_bits", std::max(weights_.start, 1), kMaxBits);
+    weights_.fixed = options_.flag("fixed", false);
+    if (options_.has("act_bits")) act_bits_ = options_.integer("act_bits", 0, kMostActBits);
+    if (weights_.fixed && weights_.start == 0) options_.refuse("fixed", "needs weight_bits beside it");
+    is_quantized_ = options_.flag("quantized", false);
+  }
+
+  Quantizer quantizer(Quantizer of_stage) const {
+    if (act_bits_ && of_stage.act_bits > 0) of_stage.act_bits = *act_bits_;
+    return of_stage;
+  }
+
+  /// `first`: the first parameter that the node has added.
+  void finish(Network& network, std::size_t first) const {
+    const auto added = std::span(network.parameters()).subspan(first);
+    const bool has_weights =
+        std::ranges::any_of(added, [](const auto& spec) { return spec.group == ParameterGroup::quantized; });
+    for (const std::string& key : said_) {
+      if (key == "act_bits" && (has_weights || !is_quantized_))
+        options_.refuse(key, "is of quantized activations, and this node has none");
+      if (key != "act_bits" && !has_weights) options_.refuse(key, "is of quantized weights, and this node has none");
+    }
+    network.set_widths(first, weights_);
+  }
+
+ private:
+  NodeOptions options_;
+  std::vector<std::string> said_;
+  WidthRule weights_;
+  std::optional<int> act_bits_;
+  bool is_quantized_ = false;
+};
+
 class Builder {
  public:
   Builder(const NetworkSpec& spec, const Quantizer& quantizer)
@@ -83,7 +125,11 @@ class Builder {
       ids.push_back(found->second);
       inputs.push_back(tensors_[static_cast<std::size_t>(found->second)]);
     }
-    std::unique_ptr<Layer> layer = kind.make({network_, node, number, ids, inputs, quantizer_});
+    const NodeWidths widths(number, node);
+    const Quantizer quantizer = widths.quantizer(quantizer_);
+    const std::size_t first = network_.parameters().size();
+    std::unique_ptr<Layer> layer = kind.make({network_, node, number, ids, inputs, quantizer});
+    widths.finish(network_, first);
     check_inputs(*layer, ids, inputs);
     tensors_.push_back(layer->output(inputs));
     units_.push_back(unit_of_output(*layer, ids, inputs));

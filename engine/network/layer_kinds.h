@@ -2,9 +2,10 @@
 // parameters and states with their roles, in network/layers/.
 //
 //   conv2d        reads an image; out, kernel (3), stride (1), padding (kernel / 2), groups (1; divides the channels of
-//                 input and output), quantized (false), bias (false), bias_quantized (as quantized), initializer
-//                 (he_fan_out | torch_default), bias_initializer (zero | torch_default). It does not add its bias: a
-//                 norm_act or a bias_act must read the output, and nothing else
+//                 input and output), quantized (false), projection (false: whether it is that of a shortcut, which
+//                 quant.projections decides about), bias (false), bias_quantized (as quantized), initializer
+//                 (he_fan_out | torch_default), bias_initializer (zero | torch_default, as the initializer). It does
+//                 not add its bias: a norm_act or a bias_act must read the output, and nothing else
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
 //                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
 //                 that of the stage | configured_relu6, likewise but relu6 for relu; relu, or configured if quantized),
@@ -27,6 +28,8 @@
 // Network files may have the layers of PyTorch in place of norm_act: layer_fusion.h.
 //
 // A quantized layer gives weights bit widths; a quantized norm_act or bias_act has activations of the stage's width.
+// What else a node says of widths is read for all kinds alike: weight_bits, max_bits and fixed (false) of its quantized
+// weights (WidthRule), act_bits (0: not quantized) of its quantized activations, in the stages that quantize any.
 #pragma once
 
 #include "engine/network/network.h"

@@ -10,6 +10,11 @@ ParameterId Network::add_parameter(const ParameterSpec& spec) {
   return static_cast<ParameterId>(parameters_.size()) - 1;
 }
 
+void Network::set_widths(std::size_t first, const WidthRule& widths) {
+  for (std::size_t i = first; i < parameters_.size(); ++i)
+    if (parameters_[i].group == ParameterGroup::quantized) parameters_[i].widths = widths;
+}
+
 StateId Network::add_state(const StateSpec& spec) {
   states_.push_back(spec);
   return static_cast<StateId>(states_.size()) - 1;

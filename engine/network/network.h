@@ -27,6 +27,8 @@ class Network {
   explicit Network(const Shape& image) : image_(image) {}
 
   ParameterId add_parameter(const ParameterSpec& spec);
+  /// Of the quantized parameters from this one on.
+  void set_widths(std::size_t first, const WidthRule& widths);
   StateId add_state(const StateSpec& spec);
   /// Of a tensor in files that counts the batches that a norm has seen.
   void add_batch_counter(const std::string& name) { batch_counters_.push_back(name); }

@@ -15,6 +15,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int kMostPixels = 1 << 16;
+const std::vector<std::string> kWidthOptions = {"weight_bits", "max_bits", "fixed", "act_bits"};
 
 /// Names become names of tensors, and of entries in lists that files keep.
 bool is_name(const std::string& text) {
@@ -84,6 +85,10 @@ std::string message_of(const std::string& node, const std::string& key, const st
 }
 
 }  // namespace
+
+bool is_width_option(const std::string& key) {
+  return std::find(kWidthOptions.begin(), kWidthOptions.end(), key) != kWidthOptions.end();
+}
 
 SpecError::SpecError(int node, const std::string& key, const std::string& what)
     : Error(ErrorKind::usage, message_of(node < 0 ? "" : fmt::format("node {}", node + 1), key, what)),
@@ -208,9 +213,11 @@ std::string NodeOptions::name(const std::string& key, const std::string& otherwi
 
 void NodeOptions::finish() const {
   for (const auto& [key, value] : node_.options.items()) {
-    if (std::find(asked_.begin(), asked_.end(), key) != asked_.end()) continue;
+    if (is_width_option(key) || std::find(asked_.begin(), asked_.end(), key) != asked_.end()) continue;
     const std::string which = asked_.empty() ? "it has none" : fmt::format("it has {}", fmt::join(asked_, ", "));
-    refuse(key, fmt::format("is no option of {}, {}{}", node_.layer, which, did_you_mean(key, asked_)));
+    std::vector<std::string> known = asked_;
+    known.insert(known.end(), kWidthOptions.begin(), kWidthOptions.end());
+    refuse(key, fmt::format("is no option of {}, {}{}", node_.layer, which, did_you_mean(key, known)));
   }
 }
 

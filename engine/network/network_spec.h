@@ -32,6 +32,9 @@ struct NetworkSpec {
   std::vector<NodeSpec> nodes;
 };
 
+/// Whether an option says how many bits a node has. build_network reads these, whatever the kind of the node.
+bool is_width_option(const std::string& key);
+
 /// Something is wrong with a spec: which node, by number from 0, or -1; and which of its keys, or none.
 class SpecError : public Error {
  public:
@@ -70,7 +73,8 @@ class NodeOptions {
   bool flag(const std::string& key, bool otherwise);
   std::string one_of(const std::string& key, const std::vector<std::string>& words, const std::string& otherwise);
   std::string name(const std::string& key, const std::string& otherwise);
-  /// To be called last: refuses keys that nobody has asked for.
+  bool has(const std::string& key) const { return node_.options.contains(key); }
+  /// To be called last: refuses keys that nobody has asked for, but those of widths.
   void finish() const;
   [[noreturn]] void refuse(const std::string& key, const std::string& what) const;
 

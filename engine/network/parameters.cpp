@@ -5,6 +5,7 @@
 #include "kernels/base/hash.h"
 #include "kernels/random.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -27,6 +28,28 @@ void visit_layouts(const Shape& shape, Visit visit) {
 }
 
 }  // namespace
+
+int ParameterSpec::start_bits(int otherwise) const {
+  if (widths.start > 0) return widths.start;
+  return widths.most > 0 ? std::min(otherwise, widths.most) : otherwise;
+}
+
+int ParameterSpec::most_bits(int otherwise) const {
+  if (widths.fixed) return widths.start;
+  return widths.most > 0 ? widths.most : std::max(otherwise, widths.start);
+}
+
+std::vector<int> start_bits(const ArenaLayout& layout, int otherwise) {
+  std::vector<int> bits;
+  for (const ParameterSlot& slot : layout.slots) bits.push_back(slot.spec.start_bits(otherwise));
+  return bits;
+}
+
+std::vector<int> most_bits(const ArenaLayout& layout, int otherwise) {
+  std::vector<int> bits;
+  for (const ParameterSlot& slot : layout.slots) bits.push_back(slot.spec.most_bits(otherwise));
+  return bits;
+}
 
 ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group, DType filter_dtype) {
   ArenaLayout layout;

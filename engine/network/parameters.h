@@ -1,7 +1,7 @@
 // The parameters of a network: what they are called, how they start, and where they lie.
 //
-// Two groups: `quantized` (3x3 convolutions and the classifier, what BSQ gives bit widths to) and `plain` (batch norm,
-// shortcut convolutions, PACT ceilings: always float). Each group is one flat arena; all gradients together are one
+// Two groups: `quantized` (convolutions and the classifier as a rule, what BSQ gives bit widths to) and `plain` (batch
+// norm, PACT ceilings, layers that are to stay float). Each group is one flat arena; all gradients together are one
 // flat buffer, quantized first, which is all that data-parallel ranks have to reduce. Layout in memory: OHWI; in files:
 // PyTorch's OIHW.
 #pragma once
@@ -27,6 +27,15 @@ enum class ParameterGroup : std::uint8_t { quantized, plain };
 /// What a parameter or a state is to its layer.
 enum class Role : std::uint8_t { weight, bias, norm_gamma, norm_beta, clip, running_mean, running_var, act_scale };
 
+/// What the network says of the bits of a quantized parameter; what it does not say, the configuration does.
+struct WidthRule {
+  int start = 0;       // at the conversion; 0: not said
+  int most = 0;        // after a re-quantization; 0: not said
+  bool fixed = false;  // `start`, which is said, is kept: no penalty, no re-quantization to other widths
+
+  bool operator==(const WidthRule&) const = default;
+};
+
 struct ParameterSpec {
   std::string name;  // PyTorch's: layer1.0.conv1.weight
   Shape shape;       // OHWI, [O, I] or [C]
@@ -37,6 +46,12 @@ struct ParameterSpec {
   std::int64_t fan_in = 0;  // of the layer (a bias has its weight's); for torch_default
   Role role = Role::weight;
   bool optional = false;  // a file of the network may lack it, it then keeps its start value
+  WidthRule widths = {};  // of the quantized group
+
+  /// Bits at the conversion: its own, or else these, as far as it may have them.
+  int start_bits(int otherwise) const;
+  /// The most bits that it may come to: its own, or else these, but no fewer than it starts with.
+  int most_bits(int otherwise) const;
 };
 
 /// A running statistic: part of the model, not trained.
@@ -70,6 +85,10 @@ struct ArenaLayout {
 /// `filter_dtype`: of the effective values of convolution filters; everything else is float32.
 ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group,
                     DType filter_dtype = DType::f32);
+
+/// Of every slot; see ParameterSpec.
+std::vector<int> start_bits(const ArenaLayout& layout, int otherwise);
+std::vector<int> most_bits(const ArenaLayout& layout, int otherwise);
 
 /// Start values, a function of (seed, parameter's name) alone.
 std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed);

@@ -2,6 +2,7 @@
 #include "engine/training/experiment.h"
 
 #include "engine/base/text.h"
+#include "engine/network/integer_inputs.h"
 #include "kernels/base/error.h"
 
 #include <sys/resource.h>
@@ -106,6 +107,7 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
       directory.add_to_environment(
           "engines", {{"device", parts_.backend.describe()}, {"convolutions", to_json(parts_.backend.engines())}});
     if (progress.epoch == 0 && progress.step == 0) start_stage(stage, output);
+    note_inexact_sums(stage, output);
     if (stage.run(progress, momentum, output) == StageOutcome::stopped) return StageOutcome::stopped;
     model = finish_stage(stage, progress, output);
     momentum = nullptr;
@@ -132,6 +134,16 @@ void Experiment::start_stage(Stage& stage, StageOutput& output) {
     output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics per rank and step",
                                     stage.name(), with_thousands(reduced.gradients),
                                     with_thousands(reduced.statistics)));
+}
+
+void Experiment::note_inexact_sums(Stage& stage, const StageOutput& output) {
+  for (const auto& [node, largest] : inexact_sums(stage.model().network(), stage.largest_bits()))
+    if (noted_.insert(node).second)
+      output.console.info(
+          fmt::format("stage {}: sums of integers in {} may reach {:.1f} million; beyond 16.8 million (2^24) float32 "
+                      "rounds them, in "
+                      "an order that is each device's own",
+                      stage.name(), node, largest / 1e6));
 }
 
 TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutput& output) {

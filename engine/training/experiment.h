@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 
 namespace bsq {
 
@@ -38,6 +39,8 @@ class Experiment {
 
  private:
   void start_stage(Stage& stage, StageOutput& output);
+  /// Names the layers whose sums of integers may be rounded, each once.
+  void note_inexact_sums(Stage& stage, const StageOutput& output);
   /// Evaluates and saves what the stage hands on.
   TensorFile finish_stage(Stage& stage, Progress& progress, StageOutput& output);
 
@@ -50,6 +53,7 @@ class Experiment {
   std::optional<ResidentSource> calibration_;  // training images; if activation scales are calibrated
   StageContext context_;
   EngineTeller teller_;
+  std::set<std::string> noted_;  // nodes
 };
 
 /// How many ranks wrote a checkpoint.

@@ -7,6 +7,7 @@
 #include "engine/training/schedule.h"
 #include "kernels/base/error.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <utility>
@@ -23,7 +24,7 @@ Weights start_weights(const Config& config, const std::string& stage, const Meth
                       const ArenaLayout& layout) {
   Weights weights =
       start == nullptr ? initial_weights(layout, config.seed) : read_weights(*start, layout, config.quant.max_bits);
-  if (const std::string why = method.refusal(*weights); !why.empty())
+  if (const std::string why = method.refusal(*weights, layout); !why.empty())
     fail(ErrorKind::usage, "stage {}: the model to start from {}", stage, why);
   return weights;
 }
@@ -93,6 +94,14 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
 
 PrecisionSummary Stage::precision() const {
   return summarize_precision(model_.quantized().count(), model_.network());
+}
+
+std::vector<int> Stage::largest_bits() const {
+  std::vector<int> bits = most_bits(model_.quantized_layout(), context_.config.quant.max_bits);
+  const std::vector<TensorPrecision> now = precision().tensors;
+  const bool may_grow = trains() && method_->adjusts(settings_->epochs, true);
+  for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = may_grow ? std::max(bits[i], now[i].bits) : now[i].bits;
+  return bits;
 }
 
 TensorFile Stage::save_result() const {

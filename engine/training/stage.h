@@ -59,6 +59,8 @@ class Stage {
   Model& model() { return model_; }
   const DeviceMemory& memory() const { return memory_; }
   PrecisionSummary precision() const;
+  /// By slot, the most bits that it comes to in this stage.
+  std::vector<int> largest_bits() const;
   /// The model as this stage hands it on, in the form of its method's results.
   TensorFile save_result() const;
   /// Of the weights as they are, with calibrated activation scales if the configuration wants them, which are then

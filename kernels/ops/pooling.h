@@ -5,8 +5,8 @@
 
 namespace bsq {
 
-/// How many windows of a max pooling there are along an axis; 0 where none fits. With `ceil_mode` the last one may reach
-/// beyond the image and its padding, if it starts in the image or before it.
+/// How many windows of a max pooling there are along an axis; 0 where none fits. With `ceil_mode` the last one may
+/// reach beyond the image and its padding, if it starts in the image or before it.
 constexpr int count_windows(int size, int kernel, int stride, int padding, bool ceil_mode) {
   const int room = size + 2 * padding - kernel + (ceil_mode ? stride - 1 : 0);
   if (room < 0) return 0;
@@ -14,8 +14,8 @@ constexpr int count_windows(int size, int kernel, int stride, int padding, bool 
   return (count - 1) * stride < size + padding ? count : count - 1;
 }
 
-/// Square windows, `stride` apart, the first of which starts `padding` before the image: kernel / 2 at most. What is not
-/// in the image belongs to no window.
+/// Square windows, `stride` apart, the first of which starts `padding` before the image: kernel / 2 at most. What is
+/// not in the image belongs to no window.
 struct MaxPoolGeometry {
   static constexpr int kMostKernel = 16;  // places in a window are counted in a byte
 

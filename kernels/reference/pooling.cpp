@@ -105,8 +105,7 @@ void ReferenceBackend::window_average_backward(const WindowAverageBackwardArgs& 
   for_each_element(out, [&, &g = g, &d_output = d_output](int n, int y, int x, int c) {
     const Window rows = averaged(g.kernel, y, g.out_height, g.height);
     const Window columns = averaged(g.kernel, x, g.out_width, g.width);
-    const double share =
-        reference::load(g.dtype, d_output, index_of(out, n, y, x, c)) / (rows.size() * columns.size());
+    const double share = reference::load(g.dtype, d_output, index_of(out, n, y, x, c)) / (rows.size() * columns.size());
     for (int row = rows.begin; row < rows.end; ++row)
       for (int column = columns.begin; column < columns.end; ++column)
         sums[static_cast<std::size_t>(index_of(in, n, row, column, c))] += share;

@@ -7,11 +7,13 @@
 #include "engine/model/model.h"
 #include "engine/network/layer_kinds.h"
 #include "engine/network/executor.h"
+#include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
 #include "kernels/reference/reference_backend.h"
 #include "models/resnet.h"
 #include "tests/engine/network/dense_network.h"
 #include "tests/support/catch.h"
+#include "tests/support/pooling_network.h"
 
 #include <algorithm>
 #include <fstream>
@@ -42,6 +44,22 @@ TEST_CASE("a step multiplies three times what forward does, but for the gradient
     const Totals totals = totals_of(training_step(network, {.batch = 7}), Precision::bf16, Machine());
     CHECK(totals.flops == expected);
   }
+}
+
+TEST_CASE("bytes of biases and sums in place of a norm are those counted by hand") {
+  const Network network = build_network(spec_from_text(R"({"name": "sums", "image": [8, 8, 3], "nodes": [
+    {"name": "conv1", "layer": "conv2d", "out": 4, "bias": true, "quantized": true},
+    {"name": "relu1", "layer": "bias_act", "quantized": true},
+    {"name": "conv2", "layer": "conv2d", "out": 4, "quantized": true},
+    {"name": "sum", "layer": "add", "inputs": ["conv2", "relu1"]},
+    {"name": "pool", "layer": "average_pool"}, {"name": "fc", "layer": "linear", "out": 3}]})"),
+                                        {.activation = Activation::relu6, .act_bits = 4});
+  const auto step = training_step(network, {.batch = 5, .precision = Precision::bf16});
+  const double tensor = 5 * 8 * 8 * 4 * 2;
+  CHECK(find(step, "bias_act 8x8x4 relu6 4 bit forward").kernels == std::vector<double>{tensor, 2 * tensor});
+  CHECK(find(step, "bias_act 8x8x4 relu6 4 bit backward").kernels == std::vector<double>{3 * tensor});
+  CHECK(find(step, "bias_act 8x8x4 none of two forward").kernels == std::vector<double>{3 * tensor});
+  CHECK(find(step, "bias_act 8x8x4 none of two backward").kernels == std::vector<double>{3 * tensor});
 }
 
 TEST_CASE("bytes and FLOPs of a convolution are those counted by hand") {
@@ -97,6 +115,21 @@ TEST_CASE("norm_act counts every pass its kernels make") {
   CHECK(find(step, "norm_act 32x32x16 relu6 4 bit + shortcut backward").bytes() == 8 * tensor);
   const auto plain = training_step(make_resnet({}), {.batch = 2, .precision = Precision::fp32, .weight_bits = 0});
   CHECK(find(plain, "norm_act 32x32x16 relu6 + shortcut forward").bytes() == 4 * tensor);
+}
+
+TEST_CASE("poolings count both sides once, and the winners of a maximum") {
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const double e = precision == Precision::bf16 ? 2 : 4;
+    const auto step = training_step(build_network(test::pooling_spec()), {.batch = 2, .precision = precision});
+    const double image = 2 * 8 * 8 * 4, quarter = image / 4;
+    CHECK(find(step, "max_pool 8x8x4 forward").bytes() == image * e + quarter * (e + 1));
+    CHECK(find(step, "max_pool 8x8x4 backward").bytes() == 2 * image * e + quarter * (e + 1));  // adds to the mean's
+    CHECK(find(step, "average_pool 8x8x4 forward").bytes() == (image + quarter) * e);
+    CHECK(find(step, "average_pool 8x8x4 backward").bytes() == (image + quarter) * e);
+    CHECK(find(step, "average_pool 8x8x4 backward").group == "pooling");
+    CHECK(find(step, "flatten forward").bytes() == 2 * 3 * 3 * 4 * (e + 4));
+    CHECK(find(step, "flatten backward").group == "head");
+  }
 }
 
 TEST_CASE("one pass over planes and momentum writes the next step's weights as well") {

@@ -73,13 +73,10 @@ class ModelReplay {
                store_of([&](const ArenaLayout& layout) { return read_weights(initial_, layout, kMaxBits); })),
         source_(memory_, images_, "trace"),
         evaluated_(memory_, images_, "evaluation"),
-        steps_(memory_, model_, source_,
-               {.augment = plain_input(input()),
-                .rule = {.momentum = static_cast<float>(number_at(trace.file, "momentum")),
-                         .weight_decay = static_cast<float>(number_at(trace.file, "weight_decay"))},
-                .batch_size = trace.batch,
-                .metrics_slots = trace.steps},
-               *alone_),
+        steps_(
+            memory_, model_, source_,
+            {.augment = plain_input(input()), .rule = rule(), .batch_size = trace.batch, .metrics_slots = trace.steps},
+            *alone_),
         evaluator_(memory_, model_, evaluated_, input(), trace.batch, *alone_) {
     model_.load_plain(initial_);
     std::vector<std::int32_t> order(static_cast<std::size_t>(trace.batch));
@@ -87,13 +84,32 @@ class ModelReplay {
     source_.begin_epoch(order);
   }
 
-  /// Loss of a step; every step takes the same batch.
+  /// Step 0 taken apart, so that its logits can be read before backward overwrites them. Returns the loss.
+  double run_first_step() {
+    Executor& executor = steps_.executor();
+    const int batch = trace_.batch;
+    const Buffer labels = memory_.allocate_array<std::int32_t>("labels", static_cast<std::size_t>(batch));
+    const Buffer inputs = memory_.allocate_array<StepInputs>("step inputs", 1);
+    const Buffer metrics = memory_.allocate_array<StepMetrics>("metrics", 1);
+    upload_array(backend_, inputs.as<StepInputs>(), {StepInputs{.learning_rate = learning_rate()}});
+    backend_.augment({plain_input(input()), source_.rows(), inputs.as<StepInputs>(), batch, executor.images(batch),
+                      labels.as<std::int32_t>()});
+    executor.forward(batch);
+    first_logits_ = read(executor.logits(batch));
+    backend_.softmax_cross_entropy({batch, trace_.classes, executor.logits(batch).as<float>(),
+                                    labels.as<std::int32_t>(), executor.d_logits(batch).as<float>(),
+                                    inputs.as<StepInputs>(), metrics.as<StepMetrics>()});
+    executor.backward(batch);
+    model_.step(rule(), inputs.as<StepInputs>(), metrics.as<StepMetrics>());
+    return download_array(backend_, metrics.as<StepMetrics>(), 1)[0].loss_sum / batch;
+  }
+  /// Step `step` >= 1, of the same batch. Returns the loss.
   double run_step(int step) {
-    steps_.run(trace_.batch, {.learning_rate = static_cast<float>(number_at(trace_.file, "lr")), .metrics_slot = step});
+    steps_.run(trace_.batch, {.learning_rate = learning_rate(), .metrics_slot = step});
     const StepMetrics metrics = steps_.metrics(step, 1)[0];
     return metrics.loss_sum / static_cast<double>(metrics.samples);
   }
-  std::vector<float> training_logits() { return read(steps_.executor().logits(trace_.batch)); }
+  const std::vector<float>& first_logits() const { return first_logits_; }
   std::vector<float> evaluate() {
     evaluator_.run();
     return read(evaluator_.executor().logits(trace_.batch));
@@ -117,6 +133,11 @@ class ModelReplay {
   }
 
  private:
+  float learning_rate() const { return static_cast<float>(number_at(trace_.file, "lr")); }
+  SgdRule rule() const {
+    return {.momentum = static_cast<float>(number_at(trace_.file, "momentum")),
+            .weight_decay = static_cast<float>(number_at(trace_.file, "weight_decay"))};
+  }
   InputOptions input() const {
     const Shape& image = trace_.network.image;
     return {.height = static_cast<int>(image[0]),
@@ -139,6 +160,7 @@ class ModelReplay {
   ResidentSource evaluated_;
   TrainingStep steps_;
   Evaluator evaluator_;
+  std::vector<float> first_logits_;
 };
 
 class ModelComparison {
@@ -147,9 +169,9 @@ class ModelComparison {
       : backend_(backend), trace_(trace), comparison_(comparison) {}
 
   void run(ModelReplay& replay) {
-    compare_loss(0, replay.run_step(0));
+    compare_loss(0, replay.run_first_step());
     const auto logits = static_cast<std::int64_t>(trace_.batch) * trace_.classes;
-    check("step0.logits", norm_error(replay.training_logits(), stored("step0.logits", logits)), kLogits);
+    check("step0.logits", norm_error(replay.first_logits(), stored("step0.logits", logits)), kLogits);
     const Values gradients = replay.gradients(), after = replay.state();
     for (const TracedTensor& tensor : trace_.tensors) {
       if (tensor.trained) compare_gradient(tensor, gradients.at(tensor.name));

@@ -74,8 +74,8 @@ bool is_for_tests(std::string_view room, std::string_view header) {
 /// The C++ standard library (<vector>, <cstdint>: neither a dot nor a slash) and POSIX.
 bool is_always_there(std::string_view header) {
   return header.find_first_of("./") == std::string_view::npos ||
-         begins_with_any(header,
-                         {"dlfcn.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "stdlib.h", "sys/", "unistd.h"});
+         begins_with_any(header, {"dlfcn.h", "fcntl.h", "fnmatch.h", "poll.h", "sched.h", "signal.h", "stdlib.h",
+                                  "sys/", "unistd.h"});
 }
 
 }  // namespace

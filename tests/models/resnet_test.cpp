@@ -212,7 +212,7 @@ TEST_CASE("depth, width and classes are found in a checkpoint of any form") {
   TensorFile nothing;
   CHECK_FALSE(recognize_resnet(finder_in(nothing), nothing.path.string()));
   CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { recognize_network(finder_in(nothing), "nothing.safetensors"); }),
-             Catch::Matchers::Contains("its tensors are those of no family of networks (resnet)"));
+             Catch::Matchers::Contains("its tensors are those of no family that can be told by them (resnet)"));
 }
 
 }  // namespace bsq::test

@@ -49,7 +49,8 @@ TEST_CASE("the report of a run is what the run printed, as text, JSON and CSV") 
 
   std::size_t planes = 0;
   for (const json& layer : found.at("precision").at("layers")) planes += layer.at("bits").get<std::size_t>();
-  CHECK(check_csv(report / "layers.csv", "layer,shape,weights,bits,empty,scale,zero_percent") == 9);
+  CHECK(check_csv(report / "layers.csv", "layer,shape,weights,bits,empty,scale,zero_percent,fixed,input_bits") == 9);
+  CHECK(check_csv(report / "float.csv", "tensor,numbers,bytes") == 2 + 4 * 9);  // shortcuts, norms
   CHECK(check_csv(report / "planes.csv", "layer,bits,plane,density_percent") == planes);
   CHECK(check_csv(report / "history.csv", "stage,epoch,layer,bits_before,bits_after,scale,density_percent") == 4 * 9);
   CHECK(check_csv(report / "stages.csv",

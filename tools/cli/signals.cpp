@@ -13,8 +13,6 @@ std::atomic<int> stop_signal = 0;  // a handler may run on any thread
 std::atomic<int> checkpoint_asked = 0;
 static_assert(std::atomic<int>::is_always_lock_free);
 
-constexpr int kSignalExit = 128;  // a shell's convention for a process that a signal ended
-
 extern "C" void note_signal(int signal) {
   if (signal == SIGUSR1) {
     checkpoint_asked = 1;

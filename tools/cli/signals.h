@@ -6,6 +6,9 @@
 
 namespace bsq {
 
+/// A process that a signal has ended has this and its number for its exit code, as shells have it.
+inline constexpr int kSignalExit = 128;
+
 /// From here on signals are noted instead of obeyed.
 void catch_signals();
 

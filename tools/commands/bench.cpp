@@ -87,7 +87,7 @@ bool parse(const Arguments& arguments, bench::Options& options) {
   return true;
 }
 
-const bench::Plugin& plugin() {
+const bench::Plugin& bench_library() {
   if (!std::filesystem::exists(plugin_path(bench::kPluginFile)))
     fail(ErrorKind::usage,
          "this bsq is built without its benchmarks (configure it with -DBSQ_BENCH=ON and build it anew)");
@@ -109,7 +109,7 @@ int bench_command(const Arguments& arguments) {
   options.columns = output_columns();
   options.version = full_version();
   options.machine = cpu_name();
-  return plugin().run(options);
+  return bench_library().run(options);
 }
 
 }  // namespace bsq

@@ -1,6 +1,7 @@
 // `bsq convert`: a model file in another form: float to bit planes, with uniform bits or the scheme of another
 // checkpoint, and any form to plain float.
 #include "engine/files/posix_file.h"
+#include "engine/methods/bsq/stored_planes.h"
 #include "engine/methods/weight_forms.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
@@ -27,7 +28,7 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
                   "bsq convert");
   app.add_option("in", options.input, "model in any form")->required()->option_text("IN");
   app.add_option("out", options.output, "file to write")->required()->option_text("OUT");
-  app.add_option("--bits", options.bits, "width of every layer, 1..8 (default 8)")
+  app.add_option("--bits", options.bits, "width of every layer but those that have their own, 1..8 (default 8)")
       ->between(1, kMaxBits)
       ->option_text("N");
   app.add_option("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
@@ -58,15 +59,17 @@ Weights convert(const OpenModel& model, const ConvertOptions& options, Console& 
   const Weights& weights = model.weights;
   if (options.form == kFloatForm) return StoredDense::convert(weights);
   if (weights->is_quantized() && options.scheme.empty() && !options.bits) return convert_weights(options.form, weights);
-  std::vector<int> bits(model.layout.slots.size(), options.bits.value_or(kMaxBits));
+  std::vector<int> bits = start_bits(model.layout, options.bits.value_or(kMaxBits));
   if (!options.scheme.empty()) {
     const OpenModel other = open_model(read_model(options.scheme, console));
     if (!have_same_parameters(model.network, other.network))
       fail(ErrorKind::checkpoint, "--scheme {}: is of {}, the model is {}", other.file.path.string(),
            title_of(other.spec), title_of(model.spec));
     bits = scheme_of(other);
+    if (const std::string why = width_conflict(*other.weights, model.layout); !why.empty())
+      fail(ErrorKind::usage, "--scheme {}: {}", other.file.path.string(), why);
   }
-  return convert_weights(options.form, StoredDense::convert(weights), bits);  // anew, from the values
+  return StoredPlanes::convert(StoredDense::convert(weights), model.layout, bits);  // anew, from the values
 }
 
 }  // namespace

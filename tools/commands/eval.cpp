@@ -4,6 +4,7 @@
 // configuration names the data; overrides have the last word.
 #include "data/datasets.h"
 #include "engine/input/resident_source.h"
+#include "engine/methods/bsq/stored_planes.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/evaluator.h"
@@ -40,7 +41,8 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
       ->option_text("CFG");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
   add_console_flags(app, options.console);
-  app.footer("\nquant.weight_bits=N evaluates a float model as N-bit weights.");
+  app.footer(
+      "\nquant.weight_bits=N evaluates a float model as N-bit weights, but for layers that have bits of their own.");
   if (!parse_arguments(app, arguments)) return false;
   const ConfigWords split = split_config_words(words);
   if (split.file.empty())
@@ -55,8 +57,7 @@ Weights weights_to_evaluate(const OpenModel& model, const Config& config, const 
   if (model.weights->is_quantized())
     fail(ErrorKind::usage, "quant.weight_bits = {}: {} has bit widths of its own; leave it out, or see bsq convert",
          config.quant.weight_bits, model.file.path.string());
-  return convert_weights("planes", model.weights,
-                         std::vector<int>(model.layout.slots.size(), config.quant.weight_bits));
+  return StoredPlanes::convert(model.weights, model.layout, start_bits(model.layout, config.quant.weight_bits));
 }
 
 struct Evaluation {
@@ -103,8 +104,9 @@ void print_text(const OpenModel& model, const Config& config, const Evaluation& 
     fmt::print("        {:.2f} %   with the maximum of each batch for activation scales\n",
                evaluation.by_batch_max->top1_percent());
   fmt::print("top-5   {:.2f} %\nloss    {:.4f}\n\n", result.top5_percent(), result.loss());
-  fmt::print("{}\n{}", layer_table(evaluation.precision).text(),
-             compression_table(evaluation.precision, file_bytes, model.packed).text());
+  fmt::print("{}\n{}\n{}", layer_table(evaluation.precision).text(),
+             compression_table(evaluation.precision, file_bytes, model.packed).text(),
+             float_table(evaluation.precision).text());
 }
 
 void print_json(const OpenModel& model, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {

@@ -43,7 +43,7 @@ std::optional<PrecisionSummary> precision_of(const TensorFile& file) {
   const bool is_known =
       std::ranges::any_of(weight_forms(), [&](const WeightForm& form) { return form.name == card.form; });
   if (!card.is_packed() && (!is_known || card.form == kFloatForm)) return std::nullopt;
-  const OpenModel model = open_model(describe_model(file));
+  const OpenModel model = open_model(describe_model(file), quantizer_of(card));
   return summarize_precision(*model.weights, model.network);
 }
 
@@ -55,7 +55,7 @@ std::string range_text(const HostTensor& tensor) {
   return fmt::format("{:.4g} .. {:.4g}", *least, *most);
 }
 
-void print_text(const TensorFile& file, std::uintmax_t file_bytes) {
+void print_file_text(const TensorFile& file, std::uintmax_t file_bytes) {
   constexpr std::size_t kNameWidth = 44, kValueWidth = 88;
   std::uint64_t numbers = 0;
   Table tensors({{"tensor", Align::left}, {"type", Align::left}, {"shape", Align::left}, {"bytes"}, {"values"}});
@@ -74,11 +74,12 @@ void print_text(const TensorFile& file, std::uintmax_t file_bytes) {
   }
   fmt::print("\n{}", tensors.text());
   if (const std::optional<PrecisionSummary> summary = precision_of(file))
-    fmt::print("\n{}\n{}", layer_table(*summary).text(),
-               compression_table(*summary, file_bytes, read_card(file).is_packed()).text());
+    fmt::print("\n{}\n{}\n{}", layer_table(*summary).text(),
+               compression_table(*summary, file_bytes, read_card(file).is_packed()).text(),
+               float_table(*summary).text());
 }
 
-void print_json(const TensorFile& file, std::uintmax_t file_bytes) {
+void print_file_json(const TensorFile& file, std::uintmax_t file_bytes) {
   ordered_json tensors = ordered_json::array();
   for (const HostTensor& tensor : file.tensors)
     tensors.push_back({{"name", tensor.name},
@@ -125,7 +126,7 @@ int inspect_command(const Arguments& arguments) {
   }
   const fs::path found = resolve_checkpoint(options.file);
   const TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
-  (options.json ? print_json : print_text)(file, fs::file_size(file.path));
+  (options.json ? print_file_json : print_file_text)(file, fs::file_size(file.path));
   return 0;
 }
 

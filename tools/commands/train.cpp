@@ -342,7 +342,10 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
   const Config config = read_config(options);
   check_same_config(config, ranks);
   const std::optional<fs::path> resumed_run = agreed_run_to_resume(options, config, ranks);
-  if (resumed_run) check_same_experiment(*resumed_run, config);
+  if (resumed_run)
+    check_same_experiment(*resumed_run, config);
+  else
+    check_layers(config);
   if (options.print_config) {
     fmt::print("{}", to_yaml(config));
     return 0;

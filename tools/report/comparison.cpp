@@ -49,7 +49,7 @@ std::vector<const ConfigKey*> varying_keys(const std::vector<RunGroup>& groups) 
   return varying;
 }
 
-std::string text_of(const std::vector<const ConfigKey*>& keys, const Config& config, bool with_alpha) {
+std::string settings_text(const std::vector<const ConfigKey*>& keys, const Config& config, bool with_alpha) {
   std::vector<std::string> parts;
   for (const ConfigKey* key : keys)
     if (key->applies_to(config) && (with_alpha || key->name != "bsq.alpha"))
@@ -62,14 +62,14 @@ void label_groups(std::vector<RunGroup>& groups) {
   const bool alpha_varies =
       std::any_of(keys.begin(), keys.end(), [](const ConfigKey* key) { return key->name == "bsq.alpha"; });
   for (RunGroup& group : groups) {
-    group.label = group.finished.empty() ? "" : text_of(keys, config_of(group), true);
+    group.label = group.finished.empty() ? "" : settings_text(keys, config_of(group), true);
     if (group.label.empty()) group.label = group.runs.front()->path.string();
     if (group.label.size() > kLongestLabel) {
       group.label = group.in_series = group.runs.front()->path.string();
       continue;
     }
     group.in_series = alpha_varies ? fmt::format("alpha {:g}", config_of(group).part<BsqConfig>().alpha) : group.label;
-    if (alpha_varies) group.series = text_of(keys, config_of(group), false);
+    if (alpha_varies) group.series = settings_text(keys, config_of(group), false);
   }
 }
 

@@ -43,10 +43,6 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
-std::string cell(const std::optional<double>& value) {
-  return value ? fmt::format("{}", *value) : "";
-}
-
 std::string comparison_csv(const Comparison& comparison) {
   std::string text =
       "run,state,alpha,act_bits,seed,top1_float,top1_bsq,top1_final,bits_per_parameter,compression,"
@@ -54,7 +50,7 @@ std::string comparison_csv(const Comparison& comparison) {
   for (const RunReport* run : comparison.runs) {
     text += fmt::format("{},{},{},{},{},{},{},", quoted(run->path.string()), run->state(),
                         run->config.part<BsqConfig>().alpha, run->config.quant.act_bits, run->config.seed,
-                        cell(run->top1_of("pretrain")), cell(run->top1_of("bsq")));
+                        csv_cell(run->top1_of("pretrain")), csv_cell(run->top1_of("bsq")));
     if (const StageReport* last = run->last_done())
       text += fmt::format("{},{},{},{},{}\n", *run->top1_of(last->name), last->result->bits_per_parameter,
                           last->result->compression, last->result->compression_without_empty,

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 namespace bsq {
 namespace {
 
@@ -18,6 +20,46 @@ std::string planes_text(const std::vector<double>& density_percent) {
   std::string text;
   for (const double percent : density_percent) text += fmt::format("{:>6}", percent_text(percent));
   return text;
+}
+
+/// `float`, `8`, `8 fixed`; a star behind the bits of an empty tensor.
+std::string bits_text(const TensorPrecision& tensor) {
+  if (tensor.bits == kFloatBits) return "float";
+  return fmt::format("{}{}{}", tensor.bits, tensor.empty && tensor.bits > 0 ? "*" : "", tensor.fixed ? " fixed" : "");
+}
+
+/// Names of layers that read float numbers.
+std::vector<std::string> float_readers(const PrecisionSummary& summary) {
+  std::vector<std::string> names;
+  for (const TensorPrecision& tensor : summary.tensors)
+    if (tensor.input_bits == 0) names.push_back(layer_name(tensor.name));
+  return names;
+}
+
+std::string names_text(const std::vector<std::string>& names) {
+  constexpr std::size_t kWidth = 74;
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::string rest = fmt::format(", ... ({} in all)", names.size());
+    if (text.size() + names[i].size() + rest.size() > kWidth) return text + rest;
+    text += (i == 0 ? "" : ", ") + names[i];
+  }
+  return text;
+}
+
+bool is_of_norm(Role role) {
+  return role == Role::norm_gamma || role == Role::norm_beta || role == Role::running_mean || role == Role::running_var;
+}
+
+bool is_of_activation(Role role) {
+  return role == Role::clip || role == Role::act_scale;
+}
+
+std::vector<std::string> float_layers(const PrecisionSummary& summary) {
+  std::vector<std::string> names;
+  for (const FloatTensor& tensor : summary.float_tensors)
+    if (!is_of_norm(tensor.role) && !is_of_activation(tensor.role)) names.push_back(layer_name(tensor.name));
+  return names;
 }
 
 }  // namespace
@@ -33,8 +75,7 @@ Table layer_table(const PrecisionSummary& summary) {
   for (const TensorPrecision& tensor : summary.tensors) {
     const bool is_float = tensor.bits == kFloatBits;
     table.add_row({layer_name(tensor.name), shape_text(tensor.shape),
-                   with_thousands(static_cast<std::uint64_t>(tensor.numel)),
-                   is_float ? "float" : std::to_string(tensor.bits) + (tensor.empty && tensor.bits > 0 ? "*" : ""),
+                   with_thousands(static_cast<std::uint64_t>(tensor.numel)), bits_text(tensor),
                    percent_text(tensor.zero_percent), is_float ? "" : fmt::format("{:.4g}", tensor.scale),
                    planes_text(tensor.plane_density_percent)});
   }
@@ -65,6 +106,26 @@ Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_byt
   return table;
 }
 
+Table float_table(const PrecisionSummary& summary) {
+  std::int64_t weights = 0, norms = 0, activations = 0;
+  for (const FloatTensor& tensor : summary.float_tensors)
+    (is_of_norm(tensor.role) ? norms : is_of_activation(tensor.role) ? activations : weights) += tensor.numel;
+  Table table({{"what is float", Align::left}, {"numbers"}, {"bytes"}, {"which", Align::left}});
+  const auto add = [&](const char* what, std::int64_t numbers, const std::string& which) {
+    table.add_row({what, with_thousands(static_cast<std::uint64_t>(numbers)),
+                   with_thousands(sizeof(float) * static_cast<std::uint64_t>(numbers)), which});
+  };
+  if (weights > 0) add("weights", weights, names_text(float_layers(summary)));
+  if (norms > 0) add("norms", norms, "gamma, beta, running mean and variance");
+  if (activations > 0) add("activations", activations, "ceilings of pact, calibrated scales");
+  add("together", weights + norms + activations, "");
+  const std::vector<std::string> readers = float_readers(summary);
+  const bool is_all = std::ranges::all_of(
+      summary.tensors, [](const TensorPrecision& tensor) { return tensor.input_bits.value_or(0) == 0; });
+  table.add_row({"inputs", "", "", is_all ? "of all layers" : "of " + names_text(readers)});
+  return table;
+}
+
 nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes) {
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
   for (const TensorPrecision& tensor : summary.tensors)
@@ -72,12 +133,17 @@ nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t f
                       {"shape", tensor.shape},
                       {"weights", tensor.numel},
                       {"bits", tensor.bits},
+                      {"fixed", tensor.fixed},
                       {"empty", tensor.empty},
                       {"scale", tensor.scale},
                       {"zero_percent", tensor.zero_percent},
                       {"plane_density_percent", tensor.plane_density_percent}});
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    if (const std::optional<int> bits = summary.tensors[i].input_bits) layers[i]["input_bits"] = *bits;
   return {{"quantized_weights", summary.parameters},
           {"float_numbers", summary.float_parameters},
+          {"float_layers", float_layers(summary)},
+          {"layers_with_float_inputs", float_readers(summary)},
           {"bits_per_parameter", summary.bits_per_parameter()},
           {"compression", summary.compression()},
           {"compression_without_empty", summary.compression_without_empty()},

@@ -16,6 +16,8 @@ namespace bsq {
 Table layer_table(const PrecisionSummary& summary);
 /// The ratio by each rule of counting. `file_bytes`: of the file the model lies in, `packed` or in numbers.
 Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed = false);
+/// What of the network is float: parameters and statistics, with their bytes, and what quantized layers read.
+Table float_table(const PrecisionSummary& summary);
 nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes);
 
 /// `9.14x`.

@@ -23,7 +23,7 @@ using namespace charts;
 
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
 
-bool is_quantized(const RunReport& report) {
+bool has_levels(const RunReport& report) {
   return report.precision && !report.level_counts.empty();
 }
 
@@ -206,9 +206,9 @@ ReportFigure weights_figure(const RunReport& report) {
 
 std::vector<ReportFigure> precision_figures(const RunReport& report) {
   std::vector<ReportFigure> figures;
-  if (is_quantized(report)) figures.push_back(layers_figure(report));
+  if (has_levels(report)) figures.push_back(layers_figure(report));
   if (!report.history.empty()) figures.push_back(history_figure(report));
-  if (is_quantized(report)) {
+  if (has_levels(report)) {
     figures.push_back(planes_figure(*report.precision));
     figures.push_back(weights_figure(report));
   }

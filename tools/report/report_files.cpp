@@ -15,10 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-std::string cell(const std::optional<double>& value) {
-  return value ? fmt::format("{}", *value) : "";
-}
-
 std::string file_ratio(const StageReport& stage) {
   if (stage.file_bytes == 0) return "";
   return fmt::format("{}", static_cast<double>(stage.float_file_bytes) / static_cast<double>(stage.file_bytes));
@@ -60,25 +56,34 @@ std::string stages_csv(const RunReport& report) {
     text += fmt::format("{},{},{},{},", stage.name, stage.epochs, stage.planned_epochs, stage.form);
     if (const auto& result = stage.result)
       text += fmt::format("{},{},{},{},{},{},{},{},{},{},", result->test_top1, result->test_top5, result->test_loss,
-                          cell(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
+                          csv_cell(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
                           result->bits_per_parameter, result->compression, result->compression_without_empty,
                           result->compression_everything, file_ratio(stage));
     else
       text += std::string(10, ',');
     const bool trained = stage.epochs > 0 && stage.train_seconds > 0;
-    text += fmt::format("{},{},{},{},{},{}\n", trained ? cell(stage.train_seconds / stage.epochs) : "",
-                        trained ? cell(stage.train_images / stage.train_seconds) : "", stage.train_seconds,
+    text += fmt::format("{},{},{},{},{},{}\n", trained ? csv_cell(stage.train_seconds / stage.epochs) : "",
+                        trained ? csv_cell(stage.train_images / stage.train_seconds) : "", stage.train_seconds,
                         stage.trainable_numbers, stage.planned_bytes,
-                        stage.result ? cell(stage.result->peak_resident_mib) : "");
+                        stage.result ? csv_cell(stage.result->peak_resident_mib) : "");
   }
   return text;
 }
 
 std::string layers_csv(const PrecisionSummary& precision) {
-  std::string text = "layer,shape,weights,bits,empty,scale,zero_percent\n";
+  std::string text = "layer,shape,weights,bits,empty,scale,zero_percent,fixed,input_bits\n";  // 0: reads float numbers
   for (const TensorPrecision& tensor : precision.tensors)
-    text += fmt::format("{},{},{},{},{},{},{}\n", tensor.name, shape_text(tensor.shape), tensor.numel, tensor.bits,
-                        tensor.empty ? 1 : 0, tensor.scale, tensor.zero_percent);
+    text += fmt::format("{},{},{},{},{},{},{},{},{}\n", tensor.name, shape_text(tensor.shape), tensor.numel,
+                        tensor.bits, tensor.empty ? 1 : 0, tensor.scale, tensor.zero_percent, tensor.fixed ? 1 : 0,
+                        tensor.input_bits ? std::to_string(*tensor.input_bits) : "");
+  return text;
+}
+
+std::string float_csv(const PrecisionSummary& precision) {
+  std::string text = "tensor,numbers,bytes\n";
+  for (const FloatTensor& tensor : precision.float_tensors)
+    text +=
+        fmt::format("{},{},{}\n", tensor.name, tensor.numel, sizeof(float) * static_cast<std::size_t>(tensor.numel));
   return text;
 }
 
@@ -132,6 +137,7 @@ void write_report_files(const RunReport& report, const fs::path& folder) {
   if (report.precision) {
     files.add("layers.csv", layers_csv(*report.precision));
     files.add("planes.csv", planes_csv(*report.precision));
+    files.add("float.csv", float_csv(*report.precision));
   }
   files.commit();
 }

@@ -178,6 +178,7 @@ std::string report_text(const RunReport& report) {
   if (report.precision) {
     parts.push_back(fmt::format("model: checkpoints/{}\n{}", report.model, layer_table(*report.precision).text()));
     parts.push_back(compression_table(*report.precision, report.model_bytes).text());
+    parts.push_back(float_table(*report.precision).text());
   }
   if (const std::string sentence = verdict(report); !sentence.empty()) parts.push_back("result: " + sentence);
   return fmt::format("{}", fmt::join(parts, "\n"));

@@ -122,6 +122,12 @@ PageSection precision(const RunReport& report) {
                             {}});
   section.tables.push_back(
       {"Compression", compression_table(*report.precision, report.model_bytes), model, "summary.json", {}});
+  section.tables.push_back({"Float",
+                            float_table(*report.precision),
+                            model + " Numbers that are left at 32 bits; inputs: layers that read float numbers, which "
+                                    "convolutions of integers do not. layers.csv has what each layer reads.",
+                            "float.csv",
+                            {}});
   return section;
 }
 

@@ -140,7 +140,9 @@ void read_model_files(RunReport& report) {
     for (const std::string& name : {stage.name + "_best", stage.name}) {
       const fs::path file = report.path / "checkpoints" / name / "model.safetensors";
       if (!fs::exists(file, ignored)) continue;
-      const OpenModel model = open_model(describe_model(read_safetensors(file)));
+      ModelFile read = describe_model(read_safetensors(file));
+      const Quantizer quantizer = quantizer_of(read.card);
+      const OpenModel model = open_model(std::move(read), quantizer);
       const PrecisionSummary precision = summarize_precision(*model.weights, model.network);
       stage.file_bytes = fs::file_size(file);
       stage.float_file_bytes = static_cast<std::uintmax_t>(precision.float_bytes);

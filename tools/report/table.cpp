@@ -1,6 +1,8 @@
 // Widths first, then lines.
 #include "tools/report/table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace bsq {
@@ -56,6 +58,10 @@ std::string shortened(std::string text, std::size_t width) {
   if (text.size() <= width || width <= kDots) return text;
   const std::size_t tail = (width - kDots) / 3;
   return text.substr(0, width - kDots - tail) + "..." + text.substr(text.size() - tail);
+}
+
+std::string csv_cell(const std::optional<double>& value) {
+  return value ? fmt::format("{}", *value) : "";
 }
 
 }  // namespace bsq

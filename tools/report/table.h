@@ -1,6 +1,7 @@
 // Text tables for a terminal: aligned columns, a rule under the header, two spaces between columns, ASCII only.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,5 +33,8 @@ class Table {
 
 /// `text` without control characters and at most `width` letters long, the middle left out if it must be.
 std::string shortened(std::string text, std::size_t width);
+
+/// A cell of a CSV file: a number in full precision, nothing where there is none.
+std::string csv_cell(const std::optional<double>& value);
 
 }  // namespace bsq

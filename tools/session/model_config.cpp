@@ -36,9 +36,12 @@ void refuse_other_network(const Config& config, const ModelWords& words, const M
   const std::string path = model.file.path.string();
   if (words.overrides_key("model.network"))
     fail(ErrorKind::usage, "model.network = {}: {} says its network; leave it out", config.model.network, path);
+  for (const char* key : {"quant.layers", "quant.projections"})
+    if (words.overrides_key(key))
+      fail(ErrorKind::usage, "{}: {} says the widths of its layers; leave it out", key, path);
   Config of_family = config;
   of_family.model.network.clear();  // of the run that the model is from
-  const NetworkSpec asked = configured_network(of_family, model.spec.image, 1);
+  const NetworkSpec asked = bare_network(of_family, model.spec.image, 1);
   for (const auto& [key, found] : model.spec.settings.items()) {
     const std::string name = "model." + key;
     if (words.overrides_key(name) && asked.settings.contains(key) && asked.settings[key] != found)
@@ -48,9 +51,12 @@ void refuse_other_network(const Config& config, const ModelWords& words, const M
 
 /// Whether the weights of quantizable layers are there as numbers.
 bool is_float(const ModelFile& model) {
-  for (const NodeSpec& node : model.spec.nodes)
-    if (const auto found = node.options.find("quantized"); found != node.options.end() && *found == true)
-      return model.file.find(node.name + ".weight") != nullptr;
+  try {
+    const Network network = build_network(model.spec);
+    for (const ParameterSpec& parameter : network.parameters())
+      if (parameter.group == ParameterGroup::quantized) return model.file.find(parameter.name) != nullptr;
+  } catch (const SpecError&) {  // which open_model says in its own words
+  }
   return false;
 }
 

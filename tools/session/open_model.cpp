@@ -60,12 +60,32 @@ std::string settings_words(const NetworkSpec& spec, const char* before, const ch
   return words;
 }
 
-void check_same_network(const OpenModel& model, const NetworkSpec& configured) {
-  if (have_same_parameters(model.network, build_network(configured))) return;
+bool same_tensor(const ParameterSpec& x, const ParameterSpec& y) {
+  return x.name == y.name && x.shape == y.shape;
+}
+
+/// Roles of layers may differ while weights are float.
+void check_same_roles(const OpenModel& model, const Network& configured) {
+  if (!model.weights->is_quantized()) return;
+  for (std::size_t i = 0; i < configured.parameters().size(); ++i) {
+    const ParameterSpec& wanted = configured.parameters()[i];
+    if (model.network.parameters()[i].group == wanted.group) continue;
+    const bool is_float = wanted.group == ParameterGroup::plain;
+    refuse(model.file,
+           "{} {} bit widths, by quant.layers and quant.projections it {}; change these, or start from float weights "
+           "(bsq convert --to float)",
+           wanted.name, is_float ? "has" : "has no", is_float ? "stays float" : "should have some");
+  }
+}
+
+void check_same_network(const OpenModel& model, const NetworkSpec& spec, const Network& configured) {
+  const auto &own = model.network.parameters(), &wanted = configured.parameters();
+  if (std::equal(own.begin(), own.end(), wanted.begin(), wanted.end(), same_tensor))
+    return check_same_roles(model, configured);
   std::string keys = settings_words(model.spec, "model.", "=", " ");
   if (keys.empty()) keys = "model.network to what bsq inspect --network prints of it";
   refuse(model.file, "is {}, the configuration says {}; set {} or take another checkpoint", title_of(model.spec),
-         title_of(configured), keys);
+         title_of(spec), keys);
 }
 
 }  // namespace
@@ -77,7 +97,7 @@ std::string title_of(const NetworkSpec& spec) {
 
 bool have_same_parameters(const Network& a, const Network& b) {
   const auto same = [](const ParameterSpec& x, const ParameterSpec& y) {
-    return x.name == y.name && x.shape == y.shape && x.group == y.group;
+    return same_tensor(x, y) && x.group == y.group;
   };
   return std::equal(a.parameters().begin(), a.parameters().end(), b.parameters().begin(), b.parameters().end(), same);
 }
@@ -129,9 +149,12 @@ TensorFile with_weights(const OpenModel& model, const StoredWeights& weights) {
 
 OpenModel open_start_model(ModelFile model, const Config& config) {
   OpenModel opened = open_model(std::move(model), {}, config.quant.max_bits);
-  check_same_network(opened, configured_network(config, opened.spec.image, opened.network.num_classes()));
+  const NetworkSpec spec = configured_network(config, opened.spec.image, opened.network.num_classes());
+  const Network configured = build_network(spec);
+  check_same_network(opened, spec, configured);
+  const ArenaLayout layout = lay_out(configured.parameters(), ParameterGroup::quantized);
   const std::unique_ptr<Method> first = method_of_stage(config.stages.front(), config);
-  if (const std::string why = first->refusal(*opened.weights); !why.empty())
+  if (const std::string why = first->refusal(*opened.weights, layout); !why.empty())
     fail(ErrorKind::usage, "{}: {}", opened.file.path.string(), why);
   return opened;
 }
@@ -154,6 +177,16 @@ Quantizer quantizer_of(const Config& config) {
   return {.activation = activation_from_name(block_activation(config.quant)),
           .act_bits = config.quant.act_bits,
           .static_scales = config.quant.act_scale == "calibrated"};
+}
+
+Quantizer quantizer_of(const ModelCard& card) {
+  constexpr int kMostActBits = 8;
+  Quantizer quantizer;
+  for (const Activation activation : {Activation::relu, Activation::relu6, Activation::pact})
+    if (card.activation == name_of(activation)) quantizer.activation = activation;
+  if (card.act_bits && *card.act_bits >= 0 && *card.act_bits <= kMostActBits) quantizer.act_bits = *card.act_bits;
+  quantizer.static_scales = card.act_scale == "calibrated";
+  return quantizer;
 }
 
 NetworkSpec network_of_run(const Config& config, const DatasetInfo& images) {

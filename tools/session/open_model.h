@@ -53,6 +53,8 @@ void check_classes(const OpenModel& model, const DatasetInfo& images);
 Network network_for(const OpenModel& model, const DatasetInfo& images);
 
 Quantizer quantizer_of(const Config& config);
+/// What a model file says of its activations; not quantized if it says nothing that can be.
+Quantizer quantizer_of(const ModelCard& card);
 /// The configured network for images and classes of this set.
 NetworkSpec network_of_run(const Config& config, const DatasetInfo& images);
 NetworkFactory network_factory(const NetworkSpec& spec, const Config& config);

@@ -18,7 +18,7 @@ constexpr auto kPrecedence = std::chrono::seconds(2);
 constexpr int kCloserLooks = 5;
 
 /// "rank 1 (process 123) has died", or nothing.
-std::string text_of(const std::vector<Peer>& dead) {
+std::string peers_text(const std::vector<Peer>& dead) {
   if (dead.empty()) return {};
   std::vector<std::string> names;
   for (const Peer& peer : dead) names.push_back(fmt::format("rank {} (process {})", peer.rank, peer.process));
@@ -66,7 +66,7 @@ void RankWatch::end_if_failed() {
     else if (peer.rank < ranks_.rank())
       is_lowest = false;
   }
-  std::string what = text_of(dead);
+  std::string what = peers_text(dead);
   if (what.empty()) what = ranks_.failure();
   if (what.empty()) return;
   if (!is_lowest) std::this_thread::sleep_for(kPrecedence);

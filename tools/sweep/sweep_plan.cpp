@@ -3,6 +3,7 @@
 
 #include "engine/files/atomic_file.h"
 #include "kernels/base/error.h"
+#include "models/families.h"
 #include "tools/session/config_schema.h"
 
 #include <fmt/format.h>
@@ -21,7 +22,7 @@ constexpr const char* kPlanFile = "sweep.json";
 constexpr std::size_t kMostRuns = 10000;
 
 /// A word of the command line and what it stands for.
-struct Axis {
+struct SweepAxis {
   std::string key;
   std::vector<std::string> values;
 };
@@ -43,12 +44,12 @@ std::string name_part(const std::string& text) {
 }
 
 /// Of the values that vary; the key's last part where that says which it is.
-std::string run_name(const std::vector<Axis>& axes, const std::vector<std::size_t>& chosen) {
+std::string run_name(const std::vector<SweepAxis>& axes, const std::vector<std::size_t>& chosen) {
   constexpr std::size_t kLongest = 100;
   std::string name;
   for (std::size_t i = 0; i < axes.size(); ++i) {
     if (axes[i].values.size() < 2) continue;
-    const auto same_leaf = std::count_if(axes.begin(), axes.end(), [&](const Axis& other) {
+    const auto same_leaf = std::count_if(axes.begin(), axes.end(), [&](const SweepAxis& other) {
       return other.values.size() > 1 && leaf(other.key) == leaf(axes[i].key);
     });
     const std::string key = same_leaf > 1 ? axes[i].key : leaf(axes[i].key);
@@ -58,7 +59,7 @@ std::string run_name(const std::vector<Axis>& axes, const std::vector<std::size_
 }
 
 /// To the next combination; false after the last.
-bool next_combination(const std::vector<Axis>& axes, std::vector<std::size_t>& chosen) {
+bool next_combination(const std::vector<SweepAxis>& axes, std::vector<std::size_t>& chosen) {
   for (std::size_t i = axes.size(); i-- > 0;) {
     if (++chosen[i] < axes[i].values.size()) return true;
     chosen[i] = 0;
@@ -134,7 +135,7 @@ std::vector<std::string> split_values(const std::string& word) {
 }
 
 std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vector<std::string>& overrides) {
-  std::vector<Axis> axes;
+  std::vector<SweepAxis> axes;
   std::size_t count = 1;
   for (const std::string& word : overrides) {
     const std::size_t sign = std::min(word.find('='), word.size());
@@ -155,6 +156,7 @@ std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vect
     }
     try {
       run.config = load_config(config_schema(), config_file, run.overrides);
+      check_layers(run.config);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage) throw;
       errors.add(error.what());

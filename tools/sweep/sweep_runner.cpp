@@ -89,7 +89,6 @@ class SweepRunner {
   void stop() {
     if (stopping_) return;
     stopping_ = true;
-    constexpr int kSignalExit = 128;
     for (const Active& active : active_) active.process->send(stop_exit_code() - kSignalExit);
   }
 

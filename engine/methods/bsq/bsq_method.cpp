@@ -14,9 +14,12 @@ class BsqMethod final : public Method {
 
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
-    const Weights planes = StoredPlanes::convert(from, std::vector<int>(layout.slots.size(), quant_.weight_bits));
+    const Weights planes = StoredPlanes::convert(from, layout, start_bits(layout, quant_.weight_bits));
     return std::make_unique<PlaneWeights>(memory, layout, gradients, static_cast<const StoredPlanes&>(*planes),
                                           quant_.max_bits);
+  }
+  std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
+    return width_conflict(from, layout);
   }
   std::string_view result_form() const override { return StoredPlanes::kForm; }
   int act_bits() const override { return quant_.act_bits; }
@@ -28,9 +31,9 @@ class BsqMethod final : public Method {
   void adjust(WeightStore& store) const override {
     auto& plane_weights = static_cast<PlaneWeights&>(store);
     std::vector<BitPlanes> planes = plane_weights.planes();
-    for (BitPlanes& tensor : planes) {
-      requantize(tensor, quant_.max_bits);
-      adjust_precision(tensor, options_.prune_threshold);
+    for (std::size_t i = 0; i < planes.size(); ++i) {
+      requantize(planes[i], plane_weights.most_bits()[i]);
+      if (!plane_weights.layout().slots[i].spec.widths.fixed) adjust_precision(planes[i], options_.prune_threshold);
     }
     plane_weights.set_planes(planes);
   }

@@ -4,18 +4,30 @@
 #include "kernels/base/error.h"
 
 namespace bsq {
+namespace {
+
+/// Floats of all planes of a tensor at its widest, in the arena.
+std::size_t capacity_of(const ParameterSlot& slot, int most_bits) {
+  return 2 * static_cast<std::size_t>(most_bits) * padded(static_cast<std::size_t>(slot.spec.shape.numel()));
+}
+
+}  // namespace
 
 PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                            const StoredPlanes& weights, int max_bits)
-    : backend_(memory.backend()), layout_(layout), gradients_(gradients), max_bits_(max_bits) {
+    : backend_(memory.backend()), layout_(layout), gradients_(gradients), most_bits_(bsq::most_bits(layout, max_bits)) {
   const std::size_t count = layout.slots.size();
-  const auto capacity = static_cast<std::size_t>(2 * max_bits * layout.numel);
+  std::size_t capacity = 0, norms = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    capacity += capacity_of(layout.slots[i], most_bits_[i]);
+    norms += static_cast<std::size_t>(most_bits_[i]);
+  }
   table_ = memory.allocate_array<PlaneTensor>("bit planes, table", count);
   planes_ = memory.allocate_array<float>("bit planes", capacity);
   momentum_ = memory.allocate_array<float>("bit planes, momentum", capacity);
   scales_ = memory.allocate_array<float>("bit planes, scales", count);
   scale_momentum_ = memory.allocate_array<float>("bit planes, scale momentum", count);
-  norms_ = memory.allocate_array<float>("bit planes, norms", count * static_cast<std::size_t>(max_bits));
+  norms_ = memory.allocate_array<float>("bit planes, norms", norms);
   values_ = memory.allocate_array<float>("effective weights", static_cast<std::size_t>(layout.numel));
   units_ = memory.allocate_array<float>("effective weights, units", count);
   penalty_ = memory.allocate_array<double>("bit planes, penalty", 1);
@@ -31,24 +43,27 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   std::vector<float> arena(planes_.size_bytes() / sizeof(float));
   std::vector<float> scales;
   std::int32_t first_plane = 0;
+  std::int64_t offset = 0;
   for (std::size_t i = 0; i < planes.size(); ++i) {
     const ParameterSlot& slot = layout_.slots[i];
     const BitPlanes& source = planes[i];
-    require(source.bits >= 1 && source.bits <= max_bits_, "{}: {} bits", slot.spec.name, source.bits);
+    require(source.bits >= 1 && source.bits <= most_bits_[i], "{}: {} bits", slot.spec.name, source.bits);
     require(source.numel == slot.spec.shape.numel(), "{}: {} weights", slot.spec.name, source.numel);
-    const std::int64_t offset = 2 * max_bits_ * slot.offset;
+    const double penalty_weight = slot.spec.widths.fixed ? 0.0
+                                                         : static_cast<double>(source.numel * source.bits) /
+                                                               static_cast<double>(layout_.parameters);
     tensors_.push_back({.numel = source.numel,
                         .plane_offset = offset,
                         .weight_offset = slot.offset,
                         .bits = source.bits,
                         .storage = storage_of(slot),
                         .first_plane = first_plane,
-                        .penalty_weight = static_cast<float>(static_cast<double>(source.numel * source.bits) /
-                                                             static_cast<double>(layout_.parameters))});
+                        .penalty_weight = static_cast<float>(penalty_weight)});
     first_plane += source.bits;
     scales.push_back(source.scale);
     std::copy(source.p.begin(), source.p.end(), arena.begin() + offset);
     std::copy(source.n.begin(), source.n.end(), arena.begin() + offset + source.bits * source.numel);
+    offset += static_cast<std::int64_t>(capacity_of(slot, most_bits_[i]));
   }
   upload_array(backend_, table_.as<PlaneTensor>(), tensors_);
   upload_array(backend_, planes_.as<float>(), arena);

@@ -1,8 +1,9 @@
 // Bit planes: every bit of every weight is a trainable variable p_b or n_b in [0, 2] (BSQ, ICLR 2021, Eq. 3 to 6;
 // METHOD 1 to 4).
 //
-// Arena: for each tensor all planes of p, then all of n, most significant first, each in OHWI order. Capacity is
-// max_bits per tensor, so that re-quantization, which may add or drop planes, moves data but never allocates.
+// Arena: for each tensor all planes of p, then all of n, most significant first, each in OHWI order. The capacity of a
+// tensor is what its width may come to, so that re-quantization, which may add or drop planes, moves data but never
+// allocates. A tensor of a fixed width is under no penalty.
 #pragma once
 
 #include "engine/methods/bsq/stored_planes.h"
@@ -15,6 +16,9 @@ class PlaneWeights final : public WeightStore {
   PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredPlanes& weights,
                int max_bits = kMaxBits);
 
+  const ArenaLayout& layout() const { return layout_; }
+  /// By slot, the most bits that it may come to.
+  const std::vector<int>& most_bits() const { return most_bits_; }
   /// Host copies, one per slot, in memory order.
   std::vector<BitPlanes> planes() const;
   /// Replaces every tensor, bit widths included. Momentum starts from zero again. Captured steps are void afterwards.
@@ -39,7 +43,7 @@ class PlaneWeights final : public WeightStore {
   Backend& backend_;
   const ArenaLayout& layout_;
   const float* gradients_;
-  int max_bits_;
+  std::vector<int> most_bits_;
   std::vector<PlaneTensor> tensors_;
   Buffer table_;  // tensors_ on the device
   Buffer planes_;

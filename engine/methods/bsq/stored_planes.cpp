@@ -25,6 +25,11 @@ HostTensor planes_to_file(const std::vector<float>& planes, const ParameterSpec&
   return tensor;
 }
 
+BitPlanes empty_planes(std::int64_t numel, int bits, float scale) {
+  const std::vector<float> none(static_cast<std::size_t>(bits * numel));
+  return {.bits = bits, .scale = scale, .numel = numel, .p = none, .n = none};
+}
+
 BitPlanes planes_of_values(const std::vector<float>& values, int bits) {
   if (bits == 0) return planes_from_levels(symmetric_levels(0, 0, std::vector<int>(values.size())));
   BitPlanes planes = planes_from_float(values, bits);
@@ -75,9 +80,10 @@ Weights StoredPlanes::read(const TensorFile& file, const ArenaLayout& layout, in
     const std::string name = plane_name(slot.spec.name, "p");
     const HostTensor& positive = file.at(name);
     const std::int64_t bits = positive.shape.empty() ? 0 : positive.shape.back();
-    if (bits < 1 || bits > max_bits)
+    const int most_bits = slot.spec.most_bits(max_bits);
+    if (bits < 1 || bits > most_bits)
       fail(ErrorKind::checkpoint, "{}: {} has {} bit planes, expected 1..{}; is quant.max_bits too small?",
-           file.path.string(), name, bits, max_bits);
+           file.path.string(), name, bits, most_bits);
     const int width = static_cast<int>(bits);
     result.push_back({.bits = width,
                       .scale = read_number(file, scale_name(slot.spec.name)),
@@ -94,6 +100,17 @@ Weights StoredPlanes::convert(const Weights& from, const std::vector<int>& bits)
   for (std::size_t slot = 0; slot < from->size(); ++slot) {
     const std::optional<Levels> levels = from->levels(slot);
     planes.push_back(levels ? planes_from_levels(*levels) : planes_of_values(from->values(slot), bits.at(slot)));
+  }
+  return std::make_shared<StoredPlanes>(std::move(planes));
+}
+
+Weights StoredPlanes::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
+  const Weights converted = convert(from, bits);
+  std::vector<BitPlanes> planes = static_cast<const StoredPlanes&>(*converted).all();
+  for (std::size_t slot = 0; slot < planes.size(); ++slot) {
+    const WidthRule& widths = layout.slots[slot].spec.widths;
+    if (widths.fixed && planes[slot].bits < widths.start && is_empty(planes[slot]))
+      planes[slot] = empty_planes(planes[slot].numel, widths.start, planes[slot].scale);
   }
   return std::make_shared<StoredPlanes>(std::move(planes));
 }

@@ -30,6 +30,8 @@ class StoredPlanes final : public StoredWeights {
   /// Weights in any form as bit planes: levels as they are; others at bits[slot] bits (METHOD 1), without the planes
   /// that come out empty, or as one empty plane if that is 0.
   static Weights convert(const Weights& from, const std::vector<int>& bits);
+  /// The same, where slots of a fixed width have it in any case: with empty planes, if all of their weights are 0.
+  static Weights convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits);
 
  private:
   std::vector<BitPlanes> planes_;

@@ -12,11 +12,11 @@ class FixedPointMethod final : public Method {
 
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
-    const Weights fixed = StoredFixedPoint::convert(from, {});
+    const Weights fixed = StoredFixedPoint::convert(from, layout, {});
     return std::make_unique<FixedPointWeights>(memory, layout, gradients, static_cast<const StoredFixedPoint&>(*fixed));
   }
-  std::string refusal(const StoredWeights& from) const override {
-    if (from.is_quantized()) return {};
+  std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
+    if (from.is_quantized()) return width_conflict(from, layout);
     return "is a float model and has no bit widths to finetune under; put convert and bsq before finetune, or start "
            "from bit planes (bsq convert makes them)";
   }

@@ -69,4 +69,14 @@ Weights StoredFixedPoint::convert(const Weights& from, const std::vector<int>& /
   return std::make_shared<StoredFixedPoint>(std::move(tensors));
 }
 
+Weights StoredFixedPoint::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
+  const Weights converted = convert(from, bits);
+  std::vector<FixedPoint> tensors = static_cast<const StoredFixedPoint&>(*converted).all();
+  for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
+    const WidthRule& widths = layout.slots[slot].spec.widths;
+    if (widths.fixed && tensors[slot].bits == 0) tensors[slot].bits = widths.start;
+  }
+  return std::make_shared<StoredFixedPoint>(std::move(tensors));
+}
+
 }  // namespace bsq

@@ -35,6 +35,8 @@ class StoredFixedPoint final : public StoredWeights {
   static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);
   /// Levels of any form, under the widths they have. Weights that are on no grid have none: Error(internal).
   static Weights convert(const Weights& from, const std::vector<int>& bits);
+  /// The same, where slots of a fixed width have it although all of their weights are 0.
+  static Weights convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits);
 
  private:
   std::vector<FixedPoint> tensors_;

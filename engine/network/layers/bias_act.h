@@ -14,7 +14,7 @@ namespace bsq {
 
 struct BiasActOptions {
   int channels = 0;
-  ActivationPart activation;
+  ActivationPart activation = {};
   ParameterId bias = -1;  // -1: none
   int biased_input = 0;   // the input whose convolution has left the bias to this layer
 };

@@ -85,7 +85,8 @@ std::unique_ptr<Layer> make_conv2d(const LayerRequest& request) {
   const bool bias_quantized = options.flag("bias_quantized", bias && quantized);
   if (bias_quantized && !bias) options.refuse("bias_quantized", "needs bias: true");
   const bool he = options.one_of("initializer", {"he_fan_out", "torch_default"}, "he_fan_out") == "he_fan_out";
-  const bool zero_bias = options.one_of("bias_initializer", {"zero", "torch_default"}, "zero") == "zero";
+  const bool zero_bias =
+      options.one_of("bias_initializer", {"zero", "torch_default"}, he ? "zero" : "torch_default") == "zero";
   options.finish();
   if (conv.in_channels % conv.groups != 0 || conv.out_channels % conv.groups != 0)
     options.refuse("groups", fmt::format("{} do not divide {} channels in and {} out; use a divisor of both",

@@ -113,8 +113,7 @@ void max_backward(const MaxPoolGeometry& g, const T* d_output, const std::uint8_
         for (int y = rows.begin; y < rows.end; ++y) {
           for (int x = columns.begin; x < columns.end; ++x) {
             const std::int64_t from = ((first_out + y) * g.out_width + x) * g.channels + channel;
-            const int place =
-                (row + g.padding - y * g.stride) * g.kernel + column + g.padding - x * g.stride;
+            const int place = (row + g.padding - y * g.stride) * g.kernel + column + g.padding - x * g.stride;
             const IntLanes won = load_places<Full>(winners + from, count) == place;
             sum += won ? load_lanes<Full>(d_output + from, count) : FloatLanes{};
           }
@@ -141,8 +140,7 @@ void average_forward(const WindowAverageGeometry& g, const T* input, float unit,
         FloatLanes sum{};
         for (int row = rows.begin; row < rows.end; ++row)
           for (int column = columns.begin; column < columns.end; ++column)
-            sum +=
-                load_lanes<Full>(image + (std::int64_t{1} * row * g.width + column) * g.channels + channel, count);
+            sum += load_lanes<Full>(image + (std::int64_t{1} * row * g.width + column) * g.channels + channel, count);
         store_lanes<Full>(target + channel, sum * unit / numbers, count);
       });
     }
@@ -188,8 +186,8 @@ BSQ_LANES_INLINE void for_flat(const FlattenGeometry& g, Body body) {
     const int count = g.channels - channel < kLanes ? g.channels - channel : kLanes;
     const std::int64_t first = std::int64_t{1} * (index / groups) * g.pixels * g.channels;
     for (int pixel = 0; pixel < g.pixels; ++pixel)
-      body(first + std::int64_t{1} * pixel * g.channels + channel,
-           first + std::int64_t{1} * channel * g.pixels + pixel, count);
+      body(first + std::int64_t{1} * pixel * g.channels + channel, first + std::int64_t{1} * channel * g.pixels + pixel,
+           count);
   }
 }
 
@@ -243,9 +241,8 @@ void window_average_backward(const WindowAverageBackwardArgs& args) {
 
 void flatten_forward(const FlattenForwardArgs& args) {
   const float unit = value_of(args.unit);
-  args.geometry.dtype == DType::bf16
-      ? flatten(args.geometry, static_cast<const Bf16*>(args.input), unit, args.output)
-      : flatten(args.geometry, static_cast<const float*>(args.input), unit, args.output);
+  args.geometry.dtype == DType::bf16 ? flatten(args.geometry, static_cast<const Bf16*>(args.input), unit, args.output)
+                                     : flatten(args.geometry, static_cast<const float*>(args.input), unit, args.output);
 }
 
 void flatten_backward(const FlattenBackwardArgs& args) {

@@ -348,8 +348,7 @@ void plan_linear(const LinearGeometry& geometry, bool backward, const DeviceCont
   const LinearProducts products(geometry);
   on.math->plan_gemm(products.output, GradMode::accumulate);
   if (!backward) return;
-  for (const GradMode mode : {GradMode::overwrite, GradMode::accumulate})
-    on.math->plan_gemm(products.d_input, mode);
+  for (const GradMode mode : {GradMode::overwrite, GradMode::accumulate}) on.math->plan_gemm(products.d_input, mode);
   on.math->plan_gemm(products.d_weight, GradMode::overwrite);
 }
 

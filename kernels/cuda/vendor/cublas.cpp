@@ -61,11 +61,11 @@ void CublasHandle::gemm(const GemmGeometry& geometry, const float* factor, const
   const int which = mode == GradMode::accumulate ? 1 : 0;
   const float on_host[] = {0, 1};
   const float* alpha = on_device ? factor : on_host + 1;
-  const float* beta = (on_device ? zero_and_one_ : on_host) + which;
+  const float* beta = (on_device ? static_cast<const float*>(zero_and_one_) : on_host) + which;
   if (on_device) BSQ_CUBLAS_CHECK(cublasSetPointerMode(handle_, CUBLAS_POINTER_MODE_DEVICE));
-  const cublasStatus_t status = cublasSgemm(
-      handle_, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k, alpha, b,
-      transpose_b ? k : n, a, transpose_a ? m : k, beta, c, n);
+  const cublasStatus_t status =
+      cublasSgemm(handle_, transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N, transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N, n, m, k,
+                  alpha, b, transpose_b ? k : n, a, transpose_a ? m : k, beta, c, n);
   if (on_device) BSQ_CUBLAS_CHECK(cublasSetPointerMode(handle_, CUBLAS_POINTER_MODE_HOST));
   BSQ_CUBLAS_CHECK(status);
 }

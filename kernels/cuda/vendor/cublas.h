@@ -26,7 +26,7 @@ class CublasHandle {
 
   cublasContext* handle_ = nullptr;
   void* workspace_ = nullptr;
-  float* zero_and_one_ = nullptr;  // in device memory
+  void* zero_and_one_ = nullptr;  // [2] float, in device memory
 };
 
 /// "13.0.2", of the library that is loaded.

@@ -28,7 +28,7 @@ TEST_CASE("every stage makes a store of its form from weights of any form, or sa
       const Weights from = convert_weights(form.name, planes);
       const std::unique_ptr<Method> method = entry.make(config);
       const bool is_refused = entry.name == "finetune" && form.name == kFloatForm;
-      CHECK(method->refusal(*from).empty() != is_refused);
+      CHECK(method->refusal(*from, memory.layout).empty() != is_refused);
       if (is_refused) continue;
       const auto store = store_of_stage(memory, config, entry.name, from);
       CHECK(store->form() == trained.at(entry.name));

@@ -11,7 +11,7 @@
 namespace bsq::test {
 namespace {
 
-constexpr int kBatch = 4;
+constexpr int kDenseBatch = 4;
 constexpr std::int64_t kPixels = 36;
 
 /// A network that has run; loss = sum of logits * d_logits.
@@ -20,13 +20,13 @@ struct JoinRun {
           const TestModel::MakeWeights& weights = {})
       : backend(used_backend),
         test(backend, std::move(network), weights),
-        executor(test.memory, test.model.network(), test.model.parameters(), kBatch, DType::f32, mode, {3, 1}),
+        executor(test.memory, test.model.network(), test.model.parameters(), kDenseBatch, DType::f32, mode, {3, 1}),
         inputs(test.memory.allocate_array<StepInputs>("inputs", 1)),
-        samples(test.memory.allocate_array<std::int32_t>("samples", 2 * kBatch)) {
+        samples(test.memory.allocate_array<std::int32_t>("samples", 2 * kDenseBatch)) {
     keep_away_from_kinks();
-    images = RandomTensors("images").normal(executor.images(kBatch).shape.numel(), 0, 1);
-    d_logits = RandomTensors("d_logits").normal(executor.logits(kBatch).shape.numel(), 0, 1);
-    std::vector<std::int32_t> numbers(2 * kBatch);
+    images = RandomTensors("images").normal(executor.images(kDenseBatch).shape.numel(), 0, 1);
+    d_logits = RandomTensors("d_logits").normal(executor.logits(kDenseBatch).shape.numel(), 0, 1);
+    std::vector<std::int32_t> numbers(2 * kDenseBatch);
     std::iota(numbers.begin(), numbers.end(), 100);
     upload_array(backend, samples.as<std::int32_t>(), numbers);
     set_step({});
@@ -47,17 +47,17 @@ struct JoinRun {
   }
   void set_step(const StepInputs& step) { upload_array(backend, inputs.as<StepInputs>(), std::vector{step}); }
   SampleKeys keys() const { return {7, 5, inputs.as<StepInputs>(), samples.as<std::int32_t>()}; }
-  void forward(int batch = kBatch, std::int64_t first_image = 0) {
+  void forward(int batch = kDenseBatch, std::int64_t first_image = 0) {
     const TensorView target = executor.images(batch);
     backend.upload(target.data, images.data() + first_image * kPixels * 3, target.size_bytes());
     executor.forward(batch, {.keys = keys()});
   }
-  void backward(int batch = kBatch) {
+  void backward(int batch = kDenseBatch) {
     const TensorView target = executor.d_logits(batch);
     backend.upload(target.data, d_logits.data(), target.size_bytes());
     executor.backward(batch, {}, nullptr, keys());
   }
-  std::vector<float> logits(int batch = kBatch) { return download_view(backend, executor.logits(batch)); }
+  std::vector<float> logits(int batch = kDenseBatch) { return download_view(backend, executor.logits(batch)); }
   std::vector<float> gradient(std::size_t parameter) {
     const auto count = static_cast<std::size_t>(test.model.network().parameters()[parameter].shape.numel());
     return download_array(backend, test.model.parameters().gradients[parameter], count);
@@ -150,7 +150,7 @@ TEST_CASE("a dense block has one buffer, from its first write to its last read, 
   const auto time_of = [&](const std::string& name) { return run.id_of(name) - 1; };
   const PlannedBuffer* values = run.buffer("c");
   REQUIRE(values != nullptr);
-  CHECK(values->size_bytes == sizeof(float) * kBatch * kPixels * 20);
+  CHECK(values->size_bytes == sizeof(float) * kDenseBatch * kPixels * 20);
   CHECK(values->first_use == time_of("a"));
   CHECK(values->last_use == 2 * nodes - time_of("b.bn"));  // the first norm that reads a part of it comes last
   const PlannedBuffer* gradients = run.buffer("c, gradient");
@@ -182,13 +182,13 @@ TEST_CASE("a dense block copies nothing but its new channels") {
   JoinRun run(backend, build_network(dense_block()));
   run.forward();
   run.backward();
-  CHECK(backend.placed == kBatch * kPixels * (8 + 3 * 4));
+  CHECK(backend.placed == kDenseBatch * kPixels * (8 + 3 * 4));
   CHECK(backend.handed_back == backend.placed);
   JoinRun apart(backend, build_apart(dense_block(), {}));
   backend.placed = backend.handed_back = 0;
   apart.forward();
   apart.backward();
-  CHECK(backend.placed == kBatch * kPixels * (12 + 16 + 20));
+  CHECK(backend.placed == kDenseBatch * kPixels * (12 + 16 + 20));
   CHECK(backend.handed_back == backend.placed);
   CHECK(backend.guards_intact());
 }
@@ -202,7 +202,7 @@ TEST_CASE("where concats share a buffer the bits are those of a network where no
   for_each_device([&](Backend& backend) {
     JoinRun shared(backend, build_network(spec, quantizer), ExecutionMode::training, weights);
     JoinRun apart(backend, build_apart(spec, quantizer), ExecutionMode::training, weights);
-    for (const int batch : {kBatch, 3, 1, kBatch}) {
+    for (const int batch : {kDenseBatch, 3, 1, kDenseBatch}) {
       INFO("batch " << batch);
       shared.forward(batch);
       apart.forward(batch);
@@ -214,7 +214,7 @@ TEST_CASE("where concats share a buffer the bits are those of a network where no
     for (const ExecutionMode mode : {ExecutionMode::inference, ExecutionMode::tracing}) {
       JoinRun shared_inference(backend, build_network(spec, quantizer), mode, weights);
       JoinRun apart_inference(backend, build_apart(spec, quantizer), mode, weights);
-      for (const int batch : {kBatch, 1}) {
+      for (const int batch : {kDenseBatch, 1}) {
         shared_inference.forward(batch);
         apart_inference.forward(batch);
         CHECK(same_bits(shared_inference.logits(batch), apart_inference.logits(batch)));
@@ -283,13 +283,13 @@ TEST_CASE("in inference dropout is left out, and in training a sample's mask is 
         if (i % 16 >= 8) zeros.push_back(values[i] == 0);
       return zeros;
     };
-    const std::vector<bool> whole = dropped(kBatch, {.epoch = 3});
+    const std::vector<bool> whole = dropped(kDenseBatch, {.epoch = 3});
     const std::vector<bool> part = dropped(3, {.epoch = 3, .first_sample = 1});
     CHECK(std::equal(part.begin(), part.end(), whole.begin() + kPixels * 8));
     CHECK(std::ranges::count(whole, true) > std::ssize(whole) / 3);  // 0.3 of the one half, 0.5 of the other
-    CHECK(dropped(kBatch, {.epoch = 4}) != whole);
-    CHECK(dropped(kBatch, {.epoch = 3}) == whole);
-    CHECK_THROWS_AS(training.executor.forward(kBatch), Error);  // without saying which samples these are
+    CHECK(dropped(kDenseBatch, {.epoch = 4}) != whole);
+    CHECK(dropped(kDenseBatch, {.epoch = 3}) == whole);
+    CHECK_THROWS_AS(training.executor.forward(kDenseBatch), Error);  // without saying which samples these are
   });
 }
 

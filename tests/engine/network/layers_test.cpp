@@ -4,6 +4,7 @@
 // Norms are set up so that every element stays away from the kinks of its activation: even channels between them, odd
 // ones alternately beyond either. Each layer is differentiable there, and the step of the difference may be large.
 #include "engine/network/layers/average_pool.h"
+#include "engine/network/layers/bias_act.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/flatten.h"
 #include "engine/network/layers/linear.h"
@@ -59,6 +60,7 @@ class LayerRun {
     upload_array(*backend_, input_buffers_[input].as<float>(), values);
   }
   const Shape& output_shape() const { return output_.shape; }
+  std::vector<float> gradient(std::size_t parameter) { return read(gradient_buffers_[parameter]); }
   /// The first input keeps its gradient to itself in every layer here but conv2d: `modes` as the executor would say.
   void backward(const std::vector<GradMode>& modes) {
     forward();
@@ -237,6 +239,48 @@ TEST_CASE("norm_act: gradients in every activation, with and without a shortcut,
   }
 }
 
+TEST_CASE("norm_act: the bias of the convolution before it has the gradient 0") {
+  const NormAct layer({.channels = kChannels, .activation = Activation::none},
+                      {.gamma = 0, .beta = 1, .running_mean = 0, .running_var = 1, .input_bias = 2});
+  std::vector<std::vector<float>> parameters = norm_parameters(Activation::none);
+  parameters.push_back(RandomTensors("bias").normal(kChannels, 0, 1));
+  LayerRun run(layer, {{2, 3, 3, kChannels}}, parameters, kChannels);
+  CHECK(layer.parameters() == std::vector<ParameterId>{0, 1, 2});
+  run.backward({GradMode::overwrite});
+  CHECK(run.gradient(2) == std::vector<float>(kChannels, 0.0F));
+}
+
+TEST_CASE(
+    "bias_act: gradients of bias, ceiling and inputs, of images and of vectors, are those of central differences") {
+  const Activation activation = GENERATE(Activation::none, Activation::relu, Activation::relu6, Activation::pact);
+  const bool has_second = GENERATE(false, true);
+  const bool has_bias = GENERATE(false, true);
+  const Shape shape = GENERATE(Shape{2, 3, 3, kChannels}, Shape{4, kChannels});
+  INFO(name_of(activation) << (has_second ? " of two" : "") << (has_bias ? " with bias" : ""));
+  std::vector<std::vector<float>> parameters;
+  BiasActOptions options{.channels = kChannels, .activation = {.activation = activation}};
+  // Without a bias inputs of -1 .. 1 are near the kink at 0: nothing bends there but where a ceiling is far from them.
+  if (!has_bias && activation != Activation::none) return;
+  if (has_bias) {
+    options.bias = 0;
+    parameters.push_back(norm_parameters(activation)[1]);
+  }
+  if (activation == Activation::pact) {
+    options.activation.clip = static_cast<ParameterId>(parameters.size());
+    parameters.push_back({5.0F});
+  }
+  const BiasAct layer(options);
+  CHECK(layer.backward_reads_inputs() == (activation != Activation::none));
+  for (const GradMode first : {GradMode::overwrite, GradMode::accumulate}) {
+    std::vector<Shape> shapes(has_second ? 2 : 1, shape);
+    std::vector<GradMode> modes = {first};
+    if (has_second) modes.push_back(first == GradMode::overwrite ? GradMode::accumulate : GradMode::overwrite);
+    LayerRun run(layer, shapes, parameters);
+    CHECK(run.output_shape() == shape);
+    run.check(modes, kCurvedStep, kCurvedTolerance);
+  }
+}
+
 TEST_CASE("layers refuse inputs that do not fit") {
   const auto refused = [](const Layer& layer, const std::vector<TensorSpec>& inputs) {
     CHECK_THROWS_AS(layer.output(inputs), Error);
@@ -249,6 +293,12 @@ TEST_CASE("layers refuse inputs that do not fit") {
   refused(norm, {{{2, 8, 8, 3}}});
   refused(norm, {{{2, 8, 8, 4}}, {{2, 4, 4, 4}}});
   refused(norm, {});
+  const BiasAct bias_act({.channels = 4});
+  refused(bias_act, {{{2, 8, 8, 3}}});
+  refused(bias_act, {{{2, 8, 8, 4}}, {{2, 4, 4, 4}}});
+  refused(bias_act, {{{8, 2, 4}}});
+  refused(bias_act, {{{2, 4}}, {{2, 4}, DType::bf16}});
+  refused(bias_act, {});
   const Linear linear(5, 2, 0, 1);
   refused(linear, {{{2, 4}}});
   refused(linear, {{{2, 5}, DType::bf16}});

@@ -113,7 +113,7 @@ TEST_CASE("an option that is wrong is named with its node and key") {
   CHECK(refused(0, "quantized", 1) == "node 'conv1', key 'quantized': must be true or false");
   CHECK(refused(0, "kernal", 3) ==
         "node 'conv1', key 'kernal': is no option of conv2d, it has out, kernel, stride, padding, groups, quantized, "
-        "bias, bias_quantized, initializer, bias_initializer; did you mean 'kernel'?");
+        "projection, bias, bias_quantized, initializer, bias_initializer; did you mean 'kernel'?");
   CHECK(refused(4, "outs", 3) ==
         "node 'pool', key 'outs': is no option of average_pool, it has kernel, out; did you mean 'out'?");
   CHECK(refused([](ordered_json& json) {
@@ -139,6 +139,83 @@ TEST_CASE("an option that is wrong is named with its node and key") {
       "max_pool, average_pool, flatten, linear");
   CHECK(refused(3, "options", ordered_json::object()) ==
         "node 'bn2', key 'options': must be a number, true, false or a word");
+}
+
+TEST_CASE("a convolution leaves its bias to the norm_act or bias_act that reads it") {
+  ordered_json json = chain();
+  json["nodes"][0]["bias"] = true;
+  json["nodes"][1]["layer"] = "bias_act";
+  json["nodes"][2].update({{"bias", true}});
+  const Network network = build_network(spec_from_json(json));
+  std::vector<std::string> names;
+  for (const ParameterSpec& spec : network.parameters()) names.push_back(spec.name);
+  CHECK(names == std::vector<std::string>{"conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "bn2.weight",
+                                          "bn2.bias", "fc.weight", "fc.bias"});
+  CHECK(parameter(network, "conv1.bias").group == ParameterGroup::quantized);
+  CHECK(parameter(network, "conv1.bias").shape == Shape({4}));
+  CHECK(parameter(network, "conv1.bias").initializer == Initializer::constant);
+  CHECK(parameter(network, "conv1.bias").role == Role::bias);
+  CHECK(parameter(network, "conv2.bias").group == ParameterGroup::plain);
+  CHECK(parameter(network, "conv2.bias").initializer == Initializer::torch_default);
+  CHECK(parameter(network, "conv2.bias").fan_in == 4);
+  CHECK(network.nodes()[0].layer->parameters() == std::vector<ParameterId>{0});
+  CHECK(network.nodes()[1].layer->parameters() == std::vector<ParameterId>{1});
+  CHECK(network.nodes()[3].layer->parameters() == std::vector<ParameterId>{4, 5, 3});
+
+  const auto refuse = [&](const std::function<void(ordered_json&)>& change) {
+    ordered_json changed = json;
+    change(changed["nodes"]);
+    return error_of(ErrorKind::usage, [&] { build_network(spec_from_json(changed)); });
+  };
+  CHECK(refuse([](ordered_json& nodes) {
+          nodes[1] = {{"name", "bn1"}, {"layer", "norm_act"}};
+        }) ==
+        "node 'bn1': takes off the bias of the conv2d 'conv1', so that bits in it have no effect; set bias_quantized: "
+        "false in 'conv1'");
+  CHECK(refuse([](ordered_json& nodes) {
+          nodes[0].update({{"bias", false}, {"bias_quantized", true}});
+        }) == "node 'conv1', key 'bias_quantized': needs bias: true");
+  CHECK(refuse([](ordered_json& nodes) { nodes[4]["inputs"] = {"conv2"}; }) ==
+        "node 'pool': reads the conv2d 'conv2', which has a bias; put a bias_act between them");
+  CHECK(refuse([](ordered_json& nodes) {
+          nodes[3]["inputs"] = {"bn1", "conv2"};
+        }) == "node 'bn2': reads the conv2d 'conv2', which has a bias; put a bias_act between them");
+  CHECK(refuse([](ordered_json& nodes) {
+          nodes[3] = {{"name", "bn2"}, {"layer", "add"}, {"inputs", {"conv1", "conv2"}}};
+        }) == "node 'bn2': 'conv1' and 'conv2' both have a bias; put a bias_act behind the second");
+  CHECK(refuse([](ordered_json& nodes) {
+          nodes[2]["bias"] = false;
+          nodes[3] = {{"name", "bn2"}, {"layer", "add"}, {"inputs", {"conv2", "conv1"}}};
+        }) == "node 'bn2': reads the conv2d 'conv1', whose bias 'bn1' adds; let it read that");
+}
+
+TEST_CASE("a bias_act has the options of a norm_act without the norm's, and add those of a bias_act of two") {
+  ordered_json json = chain();
+  json["nodes"][3].update({{"layer", "add"}});
+  const Quantizer quantizer{.activation = Activation::pact, .act_bits = 3, .static_scales = true};
+  const Network network = build_network(spec_from_json(json), quantizer);
+  CHECK(parameter(network, "bn2.act.alpha").role == Role::clip);
+  REQUIRE(network.states().size() == 3);
+  CHECK(network.states()[2].name == "bn2.act.act_scale");
+  REQUIRE(network.nodes()[3].layer->quantizer());
+  CHECK(network.nodes()[3].layer->quantizer()->bits == 3);
+  CHECK(network.nodes()[3].layer->exchanged_statistics() == 1);
+  json["nodes"][3].erase("quantized");
+  CHECK_FALSE(build_network(spec_from_json(json), quantizer).nodes()[3].layer->quantizer());
+  CHECK_FALSE(build_network(spec_from_json(json), quantizer).nodes()[3].layer->backward_reads_inputs());  // none
+  const auto refuse = [&](const char* key, const ordered_json& value) {
+    ordered_json changed = json;
+    changed["nodes"][3][key] = value;
+    return error_of(ErrorKind::usage, [&] { build_network(spec_from_json(changed)); });
+  };
+  CHECK(refuse("epsilon", 1e-3) ==
+        "node 'bn2', key 'epsilon': is no option of add, it has quantized, activation, activation_name");
+  CHECK(refuse("inputs", {"conv2"}) == "node 'bn2', key 'inputs': has 1, add reads 2");
+}
+
+TEST_CASE("a norm's epsilon and momentum can be chosen") {
+  CHECK(refused(1, "epsilon", -1) == "node 'bn1', key 'epsilon': must be a number in 0..1");
+  CHECK(refused(1, "momentum", 2) == "node 'bn1', key 'momentum': must be a number in 0..1");
 }
 
 TEST_CASE("an option may be a number that is no integer") {

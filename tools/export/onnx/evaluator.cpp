@@ -88,9 +88,10 @@ void convolve(const ConvolutionShape& s, const float* image, const float* weight
 }
 
 GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
-  check(in.size() == 2 && in[0]->dims.size() == 4 && in[1]->dims.size() == 4, node, "wants NCHW and OIHW");
+  check(in.size() >= 2 && in[0]->dims.size() == 4 && in[1]->dims.size() == 4, node, "wants NCHW and OIHW");
   const GraphTensor& x = *in[0];
   const GraphTensor& w = *in[1];
+  check(in.size() == 2 || (in.size() == 3 && in[2]->numel() == w.dims[0]), node, "its bias is not [O]");
   const auto strides = attribute<std::vector<std::int64_t>>(node, "strides", {1, 1});
   const auto pads = attribute<std::vector<std::int64_t>>(node, "pads", {0, 0, 0, 0});
   check(strides.size() == 2 && strides[0] == strides[1] && strides[0] > 0, node, "wants equal strides");
@@ -109,7 +110,7 @@ GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
   std::vector<double> sums(static_cast<std::size_t>(s.out_height * s.out_width));
   for (std::int64_t n = 0; n < x.dims[0]; ++n) {
     for (std::int64_t o = 0; o < w.dims[0]; ++o) {
-      std::fill(sums.begin(), sums.end(), 0.0);
+      std::fill(sums.begin(), sums.end(), in.size() == 3 ? double{in[2]->values[static_cast<std::size_t>(o)]} : 0.0);
       const std::int64_t group = o / (w.dims[0] / groups);
       convolve(s, x.values.data() + (n * groups + group) * s.in_channels * s.height * s.width,
                w.values.data() + o * s.in_channels * s.kernel * s.kernel, sums);

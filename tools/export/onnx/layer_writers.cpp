@@ -1,7 +1,8 @@
-// Kind by kind: convolution, norm with its activation and quantizer, pooling, classifier.
+// Kind by kind: convolution, norm or sum with its activation and quantizer, pooling, classifier.
 #include "tools/export/onnx/layer_writers.h"
 
 #include "engine/network/layers/average_pool.h"
+#include "engine/network/layers/bias_act.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/linear.h"
 #include "engine/network/layers/max_pool.h"
@@ -17,7 +18,7 @@
 namespace bsq {
 namespace {
 
-using Inputs = std::vector<std::string>;
+using InputNames = std::vector<std::string>;
 
 constexpr float kRelu6Ceiling = 6.0F;
 /// Takes the place of a maximum of 0, so that nothing is divided by 0; every level is 0 then.
@@ -27,34 +28,36 @@ std::vector<std::int64_t> both(std::int64_t value) {
   return {value, value};
 }
 
-std::string write_convolution(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_convolution(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& conv = static_cast<const Conv2d&>(*node.layer);
   const Conv2dOptions& options = conv.options();
   std::map<std::string, OnnxAttribute> attributes = {{"kernel_shape", both(options.kernel)},
                                                      {"strides", both(options.stride)},
                                                      {"pads", std::vector<std::int64_t>(4, options.padding)}};
   if (options.groups > 1) attributes["group"] = std::int64_t{options.groups};
-  return writer.add("Conv", node.name, {inputs[0], writer.parameter(conv.weight())}, attributes);
+  InputNames operands = {inputs[0], writer.parameter(conv.weight())};
+  if (const std::optional<ParameterId> bias = conv.output_bias()) operands.push_back(writer.parameter(*bias));
+  return writer.add("Conv", node.name, operands, attributes);
 }
 
-std::string write_linear(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_linear(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& linear = static_cast<const Linear&>(*node.layer);
   const std::string weight = writer.parameter(linear.weight()), bias = writer.parameter(linear.bias());
   return writer.add("Gemm", node.name, {inputs[0], weight, bias}, {{"transB", std::int64_t{1}}});
 }
 
-std::string write_concat(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_concat(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   return writer.add("Concat", node.name, inputs, {{"axis", std::int64_t{1}}});
 }
 
 /// Nothing: a deployed model drops nothing.
-std::string write_dropout(GraphWriter& /*writer*/, const Node& /*node*/, const Inputs& inputs) {
+std::string write_dropout(GraphWriter& /*writer*/, const Node& /*node*/, const InputNames& inputs) {
   return inputs[0];
 }
 
 /// Windows that reach beyond the image reach into padding here, of which no maximum is made either: runtimes differ in
 /// what ceil_mode means.
-std::string write_max_pool(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_max_pool(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& pool = static_cast<const MaxPool&>(*node.layer);
   const MaxPoolGeometry g = pool.geometry(writer.shape_of(node.inputs[0]), DType::f32);
   const auto at_end = [&](int windows, int size) {
@@ -68,7 +71,7 @@ std::string write_max_pool(GraphWriter& writer, const Node& node, const Inputs& 
 }
 
 /// ONNX has windows of one size only.
-std::string write_window_average(GraphWriter& writer, const Node& node, const Inputs& inputs,
+std::string write_window_average(GraphWriter& writer, const Node& node, const InputNames& inputs,
                                  const AveragePoolOptions& options) {
   const Shape& image = writer.shape_of(node.inputs[0]);
   std::vector<std::int64_t> window = both(options.kernel);
@@ -82,11 +85,11 @@ std::string write_window_average(GraphWriter& writer, const Node& node, const In
   return writer.add("AveragePool", node.name, inputs, {{"kernel_shape", window}, {"strides", window}});
 }
 
-std::string write_flatten(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_flatten(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   return writer.add("Flatten", node.name, inputs, {{"axis", std::int64_t{1}}});
 }
 
-std::string write_average_pool(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_average_pool(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const AveragePoolOptions& options = static_cast<const AveragePool&>(*node.layer).options();
   if (!options.is_global()) return write_window_average(writer, node, inputs, options);
   const std::string pooled = writer.add("GlobalAveragePool", node.name, inputs);
@@ -94,79 +97,92 @@ std::string write_average_pool(GraphWriter& writer, const Node& node, const Inpu
 }
 
 /// The engine's arithmetic: S = max y; round(y (levels / S)) (S / levels).
-std::string write_batch_quantizer(GraphWriter& writer, const NormActOptions& options, const std::string& y) {
-  const std::string& name = options.activation_name;
-  const int levels = (1 << options.act_bits) - 1;
+std::string write_batch_quantizer(GraphWriter& writer, const ActivationPart& activation, const std::string& y) {
+  const std::string& name = activation.name;
+  const int levels = (1 << activation.act_bits) - 1;
   const std::string level_count = writer.number(fmt::format("levels_{}", levels), static_cast<float>(levels));
   const std::string largest = writer.add("ReduceMax", name + ".max", {y}, {{"keepdims", std::int64_t{0}}});
   const std::string least = writer.number("least_maximum", kLeastMaximum);
   const std::string maximum = writer.add("Max", name + ".maximum", {largest, least});
   const std::string unit = writer.add("Div", name + ".unit", {maximum, level_count});
-  if (writer.is_qonnx()) return writer.add_int_quant(name + ".round", y, unit, options.act_bits, /*is_signed=*/false);
+  if (writer.is_qonnx())
+    return writer.add_int_quant(name + ".round", y, unit, activation.act_bits, /*is_signed=*/false);
   const std::string per_unit = writer.add("Div", name + ".per_unit", {level_count, maximum});
   const std::string scaled = writer.add("Mul", name + ".scaled", {y, per_unit});
   const std::string rounded = writer.add("Round", name + ".round", {scaled});
   return writer.add("Mul", name + ".quantized", {rounded, unit});
 }
 
-std::string write_fixed_quantizer(GraphWriter& writer, const NormActOptions& options, const std::string& y,
+std::string write_fixed_quantizer(GraphWriter& writer, const ActivationPart& activation, const std::string& y,
                                   float act_scale) {
-  const std::string& name = options.activation_name;
-  const float unit = std::max(act_scale, kLeastMaximum) / static_cast<float>((1 << options.act_bits) - 1);
+  const std::string& name = activation.name;
+  const float unit = std::max(act_scale, kLeastMaximum) / static_cast<float>((1 << activation.act_bits) - 1);
   const std::string unit_name = writer.number(name + ".unit", unit);
   if (writer.is_qonnx())
-    return writer.add_int_quant(name + ".round", y, unit_name, options.act_bits, /*is_signed=*/false);
+    return writer.add_int_quant(name + ".round", y, unit_name, activation.act_bits, /*is_signed=*/false);
   const std::string zero = writer.zero_point();
   const std::string rounded = writer.add("QuantizeLinear", name + ".round", {y, unit_name, zero});
   return writer.add("DequantizeLinear", name + ".quantized", {rounded, unit_name, zero});
 }
 
 /// The number in place of the batch's maximum, where the network has one.
-std::optional<float> act_scale_of(const GraphWriter& writer, const NormAct& norm) {
-  if (norm.act_scale() < 0) return std::nullopt;
-  const float value = writer.number_of_state(norm.act_scale());
+std::optional<float> act_scale_of(const GraphWriter& writer, const ActivationPart& activation) {
+  if (activation.act_scale < 0) return std::nullopt;
+  const float value = writer.number_of_state(activation.act_scale);
   if (!(value >= 0))
     fail(ErrorKind::usage, "{}: {} is {}, which is no scale; is it calibrated?", writer.file_name(),
-         writer.state_name(norm.act_scale()), value);
+         writer.state_name(activation.act_scale), value);
   return value;
 }
 
-std::string write_activation(GraphWriter& writer, const NormAct& norm, const std::string& x) {
-  const NormActOptions& options = norm.options();
-  const std::string& name = options.activation_name;
-  if (options.activation == Activation::none) {
-    require(options.act_bits == 0, "{}: quantized without an activation", name);
+std::string write_activation(GraphWriter& writer, const ActivationPart& activation, const std::string& x) {
+  const std::string& name = activation.name;
+  if (activation.activation == Activation::none) {
+    require(activation.act_bits == 0, "{}: quantized without an activation", name);
     return x;
   }
-  const std::optional<float> act_scale = act_scale_of(writer, norm);
+  const std::optional<float> act_scale = act_scale_of(writer, activation);
   float ceiling = std::numeric_limits<float>::infinity();
-  if (options.activation == Activation::relu6) ceiling = kRelu6Ceiling;
-  if (options.activation == Activation::pact) ceiling = writer.number_of(norm.ids().clip);
+  if (activation.activation == Activation::relu6) ceiling = kRelu6Ceiling;
+  if (activation.activation == Activation::pact) ceiling = writer.number_of(activation.clip);
   if (act_scale) ceiling = std::min(ceiling, *act_scale);
   const std::string y =
       std::isinf(ceiling)
           ? writer.add("Relu", name, {x})
           : writer.add("Clip", name, {x, writer.number("zero", 0), writer.number(name + ".ceiling", ceiling)});
-  if (options.act_bits == 0) return y;
-  return act_scale ? write_fixed_quantizer(writer, options, y, *act_scale) : write_batch_quantizer(writer, options, y);
+  if (activation.act_bits == 0) return y;
+  return act_scale ? write_fixed_quantizer(writer, activation, y, *act_scale)
+                   : write_batch_quantizer(writer, activation, y);
 }
 
-std::string write_norm(GraphWriter& writer, const Node& node, const Inputs& inputs) {
+std::string write_norm(GraphWriter& writer, const Node& node, const InputNames& inputs) {
   const auto& norm = static_cast<const NormAct&>(*node.layer);
   const NormActParameters& ids = norm.ids();
   std::string x = writer.add("BatchNormalization", node.name,
                              {inputs[0], writer.parameter(ids.gamma), writer.parameter(ids.beta),
                               writer.state(ids.running_mean), writer.state(ids.running_var)},
-                             {{"epsilon", NormActRule{}.epsilon}});
+                             {{"epsilon", norm.options().epsilon}});
   if (inputs.size() == 2) x = writer.add("Add", node.name + ".sum", {x, inputs[1]});
-  return write_activation(writer, norm, x);
+  return write_activation(writer, norm.activation(), x);
+}
+
+/// The bias is that of the Conv before it.
+std::string write_bias_act(GraphWriter& writer, const Node& node, const InputNames& inputs) {
+  const auto& bias_act = static_cast<const BiasAct&>(*node.layer);
+  const std::string x = inputs.size() == 2 ? writer.add("Add", node.name + ".sum", inputs) : inputs[0];
+  return write_activation(writer, bias_act.options().activation, x);
 }
 
 constexpr std::array kLayers = {
-    OnnxLayer{"conv2d", write_convolution}, OnnxLayer{"norm_act", write_norm},
-    OnnxLayer{"concat", write_concat},      OnnxLayer{"dropout", write_dropout},
-    OnnxLayer{"max_pool", write_max_pool},  OnnxLayer{"average_pool", write_average_pool},
-    OnnxLayer{"flatten", write_flatten},    OnnxLayer{"linear", write_linear},
+    OnnxLayer{"conv2d", write_convolution},
+    OnnxLayer{"norm_act", write_norm},
+    OnnxLayer{"bias_act", write_bias_act},
+    OnnxLayer{"concat", write_concat},
+    OnnxLayer{"dropout", write_dropout},
+    OnnxLayer{"max_pool", write_max_pool},
+    OnnxLayer{"average_pool", write_average_pool},
+    OnnxLayer{"flatten", write_flatten},
+    OnnxLayer{"linear", write_linear},
 };
 
 }  // namespace

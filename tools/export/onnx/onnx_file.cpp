@@ -8,7 +8,7 @@
 namespace bsq {
 namespace {
 
-const onnx_plugin::Plugin& plugin() {
+const onnx_plugin::Plugin& onnx_library() {
   return load_plugin<onnx_plugin::Plugin>({.kind = ErrorKind::usage,
                                            .file = onnx_plugin::kPluginFile,
                                            .symbol = onnx_plugin::kPluginSymbol,
@@ -23,22 +23,22 @@ const onnx_plugin::Plugin& plugin() {
 
 std::string describe_onnx() {
   try {
-    return plugin().describe();
+    return onnx_library().describe();
   } catch (const Error& error) {
     return error.what();
   }
 }
 
 void require_onnx() {
-  plugin();
+  onnx_library();
 }
 
 std::string onnx_bytes(const OnnxModel& model) {
-  return plugin().write(model);
+  return onnx_library().write(model);
 }
 
 OnnxModel parse_onnx(const std::string& bytes) {
-  return plugin().read(bytes);
+  return onnx_library().read(bytes);
 }
 
 }  // namespace bsq

@@ -11,7 +11,7 @@
 namespace bsq::charts {
 namespace {
 
-constexpr double kPlotHeight = 220;
+constexpr double kBarPlotHeight = 220;
 constexpr double kNarrowestBar = 5;
 constexpr double kGroupShare = 0.78;  // of a category, for its bars
 
@@ -46,7 +46,7 @@ Svg draw(const BarChart& chart) {
   const double narrowest = std::max(kNarrowestBar * num_series / kGroupShare, kSmallSize * 1.3);
   const double width = std::max(kChartWidth, 90 + narrowest * static_cast<double>(chart.categories.size()));
 
-  Frame frame(width, kPlotHeight, legend, {.title = chart.x_title, .range = {}, .categories = chart.categories}, y);
+  Frame frame(width, kBarPlotHeight, legend, {.title = chart.x_title, .range = {}, .categories = chart.categories}, y);
   frame.leave_room_above(kSmallSize + 2);  // for the value of the highest
   Svg svg(frame.width(), frame.height(), chart.text.id, chart.text.title, chart.text.description);
   draw_heading(svg, legend);

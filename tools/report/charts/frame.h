@@ -27,7 +27,7 @@ struct LegendEntry {
   std::string name = {};
   Color color;
   enum class Kind { box, line, marker } kind = Kind::box;
-  Shape shape = Shape::circle;
+  MarkerShape shape = MarkerShape::circle;
   std::string dashes = "";
 };
 

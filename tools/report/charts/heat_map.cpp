@@ -52,14 +52,14 @@ void draw_legend(Svg& svg, const HeatMap& map, double top, bool narrow) {
     x += width;
   }
   x += 18;
-  const auto mark = [&](const std::string& name, Shape shape, const Color& color) {
+  const auto mark = [&](const std::string& name, MarkerShape shape, const Color& color) {
     if (name.empty()) return;
     svg.marker({x + 5, top + 7}, 4, shape, color);
     svg.text({x + 15, top + kLegendHeight - 1}, name, {.size = kSmallSize});
     x += 15 + text_width(name, kSmallSize) + 14;
   };
-  if (!narrow) mark(map.fallen, Shape::down_triangle, ink());
-  mark(map.grown, Shape::triangle, series(1));
+  if (!narrow) mark(map.fallen, MarkerShape::down_triangle, ink());
+  mark(map.grown, MarkerShape::triangle, series(1));
 }
 
 /// The end of the run of cells that look like `cells[begin]` and need not be told apart.
@@ -94,7 +94,8 @@ void draw_row(Svg& svg, const HeatMap& map, const Layout& layout, std::size_t ro
     const double at = layout.column < 24 ? left + std::min(layout.column, width) / 2 : left + 8;
     const bool alone = layout.column < 24;
     svg.marker({at, cell.change > 0 ? top + (alone ? 4 : 8) : top + kRowHeight - (alone ? 4 : 8)}, size,
-               cell.change > 0 ? Shape::triangle : Shape::down_triangle, cell.change > 0 ? series(1) : on_step(share));
+               cell.change > 0 ? MarkerShape::triangle : MarkerShape::down_triangle,
+               cell.change > 0 ? series(1) : on_step(share));
   }
 }
 

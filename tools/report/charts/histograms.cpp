@@ -11,9 +11,9 @@ namespace {
 
 constexpr std::size_t kColumns = 4;
 constexpr double kPanelHeight = 128;  // with its heading and numbers
-constexpr double kPlotHeight = 68;
+constexpr double kPanelPlotHeight = 68;
 constexpr double kLeft = 62;
-constexpr double kGap = 22;
+constexpr double kPanelGap = 22;
 constexpr double kWidthForGaps = 6;
 constexpr std::size_t kMostTooltips = 31;  // bins of a panel that are wide enough to point at
 
@@ -88,11 +88,11 @@ Svg draw(const Histograms& histograms) {
   const double height = top + kPanelHeight * static_cast<double>(rows) + kTextSize + 18;
   Svg svg(kChartWidth, height, histograms.text.id, histograms.text.title, histograms.text.description);
   draw_heading(svg, {});
-  const double width = (kChartWidth - kLeft - 14 - kGap * (kColumns - 1)) / kColumns;
+  const double width = (kChartWidth - kLeft - 14 - kPanelGap * (kColumns - 1)) / kColumns;
   for (std::size_t i = 0; i < histograms.panels.size(); ++i) {
     const std::size_t column = i % kColumns, row = i / kColumns;
-    const Box plot{kLeft + (width + kGap) * static_cast<double>(column),
-                   top + 32 + kPanelHeight * static_cast<double>(row), width, kPlotHeight};
+    const Box plot{kLeft + (width + kPanelGap) * static_cast<double>(column),
+                   top + 32 + kPanelHeight * static_cast<double>(row), width, kPanelPlotHeight};
     draw_panel(svg, histograms.panels[i], plot, static_cast<double>(most), column == 0);
   }
   svg.text({kChartWidth / 2, height - 14}, histograms.x_title, {.anchor = Anchor::middle});

@@ -11,7 +11,7 @@
 namespace bsq::charts {
 namespace {
 
-constexpr double kPlotHeight = 250;
+constexpr double kLinePlotHeight = 250;
 constexpr double kSpanLabelHeight = 20;  // above the lines
 constexpr double kMarkSize = 4.5;
 constexpr std::size_t kMostMarks = 60;  // more become ticks on the axis
@@ -20,10 +20,10 @@ constexpr const char* kDashes = "6 4";
 std::vector<LegendEntry> legend_of(const LineChart& chart) {
   std::vector<LegendEntry> legend;
   for (std::size_t i = 0; i < chart.series.size(); ++i)
-    legend.push_back({chart.series[i].name, series(i), LegendEntry::Kind::line, Shape::circle,
+    legend.push_back({chart.series[i].name, series(i), LegendEntry::Kind::line, MarkerShape::circle,
                       chart.series[i].dashed ? kDashes : ""});
   if (!chart.marks.empty())
-    legend.push_back({chart.mark_name, muted(), LegendEntry::Kind::marker, Shape::down_triangle});
+    legend.push_back({chart.mark_name, muted(), LegendEntry::Kind::marker, MarkerShape::down_triangle});
   return legend;
 }
 
@@ -73,7 +73,7 @@ Svg draw(const LineChart& chart) {
     }
   const std::vector<LegendEntry> legend = legend_of(chart);
   const bool labelled = !chart.spans.empty() || !chart.marks.empty();
-  Frame frame(kChartWidth, kPlotHeight, legend, x, y);
+  Frame frame(kChartWidth, kLinePlotHeight, legend, x, y);
   if (labelled) frame.leave_room_above(kSpanLabelHeight);
   Svg svg(frame.width(), frame.height(), chart.text.id, chart.text.title, chart.text.description);
   draw_heading(svg, legend);
@@ -93,7 +93,7 @@ Svg draw(const LineChart& chart) {
   }
   add_tooltips(svg, chart, frame);
   for (const Mark& mark : dense ? std::vector<Mark>{} : chart.marks)
-    svg.marker({frame.x(mark.x), frame.plot().bottom() - kMarkSize}, kMarkSize, Shape::down_triangle, muted(),
+    svg.marker({frame.x(mark.x), frame.plot().bottom() - kMarkSize}, kMarkSize, MarkerShape::down_triangle, muted(),
                mark.tooltip);
   return svg;
 }

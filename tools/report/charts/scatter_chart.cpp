@@ -10,7 +10,7 @@
 namespace bsq::charts {
 namespace {
 
-constexpr double kPlotHeight = 330;
+constexpr double kScatterPlotHeight = 330;
 constexpr double kRadius = 5.5;
 
 bool overlap(const Box& a, const Box& b) {
@@ -63,12 +63,12 @@ class Labels {
   std::vector<Box> lines_;
 };
 
-bool is_finite(const ScatterPoint& point) {
+bool has_place(const ScatterPoint& point) {
   return std::isfinite(point.x) && std::isfinite(point.y);
 }
 
 void include(Axis& x, Axis& y, const ScatterPoint& point) {
-  if (!is_finite(point)) return;
+  if (!has_place(point)) return;
   for (const double sign : {-1.0, 1.0}) {
     x.range.include(point.x + sign * point.x_spread);
     y.range.include(point.y + sign * point.y_spread);
@@ -80,7 +80,8 @@ std::vector<LegendEntry> legend_of(const ScatterChart& chart) {
   if (chart.series.size() > 1)
     for (std::size_t i = 0; i < chart.series.size(); ++i)
       legend.push_back({chart.series[i].name, series(i), LegendEntry::Kind::marker, shape(i)});
-  if (!chart.faint.empty()) legend.push_back({chart.faint_name, muted(), LegendEntry::Kind::marker, Shape::circle});
+  if (!chart.faint.empty())
+    legend.push_back({chart.faint_name, muted(), LegendEntry::Kind::marker, MarkerShape::circle});
   if (chart.front.size() > 1) legend.push_back({chart.front_name, ink(), LegendEntry::Kind::line});
   return legend;
 }
@@ -103,7 +104,7 @@ Svg draw(const ScatterChart& chart) {
     for (const ScatterPoint& point : group.points) include(x, y, point);
   for (const ScatterPoint& point : chart.faint) include(x, y, point);
   const std::vector<LegendEntry> legend = legend_of(chart);
-  const Frame frame(kChartWidth, kPlotHeight, legend, x, y);
+  const Frame frame(kChartWidth, kScatterPlotHeight, legend, x, y);
   Svg svg(frame.width(), frame.height(), chart.text.id, chart.text.title, chart.text.description);
   draw_heading(svg, legend);
   frame.draw(svg);
@@ -113,10 +114,10 @@ Svg draw(const ScatterChart& chart) {
   Labels labels(frame.plot());
   for (std::size_t i = 1; i < front.size(); ++i) labels.keep_clear_of_line(front[i - 1], front[i]);
   for (const ScatterPoint& point : chart.faint)
-    if (is_finite(point)) svg.marker(frame.at(point.x, point.y), 2.6, Shape::circle, muted(), point.tooltip);
+    if (has_place(point)) svg.marker(frame.at(point.x, point.y), 2.6, MarkerShape::circle, muted(), point.tooltip);
   for (std::size_t i = 0; i < chart.series.size(); ++i)
     for (const ScatterPoint& point : chart.series[i].points) {
-      if (!is_finite(point)) continue;
+      if (!has_place(point)) continue;
       const Place center = frame.at(point.x, point.y);
       draw_spread(svg, frame, point, series(i));
       svg.marker(center, kRadius, shape(i), series(i), point.tooltip);
@@ -124,7 +125,7 @@ Svg draw(const ScatterChart& chart) {
     }
   for (const ScatterSeries& group : chart.series)
     for (const ScatterPoint& point : group.points)
-      if (is_finite(point)) labels.place(svg, frame.at(point.x, point.y), point.label);
+      if (has_place(point)) labels.place(svg, frame.at(point.x, point.y), point.label);
   return svg;
 }
 

@@ -48,22 +48,22 @@ std::string path_of(const std::vector<Place>& places) {
   return path;
 }
 
-std::vector<Place> outline(Place center, double r, Shape shape) {
+std::vector<Place> outline(Place center, double r, MarkerShape shape) {
   const auto at = [&](double x, double y) { return Place{center.x + x * r, center.y + y * r}; };
   switch (shape) {
-    case Shape::square: return {at(-0.88, -0.88), at(0.88, -0.88), at(0.88, 0.88), at(-0.88, 0.88)};
-    case Shape::diamond: return {at(0, -1.25), at(1.25, 0), at(0, 1.25), at(-1.25, 0)};
-    case Shape::triangle: return {at(0, -1.15), at(1.1, 0.85), at(-1.1, 0.85)};
-    case Shape::down_triangle: return {at(0, 1.15), at(1.1, -0.85), at(-1.1, -0.85)};
-    case Shape::circle: break;
+    case MarkerShape::square: return {at(-0.88, -0.88), at(0.88, -0.88), at(0.88, 0.88), at(-0.88, 0.88)};
+    case MarkerShape::diamond: return {at(0, -1.25), at(1.25, 0), at(0, 1.25), at(-1.25, 0)};
+    case MarkerShape::triangle: return {at(0, -1.15), at(1.1, 0.85), at(-1.1, 0.85)};
+    case MarkerShape::down_triangle: return {at(0, 1.15), at(1.1, -0.85), at(-1.1, -0.85)};
+    case MarkerShape::circle: break;
   }
   return {};
 }
 
 }  // namespace
 
-Shape shape(std::size_t series) {
-  return static_cast<Shape>(series % kNumShapes);
+MarkerShape shape(std::size_t series) {
+  return static_cast<MarkerShape>(series % kNumShapes);
 }
 
 Svg::Svg(double width, double height, std::string id, std::string title, std::string description)
@@ -100,7 +100,7 @@ void Svg::line(Place from, Place to, const Stroke& stroke) {
 void Svg::polyline(const std::vector<Place>& places, const Stroke& stroke) {
   std::vector<Place> part;
   const auto draw = [&] {
-    if (part.size() == 1) marker(part[0], stroke.width * 1.5, Shape::circle, stroke.color);
+    if (part.size() == 1) marker(part[0], stroke.width * 1.5, MarkerShape::circle, stroke.color);
     if (part.size() > 1)
       add(fmt::format("path d=\"{}\" fill=\"none\" stroke-linejoin=\"round\" {}", path_of(part), stroke_of(stroke)),
           "path", "");
@@ -121,9 +121,9 @@ void Svg::polygon(const std::vector<Place>& places, const Color& fill) {
   if (places.size() > 2) add(fmt::format("path d=\"{}Z\" {}", path_of(places), fill_of(fill)), "path", "");
 }
 
-void Svg::marker(Place center, double radius, Shape shape, const Color& fill, std::string_view tooltip) {
+void Svg::marker(Place center, double radius, MarkerShape shape, const Color& fill, std::string_view tooltip) {
   if (!is_finite(center)) return;
-  if (shape == Shape::circle)
+  if (shape == MarkerShape::circle)
     add(fmt::format("circle cx=\"{}\" cy=\"{}\" r=\"{}\" {}", number(center.x), number(center.y), number(radius),
                     fill_of(fill)),
         "circle", tooltip);

@@ -43,9 +43,9 @@ struct TextStyle {
 };
 
 /// How a series marks its points, so that they are told apart without colours.
-enum class Shape { circle, square, diamond, triangle, down_triangle };
+enum class MarkerShape { circle, square, diamond, triangle, down_triangle };
 inline constexpr std::size_t kNumShapes = 4;
-Shape shape(std::size_t series);
+MarkerShape shape(std::size_t series);
 
 class Svg {
  public:
@@ -65,7 +65,7 @@ class Svg {
   /// One line, interrupted at places that are not finite; a place alone between two interruptions becomes a dot.
   void polyline(const std::vector<Place>& places, const Stroke& stroke);
   void polygon(const std::vector<Place>& places, const Color& fill);
-  void marker(Place center, double radius, Shape shape, const Color& fill, std::string_view tooltip = "");
+  void marker(Place center, double radius, MarkerShape shape, const Color& fill, std::string_view tooltip = "");
   /// `place`: of the baseline.
   void text(Place place, std::string_view text, const TextStyle& style = {});
 

@@ -10,8 +10,6 @@
 namespace bsq::test {
 namespace {
 
-constexpr double kLogitTolerance = 1e-4;
-
 ResNetOptions tiny(int act_bits) {
   return tiny_resnet(act_bits > 0 && act_bits <= 3 ? Activation::pact : Activation::relu6, act_bits);
 }

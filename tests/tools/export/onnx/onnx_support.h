@@ -11,6 +11,9 @@
 
 namespace bsq::test {
 
+/// How far float logits of a graph may be from the engine's.
+constexpr double kLogitTolerance = 1e-4;
+
 /// All that a network has besides its quantizable weights, in PyTorch's layout.
 inline TensorFile random_plain(const Network& network) {
   RandomTensors random("plain numbers");

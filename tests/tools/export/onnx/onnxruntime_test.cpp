@@ -15,7 +15,6 @@ namespace {
 
 constexpr int kImages = 1000;
 constexpr int kBatch = 100;
-constexpr double kLogitTolerance = 1e-4;
 
 /// Empty where there is none.
 std::string python_with_onnxruntime() {

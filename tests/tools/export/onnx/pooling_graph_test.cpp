@@ -6,7 +6,6 @@
 namespace bsq::test {
 namespace {
 
-constexpr double kLogitTolerance = 1e-4;
 constexpr int kImages = 6;
 
 /// A number of act_bits for quantized activations; 0: they are not.

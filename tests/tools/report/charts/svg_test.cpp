@@ -38,7 +38,7 @@ TEST_CASE("a picture is well-formed whatever its texts say, and gives them back"
   Svg svg(100, 50, "evil", evil, evil);
   svg.text({1, 2}, evil);
   svg.rect({0, 0, 10, 10}, series(0), evil);
-  svg.marker({5, 5}, 3, Shape::diamond, series(1), evil);
+  svg.marker({5, 5}, 3, MarkerShape::diamond, series(1), evil);
   for (const std::string& text : {svg.file(), svg.inlined()}) {
     const std::vector<XmlElement> elements = XmlReader::read(text);
     CHECK(elements_named(elements, "script").empty());
@@ -65,7 +65,7 @@ TEST_CASE("what is not finite draws nothing, and interrupts a line") {
   svg.rect({0, 0, -1, 10}, ink());
   svg.line({0, kNan}, {1, 1}, {});
   svg.text({0, kNan}, "x");
-  svg.marker({kNan, 0}, 2, Shape::circle, ink());
+  svg.marker({kNan, 0}, 2, MarkerShape::circle, ink());
   svg.polygon({{0, 0}, {1, kNan}, {2, 2}}, ink());
   svg.polyline({}, {});
   CHECK(XmlReader::read(svg.inlined()).size() == 3);  // svg, title, desc

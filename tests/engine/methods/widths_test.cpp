@@ -1,0 +1,150 @@
+// Slots with widths of their own: conversion, penalty, re-quantization and finetuning keep to them.
+#include "engine/methods/methods.h"
+
+#include "tests/engine/methods/store_support.h"
+#include "tests/support/config.h"
+#include "tests/support/files.h"
+
+namespace bsq::test {
+namespace {
+
+/// fc.weight is fixed at 6 bits; the convolution may have 3 at most, and starts with 2.
+struct RuledMemory : StoreMemory {
+  explicit RuledMemory(Backend& backend) : StoreMemory(backend) {
+    layout.slots[0].spec.widths = {.start = 2, .most = 3};
+    layout.slots[1].spec.widths = {.start = 6, .fixed = true};
+  }
+};
+
+std::unique_ptr<WeightStore> store_of_stage(StoreMemory& memory, const Config& config, const std::string& stage,
+                                            const Weights& from) {
+  return method_of_stage(stage, config)->make_store(memory.memory, memory.layout, memory.gradients.as<float>(), from);
+}
+
+std::vector<int> bits_of(const WeightStore& store) {
+  std::vector<int> bits;
+  for (const TensorCounts& counts : store.count()) bits.push_back(counts.bits);
+  return bits;
+}
+
+Config config_with(int weight_bits, int max_bits) {
+  Config config = default_config();
+  config.quant.weight_bits = weight_bits;
+  config.quant.max_bits = max_bits;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("a conversion gives each slot its own width, or that of the configuration") {
+  for_each_device([](Backend& backend) {
+    RuledMemory memory(backend);
+    const Weights start = initial_weights(memory.layout, 1);
+    for (const char* stage : {"convert", "bsq"}) {
+      INFO(stage);
+      CHECK(bits_of(*store_of_stage(memory, config_with(5, 8), stage, start)) == std::vector<int>{2, 6, 5});
+    }
+  });
+}
+
+TEST_CASE("a fixed slot has its width even if all of its weights are 0, in every stage") {
+  for_each_device([](Backend& backend) {
+    RuledMemory memory(backend);
+    DenseTensors start = all_values(*initial_weights(memory.layout, 1));
+    start[1].assign(start[1].size(), 0.0F);
+    start[2].assign(start[2].size(), 0.0F);
+    const Config config = config_with(5, 8);
+    const auto planes = store_of_stage(memory, config, "bsq", as_weights(start));
+    CHECK(bits_of(*planes) == std::vector<int>{2, 6, 1});
+    method_of_stage("bsq", config)->adjust(*planes);
+    CHECK(bits_of(*planes) == std::vector<int>{2, 6, 1});
+    const Weights trained = download(backend, planes->masters());
+    const auto fixed = store_of_stage(memory, config, "finetune", trained);
+    CHECK(bits_of(*fixed) == std::vector<int>{2, 6, 0});
+    const Weights result = convert_weights("planes", download(backend, fixed->masters()));
+    CHECK(result->bits(1) == 6);
+  });
+}
+
+TEST_CASE("a slot of a fixed width is under no penalty, and the others are under what they were") {
+  for_each_device([](Backend& backend) {
+    constexpr float kAlpha = 0.5F, kRate = 0.1F;
+    const SgdRule rule{.momentum = 0, .weight_decay = 0};
+    StoreMemory free_memory(backend);
+    RuledMemory ruled_memory(backend);
+    const std::vector<BitPlanes> planes = {trained_planes("conv", 2, 225, 1), trained_planes("fc", 6, 21, 1),
+                                           trained_planes("bias", 4, 3, 1)};
+    const auto stepped = [&](StoreMemory& memory) {
+      PlaneWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), StoredPlanes(planes));
+      backend.fill_zero(memory.gradients.data(), memory.gradients.size_bytes());
+      const StepInputs* inputs = memory.set_inputs({.learning_rate = kRate, .method = {kAlpha}});
+      store.step(rule, inputs, memory.metrics.as<StepMetrics>());
+      return std::pair(store.planes(), memory.read_metrics()[0].penalty);
+    };
+    const auto [free, free_penalty] = stepped(free_memory);
+    const auto [ruled, ruled_penalty] = stepped(ruled_memory);
+    CHECK(same_bits(ruled[1].p, planes[1].p));
+    CHECK(same_bits(ruled[1].n, planes[1].n));
+    CHECK_FALSE(same_bits(free[1].p, planes[1].p));
+    for (const std::size_t slot : {0, 2}) {
+      CHECK(same_bits(ruled[slot].p, free[slot].p));
+      CHECK_FALSE(same_bits(ruled[slot].p, planes[slot].p));
+    }
+    CHECK(ruled_penalty > 0);
+    CHECK(ruled_penalty < free_penalty);
+  });
+}
+
+TEST_CASE("a re-quantization keeps to the most bits of a slot, and to the width of a fixed one") {
+  for_each_device([](Backend& backend) {
+    RuledMemory memory(backend);
+    const auto grown = [](int bits, std::int64_t numel) {  // all planes at 2: levels twice as large as there are
+      const std::vector<float> two(static_cast<std::size_t>(bits * numel), 2.0F);
+      return BitPlanes{.bits = bits, .scale = 1, .numel = numel, .p = two, .n = std::vector<float>(two.size())};
+    };
+    std::vector<BitPlanes> planes = {grown(2, 225), grown(6, 21), grown(4, 3)};
+    const Config config = config_with(5, 8);
+    const auto method = method_of_stage("bsq", config);
+    const auto store = store_of_stage(memory, config, "bsq", as_weights(planes));
+    for (const std::vector<int>& expected : {std::vector<int>{3, 6, 5}, std::vector<int>{3, 6, 6}}) {
+      auto& plane_weights = dynamic_cast<PlaneWeights&>(*store);
+      planes = plane_weights.planes();
+      for (BitPlanes& tensor : planes) tensor = grown(tensor.bits, tensor.numel);
+      plane_weights.set_planes(planes);
+      method->adjust(*store);
+      CHECK(bits_of(*store) == expected);
+    }
+    std::vector<BitPlanes> small = planes;  // one weight of level 1: all planes but the last are empty
+    for (BitPlanes& tensor : small) {
+      std::vector<int> k(static_cast<std::size_t>(tensor.numel));
+      k[0] = 1;
+      tensor = planes_from_levels(symmetric_levels(tensor.bits, 1, k));
+    }
+    dynamic_cast<PlaneWeights&>(*store).set_planes(small);
+    method->adjust(*store);
+    CHECK(bits_of(*store) == std::vector<int>{1, 6, 1});
+  });
+}
+
+TEST_CASE("weights of other widths than the network says are refused in words") {
+  const auto oracle = make_reference_backend();
+  RuledMemory memory(*oracle);
+  const Config config = config_with(5, 8);
+  const Weights start = initial_weights(memory.layout, 1);
+  const auto refusal = [&](const std::string& stage, const std::vector<int>& bits) {
+    return method_of_stage(stage, config)->refusal(*StoredPlanes::convert(start, bits), memory.layout);
+  };
+  for (const char* stage : {"convert", "bsq", "finetune"}) {
+    INFO(stage);
+    CHECK(refusal(stage, {3, 6, 8}).empty());
+    CHECK(refusal(stage, {3, 5, 8}) ==
+          "has 5 bits in fc.weight, where the network says 6, fixed; start from float "
+          "weights, or say its widths");
+    CHECK_THAT(refusal(stage, {4, 6, 8}),
+               Catch::StartsWith("has 4 bits in layer1.0.conv1.weight, where the network says 3 at most;"));
+  }
+  CHECK(refusal("pretrain", {4, 5, 8}).empty());
+  CHECK(method_of_stage("bsq", config)->refusal(*start, memory.layout).empty());
+}
+
+}  // namespace bsq::test
