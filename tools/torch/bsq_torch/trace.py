@@ -162,8 +162,8 @@ class Builder:
         self.add(node, "conv2d", options)
 
     def batch_norm(self, node: fx.Node, module: nn.BatchNorm2d) -> None:
-        want(module.affine and module.track_running_stats, "bsq's batch norms have weight, bias and running statistics; leave "
-             " affine and track_running_stats at True")
+        want(module.affine and module.track_running_stats,
+             "bsq's batch norms have weight, bias and running statistics; leave affine and track_running_stats at True")
         want(module.momentum is not None, "momentum None: bsq has no cumulative average; give a number")
         options = {}
         if module.eps != 1e-5:
