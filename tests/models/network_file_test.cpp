@@ -126,8 +126,8 @@ TEST_CASE("layers of PyTorch are put together, and errors are where they were wr
   CHECK(network_text(read_network_file(folder / "again.yaml", kPixels)) == network_text(spec));
   CHECK(refused(begin + "    kind: tanh\n" + end).starts_with(":6:5: node 'relu1', key 'kind': must be one of relu"));
   CHECK(refused(begin + "    quantized: 1\n" + end) == ":6:5: node 'relu1', key 'quantized': must be true or false");
-  CHECK(refused(begin + "  - {name: wide, layer: conv2d, out: 4, kernel: 99}\n" + end)
-            .starts_with(":6:42: node 'wide', key 'kernel': 99 is larger than the image"));
+  CHECK(refused(begin + "  - {name: wide, layer: conv2d, out: 4, kernel: 99, padding: 0}\n" + end)
+            .starts_with(":6:41: node 'wide', key 'kernel': 99 is larger than the image"));
 }
 
 TEST_CASE("quantize: all gives layers their roles") {

@@ -200,7 +200,7 @@ class States(fixtures.ScriptTest):
         self.check_refused(self.put("a.pth", legacy({"weights": 1, "epoch": 3}, [])), "it has: weights, epoch")
         self.check_refused(self.put("a.pth", legacy(
             {"state_dict": {"conv1.weight": 3}}, [])), "conv1.weight, which is no tensor")
-        self.refuse({"conv1.weight": ONE}, "says no network, and its tensors are those of no family that can be told by them",
+        self.refuse({"conv1.weight": ONE}, "says no network, and its tensors are those of no family that can be told",
                     "say what it is: --config CFG.yaml")
 
     def test_names_that_become_one(self):

@@ -123,6 +123,20 @@ finetune: {{epochs: 1}}
         self.must("to_torch.py", target, self.folder / "back.pth", "--plain")
         self.check_same_state(torch.load(self.folder / "back.pth"), state)
 
+    def test_a_model_file_that_says_no_network(self):
+        net, model = self.folder / "net.yaml", self.folder / "m.safetensors"
+        self.take_over("pooled", "--network-args", '["kept"]', "--network-file", net)
+        content = model.read_bytes()
+        self.assertEqual(content.count(b'"network":'), 1)
+        model.write_bytes(content.replace(b'"network":', b'"netwirk":'))
+        outcome = fixtures.run("to_torch.py", model, self.folder / "t.pth")
+        self.assertEqual(outcome.exit_code, 4, outcome.err)
+        self.assertIn("say what it is: --config CFG.yaml", outcome.err)
+        self.must("to_torch.py", model, self.folder / "t.pth", "--plain", "--config", net)
+        expected = {name: tensor for name, tensor in own_networks.pooled("kept").state_dict().items()
+                    if not name.startswith("again")}
+        self.check_same_state(torch.load(self.folder / "t.pth"), expected)
+
     def test_planes_of_an_own_network_go_to_torch_and_back(self):
         model, _ = self.take_over("everything")
         self.must("bsq", "convert", model, self.folder / "planes.safetensors", "--to", "planes", "--bits", "4")

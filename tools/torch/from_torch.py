@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-# A PyTorch checkpoint, or a PyTorch module, as a model file of bsq. Needs numpy, and torch for modules alone: the pickle
-# in a checkpoint is read, not executed.
+# A PyTorch checkpoint, or a PyTorch module, as a model file of bsq. Needs numpy, and torch for modules alone: the
+# pickle in a checkpoint is read, not executed.
 """Writes a checkpoint of PyTorch (the formats of torch.save, old and new) as safetensors for bsq, or a module of your
 own as the network and its weights.
 

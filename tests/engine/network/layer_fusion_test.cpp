@@ -271,8 +271,8 @@ TEST_CASE("what is wrong is said of the node and the key that were written") {
 }
 
 TEST_CASE("an error has the number of the node as written") {
-  const std::string nodes =
-      joined({kConv, kNorm, kRelu, R"({"name": "wide", "layer": "conv2d", "out": 4, "kernel": 99})", kEnd});
+  const std::string nodes = joined(
+      {kConv, kNorm, kRelu, R"({"name": "wide", "layer": "conv2d", "out": 4, "kernel": 99, "padding": 0})", kEnd});
   CHECK(refused_node(nodes) == 3);
   CHECK(fuse_layers(spec_of(nodes)).spec.nodes[2].name == "wide");
   CHECK(refused_node(joined({kConv, kNorm, kRelu})) == 2);

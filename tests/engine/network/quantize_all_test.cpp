@@ -62,7 +62,8 @@ TEST_CASE("a projection may have no norm, and a pool before it") {
             "projection") == Names{"s"});
   // Two branches of one convolution each are no shortcut and no main path, and a 3x3 convolution is no projection.
   CHECK(nodes_with(spec_of(R"({"name": "conv1", "layer": "conv2d", "out": 4}, {"name": "bn1", "layer": "batch_norm"},
-    {"name": "a", "layer": "conv2d", "out": 8}, {"name": "s", "layer": "conv2d", "inputs": ["bn1"], "out": 8, "kernel": 1},
+    {"name": "a", "layer": "conv2d", "out": 8},
+    {"name": "s", "layer": "conv2d", "inputs": ["bn1"], "out": 8, "kernel": 1},
     {"name": "add", "layer": "add", "inputs": ["a", "s"]})" +
                            end),
                    "projection")
@@ -87,7 +88,8 @@ TEST_CASE("what a node says itself is kept") {
 TEST_CASE("layers that are run get the activation of the stage") {
   const NetworkSpec spec = spec_of(R"({"name": "c", "layer": "conv2d", "out": 4}, {"name": "stem", "layer": "norm_act"},
     {"name": "n", "layer": "norm_act"}, {"name": "r", "layer": "norm_act", "activation": "relu"},
-    {"name": "six", "layer": "bias_act", "activation": "relu6"}, {"name": "p", "layer": "norm_act", "activation": "pact"},
+    {"name": "six", "layer": "bias_act", "activation": "relu6"},
+    {"name": "p", "layer": "norm_act", "activation": "pact"},
     {"name": "none", "layer": "norm_act", "activation": "none"})");
   CHECK(nodes_with(spec, "quantized") == Names{"c", "n", "r", "six", "p"});
   CHECK_FALSE(spec.nodes[3].options.contains("activation"));

@@ -1,6 +1,6 @@
 # PyTorch checkpoint files to and from bsq's safetensors, for tools/torch/from_torch.py and tools/to_torch.py. Top down:
 #
-#   trace.py        a PyTorch module as the nodes of a network (needs torch)
+#   trace.py        a PyTorch module as the nodes of a network, by its operations (graph.py); both need torch
 #   model.py        names, shapes and forms of a model, there and here
 #   network.py      which tensors a network has
 #   program.py      bsq itself, where only it knows the network

@@ -1,5 +1,5 @@
-# Models as PyTorch users and bsq's files spell them. A model here is what bsq's files hold: tensors by name, and metadata
-# whose `form` is one of
+# Models as PyTorch users and bsq's files spell them. A model here is what bsq's files hold: tensors by name, and
+# metadata whose `form` is one of
 #
 #   float    <layer>.weight, fc.bias
 #   planes   <layer>.pweight, .nweight [..., bit], the most significant first, .scale; fc.pbias, .nbias, .biasscale
@@ -274,7 +274,8 @@ def recognized(state: dict[str, Tensor]) -> Network:
                                                     if plain.fullmatch(name)}))
 
 
-def from_saved(saved: object, file_bytes: int, say: Say, network_text: Optional[str] = None) -> tuple[Tensors, Metadata]:
+def from_saved(saved: object, file_bytes: int, say: Say,
+               network_text: Optional[str] = None) -> tuple[Tensors, Metadata]:
     """A model out of what read_torch_file gives; `network_text`: JSON of its network, where somebody says it."""
     state, around = find_state(saved)
     stored = stored_metadata(around)

@@ -1,5 +1,5 @@
-# A network as bsq's files describe it (`network` in their metadata, engine/network/network_spec.h): which tensors a model
-# of it has, and of which shapes. Which options a layer has: engine/network/layer_kinds.h.
+# A network as bsq's files describe it (`network` in their metadata, engine/network/network_spec.h): which tensors a
+# model of it has, and of which shapes. Which options a layer has: engine/network/layer_kinds.h.
 from __future__ import annotations
 
 import dataclasses

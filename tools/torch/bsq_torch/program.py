@@ -1,4 +1,5 @@
-# What only the program knows: which network a configuration or a network file describes, and which family tensors are of.
+# What only the program knows: which network a configuration or a network file describes, and of which family tensors
+# are.
 from __future__ import annotations
 
 import os
@@ -21,8 +22,8 @@ USAGE, CHECKPOINT = 2, 4  # exit codes
 def find_program() -> str:
     found = os.environ.get(VARIABLE) or (str(BUILT) if BUILT.exists() else shutil.which("bsq"))
     if not found:
-        raise UsageError(f"bsq itself is asked which network this is, and there is none: neither {BUILT} nor one on the "
-                         f"PATH; build it, or say where it is in {VARIABLE}")
+        raise UsageError(f"bsq itself is asked which network this is, and there is none: neither {BUILT} nor one on "
+                         f"the PATH; build it, or say where it is in {VARIABLE}")
     return found
 
 

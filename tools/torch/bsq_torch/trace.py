@@ -1,5 +1,5 @@
-# A PyTorch module as the nodes of a network file: torch.fx follows its forward pass, every operation of it becomes a node
-# or, with the reason, an error. Needs torch. The kinds of nodes: engine/network/layer_kinds.h and layer_fusion.h.
+# A PyTorch module as the nodes of a network file: every operation of its forward pass (graph.py) becomes a node or,
+# with the reason, an error. Needs torch. The kinds of nodes: engine/network/layer_kinds.h and layer_fusion.h.
 from __future__ import annotations
 
 import dataclasses
@@ -7,13 +7,12 @@ import json
 import re
 from typing import Callable, Optional
 
-import torch
 from torch import fx, nn
 
-from .files import UsageError, printable
+from .files import UsageError
+from .graph import caller_of, shape_of, traced
 
 IMAGE = "image"
-SHAPE = "bsq_shape"  # the key of a graph node's shape
 
 
 class Refusal(Exception):
@@ -29,45 +28,6 @@ class Node:
 
     def text(self) -> str:
         return json.dumps({"name": self.name, "layer": self.layer, "inputs": self.inputs} | self.options)
-
-
-class Shapes(fx.Interpreter):
-    """Notes the shape of every result."""
-
-    def run_node(self, n: fx.Node) -> object:
-        result = super().run_node(n)
-        n.meta[SHAPE] = tuple(result.shape[1:]) if isinstance(result, torch.Tensor) else None
-        return result
-
-
-def reason(error: Exception) -> str:
-    """Its first line; torch.fx adds others."""
-    return printable((str(error).strip() or type(error).__name__).splitlines()[0], 400)
-
-
-def traced(module: nn.Module, image: tuple[int, int]) -> fx.GraphModule:
-    """Its graph in evaluation, with the shape of every result for one image."""
-    module.eval()
-    try:
-        graph = fx.symbolic_trace(module)
-    except Exception as error:  # whatever the code of the module raises
-        raise UsageError(f"torch.fx cannot follow its forward pass: {reason(error)}; branches that depend on tensors "
-                         "cannot be in a network of bsq") from None
-    graph.graph.eliminate_dead_code()
-    parameter = next(module.parameters(), None)
-    batch = torch.zeros(1, 3, *image, dtype=None if parameter is None else parameter.dtype)
-    try:
-        with torch.no_grad():
-            Shapes(graph).run(batch)
-    except Exception as error:
-        raise UsageError(f"it does not run on images of {image[0]}x{image[1]}: {reason(error)}; give --image H,W") \
-            from None
-    return graph
-
-
-def shape_of(node: fx.Node) -> Optional[tuple[int, ...]]:
-    """Without the batch; None: no tensor."""
-    return node.meta.get(SHAPE)
 
 
 def pair(value: object, what: str) -> int:
@@ -155,8 +115,7 @@ class Builder:
         if node.op == "call_module":
             wanted = str(node.target)
         else:
-            stack = list(node.meta.get("nn_module_stack", {}).values())
-            path = stack[-1][0] if stack else ""
+            path = caller_of(node)
             wanted = f"{path}.{what}" if path else what
         wanted = re.sub(r"[^A-Za-z0-9._-]", "_", wanted)
         name, number = wanted, 1
@@ -203,8 +162,8 @@ class Builder:
         self.add(node, "conv2d", options)
 
     def batch_norm(self, node: fx.Node, module: nn.BatchNorm2d) -> None:
-        want(module.affine and module.track_running_stats, "bsq's batch norms have weight, bias and running statistics; "
-             "leave affine and track_running_stats at True")
+        want(module.affine and module.track_running_stats,
+             "bsq's batch norms have weight, bias and running statistics; leave affine and track_running_stats at True")
         want(module.momentum is not None, "momentum None: bsq has no cumulative average; give a number")
         options = {}
         if module.eps != 1e-5:
@@ -378,10 +337,12 @@ FUNCTIONS: dict[str, Callable[[Builder, fx.Node, Call], None]] = {
 
 
 def describe(node: fx.Node, modules: dict) -> str:
-    """What a person knows it by: the module and its class, or the function."""
+    """What a person knows it by: the module and its class, or the function and who calls it."""
     if node.op == "call_module":
         return f"{node.target}, {type(modules[str(node.target)]).__name__}"
-    return f"{node.op.replace('_', ' ')} {getattr(node.target, '__name__', node.target)}"
+    caller = caller_of(node)
+    return f"{node.op.replace('_', ' ')} {getattr(node.target, '__name__', node.target)}" + \
+        (f" in {caller}" if caller else "")
 
 
 def network_text(nodes: list[Node], name: str, image: tuple[int, int]) -> str:
