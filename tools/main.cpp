@@ -93,7 +93,7 @@ int run(char** argv, const std::vector<std::string>& words) {
     if (std::ferror(stdout) != 0) fail_on_stdout();
     throw;
   }
-  if (std::fflush(stdout) != 0) fail_on_stdout();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) fail_on_stdout();
   return exit_code;
 }
 

@@ -27,21 +27,18 @@ std::vector<int> input_bits(const Network& network) {
   const auto& nodes = network.nodes();
   std::vector<TensorView> tensors;
   for (const TensorSpec& spec : network.tensors(1, DType::f32)) tensors.push_back({spec.dtype, spec.shape, nullptr});
-  std::vector<float> units(tensors.size());  // of each tensor that has one of its own
+  std::vector<float> units(tensors.size());     // of each tensor that has one of its own
+  std::vector<int> level_bits(tensors.size());  // of the levels that it then holds
   std::vector<int> bits;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     std::vector<TensorView> inputs;
     for (const TensorId input : nodes[i].inputs) inputs.push_back(tensors[static_cast<std::size_t>(input)]);
     tensors[i + 1].unit = nodes[i].layer->output_unit(inputs, memory, &units[i + 1]);
     const float* unit = inputs.front().unit.activation;
-    if (unit == nullptr) {
-      bits.push_back(0);
-      continue;
-    }
-    const std::optional<OutputQuantizer> quantizer =
-        nodes[static_cast<std::size_t>(unit - units.data()) - 1].layer->quantizer();
-    require(quantizer.has_value(), "{}: reads integers that nobody has rounded", nodes[i].name);
-    bits.push_back(quantizer->bits);
+    bits.push_back(unit == nullptr ? 0 : level_bits[static_cast<std::size_t>(unit - units.data())]);
+    // Whoever has a unit of its own has rounded, or hands the levels on that it has read: dropout.
+    const std::optional<OutputQuantizer> quantizer = nodes[i].layer->quantizer();
+    level_bits[i + 1] = quantizer ? quantizer->bits : bits.back();
   }
   return bits;
 }

@@ -246,7 +246,8 @@ std::pair<std::string, double> start_of(const ParameterSpec& spec) {
 /// How parameters start. The published BSQ code, which `resnet` follows, has projections start as PyTorch's layers do.
 void compare_initializers(const ModelTrace& trace, Comparison& comparison) {
   std::map<std::string, std::pair<std::string, double>> starts;
-  for (const ParameterSpec& spec : float_network(trace.network).parameters()) starts[spec.name] = start_of(spec);
+  const Network network = float_network(trace.network);
+  for (const ParameterSpec& spec : network.parameters()) starts[spec.name] = start_of(spec);
   const bool is_bsq_resnet = metadata(trace.file, "arch") == "resnet";
   int differing = 0;
   for (const TracedTensor& tensor : trace.tensors) {
@@ -263,7 +264,8 @@ void compare_initializers(const ModelTrace& trace, Comparison& comparison) {
 
 std::int64_t parameters_of(const NetworkSpec& spec) {
   std::int64_t count = 0;
-  for (const ParameterSpec& parameter : float_network(spec).parameters()) count += parameter.shape.numel();
+  const Network network = float_network(spec);
+  for (const ParameterSpec& parameter : network.parameters()) count += parameter.shape.numel();
   return count;
 }
 

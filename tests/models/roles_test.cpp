@@ -32,20 +32,22 @@ const ordered_json& options_of(const NetworkSpec& spec, const std::string& name)
 
 std::map<std::string, WidthRule> widths_of(const NetworkSpec& spec) {
   std::map<std::string, WidthRule> widths;
-  for (const ParameterSpec& parameter : build_network(spec).parameters())
+  const Network network = build_network(spec);
+  for (const ParameterSpec& parameter : network.parameters())
     if (parameter.group == ParameterGroup::quantized) widths[parameter.name] = parameter.widths;
   return widths;
 }
 
 std::map<std::string, int> quantizers_of(const NetworkSpec& spec, int act_bits) {
   std::map<std::string, int> bits;
-  for (const Node& node : build_network(spec, {.act_bits = act_bits}).nodes())
+  const Network network = build_network(spec, {.act_bits = act_bits});
+  for (const Node& node : network.nodes())
     if (const auto quantizer = node.layer->quantizer()) bits[quantizer->name] = quantizer->bits;
   return bits;
 }
 
 /// The lines that these rules are refused with, but for the last one.
-std::string refused(const std::string& rules, const std::vector<std::string>& more = {}) {
+std::string refused_rules(const std::string& rules, const std::vector<std::string>& more = {}) {
   std::vector<std::string> words = {"quant.layers={" + rules + "}"};
   words.insert(words.end(), more.begin(), more.end());
   const Config config = config_with(words);
@@ -137,29 +139,30 @@ TEST_CASE("activations have bits of their own, by the name of the node or of the
 }
 
 TEST_CASE("a rule that means nothing is refused, with the nearest name") {
-  CHECK(refused("con1: {weight_bits: 8}") == "'con1' matches no layer; did you mean 'conv1'?");
-  CHECK(refused("layer1.0.relu: {act_bits: 8}") == "'layer1.0.relu' matches no layer; did you mean 'layer1.0.relu1'?");
-  CHECK(refused("\"block*\": {fixed: true}") == "'block*' matches no layer");
-  CHECK(refused("conv1: {act_bits: 8}") == "'conv1' has no quantized activations; act_bits means nothing there");
-  CHECK(refused("relu: {act_bits: 8}") == "'relu' matches no layer");
-  CHECK(refused("bn1: {act_bits: 8}") == "'bn1' has no quantized activations; act_bits means nothing there");
-  CHECK(refused("layer1.0.relu1: {weight_bits: 8}") ==
+  CHECK(refused_rules("con1: {weight_bits: 8}") == "'con1' matches no layer; did you mean 'conv1'?");
+  CHECK(refused_rules("layer1.0.relu: {act_bits: 8}") ==
+        "'layer1.0.relu' matches no layer; did you mean 'layer1.0.relu1'?");
+  CHECK(refused_rules("\"block*\": {fixed: true}") == "'block*' matches no layer");
+  CHECK(refused_rules("conv1: {act_bits: 8}") == "'conv1' has no quantized activations; act_bits means nothing there");
+  CHECK(refused_rules("relu: {act_bits: 8}") == "'relu' matches no layer");
+  CHECK(refused_rules("bn1: {act_bits: 8}") == "'bn1' has no quantized activations; act_bits means nothing there");
+  CHECK(refused_rules("layer1.0.relu1: {weight_bits: 8}") ==
         "'layer1.0.relu1' has no quantized weights; weight_bits means nothing there");
-  CHECK(refused("\"*.bn?\": {max_bits: 8}") == "'*.bn?' has no quantized weights; max_bits means nothing there");
-  CHECK(refused("\"*.downsample.0\": {weight_bits: 8}") ==
+  CHECK(refused_rules("\"*.bn?\": {max_bits: 8}") == "'*.bn?' has no quantized weights; max_bits means nothing there");
+  CHECK(refused_rules("\"*.downsample.0\": {weight_bits: 8}") ==
         "'*.downsample.0' has no quantized weights, unless quant.projections is true; weight_bits means nothing there");
 }
 
 TEST_CASE("rules that contradict each other are refused") {
-  CHECK(refused("\"*\": {fixed: true}, fc: {float: true}") ==
+  CHECK(refused_rules("\"*\": {fixed: true}, fc: {float: true}") ==
         "fc is fixed: true and float: true; say false to one of them (the other is at override 2)");
-  CHECK(refused("fc: {weight_bits: 8}", {"quant.weight_bits=4", "quant.max_bits=4"}) ==
+  CHECK(refused_rules("fc: {weight_bits: 8}", {"quant.weight_bits=4", "quant.max_bits=4"}) ==
         "fc has weight_bits = 8 and max_bits = 4; say max_bits as well");
-  CHECK(refused("fc: {max_bits: 4}") == "fc has weight_bits = 8 and max_bits = 4; say fewer weight_bits as well");
-  CHECK(refused("layer1.0.relu1: {act_bits: 4}", {"quant.act_bits=0"}) ==
+  CHECK(refused_rules("fc: {max_bits: 4}") == "fc has weight_bits = 8 and max_bits = 4; say fewer weight_bits as well");
+  CHECK(refused_rules("layer1.0.relu1: {act_bits: 4}", {"quant.act_bits=0"}) ==
         "layer1.0.bn1 has act_bits = 4, but quant.act_bits = 0 leaves all activations float; set it to the bits of the "
         "others");
-  CHECK(refused("\"*\": {float: true}") == "every layer stays float; leave one that is quantized");
+  CHECK(refused_rules("\"*\": {float: true}") == "every layer stays float; leave one that is quantized");
   CHECK_NOTHROW(spec_with({"quant.layers={\"*\": {act_bits: 0}}", "quant.act_bits=0"}));
 }
 

@@ -114,7 +114,7 @@ TEST_CASE("a network that joins images and drops numbers is planned, goes on as 
   const std::string plan = here.must({"train", "tiny.yaml", "--dry-run", network[0]}).out;
   CHECK_THAT(plan, Catch::Contains("activations and gradients, training"));
   here.train("whole", network);
-  here.train("part", {network[0], "checkpoint.keep_last=9"});
+  here.train("part", {network[0], "checkpoint.keep_last=99"});
   for (const std::string epoch :
        {"epoch_0001", "epoch_0006"}) {  // of both methods of training, in the middle of a stage
     const std::string run = "from_" + epoch;

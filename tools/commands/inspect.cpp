@@ -31,9 +31,9 @@ struct InspectOptions {
 bool parse(const Arguments& arguments, InspectOptions& options) {
   CommandLine app("Lists the tensors and metadata of a safetensors file, checkpoint or run.", "bsq inspect");
   app.add_option("file", options.file, "what to look into")->required()->option_text("FILE");
-  app.add_flag("--json", options.json, "JSON to stdout instead of tables, or of a network file");
+  app.add_flag("--json", options.json, "JSON to stdout instead of tables or YAML");
   app.add_flag("--network", options.network,
-               "the network of FILE, of a configuration, or of a network file as it is run; as a network file");
+               "the network of FILE, of a configuration, or of a network file; as a network file");
   return parse_arguments(app, arguments);
 }
 

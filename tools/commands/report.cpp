@@ -51,6 +51,7 @@ int report_command(const Arguments& arguments) {
   std::vector<RunReport> reports;
   for (const std::string& word : options.runs)
     for (const fs::path& run : runs_of(word)) reports.push_back(read_run_report(run));
+  const fs::path page = write_reports(reports, options.folder);
   if (options.json) {
     ordered_json json = ordered_json::array();
     for (const RunReport& report : reports) json.push_back(report_json(report));
@@ -59,7 +60,6 @@ int report_command(const Arguments& arguments) {
   } else {
     fmt::print("{}", reports.size() == 1 ? report_text(reports.front()) : comparison_text(reports));
   }
-  const fs::path page = write_reports(reports, options.folder);
   if (!options.json) fmt::print("\npage: {}\n", page.string());
   return 0;
 }

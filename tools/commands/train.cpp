@@ -18,6 +18,7 @@
 
 #include <fmt/ranges.h>
 
+#include <cstdio>
 #include <iostream>
 #include <sstream>
 
@@ -255,8 +256,9 @@ class TrainRun {
                                    directory.path().string()));
     }
     if (options_.console.quiet) return;
-    fmt::print("\n{}\n", report_text(report));
-    if (!page.empty()) fmt::print("page: {}\n", page);
+    std::string text = fmt::format("\n{}\n", report_text(report));
+    if (!page.empty()) text += fmt::format("page: {}\n", page);
+    std::fputs(text.c_str(), stdout);  // fmt would throw where nobody reads it; main says so at the end
   }
 
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {

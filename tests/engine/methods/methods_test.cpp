@@ -6,14 +6,7 @@
 #include "tests/support/files.h"
 
 namespace bsq::test {
-namespace {
-
-std::unique_ptr<WeightStore> store_of_stage(StoreMemory& memory, const Config& config, const std::string& stage,
-                                            const Weights& from) {
-  return method_of_stage(stage, config)->make_store(memory.memory, memory.layout, memory.gradients.as<float>(), from);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("every stage makes a store of its form from weights of any form, or says why it cannot") {
   const auto oracle = make_reference_backend();

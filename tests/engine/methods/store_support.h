@@ -1,6 +1,7 @@
 // A store of three tensors with its gradients, and the formulas of METHOD 1 to 5 written out in double.
 #pragma once
 
+#include "engine/methods/methods.h"
 #include "engine/model/dense_weights.h"
 #include "tests/support/engine.h"
 
@@ -107,6 +108,12 @@ inline void check_close(const std::vector<float>& actual, const std::vector<doub
   const Comparison comparison = compare_scaled(to_doubles(actual), expected, relative_tolerance(DType::f32));
   INFO(what << ": " << comparison.report());
   CHECK(comparison.ok());
+}
+
+/// The store of a stage's method.
+inline std::unique_ptr<WeightStore> store_of_stage(StoreMemory& memory, const Config& config, const std::string& stage,
+                                                   const Weights& from) {
+  return method_of_stage(stage, config)->make_store(memory.memory, memory.layout, memory.gradients.as<float>(), from);
 }
 
 }  // namespace bsq::test

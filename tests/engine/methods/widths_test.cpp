@@ -4,21 +4,25 @@
 #include "tests/engine/methods/store_support.h"
 #include "tests/support/config.h"
 #include "tests/support/files.h"
+#include "tests/support/random_tensors.h"
+#include "tests/support/weights.h"
 
 namespace bsq::test {
 namespace {
 
 /// fc.weight is fixed at 6 bits; the convolution may have 3 at most, and starts with 2.
 struct RuledMemory : StoreMemory {
-  explicit RuledMemory(Backend& backend) : StoreMemory(backend) {
+  explicit RuledMemory(Backend& device) : StoreMemory(device) {
     layout.slots[0].spec.widths = {.start = 2, .most = 3};
     layout.slots[1].spec.widths = {.start = 6, .fixed = true};
   }
 };
 
-std::unique_ptr<WeightStore> store_of_stage(StoreMemory& memory, const Config& config, const std::string& stage,
-                                            const Weights& from) {
-  return method_of_stage(stage, config)->make_store(memory.memory, memory.layout, memory.gradients.as<float>(), from);
+DenseTensors drawn_weights(const ArenaLayout& layout) {
+  RandomTensors random("weights");
+  DenseTensors weights;
+  for (const ParameterSlot& slot : layout.slots) weights.push_back(random.normal(numel_of(slot), 0, 0.1F));
+  return weights;
 }
 
 std::vector<int> bits_of(const WeightStore& store) {
@@ -39,7 +43,7 @@ Config config_with(int weight_bits, int max_bits) {
 TEST_CASE("a conversion gives each slot its own width, or that of the configuration") {
   for_each_device([](Backend& backend) {
     RuledMemory memory(backend);
-    const Weights start = initial_weights(memory.layout, 1);
+    const Weights start = as_weights(drawn_weights(memory.layout));
     for (const char* stage : {"convert", "bsq"}) {
       INFO(stage);
       CHECK(bits_of(*store_of_stage(memory, config_with(5, 8), stage, start)) == std::vector<int>{2, 6, 5});
@@ -50,7 +54,7 @@ TEST_CASE("a conversion gives each slot its own width, or that of the configurat
 TEST_CASE("a fixed slot has its width even if all of its weights are 0, in every stage") {
   for_each_device([](Backend& backend) {
     RuledMemory memory(backend);
-    DenseTensors start = all_values(*initial_weights(memory.layout, 1));
+    DenseTensors start = drawn_weights(memory.layout);
     start[1].assign(start[1].size(), 0.0F);
     start[2].assign(start[2].size(), 0.0F);
     const Config config = config_with(5, 8);
@@ -98,9 +102,13 @@ TEST_CASE("a slot of a fixed width is under no penalty, and the others are under
 TEST_CASE("a re-quantization keeps to the most bits of a slot, and to the width of a fixed one") {
   for_each_device([](Backend& backend) {
     RuledMemory memory(backend);
-    const auto grown = [](int bits, std::int64_t numel) {  // all planes at 2: levels twice as large as there are
-      const std::vector<float> two(static_cast<std::size_t>(bits * numel), 2.0F);
-      return BitPlanes{.bits = bits, .scale = 1, .numel = numel, .p = two, .n = std::vector<float>(two.size())};
+    // All planes at 2 for every other weight, which asks for levels twice as large as there are, and at 1 for the rest,
+    // which keeps the last plane.
+    const auto grown = [](int bits, std::int64_t numel) {
+      std::vector<float> p(static_cast<std::size_t>(bits * numel), 2.0F);
+      for (std::size_t i = 0; i < p.size(); ++i)
+        if (i % static_cast<std::size_t>(numel) % 2 == 1) p[i] = 1.0F;
+      return BitPlanes{.bits = bits, .scale = 1, .numel = numel, .p = p, .n = std::vector<float>(p.size())};
     };
     std::vector<BitPlanes> planes = {grown(2, 225), grown(6, 21), grown(4, 3)};
     const Config config = config_with(5, 8);
@@ -130,7 +138,7 @@ TEST_CASE("weights of other widths than the network says are refused in words") 
   const auto oracle = make_reference_backend();
   RuledMemory memory(*oracle);
   const Config config = config_with(5, 8);
-  const Weights start = initial_weights(memory.layout, 1);
+  const Weights start = as_weights(drawn_weights(memory.layout));
   const auto refusal = [&](const std::string& stage, const std::vector<int>& bits) {
     return method_of_stage(stage, config)->refusal(*StoredPlanes::convert(start, bits), memory.layout);
   };

@@ -86,7 +86,7 @@ TEST_CASE("activations have bits of their own where any are quantized") {
 }
 
 TEST_CASE("which layers read integers, and of how many bits") {
-  CHECK(input_bits(network_with(1, {{"act_bits", 7}}, {.act_bits = 3})) == std::vector<int>{0, 7, 7, 7, 0, 0, 3, 0});
+  CHECK(input_bits(network_with(1, {{"act_bits", 7}}, {.act_bits = 3})) == std::vector<int>{0, 0, 7, 7, 0, 0, 3, 0});
   CHECK(input_bits(build_network(spec_from_json(chain()))) == std::vector<int>(8, 0));
 }
 
