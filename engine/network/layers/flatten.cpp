@@ -6,7 +6,7 @@
 namespace bsq {
 namespace {
 
-FlattenGeometry geometry(const TensorView& x) {
+FlattenGeometry flatten_geometry(const TensorView& x) {
   return {.batch = static_cast<int>(x.shape[0]),
           .pixels = static_cast<int>(x.shape[1] * x.shape[2]),
           .channels = static_cast<int>(x.shape[3]),
@@ -23,12 +23,13 @@ TensorSpec Flatten::output(std::span<const TensorSpec> inputs) const {
 
 void Flatten::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
-  pass.backend.flatten_forward({geometry(x), x.data, x.unit, pass.output.as<float>()});
+  pass.backend.flatten_forward({flatten_geometry(x), x.data, x.unit, pass.output.as<float>()});
 }
 
 void Flatten::backward(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
-  pass.backend.flatten_backward({geometry(x), pass.d_output.as<float>(), x.unit, pass.d_inputs[0].data, pass.modes[0]});
+  pass.backend.flatten_backward(
+      {flatten_geometry(x), pass.d_output.as<float>(), x.unit, pass.d_inputs[0].data, pass.modes[0]});
 }
 
 std::unique_ptr<Layer> make_flatten(const LayerRequest& request) {
