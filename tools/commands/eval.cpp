@@ -55,7 +55,7 @@ Weights weights_to_evaluate(const OpenModel& model, const Config& config, const 
   if (model.weights->is_quantized())
     fail(ErrorKind::usage, "quant.weight_bits = {}: {} has bit widths of its own; leave it out, or see bsq convert",
          config.quant.weight_bits, model.file.path.string());
-  return convert_weights("planes", model.weights,
+  return convert_weights(kQuantizedForm, model.weights,
                          std::vector<int>(model.layout.slots.size(), config.quant.weight_bits));
 }
 
