@@ -102,7 +102,7 @@ std::map<std::string, double> Peers::operators(const std::vector<Row>& rows) con
 std::map<std::string, double> Peers::steps(const std::vector<StepRow>& rows) const {
   std::map<std::string, double> seconds;
   for (const StepRow& row : rows) {
-    if (row.mode == "finetune") continue;  // there is no script for it
+    if (row.mode != "float" && row.mode != "bsq") continue;  // the modes of the scripts
     std::string arguments =
         fmt::format("--depth {} --bits {} --act-bits {} ", options_.depth, options_.weight_bits, options_.act_bits);
     if (gpu_)

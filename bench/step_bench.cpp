@@ -19,6 +19,7 @@
 #include "kernels/base/error.h"
 #include "kernels/devices.h"
 
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -105,8 +106,8 @@ void run(const Options& options) {
   if (!backend->supports(*precision, why)) fail(ErrorKind::device, "step_bench: --precision={}: {}", wanted, why);
   const std::string& mode = options.at("mode");
   std::map<std::string, Measured> trainees;
-  for (const std::string name : {"float", "bsq", "finetune"}) {
-    if (mode != name && (mode != "both" || name == "finetune")) continue;
+  for (const std::string& name : step_modes()) {
+    if (mode != name && (mode != "both" || (name != "float" && name != "bsq"))) continue;
     const TraineeOptions trainee{name,
                                  *precision,
                                  number(options, "batch"),
@@ -116,8 +117,10 @@ void run(const Options& options) {
                                  number(options, "burst")};
     trainees.emplace(name, Measured{std::make_unique<Trainee>(*backend, trainee)});
   }
-  if (trainees.empty() || number(options, "steps") < 1 || number(options, "burst") < 1)
-    fail(ErrorKind::usage, "step_bench: nothing to measure");
+  if (trainees.empty())
+    fail(ErrorKind::usage, "step_bench: --mode={}: use both, {}", mode, fmt::join(step_modes(), ", "));
+  if (number(options, "steps") < 1 || number(options, "burst") < 1)
+    fail(ErrorKind::usage, "step_bench: nothing to measure; give --steps and --burst of 1 or more");
   const int warmup = number(options, "warmup");
   for (int i = 0; i < warmup + number(options, "steps"); ++i)
     for (auto& [name, trainee] : trainees) trainee.run(i >= warmup);

@@ -43,7 +43,7 @@ struct Runner {
 std::vector<StepRow> step_rows(const std::vector<Type>& types, const Options& options) {
   std::vector<StepRow> rows;
   for (const Type& type : types) {
-    for (const std::string mode : {"float", "bsq", "finetune"}) {
+    for (const std::string& mode : step_modes()) {
       Result result;
       result.operation = "step";
       result.shape = fmt::format("{}, ResNet-{}", mode, options.depth);

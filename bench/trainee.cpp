@@ -3,7 +3,10 @@
 #include "engine/input/image_set.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
+#include "kernels/base/error.h"
+#include "tools/session/config_schema.h"
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <random>
@@ -11,7 +14,6 @@
 namespace bsq::bench {
 namespace {
 
-constexpr float kAlpha = 5e-3F;
 constexpr int kBatches = 4;  // batches of images there are; labels are random
 
 ImageSet random_images(int count) {
@@ -32,31 +34,49 @@ AugmentRule augmentation() {
           .std = {0.2023F, 0.1994F, 0.2010F}};
 }
 
-/// The stage whose steps are measured.
-std::string stage_of(const std::string& mode) {
-  return mode == "float" ? "pretrain" : mode;
+std::string mode_of(const StageChoice& stage) {
+  return stage.starts_untrained ? "float" : stage.name;
 }
 
-StoreMaker make_store(const TraineeOptions& options) {
-  return [options](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) {
-    Config config;
+const StageChoice& stage_of(const std::string& mode) {
+  const std::vector<StageChoice>& stages = config_schema().stages();
+  const auto found = std::ranges::find(stages, mode, mode_of);
+  require(found != stages.end(), "no stage is measured as {}", mode);
+  return *found;
+}
+
+std::unique_ptr<Method> make_method(const TraineeOptions& options) {
+  Config config(config_schema());
+  config.quant.weight_bits = options.weight_bits;
+  return method_of_stage(stage_of(options.mode).name, config);
+}
+
+StoreMaker make_store(const TraineeOptions& options, const Method& method) {
+  return [options, &method](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) {
     Weights start = initial_weights(layout, 1);
-    if (options.mode == "finetune")
-      start = convert_weights("planes", start, std::vector<int>(layout.slots.size(), options.weight_bits));
-    config.quant.weight_bits = options.weight_bits;
-    return method_of_stage(stage_of(options.mode), config)->make_store(memory, layout, gradients, start);
+    if (stage_of(options.mode).widths == StageWidths::needs)
+      start = convert_weights(kQuantizedForm, start, std::vector<int>(layout.slots.size(), options.weight_bits));
+    return method.make_store(memory, layout, gradients, start);
   };
 }
 
 }  // namespace
 
+std::vector<std::string> step_modes() {
+  std::vector<std::string> modes;
+  for (const StageChoice& stage : config_schema().stages())
+    if (config_schema().training().contains(stage.name)) modes.push_back(mode_of(stage));
+  return modes;
+}
+
 Trainee::Trainee(Backend& backend, const TraineeOptions& options)
     : backend_(backend),
       options_(options),
+      method_(make_method(options)),
       memory_(backend),
       source_(memory_, random_images(kBatches * options.batch), "training"),
       model_(memory_, make_resnet({.depth = options.depth, .act_bits = options.act_bits}), dtype_of(options.precision),
-             1, make_store(options)),
+             1, make_store(options, *method_)),
       step_(memory_, model_, source_,
             {.augment = augmentation(), .rule = {}, .batch_size = options.batch, .metrics_slots = options.burst},
             *alone_) {
@@ -68,9 +88,10 @@ Trainee::Trainee(Backend& backend, const TraineeOptions& options)
 BurstTimes Trainee::run_burst() {
   std::vector<PlannedStep> planned;
   for (int i = 0; i < options_.burst; ++i)
-    planned.push_back(
-        {options_.batch,
-         {.learning_rate = 0.1F, .first_sample = next_batch_++ % kBatches * options_.batch, .method = {kAlpha}}});
+    planned.push_back({options_.batch,
+                       {.learning_rate = 0.1F,
+                        .first_sample = next_batch_++ % kBatches * options_.batch,
+                        .method = method_->step_numbers(0)}});
   step_.plan(std::move(planned));
   backend_.synchronize();
   const std::clock_t cpu_start = std::clock();
@@ -89,7 +110,7 @@ BurstTimes Trainee::run_burst() {
 
 double Trainee::loss() const {
   const StepMetrics metrics = step_.metrics(0, 1).front();
-  return metrics.loss_sum / static_cast<double>(metrics.samples) + kAlpha * metrics.penalty;
+  return metrics.loss_sum / static_cast<double>(metrics.samples) + method_->step_numbers(0)[0] * metrics.penalty;
 }
 
 double Trainee::planned_mib() const {

@@ -3,16 +3,21 @@
 #pragma once
 
 #include "engine/input/resident_source.h"
+#include "engine/methods/method.h"
 #include "engine/training/training_step.h"
 #include "models/resnet.h"
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace bsq::bench {
 
+/// What may be measured: `float` for the stage that starts untrained, and the names of the other stages that train.
+std::vector<std::string> step_modes();
+
 struct TraineeOptions {
-  std::string mode = "bsq";  // "float", "bsq" or "finetune"
+  std::string mode = "bsq";  // one of step_modes()
   Precision precision = Precision::fp32;
   int batch = 128;
   int depth = 20;
@@ -40,6 +45,7 @@ class Trainee {
  private:
   Backend& backend_;
   TraineeOptions options_;
+  std::unique_ptr<Method> method_;
   DeviceMemory memory_;
   ResidentSource source_;
   Model model_;

@@ -9,7 +9,8 @@ namespace bsq {
 Config::Config(const ConfigSchema& schema) : schema_(&schema), training_(schema.training()) {
   model.arch = schema.families().front();
   data.kind = schema.data_sets().front();
-  for (const StageChoice& stage : schema.stages()) stages.push_back(stage.name);
+  for (const StageChoice& stage : schema.stages())
+    if (stage.is_standard) stages.push_back(stage.name);
 }
 
 const ConfigSchema& Config::schema() const {

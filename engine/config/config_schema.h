@@ -36,6 +36,7 @@ enum class StageWidths { none, finds, needs };
 
 struct StageChoice : ConfigChoice {
   StageWidths widths = StageWidths::none;
+  bool is_standard = false;       // of the chain that a configuration runs unless it says its stages
   bool starts_untrained = false;  // may be the first stage of a run without model.init
 };
 
@@ -56,7 +57,7 @@ using ConfigWarning = std::function<void(const Config&, std::vector<std::string>
 
 class ConfigSchema {
  public:
-  /// The first family and the first data set are the defaults, and so are all stages.
+  /// The first family, the first data set and the standard stages are the defaults.
   explicit ConfigSchema(const ConfigChoices& choices);
   ConfigSchema(const ConfigSchema&) = delete;  // a Config knows its schema by address
   ConfigSchema& operator=(const ConfigSchema&) = delete;

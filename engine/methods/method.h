@@ -9,14 +9,32 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace bsq {
 
+/// What reports say of a penalty that steps measure.
+struct PenaltyDescription {
+  std::string title;    // `Group penalty of BSQ`
+  std::string meaning;  // `The penalty R on bit planes`
+  std::string factor;   // the key of its factor, which is not in the numbers shown: `bsq.alpha`
+};
+
+/// What reports say of a stage that trains by a method.
+struct MethodDescription {
+  std::string title;              // what its model is called: `float`, `BSQ`, `finetuned`
+  std::string settings = {};      // those that matter most, in words; empty: none of its own
+  std::string strength_key = {};  // trades accuracy for bits, so that runs are ordered by it: `bsq.alpha`; empty: none
+  std::optional<PenaltyDescription> penalty = {};  // which is then logged too; none: no penalty
+};
+
 class Method {
  public:
   virtual ~Method() = default;
+
+  virtual MethodDescription describe() const = 0;
 
   /// A store that trains on from these weights, whatever their form. Throws Error(usage) if it cannot start from them.
   virtual std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout,
@@ -30,8 +48,6 @@ class Method {
 
   /// The numbers of StepInputs::method in this epoch, counted from 0 within the stage.
   virtual std::array<float, 4> step_numbers(int /*epoch*/) const { return {}; }
-  /// Whether steps measure a penalty, which is then logged.
-  virtual bool has_penalty() const { return false; }
 
   /// Whether weights are adjusted before this epoch; `is_end`: after the last one.
   virtual bool adjusts(int /*epoch*/, bool /*is_end*/) const { return false; }

@@ -9,13 +9,18 @@
 #include "kernels/base/error.h"
 
 namespace bsq {
+namespace {
+
+constexpr bool kStandard = true;
+
+}  // namespace
 
 const std::vector<MethodEntry>& methods() {
   static const std::vector<MethodEntry> table = {
-      {{{"pretrain", add_pretrain_keys}, StageWidths::none, /*starts_untrained=*/true}, make_dense_method},
-      {{{"convert"}, StageWidths::finds}, make_bsq_method},
-      {{{"bsq", add_bsq_keys}, StageWidths::finds}, make_bsq_method},
-      {{{"finetune", add_finetune_keys}, StageWidths::needs}, make_fixed_point_method},
+      {{{"pretrain", add_pretrain_keys}, StageWidths::none, kStandard, /*starts_untrained=*/true}, make_dense_method},
+      {{{"convert"}, StageWidths::finds, kStandard}, make_bsq_method},
+      {{{"bsq", add_bsq_keys}, StageWidths::finds, kStandard}, make_bsq_method},
+      {{{"finetune", add_finetune_keys}, StageWidths::needs, kStandard}, make_fixed_point_method},
   };
   return table;
 }

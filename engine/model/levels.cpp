@@ -36,7 +36,8 @@ int nearest_level(float u, int bits) {
   const float level = published::nearest_level(u, bits);
   if (!(std::abs(level) <= 2.0F * static_cast<float>(max_level(bits)))) {
     fail(ErrorKind::diverged,
-         "bit planes: they add up to {}, which no planes within 0 .. 2 do; lower the learning rate", u);
+         "a weight is {} times the scale of its layer, and levels reach to 2 times at most; lower the learning rate",
+         u);
   }
   return static_cast<int>(level);
 }

@@ -20,6 +20,9 @@ namespace bsq {
 
 inline constexpr int kFloatBits = 32;
 inline constexpr std::string_view kFloatForm = "float";
+/// The form in which quantized weights are handed on, whatever form they were trained in: bit planes, which hold the
+/// levels of every grid that is symmetric and has one unit per tensor.
+inline constexpr std::string_view kQuantizedForm = "planes";
 /// Behind the names of tensors, of what an optimizer remembers of them.
 inline constexpr std::string_view kMomentumSuffix = ".momentum_buffer";
 
@@ -35,7 +38,7 @@ class StoredWeights {
  public:
   virtual ~StoredWeights() = default;
 
-  /// As files name it: "float", "planes", "fixed", ...
+  /// As files name it: kFloatForm, kQuantizedForm, or that of a method.
   virtual std::string_view form() const = 0;
   /// How many slots there are.
   virtual std::size_t size() const = 0;

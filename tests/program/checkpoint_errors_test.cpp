@@ -103,8 +103,9 @@ TEST_CASE("a model of another network, with tensors missing, too many or of anot
       here, {"train", "tiny.yaml", "--run-dir", "new", "stages=[bsq]", "model.init=wide"}, 4,
       {"wide/checkpoints/epoch_0003/model.safetensors: is resnet8 (depth 8, width 3), the configuration says resnet8 "
        "(depth 8, width 2); set model.depth=8 model.width=3 or take another checkpoint"});
-  check_error(here, {"train", "tiny.yaml", "--run-dir", "new", "stages=[finetune]", "model.init=run"}, 2,
-              {"is a float model and has no bit widths to finetune under; put convert and bsq before finetune"});
+  check_error(
+      here, {"train", "tiny.yaml", "--run-dir", "new", "stages=[finetune]", "model.init=run"}, 2,
+      {"is a float model and has no bit widths to finetune under; put a stage before finetune that finds them"});
   CHECK_FALSE(fs::exists(here / "new"));
 }
 

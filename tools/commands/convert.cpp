@@ -8,6 +8,8 @@
 #include "tools/report/precision_text.h"
 #include "tools/session/open_model.h"
 
+#include <fmt/ranges.h>
+
 namespace bsq {
 namespace {
 
@@ -18,7 +20,7 @@ struct ConvertOptions {
   std::string output;
   std::optional<int> bits;
   std::string scheme;
-  std::string form = "planes";
+  std::string form{kQuantizedForm};
   bool force = false;
   ConsoleFlags console;
 };
@@ -32,7 +34,8 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
       ->between(1, kMaxBits)
       ->option_text("N");
   app.add_option("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
-  app.add_option("--to", options.form, "planes | float")->one_of({"planes", "float"})->option_text("FORM");
+  const std::vector<std::string> forms = {std::string(kQuantizedForm), std::string(kFloatForm)};
+  app.add_option("--to", options.form, fmt::format("{}", fmt::join(forms, " | ")))->one_of(forms)->option_text("FORM");
   app.add_flag("--force", options.force, "replace OUT");
   add_console_flags(app, options.console);
   if (!parse_arguments(app, arguments)) return false;

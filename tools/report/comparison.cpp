@@ -3,8 +3,8 @@
 
 #include "data/datasets.h"
 #include "engine/config/config_schema.h"
-#include "engine/methods/bsq/bsq_keys.h"
 #include "models/families.h"
+#include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -49,33 +49,59 @@ std::vector<const ConfigKey*> varying_keys(const std::vector<RunGroup>& groups) 
   return varying;
 }
 
-std::string settings_text(const std::vector<const ConfigKey*>& keys, const Config& config, bool with_alpha) {
+std::string text_of(const std::vector<const ConfigKey*>& keys, const Config& config) {
   std::vector<std::string> parts;
   for (const ConfigKey* key : keys)
-    if (key->applies_to(config) && (with_alpha || key->name != "bsq.alpha"))
-      parts.push_back(fmt::format("{}={}", key->name, to_text(key->field.get(config))));
+    if (key->applies_to(config)) parts.push_back(fmt::format("{}={}", key->name, to_text(key->field.get(config))));
   return fmt::format("{}", fmt::join(parts, " "));
 }
 
-void label_groups(std::vector<RunGroup>& groups) {
-  const std::vector<const ConfigKey*> keys = varying_keys(groups);
-  const bool alpha_varies =
-      std::any_of(keys.begin(), keys.end(), [](const ConfigKey* key) { return key->name == "bsq.alpha"; });
-  for (RunGroup& group : groups) {
-    group.label = group.finished.empty() ? "" : settings_text(keys, config_of(group), true);
+/// `alpha 0.01`: of those strengths that vary; empty if the run has none of them.
+std::string strengths_text(const std::vector<Strength>& varying, const Config& config) {
+  std::vector<std::string> parts;
+  for (const Strength& strength : varying)
+    if (const std::optional<double> value = value_of(config, strength))
+      parts.push_back(fmt::format("{} {:g}", strength.title, *value));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+void label_groups(Comparison& comparison, std::vector<Strength> strengths) {
+  const std::vector<const ConfigKey*> keys = varying_keys(comparison.groups);
+  std::erase_if(strengths, [&](const Strength& strength) {
+    return std::none_of(keys.begin(), keys.end(), [&](const ConfigKey* key) { return key->name == strength.key; });
+  });
+  std::vector<const ConfigKey*> others = keys;
+  std::erase_if(others, [&](const ConfigKey* key) {
+    return std::any_of(strengths.begin(), strengths.end(),
+                       [&](const Strength& strength) { return key->name == strength.key; });
+  });
+  if (strengths.size() == 1 && others.empty()) comparison.axis = strengths.front();
+  for (RunGroup& group : comparison.groups) {
+    group.label = group.finished.empty() ? "" : text_of(keys, config_of(group));
     if (group.label.empty()) group.label = group.runs.front()->path.string();
     if (group.label.size() > kLongestLabel) {
       group.label = group.in_series = group.runs.front()->path.string();
       continue;
     }
-    group.in_series = alpha_varies ? fmt::format("alpha {:g}", config_of(group).part<BsqConfig>().alpha) : group.label;
-    if (alpha_varies) group.series = settings_text(keys, config_of(group), false);
+    group.in_series = strengths_text(strengths, config_of(group));
+    if (group.in_series.empty())
+      group.in_series = group.label;
+    else
+      group.series = text_of(others, config_of(group));
   }
+}
+
+/// Groups are ordered by it.
+std::vector<std::pair<std::string, double>> strength_values(const Config& config) {
+  std::vector<std::pair<std::string, double>> values;
+  for (const Strength& strength : strengths_of(shown_stages(config)))
+    values.emplace_back(strength.key, *value_of(config, strength));
+  return values;
 }
 
 bool is_quantized(const RunReport& report) {
   const StageReport* last = report.last_done();
-  return last != nullptr && last->form != "float";
+  return last != nullptr && !last->is_float();
 }
 
 template <typename Value>
@@ -156,10 +182,10 @@ Comparison compare(const std::vector<RunReport>& reports) {
       group->runs.push_back(&report);
   }
   std::stable_sort(comparison.groups.begin(), comparison.groups.end(), [](const RunGroup& a, const RunGroup& b) {
-    return config_of(a).part<BsqConfig>().alpha < config_of(b).part<BsqConfig>().alpha;
+    return strength_values(config_of(a)) < strength_values(config_of(b));
   });
   for (RunGroup& group : comparison.groups) measure(group);
-  label_groups(comparison.groups);
+  label_groups(comparison, strengths_of(shown_stages(reports)));
   remark(comparison);
   if (comparison.same_data) find_front(comparison.groups);
   return comparison;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tools/report/run_report.h"
+#include "tools/report/shown_stages.h"
 
 #include <optional>
 #include <string>
@@ -18,8 +19,8 @@ struct MeanAndSpread {
 /// Runs that differ in nothing but their seed.
 struct RunGroup {
   std::string label;      // what sets it apart: `bsq.alpha=0.01`, or the folder of its first run
-  std::string series;     // the same without bsq.alpha; empty: the group is told apart by that alone
-  std::string in_series;  // its bsq.alpha, or else the label
+  std::string series;     // the same without strengths, such as bsq.alpha; empty: there is nothing else, or no strength
+  std::string in_series;  // its strengths, or else the label
   std::vector<const RunReport*> runs;
   std::vector<const RunReport*> finished;  // those with a quantized model; what follows is of these
   MeanAndSpread top1;
@@ -32,6 +33,7 @@ struct RunGroup {
 struct Comparison {
   std::vector<const RunReport*> runs;
   std::vector<RunGroup> groups;
+  std::optional<Strength> axis;  // if groups differ in nothing else
   bool same_network = true;
   bool same_data = true;
   std::vector<std::string> remarks;  // what cannot be compared or is not in the figures, a sentence each

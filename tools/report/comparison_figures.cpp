@@ -1,8 +1,7 @@
-// The two figures of a sweep over alpha.
+// The two figures of a sweep.
 #include "tools/report/comparison_figures.h"
 
 #include "engine/base/text.h"
-#include "engine/methods/bsq/bsq_keys.h"
 #include "tools/report/charts/bar_chart.h"
 #include "tools/report/charts/heat_map.h"
 #include "tools/report/charts/scatter_chart.h"
@@ -89,17 +88,15 @@ ReportFigure bars_of(const LayerComparison& layers, const ChartText& text) {
                               : "Planes of the magnitude; the sign is one bit more."};
 }
 
-ReportFigure heat_of(const LayerComparison& layers, const ChartText& text) {
+ReportFigure heat_of(const LayerComparison& layers, const ChartText& text, const std::optional<Strength>& axis) {
   HeatMap map{.text = text, .x_title = "setting", .range = range_of(0, kMaxBits)};
   for (int bits = 0; bits <= kMaxBits; ++bits) map.legend.push_back({bits, std::to_string(bits)});
   map.rows = layers.layers;
   map.cells.resize(layers.layers.size());
-  const bool by_alpha = std::all_of(layers.groups.begin(), layers.groups.end(),
-                                    [](const RunGroup* group) { return group->series.empty(); });
-  if (by_alpha) map.x_title = "bsq.alpha";
+  if (axis) map.x_title = axis->key;
   for (std::size_t group = 0; group < layers.groups.size(); ++group) {
     const RunGroup& one = *layers.groups[group];
-    map.columns.push_back(by_alpha ? fmt::format("{:g}", one.runs.front()->config.part<BsqConfig>().alpha) : one.label);
+    map.columns.push_back(axis ? fmt::format("{:g}", *value_of(one.runs.front()->config, *axis)) : one.label);
     for (std::size_t layer = 0; layer < layers.layers.size(); ++layer) {
       const double mean = layers.bits[group][layer].mean;
       map.cells[layer].push_back(
@@ -148,7 +145,7 @@ std::vector<ReportFigure> comparison_figures(const Comparison& comparison) {
   if (layers.groups.empty()) return figures;
   const ChartText text{"precision", "Bits of every layer",
                        fmt::format("Bits of {} layers under {} settings.", layers.layers.size(), layers.groups.size())};
-  figures.push_back(layers.groups.size() <= kMostBars ? bars_of(layers, text) : heat_of(layers, text));
+  figures.push_back(layers.groups.size() <= kMostBars ? bars_of(layers, text) : heat_of(layers, text, comparison.axis));
   return figures;
 }
 

@@ -1,11 +1,11 @@
 // Sections, CSV files and the guard against writing over somebody's page.
 #include "tools/report/comparison_page.h"
 
-#include "engine/methods/bsq/bsq_keys.h"
 #include "tools/report/comparison_figures.h"
 #include "tools/report/file_set.h"
 #include "tools/report/precision_text.h"
 #include "tools/report/report_tables.h"
+#include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
 
@@ -43,16 +43,25 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
-std::string comparison_csv(const Comparison& comparison) {
-  std::string text =
-      "run,state,alpha,act_bits,seed,top1_float,top1_bsq,top1_final,bits_per_parameter,compression,"
-      "compression_without_empty,compression_everything\n";
-  for (const RunReport* run : comparison.runs) {
-    text += fmt::format("{},{},{},{},{},{},{},", quoted(run->path.string()), run->state(),
-                        run->config.part<BsqConfig>().alpha, run->config.quant.act_bits, run->config.seed,
-                        csv_cell(run->top1_of("pretrain")), csv_cell(run->top1_of("bsq")));
-    if (const StageReport* last = run->last_done())
-      text += fmt::format("{},{},{},{},{}\n", *run->top1_of(last->name), last->result->bits_per_parameter,
+std::string cell(const std::optional<double>& value) {
+  return value ? fmt::format("{}", *value) : "";
+}
+
+std::string comparison_csv(const std::vector<RunReport>& reports) {
+  const std::vector<ComparedStage> stages = compared_stages(reports);
+  const std::vector<Strength> strengths = strengths_of(shown_stages(reports));
+  std::string text = "run,state,";
+  for (const Strength& strength : strengths) text += strength.title + ",";
+  text += "act_bits,seed,";
+  for (const ComparedStage& stage : stages) text += fmt::format("top1_{},", stage.title);
+  text += "top1_final,bits_per_parameter,compression,compression_without_empty,compression_everything\n";
+  for (const RunReport& run : reports) {
+    text += fmt::format("{},{},", quoted(run.path.string()), run.state());
+    for (const Strength& strength : strengths) text += cell(value_of(run.config, strength)) + ",";
+    text += fmt::format("{},{},", run.config.quant.act_bits, run.config.seed);
+    for (const ComparedStage& stage : stages) text += cell(run.top1_of(stage.name)) + ",";
+    if (const StageReport* last = run.last_done())
+      text += fmt::format("{},{},{},{},{}\n", *run.top1_of(last->name), last->result->bits_per_parameter,
                           last->result->compression, last->result->compression_without_empty,
                           last->result->compression_everything);
     else
@@ -124,7 +133,7 @@ void write_comparison_files(const std::vector<RunReport>& reports, const std::ve
   files.add("index.html", html_of(page));
   for (const PageSection& section : page.sections)
     for (const ReportFigure& figure : section.figures) files.add(figure.svg.id() + ".svg", figure.svg.file());
-  files.add("comparison.csv", comparison_csv(comparison));
+  files.add("comparison.csv", comparison_csv(reports));
   files.add("groups.csv", groups_csv(comparison));
   if (const LayerComparison layers = compare_layers(comparison); !layers.groups.empty())
     files.add("precision.csv", layers_csv(layers));

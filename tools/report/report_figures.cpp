@@ -7,6 +7,7 @@
 #include "tools/report/charts/histograms.h"
 #include "tools/report/charts/line_chart.h"
 #include "tools/report/precision_text.h"
+#include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
 
@@ -85,14 +86,28 @@ ReportFigure accuracy_figure(const RunReport& report) {
           "Accuracy in training is that of the moving model, in test that of the model at the end of each epoch."};
 }
 
-ReportFigure penalty_figure(const RunReport& report) {
-  const ChartText text{"penalty", "Group penalty of BSQ",
-                       "The penalty R on bit planes, without its factor alpha, in every epoch of the stage bsq."};
-  LineChart chart =
-      over_epochs(report, text, "penalty R",
-                  {{"penalty", [](const EpochRow& row) { return row.stage == "bsq" ? row.train_penalty : kNothing; }}});
+ReportFigure penalty_figure(const RunReport& report, const std::string& id, const std::string& stage,
+                            const PenaltyDescription& penalty) {
+  const ChartText text{id, penalty.title,
+                       fmt::format("{}, without its factor {}, in every epoch of the stage {}.", penalty.meaning,
+                                   penalty.factor.substr(penalty.factor.find('.') + 1), stage)};
+  const auto penalty_of = [&](const EpochRow& row) { return row.stage == stage ? row.train_penalty : kNothing; };
+  LineChart chart = over_epochs(report, text, "penalty R", {{"penalty", penalty_of}});
   chart.y.range.include(0);
-  return {draw(chart), "Mean over the steps of an epoch, without the factor bsq.alpha."};
+  return {draw(chart), fmt::format("Mean over the steps of an epoch, without the factor {}.", penalty.factor)};
+}
+
+/// One per stage that measures a penalty.
+std::vector<ReportFigure> penalty_figures(const RunReport& report, const std::vector<EpochRow>& quantized) {
+  std::vector<ReportFigure> figures;
+  for (const ShownStage& stage : shown_stages(report.config)) {
+    const bool has_epochs =
+        std::any_of(quantized.begin(), quantized.end(), [&](const EpochRow& row) { return row.stage == stage.name; });
+    if (!stage.method.penalty || !has_epochs) continue;
+    const std::string id = figures.empty() ? "penalty" : "penalty_" + stage.name;
+    figures.push_back(penalty_figure(report, id, stage.name, *stage.method.penalty));
+  }
+  return figures;
 }
 
 /// Bits per weight, from the first epoch with bits on.
@@ -225,8 +240,7 @@ std::vector<ReportFigure> training_figures(const RunReport& report) {
                [](const EpochRow& row) { return row.bits_per_parameter.value_or(kFloatBits) < kFloatBits; });
   if (quantized.empty()) return figures;
   figures.push_back(bits_figure(report, quantized));
-  if (std::any_of(quantized.begin(), quantized.end(), [](const EpochRow& row) { return row.stage == "bsq"; }))
-    figures.push_back(penalty_figure(report));
+  for (ReportFigure& figure : penalty_figures(report, quantized)) figures.push_back(std::move(figure));
   return figures;
 }
 

@@ -1,10 +1,10 @@
 // The report as JSON and CSV, numbers in full precision. What the run itself has as CSV, its epochs, is not written
 // again.
-#include "engine/methods/bsq/bsq_keys.h"
 #include "engine/run/run_log.h"
 #include "tools/report/file_set.h"
 #include "tools/report/precision_text.h"
 #include "tools/report/run_page.h"
+#include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -112,12 +112,13 @@ ordered_json report_json(const RunReport& report) {
                        {"name", report.config.name},
                        {"state", report.state()},
                        {"exit_code", report.status.exit_code},
-                       {"config_hash", config_hash(report.config)},
-                       {"alpha", report.config.part<BsqConfig>().alpha},
-                       {"act_bits", report.config.quant.act_bits},
-                       {"seed", report.config.seed},
-                       {"environment", report.environment},
-                       {"stages", std::move(stages)}};
+                       {"config_hash", config_hash(report.config)}};
+  for (const Strength& strength : strengths_of(shown_stages(report.config)))
+    json[strength.title] = *value_of(report.config, strength);
+  json["act_bits"] = report.config.quant.act_bits;
+  json["seed"] = report.config.seed;
+  json["environment"] = report.environment;
+  json["stages"] = std::move(stages);
   if (report.precision) {
     json["model"] = "checkpoints/" + report.model;
     json["precision"] = to_json(*report.precision, report.model_bytes);

@@ -2,10 +2,10 @@
 #include "tools/report/report_tables.h"
 
 #include "engine/base/text.h"
-#include "engine/methods/bsq/bsq_keys.h"
 #include "engine/run/console.h"
 #include "models/families.h"
 #include "tools/report/precision_text.h"
+#include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -32,9 +32,8 @@ std::string heading(const RunReport& report) {
   };
   line("run", fmt::format("{}  {}", report.path.string(), report.state()));
   line("network", experiment_text(config));
-  line("BSQ",
-       fmt::format("alpha {:g}, re-quantization every {} epochs, threshold {:g} %", config.part<BsqConfig>().alpha,
-                   config.part<BsqConfig>().requant_interval, config.part<BsqConfig>().prune_threshold));
+  for (const ShownStage& stage : shown_stages(config))
+    if (!stage.method.settings.empty()) line(stage.method.title.c_str(), stage.method.settings);
   line("machine", fmt::format("{}; {}", text_of(report.environment, "cpu"), text_of(report.environment, "device")));
   line("program",
        fmt::format("bsq {} {}", text_of(report.environment, "bsq_version"), text_of(report.environment, "commit")));
@@ -155,9 +154,9 @@ Table cost_table(const RunReport& report) {
 
 std::string verdict(const RunReport& report) {
   const StageReport* last = report.last_done();
-  if (last == nullptr || last->form == "float" || !report.precision) return "";
+  if (last == nullptr || last->is_float() || !report.precision) return "";
   const double top1 = *report.top1_of(last->name);
-  const std::optional<double> float_top1 = report.top1_of("pretrain");
+  const std::optional<double> float_top1 = report.float_top1();
   return fmt::format(
       "{:.2f} %{} at {:.3f} bits per weight, {} smaller by the paper's rule, {} with everything "
       "counted\n",
@@ -197,29 +196,29 @@ std::filesystem::path shared_folder(const std::vector<RunReport>& reports) {
 
 Table comparison_table(const std::vector<RunReport>& reports) {
   constexpr std::size_t kPathWidth = 34;
-  Table table({{"run", Align::left},
-               {"state", Align::left},
-               {"alpha"},
-               {"act"},
-               {"seed"},
-               {"float %"},
-               {"bsq %"},
-               {"final %"},
-               {"bits"},
-               {"paper"},
-               {"all"}});
+  const std::vector<ComparedStage> stages = compared_stages(reports);
+  const std::vector<Strength> strengths = strengths_of(shown_stages(reports));
+  std::vector<Column> columns = {{"run", Align::left}, {"state", Align::left}};
+  for (const Strength& strength : strengths) columns.push_back({strength.title});
+  columns.insert(columns.end(), {{"act"}, {"seed"}});
+  for (const ComparedStage& stage : stages) columns.push_back({stage.title + " %"});
+  columns.insert(columns.end(), {{"final %"}, {"bits"}, {"paper"}, {"all"}});
+  Table table(columns);
   const std::filesystem::path shared = shared_folder(reports);
   for (const RunReport& report : reports) {
     const std::filesystem::path path = shared.empty() ? report.path : report.path.lexically_relative(shared);
-    const StageReport* last = report.last_done();
-    table.add_row({shortened(path.string(), kPathWidth), report.state(),
-                   fmt::format("{:g}", report.config.part<BsqConfig>().alpha),
-                   std::to_string(report.config.quant.act_bits), std::to_string(report.config.seed),
-                   percent(report.top1_of("pretrain")), percent(report.top1_of("bsq")),
-                   last == nullptr ? "" : percent(report.top1_of(last->name)),
-                   last == nullptr ? "" : fmt::format("{:.3f}", last->result->bits_per_parameter),
-                   last == nullptr ? "" : ratio_text(last->result->compression),
-                   last == nullptr ? "" : ratio_text(last->result->compression_everything)});
+    std::vector<std::string> row = {shortened(path.string(), kPathWidth), report.state()};
+    for (const Strength& strength : strengths) {
+      const std::optional<double> value = value_of(report.config, strength);
+      row.push_back(value ? fmt::format("{:g}", *value) : "");
+    }
+    row.insert(row.end(), {std::to_string(report.config.quant.act_bits), std::to_string(report.config.seed)});
+    for (const ComparedStage& stage : stages) row.push_back(percent(report.top1_of(stage.name)));
+    if (const StageReport* last = report.last_done())
+      row.insert(row.end(),
+                 {percent(report.top1_of(last->name)), fmt::format("{:.3f}", last->result->bits_per_parameter),
+                  ratio_text(last->result->compression), ratio_text(last->result->compression_everything)});
+    table.add_row(std::move(row));
   }
   return table;
 }

@@ -2,11 +2,12 @@
 #include "tools/report/run_page.h"
 
 #include "engine/base/text.h"
-#include "engine/methods/bsq/bsq_keys.h"
 #include "tools/report/precision_text.h"
 #include "tools/report/report_tables.h"
+#include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -47,8 +48,8 @@ std::vector<std::pair<std::string, std::string>> numbers_of(const RunReport& rep
   if (last == nullptr) return numbers;
   const double top1 = *report.top1_of(last->name);
   numbers.emplace_back("top-1 in the end", fmt::format("{:.2f} %", top1));
-  if (last->form == "float") return numbers;
-  if (const auto in_float = report.top1_of("pretrain"))
+  if (last->is_float()) return numbers;
+  if (const auto in_float = report.float_top1())
     numbers.emplace_back("points to the float model", fmt::format("{:+.2f}", top1 - *in_float));
   numbers.emplace_back("bits per weight", fmt::format("{:.3f}", last->result->bits_per_parameter));
   numbers.emplace_back("compression, paper's rule", ratio_text(last->result->compression));
@@ -57,22 +58,21 @@ std::vector<std::pair<std::string, std::string>> numbers_of(const RunReport& rep
 }
 
 Table headline_table(const RunReport& report) {
-  Table table({{"float %"},
-               {"BSQ %"},
-               {"finetuned %"},
-               {"bits/weight"},
-               {"paper"},
-               {"empty=0"},
-               {"all"},
-               {"s/epoch"},
-               {"images/s"},
-               {"peak MiB"},
-               {"trainable numbers"}});
-  const auto percent = [&](const char* stage) {
-    const auto top1 = report.top1_of(stage);
-    return top1 ? fmt::format("{:.2f}", *top1) : std::string("-");
-  };
-  std::vector<std::string> row = {percent("pretrain"), percent("bsq"), percent("finetune")};
+  std::vector<Column> columns;
+  std::vector<std::string> row;
+  for (const ShownStage& stage : shown_stages(report.config)) {
+    columns.push_back({stage.method.title + " %"});
+    const std::optional<double> top1 = report.top1_of(stage.name);
+    row.push_back(top1 ? fmt::format("{:.2f}", *top1) : "-");
+  }
+  columns.insert(columns.end(), {{"bits/weight"},
+                                 {"paper"},
+                                 {"empty=0"},
+                                 {"all"},
+                                 {"s/epoch"},
+                                 {"images/s"},
+                                 {"peak MiB"},
+                                 {"trainable numbers"}});
   if (const StageReport* last = report.last_done())
     row.insert(row.end(),
                {fmt::format("{:.3f}", last->result->bits_per_parameter), ratio_text(last->result->compression),
@@ -86,20 +86,24 @@ Table headline_table(const RunReport& report) {
   row.insert(row.end(),
              {number(cost.seconds_per_epoch, 2), number(cost.images_per_second, 0), number(cost.peak_mib, 1),
               cost.trainable_numbers > 0 ? with_thousands(static_cast<std::uint64_t>(cost.trainable_numbers)) : "-"});
+  Table table(columns);
   table.add_row(std::move(row));
   return table;
+}
+
+std::string headline_note(const RunReport& report) {
+  std::vector<std::string> titles;
+  for (const ShownStage& stage : shown_stages(report.config)) titles.push_back(stage.method.title);
+  return fmt::format(
+      "{}: top-1 of each stage at its best. Time and images: mean over all stages that train; memory and trainable "
+      "numbers: the largest of them.",
+      fmt::join(titles, ", "));
 }
 
 PageSection results(const RunReport& report) {
   PageSection section{.title = "Results"};
   if (const std::string sentence = verdict(report); !sentence.empty()) section.paragraphs.push_back(sentence);
-  section.tables.push_back({"Headline",
-                            headline_table(report),
-                            "float, BSQ, finetuned: top-1 of each stage at its best. Time and images: mean over all "
-                            "stages that train; memory and "
-                            "trainable numbers: the largest of them.",
-                            "stages.csv",
-                            {}});
+  section.tables.push_back({"Headline", headline_table(report), headline_note(report), "stages.csv", {}});
   section.tables.push_back({"Stages", stages_table(report), kStagesNotes, "stages.csv", {}});
   section.tables.push_back({"Cost", cost_table(report), kCostNotes, "stages.csv", {}});
   return section;
@@ -149,8 +153,7 @@ PageSection how_it_was_made(const RunReport& report) {
 
 Page run_page(const RunReport& report) {
   Page page;
-  page.title = fmt::format("{}: alpha {:g}, seed {}", report.config.name, report.config.part<BsqConfig>().alpha,
-                           report.config.seed);
+  page.title = fmt::format("{}: {}seed {}", report.config.name, strength_words(report.config), report.config.seed);
   page.subtitle = fmt::format("{}; {}", experiment_text(report.config), report.state());
   page.notices = notices_of(report);
   page.numbers = numbers_of(report);

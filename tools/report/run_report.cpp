@@ -170,6 +170,13 @@ std::optional<double> RunReport::top1_of(const std::string& name) const {
   return std::nullopt;
 }
 
+std::optional<double> RunReport::float_top1() const {
+  std::optional<double> top1;
+  for (const StageReport& stage : stages)
+    if (stage.result && stage.is_float()) top1 = top1_of(stage.name);
+  return top1;
+}
+
 const StageReport* RunReport::last_done() const {
   const StageReport* last = nullptr;
   for (const StageReport& stage : stages)

@@ -41,12 +41,14 @@ struct StageReport {
   int epochs = 0;            // done
   double train_seconds = 0;  // of these epochs, without evaluation
   double train_images = 0;   // likewise
-  std::string form;          // float, planes or fixed; empty: not started
+  std::string form;          // of the weights that it trains (StoredWeights::form); empty: not started
   std::int64_t trainable_numbers = 0;
   std::int64_t planned_bytes = 0;
   std::optional<StageResult> result;    // once it is done
   std::uintmax_t file_bytes = 0;        // of its model
   std::uintmax_t float_file_bytes = 0;  // what its network takes in float32
+
+  bool is_float() const { return form == kFloatForm; }
 };
 
 struct RunReport {
@@ -68,6 +70,8 @@ struct RunReport {
   std::string state() const;
   /// The best accuracy of a stage, or that of its end if there was no training; nothing while it is not done.
   std::optional<double> top1_of(const std::string& stage) const;
+  /// The accuracy of the float model: of the last finished stage in float.
+  std::optional<double> float_top1() const;
   /// The last finished stage, or null.
   const StageReport* last_done() const;
 };

@@ -12,6 +12,14 @@ class BsqMethod final : public Method {
  public:
   explicit BsqMethod(const Config& config) : options_(config.part<BsqConfig>()), quant_(config.quant) {}
 
+  MethodDescription describe() const override {
+    return {.title = "BSQ",
+            .settings = fmt::format("alpha {:g}, re-quantization every {} epochs, threshold {:g} %", options_.alpha,
+                                    options_.requant_interval, options_.prune_threshold),
+            .strength_key = "bsq.alpha",
+            .penalty = PenaltyDescription{
+                .title = "Group penalty of BSQ", .meaning = "The penalty R on bit planes", .factor = "bsq.alpha"}};
+  }
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     const Weights planes = StoredPlanes::convert(from, layout, start_bits(layout, quant_.weight_bits));
@@ -25,7 +33,6 @@ class BsqMethod final : public Method {
   int act_bits() const override { return quant_.act_bits; }
   /// The strength of the penalty.
   std::array<float, 4> step_numbers(int /*epoch*/) const override { return {static_cast<float>(options_.alpha)}; }
-  bool has_penalty() const override { return true; }
 
   bool adjusts(int epoch, bool is_end) const override { return is_end || epoch % options_.requant_interval == 0; }
   void adjust(WeightStore& store) const override {

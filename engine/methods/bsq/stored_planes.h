@@ -9,7 +9,7 @@ namespace bsq {
 
 class StoredPlanes final : public StoredWeights {
  public:
-  static constexpr std::string_view kForm = "planes";
+  static constexpr std::string_view kForm = kQuantizedForm;
 
   explicit StoredPlanes(std::vector<BitPlanes> planes) : planes_(std::move(planes)) {}
 

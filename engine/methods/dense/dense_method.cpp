@@ -10,6 +10,7 @@ class DenseMethod final : public Method {
  public:
   explicit DenseMethod(int act_bits) : act_bits_(act_bits) {}
 
+  MethodDescription describe() const override { return {.title = "float"}; }
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     return std::make_unique<DenseWeights>(memory, layout, gradients, *from);

@@ -10,6 +10,7 @@ class FixedPointMethod final : public Method {
  public:
   explicit FixedPointMethod(int act_bits) : act_bits_(act_bits) {}
 
+  MethodDescription describe() const override { return {.title = "finetuned"}; }
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     const Weights fixed = StoredFixedPoint::convert(from, layout, {});
@@ -17,11 +18,10 @@ class FixedPointMethod final : public Method {
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
     if (from.is_quantized()) return width_conflict(from, layout);
-    return "is a float model and has no bit widths to finetune under; put convert and bsq before finetune, or start "
-           "from bit planes (bsq convert makes them)";
+    return "is a float model and has no bit widths to finetune under; put a stage before finetune that finds them, "
+           "or start from a quantized model (bsq convert makes one)";
   }
-  /// Levels under the found widths, which planes hold as well as any form.
-  std::string_view result_form() const override { return "planes"; }
+  std::string_view result_form() const override { return kQuantizedForm; }
   int act_bits() const override { return act_bits_; }
 
  private:

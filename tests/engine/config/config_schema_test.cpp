@@ -28,12 +28,15 @@ void add_gates(ConfigSchema& schema) {
   schema.part<Gates>("gates").add("temperature", &Gates::temperature, at_least(0), "of the gates");
 }
 
+constexpr bool kStandard = true;
+
 const ConfigSchema& toy_schema() {
   static const ConfigSchema schema({.families = {{"chain"}, {"tree"}},
                                     .data_sets = {{"noise"}, {"boards", add_boards}},
-                                    .stages = {{{"start"}, StageWidths::none, /*starts_untrained=*/true},
-                                               {{"gates", add_gates}, StageWidths::finds},
-                                               {{"polish"}, StageWidths::needs}}});
+                                    .stages = {{{"start"}, StageWidths::none, kStandard, /*starts_untrained=*/true},
+                                               {{"gates", add_gates}, StageWidths::finds, kStandard},
+                                               {{"other"}, StageWidths::finds},
+                                               {{"polish"}, StageWidths::needs, kStandard}}});
   return schema;
 }
 
@@ -49,11 +52,12 @@ std::string toy_error(const std::vector<std::string>& overrides) {
 
 }  // namespace
 
-TEST_CASE("a schema's first choices and all its stages are the defaults") {
+TEST_CASE("a schema's first choices and its standard stages are the defaults") {
   const Config config(toy_schema());
   CHECK(config.model.arch == "chain");
   CHECK(config.data.kind == "noise");
   CHECK(config.stages == std::vector<std::string>{"start", "gates", "polish"});
+  CHECK(load_config(toy_schema(), {}, std::vector<std::string>{"stages=[start, other, polish]"}).runs("other"));
   CHECK(config.find_stage("start") == nullptr);
   CHECK(config.stage("gates").epochs == 3);
   CHECK(config.part<Boards>().cells == 4);
@@ -86,7 +90,7 @@ TEST_CASE("values outside the tables and what a choice refuses are errors") {
   CHECK(toy_error({"data.board_cells=7"}).empty());  // of a data set that is not chosen
   CHECK(toy_error({"data.board_cells=7", "data.kind=boards"}) == "override 1: data.board_cells = 7; must divide 32");
   CHECK(toy_error({"stages=[start, polish]"}) ==
-        "override 1: stages = [start, polish]; polish needs bit widths; put gates before it");
+        "override 1: stages = [start, polish]; polish needs bit widths; put gates or other before it");
   CHECK(toy_error({"stages=[gates]"}) ==
         "override 1: stages begin with gates, which needs a trained model; set model.init to a checkpoint folder or a "
         ".safetensors file");

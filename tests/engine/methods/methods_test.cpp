@@ -83,4 +83,25 @@ TEST_CASE("the strength of the penalty travels with the inputs of a step") {
   CHECK(method_of_stage("finetune", config)->step_numbers(7) == std::array<float, 4>{});
 }
 
+TEST_CASE("what a stage that trains says of itself, reports can show") {
+  const Config config = default_config();
+  std::set<std::string> titles;
+  for (const MethodEntry& entry : methods()) {
+    if (config.find_stage(entry.name) == nullptr) continue;
+    INFO(entry.name);
+    const MethodDescription said = entry.make(config)->describe();
+    CHECK_FALSE(said.title.empty());
+    CHECK(titles.insert(said.title).second);
+    std::vector<std::string> keys;
+    if (!said.strength_key.empty()) keys.push_back(said.strength_key);
+    if (said.penalty) keys.push_back(said.penalty->factor);
+    for (const std::string& key : keys) {
+      const ConfigKey* found = config.schema().find(key);
+      REQUIRE(found != nullptr);
+      const ConfigValue value = found->field.get(config);
+      CHECK((std::holds_alternative<double>(value) || std::holds_alternative<int>(value)));
+    }
+  }
+}
+
 }  // namespace bsq::test

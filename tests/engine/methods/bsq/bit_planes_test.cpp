@@ -273,8 +273,8 @@ TEST_CASE("what is not a number does not become bits") {
   check_diverged([&] { planes_from_float(std::vector<float>{1, -infinity}, 4); }, "a weight is -inf");
   BitPlanes planes = planes_of(2, 1.0F, {1, 2});
   planes.p[0] = nan;
-  check_diverged([&] { requantize(planes, 8); }, "add up to nan");
-  check_diverged([&] { effective_weights(planes); }, "add up to nan");
+  check_diverged([&] { requantize(planes, 8); }, "a weight is nan times the scale");
+  check_diverged([&] { effective_weights(planes); }, "a weight is nan times the scale");
 }
 
 }  // namespace bsq

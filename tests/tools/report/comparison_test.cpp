@@ -1,0 +1,75 @@
+// Groups of runs: what tells them apart, and how figures call them.
+#include "tools/report/comparison.h"
+
+#include "tests/support/catch.h"
+#include "tests/support/config.h"
+#include "tools/report/comparison_figures.h"
+
+namespace bsq {
+namespace {
+
+/// A finished run of the standard chain.
+RunReport report_of(double alpha, int act_bits = 4) {
+  RunReport report;
+  report.path = "runs/one";
+  report.config = test::default_config();
+  report.config.part<BsqConfig>().alpha = alpha;
+  report.config.quant.act_bits = act_bits;
+  StageReport stage;
+  stage.name = "bsq";
+  stage.form = "planes";
+  stage.result = StageResult{.test_top1 = 90 - alpha, .best_top1 = {}, .bits_per_parameter = 4, .compression = 8};
+  report.stages = {stage};
+  report.precision = PrecisionSummary{};
+  report.precision->tensors = {
+      TensorPrecision{.name = "conv1.weight", .shape = {}, .bits = 4, .plane_density_percent = {}}};
+  return report;
+}
+
+std::vector<std::string> places_of(const Comparison& comparison) {
+  std::vector<std::string> places;
+  for (const RunGroup& group : comparison.groups) places.push_back(group.series + "|" + group.in_series);
+  return places;
+}
+
+/// The figure of the bits of layers, where there are too many groups for bars.
+std::string heat_map_of(const Comparison& comparison) {
+  for (const ReportFigure& figure : comparison_figures(comparison))
+    if (figure.svg.id() == "precision") return figure.svg.file();
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("runs that differ in alpha alone are ordered by it, which is the axis") {
+  std::vector<RunReport> reports;
+  for (const double alpha : {7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 0.5}) reports.push_back(report_of(alpha));
+  const Comparison comparison = compare(reports);
+  REQUIRE(comparison.axis.has_value());
+  CHECK(comparison.axis->key == "bsq.alpha");
+  CHECK(places_of(comparison).front() == "|alpha 0.5");
+  CHECK(comparison.groups.front().label == "bsq.alpha=0.5");
+  CHECK(places_of(comparison).back() == "|alpha 7");
+  CHECK_THAT(heat_map_of(comparison), Catch::Contains(">bsq.alpha</text>"));
+}
+
+TEST_CASE("runs that differ in something else too are series over alpha") {
+  const std::vector<RunReport> reports = {report_of(2, 3), report_of(1, 3), report_of(2, 4)};
+  const Comparison comparison = compare(reports);
+  CHECK_FALSE(comparison.axis.has_value());
+  CHECK(places_of(comparison) ==
+        std::vector<std::string>{"quant.act_bits=3|alpha 1", "quant.act_bits=3|alpha 2", "quant.act_bits=4|alpha 2"});
+}
+
+TEST_CASE("runs that differ in no strength are called by what they differ in") {
+  std::vector<RunReport> reports;
+  for (const int bits : {2, 3, 4, 5, 6, 7, 8}) reports.push_back(report_of(2, bits));
+  const Comparison comparison = compare(reports);
+  CHECK_FALSE(comparison.axis.has_value());
+  CHECK(places_of(comparison).front() == "|quant.act_bits=2");
+  const std::string figure = heat_map_of(comparison);
+  CHECK_THAT(figure, Catch::Contains(">setting</text>") && Catch::Contains(">quant.act_bits=8</text>"));
+  CHECK_THAT(figure, !Catch::Contains("bsq.alpha"));
+}
+
+}  // namespace bsq
