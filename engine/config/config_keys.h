@@ -29,8 +29,8 @@ struct ConfigField {
 struct Allowed {
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
-  std::vector<std::string> choices;  // of texts; empty: any
-  std::size_t length = 0;            // of a list; 0: any
+  std::vector<std::string> choices;  // what a text may be; empty: anything
+  std::size_t length = 0;            // of a list; 0: any length
 };
 
 inline Allowed anything() {
@@ -59,7 +59,7 @@ struct ConfigKey {
   std::string leaf() const;     // `alpha` of `bsq.alpha`
 };
 
-/// The key's value out of YAML, checked for type and range. Throws Error(usage) with the reason alone.
+/// Reads the value of the key from YAML and checks its type and range. Throws Error(usage) with the reason alone.
 ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value);
 
 /// What the key accepts, in words: `an integer in 1..8`, `a list of 3 numbers >= 0`.

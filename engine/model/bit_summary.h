@@ -40,7 +40,7 @@ struct PrecisionSummary {
   double compression() const;
   /// The paper's rule, but with empty tensors at 0 bits.
   double compression_without_empty() const;
-  /// Everything counted: sign bits, scales and all parameters that stay float. Infinite nowhere.
+  /// Everything counted: sign bits, scales and all parameters that stay float. Never infinite.
   double compression_on_disk() const;
 };
 

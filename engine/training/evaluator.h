@@ -1,7 +1,7 @@
 // Accuracy of a model on a set, batch after batch in the order of the set.
 //
-// Where activations are quantized their scale is the maximum of each batch, so that the batch size is part of the
-// result (METHOD 6), or a calibrated one (METHOD 11).
+// If activations are quantized, their scale is the maximum of each batch, so that the batch size changes the result
+// (METHOD 6), or a calibrated one (METHOD 11).
 #pragma once
 
 #include "engine/input/batch_source.h"
@@ -52,7 +52,7 @@ class Evaluator {
   Executor executor_;
   Buffer labels_;
   Slice own_;                                                                   // batches of this rank
-  StepFeed feed_;                                                               // which are the same in every run
+  StepFeed feed_;                                                               // their steps, the same in every run
   Buffer metrics_;                                                              // one StepMetrics per batch
   std::map<std::pair<int, ActScale>, std::unique_ptr<CapturedWork>> captured_;  // by batch size
 };

@@ -14,8 +14,8 @@
 namespace bsq {
 namespace {
 
-// Metrics are read this often, on a GPU a window later than they are made: it is not to wait for the host. A NaN stops
-// the run at most two windows late.
+// Metrics are read every so many steps: a window. On a GPU they are read one window late, so that it does not wait for
+// the host. A NaN stops the run at most two windows late.
 constexpr std::int64_t kWindowSteps = 8;
 
 /// What the stage begins with, in any form.
