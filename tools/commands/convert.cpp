@@ -49,7 +49,7 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
   return true;
 }
 
-/// Bits of every slot as another checkpoint has them; a layer of zeros has 0.
+/// The bits that another checkpoint gives every slot; a layer of zeros has 0.
 std::vector<int> scheme_of(const OpenModel& model) {
   const std::string path = model.file.path.string();
   if (!model.weights->is_quantized())

@@ -1,7 +1,7 @@
-// `bsq eval`: accuracy of a model in any form, and what its precision costs.
+// `bsq eval`: accuracy of a model in any form, the bits of its layers, and its size.
 //
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
-// configuration names the data; overrides have the last word.
+// configuration names the data; overrides come last and win.
 #include "data/datasets.h"
 #include "engine/input/resident_source.h"
 #include "engine/methods/weight_forms.h"

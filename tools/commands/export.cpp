@@ -99,7 +99,7 @@ fs::path output_of(const ExportOptions& options, const TensorFile& file, const E
   return output;
 }
 
-/// What the file says about its activations, or what an override says instead: a file that leaves here should say it.
+/// Puts what overrides say about activations into the card, so that the exported file says how it was run.
 void note_activations(ExportJob& job, const ModelWords& words) {
   const QuantConfig& quant = job.config.quant;
   ModelCard& card = job.model.card;

@@ -1,4 +1,4 @@
-// `bsq inspect`: what is in a safetensors file, whoever wrote it; the precision table where it is a quantized model.
+// `bsq inspect`: what is in a safetensors file, whoever wrote it; if it is a quantized model, the bits of its layers.
 #include "data/datasets.h"
 #include "engine/base/text.h"
 #include "engine/files/checkpoint_dir.h"
@@ -39,7 +39,7 @@ bool parse(const Arguments& arguments, InspectOptions& options) {
   return true;
 }
 
-/// Of a quantized model; nothing of other files.
+/// The bits of a quantized model; nothing for other files.
 std::optional<PrecisionSummary> precision_of(const TensorFile& file) {
   const ModelCard card = read_card(file);
   const bool is_known =
@@ -100,7 +100,7 @@ bool is_yaml(const fs::path& file) {
   return file.extension() == ".yaml" || file.extension() == ".yml";
 }
 
-/// That of a configuration, for the images and classes of its data.
+/// The network of a configuration, for the images and classes of its data.
 NetworkSpec network_of(const fs::path& config_file) {
   const Config config = load_config(config_schema(), config_file);
   return network_of_run(config, open_test_set(config)->info());

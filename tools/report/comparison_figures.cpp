@@ -16,7 +16,7 @@ namespace {
 
 using namespace charts;
 
-constexpr std::size_t kMostBars = 6;  // of a layer; with more groups a heat map is clearer
+constexpr std::size_t kMostBars = 6;  // per layer; with more groups a heat map is clearer
 
 std::string seeds_text(const RunGroup& group) {
   return group.finished.size() == 1 ? fmt::format("seed {}", group.finished.front()->config.seed)

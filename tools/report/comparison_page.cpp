@@ -35,7 +35,7 @@ Table groups_table(const Comparison& comparison) {
   return table;
 }
 
-/// For a table in a file: a text that may hold commas and quotes.
+/// A text that may hold commas and quotes, as a cell of a CSV file.
 std::string quoted(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   std::string result = "\"";

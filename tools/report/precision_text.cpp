@@ -9,7 +9,7 @@
 namespace bsq {
 namespace {
 
-/// 12.3; a plane with few ones is not shown as one with none.
+/// `12.3`; few ones are not shown as none.
 std::string percent_text(double percent) {
   return percent > 0 && percent < 0.05 ? "<0.1" : fmt::format("{:.1f}", percent);
 }

@@ -1,5 +1,5 @@
-// The precision of a model as a person reads it and as JSON: bits of every layer, ones of every plane, and the
-// compression ratio in its honest forms.
+// The bits of a model as a person reads them and as JSON: bits of every layer, ones of every plane, and the compression
+// ratio in its honest forms.
 #pragma once
 
 #include "engine/model/bit_summary.h"
@@ -14,7 +14,7 @@ namespace bsq {
 
 /// One row per tensor: name, shape, weights, bits, zeros, scale, ones of each plane.
 Table layer_table(const PrecisionSummary& summary);
-/// The ratio by each rule of counting. `file_bytes`: of the file the model lies in, `packed` or in numbers.
+/// The compression ratio by each rule of counting. `file_bytes`: the size of the model's file, `packed` or not.
 Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed = false);
 nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes);
 

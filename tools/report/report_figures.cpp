@@ -1,4 +1,4 @@
-// From the logs and the model of a run to its figures.
+// Makes figures of the logs and the model of a run.
 #include "tools/report/report_figures.h"
 
 #include "engine/base/text.h"
@@ -77,13 +77,14 @@ ReportFigure loss_figure(const RunReport& report) {
 }
 
 ReportFigure accuracy_figure(const RunReport& report) {
-  const ChartText text{"accuracy", "Top-1 accuracy",
-                       fmt::format("Percent of images told right in every epoch; at the end {:.2f} % in test.",
-                                   report.epochs.back().test_top1.value_or(kNothing))};
+  const ChartText text{
+      "accuracy", "Top-1 accuracy",
+      fmt::format("Percent of images classified correctly in every epoch; at the end {:.2f} % in test.",
+                  report.epochs.back().test_top1.value_or(kNothing))};
   return {draw(over_epochs(report, text, "top-1 in %",
                            {{"training", [](const EpochRow& row) { return row.train_top1; }},
                             {"test", [](const EpochRow& row) { return row.test_top1.value_or(kNothing); }}})),
-          "Accuracy in training is that of the moving model, in test that of the model at the end of each epoch."};
+          "Training accuracy is measured while the model changes, test accuracy at the end of each epoch."};
 }
 
 ReportFigure penalty_figure(const RunReport& report, const std::string& id, const std::string& stage,
@@ -97,7 +98,7 @@ ReportFigure penalty_figure(const RunReport& report, const std::string& id, cons
   return {draw(chart), fmt::format("Mean over the steps of an epoch, without the factor {}.", penalty.factor)};
 }
 
-/// One per stage that measures a penalty.
+/// One figure per stage that measures a penalty.
 std::vector<ReportFigure> penalty_figures(const RunReport& report, const std::vector<EpochRow>& quantized) {
   std::vector<ReportFigure> figures;
   for (const ShownStage& stage : shown_stages(report.config)) {
@@ -110,7 +111,7 @@ std::vector<ReportFigure> penalty_figures(const RunReport& report, const std::ve
   return figures;
 }
 
-/// Bits per weight, from the first epoch with bits on.
+/// Bits per weight in epochs with quantized weights.
 ReportFigure bits_figure(const RunReport& report, const std::vector<EpochRow>& quantized) {
   const ChartText text{"bits", "Bits per parameter",
                        fmt::format("Mean bits of the quantized weights; {:.3f} at the end.",
@@ -154,7 +155,7 @@ ReportFigure history_figure(const RunReport& report) {
   std::map<std::string, std::size_t> rows;
   std::map<std::pair<std::string, int>, std::size_t> columns;
   HeatMap map{.text = {"precision_history", "Bits of every layer over the re-quantizations", ""},
-              .x_title = "epoch of the whole run, after which was re-quantized",
+              .x_title = "epoch of the whole run, before the re-quantization",
               .range = range_of(0, kMaxBits),
               .fallen = "fewer bits than before",
               .grown = "more bits than before"};

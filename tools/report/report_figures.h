@@ -1,4 +1,4 @@
-// The figures of one run. Those for which the run has nothing to show yet are not among them.
+// The figures of one run. A figure that the run has nothing for yet is left out.
 #pragma once
 
 #include "tools/report/charts/svg.h"

@@ -1,5 +1,5 @@
-// The report as JSON and CSV, numbers in full precision. What the run itself has as CSV, its epochs, is not written
-// again.
+// The report as JSON and CSV, with all digits of its numbers. The run itself has its epochs as CSV; they are not
+// written again.
 #include "engine/run/run_log.h"
 #include "tools/report/file_set.h"
 #include "tools/report/precision_text.h"

@@ -42,7 +42,7 @@ std::string heading(const RunReport& report) {
 
 using Moment = std::pair<std::string, int>;  // stage, epochs before the re-quantization
 
-/// Bits of every layer after every re-quantization; where there are many, the newest.
+/// Bits of every layer after every re-quantization; if there are many, after the newest ones.
 std::string history_table(const RunReport& report) {
   constexpr std::size_t kMostColumns = 14;
   std::vector<Moment> moments;
@@ -74,9 +74,9 @@ std::string history_table(const RunReport& report) {
 }  // namespace
 
 const char* const kStagesNotes =
-    "best: by test accuracy, in bsq since the last re-quantization. Ratios against float32: paper = planes that are\n"
-    "left over the quantized weights, an empty layer as 1 bit; empty=0 = that layer as 0 bits; all = signs, scales,\n"
-    "shortcuts and batch norm counted too, packed; file = the model file as it is, numbers in float32 to train on.\n";
+    "best: by test accuracy, of the epochs since the last re-quantization. Ratios against float32: paper = bits per\n"
+    "quantized weight, an empty layer as 1 bit; empty=0 = that layer as 0 bits; all = signs, scales, shortcuts and\n"
+    "batch norm counted too, packed; file = the model file as it is, with numbers in float32 to train on.\n";
 
 const char* const kCostNotes =
     "training: time in training steps, without evaluation. planned: tensors on the device, data included.\n"

@@ -110,7 +110,7 @@ PageSection results(const RunReport& report) {
 }
 
 PageSection precision(const RunReport& report) {
-  PageSection section{.title = "Precision", .figures = precision_figures(report)};
+  PageSection section{.title = "Bits", .figures = precision_figures(report)};
   if (!report.precision) {
     section.paragraphs.emplace_back("No stage is finished yet, so that there is no model to look into.");
     return section;

@@ -132,7 +132,7 @@ void read_history(RunReport& report) {
   });
 }
 
-/// The model of the last finished stage: its best one where it trained.
+/// Reads the model of the last finished stage: the best one if the stage trained.
 void read_model_files(RunReport& report) {
   std::error_code ignored;
   for (StageReport& stage : report.stages) {

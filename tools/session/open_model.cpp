@@ -1,4 +1,4 @@
-// Opening models, and what a run's configuration says of its own.
+// Opening models, and what the configuration of a run says about its own.
 #include "tools/session/open_model.h"
 
 #include "engine/files/checkpoint_dir.h"
@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A packed model becomes bit planes, names become ours; returns the renamings.
+/// Turns a packed model into bit planes and names into ours; returns the renamings.
 std::vector<std::string> normalize(TensorFile& file) {
   if (is_packed(file)) file = unpack(file);
   return normalize_names(file);
@@ -50,7 +50,7 @@ ModelFile identify(TensorFile file, bool packed) {
   return {std::move(file), packed, std::move(card), std::move(spec)};
 }
 
-/// `depth 8, width 2`; nothing where no family made it.
+/// `depth 8, width 2`; nothing if no family made the network.
 std::string settings_words(const NetworkSpec& spec, const char* before, const char* equals, const char* between) {
   std::string words;
   for (const auto& [key, value] : spec.settings.items())

@@ -20,7 +20,7 @@ using nlohmann::json;
 constexpr const char* kPlanFile = "sweep.json";
 constexpr std::size_t kMostRuns = 10000;
 
-/// A word of the command line and what it stands for.
+/// A word `key=a,b` of the command line: a key and its values.
 struct Axis {
   std::string key;
   std::vector<std::string> values;
@@ -42,7 +42,7 @@ std::string name_part(const std::string& text) {
   return name;
 }
 
-/// Of the values that vary; the key's last part where that says which it is.
+/// `alpha-0.01_seed-2`: the values that vary, each with the last part of its key if that is unique, or the whole key.
 std::string run_name(const std::vector<Axis>& axes, const std::vector<std::size_t>& chosen) {
   constexpr std::size_t kLongest = 100;
   std::string name;
@@ -57,7 +57,7 @@ std::string run_name(const std::vector<Axis>& axes, const std::vector<std::size_
   return name.substr(0, kLongest);
 }
 
-/// To the next combination; false after the last.
+/// Moves on to the next combination; false after the last.
 bool next_combination(const std::vector<Axis>& axes, std::vector<std::size_t>& chosen) {
   for (std::size_t i = axes.size(); i-- > 0;) {
     if (++chosen[i] < axes[i].values.size()) return true;

@@ -70,7 +70,7 @@ std::string write_fixed_quantizer(GraphWriter& writer, const NormActOptions& opt
   return writer.add("DequantizeLinear", name + ".quantized", {rounded, unit_name, zero});
 }
 
-/// The number in place of the batch's maximum, where the network has one.
+/// The calibrated scale of a quantizer, if the network has one.
 std::optional<float> act_scale_of(const GraphWriter& writer, const NormAct& norm) {
   if (norm.act_scale() < 0) return std::nullopt;
   const float value = writer.number_of_state(norm.act_scale());

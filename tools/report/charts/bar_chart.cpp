@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kPlotHeight = 220;
 constexpr double kNarrowestBar = 5;
-constexpr double kGroupShare = 0.78;  // of a category, for its bars
+constexpr double kGroupShare = 0.78;  // of the width of a category, for its bars
 
 void draw_bar(Svg& svg, const Frame& frame, const Bar& bar, const Box& place, const Color& color) {
   svg.rect(place, color, bar.tooltip);
@@ -47,7 +47,7 @@ Svg draw(const BarChart& chart) {
   const double width = std::max(kChartWidth, 90 + narrowest * static_cast<double>(chart.categories.size()));
 
   Frame frame(width, kPlotHeight, legend, {.title = chart.x_title, .range = {}, .categories = chart.categories}, y);
-  frame.leave_room_above(kSmallSize + 2);  // for the value of the highest
+  frame.leave_room_above(kSmallSize + 2);  // for the value of the highest bar
   Svg svg(frame.width(), frame.height(), chart.text.id, chart.text.title, chart.text.description);
   draw_heading(svg, legend);
   frame.draw(svg);

@@ -63,7 +63,7 @@ def renamed(state: dict, say: Say) -> dict:
 
 # ---- what a network of ours consists of -----------------------------------------------------------------------------
 def quantized_parameters(blocks: int, width: int, classes: int) -> dict[str, Shape]:
-    """In the engine's order; shapes as in PyTorch."""
+    """The quantized parameters in the engine's order, with PyTorch's shapes."""
     result = {"conv1.weight": (width, 3, 3, 3)}
     inputs = width
     for group in range(3):
@@ -263,7 +263,7 @@ def array_of(name: str, tensor: Tensor, say: Say) -> numpy.ndarray:
 
 
 def split_shortcuts(state: dict[str, Tensor], say: Say) -> Tensors:
-    """Takes quantized shortcuts, which the first published code had, out of `state`; their effective weights."""
+    """Takes the quantized shortcuts of the first published code out of `state`; returns their effective weights."""
     result: Tensors = {}
     for name in [name for name in state if name.endswith(".downsample.0.pweight")]:
         layer = name.removesuffix(".pweight")
@@ -291,7 +291,7 @@ def finetuned_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_saved(saved: object, file_bytes: int, say: Say) -> tuple[Tensors, Metadata]:
-    """A model out of what read_torch_file gives."""
+    """Makes a model of what read_torch_file returns."""
     state, around = find_state(saved)
     state = renamed(state, say)
     if sum(tensor.numel() * size_of(tensor.storage.kind) for tensor in state.values()) > file_bytes:
@@ -339,13 +339,13 @@ def metadata_of(around: dict, shapes: dict[str, Shape], parameters: dict[str, Sh
 
 
 def clean(text: str) -> str:
-    """Text that UTF-8 has a spelling for."""
+    """Text that UTF-8 can encode."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 # ---- to PyTorch -----------------------------------------------------------------------------------------------------
 def check_model(tensors: Tensors, metadata: Metadata) -> Metadata:
-    """The metadata with the form, and with the scheme where there is one; both fit the tensors."""
+    """The metadata with the form and, if there is one, the scheme; both fit the tensors."""
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     parameters = check_tensors(shapes)
     for name, tensor in tensors.items():
