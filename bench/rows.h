@@ -33,7 +33,7 @@ struct Row {
   Cost cost;
   Backend* backend = nullptr;
   Setup setup;
-  nlohmann::ordered_json peer;  // what pytorch_ops.py must know; null where PyTorch has no such operation
+  nlohmann::ordered_json peer;  // what pytorch_ops.py must know; null if PyTorch has no such operation
 
   std::string name() const { return operation + "/" + shape + "/" + type; }
 };
