@@ -47,7 +47,7 @@ inline double root_mean_square(const std::vector<double>& values) {
   return count == 0 ? 0 : std::sqrt(sum / static_cast<double>(count));
 }
 
-/// Element by element.
+/// Compares element by element.
 inline Comparison compare(const std::vector<double>& actual, const std::vector<double>& expected, Tolerance tolerance) {
   Comparison result;
   result.count = expected.size();
@@ -76,8 +76,8 @@ inline Comparison compare_exactly(const std::vector<double>& actual, const std::
   return compare(actual, expected, {});
 }
 
-/// `relative` of the element, and as much of the root mean square of the tensor; of `scale` where that is larger: where
-/// the result is a difference of terms that cancel, their size.
+/// The tolerance is `relative` times the element plus `relative` times the root mean square of the tensor, or times
+/// `scale` if that is larger: for results that are differences of terms that cancel, `scale` is the size of the terms.
 inline Comparison compare_scaled(const std::vector<double>& actual, const std::vector<double>& expected,
                                  double relative, double scale = 0) {
   return compare(actual, expected, {relative, relative * std::max(scale, root_mean_square(expected))});
@@ -91,7 +91,7 @@ inline double norm_relative_error(const std::vector<double>& actual, const std::
 }
 
 /// Values on a grid. `levels[i]` is the expected value in levels before it was rounded, `steps[i]` the distance of two
-/// levels. Another level is accepted (and counted) only where the value sits within `margin` of the boundary between
+/// levels. Another level is accepted (and counted) only if the value lies within `margin` of the boundary between
 /// the two; everything else is compared as compare_scaled does.
 struct GridComparison {
   Comparison rest;
