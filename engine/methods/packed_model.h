@@ -5,7 +5,8 @@
 //       most significant bit of every magnitude |k|, the last row the least significant one. Element i, in PyTorch's
 //       order, is bit i % 8 (counted from the least significant) of byte i / 8 of a row. The weight is
 //       scale k / (2^bits - 1). A tensor of zeros is not in the file.
-//   `scales`: F32, one per quantized parameter.   `float`: F32, all other numbers of the model.
+//   `scales`: F32, one per quantized parameter.
+//   `float`: F32, all other numbers of the model.
 // Metadata: `form` = packed; `quantized` = `<parameter> <shape> <bits>` per parameter, separated by commas, in the
 // order of `scales`, with ` zero` after one that is not in the file: `conv1.weight 16x3x3x3 3,fc.bias 10 1 zero`;
 // `float` =
