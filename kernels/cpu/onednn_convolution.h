@@ -8,8 +8,8 @@
 
 namespace bsq {
 
-/// Activations in NHWC; weights in whatever layout the primitive likes best, `stored` ones in OHWI. Logical order is
-/// NCHW / OIHW.
+/// Activations are in NHWC; weights in whatever layout the primitive likes best, `stored` ones in OHWI. The logical
+/// order is NCHW / OIHW.
 struct ConvolutionDescs {
   dnnl::memory::desc input, output, weight, d_weight, stored_weight, stored_d_weight;
   dnnl::memory::dims strides, padding;
@@ -23,7 +23,7 @@ struct ConvolutionPrimitives {
   dnnl::convolution_backward_weights::primitive_desc backward_weight;
 };
 
-/// Direct algorithms, scratchpad given by the caller. Throws dnnl::error where there is no such convolution.
+/// Uses direct algorithms and a scratchpad of the caller. Throws dnnl::error if there is no such convolution.
 ConvolutionPrimitives make_convolution(const ConvolutionDescs& descs, const dnnl::engine& engine);
 
 }  // namespace bsq

@@ -1,4 +1,5 @@
-// How the processes of one run, its ranks, talk to each other: one interface, a file for a single process, one for MPI.
+// How the processes of one run, its ranks, talk to each other: one interface; one file for a single process, one for
+// MPI.
 //
 // In kernels/, not in engine/, because a GPU's library (NCCL) implements it inside the plug-in of its backend, on top
 // of the one that has started the ranks: Backend::connect. Two kinds of calls, all of them collective, made by every
@@ -71,8 +72,8 @@ class Communicator {
   RankPlace place_;
 };
 
-/// The ranks of another communicator, which outlives this one: what it can do, and what a device's own library then
-/// does in its place.
+/// The ranks of another communicator, which must outlive this one: passes everything on to it. The communicators of
+/// device libraries override their part.
 class ForwardingCommunicator : public Communicator {
  public:
   explicit ForwardingCommunicator(Communicator& ranks)
@@ -93,18 +94,18 @@ class ForwardingCommunicator : public Communicator {
   void finish() override { ranks_.finish(); }
   [[noreturn]] void abort(int exit_code) override {
     ranks_.abort(exit_code);
-    std::_Exit(exit_code);  // gcc takes nothing virtual for noreturn
+    std::_Exit(exit_code);  // gcc does not believe that a virtual function is noreturn
   }
 
  private:
   Communicator& ranks_;
 };
 
-/// A process by itself.
+/// The communicator of a process by itself.
 std::unique_ptr<Communicator> make_single_process();
 
-/// MPI's if a launcher has started several processes (kernels/ranks/launch_environment.h), or else that of a single
-/// process. Throws Error(device) if there are several and MPI is missing: never as many independent runs instead.
+/// That of MPI if a launcher has started several processes (kernels/ranks/launch_environment.h), else that of a single
+/// process. Throws Error(device) if there are several and MPI is missing: they must never become independent runs.
 std::unique_ptr<Communicator> make_communicator();
 
 }  // namespace bsq

@@ -40,7 +40,7 @@ struct NormActElement {
     const double normalized = parameters.gamma[c] * x_hat(index, c) + parameters.beta[c];
     return shortcut != nullptr ? normalized + shortcut_unit * load(geometry.dtype, shortcut, index) : normalized;
   }
-  /// min and max in this order of arguments hand a NaN on.
+  /// With this order of arguments min and max pass a NaN on.
   double activated(std::int64_t index, int c) const {
     const double value = z(index, c);
     return rule.activation == Activation::none ? value : std::min(std::max(value, 0.0), ceiling());
@@ -70,7 +70,7 @@ ChannelStatistics statistics_of(const NormActForwardArgs& args, int c) {
   return {mean, square_sum / rows};
 }
 
-/// Saves them; the running statistics take the unbiased variance. `rows`: those that the statistics are of.
+/// Saves the statistics; the running ones take the unbiased variance. `rows`: how many rows the statistics are of.
 void use_batch_statistics(const NormActForwardArgs& args, int c, const ChannelStatistics& found, double rows) {
   const double momentum = args.rule.momentum;
   float& running_mean = args.parameters.running_mean[c];
@@ -88,7 +88,7 @@ void use_running_statistics(const NormActForwardArgs& args, int c) {
       static_cast<float>(1.0 / std::sqrt(double{args.parameters.running_var[c]} + args.rule.epsilon));
 }
 
-/// Of the whole batch, from the slices' moments about the running mean (METHOD 10).
+/// Makes statistics of the whole batch from the slices' moments about the running mean (METHOD 10).
 void use_statistics_of_all_slices(const NormActForwardArgs& args) {
   const int channels = args.geometry.channels;
   std::vector<float> moments(static_cast<std::size_t>(2 * channels));

@@ -1,6 +1,6 @@
 // norm_act forward: batch norm + shortcut + activation + quantizer, sixteen channels at a time.
 //
-// With batch statistics: one pass for the moments (and, where there is no shortcut, the extremes of every channel, from
+// With batch statistics: one pass for the moments (and, if there is no shortcut, the extremes of every channel, from
 // which max|y| follows because z is monotone in x), one pass that writes y. With a shortcut and a quantizer max|y|
 // costs a further read.
 #include "kernels/batch_slice.h"
@@ -86,7 +86,7 @@ ChannelStatistics statistics_of(const NormActForwardArgs& args, const NormActScr
   return {unit * (pivot + sum / rows), variance < 0 ? 0.0 : variance};
 }
 
-/// Saves them and moves the running statistics; `rows`: those that the statistics are of.
+/// Saves the statistics and moves the running ones; `rows`: how many rows the statistics are of.
 void use_batch_statistics(const NormActForwardArgs& args, const NormActScratch& scratch, int channel,
                           const ChannelStatistics& found, double rows) {
   args.saved.mean[channel] = static_cast<float>(found.mean);
@@ -101,7 +101,8 @@ void use_batch_statistics(const NormActForwardArgs& args, const NormActScratch& 
   fold_normalization(args.parameters, args.saved, channel, value_of(args.x_unit), scratch);
 }
 
-/// From the slices' first and second moments about the running mean, which is the same on every rank (METHOD 10).
+/// Makes the statistics of the batch from the slices' first and second moments about the running mean, which is the
+/// same on every rank (METHOD 10).
 template <typename T>
 void use_statistics_of_all_slices(const NormActForwardArgs& args, const NormActScratch& scratch) {
   float* first = scratch.slope;

@@ -13,19 +13,18 @@ std::size_t bytes_of(const Shape& shape, DType dtype) {
   return static_cast<std::size_t>(shape.numel()) * size_of(dtype);
 }
 
-/// Whether tensor cores that read the operands of a filter gradient where they lie go before engines that the
-/// heuristics prefer, which copy them into another layout. H200, cuDNN 9.19, the layers of ResNet-20 at batch 128: 39
-/// us instead of 154 (3x3, 32 to 32 channels), 40 instead of 54 (16 to 32, strided), 23 instead of 27 (32 to 64,
-/// strided), the same engine in the others; but 112 instead of 55 with 16 to 16 channels, and more than 91 instead of
-/// 75 in the stem.
+/// Whether engines that read the operands of a filter gradient where they lie are better than those that the heuristics
+/// prefer, which copy them into another layout. H200, cuDNN 9.19, the layers of ResNet-20 at batch 128: 39 us instead
+/// of 154 (3x3, 32 to 32 channels), 40 instead of 54 (16 to 32, strided), 23 instead of 27 (32 to 64, strided), the
+/// same engine in the others; but 112 instead of 55 with 16 to 16 channels, and more than 91 instead of 75 in the stem.
 bool prefers_no_copies(const ConvGeometry& geometry, ConvPass pass, bool allow_tf32) {
   return pass == ConvPass::backward_weight && geometry.dtype == DType::f32 && allow_tf32 &&
          std::min(geometry.in_channels, geometry.out_channels) >= 16 &&
          std::max(geometry.in_channels, geometry.out_channels) >= 32;
 }
 
-/// By tensor cores, with less workspace than a copy of the smaller operand takes. Other engines copy nothing, either,
-/// but are several times as slow (number 1: 226 us with 32 to 32 channels); an A100 has none but such.
+/// Whether a plan uses tensor cores with less workspace than a copy of the smaller operand takes. Other engines copy
+/// nothing either, but are several times as slow (number 1: 226 us with 32 to 32 channels); an A100 has only such ones.
 bool copies_nothing(const ConvPlan& plan, const ConvGeometry& geometry) {
   const std::size_t smaller_operand =
       std::min(bytes_of(geometry.input_shape(), geometry.dtype), bytes_of(geometry.output_shape(), geometry.dtype));
@@ -39,7 +38,7 @@ bool is_slow(const ConvEngine& engine, ConvPass pass) {
   return pass == ConvPass::backward_weight && engine.index == 0;
 }
 
-/// Those that are exact enough, best first.
+/// The engines that are exact enough, best first.
 std::vector<ConvEngine> candidates(const ConvGraph& graph, DType dtype, ConvPass pass, bool allow_tf32) {
   std::vector<ConvEngine> engines;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
@@ -97,8 +96,7 @@ std::optional<ConvPlan> find_plan(const CudnnTarget& target, const ConvGeometry&
       first = std::move(plan);
     }
   }
-  if (!first && target.is_there())
-    BSQ_CUDA_CHECK(cudaDeviceSynchronize());  // or does the device fail whatever it is asked?
+  if (!first && target.is_there()) BSQ_CUDA_CHECK(cudaDeviceSynchronize());  // throws if the device itself has failed
   return first;
 }
 

@@ -26,7 +26,7 @@ class CublasHandle {
   void* workspace_ = nullptr;
 };
 
-/// "13.0.2", of the library that is loaded.
+/// "13.0.2": the version of the library that is loaded.
 std::string cublas_version();
 
 }  // namespace bsq::cuda
