@@ -1,5 +1,5 @@
-// The table of network families: one line each, the first is the default; and which network a configuration or a file
-// is about.
+// The table of network families, one line each, the first is the default; and how the network of a configuration or of
+// a file is found.
 #pragma once
 
 #include "engine/config/config_schema.h"
@@ -18,20 +18,20 @@ namespace bsq {
 using ParameterFinder = std::function<const HostTensor*(const std::string& parameter)>;
 
 struct NetworkFamily : ConfigChoice {
-  /// Of the keys that it has added to the section `model`, which are the spec's settings.
+  /// Makes the network from the keys that the family has added to the section `model`; they become the spec's settings.
   NetworkSpec (*make)(const Config&, const Shape& image, int classes) = nullptr;
-  /// Of files that do not say their network: old checkpoints, those of other programs. Nothing if it is none of
-  /// this family.
+  /// Makes the network of a file that does not say it: an old checkpoint, or one of another program. Nothing if it is
+  /// none of this family.
   std::optional<NetworkSpec> (*recognize)(const ParameterFinder& find, const std::string& where) = nullptr;
 };
 
 const std::vector<NetworkFamily>& network_families();
 
-/// That of model.network, or of the family model.arch. Throws Error(usage).
+/// The network of model.network, or of the family model.arch. Throws Error(usage).
 NetworkSpec configured_network(const Config& config, const Shape& image, int classes);
-/// Which one that is: `resnet depth 20, width 16`.
+/// The same in words: `resnet depth 20, width 16`.
 std::string network_words(const Config& config);
-/// Throws Error(checkpoint), naming `where`, if no family has made it.
+/// The network of a file by its tensors. Throws Error(checkpoint), naming `where`, if no family recognizes it.
 NetworkSpec recognize_network(const ParameterFinder& find, const std::string& where);
 
 }  // namespace bsq

@@ -68,7 +68,7 @@ std::string read_file(const fs::path& file) {
   return read_text_file(file, ErrorKind::usage);
 }
 
-/// Flow style. What a YAML reader would take for something else is in quotes.
+/// JSON as YAML in flow style. A text that a YAML reader would take for something else is put in quotes.
 std::string yaml_of(const ordered_json& value) {
   if (value.is_array()) {
     std::vector<std::string> items;

@@ -15,8 +15,8 @@
 
 namespace bsq {
 
-/// `image`: that of a file that says none. Throws one Error(usage) that names file, line, node and key, also if the
-/// network cannot be run.
+/// `image`: the size for a file that says none. Throws one Error(usage) that names file, line, node and key, also if
+/// the network cannot be run.
 NetworkSpec read_network_file(const std::filesystem::path& file, const Shape& image);
 
 /// The text of such a file.

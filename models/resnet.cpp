@@ -58,7 +58,7 @@ class SpecBuilder {
     return options;
   }
 
-  /// Returns the name.
+  /// Adds a node; returns its name.
   std::string add(const std::string& name, const char* layer, const std::vector<std::string>& inputs,
                   const ordered_json& options) {
     spec_.nodes.push_back({name, layer, inputs, options});

@@ -20,7 +20,7 @@ struct ResNetOptions {
   int num_classes = 10;
   int image_height = 32;
   int image_width = 32;
-  // Of the network that make_resnet builds, not of its spec:
+  // For make_resnet, not part of the spec:
   Activation activation = Activation::relu6;  // of the blocks
   int act_bits = 0;                           // of the blocks; 0: not quantized
   bool static_act_scales = false;             // room for calibrated ones: layer1.0.relu1.act_scale
@@ -37,7 +37,7 @@ std::optional<ResNetOptions> recognize_resnet(const ParameterFinder& find, const
 // The family `resnet` of configurations.
 struct ResNetConfig {
   int depth = 20;  // layers, 6n+2 (--depth)
-  int width = 16;  // channels of the first of the three groups, doubled in each next one
+  int width = 16;  // channels of the first of the three groups; each next group has twice as many
 };
 void add_resnet_keys(ConfigSchema& schema);
 NetworkSpec configured_resnet(const Config& config, const Shape& image, int classes);

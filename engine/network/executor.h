@@ -1,8 +1,8 @@
 // Runs a network: plans where every tensor lives before the first step, then walks the list of nodes.
 //
-// Where a tensor feeds several nodes its gradient is overwritten by the first visitor of the backward walk and
-// accumulated by the others; that is decided here, once. Nothing is allocated after construction. Batches may be
-// smaller than planned if that was said then.
+// If a tensor feeds several nodes, the first of them in the backward walk overwrites its gradient, and the others add
+// to it; that is decided here, once. Nothing is allocated after construction. Batches may be smaller than planned if
+// the constructor was told so.
 #pragma once
 
 #include "engine/memory/memory_planner.h"
@@ -23,7 +23,7 @@ struct ExecutionPlan {
 };
 
 struct ForwardOptions {
-  BatchSlice* slice = nullptr;  // training: if batch statistics are those of a batch of which this is a rank's part
+  BatchSlice* slice = nullptr;               // training: set if batch statistics are those of the batch of all ranks
   ActScale act_scale = ActScale::batch_max;  // inference
 };
 
@@ -36,9 +36,8 @@ class Executor {
            ExecutionMode mode, const std::vector<int>& other_batches = {});
 
   void forward(int batch, const ForwardOptions& options = {});
-  /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient; calls `node_done`
-  /// when those of a node are enqueued, the last node first.
-  /// `slice`: as in forward.
+  /// To be called after forward of the same batch, with d_logits filled in. Writes the gradient of every parameter;
+  /// calls `node_done` when those of a node are enqueued, the last node first. `slice`: as in forward.
   void backward(int batch, const std::function<void(std::size_t node)>& node_done = {}, BatchSlice* slice = nullptr);
 
   TensorView images(int batch) const { return tensor(0, batch); }
@@ -51,7 +50,7 @@ class Executor {
 
  private:
   LayerUse use_of(const Node& node) const;
-  /// Of every size, at once.
+  /// Plans the convolutions of all batch sizes at once.
   void plan_convolutions(const std::vector<int>& other_batches, DType dtype);
   void plan_tensors();
   void plan_gradients();

@@ -82,7 +82,8 @@ class Builder {
     network_.add(node.name, std::move(layer), ids);
   }
 
-  /// Whether a gradient comes to every tensor, and as many as it has readers.
+  /// Throws SpecError unless every tensor but the last has a reader, and all its readers but the last can add to its
+  /// gradient.
   void check_readers() const {
     const auto& nodes = network_.nodes();
     std::vector<int> last_reader(tensors_.size(), -1);

@@ -15,7 +15,7 @@ constexpr const char* name_of(Activation activation) {
 }
 
 /// Rows are pixels (N*H*W), columns channels: all that batch norm needs to know of an NHWC tensor.
-/// norm_act_scratch_bytes: of forward and backward.
+/// norm_act_scratch_bytes: for forward and backward.
 struct NormActGeometry {
   std::int64_t rows = 0;
   int channels = 0;
@@ -56,7 +56,7 @@ struct NormGradients {
 /// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
 /// x, shortcut (null: none) and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored.
 /// If y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x only if
-/// nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is rounded.
+/// nothing will run backward. If `act_scale` is given, it is S, and y is clamped to [-S, S] before it is rounded.
 /// If `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
 struct NormActForwardArgs {
   NormActGeometry geometry;
@@ -71,7 +71,7 @@ struct NormActForwardArgs {
   TensorUnit shortcut_unit = {};
   float* y_unit = nullptr;  // null: y is stored as it is; else as integer levels, and the unit goes here (act_bits > 0)
   const float* act_scale = nullptr;  // [1]; null: S = max|y|; else S is this, and y is clamped to +-S
-  BatchSlice* slice = nullptr;       // of whose batch the statistics and S shall be; null: they are those of x
+  BatchSlice* slice = nullptr;       // statistics and S are those of its whole batch; null: they are those of x
 };
 
 /// norm_act_backward, straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];

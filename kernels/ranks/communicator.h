@@ -40,30 +40,30 @@ class Communicator {
   int local_rank() const { return place_.local_rank; }
   /// One line for logs: `Open MPI v4.1.4`.
   virtual std::string describe() const = 0;
-  /// What has gone wrong meanwhile, so that a call may wait in vain, here or on the device; empty: nothing is known.
-  /// The one call that is not collective, and that another thread may make.
+  /// A failure for which calls may wait without end, here or on the device; empty: none is known. This is the one call
+  /// that is not collective, and that another thread may make.
   virtual std::string failure() const { return {}; }
 
   // ---- host memory ------------------------------------------------------------------------------------------------
   virtual void barrier() = 0;
   /// Every rank gets what rank 0 has.
   virtual void broadcast(void* host, std::size_t size_bytes) = 0;
-  /// gathered [world][size_bytes], in the order of the ranks, on every rank. Sums that must not depend on anything are
-  /// made of it.
+  /// gathered: [world][size_bytes], in the order of the ranks, on every rank. Sums whose order must be fixed are made
+  /// from it.
   virtual void all_gather(const void* host, std::size_t size_bytes, void* gathered) = 0;
 
   // ---- device memory ----------------------------------------------------------------------------------------------
-  /// Begins to replace `count` floats by the sum over the ranks of weight * floats. A rank that has nothing to say
-  /// gives finite floats and weight 0. NCCL calls it a pre-multiplied sum. The result has the same bits on every rank
+  /// Begins to replace `count` floats by the sum over the ranks of weight * floats. A rank without a contribution gives
+  /// finite floats and weight 0. NCCL calls it a pre-multiplied sum. The result has the same bits on every rank
   /// and in every run of as many ranks. Work enqueued before finish_reductions() must not touch the floats.
   virtual void start_weighted_sum(float* device, std::size_t count, float weight) = 0;
-  /// Likewise the largest over the ranks; no float is negative.
+  /// The same with the largest over the ranks; no float is negative.
   virtual void start_maximum(float* device, std::size_t count) = 0;
   /// Work enqueued from here on sees the results of all reductions begun so far.
   virtual void finish_reductions() = 0;
 
   // ---- the end ----------------------------------------------------------------------------------------------------
-  /// The last call of a rank that is done. A process that ends without it ends all others.
+  /// The last call of a rank at its end. A process that ends without it ends all others.
   virtual void finish() = 0;
   /// Ends the processes of all ranks, now; the launcher's exit code is this one.
   [[noreturn]] virtual void abort(int exit_code) = 0;
