@@ -1,4 +1,4 @@
-// A quantized model at its real size: a safetensors file in which a bit takes a bit.
+// A quantized model at its real size: a safetensors file of signs and bit planes, packed into bits.
 //
 // Tensors:
 //   <parameter>, such as `conv1.weight`: U8 [1 + bits, ceil(numel / 8)]. Row 0 holds the signs (1: negative), row 1 the
@@ -7,10 +7,12 @@
 //       scale k / (2^bits - 1). A tensor of zeros is not in the file.
 //   `scales`: F32, one per quantized parameter.
 //   `float`: F32, all other numbers of the model.
-// Metadata: `form` = packed; `quantized` = `<parameter> <shape> <bits>` per parameter, separated by commas, in the
-// order of `scales`, with ` zero` after one that is not in the file: `conv1.weight 16x3x3x3 3,fc.bias 10 1 zero`;
-// `float` =
-// `<name> <shape>` in the order of the numbers; everything else as in the model (activation, act_bits, mean, ...).
+// Metadata:
+//   `form`: packed.
+//   `quantized`: `<parameter> <shape> <bits>` per parameter, separated by commas, in the order of `scales`; one that is
+//       not in the file has ` zero` behind it: `conv1.weight 16x3x3x3 3,fc.bias 10 1 zero`.
+//   `float`: `<name> <shape>` in the order of the numbers.
+//   All else is as in the model (activation, act_bits, mean, ...).
 #pragma once
 
 #include "engine/files/safetensors.h"

@@ -1,15 +1,14 @@
 // The machine-readable logs of a run, append-only, each line written at once:
 //
-//     metrics.jsonl    one JSON object per event: {["schema":1,] "event":..., fields...,
-//     "t":"2026-01-31T12:00:00.000Z"}
+//     metrics.jsonl    one object per event: {["schema":1,] "event":..., fields..., "t":"2026-01-31T12:00:00.000Z"}
 //       stage_start    stage, form (StoredWeights::form() of what it trains), parameters, trainable_numbers,
 //                      planned_bytes, ranks, gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands
 //                      over; 0 if it is alone)
 //       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean cross entropy of the batch),
 //                      penalty (R, without alpha); every log.every_steps steps
-//       requant        stage, epoch (how many are over), bits_before, bits_after (per quantizable parameter),
-//       compression stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and
-//       best_epoch (of the
+//       requant        stage, epoch (how many are over), bits_before and bits_after (per quantizable parameter),
+//                      compression
+//       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
 //                      epochs since the last re-quantization), bits_per_parameter, compression (the paper's rule),
 //                      compression_without_empty (empty layers at 0 bits), compression_on_disk (all counted),
 //                      trainable_numbers, planned_bytes, peak_resident_mib, seconds (of its epochs)

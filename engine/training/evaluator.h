@@ -35,8 +35,8 @@ class Evaluator {
   Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
             Communicator& communicator);
 
-  /// Runs the whole set: each rank its share of the batches, whose results are added in
-  /// the order of the set. So the result does not depend on how many ranks there are.
+  /// Runs the whole set: each rank its share of the batches, whose results are added in the order of the set. So the
+  /// result does not depend on how many ranks there are.
   EvalResult run(ActScale act_scale = ActScale::batch_max);
   const Executor& executor() const { return executor_; }
 
