@@ -14,7 +14,7 @@
 
 namespace bsq {
 
-struct TensorPrecision {
+struct TensorBits {
   std::string name;  // parameter: layer1.0.conv1.weight
   std::vector<std::int64_t> shape;
   std::int64_t numel = 0;
@@ -25,8 +25,8 @@ struct TensorPrecision {
   std::vector<double> plane_density_percent;  // ones of each plane, most significant first; empty in float
 };
 
-struct PrecisionSummary {
-  std::vector<TensorPrecision> tensors;
+struct BitSummary {
+  std::vector<TensorBits> tensors;
   std::int64_t parameters = 0;        // P, quantizable
   std::int64_t float_parameters = 0;  // shortcut convolutions, batch norm, PACT: always 32 bits
   std::int64_t weight_bits = 0;       // sum numel * max(bits, 1), the paper's count
@@ -45,12 +45,11 @@ struct PrecisionSummary {
 };
 
 /// float_parameters: how many numbers of the model stay float (with running statistics).
-PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
-                                     std::int64_t float_parameters);
-PrecisionSummary summarize_precision(const StoredWeights& weights, const ArenaLayout& layout,
-                                     std::int64_t float_parameters);
+BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
+                          std::int64_t float_parameters);
+BitSummary summarize_bits(const StoredWeights& weights, const ArenaLayout& layout, std::int64_t float_parameters);
 /// The same, with layout and float parameters as the network has them.
-PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network);
-PrecisionSummary summarize_precision(const StoredWeights& weights, const Network& network);
+BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const Network& network);
+BitSummary summarize_bits(const StoredWeights& weights, const Network& network);
 
 }  // namespace bsq

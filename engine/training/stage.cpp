@@ -90,8 +90,8 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   if (context.communicator.rank() == 0) snapshot_ = std::make_unique<ModelSnapshot>(memory_, model_);
 }
 
-PrecisionSummary Stage::precision() const {
-  return summarize_precision(model_.quantized().count(), model_.network());
+BitSummary Stage::bit_summary() const {
+  return summarize_bits(model_.quantized().count(), model_.network());
 }
 
 TensorFile Stage::save_result() const {

@@ -58,7 +58,7 @@ class Stage {
   bool trains() const { return settings_ != nullptr; }
   Model& model() { return model_; }
   const DeviceMemory& memory() const { return memory_; }
-  PrecisionSummary precision() const;
+  BitSummary bit_summary() const;
   /// The model as this stage hands it on, in the form of its method's results.
   TensorFile save_result() const;
   /// Evaluates the weights as they are, once until they change. If the configuration wants calibrated activation

@@ -104,7 +104,7 @@ class ForwardingCommunicator : public Communicator {
 /// The communicator of a process by itself.
 std::unique_ptr<Communicator> make_single_process();
 
-/// That of MPI if a launcher has started several processes (kernels/ranks/launch_environment.h), else that of a single
+/// The one of MPI if a launcher has started several processes (kernels/ranks/launch_environment.h), else that of a single
 /// process. Throws Error(device) if there are several and MPI is missing: they must never become independent runs.
 std::unique_ptr<Communicator> make_communicator();
 

@@ -9,7 +9,7 @@ namespace bsq {
 /// From here on signals are noted instead of obeyed.
 void catch_signals();
 
-/// From here on the process survives that the reader of its stderr is gone.
+/// From here on the process goes on if the reader of its stderr is gone.
 void outlive_readers();
 
 /// What has been asked since the last call; a stop stays asked for.

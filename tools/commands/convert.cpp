@@ -4,7 +4,7 @@
 #include "engine/methods/weight_forms.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
-#include "tools/report/precision_text.h"
+#include "tools/report/bits_text.h"
 #include "tools/session/open_model.h"
 
 #include <fmt/ranges.h>
@@ -81,7 +81,7 @@ int convert_command(const Arguments& arguments) {
   const OpenModel model = open_model(read_model(options.input, console));
   const Weights converted = convert(model, options, console);
   write_safetensors(options.output, with_weights(model, *converted));
-  const PrecisionSummary summary = summarize_precision(*converted, model.network);
+  const BitSummary summary = summarize_bits(*converted, model.network);
   console.info(fmt::format("{}: {} -> {}, {:.2f} bits per weight, {} by the paper's rule", options.output,
                            model.weights->form(), converted->form(), summary.bits_per_parameter(),
                            ratio_text(summary.compression())));

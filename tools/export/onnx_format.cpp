@@ -69,7 +69,7 @@ std::string verify(const fs::path& temporary, const fs::path& output, EngineRun&
 
 void add_description(const ExportJob& job, OnnxModel& model) {
   const OpenModel& from = job.model;
-  const double bits = summarize_precision(*from.weights, from.network).bits_per_parameter();
+  const double bits = summarize_bits(*from.weights, from.network).bits_per_parameter();
   model.producer_name = "bsq";
   model.producer_version = kVersion;
   model.graph_name = from.spec.name;

@@ -1,9 +1,9 @@
 // Sections, CSV files and the guard against writing over somebody's page.
 #include "tools/report/comparison_page.h"
 
+#include "tools/report/bits_text.h"
 #include "tools/report/comparison_figures.h"
 #include "tools/report/file_set.h"
-#include "tools/report/precision_text.h"
 #include "tools/report/report_tables.h"
 #include "tools/report/shown_stages.h"
 

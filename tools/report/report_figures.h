@@ -14,7 +14,7 @@ struct ReportFigure {
 };
 
 /// Bits of every layer; bits of every layer over the re-quantizations; ones of every plane; weights on their grid.
-std::vector<ReportFigure> precision_figures(const RunReport& report);
+std::vector<ReportFigure> bit_figures(const RunReport& report);
 /// Loss, accuracy, penalty and bits over the epochs of all stages.
 std::vector<ReportFigure> training_figures(const RunReport& report);
 

@@ -1,8 +1,8 @@
 // The report as JSON and CSV, with all digits of its numbers. The run itself has its epochs as CSV; they are not
 // written again.
 #include "engine/run/run_log.h"
+#include "tools/report/bits_text.h"
 #include "tools/report/file_set.h"
-#include "tools/report/precision_text.h"
 #include "tools/report/run_page.h"
 #include "tools/report/shown_stages.h"
 
@@ -74,17 +74,17 @@ std::string stages_csv(const RunReport& report) {
   return text;
 }
 
-std::string layers_csv(const PrecisionSummary& precision) {
+std::string layers_csv(const BitSummary& summary) {
   std::string text = "layer,shape,weights,bits,empty,scale,zero_percent\n";
-  for (const TensorPrecision& tensor : precision.tensors)
+  for (const TensorBits& tensor : summary.tensors)
     text += fmt::format("{},{},{},{},{},{},{}\n", tensor.name, shape_text(tensor.shape), tensor.numel, tensor.bits,
                         tensor.empty ? 1 : 0, tensor.scale, tensor.zero_percent);
   return text;
 }
 
-std::string planes_csv(const PrecisionSummary& precision) {
+std::string planes_csv(const BitSummary& summary) {
   std::string text = "layer,bits,plane,density_percent\n";  // plane 0 is the most significant
-  for (const TensorPrecision& tensor : precision.tensors)
+  for (const TensorBits& tensor : summary.tensors)
     for (std::size_t plane = 0; plane < tensor.plane_density_percent.size(); ++plane)
       text += fmt::format("{},{},{},{}\n", tensor.name, tensor.bits, plane, tensor.plane_density_percent[plane]);
   return text;
@@ -114,9 +114,9 @@ ordered_json report_json(const RunReport& report) {
   json["seed"] = report.config.seed;
   json["environment"] = report.environment;
   json["stages"] = std::move(stages);
-  if (report.precision) {
+  if (report.bit_summary) {
     json["model"] = "checkpoints/" + report.model;
-    json["precision"] = to_json(*report.precision, report.model_bytes);
+    json["precision"] = to_json(*report.bit_summary, report.model_bytes);
   }
   return json;
 }
@@ -130,9 +130,9 @@ void write_report_files(const RunReport& report, const fs::path& folder) {
   files.add("summary.json", report_json(report).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
   files.add("stages.csv", stages_csv(report));
   files.add("history.csv", history_csv(report.history));
-  if (report.precision) {
-    files.add("layers.csv", layers_csv(*report.precision));
-    files.add("planes.csv", planes_csv(*report.precision));
+  if (report.bit_summary) {
+    files.add("layers.csv", layers_csv(*report.bit_summary));
+    files.add("planes.csv", planes_csv(*report.bit_summary));
   }
   files.commit();
 }

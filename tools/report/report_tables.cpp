@@ -4,7 +4,7 @@
 #include "engine/base/text.h"
 #include "engine/run/console.h"
 #include "models/families.h"
-#include "tools/report/precision_text.h"
+#include "tools/report/bits_text.h"
 #include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
@@ -154,15 +154,15 @@ Table cost_table(const RunReport& report) {
 
 std::string verdict(const RunReport& report) {
   const StageReport* last = report.last_done();
-  if (last == nullptr || last->is_float() || !report.precision) return "";
+  if (last == nullptr || last->is_float() || !report.bit_summary) return "";
   const double top1 = *report.top1_of(last->name);
   const std::optional<double> float_top1 = report.float_top1();
   return fmt::format(
       "{:.2f} %{} at {:.3f} bits per weight, {} smaller by the paper's rule, {} with everything "
       "counted\n",
       top1, float_top1 ? fmt::format(", {:+.2f} points to the float model,", top1 - *float_top1) : "",
-      report.precision->bits_per_parameter(), ratio_text(report.precision->compression()),
-      ratio_text(report.precision->compression_on_disk()));
+      report.bit_summary->bits_per_parameter(), ratio_text(report.bit_summary->compression()),
+      ratio_text(report.bit_summary->compression_on_disk()));
 }
 
 std::string report_text(const RunReport& report) {
@@ -174,9 +174,9 @@ std::string report_text(const RunReport& report) {
     parts.push_back(cost_table(report).text() + kCostNotes);
   }
   if (!report.history.empty()) parts.push_back(history_table(report));
-  if (report.precision) {
-    parts.push_back(fmt::format("model: checkpoints/{}\n{}", report.model, layer_table(*report.precision).text()));
-    parts.push_back(compression_table(*report.precision, report.model_bytes).text());
+  if (report.bit_summary) {
+    parts.push_back(fmt::format("model: checkpoints/{}\n{}", report.model, layer_table(*report.bit_summary).text()));
+    parts.push_back(compression_table(*report.bit_summary, report.model_bytes).text());
   }
   if (const std::string sentence = verdict(report); !sentence.empty()) parts.push_back("result: " + sentence);
   return fmt::format("{}", fmt::join(parts, "\n"));

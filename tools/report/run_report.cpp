@@ -141,10 +141,10 @@ void read_model_files(RunReport& report) {
       const fs::path file = report.path / "checkpoints" / name / "model.safetensors";
       if (!fs::exists(file, ignored)) continue;
       const OpenModel model = open_model(describe_model(read_safetensors(file)));
-      const PrecisionSummary precision = summarize_precision(*model.weights, model.network);
+      const BitSummary summary = summarize_bits(*model.weights, model.network);
       stage.file_bytes = fs::file_size(file);
-      stage.float_file_bytes = static_cast<std::uintmax_t>(precision.float_bytes);
-      report.precision = precision;
+      stage.float_file_bytes = static_cast<std::uintmax_t>(summary.float_bytes);
+      report.bit_summary = summary;
       report.model = name;
       report.model_bytes = stage.file_bytes;
       report.level_counts = count_levels(model);

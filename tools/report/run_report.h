@@ -59,9 +59,9 @@ struct RunReport {
   nlohmann::json environment;
   std::vector<StageReport> stages;  // one per stage that the configuration lists
   std::vector<EpochRow> epochs;
-  std::vector<PrecisionRow> history;          // every tensor at every re-quantization
-  std::optional<PrecisionSummary> precision;  // of the model to use
-  std::string model;                          // its folder in checkpoints/
+  std::vector<PrecisionRow> history;      // every tensor at every re-quantization
+  std::optional<BitSummary> bit_summary;  // of the model to use
+  std::string model;                      // its folder in checkpoints/
   std::uintmax_t model_bytes = 0;
   LevelCounts level_counts;  // of that model
   std::string command;       // one line per start or resume

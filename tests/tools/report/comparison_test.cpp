@@ -20,9 +20,9 @@ RunReport report_of(double alpha, int act_bits = 4) {
   stage.form = "planes";
   stage.result = StageResult{.test_top1 = 90 - alpha, .best_top1 = {}, .bits_per_parameter = 4, .compression = 8};
   report.stages = {stage};
-  report.precision = PrecisionSummary{};
-  report.precision->tensors = {
-      TensorPrecision{.name = "conv1.weight", .shape = {}, .bits = 4, .plane_density_percent = {}}};
+  report.bit_summary = BitSummary{};
+  report.bit_summary->tensors = {
+      TensorBits{.name = "conv1.weight", .shape = {}, .bits = 4, .plane_density_percent = {}}};
   return report;
 }
 

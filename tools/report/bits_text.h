@@ -13,10 +13,10 @@
 namespace bsq {
 
 /// One row per tensor: name, shape, weights, bits, zeros, scale, ones of each plane.
-Table layer_table(const PrecisionSummary& summary);
+Table layer_table(const BitSummary& summary);
 /// The compression ratio by each rule of counting. `file_bytes`: the size of the model's file, `packed` or not.
-Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed = false);
-nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes);
+Table compression_table(const BitSummary& summary, std::uintmax_t file_bytes, bool packed = false);
+nlohmann::ordered_json to_json(const BitSummary& summary, std::uintmax_t file_bytes);
 
 /// `9.14x`.
 std::string ratio_text(double ratio);

@@ -1,5 +1,5 @@
-// Drawing a PrecisionSummary.
-#include "tools/report/precision_text.h"
+// Drawing a BitSummary.
+#include "tools/report/bits_text.h"
 
 #include "engine/base/text.h"
 
@@ -22,7 +22,7 @@ std::string planes_text(const std::vector<double>& density_percent) {
 
 }  // namespace
 
-Table layer_table(const PrecisionSummary& summary) {
+Table layer_table(const BitSummary& summary) {
   Table table({{"layer", Align::left},
                {"shape", Align::left},
                {"weights"},
@@ -30,7 +30,7 @@ Table layer_table(const PrecisionSummary& summary) {
                {"zeros %"},
                {"scale"},
                {" ones per plane in %, most significant first", Align::left}});
-  for (const TensorPrecision& tensor : summary.tensors) {
+  for (const TensorBits& tensor : summary.tensors) {
     const bool is_float = tensor.bits == kFloatBits;
     table.add_row({layer_name(tensor.name), shape_text(tensor.shape),
                    with_thousands(static_cast<std::uint64_t>(tensor.numel)),
@@ -41,9 +41,9 @@ Table layer_table(const PrecisionSummary& summary) {
   return table;
 }
 
-Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed) {
+Table compression_table(const BitSummary& summary, std::uintmax_t file_bytes, bool packed) {
   std::int64_t empty_tensors = 0;
-  for (const TensorPrecision& tensor : summary.tensors) empty_tensors += tensor.empty ? 1 : 0;
+  for (const TensorBits& tensor : summary.tensors) empty_tensors += tensor.empty ? 1 : 0;
   Table table({{"compression", Align::left}, {""}, {"what is counted", Align::left}});
   table.add_row({"paper's rule", ratio_text(summary.compression()),
                  fmt::format("{:.3f} bits per weight over {} quantized weights", summary.bits_per_parameter(),
@@ -65,9 +65,9 @@ Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_byt
   return table;
 }
 
-nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes) {
+nlohmann::ordered_json to_json(const BitSummary& summary, std::uintmax_t file_bytes) {
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
-  for (const TensorPrecision& tensor : summary.tensors)
+  for (const TensorBits& tensor : summary.tensors)
     layers.push_back({{"name", tensor.name},
                       {"shape", tensor.shape},
                       {"weights", tensor.numel},
