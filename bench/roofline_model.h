@@ -80,7 +80,7 @@ struct Totals {
   double short_kernels_s = 0;  // no kernel below Machine::short_latency_s
   double long_kernels_s = 0;   // none below long_latency_s
 
-  /// The least time, gaps included.
+  /// The time with the gaps: the least, the most, the middle.
   double low_s(const Machine& machine) const { return short_kernels_s + nodes * machine.short_gap_s; }
   double high_s(const Machine& machine) const { return long_kernels_s + nodes * machine.long_gap_s; }
   double middle_s(const Machine& machine) const { return (low_s(machine) + high_s(machine)) / 2; }

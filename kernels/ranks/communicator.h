@@ -104,8 +104,9 @@ class ForwardingCommunicator : public Communicator {
 /// The communicator of a process by itself.
 std::unique_ptr<Communicator> make_single_process();
 
-/// The one of MPI if a launcher has started several processes (kernels/ranks/launch_environment.h), else that of a single
-/// process. Throws Error(device) if there are several and MPI is missing: they must never become independent runs.
+/// The one of MPI if a launcher has started several processes (kernels/ranks/launch_environment.h), else that of a
+/// single process. Throws Error(device) if there are several and MPI is missing: they must never become independent
+/// runs.
 std::unique_ptr<Communicator> make_communicator();
 
 }  // namespace bsq

@@ -27,10 +27,10 @@ std::vector<ShownStage> shown_stages(const Config& config);
 /// The stages to show of any of these runs.
 std::vector<ShownStage> shown_stages(const std::vector<RunReport>& reports);
 
-/// A stage that a comparison has a column for, and the title of that column: `bsq`, `bsq`.
+/// A stage that a comparison has a column for.
 struct ComparedStage {
-  std::string name;
-  std::string title;
+  std::string name;   // `pretrain`
+  std::string title;  // in small letters, as in `float %` and `top1_float`
 };
 /// The shown stages, without those that need bit widths from another: these come last, where a comparison shows the
 /// final model.
