@@ -20,7 +20,7 @@
 namespace bsq::bench {
 namespace {
 
-/// The backends, and what is multiplied on them.
+/// The backends, and the precisions that are measured on them.
 struct Devices {
   std::vector<std::unique_ptr<Backend>> backends;
   std::vector<Type> types;
@@ -77,7 +77,7 @@ class Filter {
   std::regex pattern_;
 };
 
-/// What there is to measure.
+/// All rows that are to be measured.
 struct Work {
   std::vector<Row> rows;
   std::vector<StepRow> steps;
@@ -90,7 +90,7 @@ struct Work {
   }
 };
 
-/// All rows of an operation behind its first one: they make a table.
+/// Moves all rows of an operation behind its first one: together they make a table.
 void sort_by_operation(std::vector<Row>& rows) {
   std::vector<std::string> order;
   for (const Row& row : rows)
@@ -196,10 +196,10 @@ class Session {
   Report& report_;
   TableOptions table_options_;
   Stopwatch stopwatch_;
-  Backend* other_ = nullptr;  // of tf32
+  Backend* other_ = nullptr;  // the one that allows tf32
   std::unique_ptr<Stopwatch> other_stopwatch_;
   std::map<std::string, double> peers_;
-  std::vector<Result> open_;  // of the table that is being filled
+  std::vector<Result> open_;  // the rows so far of the table that is being filled
 };
 
 Report start_report(const Devices& devices, const Options& options) {
@@ -214,7 +214,7 @@ Report start_report(const Devices& devices, const Options& options) {
   return report;
 }
 
-/// PyTorch's times, all before the first of ours. Where nobody named a python3, its lack of torch is no error.
+/// Measures PyTorch, before any row of ours. If nobody has named a python3, its lack of torch is no error.
 std::map<std::string, double> measure_peers(const Work& work, bool gpu, const Options& options) try {
   if (!options.peers) return {};
   const Peers peers(options.python, gpu, options);

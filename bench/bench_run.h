@@ -5,7 +5,7 @@
 
 namespace bsq::bench {
 
-/// Measures and prints. Returns 0, or 5 where a row could not be measured; throws Error.
+/// Measures and prints. Returns 0, or 5 if a row could not be measured; throws Error.
 int run(const Options& options);
 
 }  // namespace bsq::bench

@@ -1,5 +1,5 @@
 // Every engine of cuDNN that may serve a layer of ResNet-20, timed: is the one that bsq takes in training the fastest?
-// Which it takes says find_plan() (kernels/cuda/vendor/convolution_plan.h).
+// find_plan() chooses it (kernels/cuda/vendor/convolution_plan.h).
 //
 //   engines [BATCH=128] [LAYER]      on a GPU: one line per layer and pass. bsq's choice (*), then the five fastest.
 //                                    Filter gradients of bf16 tensors are those of tf32, from widened operands
@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::size_t kMostWorkspaceBytes = std::size_t{256} << 20;
 constexpr int kRuns = 20;    // in one graph, as in a step
-constexpr int kRepeats = 7;  // of which the median counts
+constexpr int kRepeats = 7;  // the median of these counts
 constexpr std::size_t kShown = 5;
 constexpr const char* kH100 =
     R"({"cudaDeviceId":0,"deviceVer":900,"driverVer":13000,"totalGlobalMem":85017493504,"maxGridSize":[2147483647,65535,)"
@@ -35,7 +35,7 @@ constexpr const char* kH100 =
     R"("isTccDriver":0,"supportCoopLaunch":1,"smClockRateKHz":1980000,"memClockRateKHz":2619000,"l2CacheSize":52428800,)"
     R"("deviceName":"NVIDIA H100 80GB HBM3"})";
 
-/// What a line is about.
+/// The layer and pass that a line is about.
 struct Question {
   std::string layer;
   ConvGeometry geometry;
@@ -50,7 +50,7 @@ struct Answer {
   double microseconds = 0;
 };
 
-/// The device, its memory for operands and a workspace. All of it null where the device is only described.
+/// The device, its memory for operands and a workspace. All of it is null if the device is only described.
 struct Bench {
   CudnnTarget target;
   cudaStream_t stream = nullptr;
@@ -86,7 +86,7 @@ bool runs(const Bench& bench, const ConvPlan& plan) {
   return !bench.measures() || plan.try_run(bench.buffers[0], bench.buffers[1], bench.buffers[2], bench.buffers[3]);
 }
 
-/// Of a plan that runs.
+/// The answer for a plan that runs.
 Answer answer_of(const Bench& bench, const ConvPlan& plan) {
   Answer answer{fmt::format("e{}", plan.engine().index)};
   if (bench.measures()) {
@@ -97,7 +97,7 @@ Answer answer_of(const Bench& bench, const ConvPlan& plan) {
   return answer;
 }
 
-/// None where the engine does not serve, or may not.
+/// Nothing if the engine does not serve this convolution, or may not.
 std::optional<Answer> ask(const Bench& bench, const Question& question, ConvEngine engine) {
   if (!is_exact_enough(engine.numerics, question.geometry.dtype, question.allow_tf32)) return std::nullopt;
   const auto begin = std::chrono::steady_clock::now();

@@ -57,7 +57,7 @@ void add_pools(RowList& list, const std::vector<cases::PoolCase>& pools) {
   }
 }
 
-/// float32 in every precision, but for tf32, which changes products.
+/// Products of float32 tensors: bf16 does not change them, tf32 does.
 std::vector<Type> product_types(const RowList& list) {
   std::vector<Type> types{float_type(list)};
   for (const Type& type : list.types())

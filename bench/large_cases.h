@@ -68,7 +68,7 @@ inline std::vector<LinearCase> large_linear_cases() {
   return {{"2048 to 1000 classes", 1, 1, 2048, 1000}};
 }
 
-/// A fifth of a ResNet-50's weights; its planes and their momentum take 600 MB.
+/// A fifth of a ResNet-50's weights; their planes and momentum take 600 MB.
 inline std::vector<PlaneCase> large_plane_cases() {
   return {{"2 of 3x3 512 to 512, 8 bits", 1, {9 * 512 * 512, 9 * 512 * 512}, {8, 8}, 16}};
 }

@@ -33,7 +33,7 @@ void add_forward(RowList& list, const cases::ConvCase& c, const Type& type) {
       to_json(c));
 }
 
-/// As `accumulate`, the gradient is added to the one that is there, which is read as well.
+/// If `mode` is `accumulate`, the gradient is added to the one that is there, which is read as well.
 void add_backward_data(RowList& list, const cases::ConvCase& c, const Type& type, GradMode mode) {
   Backend& backend = *type.backend;
   const bool adds = mode == GradMode::accumulate;

@@ -1,4 +1,4 @@
-// THE list of operator cases: the layers of ResNet-20 on 32x32 images, and odd tails that no vector width, block or
+// The list of operator cases: the layers of ResNet-20 on 32x32 images, and odd tails that no vector width, block or
 // cache line divides. It feeds the parity, gradient, guard-word and speed runs.
 //
 // A case gives sizes and rules, never contents. `batch` is small, for tests; a benchmark scales the real layers up with
@@ -31,7 +31,7 @@ struct ConvCase {
   int added_gradients = 0;  // of `layers`, how often the gradient of the input is added to the shortcut's
   int groups = 1;
 
-  /// How often the gradient of the input is wanted: nobody needs that of the image.
+  /// How often the gradient of the input is needed: nobody needs that of the image.
   int input_gradients() const { return name == "stem" ? 0 : layers; }
   ConvGeometry geometry(DType dtype) const {
     return {batch, height, width, in_channels, out_channels, kernel, stride, padding, dtype, groups};
@@ -59,7 +59,7 @@ inline std::vector<ConvCase> conv_cases() {
       {"one pixel", 0, 1, 1, 1, 5, 3, 3, 1, 1},
       {"one row", 0, 1, 1, 13, 3, 17, 3, 1, 1},
       {"one channel", 0, 2, 4, 5, 1, 1, 3, 1, 1},
-      // of tensor cores: channels in whole products, pixels not
+      // for tensor cores: channels fill whole products, pixels do not
       {"16 to 16, odd size", 0, 3, 5, 7, 16, 16, 3, 1, 1},
       {"16 to 16, one pixel", 0, 2, 1, 1, 16, 16, 3, 1, 1},
       {"16 to 16, long rows", 0, 1, 3, 41, 16, 16, 3, 1, 1},
@@ -151,8 +151,7 @@ inline std::vector<LossCase> loss_cases() {
           {"fewer than 5 classes", 0, 7, 3}, {"one class, one image", 0, 1, 1}};
 }
 
-// ---- input
-// --------------------------------------------------------------------------------------------------------------
+// ---- input ----------------------------------------------------------------------------------------------------------
 
 struct AugmentCase {
   std::string name;
@@ -189,10 +188,9 @@ inline std::vector<AugmentCase> augment_cases() {
           {"one pixel", 0, 3, 1, 1, 1, true, 3, 0, 0}};
 }
 
-// ---- weights: all tensors of a network in one arena
-// -----------------------------------------------------------------------
+// ---- weights: all tensors of a network in one arena -----------------------------------------------------------------
 
-/// Tensors of ResNet-20 that are quantized, in the order of the network: 268,346 elements.
+/// Sizes of the tensors of ResNet-20 that are quantized, in the order of the network: 268,346 elements.
 inline std::vector<std::int64_t> resnet20_numels() {
   return {432,  2304, 2304,  2304,  2304,  2304,  2304,  4608,  9216, 9216, 9216,
           9216, 9216, 18432, 36864, 36864, 36864, 36864, 36864, 640,  10};
@@ -204,7 +202,7 @@ inline std::vector<std::int32_t> cycle_bits(std::size_t count, std::vector<std::
   return bits;
 }
 
-/// `alignment` (in floats) is that of every tensor in the arenas: 1 packs them, 16 leaves gaps, which nobody may touch.
+/// `alignment`: of every tensor in the arenas, in floats: 1 packs them, 16 leaves gaps, which nobody may touch.
 struct PlaneCase {
   std::string name;
   int layers = 0;

@@ -7,7 +7,7 @@
 namespace bsq::bench {
 namespace {
 
-constexpr double kSgdBytes = 20;  // a parameter: gradient, parameter and momentum in, the last two out
+constexpr double kSgdBytes = 20;  // per parameter: gradient, parameter and momentum in, the last two out
 constexpr double kSgdFootprint = 12;
 
 double best_update(Backend& backend, Stopwatch& stopwatch, std::int64_t numel) {

@@ -3,7 +3,7 @@
 //   bytes/s  sgd_step, which reads three arrays and writes two of them and so has no hidden traffic, over 256 MiB, more
 //            than any cache, and over 1, 8 and 32 MiB, which some hold
 //   flop/s   a 1x1 convolution from 1024 to 1024 channels over 4096 pixels (65536 on a GPU): a large matrix product
-//   a call   sgd_step of 16 numbers
+//   call     sgd_step of 16 numbers
 #pragma once
 
 #include "bench/stopwatch.h"

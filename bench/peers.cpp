@@ -33,7 +33,7 @@ void write(const fs::path& path, const std::string& text) {
   if (!out.flush()) fail(ErrorKind::usage, "{}: cannot be written; is the disk full?", path.string());
 }
 
-/// The objects among the lines; warnings of PyTorch stand there as well.
+/// The JSON objects among the lines; PyTorch prints warnings there too.
 std::vector<ordered_json> objects(const std::vector<std::string>& lines) {
   std::vector<ordered_json> all;
   for (const std::string& line : lines) {

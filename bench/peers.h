@@ -1,4 +1,4 @@
-// PyTorch's time of the same: a python3 that imports torch runs bench/pytorch_*.py, which lie in this library.
+// PyTorch's times for the same rows: a python3 that imports torch runs bench/pytorch_*.py, which lie in this library.
 #pragma once
 
 #include "bench/rows.h"
@@ -11,7 +11,7 @@
 
 namespace bsq::bench {
 
-/// A folder of its own with PyTorch's scripts, gone with its owner.
+/// A temporary folder with PyTorch's scripts.
 class ScriptFolder {
  public:
   ScriptFolder();
@@ -26,10 +26,10 @@ class ScriptFolder {
 
 class Peers {
  public:
-  /// Empty `python`: the first python3 on the PATH. Throws Error(usage) where it cannot run, or imports no torch.
+  /// Empty `python`: the first python3 on the PATH. Throws Error(usage) if it cannot run, or imports no torch.
   Peers(const std::string& python, bool gpu, const Options& options);
   const std::string& torch_version() const { return version_; }
-  /// Median seconds by the rows' names; those that PyTorch does not have, or cannot run here, are missing.
+  /// Median seconds by the names of rows; rows that PyTorch does not have, or cannot run here, are missing.
   std::map<std::string, double> operators(const std::vector<Row>& rows) const;
   std::map<std::string, double> steps(const std::vector<StepRow>& rows) const;
 

@@ -24,7 +24,7 @@ struct Options {
   std::string cache = "both";
   int batch = 128;
   int threads = 0;       // 0: all cores
-  double seconds = 0.2;  // of measuring, a row and state of the caches; 0: two calls each and no peaks
+  double seconds = 0.2;  // of measuring, per row and state of the caches; 0: two calls each, and no peaks
   int depth = 20;
   int weight_bits = 8;
   int act_bits = 4;

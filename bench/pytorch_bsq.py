@@ -46,7 +46,7 @@ class RoundActivation(Function):
     @staticmethod
     def forward(ctx, y, bits):
         levels = 2**bits - 1
-        scale = y.max().clamp_min(torch.finfo(y.dtype).tiny)  # all zeros stay zeros; no test, for a GPU would have to wait
+        scale = y.max().clamp_min(torch.finfo(y.dtype).tiny)  # all zeros stay zeros; a test for them would make a GPU wait
         return (y * levels).div_(scale).round_().mul_(scale).div_(levels)
 
     @staticmethod
@@ -55,7 +55,7 @@ class RoundActivation(Function):
 
 
 class BlockActivation(nn.Module):
-    """ReLU6, or PACT with a learned ceiling, then the quantizer where act_bits > 0."""
+    """ReLU6, or PACT with a learned ceiling, then the quantizer if act_bits > 0."""
 
     def __init__(self, act_bits, pact):
         super().__init__()

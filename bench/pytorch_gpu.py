@@ -71,7 +71,7 @@ class Images:
 
 
 # ---- BSQ with closed-form gradients ----------------------------------------------------------------------------------
-# Every plane's gradient is a multiple of ONE dense gradient, so autograd stops at the effective weights. All tensors lie in one
+# The gradient of every plane is a multiple of one dense gradient, so autograd stops at the effective weights. All tensors lie in one
 # arena [chunks, CHUNK], each padded to whole chunks with zeros (which stay zeros): a sum over a tensor is a sum over its chunks.
 CHUNK = 256
 
@@ -286,7 +286,7 @@ def measure(args, variant, batch, precision, device):
         trainer.step()
     torch.cuda.synchronize()
     prepare_s = time.perf_counter() - start
-    times = []  # of a step, each from a block of steps: nothing waits in between
+    times = []  # per step, each from a block of steps: nothing waits in between
     for _ in range(args.blocks):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         begin.record()
@@ -355,7 +355,7 @@ def main():
     parser.add_argument("--alpha", type=float, default=5e-3)
     parser.add_argument("--warmup", type=int, default=11)
     parser.add_argument("--blocks", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=20, help="of a block")
+    parser.add_argument("--steps", type=int, default=20, help="steps per block")
     args = parser.parse_args()
     if args.self_test:
         import pytorch_gpu_checks

@@ -39,7 +39,7 @@ def make_pair(args, mode):
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for index, tensor in enumerate(plain.tensors):
-            tensor.coefficients.copy_(fast.arena.constants[0])  # which were rounded to float32
+            tensor.coefficients.copy_(fast.arena.constants[0])  # these were rounded to float32
             for sign, values in enumerate((tensor.p, tensor.n)):
                 noise = 0.4 * torch.randn(values.shape, generator=generator, dtype=values.dtype)
                 values.copy_((values + noise).clamp(0, 2))
@@ -106,7 +106,7 @@ def compare_models(results, plain, fast, what, tolerance=TOLERANCE):
     if plain.tensors:
         results.equal(f"{what}: scales", fast.arena.scales, torch.cat([tensor.scale for tensor in plain.tensors]).detach(),
                       tolerance)
-        # Where every tensor ends in its last chunk: whatever is left of it must still be zero.
+        # Behind the end of every tensor, the rest of its last chunk must still be zero.
         used = torch.zeros_like(fast.arena.weights)
         for index in range(len(plain.tensors)):
             fast.arena.view(used, index).fill_(1)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times operations of PyTorch beside those of `bsq bench ops --peers`: one line of JSON a row.
+"""Times operations of PyTorch beside those of `bsq bench ops --peers`: one line of JSON per row.
 
   pytorch_ops.py ROWS.json [--device cpu|cuda] [--threads N] [--seconds S]
 

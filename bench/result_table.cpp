@@ -61,14 +61,14 @@ std::optional<Change> change_of(const Report& before, const Result& now, Pick pi
   return change_between(*(old->*pick), *(now.*pick));
 }
 
-/// `+12%`, or `(+3%)` where that may be noise.
+/// `+12%`, or `(+3%)` if that may be noise.
 std::string change_text(const std::optional<Change>& change) {
   if (!change) return "new";
   const std::string text = fmt::format("{:+.0f}%", 100 * change->relative);
   return change->is_real ? text : "(" + text + ")";
 }
 
-/// Columns by their importance: the least important goes first where the terminal is narrow.
+/// Columns by their importance: if the terminal is narrow, the least important one goes first.
 class Columns {
  public:
   static constexpr int kAlways = 10;
@@ -111,12 +111,12 @@ void add_step_columns(Columns& columns, const Report& report) {
   });
 }
 
-/// Of warm calls, or of cold ones where there are no others.
+/// The time of warm calls, or of cold ones if there are no others.
 const std::optional<Timing>& main_timing(const Result& result) {
   return result.warm ? result.warm : result.cold;
 }
 
-/// An amount of the cost a second.
+/// An amount of the cost per second.
 Cell rate_of(double Cost::*amount) {
   return [amount](const Result& r) {
     return main_timing(r) && r.cost.*amount > 0 ? rate_text(r.cost.*amount / main_timing(r)->median_s) : kNothing;

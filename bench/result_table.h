@@ -1,4 +1,4 @@
-// Results as text for a terminal: a table an operation, no wider than the terminal where that is possible.
+// Results as text for a terminal: one table per operation, no wider than the terminal if that is possible.
 #pragma once
 
 #include "bench/results.h"
@@ -20,10 +20,10 @@ std::string heading(const Report& report);
 /// What a table may leave out.
 struct TableOptions {
   int columns = 100;
-  const Report* before = nullptr;  // of --against
+  const Report* before = nullptr;  // what --against names
 };
 
-/// Results of one operation. Columns that nobody has are left out; where the rest is wider than the terminal, so are
+/// Results of one operation. Columns without any value are left out; if the rest is wider than the terminal, so are
 /// B/s, FLOP/s, and then what is known of calls with cold caches.
 std::string table_of(const Report& report, const std::vector<Result>& results, const TableOptions& options);
 

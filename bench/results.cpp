@@ -25,7 +25,7 @@ Timing timing_from(const ordered_json& json) {
   return {json.at("median_s"), json.at("spread"), json.at("fastest_s"), json.at("samples")};
 }
 
-/// With the rates, and the share of the roof where the peaks are known.
+/// A time with its rates and, if the peaks are known, its share of the roof.
 ordered_json measured_json(const Result& result, const Timing& timing, const Peaks& peaks, bool cold) {
   ordered_json json = timing_json(timing);
   json["bytes_per_s"] = result.cost.bytes / timing.median_s;

@@ -18,7 +18,7 @@ struct Result {
   Cost cost;
   std::optional<Timing> warm, cold;
   std::optional<double> peer_s;     // PyTorch, warm
-  std::optional<double> enqueue_s;  // a step: what the host needs to enqueue it
+  std::optional<double> enqueue_s;  // of a step: the time that the host needs to enqueue it
   std::string failure;              // why there are no times
 
   std::string name() const { return operation + "/" + shape + "/" + type; }
@@ -30,20 +30,20 @@ struct Report {
   std::string backend;  // its own description
   std::string place;    // device and threads: what must be equal for times to be compared
   int batch = 0;
-  int act_bits = 0;  // of steps
-  int burst = 0;     // likewise
+  int act_bits = 0;  // of the networks whose steps are measured
+  int burst = 0;     // steps enqueued one behind the other
   Peaks peaks;
   std::vector<Result> results;
 };
 
-/// How long a step takes beside the float step of the same type; nothing for other rows, and where that was not
-/// measured.
+/// The time of a step over that of the float step of the same type; nothing for other rows, or if there is no float
+/// step.
 std::optional<double> times_float_step(const Report& report, const Result& result);
 
 std::string to_json(const Report& report);
-/// Throws Error(usage) where the file is missing or none of those that to_json makes.
+/// Throws Error(usage) if the file is missing or was not made by to_json.
 Report read_report(const std::filesystem::path& path);
-/// Throws Error(usage) where `before` was not measured on the device, with the batch or in the way that `now` was.
+/// Throws Error(usage) if `before` was measured on another device, with another batch or in another way than `now`.
 void check_comparable(const std::filesystem::path& path, const Report& before, const Report& now);
 
 }  // namespace bsq::bench

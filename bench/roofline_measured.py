@@ -76,7 +76,7 @@ def last_step(path):
 
 
 def profile_rows(step):
-    """[[kernel, launches, us]], those first that take most."""
+    """[[kernel, launches, us]], the longest first."""
     sums = {}
     for kernel, us in step:
         launches, total = sums.get(short_name(kernel), (0, 0))

@@ -3,13 +3,13 @@
 // Counted from the flat list of a network: bytes as the opening comments of kernels/cuda/*.cu state them (each pass
 // over a tensor counts, so norm_act's second reading of x does too), FLOPs as Layer::flops does (a multiply-add is
 // two). In bf16: convolution weights are written as bf16 by what makes them, quantized activations are levels in bf16.
-// floor = max(bytes / bandwidth, FLOPs / rate). Arithmetic outside convolutions and the classifier counts nothing: it
-// is below 4 FLOPs a byte, and the machine does 15 in the time of one.
+// floor = max(bytes / bandwidth, FLOPs / rate). Arithmetic outside convolutions and the classifier is not counted: it
+// is below 4 FLOPs per byte, and the machine does 15 in the time of one byte.
 //
 // In bf16 our own kernels run the convolutions that kernels/cuda/ops/own_geometries.h names, and cuDNN the rest, one
-// kernel each. A data gradient that is added to another one (+=) reads that as well in our kernels, and has a pass of
-// its own behind cuDNN's. In fp32 and tf32 cuDNN runs all, and how many kernels its engines launch depends on the
-// device: there is a lean and a long list.
+// kernel each. A data gradient that is added to another one (+=) reads that one too in our kernels; behind cuDNN's
+// kernels the addition is a pass of its own. In fp32 and tf32 cuDNN runs all, and how many kernels its engines launch
+// depends on the device: there is a lean and a long list.
 #pragma once
 
 #include "engine/network/network.h"
@@ -44,11 +44,11 @@ Machine h100();
 
 /// One operation of the backend.
 struct Operation {
-  std::string name;             // of its kind and shape: operations of equal name are equal
+  std::string name;             // its kind and shape: operations of equal name are equal
   std::string group;            // the row of a summary
   std::vector<double> kernels;  // nodes of a graph: the least traffic of each
   double flops = 0;             // of one of them, on the units that Machine::flops speaks of
-  std::size_t worker = 0;       // which one
+  std::size_t worker = 0;       // the index of that kernel
   std::optional<ConvGeometry> convolution = std::nullopt;
 
   double bytes() const;
@@ -80,7 +80,7 @@ struct Totals {
   double short_kernels_s = 0;  // no kernel below Machine::short_latency_s
   double long_kernels_s = 0;   // none below long_latency_s
 
-  /// With the gaps.
+  /// The time with the gaps: the least, the most, the middle.
   double low_s(const Machine& machine) const { return short_kernels_s + nodes * machine.short_gap_s; }
   double high_s(const Machine& machine) const { return long_kernels_s + nodes * machine.long_gap_s; }
   double middle_s(const Machine& machine) const { return (low_s(machine) + high_s(machine)) / 2; }
@@ -88,7 +88,7 @@ struct Totals {
 
 Totals totals_of(const std::vector<Operation>& operations, Precision precision, const Machine& machine);
 
-/// How long a step takes: the lean list where all goes well, the long one where nothing does.
+/// How long a step takes: by the lean list if all goes well, by the long one if nothing does.
 struct Prediction {
   double low_s = 0;
   double high_s = 0;
@@ -122,7 +122,7 @@ StepMemory memory_of(const Network& network, const StepOptions& options);
 /// A fusion: what it takes away from a step.
 struct Saving {
   std::string what;
-  std::vector<double> kernels;  // that go, and the bytes that go with each
+  std::vector<double> kernels;  // the bytes of each kernel that goes
 
   double bytes() const;
   int nodes() const { return static_cast<int>(kernels.size()); }

@@ -70,7 +70,7 @@ Workload resnet50_workload(const Machine& machine) {
   constexpr double flops_per_image = 3 * 2 * 4.1e9;  // forward and both gradients, a multiply-add is two
   constexpr double outputs_per_image = 11.1e6;
   constexpr int convolutions = 53;
-  constexpr double plane_bytes = (8 * 8 + 1) * 4 + 2;  // a weight
+  constexpr double plane_bytes = (8 * 8 + 1) * 4 + 2;  // per weight
   constexpr int batch = 128;
   double outputs = 0;
   double activation_bytes = 0;

@@ -1,9 +1,9 @@
 // Data-parallel training on paper: how long the all-reduce of the gradients takes beside the step of roofline_model.h.
 //
-// 8 GPUs a node, every GPU with a network link of its own. Ring and tree in the latency-bandwidth model, the faster one
-// counts. Ring: reduce-scatter and all-gather in the node, all-reduce of each GPU's eighth between the nodes,
-// 2 (p - 1) (latency + bytes / (p rate)) for p ranks. Tree: up and down, 2 log2(p) latency + 2 bytes / rate a level of
-// the hierarchy. What replicas do not share shrinks with their batch; gaps between kernels and the pass over the
+// 8 GPUs per node, every GPU with a network link of its own. Ring and tree in the latency-bandwidth model; the faster
+// one counts. Ring: reduce-scatter and all-gather in the node, all-reduce of each GPU's eighth between the nodes,
+// 2 (p - 1) (latency + bytes / (p rate)) for p ranks. Tree: up and down, 2 log2(p) latency + 2 bytes / rate per level
+// of the hierarchy. Work on images shrinks with the batch of a replica; gaps between kernels and the pass over the
 // weights do not.
 #pragma once
 
@@ -15,7 +15,7 @@
 namespace bsq::bench {
 
 struct Link {
-  double bytes_per_s = 0;  // a direction, of one GPU
+  double bytes_per_s = 0;  // of one GPU, per direction
   double latency_s = 0;    // of a message between neighbours: an assumption
 };
 
@@ -38,15 +38,15 @@ struct Workload {
   double seconds_per_image = 0;
   double fixed_s = 0;            // gaps and the pass over the weights
   double backward_share = 0.65;  // of the step: the time in which buckets can travel
-  int buckets = 1;               // gradients leave in so many parts where they overlap with backward
+  int buckets = 1;               // gradients leave in so many parts if they overlap with backward
 
   double step_s(double batch) const { return seconds_per_image * batch + fixed_s; }
 };
 
 /// ResNet-20 from the list of its kernels; the line through batches 128 and 512.
 Workload resnet20_workload(const Machine& machine);
-/// As large as a ResNet-50 on 224x224 images: 25.6 M weights, 4.1 G multiply-adds and 11.1 M outputs of convolutions an
-/// image; bytes per output and kernels per convolution as in ResNet-20.
+/// As large as a ResNet-50 on 224x224 images: 25.6 M weights; per image 4.1 G multiply-adds and 11.1 M outputs of
+/// convolutions. Bytes per output and kernels per convolution are as in ResNet-20.
 Workload resnet50_workload(const Machine& machine);
 
 /// The part of the all-reduce that backward does not hide: with one bucket all of it; otherwise the last bucket, and

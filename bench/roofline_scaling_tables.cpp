@@ -12,7 +12,7 @@ namespace {
 constexpr int kMostGpus = 1024;
 constexpr int kFixed20 = 512;   // images of all GPUs together, ResNet-20
 constexpr int kFixed50 = 4096;  // ResNet-50
-constexpr int kEach20 = 512;    // images of a GPU where the batch grows
+constexpr int kEach20 = 512;    // images per GPU, if the batch grows with the GPUs
 constexpr int kEach50 = 256;
 constexpr double kMicro = 1e6;
 constexpr double kMilli = 1e3;

@@ -45,7 +45,7 @@ std::string range_of(const Prediction& prediction) {
   return fmt::format("{:.0f} to {:.0f}", prediction.low_s * kMicro, prediction.high_s * kMicro);
 }
 
-/// `154`, or `154 to 240` where cuDNN may launch more.
+/// `154`, or `154 to 240` if cuDNN may launch more.
 std::string range_of(int lean, int copying) {
   return lean == copying ? std::to_string(lean) : fmt::format("{} to {}", lean, copying);
 }
@@ -134,7 +134,7 @@ Table groups() {
   return table;
 }
 
-/// Of bench/roofline_measured.py alone.
+/// Filled in by bench/roofline_measured.py alone.
 Table profile() {
   return {"profile", {"measured kernel of a BSQ step, bf16, batch 128", "launches", "us"}, {}};
 }
@@ -228,7 +228,7 @@ Table tiles() {
   return table;
 }
 
-/// The same list at another batch and in another precision; null where there is no such operation: casts, in fp32.
+/// The same operation in the list for another batch and precision; null if there is none, as for casts in fp32.
 const Operation* find(const std::vector<Operation>& list, const std::string& name) {
   const auto found = std::ranges::find(list, name, &Operation::name);
   return found == list.end() ? nullptr : &*found;

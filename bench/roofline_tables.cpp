@@ -21,7 +21,7 @@ std::string line_of(const Cells& cells) {
   return fmt::format("| {} |\n", fmt::join(cells, " | "));
 }
 
-/// The cells of `| a | b |`; none of another line.
+/// The cells of a line `| a | b |`; any other line has none.
 Cells cells_of(const std::string& line) {
   Cells cells;
   if (!line.starts_with("| ")) return cells;

@@ -33,7 +33,7 @@ struct Row {
   Cost cost;
   Backend* backend = nullptr;
   Setup setup;
-  nlohmann::ordered_json peer;  // what pytorch_ops.py must know; null where PyTorch has no such operation
+  nlohmann::ordered_json peer;  // what pytorch_ops.py must know; null if PyTorch has no such operation
 
   std::string name() const { return operation + "/" + shape + "/" + type; }
 };
@@ -75,12 +75,12 @@ void add_head(RowList& list, bool large);
 void add_plane_networks(RowList& list, bool large);
 void add_fixed_and_plain(RowList& list);
 
-/// For operators that are float32 in every precision.
+/// The type of operators that are float32 in every precision.
 inline Type float_type(const RowList& list) {
   return {list.types().front().backend, Precision::fp32};
 }
 
-/// For operators that tf32 does not change.
+/// The types of operators that tf32 does not change.
 inline std::vector<Type> storage_types(const RowList& list) {
   std::vector<Type> types = list.types();
   if (types.size() > 1) std::erase_if(types, [](const Type& type) { return type.precision == Precision::tf32; });

@@ -8,7 +8,7 @@
 
 namespace bsq::bench {
 
-/// Of one kind of call.
+/// The time of one kind of call.
 struct Timing {
   double median_s = 0;
   double spread = 0;  // half the distance of the 10th and the 90th percentile, as a part of the median
@@ -19,7 +19,7 @@ struct Timing {
 /// The value below which `share` of the sorted values lie, between two of them by a straight line.
 double percentile(const std::vector<double>& sorted, double share);
 
-/// Of at least one sample.
+/// The timing of at least one sample.
 Timing timing_of(std::vector<double> seconds);
 
 /// How a time has changed.
@@ -43,17 +43,17 @@ struct Cost {
   double footprint_bytes = 0;  // of its arguments; 0: `bytes`, each is read or written once
 };
 
-/// What this machine can do, as measured. Nothing measured: nothing known.
+/// What this machine can do, as measured; empty if nothing was measured.
 struct Peaks {
   struct Bandwidth {
     double footprint_bytes = 0;  // of what is read and written again and again
     double bytes_per_s = 0;
   };
-  std::vector<Bandwidth> bandwidths;          // by footprint; the last one is memory's
+  std::vector<Bandwidth> bandwidths;          // by footprint; the last one is that of memory
   std::map<std::string, double> flops_per_s;  // of a large product, by type
   double call_s = 0;                          // of an operation that does next to nothing
 
-  /// The best at that footprint or a larger one; memory's for what is larger still.
+  /// The best bandwidth at this footprint or a larger one; that of memory beyond the largest.
   std::optional<double> bytes_per_s(double footprint_bytes) const;
   std::optional<double> memory_bytes_per_s() const;
   std::optional<double> flops(const std::string& type) const;
@@ -73,7 +73,7 @@ struct Floors {
   Bound bound() const;    // the largest
 };
 
-/// Nothing where a peak that it needs was not measured. Cold: every byte comes from memory.
+/// Nothing if a peak that it needs was not measured. Cold: every byte comes from memory.
 std::optional<Floors> floors_of(const Cost& cost, const std::string& type, const Peaks& peaks, bool cold);
 
 }  // namespace bsq::bench

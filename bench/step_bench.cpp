@@ -1,12 +1,12 @@
-// Seconds of a whole training step of a CIFAR ResNet, float and BSQ, in the keys of pytorch_bsq.py: one line of JSON a
-// mode.
+// Seconds of a whole training step of a CIFAR ResNet, float and BSQ, in the keys of pytorch_bsq.py: one line of JSON
+// per mode.
 //
 //   step_bench [--mode=float|bsq|finetune|both] [--precision=fp32|tf32|bf16] [--act-bits=4] [--batch=128] [--depth=20]
 //              [--bits=8] [--threads=N] [--steps=20] [--burst=1] [--warmup=3] [--device=cpu]
 //
-// A step is what `bsq train` does: augmentation (crop, flip, normalise: more than the peer's step
-// does), forward, loss, backward, update with clamp. With `both` the two kinds of steps alternate, so that a machine
-// that slows down slows both, and the BSQ line says bsq_over_float, the median of the ratios of neighbours.
+// A step is what `bsq train` does: augmentation (crop, flip, normalise: more than the step of the script does),
+// forward, loss, backward, update with clamp. With `both` the two kinds of steps alternate, so that a machine that
+// slows down slows both, and the BSQ line says bsq_over_float, the median of the ratios of neighbours.
 //
 // For profilers and for tables beside pytorch_bsq.py: it runs what is asked for and nothing else. `bsq bench step` is
 // for people, and measures more.

@@ -23,12 +23,12 @@ inline bool is_gpu(const Backend& backend) {
 
 class Stopwatch {
  public:
-  /// `seconds` of samples a measurement; 0: two samples.
+  /// Every measurement takes samples for `seconds`; 0: two samples.
   Stopwatch(Backend& backend, double seconds) : backend_(backend), seconds_(seconds) {}
 
   Timing warm(const Call& call);
   Timing cold(const Call& call);
-  /// What `sample` returns, again and again, after one that does not count.
+  /// The times that `sample` returns, called again and again after a first call that does not count.
   Timing repeat(const std::function<double()>& sample) const;
   bool has_samples() const { return seconds_ > 0; }
 

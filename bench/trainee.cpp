@@ -14,7 +14,7 @@
 namespace bsq::bench {
 namespace {
 
-constexpr int kBatches = 4;  // batches of images there are; labels are random
+constexpr int kBatches = 4;  // so many batches of images are made; their labels are random
 
 ImageSet random_images(int count) {
   std::mt19937 random(1);

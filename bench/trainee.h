@@ -26,10 +26,10 @@ struct TraineeOptions {
   int burst = 1;  // steps
 };
 
-/// Seconds a step, of one burst.
+/// Seconds per step of one burst.
 struct BurstTimes {
   double seconds = 0;
-  double enqueue_seconds = 0;  // in which the host enqueued it: a device that is fed well takes longer
+  double enqueue_seconds = 0;  // in which the host enqueues it: a device that is fed well takes longer
   double cpu_seconds = 0;      // of all threads
 };
 
@@ -37,7 +37,8 @@ class Trainee {
  public:
   Trainee(Backend& backend, const TraineeOptions& options);
 
-  /// Steps that are planned together and enqueued one behind the other, with one wait at their end, as an epoch's are.
+  /// Runs steps that are planned together and enqueued one behind the other, with one wait at their end, as in an
+  /// epoch.
   BurstTimes run_burst();
   double loss() const;
   double planned_mib() const;

@@ -14,7 +14,7 @@ std::size_t stored_bytes(WeightStorage storage) {
   return size_of(storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32);
 }
 
-/// The rows are of `type`, whatever it means for the arithmetic, which is float32.
+/// The rows say `type`, whatever that is: the arithmetic is float32.
 void add_planes(RowList& list, const cases::PlaneCase& c, const Type& type) {
   Backend& backend = *type.backend;
   const std::vector<PlaneTensor> host = c.tensors();

@@ -27,16 +27,16 @@ constexpr int kImageBytes = kPixels * DatasetInfo::channels;
 struct Layout {
   const char* title;
   const char* folder;       // inside the published archive
-  const char* python_file;  // what people have who took the Python version
+  const char* python_file;  // a file of the Python version, which people download by mistake
   const char* names_file;
   std::vector<std::string> train_files;
   std::string test_file;
   std::int64_t train_records;  // of each training file
   std::int64_t test_records;
-  int label_bytes;  // the last one is the label used
+  int label_bytes;  // the last one is the label that counts
   int classes;
-  const char* expected;  // the files in words
-  const char* hint;      // where they come from
+  const char* expected;  // the files, in words
+  const char* hint;      // where the files come from
 };
 
 constexpr int kCoarseClasses = 20;
@@ -75,7 +75,7 @@ Layout layout_of(CifarVersion version) {
   };
 }
 
-/// The folder that holds the files; complains about the first file that is missing there.
+/// The folder that holds the files. Throws Error(data) for the first file that is missing there.
 fs::path find_folder(const Layout& layout, const fs::path& root) {
   std::error_code ignored;
   if (!fs::is_directory(root, ignored)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
@@ -127,7 +127,7 @@ PosixFile open_records(const Layout& layout, const fs::path& path, std::int64_t 
   return file;
 }
 
-/// Of record `record` of a file.
+/// The label of record `record` of a file.
 std::int32_t read_label(const Layout& layout, const PosixFile& file, std::int64_t record) {
   std::array<std::uint8_t, 2> bytes{};
   const std::span<std::uint8_t> label(bytes.data(), static_cast<std::size_t>(layout.label_bytes));

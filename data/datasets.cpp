@@ -1,4 +1,4 @@
-// The table, the limit for each class, and the checks that hold for every kind.
+// The table, the limit of images per class, and the checks that hold for every kind.
 #include "data/datasets.h"
 
 #include "data/cifar.h"

@@ -1,4 +1,4 @@
-// The table of data sets, and the one door to them: a configuration in, checked sets out.
+// The table of data sets, and the one way to open them: from a configuration to checked sets.
 #pragma once
 
 #include "engine/config/config_schema.h"
@@ -12,19 +12,20 @@ namespace bsq {
 
 /// A value of data.kind.
 struct DatasetKind : ConfigChoice {
-  /// The sets that a configuration of this kind asks for. Throws Error(data) for whatever is wrong with the files.
+  /// Opens the sets that a configuration of this kind asks for. Throws Error(data) for whatever is wrong with the
+  /// files.
   DataSplits (*open)(const Config& config) = nullptr;
-  /// What tells its test set from others of the kind, to be put behind the name; null: they are all the same.
+  /// What tells its test set from others of the kind, to be put behind the name; null if they are all the same.
   std::string (*describe)(const Config& config) = nullptr;
 };
 
-/// A line a kind; the first is the default.
+/// One line per kind; the first is the default.
 const std::vector<DatasetKind>& dataset_kinds();
 
 /// Throws Error(usage) for an unknown kind, Error(data) for whatever is wrong with the files.
 DataSplits open_datasets(const Config& config);
 
-/// The test set alone, if the training set is only what it is checked against.
+/// Opens the test set. Of the training set as little is read as the checks need.
 std::unique_ptr<const Dataset> open_test_set(Config config);
 
 /// What accuracies are measured on: `cifar10`, `synthetic, 2000 test images`.

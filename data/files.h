@@ -10,7 +10,7 @@ namespace bsq {
 
 class ConfigSchema;
 
-/// Length in bytes. Throws Error(data) naming the file and the system's reason.
+/// The length of a file in bytes. Throws Error(data) naming the file and the system's reason.
 std::uintmax_t file_size_of(const std::filesystem::path& path);
 
 /// All bytes of a file. Throws Error(data) naming the file and the system's reason.

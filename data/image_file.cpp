@@ -1,4 +1,4 @@
-// The two decoders, libjpeg and libpng, behind one face. Both work on the bytes of the file in memory.
+// The two decoders, libjpeg and libpng, behind one interface. Both work on the bytes of the file in memory.
 #include "data/image_file.h"
 
 #include "data/files.h"
@@ -116,7 +116,7 @@ struct PngDecoder {
   PngDecoder& operator=(const PngDecoder&) = delete;
   ~PngDecoder() { png_image_free(&image); }
 
-  // libpng's own limit (1,000,000 pixels a side) keeps the casts exact.
+  // libpng's own limit (1,000,000 pixels per side) keeps the casts exact.
   ImageSize size() const { return {static_cast<int>(image.height), static_cast<int>(image.width)}; }
 };
 

@@ -1,4 +1,4 @@
-// One JPEG or PNG file -> interleaved 8-bit RGB. The format is told by the first bytes, never by the name.
+// One JPEG or PNG file -> interleaved 8-bit RGB. The first bytes tell the format, never the name.
 //
 // JPEG: libjpeg's default decoder (islow IDCT, fancy upsampling), so pixels equal those of PIL and torchvision. Gray
 // becomes RGB; CMYK is refused. Every warning of libjpeg, such as a premature end, is an error here.
@@ -19,10 +19,12 @@ struct ImageSize {
 /// Larger images are refused by their header, before any memory is taken for their pixels.
 constexpr ImageSize kLargestImage{4096, 4096};
 
-/// From the header alone. Throws Error(data) naming the file: unreadable, neither JPEG nor PNG, corrupt, too large.
+/// Reads the size from the header alone. Throws Error(data) naming the file if it is unreadable, neither JPEG nor PNG,
+/// corrupt or too large.
 ImageSize read_image_size(const std::filesystem::path& path);
 
-/// Decodes into pixels [expected.height, expected.width, 3]. Throws Error(data) as above, and for another size.
+/// Decodes into pixels [expected.height, expected.width, 3]. Throws Error(data) as read_image_size() does, and if the
+/// image has another size.
 void read_image(const std::filesystem::path& path, ImageSize expected, std::uint8_t* pixels);
 
 }  // namespace bsq

@@ -1,4 +1,4 @@
-// The names of everything first: cheap, and where most mistakes show.
+// All names are listed first: that is cheap, and most mistakes show there.
 #include "data/image_folder.h"
 
 #include "data/files.h"
@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kPattern = "<class>/*.{jpg,jpeg,png}";
 
-/// One split by name only.
+/// The names and labels of one split.
 struct Listing {
   fs::path folder;
   std::vector<std::string> class_names;

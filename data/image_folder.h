@@ -12,7 +12,7 @@
 
 namespace bsq {
 
-/// Of each class there are only the first images; 0: all.
+/// How many images of each class are used, the first ones; 0: all.
 struct ImageFolderLimits {
   int train_per_class = 0;
   int test_per_class = 0;

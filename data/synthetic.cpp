@@ -77,7 +77,7 @@ Color random_color(Draws& draws, float low, float high) {
   return {red, green, draws.uniform(low, high)};
 }
 
-/// A colour that differs from `base` by up to `contrast` in every channel: lighter (or darker) where there is room.
+/// A colour that differs from `base` by up to `contrast` in every channel: lighter (or darker) if there is room.
 Color contrasting_color(Draws& draws, const Color& base, float contrast, bool lighter) {
   const auto shift = [&](float value) {
     const float step = contrast * draws.uniform(0.4F, 1.0F);
@@ -107,7 +107,7 @@ Point pixel_center(int pixel) {
   return {static_cast<float>(pixel % kCanvasSide) - half, static_cast<float>(pixel / kCanvasSide) - half};
 }
 
-/// Paints `color` where distance(point), in pixels, is negative.
+/// Paints `color` on the points whose distance(point), in pixels, is negative.
 template <typename Distance>
 void paint(Canvas& canvas, const Color& color, const Distance& distance) {
   for (int pixel = 0; pixel < kCanvasPixels; ++pixel) {
@@ -150,7 +150,7 @@ float star(Point p) {
   return (edge.y * (folded.x - 1.05F) - edge.x * folded.y) / length(edge);
 }
 
-/// `pitch` from arm to arm; arms and gaps are equally wide.
+/// A spiral with `pitch` from arm to arm; arms and gaps are equally wide.
 float spiral(Point p, float pitch) {
   const float phase = length(p) / pitch - std::atan2(p.y, p.x) / (2 * kPi);
   const float arm = (std::abs(phase - std::floor(phase) - 0.5F) - 0.25F) * pitch;
@@ -162,7 +162,7 @@ float wave(float x, float period) {
   return std::sin(x * (2 * kPi / period)) * (period / (2 * kPi));
 }
 
-/// What one picture decides about its figure.
+/// What is drawn at random about the figure of one picture.
 struct Pose {
   Point center;
   float radius = 0;  // pixels

@@ -20,11 +20,12 @@ struct SyntheticConfig {
   int test = 2000;    // test images
 };
 
-// The line of the table of data sets.
-/// data.synthetic_train and data.synthetic_test.
+// For the line in the table of data sets.
+/// Adds data.synthetic_train and data.synthetic_test.
 void add_synthetic_keys(ConfigSchema& schema);
 DataSplits open_synthetic(const Config& config);
-/// How many test images there are. The seed draws them, of which all draws count as the same set.
+/// How many test images there are. Sets of different seeds count as the same set: they differ in their random draws
+/// alone.
 std::string describe_synthetic(const Config& config);
 
 /// The splits draw from disjoint Philox counters: no picture can be in both.

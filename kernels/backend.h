@@ -2,8 +2,8 @@
 //
 // Few fat operations instead of many thin ones, since every operation is a pass over memory. Rules for all of them:
 // - Work is enqueued on one stream in program order; nothing but download() and synchronize() waits for it.
-// - No operation allocates. Those that need scratch memory say how much (`*_scratch_bytes`, a pure function of its
-//   argument) and get it as `scratch`; scratch holds nothing between calls.
+// - No operation allocates. An operation that needs scratch memory says how much (`*_scratch_bytes`, a pure function of
+//   its argument) and gets it as `scratch`; scratch holds nothing between calls.
 // - Every pointer is device memory, 64-byte aligned (weights rounded to bf16: 32), dense, and overlaps no
 //   other argument unless said otherwise.
 // - Outputs are overwritten unless a GradMode says otherwise. Inputs are never written.
@@ -50,15 +50,16 @@ class Backend {
   virtual std::string name() const = 0;
   /// One line for logs: device, instruction set or compute capability, threads, library versions.
   virtual std::string describe() const = 0;
-  /// What a person should know of how this backend does what was planned on it so far (plan_convolutions).
+  /// What a person should know about how this backend runs what was planned on it so far (plan_convolutions).
   virtual std::vector<std::string> notes() const { return {}; }
-  /// How it runs the convolutions that were planned on it so far, in the order of planning.
+  /// How it runs the convolutions that were planned so far, in the order of planning.
   virtual std::vector<EngineNote> engines() const { return {}; }
   /// Whether convolutions can run in `precision` here; on false `why` says what is missing.
   virtual bool supports(Precision precision, std::string& why) const = 0;
 
-  /// `ranks` as they reach the memory of this device: reductions become operations like those below, everything else
-  /// stays as it is. To be called by all ranks; both outlive what it returns. Throws Error(device).
+  /// A communicator of `ranks` for the memory of this device: its reductions are enqueued like the operations below,
+  /// everything else is passed on to `ranks`. To be called by all ranks. `ranks` and this backend must outlive what it
+  /// returns. Throws Error(device).
   virtual std::unique_ptr<Communicator> connect(Communicator& ranks) {
     return std::make_unique<ForwardingCommunicator>(ranks);  // device memory is host memory
   }
@@ -70,26 +71,27 @@ class Backend {
   virtual void upload(void* device, const void* host, std::size_t size_bytes) = 0;
   /// Waits for the work enqueued so far.
   virtual void download(void* host, const void* device, std::size_t size_bytes) = 0;
-  /// The work enqueued so far; null where the host never runs ahead of it.
+  /// Marks the work enqueued so far; null if the host never runs ahead of the device.
   virtual std::unique_ptr<Marker> marker() { return nullptr; }
   /// As download(), but waits only for the work before `marker`, and what follows goes on meanwhile.
   virtual void download_after(const Marker& /*marker*/, void* host, const void* device, std::size_t size_bytes) {
     download(host, device, size_bytes);
   }
-  /// As download_after(), for one thread beside the one that enqueues: what either enqueues or waits for does not hold
-  /// the other up. `marker` is the other thread's; null where marker() was.
+  /// As download_after(), for one thread beside the one that enqueues: neither thread holds the other up. `marker`
+  /// comes from the other thread; it is null if marker() was.
   virtual void download_aside(const Marker* /*marker*/, void* host, const void* device, std::size_t size_bytes) {
     download(host, device, size_bytes);
   }
-  /// Within device memory; the two do not overlap.
+  /// Copies within device memory; the two places do not overlap.
   virtual void copy(void* to, const void* from, std::size_t size_bytes) = 0;
   virtual void fill_zero(void* device, std::size_t size_bytes) = 0;
   virtual void synchronize() = 0;
-  /// Records what `enqueue` enqueues, for replay(), and runs nothing of it now. Host values it reads must not change
+  /// Records what `enqueue` enqueues, for replay(), and runs none of it now. Host values that it reads must not change
   /// until the last replay; device memory may.
   virtual std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) = 0;
-  /// How long the device is busy with what `enqueue` enqueues, once it has begun; by its own clock where it has one.
-  /// What was enqueued before is not in it and need not be waited for. Returns when all is done. Not within capture().
+  /// How long the device is busy with what `enqueue` enqueues, from its beginning on; by the clock of the device if it
+  /// has one. Work enqueued before does not count and need not be waited for. Returns when all is done. Not within
+  /// capture().
   virtual double device_seconds(const std::function<void()>& enqueue) {
     synchronize();
     const auto start = std::chrono::steady_clock::now();
@@ -98,28 +100,29 @@ class Backend {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  // ---- for profilers, which see them beside the work that is enqueued in between (Range, below) ----------------
+  // ---- for profilers, which show the work that is enqueued in between under this name (Range, below) ------------
   virtual void begin_range(const char* /*name*/) {}
   virtual void end_range() noexcept {}
 
-  // ---- what operations need to be planned before they run, or before they run within capture() -----------------
-  /// Chooses how these will be run, all of them at once, which may take seconds. What has been planned stays as it is;
-  /// a pass that has not is refused when it is to be run. Not within capture().
+  // ---- planning: what has to be chosen before an operation runs, or before it runs within capture() ------------
+  /// Chooses how these convolutions will be run, all of them at once, which may take seconds. What has been planned
+  /// stays as it is; a pass that has not been planned is refused when it is to be run. Not within capture().
   virtual void plan_convolutions(std::span<const ConvRequest> requests) {
     for (const ConvRequest& request : requests) conv2d_scratch_bytes(request);
   }
-  /// Makes ready what a linear layer needs, so that its first run can be within capture(). `backward`: both passes.
+  /// Prepares a linear layer, so that its first run can be within capture(). `backward`: prepares both passes.
   virtual void plan_linear(const LinearGeometry& /*geometry*/, bool /*backward*/) {}
 
   // ---- the operations --------------------------------------------------------------------------------------------
-  // kernels/ops/operations.def lists them, a line each: augment(const AugmentArgs&), conv2d_forward(const
-  // ConvForwardArgs&), ... What one does stands above its arguments, in the header of its family in kernels/ops/.
+  // kernels/ops/operations.def lists them, one line per operation: augment(const AugmentArgs&), conv2d_forward(const
+  // ConvForwardArgs&), ... What an operation does stands above its arguments, in the header of its family in
+  // kernels/ops/.
 #define BSQ_OPERATION(family, name, Args) virtual void name(const Args& args) = 0;
 #define BSQ_SCRATCH(family, name, Of) virtual std::size_t name(const Of& of) = 0;
 #include "kernels/ops/operations.def"
 };
 
-/// A range from here to the end of the scope.
+/// A named range of a profiler, from here to the end of the scope.
 class Range {
  public:
   Range(Backend& backend, const char* name) : backend_(backend) { backend_.begin_range(name); }
@@ -135,7 +138,7 @@ class Range {
 /// What make_backend needs to know. `threads` = 0 means all cores the process may use.
 struct BackendOptions {
   int threads = 0;
-  int local_rank = 0;       // which of the devices that this process sees, counted round
+  int local_rank = 0;       // the device number, modulo the number of devices that this process sees
   bool allow_tf32 = false;  // float32 products may round their operands to tf32: Precision::tf32
 };
 

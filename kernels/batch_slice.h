@@ -14,11 +14,11 @@ namespace bsq {
 class BatchSlice {
  public:
   virtual ~BatchSlice() = default;
-  /// Rows of all ranks together, if there are `rows` here.
+  /// The rows of all ranks together, if this rank has `rows`.
   virtual std::int64_t rows_of_batch(std::int64_t rows) const = 0;
-  /// Means over the rows here become means over all rows.
+  /// Replaces means over the rows of this rank by means over all rows.
   virtual void average(float* device, std::size_t count) = 0;
-  /// Maxima of what is here, none negative, become those of all.
+  /// Replaces maxima on this rank, none of them negative, by the maxima over all ranks.
   virtual void maximum(float* device, std::size_t count) = 0;
 };
 

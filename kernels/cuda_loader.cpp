@@ -1,4 +1,5 @@
-// dlopen of the driver first (a millisecond, and it says most), then of libbsq_cuda.so in ../lib beside the program.
+// dlopen of the driver first (it takes a millisecond and tells most causes), then of libbsq_cuda.so in ../lib beside
+// the program.
 #include "kernels/cuda_loader.h"
 
 #include "kernels/base/error.h"
@@ -37,7 +38,7 @@ const cuda::Plugin& load_cuda_plugin() {
   static const cuda::Plugin* loaded = nullptr;
   if (loaded != nullptr) return *loaded;
   const fs::path path = plugin_path(cuda::kPluginFile);
-  std::error_code unreadable;  // says dlopen, with the reason
+  std::error_code unreadable;  // dlopen will give the reason
   if (!fs::exists(path, unreadable) && !unreadable)
     fail(ErrorKind::device,
          "device: cuda: this bsq is built without CUDA, {} is not there; build it with -DBSQ_CUDA=ON, or set device: "

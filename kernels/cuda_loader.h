@@ -6,10 +6,10 @@
 
 namespace bsq {
 
-/// What a search for CUDA came to.
+/// The result of a search for CUDA.
 struct CudaSearch {
   std::unique_ptr<Backend> backend;  // null if CUDA cannot be used
-  std::string text;                  // the driver, the libraries and a line for each device; or one line: why not
+  std::string text;                  // the driver, the libraries and one line per device; or one line: why not
 };
 CudaSearch find_cuda(const BackendOptions& options);
 

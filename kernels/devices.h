@@ -5,8 +5,8 @@
 
 namespace bsq {
 
-/// "cpu", "cuda", "reference", or "auto": a GPU that can be used, or else the CPU, and `why_no_gpu` (may be null) is
-/// told the reason. Throws Error(device) for a device that is not there, never another one instead.
+/// "cpu", "cuda", "reference", or "auto": a GPU if one can be used, else the CPU, with the reason in `why_no_gpu` (may
+/// be null). Throws Error(device) for a device that is not there; never takes another one instead.
 std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options,
                                       std::string* why_no_gpu = nullptr);
 

@@ -1,5 +1,5 @@
-// Linux promises more memory than there is, and ends a process that takes it at its word: what can never be had is
-// refused here.
+// Linux promises more memory than there is, and ends a process that then uses it: what can never be had is refused
+// here.
 #include "kernels/host_memory.h"
 
 #include "kernels/base/error.h"
@@ -20,7 +20,7 @@ std::size_t total_bytes() {
   return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 }
 
-/// What programs can get, cached files given up; what sysconf knows is without those.
+/// The memory that programs can get, that of cached files included, which sysconf leaves out.
 std::size_t available_bytes() {
   std::ifstream file("/proc/meminfo");
   constexpr std::size_t kib = 1024;

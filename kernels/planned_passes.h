@@ -1,4 +1,4 @@
-// Which passes of which convolutions have been planned. For backends, which run no other ones.
+// Which passes of which convolutions have been planned: backends run no others.
 #pragma once
 
 #include "kernels/base/error.h"
@@ -17,7 +17,7 @@ inline std::string describe(const ConvGeometry& g) {
                      g.groups == 1 ? "" : fmt::format("{} groups, ", g.groups), name_of(g.dtype));
 }
 
-/// Throws Error(internal) unless a pass is in what was planned.
+/// Throws Error(internal) unless the pass was planned.
 inline void require_planned(const ConvGeometry& geometry, ConvPass pass, bool is_planned) {
   require(is_planned,
           "convolution {}: the pass {} was not planned; name it to conv2d_scratch_bytes or plan_convolutions first",

@@ -22,9 +22,9 @@ constexpr float coefficient(int bits, int plane) {
   return static_cast<float>(static_cast<double>(1 << (bits - 1 - plane)) / max_level(bits));
 }
 
-/// Planes are added in the order of PyTorch's sum over a last axis of this length: four partial sums, of which the
-/// first takes what is left over, then those four; eight make one vector, added up from the left. Entries beyond `bits`
-/// are to be left out.
+/// The order in which PyTorch adds up a last axis of this length: four partial sums, of which the first takes what is
+/// left over, and then the sum of those four; eight planes make one vector, added up from the left. Entries beyond
+/// `bits` are to be left out.
 constexpr std::array<int, kMaxBits> summation_order(int bits) {
   return bits == kMaxBits ? std::array<int, kMaxBits>{0, 1, 2, 3, 4, 5, 6, 7}
                           : std::array<int, kMaxBits>{0, 4, 5, 6, 7, 1, 2, 3};
@@ -35,7 +35,7 @@ inline float nearest_level(float u, int bits) {
   return std::nearbyint(u * static_cast<float>(max_level(bits)));
 }
 
-/// s q of a level.
+/// The weight s q of a level.
 inline float effective_weight(float level, int bits, float scale) {
   return level / static_cast<float>(max_level(bits)) * scale;
 }

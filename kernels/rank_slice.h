@@ -1,4 +1,4 @@
-// The slice of a batch that a rank of several has.
+// The slice of a batch that one of several ranks has.
 #pragma once
 
 #include "kernels/backend.h"
@@ -6,8 +6,7 @@
 
 namespace bsq {
 
-/// A rank's samples among those of a batch. A rank with none takes part with one sample of its choice, which counts
-/// nothing.
+/// A rank's samples among those of a batch. A rank without samples takes part with any one, whose weight is 0.
 class RankSlice final : public BatchSlice {
  public:
   RankSlice(Backend& backend, Communicator& communicator, int samples, int batch)

@@ -32,7 +32,7 @@ constexpr const char* name_of(DType dtype) {
   return names[static_cast<int>(dtype)];
 }
 
-/// What convolutions multiply; they always accumulate in float32. tf32: float32 operands of which the multiplication
+/// The numbers that convolutions multiply; sums are float32 always. tf32: float32 operands of which the multiplication
 /// sees 11 significant bits.
 enum class Precision : std::uint8_t { fp32, tf32, bf16 };
 
@@ -41,7 +41,7 @@ constexpr const char* name_of(Precision precision) {
   return names[static_cast<int>(precision)];
 }
 
-/// Of activations and filters in memory.
+/// The type of activations and filters in memory.
 constexpr DType dtype_of(Precision precision) {
   return precision == Precision::bf16 ? DType::bf16 : DType::f32;
 }
@@ -65,13 +65,13 @@ struct Shape {
   friend constexpr bool operator==(const Shape&, const Shape&) = default;
 };
 
-/// What a stored 1 is worth: the product of two numbers in device memory, each 1 where null. Integer levels are stored
-/// as such, so that convolutions of them are exact; gradients are those with respect to what is stored. METHOD 9.
+/// What a stored 1 is worth: the product of two numbers in device memory; a null pointer counts as 1. Integer levels
+/// are stored as such, so that convolutions of them are exact; gradients are with respect to what is stored. METHOD 9.
 struct TensorUnit {
   float* activation = nullptr;    // S / (2^k - 1) of the activations that a tensor holds, or was computed from
   const float* weight = nullptr;  // s / (2^n - 1) of the weights, likewise
 
-  /// For code that runs where the numbers are.
+  /// For code that runs on the device which has the numbers.
   constexpr float value() const {
     return (activation == nullptr ? 1.0F : *activation) * (weight == nullptr ? 1.0F : *weight);
   }
@@ -101,7 +101,7 @@ struct StepInputs {
   std::int32_t epoch = 0;  // counts from 0 within the stage; keys augmentation and dropout together with their streams
   std::int64_t first_sample = 0;  // where this batch starts in the epoch's order
   std::int64_t metrics_slot = 0;  // which StepMetrics this step writes
-  std::array<float, 4> method{};  // numbers of the method that change by epoch; 0 where it has fewer
+  std::array<float, 4> method{};  // numbers of the method that change by epoch; 0 if it has fewer
 };
 
 /// What one step leaves behind; sums, not means, so that batches and ranks add up exactly.
@@ -119,7 +119,7 @@ inline constexpr int kMaxBits = 8;
 /// How effective weights are stored: as they are, or as the integers q (2^n - 1) that a unit multiplies.
 enum class WeightStorage : std::uint8_t { values, integers, integers_bf16 };
 
-/// A table both sides can read: `host` for sizes, `device` for kernels. The same memory on the CPU.
+/// A table that host and device can read: `host` for sizes, `device` for kernels. On the CPU both are the same memory.
 template <typename T>
 struct DeviceTable {
   std::span<const T> host;

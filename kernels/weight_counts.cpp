@@ -1,4 +1,4 @@
-// Counting bits: a block of weights at a time, whose sums stay in the first cache while its planes pass by.
+// Counting bits: one block of weights at a time, whose sums stay in the first cache while its planes are read.
 #include "kernels/weight_counts.h"
 
 #include "kernels/published_rounding.h"
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kBlock = 1024;
 
-/// The level of u, which is clamped before; a NaN stays one.
+/// The level of u after clamping; a NaN stays one.
 float clamped_level(float u, int bits) {
   return published::nearest_level(std::clamp(u, -1.0F, 1.0F), bits);
 }

@@ -1,11 +1,11 @@
-// What weights are made of, counted on the host: count_planes and count_fixed of the backends whose memory that is.
+// What weights are made of, counted on the host: count_planes and count_fixed of the backends that use host memory.
 #pragma once
 
 #include "kernels/ops/weight_counts.h"
 
 namespace bsq {
 
-/// Of one tensor; `planes` and `u` are the arenas.
+/// Counts one tensor; `planes` and `u` are the arenas.
 WeightCounts count_weights(const PlaneTensor& tensor, const float* planes, float scale);
 WeightCounts count_weights(const FixedTensor& tensor, const float* u, float scale);
 

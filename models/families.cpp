@@ -71,7 +71,7 @@ NetworkSpec bare_network(const Config& config, const Shape& image, int classes) 
 std::string network_words(const Config& config) {
   if (!config.model.network.empty()) return config.model.network;
   std::vector<std::string> words;
-  const NetworkSpec spec = family_of(config).make(config, {32, 32, 3}, 10);  // of any images
+  const NetworkSpec spec = family_of(config).make(config, {32, 32, 3}, 10);  // for any images
   for (const auto& [key, value] : spec.settings.items())
     words.push_back(fmt::format("{} {}", key, value.is_string() ? value.get<std::string>() : value.dump()));
   return fmt::format("{} {}", config.model.arch, fmt::join(words, ", "));

@@ -1,5 +1,5 @@
-// The table of network families: one line each, the first is the default; and which network a configuration or a file
-// is about.
+// The table of network families, one line each, the first is the default; and how the network of a configuration or of
+// a file is found.
 #pragma once
 
 #include "engine/config/config_schema.h"
@@ -18,7 +18,7 @@ namespace bsq {
 using ParameterFinder = std::function<const HostTensor*(const std::string& parameter)>;
 
 struct NetworkFamily : ConfigChoice {
-  /// Of the keys that it has added to the section `model`, which are the spec's settings.
+  /// Makes the network from the keys that the family has added to the section `model`; they become the spec's settings.
   NetworkSpec (*make)(const Config&, const Shape& image, int classes) = nullptr;
   /// Of files that do not say their network: old checkpoints, those of other programs. Nothing if it is none of
   /// this family; null if the tensors do not tell.
@@ -36,7 +36,7 @@ NetworkSpec bare_network(const Config& config, const Shape& image, int classes);
 void check_layers(const Config& config);
 /// Which one that is: `resnet depth 20, width 16`.
 std::string network_words(const Config& config);
-/// Throws Error(checkpoint), naming `where`, if no family has made it.
+/// The network of a file by its tensors. Throws Error(checkpoint), naming `where`, if no family recognizes it.
 NetworkSpec recognize_network(const ParameterFinder& find, const std::string& where);
 
 }  // namespace bsq

@@ -21,7 +21,7 @@ struct ResNetOptions {
   int num_classes = 10;
   int image_height = 32;
   int image_width = 32;
-  // Of the network that make_resnet builds, not of its spec:
+  // For make_resnet, not part of the spec:
   Activation activation = Activation::relu6;  // of the blocks
   int act_bits = 0;                           // of the blocks; 0: not quantized
   bool static_act_scales = false;             // room for calibrated ones: layer1.0.relu1.act_scale

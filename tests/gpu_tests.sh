@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of whatever runs on a device, on the GPU alone: programs that ctest runs on the CPU, here with
-# BSQ_TEST_DEVICE=cuda. Prints "SKIPPED: device: cuda: why" where there is no GPU. Needs neither ctest nor CMake.
+# BSQ_TEST_DEVICE=cuda. Prints "SKIPPED: device: cuda: why" if there is no GPU. Needs neither ctest nor CMake.
 #
 # usage: tests/gpu_tests.sh BIN_DIR primitives|kernels|parity|engine [OPTION OF CATCH2 ...]
 #        tests/gpu_tests.sh BIN_DIR own|step                  less, for tools that slow down: kernels of our own; one step

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Downloads CIFAR-10 (binary version, 162 MiB) into DIR/cifar-10-batches-bin, verified. Does nothing where it is there.
+# Downloads CIFAR-10 (binary version, 162 MiB) into DIR/cifar-10-batches-bin, verified. Does nothing if it is there.
 #
 # usage: tools/get_cifar10.sh DIR        then: bsq train configs/cifar10_resnet20.yaml data.root=DIR
 # BSQ_CIFAR10_URL overrides the address (a mirror, or file:///...); the checksum stays the same.

@@ -3,7 +3,7 @@
 # a training run, PyTorch beside it. Needs bash, coreutils and what bsq needs to run; no compiler, CMake or ctest.
 #
 # usage: tools/gpu_check.sh FOLDER [OPTION ...]
-#   FOLDER              a build folder, or a copy of its bin/ and lib/; where it has a run.sh, programs are started by it
+#   FOLDER              a build folder, or a copy of its bin/ and lib/; if it has a run.sh, programs are started by it
 #   --only PART,...     of these, in their order: about how long each takes on an H100, and at most
 #                         tests      label gpu: operators, parity, engine; golden traces       2 min  (10)
 #                         sanitizer  memcheck, racecheck, initcheck, synccheck                 5 min  (12)
@@ -15,8 +15,8 @@
 #                         peers-3    all precisions, batch 512, likewise                       6 min  (9)
 #                         peers-4, -5, -6   bf16, tf32, fp32, autotuned, both batches          8 min  (9) each
 #   --out DIR           results go to DIR/<gpu>-<date>/ (default: FOLDER/results), packed beside it as well
-#   --pack              of the results, leave the archive alone: DIR/<gpu>-<date>.tar.gz
-#   --parallel          the steps of tests and sanitizer side by side, which right and wrong do not depend on
+#   --pack              leave nothing but the archive of the results: DIR/<gpu>-<date>.tar.gz
+#   --parallel          run the steps of tests and sanitizer side by side, which does not change whether they pass
 #   --golden DIR        reference traces, *.safetensors
 #   --cifar DIR         CIFAR-10, for 2 epochs of configs/cifar10_resnet20_short.yaml
 #   --python PROGRAM    a python3 that imports torch
@@ -103,7 +103,7 @@ reads_garbage() {
   grep -A 1 'Uninitialized __global__ memory read' "$1" | grep -q 'at .*bsq::cuda'
 }
 
-# conclude NAME STATUS SECONDS RESULT ...: into the table; the last lines of the log are shown where it failed.
+# conclude NAME STATUS SECONDS RESULT ...: writes a row of the table; if the step failed, shows the last lines of its log.
 conclude() {
   local name=$1 status=$2
   if [[ $status -ne 0 ]]; then

@@ -24,8 +24,8 @@ struct Command {
   const char* arguments;
   const char* meaning;
   int (*run)(const Arguments&);
-  bool computes = false;       // with threads
-  bool runs_on_ranks = false;  // where asked to
+  bool computes = false;       // and so starts threads
+  bool runs_on_ranks = false;  // may be started by mpirun
 };
 
 constexpr Command kCommands[] = {
@@ -36,7 +36,7 @@ constexpr Command kCommands[] = {
      /*computes=*/true, /*runs_on_ranks=*/true},
     {"convert", "IN OUT", "float to bit planes (--bits, --scheme) and back (--to float)", convert_command},
     {"export", "CHECKPOINT --format F", "a file for other programs, verified before it is there", export_command},
-    {"inspect", "FILE", "tensors, metadata and precision of a model file", inspect_command},
+    {"inspect", "FILE", "tensors, metadata and bits of a model file", inspect_command},
     {"report", "RUN...", "what a run has come to; several: a comparison", report_command},
     {"validate", "CFG [key=value ...]", "check a configuration, all errors at once", validate_command},
     {"bench", "[ops|planes|step] [FILTER]", "how fast it is here, against what the machine can do", bench_command,
@@ -79,12 +79,12 @@ int dispatch(char** argv, const std::vector<std::string>& words) {
        did_you_mean(words[0], names));
 }
 
-/// fflush says so at the end; fmt throws std::system_error where the buffer is written out before.
+/// A failed write shows in fflush at the end, or as a std::system_error of fmt if the buffer was written out before.
 [[noreturn]] void fail_on_stdout() {
   fail(ErrorKind::usage, "cannot write to standard output; is the disk full, or the reader gone?");
 }
 
-/// The exit code of the command, its whole output written.
+/// Runs the command and writes its whole output; returns the exit code.
 int run(char** argv, const std::vector<std::string>& words) {
   int exit_code = 0;
   try {

@@ -1,4 +1,4 @@
-// A thread a piece of work: they come seconds apart.
+// One thread per piece of work: pieces come seconds apart.
 #include "engine/base/background.h"
 
 #include <system_error>
@@ -23,7 +23,7 @@ void Background::start(std::function<void()> work) {
   };
   try {
     thread_ = std::thread(run);
-  } catch (const std::system_error&) {  // a limit on threads: then it is done here and now
+  } catch (const std::system_error&) {  // no more threads allowed: the work is done here and now
     run();
     wait();
   }

@@ -13,20 +13,20 @@ class Background {
   Background() = default;
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
-  /// Waits for the work; an error of it that nobody has asked for is lost.
+  /// Waits for the work. An error that nobody has asked for is lost.
   ~Background();
 
-  /// Begins `work` once what was begun before is over; throws what that threw, and then begins nothing.
+  /// Waits for the piece of work before, then begins `work`. If the piece before threw, throws that and begins nothing.
   void start(std::function<void()> work);
-  /// Returns when nothing is under way any more. Throws what the work has thrown, once.
+  /// Waits for the end of the work. Throws, once, what the work has thrown.
   void wait();
-  /// The same if the work is over; does not wait for it.
+  /// The same if the work is over; does nothing while it is under way.
   void check();
 
  private:
   std::thread thread_;
   std::atomic<bool> is_over_ = false;
-  std::exception_ptr error_;  // the thread's until it is over
+  std::exception_ptr error_;  // written by the thread, read after its end
 };
 
 }  // namespace bsq

@@ -28,7 +28,8 @@ bool is_section(const ConfigSchema& schema, const std::string& name) {
   return !name.empty() && std::find(sections.begin(), sections.end(), name) != sections.end();
 }
 
-/// The keys that an unknown `name` may stand for: near it in its own section, or of that name (or old flag) elsewhere.
+/// The keys that an unknown `name` may stand for: those of its section with a similar name, and those elsewhere that
+/// have the same name or the same old flag.
 std::vector<std::string> likely_keys(const ConfigSchema& schema, const std::string& name) {
   const std::size_t dot = name.find('.');
   const std::string section = dot == std::string::npos ? "" : name.substr(0, dot);
@@ -100,7 +101,7 @@ class Loader {
     if (const std::string problem = apply_override(text, where); !problem.empty()) report(where, problem);
   }
 
-  /// The Config, if nothing was wrong with it. Problems that no single place is to blame for are reported at `file`.
+  /// The Config, if nothing was wrong. Problems that have no single place are reported at `file`.
   Config finish(const std::string& file) {
     if (cross_checks_make_sense_) report_conflicts(file);
     if (problems_.empty()) return config_;

@@ -5,9 +5,9 @@
 // order counts. The set of keys is closed: an unknown, repeated, mistyped or out-of-range key is an error with its
 // place and the nearest known key.
 // A ConfigSchema has the one table behind reading, printing, help and the editor's schema. Fields that all experiments
-// have are here; what each means is in the table's row (engine/config/config_keys.cpp), and here only what the row does
-// not say.
-// A data set, a network family and a method add keys of their own (engine/config/config_schema.h).
+// have are here. What a field means is in its row of the table (engine/config/config_keys.cpp); comments here add only
+// what the row does not say. A data set, a network family and a method add keys of their own
+// (engine/config/config_schema.h).
 #pragma once
 
 #include "engine/config/layer_rules.h"
@@ -41,19 +41,19 @@ struct StageConfig {
 };
 
 struct ModelConfig {
-  std::string arch;     // the first of the schema's
-  std::string network;  // empty: the family's
+  std::string arch;     // by default the first family of the schema
+  std::string network;  // empty: the network of the family
   bool sync_batch_norm = false;
   std::string init;  // empty: random weights
 };
 
 struct DataConfig {
-  std::string kind;  // the first of the schema's
+  std::string kind;  // by default the first data set of the schema
   std::string root;  // relative to the working folder; unused by `synthetic`
   int train_per_class = 0;
   int test_per_class = 0;
   int batch_size = 128;
-  int eval_batch_size = 100;  // part of the result
+  int eval_batch_size = 100;  // changes the result: activation scales are those of a batch
   int crop_padding = 4;
   bool flip = true;
   std::vector<double> mean = {0.4914, 0.4822, 0.4465};
@@ -62,7 +62,7 @@ struct DataConfig {
 
 struct QuantConfig {
   int weight_bits = 8;
-  int max_bits = 8;  // at re-quantization
+  int max_bits = 8;  // the limit at re-quantization
   int act_bits = 4;
   std::string activation = "auto";
   std::string act_scale = "batch_max";  // in training always the batch's maximum
@@ -88,9 +88,9 @@ struct LogConfig {
 
 class Config {
  public:
-  /// Without a schema: a place to keep another one in.
+  /// Has no schema: a place for another Config to be assigned to.
   Config() = default;
-  /// Every key of the schema at its default. The schema outlives it.
+  /// Has every key of the schema at its default. The schema must outlive the Config.
   explicit Config(const ConfigSchema& schema);
 
   const ConfigSchema& schema() const;
@@ -99,8 +99,8 @@ class Config {
   std::uint64_t seed = 1;
   std::string device = "auto";
   int threads = 0;
-  std::string precision = "fp32";   // they are summed up in float32
-  std::vector<std::string> stages;  // those of the schema in their order, or a part of them
+  std::string precision = "fp32";   // of operands; sums are float32 always
+  std::vector<std::string> stages;  // names of the schema, in its order
 
   ModelConfig model;
   DataConfig data;

@@ -9,7 +9,7 @@
 namespace bsq {
 
 struct Conflict {
-  std::vector<std::string> keys;  // all that take part, the likeliest culprit first
+  std::vector<std::string> keys;  // in conflict, the likeliest culprit first
   std::string what;
 };
 

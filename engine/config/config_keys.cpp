@@ -1,5 +1,5 @@
-// The keys that all experiments have, and where among them those of the choices go. A row is: name, field, what it
-// allows, meaning with unit, old flag, may it change on resume.
+// The keys that all experiments have, and between them the places for the keys that choices add. A row is: name, field,
+// allowed values, meaning with unit, old flag, whether it may change on resume.
 #include "engine/config/config_keys.h"
 
 #include "engine/config/config_schema.h"
@@ -46,12 +46,12 @@ void ConfigSchema::add_root() {
   auto root = rows(
       "", [](auto& config) -> auto& { return config; });
   root.add("name", &Config::name, anything(), "name of the run and of its folder");
-  root.add("seed", &Config::seed, at_least(0), "of weights, shuffling, augmentation", "--manualSeed");
+  root.add("seed", &Config::seed, at_least(0), "of start weights, shuffling and augmentation", "--manualSeed");
   root.add("device", &Config::device, devices, "where to compute; auto: the fastest there is", "", kMayChange);
   root.add("threads", &Config::threads, between(0, 4096), "CPU threads; 0 = all cores", "", kMayChange);
-  root.add("precision", &Config::precision, one_of({"fp32", "tf32", "bf16"}), "operands of the convolutions");
+  root.add("precision", &Config::precision, one_of({"fp32", "tf32", "bf16"}), "of the operands of convolutions");
   root.add("stages", &Config::stages, one_of(names_of(stages_)),
-           "what to run, in this order; leave out what is not needed");
+           "stages to run, in this order; leave out what is not needed");
 }
 
 void ConfigSchema::add_model(const std::vector<ConfigChoice>& families) {
@@ -72,13 +72,14 @@ void ConfigSchema::add_data(const std::vector<ConfigChoice>& data_sets) {
       "data", [](auto& config) -> auto& { return config.data; });
   data.add("kind", &DataConfig::kind, one_of(data_sets_), "data set, or its format", "--dataset");
   data.add("root", &DataConfig::root, anything(), "folder of the data set", "", kMayChange);
-  data.add("train_per_class", &DataConfig::train_per_class, at_least(0), "first N training images of a class; 0 = all");
-  data.add("test_per_class", &DataConfig::test_per_class, at_least(0), "first N test images of a class; 0 = all");
+  data.add("train_per_class", &DataConfig::train_per_class, at_least(0),
+           "first N training images of each class; 0 = all");
+  data.add("test_per_class", &DataConfig::test_per_class, at_least(0), "first N test images of each class; 0 = all");
   for (const ConfigChoice& data_set : data_sets) add_keys(*this, data_set);
-  data.add("batch_size", &DataConfig::batch_size, between(1, 65536),
-           "images of a training step, those of all ranks together", "--train-batch");
+  data.add("batch_size", &DataConfig::batch_size, between(1, 65536), "images per training step, of all ranks together",
+           "--train-batch");
   data.add("eval_batch_size", &DataConfig::eval_batch_size, between(1, 65536),
-           "images of an evaluation step; activation scales are per batch", "--test-batch");
+           "images per evaluation step; activation scales are per batch", "--test-batch");
   data.add("crop_padding", &DataConfig::crop_padding, between(0, 64),
            "pixels of zeros before the random crop; 0 = no crop");
   data.add("flip", &DataConfig::flip, anything(), "mirror half of the training images");
@@ -92,11 +93,11 @@ void ConfigSchema::add_quant() {
       "quant", [](auto& config) -> auto& { return config.quant; });
   quant.add("weight_bits", &QuantConfig::weight_bits, between(1, kMaxBits), "bits of every layer at the conversion",
             "--Nbits");
-  quant.add("max_bits", &QuantConfig::max_bits, between(1, kMaxBits), "a layer never grows beyond");
-  quant.add("act_bits", &QuantConfig::act_bits, between(0, 8), "activation bits of bsq and finetune; 0 = not quantized",
-            "--act");
+  quant.add("max_bits", &QuantConfig::max_bits, between(1, kMaxBits), "most bits that a layer may get");
+  quant.add("act_bits", &QuantConfig::act_bits, between(0, 8),
+            "activation bits in stages that quantize weights; 0 = not quantized", "--act");
   quant.add("activation", &QuantConfig::activation, activations,
-            "of the blocks; auto: pact for 1..3 act_bits, else relu6");
+            "activation of the blocks; auto: pact for 1..3 act_bits, else relu6");
   quant.add("act_scale", &QuantConfig::act_scale, one_of({"batch_max", "calibrated"}),
             "activation scale in evaluation: the maximum of each batch, as published, or fixed, as deployment needs");
   quant.add("calibration_batches", &QuantConfig::calibration_batches, between(1, 1e6),
@@ -112,8 +113,8 @@ void ConfigSchema::add_training(const std::string& name, const StageConfig& stan
       name, [name](auto& config) -> auto& { return config.stage(name); });
   stage.add("epochs", &StageConfig::epochs, at_least(0), "passes over the training set", "--epochs");
   stage.add("lr", &StageConfig::lr, at_least(0), "learning rate of epoch 0", "--lr");
-  stage.add("momentum", &StageConfig::momentum, between(0, 1), "of SGD", "--momentum");
-  stage.add("weight_decay", &StageConfig::weight_decay, at_least(0), "on all parameters", "--wd");
+  stage.add("momentum", &StageConfig::momentum, between(0, 1), "momentum of SGD", "--momentum");
+  stage.add("weight_decay", &StageConfig::weight_decay, at_least(0), "weight decay of all parameters", "--wd");
   stage.add("milestones", &StageConfig::milestones, at_least(1), "epochs from which lr is multiplied by gamma",
             "--schedule");
   stage.add("gamma", &StageConfig::gamma, between(0, 1), "factor of lr at each milestone", "--gamma");
@@ -135,8 +136,8 @@ void ConfigSchema::add_files() {
           "steps from one step line to the next; 0 = epoch lines only", "", kMayChange);
   log.add("tensorboard", &LogConfig::tensorboard, anything(), "event files for TensorBoard in tb/ of the run", "",
           kMayChange);
-  log.add("tensorboard_layers", &LogConfig::tensorboard_layers, anything(), "in them the bits of every layer as well",
-          "", kMayChange);
+  log.add("tensorboard_layers", &LogConfig::tensorboard_layers, anything(),
+          "write the bits of every layer to them as well", "", kMayChange);
 }
 
 }  // namespace bsq

@@ -24,8 +24,8 @@ struct ConfigField {
 struct Allowed {
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
-  std::vector<std::string> choices;  // of texts; empty: any
-  std::size_t length = 0;            // of a list; 0: any
+  std::vector<std::string> choices;  // what a text may be; empty: anything
+  std::size_t length = 0;            // of a list; 0: any length
 };
 
 inline Allowed anything() {

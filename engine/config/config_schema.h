@@ -36,13 +36,13 @@ enum class StageWidths { none, finds, needs };
 
 struct StageChoice : ConfigChoice {
   StageWidths widths = StageWidths::none;
-  bool is_standard = false;       // of the chain that a configuration runs unless it says its stages
+  bool is_standard = false;       // part of the chain that runs if a configuration does not set `stages`
   bool starts_untrained = false;  // may be the first stage of a run without model.init
 };
 
 struct ConfigChoices {
-  std::vector<ConfigChoice> families;   // of model.arch
-  std::vector<ConfigChoice> data_sets;  // of data.kind
+  std::vector<ConfigChoice> families;   // values of model.arch
+  std::vector<ConfigChoice> data_sets;  // values of data.kind
   std::vector<StageChoice> stages;      // in the order in which they may run
 };
 
@@ -64,7 +64,7 @@ class ConfigSchema {
 
   /// All keys, sections together, in the order they are printed.
   const std::vector<ConfigKey>& keys() const { return keys_; }
-  /// Null if there is none of this name.
+  /// Null if no key has this name.
   const ConfigKey* find(const std::string& name) const;
   /// Names of the sections, in order, the root (an empty name) first.
   std::vector<std::string> sections() const;
@@ -103,7 +103,7 @@ class ConfigSchema {
     Reach reach_;
   };
 
-  /// For fields of `Part`, which Config::part gives back.
+  /// Adds keys for fields of `Part`, the struct that Config::part returns.
   template <typename Part>
   auto part(const std::string& section) {
     return rows(
@@ -122,7 +122,8 @@ class ConfigSchema {
   const std::map<std::string, std::vector<FamilyKey>>& family_keys() const { return family_keys_; }
   /// The keys that every training stage has, in the section of its name. A stage without them does not train.
   void add_training(const std::string& stage, const StageConfig& standard);
-  /// What no single key of the section can tell. Runs with those of all other choices: it asks whether it is chosen.
+  /// Adds a check of what no single key of the section can tell. It runs whatever is chosen, so it has to ask whether
+  /// its own choice is.
   void add_check(const std::string& section, ConfigCheck check) { checks_[section].push_back(std::move(check)); }
   void add_warning(ConfigWarning warning) { warnings_.push_back(std::move(warning)); }
 
@@ -133,7 +134,7 @@ class ConfigSchema {
   const std::map<std::string, StageConfig>& training() const { return training_; }
 
  private:
-  /// After the other keys of its section.
+  /// Puts the key after the others of its section.
   void add(ConfigKey key);
   void add_root();
   void add_model(const std::vector<ConfigChoice>& families);

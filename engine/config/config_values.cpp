@@ -14,8 +14,7 @@
 namespace bsq {
 namespace {
 
-// ---- reading
-// ----------------------------------------------------------------------------------------------------------
+// ---- reading --------------------------------------------------------------------------------------------------------
 
 template <typename T>
 struct IsList : std::false_type {};
@@ -85,8 +84,7 @@ std::vector<T> read_many(const Allowed& allowed, const YamlValue& value, const s
   return list;
 }
 
-// ---- printing
-// ---------------------------------------------------------------------------------------------------------
+// ---- printing -------------------------------------------------------------------------------------------------------
 
 /// A text as a YAML scalar that every YAML reader takes for a text.
 std::string quoted_if_needed(const std::string& text) {

@@ -99,7 +99,7 @@ void refuse_leading_zero(std::string_view text) {
   refuse(fmt::format("leading zero is ambiguous, write {}{}", decimal, is_octal ? fmt::format(" or {}", octal) : ""));
 }
 
-/// The scalar's text, refused with `expected` where the value is none or is quoted.
+/// The text of the scalar. Refuses a value that is no scalar, or a quoted one, with the message `expected`.
 const std::string& plain_text(const YamlValue& value, const std::string& expected) {
   if (value.kind != YamlValue::Kind::scalar) refuse(expected);
   if (value.quoted) refuse(value.text.empty() ? expected : expected + ", without quotes");

@@ -56,7 +56,7 @@ PosixFile create_temporary(const fs::path& path, ErrorKind kind) {
   return PosixFile::create(temporary_name(path), kind, path);
 }
 
-/// One line `<bytes> <name>` a file.
+/// One line `<bytes> <name>` per file.
 std::string marker_text(const fs::path& folder, ErrorKind kind) {
   std::string text;
   for (const fs::path& entry : entries_of(folder, kind)) {

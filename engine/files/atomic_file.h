@@ -33,7 +33,7 @@ class AtomicFile {
   void write(std::string_view text) { file_.write(text); }
   /// Where the content is until commit(), for a look at what has really been written.
   std::filesystem::path temporary() const;
-  /// Returns once the content is on the disk: of several files, all can be there before the first is committed.
+  /// Returns once the content is on the disk, so that several files can all be there before the first is committed.
   void sync() { file_.sync(); }
   void commit();
 
@@ -54,7 +54,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
                            ErrorKind kind = ErrorKind::checkpoint, const FileCheck& check = {});
 
 /// A flat folder filled under path() and moved to `target` by commit(). Without commit() it is removed.
-/// Replaces an empty folder or one with a marker; anything else that is at `target` is somebody's and refused.
+/// Replaces an empty folder or one with a marker. Anything else at `target` belongs to somebody and is refused.
 class AtomicDirectory {
  public:
   explicit AtomicDirectory(const std::filesystem::path& target, ErrorKind kind = ErrorKind::checkpoint);

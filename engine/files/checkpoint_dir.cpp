@@ -1,4 +1,4 @@
-// Checkpoint folders (engine/files/checkpoint_dir.h), built on the atomic folders and links of engine/atomic_file.h.
+// Checkpoint folders (engine/files/checkpoint_dir.h), built on atomic folders and links (engine/files/atomic_file.h).
 #include "engine/files/checkpoint_dir.h"
 
 #include "engine/files/atomic_file.h"
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kTensorExtension = ".safetensors";
 
-/// 12 of "epoch_0012" and of "epoch_0012.bsq-old"; nothing of any other name.
+/// "epoch_0012" and "epoch_0012.bsq-old" give 12; any other name gives nothing.
 std::optional<long> epoch_of(std::string_view name) {
   constexpr std::string_view kPrefix = "epoch_";
   if (!name.starts_with(kPrefix)) return std::nullopt;

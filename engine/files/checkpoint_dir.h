@@ -1,6 +1,6 @@
 // A checkpoint on the disk: a folder of safetensors files with `state.json`, and the marker `DONE` written last.
 //
-// Files only: what the tensors mean is the business of engine/checkpoint. In a run they lie as
+// Files only: what the tensors mean is the business of engine/model. In a run they lie as
 //     checkpoints/epoch_0012/   the newest ones, `keep_last` of them
 //     checkpoints/last          a link to the newest; moves only after the folder is complete, so it always loads
 //     checkpoints/best/
@@ -28,8 +28,8 @@ void save_checkpoint(const std::filesystem::path& folder, const CheckpointFiles&
 
 CheckpointFiles load_checkpoint(const std::filesystem::path& folder);
 
-/// Points `last` at checkpoints/<name>, then removes the `epoch_<number>` folders before it beyond the newest
-/// `keep_last` (at least 1, counting <name> itself) and what crashes have left. Other folders stay.
+/// Points `last` at checkpoints/<name>. Then removes what crashes have left and the older `epoch_<number>` folders,
+/// except the newest `keep_last` (at least 1, counting <name> itself). Other folders stay.
 void update_last(const std::filesystem::path& checkpoints, const std::string& name, int keep_last);
 
 /// What a person may name as a checkpoint: a .safetensors file, a checkpoint folder, a run directory (its

@@ -1,4 +1,4 @@
-// System calls behind posix_file.h, each retried where a signal interrupts it.
+// System calls behind posix_file.h, each retried if a signal interrupts it.
 #include "engine/files/posix_file.h"
 
 #include <fcntl.h>

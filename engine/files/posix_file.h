@@ -26,11 +26,11 @@ void check_file(const std::error_code& code, ErrorKind kind, const std::filesyst
 
 class PosixFile {
  public:
-  /// For reading, at its start. Refuses folders, pipes and devices, and never waits on one.
+  /// Opens a file for reading. Refuses folders, pipes and devices, and never waits on one.
   static PosixFile open_regular(const std::filesystem::path& path, ErrorKind kind);
-  /// A new file for writing; fails if one is already there. Errors of it name `shown_as`.
+  /// Makes a new file for writing; fails if one is already there. Errors name `shown_as`.
   static PosixFile create(const std::filesystem::path& path, ErrorKind kind, const std::filesystem::path& shown_as);
-  /// For writing at the end of the file, which is made if it is missing.
+  /// Opens a file for writing at its end; makes it if it is missing.
   static PosixFile open_append(const std::filesystem::path& path, ErrorKind kind);
 
   PosixFile(PosixFile&& other) noexcept;

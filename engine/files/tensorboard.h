@@ -27,7 +27,7 @@ class TensorBoard {
   static TensorBoard start(const std::filesystem::path& run, std::int64_t last_step);
 
   void scalars(std::int64_t step, std::span<const Scalar> scalars);
-  /// Markdown.
+  /// Writes a text in Markdown under `tag`.
   void text(std::int64_t step, std::string_view tag, std::string_view markdown);
 
  private:

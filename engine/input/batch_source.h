@@ -1,4 +1,5 @@
-// Where a reader of batches (training, evaluation, calibration) finds its images on the device: in an order of its own.
+// Where a reader of batches (training, evaluation, calibration) finds its images on the device, in the order that it
+// has asked for.
 #pragma once
 
 #include "kernels/ops/augment.h"
@@ -11,7 +12,7 @@ namespace bsq {
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
-  /// Images of the set.
+  /// How many images the set has.
   virtual std::int64_t size() const = 0;
   /// Sets the order of the coming batches: size() numbers of images.
   virtual void begin_epoch(const std::vector<std::int32_t>& order) = 0;

@@ -31,14 +31,14 @@ class Dataset {
   virtual ~Dataset() = default;
   virtual const DatasetInfo& info() const = 0;
   virtual std::int64_t size() const = 0;
-  /// Of image `number`, 0 .. size - 1; a class, 0 .. num_classes - 1.
+  /// The class of image `number`: 0 .. num_classes - 1, for numbers 0 .. size - 1.
   virtual std::int32_t label(std::int64_t number) const = 0;
   /// Fills `pixels` [height, width, 3] with image `number`. Called by several threads at once. Throws Error(data).
   virtual void read(std::int64_t number, std::span<std::uint8_t> pixels) const = 0;
 };
 
-/// Reads the images of these numbers into `pixels`, one after the other, on all OpenMP threads. Of several that cannot
-/// be read, the error of the first one is thrown, whatever the threads did.
+/// Reads the images of these numbers into `pixels`, one after the other, on all OpenMP threads. If several cannot be
+/// read, the error of the first one in the list is thrown, whatever the threads did.
 void read_images(const Dataset& dataset, std::span<const std::int32_t> numbers, std::span<std::uint8_t> pixels);
 
 /// What one experiment sees. Both sets have the same classes and the same image size.

@@ -29,7 +29,7 @@ class ResidentImages {
 class ResidentSource final : public BatchSource {
  public:
   ResidentSource(DeviceMemory& memory, std::shared_ptr<const ResidentImages> images, const std::string& name);
-  /// With images that no other source has.
+  /// Uploads images for this source alone.
   ResidentSource(DeviceMemory& memory, const Dataset& dataset, const std::string& name);
 
   std::int64_t size() const override { return images_->size(); }

@@ -18,16 +18,16 @@ namespace bsq {
 /// What reports say of a penalty that steps measure.
 struct PenaltyDescription {
   std::string title;    // `Group penalty of BSQ`
-  std::string meaning;  // `The penalty R on bit planes`
-  std::string factor;   // the key of its factor, which is not in the numbers shown: `bsq.alpha`
+  std::string meaning;  // what it measures: `The penalty R on bit planes`
+  std::string factor;   // the key of its factor, `bsq.alpha`; numbers are shown without it
 };
 
 /// What reports say of a stage that trains by a method.
 struct MethodDescription {
   std::string title;              // what its model is called: `float`, `BSQ`, `finetuned`
-  std::string settings = {};      // those that matter most, in words; empty: none of its own
-  std::string strength_key = {};  // trades accuracy for bits, so that runs are ordered by it: `bsq.alpha`; empty: none
-  std::optional<PenaltyDescription> penalty = {};  // which is then logged too; none: no penalty
+  std::string settings = {};      // its most important settings in words; empty: it has none
+  std::string strength_key = {};  // the key that trades accuracy for bits, `bsq.alpha`: it orders runs; empty: none
+  std::optional<PenaltyDescription> penalty = {};  // none: steps measure no penalty, and none is logged
 };
 
 class Method {
@@ -43,7 +43,7 @@ class Method {
   virtual std::string refusal(const StoredWeights& /*from*/, const ArenaLayout& /*layout*/) const { return {}; }
   /// The form in which it hands its weights on, to the next stage and as the best model.
   virtual std::string_view result_form() const = 0;
-  /// Bits of the activations while it trains; 0: not quantized.
+  /// Bits of the activations in training; 0: not quantized.
   virtual int act_bits() const = 0;
 
   /// The numbers of StepInputs::method in this epoch, counted from 0 within the stage.
@@ -51,8 +51,8 @@ class Method {
 
   /// Whether weights are adjusted before this epoch; `is_end`: after the last one.
   virtual bool adjusts(int /*epoch*/, bool /*is_end*/) const { return false; }
-  /// Re-quantizes the weights, with other bit widths if they need others. Momentum and captured steps are void
-  /// afterwards. Called for a store that make_store() has made.
+  /// Re-quantizes the weights, which may get other bit widths. Momentum and captured steps are void afterwards. The
+  /// store is one that make_store() has made.
   virtual void adjust(WeightStore& /*store*/) const {}
   /// What to do if an adjustment leaves nothing but zeros.
   virtual std::string advice_against_zeros() const { return "lower the strength of the quantization"; }

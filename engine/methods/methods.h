@@ -1,4 +1,4 @@
-// The stages there are, as a table: a line each, in the order in which they may run.
+// The stages there are, as a table: one line per stage, in the order in which they may run.
 #pragma once
 
 #include "engine/config/config_schema.h"

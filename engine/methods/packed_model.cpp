@@ -69,7 +69,7 @@ std::optional<std::int64_t> number_of(const std::string& text) {
   return value;
 }
 
-/// Reads the words of an entry; false where they are none.
+/// Reads the words of an entry; false if they are not one.
 bool read_entry(const std::vector<std::string>& words, bool has_bits, Entry& entry) {
   constexpr std::int64_t kMostNumbers = std::int64_t{1} << 40;
   const std::size_t expected = has_bits ? 3 : 2;
@@ -100,7 +100,8 @@ template <typename... Args>
 std::vector<Entry> read_list(const TensorFile& file, const char* key, const std::optional<std::string>& list,
                              bool has_bits) {
   if (!list) refuse(file, "no '{}' in the metadata", key);
-  constexpr std::int64_t kMostZeros = std::int64_t{1} << 24;  // for which the file holds nothing that vouches
+  constexpr std::int64_t kMostZeros = std::int64_t{1}
+                                      << 24;  // they take no bytes: nothing else limits what a list asks
   std::int64_t zeros = 0;
   std::vector<Entry> entries;
   std::set<std::string> names;
@@ -116,7 +117,7 @@ std::vector<Entry> read_list(const TensorFile& file, const char* key, const std:
   return entries;
 }
 
-/// The tensor's numbers, which must be as many as the list wants.
+/// The numbers of a tensor; refuses another count than the list says.
 std::vector<float> read_floats(const TensorFile& file, const std::string& name, std::int64_t expected) {
   const HostTensor& tensor = file.at(name);
   if (tensor.numel() != expected) refuse(file, "{} numbers in '{}', {} by the list", tensor.numel(), name, expected);

@@ -1,14 +1,18 @@
-// A quantized model at its real size: a safetensors file in which a bit takes a bit.
+// A quantized model at its real size: a safetensors file of signs and bit planes, packed into bits.
 //
 // Tensors:
 //   <parameter>, such as `conv1.weight`: U8 [1 + bits, ceil(numel / 8)]. Row 0 holds the signs (1: negative), row 1 the
 //       most significant bit of every magnitude |k|, the last row the least significant one. Element i, in PyTorch's
 //       order, is bit i % 8 (counted from the least significant) of byte i / 8 of a row. The weight is
 //       scale k / (2^bits - 1). A tensor of zeros is not in the file.
-//   `scales`: F32, one a quantized parameter.   `float`: F32, all other numbers of the model.
-// Metadata: `form` = packed; `quantized` = `<parameter> <shape> <bits>` a parameter, separated by commas, in the order
-// of `scales`, with ` zero` after one that is not in the file: `conv1.weight 16x3x3x3 3,fc.bias 10 1 zero`; `float` =
-// `<name> <shape>` in the order of the numbers; everything else as in the model (activation, act_bits, mean, ...).
+//   `scales`: F32, one per quantized parameter.
+//   `float`: F32, all other numbers of the model.
+// Metadata:
+//   `form`: packed.
+//   `quantized`: `<parameter> <shape> <bits>` per parameter, separated by commas, in the order of `scales`; one that is
+//       not in the file has ` zero` behind it: `conv1.weight 16x3x3x3 3,fc.bias 10 1 zero`.
+//   `float`: `<name> <shape>` in the order of the numbers.
+//   All else is as in the model (activation, act_bits, mean, ...).
 #pragma once
 
 #include "engine/files/safetensors.h"
@@ -18,8 +22,8 @@ namespace bsq {
 
 bool is_packed(const TensorFile& file);
 
-/// `model`: the file that the weights are from, for its metadata and all that is not quantized; counters of batches
-/// stay behind.
+/// `model`: the file that the weights are from. Its metadata and all that is not quantized are packed too, except the
+/// counters of batches.
 TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weights);
 
 /// The same model as bit planes (`conv1.pweight`, ...), every weight bit for bit. What has 0 bits gets an empty plane.

@@ -34,7 +34,7 @@ const WeightForm& form_named(std::string_view name) {
   fail(ErrorKind::internal, "no form of weights is called {}", name);
 }
 
-/// The form in which a file has a parameter; null where it has none of it.
+/// The form in which a file has a parameter; null if the file lacks it.
 const WeightForm* form_in(const TensorFile& file, const std::string& parameter) {
   const auto found = std::find_if(std::begin(kForms), std::end(kForms), [&](const WeightForm& form) {
     return file.find(form.tensor_names(parameter).front()) != nullptr;

@@ -30,8 +30,8 @@ std::map<std::string, int> inputs_of_weights(const Network& network) {
   return inputs;
 }
 
-TensorPrecision precision_of(const TensorCounts& counts, const ParameterSpec& spec) {
-  TensorPrecision tensor;
+TensorBits bits_of(const TensorCounts& counts, const ParameterSpec& spec) {
+  TensorBits tensor;
   tensor.name = spec.name;
   tensor.shape = file_shape(spec.shape);
   tensor.numel = spec.shape.numel();
@@ -47,13 +47,13 @@ TensorPrecision precision_of(const TensorCounts& counts, const ParameterSpec& sp
 
 }  // namespace
 
-PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
-                                     std::int64_t float_parameters) {
-  PrecisionSummary summary;
+BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
+                          std::int64_t float_parameters) {
+  BitSummary summary;
   summary.float_parameters = float_parameters;
   std::int64_t packed_bits = 0;
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
-    TensorPrecision tensor = precision_of(counts[i], layout.slots[i].spec);
+    TensorBits tensor = bits_of(counts[i], layout.slots[i].spec);
     summary.parameters += tensor.numel;
     summary.weight_bits += tensor.numel * std::max(tensor.bits, 1);  // as an empty plane, a pruned tensor counts 1 bit
     if (tensor.bits == kFloatBits)
@@ -67,49 +67,48 @@ PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, co
   return summary;
 }
 
-PrecisionSummary summarize_precision(const StoredWeights& weights, const ArenaLayout& layout,
-                                     std::int64_t float_parameters) {
-  return summarize_precision(count_weights(weights), layout, float_parameters);
+BitSummary summarize_bits(const StoredWeights& weights, const ArenaLayout& layout, std::int64_t float_parameters) {
+  return summarize_bits(count_weights(weights), layout, float_parameters);
 }
 
-PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network) {
+BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const Network& network) {
   const std::vector<FloatTensor> float_tensors = float_tensors_of(network);
   const std::int64_t float_parameters =
       std::accumulate(float_tensors.begin(), float_tensors.end(), std::int64_t{0},
                       [](std::int64_t sum, const FloatTensor& tensor) { return sum + tensor.numel; });
-  PrecisionSummary summary =
-      summarize_precision(counts, lay_out(network.parameters(), ParameterGroup::quantized), float_parameters);
+  BitSummary summary =
+      summarize_bits(counts, lay_out(network.parameters(), ParameterGroup::quantized), float_parameters);
   summary.float_tensors = float_tensors;
   const std::map<std::string, int> inputs = inputs_of_weights(network);
-  for (TensorPrecision& tensor : summary.tensors)
+  for (TensorBits& tensor : summary.tensors)
     if (const auto found = inputs.find(tensor.name); found != inputs.end()) tensor.input_bits = found->second;
   return summary;
 }
 
-PrecisionSummary summarize_precision(const StoredWeights& weights, const Network& network) {
-  return summarize_precision(count_weights(weights), network);
+BitSummary summarize_bits(const StoredWeights& weights, const Network& network) {
+  return summarize_bits(count_weights(weights), network);
 }
 
-bool PrecisionSummary::is_quantized() const {
+bool BitSummary::is_quantized() const {
   return std::any_of(tensors.begin(), tensors.end(),
-                     [](const TensorPrecision& tensor) { return tensor.bits != kFloatBits; });
+                     [](const TensorBits& tensor) { return tensor.bits != kFloatBits; });
 }
 
-double PrecisionSummary::bits_per_parameter() const {
+double BitSummary::bits_per_parameter() const {
   return static_cast<double>(weight_bits) / static_cast<double>(parameters);
 }
 
-double PrecisionSummary::compression() const {
+double BitSummary::compression() const {
   return weight_bits == 0 ? 0.0 : kFloatBits * static_cast<double>(parameters) / static_cast<double>(weight_bits);
 }
 
-double PrecisionSummary::compression_without_empty() const {
+double BitSummary::compression_without_empty() const {
   std::int64_t bits = 0;
-  for (const TensorPrecision& tensor : tensors) bits += tensor.empty ? 0 : tensor.numel * tensor.bits;
+  for (const TensorBits& tensor : tensors) bits += tensor.empty ? 0 : tensor.numel * tensor.bits;
   return bits == 0 ? 0.0 : kFloatBits * static_cast<double>(parameters) / static_cast<double>(bits);
 }
 
-double PrecisionSummary::compression_on_disk() const {
+double BitSummary::compression_on_disk() const {
   return static_cast<double>(float_bytes) / static_cast<double>(packed_bytes);
 }
 

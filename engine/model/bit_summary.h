@@ -15,7 +15,7 @@
 
 namespace bsq {
 
-struct TensorPrecision {
+struct TensorBits {
   std::string name;  // parameter: layer1.0.conv1.weight
   std::vector<std::int64_t> shape;
   std::int64_t numel = 0;
@@ -36,8 +36,8 @@ struct FloatTensor {
   std::int64_t numel = 0;
 };
 
-struct PrecisionSummary {
-  std::vector<TensorPrecision> tensors;
+struct BitSummary {
+  std::vector<TensorBits> tensors;
   std::vector<FloatTensor> float_tensors;  // if the network is known
   std::int64_t parameters = 0;             // P, quantizable
   std::int64_t float_parameters = 0;       // shortcut convolutions, batch norm, PACT: always 32 bits
@@ -52,17 +52,16 @@ struct PrecisionSummary {
   double compression() const;
   /// The paper's rule, but with empty tensors at 0 bits.
   double compression_without_empty() const;
-  /// Everything counted: sign bits, scales and all parameters that stay float. Infinite nowhere.
+  /// Everything counted: sign bits, scales and all parameters that stay float. Never infinite.
   double compression_on_disk() const;
 };
 
 /// float_parameters: how many numbers of the model stay float (with running statistics).
-PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
-                                     std::int64_t float_parameters);
-PrecisionSummary summarize_precision(const StoredWeights& weights, const ArenaLayout& layout,
-                                     std::int64_t float_parameters);
+BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const ArenaLayout& layout,
+                          std::int64_t float_parameters);
+BitSummary summarize_bits(const StoredWeights& weights, const ArenaLayout& layout, std::int64_t float_parameters);
 /// The same, with layout, float parameters and inputs as the network has them.
-PrecisionSummary summarize_precision(const std::vector<TensorCounts>& counts, const Network& network);
-PrecisionSummary summarize_precision(const StoredWeights& weights, const Network& network);
+BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const Network& network);
+BitSummary summarize_bits(const StoredWeights& weights, const Network& network);
 
 }  // namespace bsq

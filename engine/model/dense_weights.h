@@ -10,10 +10,10 @@ class DenseWeights final : public WeightStore {
  public:
   /// gradients: the group's part of the flat gradient buffer. Values start at zero: load() or set() them.
   DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const std::string& name);
-  /// The quantizable group, with the effective weights of any form.
+  /// Holds the quantizable group, with the effective weights of `weights`, whatever their form.
   DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredWeights& weights);
 
-  /// Memory order (OHWI).
+  /// Sets the numbers of a slot, which are in memory order (OHWI).
   void set(const ParameterSlot& slot, const std::vector<float>& values);
   void load(const TensorFile& file, const ParameterSlot& slot);
 
@@ -31,7 +31,7 @@ class DenseWeights final : public WeightStore {
   std::int64_t trainable_numbers() const override { return layout_.parameters; }
 
  private:
-  /// Of `numel` masters from `offset` on, which begin a slot.
+  /// Rounds `numel` masters from `offset` on, where a slot begins.
   void write_effective(std::int64_t offset, std::int64_t numel);
   OnDevice<Weights> on_device(const Buffer& arena) const;
 

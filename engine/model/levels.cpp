@@ -12,7 +12,7 @@ namespace {
 
 using published::max_level;
 
-/// Of the unit; 1 where there are no bits.
+/// How many units the scale is: 2^bits - 1, or 1 if there are no bits.
 double steps_of(int bits) {
   return bits == 0 ? 1.0 : max_level(bits);
 }

@@ -25,7 +25,7 @@ Levels symmetric_levels(int bits, float scale, std::vector<int> k);
 /// The scale that symmetric levels were made with, bit for bit.
 float scale_of(const Levels& levels);
 
-/// Half to even. Throws Error(diverged) beyond twice the largest level, and for a NaN.
+/// u (2^bits - 1), rounded half to even. Throws Error(diverged) beyond twice the largest level, and for a NaN.
 int nearest_level(float u, int bits);
 /// round(clamp(u, -1, 1) (2^bits - 1)).
 std::vector<int> clamped_levels(std::span<const float> u, int bits);

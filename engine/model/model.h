@@ -16,7 +16,7 @@ namespace bsq {
 class Model {
  public:
   /// Plain parameters and statistics get their start values; `make_store` decides how the others are stored and
-  /// trained. `dtype`: of activations and filters.
+  /// trained. `dtype`: the type of activations and filters.
   Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const StoreMaker& make_store);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
@@ -30,7 +30,7 @@ class Model {
   const WeightStore& quantized() const { return *quantized_; }
   DenseWeights& plain() { return *plain_; }
 
-  /// Of both stores; see WeightStore.
+  /// Steps both stores; see WeightStore::step.
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics);
   void reset_momentum();
   /// All gradients: what data-parallel ranks reduce. Bytes = 4 * (quantized + plain parameters, padded).
@@ -38,20 +38,20 @@ class Model {
   /// Running statistics of all batch norms, and calibrated activation scales.
   const Buffer& states() const { return states_; }
 
-  /// The quantizable ones, as they are now.
+  /// The quantizable weights, as they are now.
   Weights weights() const { return download(backend_, quantized_->masters()); }
   /// All that a file holds, as it is now.
   OnDevice<ModelState> on_device(StateScope scope) const;
   ModelState state(StateScope scope = StateScope::model) const { return download(backend_, on_device(scope)); }
-  /// The most memory that spans of it can take, each filled up to a multiple of 64 bytes.
+  /// The most memory that the spans of on_device() can take, each filled up to a multiple of 64 bytes.
   std::size_t largest_state_bytes() const;
 
-  // What files hold of a state of this model; while it is trained on, another thread may ask for those of a snapshot.
+  // Files of a state of this model. Another thread may make those of a snapshot while the model is trained on.
   /// Every tensor under PyTorch's names; the metadata are `card` with form and scheme of the weights.
   TensorFile save(const ModelState& state, const ModelCard& card = {}) const {
     return save(state, *state.weights, card);
   }
-  /// The same with these weights in the place of the state's: those in another form.
+  /// The same with `weights` in the place of the state's: the same ones in another form.
   TensorFile save(const ModelState& state, const StoredWeights& weights, ModelCard card = {}) const;
   TensorFile save_momentum(const MomentumState& momentum) const;
 

@@ -78,7 +78,7 @@ ModelCard read_card(const TensorFile& file) {
 const std::string* damaged_text(const ModelCard& card, const std::string& key) {
   const auto found = card.texts.find(key);
   if (found == card.texts.end()) return nullptr;
-  bool is_set = true;  // by whoever wrote a key of another program
+  bool is_set = true;  // a key of another program is never damaged
   visit_keys(card, [&](const char* other, const auto& field) {
     if (key == other) is_set = field.has_value();
   });

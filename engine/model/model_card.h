@@ -17,7 +17,7 @@ namespace bsq {
 struct ModelCard {
   // How the weights are stored.
   std::optional<std::string> format;     // "pt": tensors have PyTorch's names
-  std::optional<std::string> form;       // float, planes, fixed or packed
+  std::optional<std::string> form;       // StoredWeights::form(), or packed
   std::optional<std::string> scheme;     // bits of every layer, see scheme_to_json
   std::optional<std::string> quantized;  // of a packed model: its quantized tensors, see packed_model.h
   std::optional<std::string> plain;      // likewise: all others
@@ -45,7 +45,7 @@ struct ModelCard {
   std::map<std::string, std::string> texts;  // the metadata that it was read from
 
   bool is_packed() const { return form == "packed"; }
-  /// Has the form and, if the weights have bit widths, the scheme of these.
+  /// Sets the form and, if the weights have bit widths, the scheme.
   void describe(const StoredWeights& weights, const ArenaLayout& layout);
 };
 

@@ -1,4 +1,4 @@
-// A copy of a model within device memory: taken in no time between two steps, and read by another thread while training
+// A copy of a model within device memory: fast to take between two steps, and read by another thread while training
 // goes on.
 #pragma once
 
@@ -15,10 +15,10 @@ class ModelSnapshot {
   /// Plans the memory for all that a model can become.
   ModelSnapshot(DeviceMemory& memory, const Model& model);
 
-  /// Enqueues copies of the model as the work enqueued so far leaves it, in place of the snapshot before, which nobody
+  /// Enqueues copies of the model as the work enqueued so far leaves it. They replace the snapshot before, which nobody
   /// may be reading.
   void take(const Model& model, StateScope scope);
-  /// Downloads what was taken. For one thread beside the one that enqueues.
+  /// Downloads what was taken. May be called on one thread beside the one that enqueues.
   ModelState read() const;
 
  private:

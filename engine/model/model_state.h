@@ -24,8 +24,8 @@ struct DeviceSpan {
 /// Host copies of spans, in their order.
 using HostCopies = std::vector<std::vector<float>>;
 
-/// Part of a state in device memory, and what makes it of host copies, which needs nothing else but layouts: it stays
-/// valid on another thread, and when the part gets other bit widths.
+/// Part of a state in device memory, and the function that makes it from host copies. The function needs nothing but
+/// layouts, so that it stays valid on another thread, and after the part has got other bit widths.
 template <typename Part>
 struct OnDevice {
   std::vector<DeviceSpan> spans;

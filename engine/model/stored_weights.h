@@ -23,15 +23,15 @@ inline constexpr std::string_view kFloatForm = "float";
 /// The form in which quantized weights are handed on, whatever form they were trained in: bit planes, which hold the
 /// levels of every grid that is symmetric and has one unit per tensor.
 inline constexpr std::string_view kQuantizedForm = "planes";
-/// Behind the names of tensors, of what an optimizer remembers of them.
+/// The end of a tensor's name for its momentum.
 inline constexpr std::string_view kMomentumSuffix = ".momentum_buffer";
 
-/// What the precision of a tensor is summed up from.
+/// What the bits of a tensor are summed up from.
 struct TensorCounts {
   int bits = 0;  // 32 in float
   float scale = 0;
   std::int64_t zeros = 0;          // effective weights that are 0
-  std::vector<std::int64_t> ones;  // of each plane, the most significant first; none in float and if bits = 0
+  std::vector<std::int64_t> ones;  // per plane, the most significant first; none in float and if bits = 0
 };
 
 class StoredWeights {
@@ -44,13 +44,13 @@ class StoredWeights {
   virtual std::size_t size() const = 0;
   /// Effective weights: what layers read.
   virtual std::vector<float> values(std::size_t slot) const = 0;
-  /// None: not on a grid.
+  /// Nothing if the slot is on no grid.
   virtual std::optional<Levels> levels(std::size_t slot) const = 0;
-  /// The width that a file stores the slot with; 32 in float.
+  /// The bit width that a file stores the slot with; 32 in float.
   virtual int bits(std::size_t slot) const = 0;
   /// The tensors of a file. Momentum, which has the shape of what it belongs to, has a suffix behind its names.
   virtual std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const = 0;
-  /// Of a slot. A one of a plane is a bit of |k|, unless the form says otherwise.
+  /// Counts one slot. A one of a plane is a bit of |k|, unless the form says otherwise.
   virtual TensorCounts count(std::size_t slot) const;
 
   /// Whether any slot has fewer bits than float32.
@@ -91,7 +91,7 @@ class StoredDense final : public StoredWeights {
 Weights initial_weights(const ArenaLayout& layout, std::uint64_t seed);
 /// Effective weights of all slots.
 DenseTensors all_values(const StoredWeights& weights);
-/// Of all slots.
+/// StoredWeights::count() of all slots.
 std::vector<TensorCounts> count_weights(const StoredWeights& weights);
 /// Which slot has another width than the network says, in words: `has 5 bits in fc.weight, where the network says 8,
 /// fixed; ...`; empty if none has. Float weights have no width yet.

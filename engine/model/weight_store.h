@@ -19,7 +19,7 @@ class WeightStore {
  public:
   virtual ~WeightStore() = default;
 
-  /// That of the weights at rest that masters() come to.
+  /// The form of masters().
   virtual std::string_view form() const = 0;
   /// The effective weights of a slot of the layout, of the slot's type: what layers read. They are always those of the
   /// masters: whatever sets masters writes them too.
@@ -32,29 +32,29 @@ class WeightStore {
   /// What the optimizer moves, and its momentum.
   virtual OnDevice<Weights> masters() const = 0;
   virtual OnDevice<Weights> momentum() const = 0;
-  /// Of each, at its largest: numbers, every span filled up to a multiple of 16.
+  /// The most numbers that masters() can have, and momentum() too, every span filled up to a multiple of 16.
   virtual std::size_t largest_count() const = 0;
-  /// Counted on the device where that is where the weights are rounded; waits for the work enqueued so far.
+  /// Counts on the device if weights are rounded there. Waits for the work enqueued so far.
   virtual std::vector<TensorCounts> count() const = 0;
 
-  /// From a file that holds the tensors of momentum().
+  /// Reads the tensors of momentum() from a file.
   virtual void load_momentum(const TensorFile& file) = 0;
   /// How many numbers the optimizer moves.
   virtual std::int64_t trainable_numbers() const = 0;
 };
 
-/// Makes the store of a layout. `gradients`: of the same layout.
+/// Makes the store of a layout. `gradients`: an arena of the same layout.
 using StoreMaker = std::function<std::unique_ptr<WeightStore>(DeviceMemory& memory, const ArenaLayout& layout,
                                                               const float* gradients)>;
 
 /// Convolution filters are integers: a forward convolution of integer levels is exact in every precision (METHOD 9).
 WeightStorage storage_of(const ParameterSlot& slot);
-/// The effective weights of a quantized slot: at its offset of `arena` as if all were floats; `unit` if they are
-/// integers.
+/// The effective weights of a quantized slot, which lie at its offset in `arena`, counted in floats whatever their
+/// type. `unit`: what a stored 1 is worth, if they are stored as integers.
 TensorView stored_weights(const ParameterSlot& slot, const Buffer& arena, const float* unit);
 
-/// WeightStore::count() from what the device has counted of tensors with these bit widths. A NaN among them is an error
-/// of the conversion that the counts stand for.
+/// WeightStore::count() from what the device has counted of tensors with these bit widths. If there was a NaN, the host
+/// counts, which throws the error that a conversion would.
 template <typename Tensor>
 std::vector<TensorCounts> tensor_counts(Backend& backend, const WeightStore& store, const std::vector<Tensor>& tensors,
                                         const Buffer& scales, const Buffer& counts) {
@@ -69,7 +69,7 @@ std::vector<TensorCounts> tensor_counts(Backend& backend, const WeightStore& sto
   return result;
 }
 
-/// Filled up to a multiple of 16.
+/// `count` filled up to a multiple of 16.
 std::size_t padded(std::size_t count);
 
 /// Reads `name` of `file`, checks its shape, uploads it to its place in the arena. Throws Error(checkpoint).

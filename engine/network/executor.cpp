@@ -41,7 +41,7 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
 
 LayerUse Executor::use_of(const Node& node) const {
   const bool training = mode_ == ExecutionMode::training;
-  const bool reads_images = std::ranges::find(node.inputs, 0) != node.inputs.end();  // which want no gradient
+  const bool reads_images = std::ranges::find(node.inputs, 0) != node.inputs.end();  // images need no gradient
   return {.backward = training, .input_gradients = training && !reads_images};
 }
 

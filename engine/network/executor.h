@@ -23,7 +23,7 @@ struct ExecutionPlan {
 };
 
 struct ForwardOptions {
-  BatchSlice* slice = nullptr;  // training: if batch statistics are those of a batch of which this is a rank's part
+  BatchSlice* slice = nullptr;               // training: set if batch statistics are those of the batch of all ranks
   ActScale act_scale = ActScale::batch_max;  // inference
   SampleKeys keys = {};  // training: of networks that draw random numbers, with the stream of the stage's dropout
 };
@@ -54,7 +54,7 @@ class Executor {
 
  private:
   LayerUse use_of(const Node& node) const;
-  /// Of every size, at once.
+  /// Plans the convolutions of all batch sizes at once.
   void plan_convolutions(const std::vector<int>& other_batches, DType dtype);
   void plan_tensors();
   void plan_gradients();

@@ -1,7 +1,7 @@
 // What a layer is: shapes, memory, an explicit forward and an explicit backward. It holds no tensors and no per-batch
 // state.
 //
-// A layer never knows how its weights are stored: it reads effective weights and writes their dense gradient. Where
+// A layer never knows how its weights are stored: it reads effective weights and writes their dense gradient. If
 // integers stand for numbers (TensorUnit), every gradient is that of the integers: METHOD 9.
 #pragma once
 
@@ -34,10 +34,10 @@ struct LayerMemory {
   std::size_t scratch_bytes = 0;  // holds nothing between calls
 };
 
-/// What of a layer will be run.
+/// How a layer will be run.
 struct LayerUse {
   bool backward = true;
-  bool input_gradients = true;  // backward writes those of its inputs
+  bool input_gradients = true;  // backward writes the gradients of its inputs
 };
 
 /// S of quantized activations in inference (METHOD 6 and 11).
@@ -51,7 +51,7 @@ struct ForwardPass {
   void* saved = nullptr;
   void* scratch = nullptr;
   bool training = true;
-  BatchSlice* slice = nullptr;  // of a batch whose statistics are to be used; null: those of the inputs
+  BatchSlice* slice = nullptr;  // statistics are those of its whole batch; null: those of the inputs
   ActScale act_scale = ActScale::batch_max;
   SampleKeys keys = {};  // training: what random numbers are drawn by
 };
@@ -60,16 +60,16 @@ struct BackwardPass {
   Backend& backend;
   const ParameterMemory& parameters;
   std::span<const TensorView> inputs;
-  TensorView d_output;                   // its unit: that of the output
+  TensorView d_output;                   // its unit is that of the output
   std::span<const TensorView> d_inputs;  // data is null if nobody needs the gradient
-  std::span<const GradMode> modes;       // one for each of d_inputs
+  std::span<const GradMode> modes;       // one per entry of d_inputs
   void* saved = nullptr;
   void* scratch = nullptr;
   BatchSlice* slice = nullptr;  // as in forward
   SampleKeys keys = {};         // likewise
 };
 
-/// Where a layer quantizes what it writes.
+/// The quantizer of a layer's output.
 struct OutputQuantizer {
   std::string name;        // PyTorch's module: layer1.0.relu1
   int bits = 0;            // at least 1
@@ -82,7 +82,7 @@ class Layer {
   virtual std::string_view kind() const = 0;
   /// Shape and type of the output; throws Error(internal) if the inputs do not fit.
   virtual TensorSpec output(std::span<const TensorSpec> inputs) const = 0;
-  /// Whatever the backend prepares for it, it prepares here.
+  /// How much memory the layer needs. Lets the backend prepare what the layer will run.
   virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const = 0;
   /// The convolution it runs, if it runs one: backends plan those of a network together, before plan().
   virtual std::optional<ConvRequest> convolution(std::span<const TensorSpec>, const LayerUse&) const { return {}; }
@@ -99,7 +99,7 @@ class Layer {
   virtual std::optional<OutputQuantizer> quantizer() const { return std::nullopt; }
   /// How many numbers ranks exchange in a step whose statistics are those of the whole batch.
   virtual std::int64_t exchanged_statistics() const { return 0; }
-  /// Whether it may read the images, which want no gradient.
+  /// Whether it may read the images, which need no gradient.
   virtual bool reads_images() const { return false; }
   /// Whether this input, and its gradient, may be a part of wider pixels (TensorView::pitch).
   virtual bool takes_pitch(std::size_t /*input*/) const { return false; }
@@ -109,7 +109,7 @@ class Layer {
   virtual bool is_left_out_in_inference() const { return false; }
   /// Whether backward reads the inputs of forward, so that they must live until then.
   virtual bool backward_reads_inputs() const { return true; }
-  /// Multiply-adds of one forward pass count two; elementwise work counts nothing.
+  /// Operations of one forward pass: a multiply-add is two; elementwise work is not counted.
   virtual double flops(std::span<const TensorSpec>) const { return 0; }
   virtual void forward(const ForwardPass& pass) const = 0;
   virtual void backward(const BackwardPass& pass) const = 0;

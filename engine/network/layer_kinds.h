@@ -43,17 +43,17 @@
 
 namespace bsq {
 
-/// What a layer is made of.
+/// A request for the layer of one node.
 struct LayerRequest {
-  Network& network;  // so far; gets the parameters and states
+  Network& network;  // the network so far; gets the parameters and states of the layer
   const NodeSpec& node;
   int number = 0;  // of the node
   std::span<const TensorId> ids;
-  std::span<const TensorSpec> inputs;  // of a batch of one, in float32
+  std::span<const TensorSpec> inputs;  // for a batch of one, in float32
   const Quantizer& quantizer;
 
   NodeOptions options() const { return {number, node}; }
-  /// Throws SpecError, like all below, of this node.
+  /// Throws a SpecError about this node, as all members do.
   [[noreturn]] void refuse(const std::string& what) const;
   void want_inputs(std::size_t least, std::size_t most) const;
   static constexpr std::size_t kAnyNumber = 1 << 16;  // as the most of them
@@ -70,7 +70,7 @@ struct LayerKind {
 
 std::span<const LayerKind> layer_kinds();
 
-/// Throws SpecError if it cannot be run.
+/// Makes the network of a spec. Throws SpecError if it cannot be run.
 Network build_network(const NetworkSpec& spec, const Quantizer& quantizer = {});
 
 }  // namespace bsq

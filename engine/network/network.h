@@ -30,9 +30,9 @@ class Network {
   /// Of the quantized parameters from this one on.
   void set_widths(std::size_t first, const WidthRule& widths);
   StateId add_state(const StateSpec& spec);
-  /// Of a tensor in files that counts the batches that a norm has seen.
+  /// Names a tensor of files that counts the batches that a norm has seen.
   void add_batch_counter(const std::string& name) { batch_counters_.push_back(name); }
-  /// Of a tensor that a file may have from training with another quantizer.
+  /// Names a tensor that a file may have from training with another quantizer.
   void add_unused(const std::string& name) { unused_.push_back(name); }
   /// Appends a node; returns the tensor it writes.
   TensorId add(const std::string& name, std::unique_ptr<Layer> layer, const std::vector<TensorId>& inputs);

@@ -17,7 +17,7 @@ using nlohmann::ordered_json;
 constexpr int kMostPixels = 1 << 16;
 const std::vector<std::string> kWidthOptions = {"weight_bits", "max_bits", "fixed", "act_bits"};
 
-/// Names become names of tensors, and of entries in lists that files keep.
+/// Whether a text can be a name: names become those of tensors and of entries in lists that files keep.
 bool is_name(const std::string& text) {
   constexpr std::string_view kOthers = "._-";
   return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {

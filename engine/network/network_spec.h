@@ -1,7 +1,7 @@
 // A network as data: what a family of networks makes, what a network file holds, and what checkpoints carry.
 //
 // Nodes are in the order in which they run. Each writes one tensor, which later nodes read by the name of the node;
-// `image` is what the network reads. Which layers there are, and the options of each: layer_kinds.h.
+// `image` is what the network reads. layer_kinds.h lists the layers and their options.
 #pragma once
 
 #include "kernels/base/error.h"
@@ -26,9 +26,9 @@ struct NodeSpec {
 
 struct NetworkSpec {
   std::string name;  // resnet20
-  /// Of the family that made it, as the keys below `model` say them: {"depth": 20, "width": 16}. Empty: no family did.
+  /// The keys below `model` of the family that made it: {"depth": 20, "width": 16}. Empty if no family did.
   nlohmann::ordered_json settings = nlohmann::ordered_json::object();
-  Shape image;  // [H, W, 3]; of rank 0: whatever the data have
+  Shape image;  // [H, W, 3]; of rank 0: the size that the data have
   std::vector<NodeSpec> nodes;
 };
 
@@ -39,7 +39,7 @@ bool is_width_option(const std::string& key);
 class SpecError : public Error {
  public:
   SpecError(int node, const std::string& key, const std::string& what);
-  /// The message of a node that has a name.
+  /// An error of a node that has a name.
   SpecError(int node, const std::string& name, const std::string& key, const std::string& what);
 
   int node() const { return node_; }
@@ -59,16 +59,16 @@ nlohmann::ordered_json to_json(const NetworkSpec& spec);
 /// Throws SpecError if keys are missing, unknown or of another type; layers and their options are not looked at.
 /// A node without inputs reads the one before it.
 NetworkSpec spec_from_json(const nlohmann::ordered_json& json);
-/// Of a text of JSON.
+/// The spec in a text of JSON.
 NetworkSpec spec_from_text(const std::string& text);
 
-/// Reads the options of one node; whatever is wrong is a SpecError of that node.
+/// Reads the options of one node; every error is a SpecError of that node.
 class NodeOptions {
  public:
   NodeOptions(int number, const NodeSpec& node) : number_(number), node_(node) {}
 
   int integer(const std::string& key, int least, int most, std::optional<int> otherwise = {});
-  /// One that is no integer, too.
+  /// A number that need not be an integer.
   double number(const std::string& key, double least, double most, std::optional<double> otherwise = {});
   bool flag(const std::string& key, bool otherwise);
   std::string one_of(const std::string& key, const std::vector<std::string>& words, const std::string& otherwise);

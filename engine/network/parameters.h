@@ -1,4 +1,4 @@
-// The parameters of a network: what they are called, how they start, and where they lie.
+// The parameters of a network: their names, their start values, and their places in memory.
 //
 // Two groups: `quantized` (convolutions and the classifier as a rule, what BSQ gives bit widths to) and `plain` (batch
 // norm, PACT ceilings, layers that are to stay float). Each group is one flat arena; all gradients together are one
@@ -60,7 +60,7 @@ struct StateSpec {
   std::int64_t numel = 0;
   float initial = 0;
   Role role = Role::running_mean;
-  bool optional = false;  // as of a parameter
+  bool optional = false;  // as that of a parameter
 };
 
 using ParameterId = int;
@@ -79,10 +79,10 @@ struct ParameterSlot {
 struct ArenaLayout {
   std::vector<ParameterSlot> slots;
   std::int64_t numel = 0;       // with padding
-  std::int64_t parameters = 0;  // without
+  std::int64_t parameters = 0;  // without padding
 };
 
-/// `filter_dtype`: of the effective values of convolution filters; everything else is float32.
+/// `filter_dtype`: the type of the effective values of convolution filters; everything else is float32.
 ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group,
                     DType filter_dtype = DType::f32);
 
@@ -96,7 +96,7 @@ std::vector<float> initial_values(const ParameterSpec& spec, std::uint64_t seed)
 /// OHWI <-> OIHW; values of another rank are returned as they are.
 std::vector<float> to_file_layout(const std::vector<float>& values, const Shape& shape);
 std::vector<float> from_file_layout(const std::vector<float>& values, const Shape& shape);
-/// Where each element in memory order goes in a file.
+/// The index in a file of each element in memory order.
 std::vector<std::size_t> file_places(const Shape& shape);
 /// The shape a file shows: OIHW, or the shape itself.
 std::vector<std::int64_t> file_shape(const Shape& shape);

@@ -1,4 +1,4 @@
-// How the activations of a network are quantized: what is chosen for each stage of training, not by the network.
+// How the activations of a network are quantized: chosen by each stage of training, not by the network.
 #pragma once
 
 #include "kernels/ops/norm_act.h"
@@ -8,7 +8,7 @@ namespace bsq {
 struct Quantizer {
   Activation activation = Activation::relu6;  // before each quantizer
   int act_bits = 0;                           // 0: not quantized
-  bool static_scales = false;                 // room for calibrated ones
+  bool static_scales = false;                 // states for calibrated scales
 };
 
 }  // namespace bsq

@@ -33,7 +33,7 @@ std::optional<std::uint64_t> birth_of(pid_t process) {
   return birth;
 }
 
-/// Where numbers of processes mean the same: one start of a kernel, one namespace. Empty where that is not known.
+/// The space in which process numbers are valid: one start of a kernel, one namespace. Empty if it is not known.
 std::string process_space() {
   std::ifstream stream("/proc/sys/kernel/random/boot_id");
   std::string kernel;

@@ -22,7 +22,7 @@ struct Peer {
   bool is_alive() const;
 };
 
-/// Of this process.
+/// This process as a peer.
 Peer myself(int rank);
 
 /// The other ranks that this process can see: those of other machines, and of containers that hide theirs, are left

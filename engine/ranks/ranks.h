@@ -28,7 +28,7 @@ struct Slice {
 /// things than ranks the last ranks get none.
 Slice slice_of(std::int64_t size, int rank, int world);
 
-/// Fixed-size things of every rank, [world][values.size()].
+/// Gathers the values of every rank, which are as many on each: [world][values.size()].
 template <typename T>
 std::vector<T> gather(Communicator& communicator, std::span<const T> values) {
   std::vector<T> gathered(static_cast<std::size_t>(communicator.world()) * values.size());
@@ -36,11 +36,11 @@ std::vector<T> gather(Communicator& communicator, std::span<const T> values) {
   return gathered;
 }
 
-/// Text of rank 0 for everybody.
+/// The text of rank 0, on every rank.
 std::string broadcast_text(Communicator& communicator, const std::string& text);
 
-/// Step by step, what the ranks' slices have left becomes what the whole batches would have left: sums in the order of
-/// the ranks. The penalty is that of the weights, the same everywhere.
+/// Turns metrics of this rank's slices into metrics of the whole batches, step by step: sums in the order of the ranks.
+/// The penalty is not summed: it is one of the weights, which are the same everywhere.
 void sum_over_ranks(Communicator& communicator, std::vector<StepMetrics>& metrics);
 
 /// 64 bits over type, shape and content.

@@ -1,7 +1,7 @@
 // What a person reads: plain lines on the terminal (stderr) and in train.log, and one progress line on a terminal.
 //
-// The file gets every line of the terminal's level and above `normal`, each with its time, without colour, progress or
-// \r. Not for several threads at once: the training thread speaks.
+// The file gets every line, on a quiet terminal too, each with its time and without colour or progress; lines of detail
+// only if the console is verbose. Not for several threads at once: the training thread speaks.
 #pragma once
 
 #include "engine/files/posix_file.h"

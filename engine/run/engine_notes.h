@@ -1,5 +1,5 @@
 // How a device runs what was planned on it, for people and for files: two runs with the same engines can have the same
-// bits, two with other ones need not.
+// bits, two with different ones need not.
 #pragma once
 
 #include "engine/run/console.h"

@@ -1,7 +1,7 @@
 // The folder of one run, `runs/<name>/<YYYYmmdd-HHMMSS>-<hash6>/` (UTC; the configuration's hash) or an explicit one:
 //
 //     config.yaml      resolved configuration, runs alone
-//     command.txt      one line a start or resume
+//     command.txt      one line per start or resume
 //     overrides.txt    one per line
 //     env.json         machine and build; and, once a stage has begun, how the device runs the convolutions
 //     status.json      {state, stage, epoch, exit_code}
@@ -50,7 +50,7 @@ struct RunStatus {
 
 std::string_view name_of(RunState state);
 
-/// Of any run. Throws Error(checkpoint) if the file is missing or damaged.
+/// The status of a run. Throws Error(checkpoint) if the file is missing or damaged.
 RunStatus read_run_status(const std::filesystem::path& run);
 /// Whether a process is writing the run now.
 bool is_being_written(const std::filesystem::path& run);

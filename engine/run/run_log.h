@@ -1,11 +1,13 @@
 // The machine-readable logs of a run, append-only, each line written at once:
 //
-//     metrics.jsonl    one JSON object an event: {["schema":1,] "event":..., fields..., "t":"2026-01-31T12:00:00.000Z"}
-//       stage_start    stage, form (float | planes | fixed), parameters, trainable_numbers, planned_bytes, ranks,
-//                      gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands over; 0 if it is alone)
+//     metrics.jsonl    one object per event: {["schema":1,] "event":..., fields..., "t":"2026-01-31T12:00:00.000Z"}
+//       stage_start    stage, form (StoredWeights::form() of what it trains), parameters, trainable_numbers,
+//                      planned_bytes, ranks, gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands
+//                      over; 0 if it is alone)
 //       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean cross entropy of the batch),
 //                      penalty (R, without alpha); every log.every_steps steps
-//       requant        stage, epoch (how many are over), bits_before, bits_after (a quantizable parameter), compression
+//       requant        stage, epoch (how many are over), bits_before and bits_after (per quantizable parameter),
+//                      compression
 //       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
 //                      epochs since the last re-quantization), bits_per_parameter, compression (the paper's rule),
 //                      compression_without_empty (empty layers at 0 bits), compression_on_disk (all counted),
@@ -53,7 +55,7 @@ struct EpochRow {
   std::int64_t step = 0;
   double learning_rate = 0;
   double train_loss = 0;     // mean cross entropy
-  double train_penalty = 0;  // R, the group penalty without alpha
+  double train_penalty = 0;  // R, the penalty of the method without its factor; 0 if it has none
   double train_top1 = 0;     // percent, as all accuracies
   std::optional<double> test_loss;
   std::optional<double> test_top1;
@@ -63,7 +65,7 @@ struct EpochRow {
   double images_per_second = 0;
   double seconds = 0;
 
-  // Of TensorBoard alone.
+  // For TensorBoard alone.
   std::int64_t epoch_of_run = 0;                             // counts from 1 over all stages: the step axis
   std::vector<std::pair<std::string, int>> layer_bits = {};  // log.tensorboard_layers
 };
@@ -85,9 +87,9 @@ class RunLog {
   static RunLog create(const std::filesystem::path& folder);
   /// Cuts the files back to `position` and goes on; refuses files that are missing or shorter.
   static RunLog resume(const std::filesystem::path& folder, const LogPosition& position);
-  /// Of a rank that does not write: everything is dropped.
+  /// The log of a rank that does not write: it drops everything.
   static RunLog nowhere() { return RunLog(); }
-  /// From now on epochs go there as well.
+  /// From now on epochs go to this board as well.
   void add(TensorBoard board) { board_ = std::move(board); }
 
   /// Adds `fields` (an object) under the name `event` ("epoch", "eval", "requant", ...).

@@ -56,7 +56,7 @@ void Calibrator::run() {
   if (captured_ == nullptr) captured_ = backend_.capture(enqueue);
 
   const auto batches = static_cast<std::size_t>(options_.batches);
-  std::vector<float> found(batches * quantizers_.size());  // zeros where another rank looks
+  std::vector<float> found(batches * quantizers_.size());  // zeros for the batches of other ranks
   for (std::int64_t batch = own_.first; batch < own_.first + own_.count; ++batch) {
     feed_.count_replay();
     source_.stage(batch * options_.batch_size, options_.batch_size);

@@ -47,7 +47,7 @@ class Calibrator {
   Executor executor_;
   Buffer labels_;
   Slice own_;      // batches of this rank
-  StepFeed feed_;  // which are the same in every run
+  StepFeed feed_;  // their steps, the same in every run
   std::vector<Quantizer> quantizers_;
   std::unique_ptr<CapturedWork> captured_;
 };

@@ -1,7 +1,7 @@
 // Accuracy of a model on a set, batch after batch in the order of the set.
 //
-// Where activations are quantized their scale is the maximum of each batch, so that the batch size is part of the
-// result (METHOD 6), or a calibrated one (METHOD 11).
+// If activations are quantized, their scale is the maximum of each batch, so that the batch size changes the result
+// (METHOD 6), or a calibrated one (METHOD 11).
 #pragma once
 
 #include "engine/input/batch_source.h"
@@ -35,8 +35,8 @@ class Evaluator {
   Evaluator(DeviceMemory& memory, Model& model, BatchSource& source, const InputOptions& input, int batch_size,
             Communicator& communicator);
 
-  /// Runs the whole set: each rank its share of the batches, whose results are added in
-  /// the order of the set. So the result does not depend on how many ranks there are.
+  /// Runs the whole set: each rank its share of the batches, whose results are added in the order of the set. So the
+  /// result does not depend on how many ranks there are.
   EvalResult run(ActScale act_scale = ActScale::batch_max);
   const Executor& executor() const { return executor_; }
 
@@ -52,7 +52,7 @@ class Evaluator {
   Executor executor_;
   Buffer labels_;
   Slice own_;                                                                   // batches of this rank
-  StepFeed feed_;                                                               // which are the same in every run
+  StepFeed feed_;                                                               // their steps, the same in every run
   Buffer metrics_;                                                              // one StepMetrics per batch
   std::map<std::pair<int, ActScale>, std::unique_ptr<CapturedWork>> captured_;  // by batch size
 };

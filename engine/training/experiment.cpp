@@ -117,7 +117,7 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
 
 void Experiment::start_stage(Stage& stage, StageOutput& output) {
   const std::size_t planned_bytes = stage.memory().total_bytes() + data_memory_.total_bytes();
-  const PrecisionSummary bits = stage.precision();
+  const BitSummary bits = stage.bit_summary();
   output.log.event("stage_start", {{"stage", stage.name()},
                                    {"form", stage.model().quantized().form()},
                                    {"parameters", bits.parameters + bits.float_parameters},
@@ -148,7 +148,7 @@ void Experiment::note_inexact_sums(Stage& stage, const StageOutput& output) {
 
 TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutput& output) {
   const EvalResult result = stage.evaluate();
-  const PrecisionSummary bits = stage.precision();
+  const BitSummary bits = stage.bit_summary();
   TensorFile model = stage.save_result();
 
   nlohmann::ordered_json summary = {{"stage", stage.name()},

@@ -31,7 +31,7 @@ class Experiment {
   /// Runs every stage. The run directory holds all results; `resumed` is its last checkpoint, null at the start.
   StageOutcome run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,
                    const CheckpointFiles* resumed);
-  /// Of its ranks.
+  /// The communicator of its ranks.
   Communicator& communicator() const { return parts_.communicator; }
   /// Plans the memory of every stage, takes one step of the first that trains, writes nothing. Returns the lines to
   /// print.
@@ -62,7 +62,7 @@ int world_size_of(const CheckpointFiles& files);
 InputOptions input_options(const Config& config, const DatasetInfo& images);
 /// The config's precision. Throws Error(device) if the backend does not have it.
 Precision checked_precision(const Config& config, const Backend& backend);
-/// Progress of a checkpoint folder's state.json.
+/// The progress in the state.json of a checkpoint.
 Progress progress_of(const CheckpointFiles& files, const std::string& where);
 
 }  // namespace bsq

@@ -13,7 +13,7 @@ namespace {
 // run at full speed.
 constexpr std::int64_t kBucketFloats = std::int64_t{64} << 10;
 
-/// By parameter: the node whose backward pass writes its gradient last.
+/// Per parameter, the node whose backward pass writes its gradient last.
 std::vector<std::size_t> last_writers(const Network& network) {
   const std::size_t nobody = network.nodes().size();
   std::vector<std::size_t> writers(network.parameters().size(), nobody);

@@ -40,9 +40,9 @@ class GradientReducer {
   /// Both must outlive the reducer.
   GradientReducer(Communicator& communicator, Model& model);
 
-  /// `weight`: this rank's share of the batch, 0 .. 1. After the forward pass:
+  /// To be called after the forward pass. `weight`: this rank's share of the batch, 0 .. 1.
   void start_statistics(float weight);
-  /// After the backward pass of `node`, nodes in falling order; those left out count as done.
+  /// To be called after the backward pass of `node`, for nodes in falling order; nodes left out count as done.
   void node_done(std::size_t node, float weight);
   /// Work enqueued from here on sees the sums.
   void finish();

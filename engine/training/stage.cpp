@@ -15,8 +15,8 @@
 namespace bsq {
 namespace {
 
-// Metrics are read this often, on a GPU a window later than they are made: it is not to wait for the host. A NaN stops
-// the run at most two windows late.
+// Metrics are read every so many steps: a window. On a GPU they are read one window late, so that it does not wait for
+// the host. A NaN stops the run at most two windows late.
 constexpr std::int64_t kWindowSteps = 8;
 
 /// What the stage begins with, in any form.
@@ -92,13 +92,13 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   if (context.communicator.rank() == 0) snapshot_ = std::make_unique<ModelSnapshot>(memory_, model_);
 }
 
-PrecisionSummary Stage::precision() const {
-  return summarize_precision(model_.quantized().count(), model_.network());
+BitSummary Stage::bit_summary() const {
+  return summarize_bits(model_.quantized().count(), model_.network());
 }
 
 std::vector<int> Stage::largest_bits() const {
   std::vector<int> bits = most_bits(model_.quantized_layout(), context_.config.quant.max_bits);
-  const std::vector<TensorPrecision> now = precision().tensors;
+  const std::vector<TensorBits> now = bit_summary().tensors;
   const bool may_grow = trains() && method_->adjusts(settings_->epochs, true);
   for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = may_grow ? std::max(bits[i], now[i].bits) : now[i].bits;
   return bits;

@@ -1,5 +1,5 @@
-// One stage of an experiment: its model on the device, its epochs, and what its method does between them. Which method
-// that is, says engine/methods/methods.cpp.
+// One stage of an experiment: its model on the device, its epochs, and what its method does between them. The table in
+// engine/methods/methods.cpp says which method that is.
 #pragma once
 
 #include "engine/base/background.h"
@@ -39,7 +39,7 @@ struct StageContext {
   Communicator& communicator;
 };
 
-/// Where a stage writes: rank 0 alone; what the others have leads nowhere. A dry run has none of it.
+/// Where a stage writes. Rank 0 alone writes: what the other ranks have here drops everything. A dry run has none.
 struct StageOutput {
   RunDirectory& directory;
   RunLog& log;
@@ -58,13 +58,13 @@ class Stage {
   bool trains() const { return settings_ != nullptr; }
   Model& model() { return model_; }
   const DeviceMemory& memory() const { return memory_; }
-  PrecisionSummary precision() const;
+  BitSummary bit_summary() const;
   /// By slot, the most bits that it comes to in this stage.
   std::vector<int> largest_bits() const;
   /// The model as this stage hands it on, in the form of its method's results.
   TensorFile save_result() const;
-  /// Of the weights as they are, with calibrated activation scales if the configuration wants them, which are then
-  /// found first; computed once until the weights change.
+  /// Evaluates the weights as they are, once until they change. If the configuration wants calibrated activation
+  /// scales, they are found first.
   EvalResult evaluate();
   /// Whether activation scales are calibrated here, so that the maximum of each batch would give another result.
   bool calibrates() const { return calibrator_ != nullptr; }
@@ -82,9 +82,9 @@ class Stage {
  private:
   StageOutcome train_epoch(Progress& progress, StageOutput& output);
   std::vector<std::int32_t> order_of(int epoch) const;
-  /// The same, if it has not been drawn ahead.
+  /// The order that was drawn ahead for this epoch, or else order_of(epoch).
   std::vector<std::int32_t> take_order(int epoch);
-  /// The rest of the epoch, from the step it has come to.
+  /// Plans the rest of the epoch, from the step that it has come to.
   void plan_steps(const Progress& progress);
   /// Where a window of steps ended whose metrics are still to be read.
   struct Window {
@@ -97,11 +97,11 @@ class Stage {
   void adjust(Progress& progress, StageOutput& output);
   /// Whether the model is the best so far: then it is to be written.
   void keep_best(Progress& progress);
-  /// Of what threads write; throws what went wrong there.
+  /// Waits for what threads write; throws what went wrong there.
   void wait_for_files();
   /// Begins to write a new best model, if there is one, and a checkpoint, if it is wanted.
   void write_files(Progress& progress, StageOutput& output, bool with_checkpoint);
-  /// Of a snapshot, on the thread that writes: they read nothing that training changes.
+  /// Writing of a snapshot, on the thread that writes: it reads nothing that training changes.
   void write_best(const ModelState& state, const nlohmann::json& description,
                   const std::filesystem::path& checkpoints) const;
   void write_checkpoint(const ModelState& state, const Progress& progress,
@@ -110,7 +110,7 @@ class Stage {
                                       double loss);
   /// Throws Error(device) unless all ranks hold the same model.
   void check_ranks(const Progress& progress, std::string_view after) const;
-  /// Of the files of this stage.
+  /// The card of this stage's model files.
   ModelCard card() const;
   TensorFile save_result(const ModelState& state) const;
 
@@ -128,7 +128,7 @@ class Stage {
   Evaluator evaluator_;
   std::unique_ptr<Calibrator> calibrator_;  // null if scales are those of each batch
   std::optional<EvalResult> latest_result_;
-  /// Of the next epoch, drawn while the device is still at work on this one.
+  /// The order of the next epoch, drawn while the device is still at work on this one.
   struct DrawnOrder {
     int epoch = 0;
     std::vector<std::int32_t> order;
@@ -140,9 +140,9 @@ class Stage {
   Background writer_;                        // last: it ends before what it reads
 };
 
-/// Of all stages before the one of this index.
+/// How many epochs the stages before the one of this index have.
 int epochs_before(const Config& config, int stage);
-/// relu, relu6 or pact.
+/// The activation of this name. Throws Error(usage) if there is none.
 Activation activation_from_name(const std::string& name);
 
 }  // namespace bsq

@@ -15,10 +15,10 @@
 namespace bsq {
 namespace {
 
-std::string changed_layers(const PrecisionSummary& before, const PrecisionSummary& after) {
+std::string changed_layers(const BitSummary& before, const BitSummary& after) {
   std::string text;
   for (std::size_t i = 0; i < before.tensors.size(); ++i) {
-    const TensorPrecision& old = before.tensors[i];
+    const TensorBits& old = before.tensors[i];
     if (old.bits == after.tensors[i].bits) continue;
     text +=
         fmt::format("{}{} {}->{}", text.empty() ? "; " : ", ", layer_name(old.name), old.bits, after.tensors[i].bits);
@@ -48,7 +48,7 @@ TensorFile Stage::save_result(const ModelState& state) const {
 }
 
 void Stage::adjust(Progress& progress, StageOutput& output) {
-  const PrecisionSummary before = precision();
+  const BitSummary before = bit_summary();
   method_->adjust(model_.quantized());
   model_.reset_momentum();
   check_ranks(progress, "a re-quantization");
@@ -56,9 +56,9 @@ void Stage::adjust(Progress& progress, StageOutput& output) {
   latest_result_.reset();
   progress.best_top1.reset();  // an accuracy under more bits is no rival for one under fewer
 
-  const PrecisionSummary after = precision();
+  const BitSummary after = bit_summary();
   for (std::size_t i = 0; i < after.tensors.size(); ++i) {
-    const TensorPrecision& tensor = after.tensors[i];
+    const TensorBits& tensor = after.tensors[i];
     output.log.precision({.stage = name_,
                           .epoch = progress.epoch,
                           .layer = tensor.name,
@@ -75,7 +75,7 @@ void Stage::adjust(Progress& progress, StageOutput& output) {
   output.console.info(fmt::format("[Q] {} after epoch {}: {:.2f} -> {:.2f} bits, {:.2f}x{}", name_, progress.epoch,
                                   before.bits_per_parameter(), after.bits_per_parameter(), after.compression(),
                                   changed_layers(before, after)));
-  if (std::all_of(after.tensors.begin(), after.tensors.end(), [](const TensorPrecision& t) { return t.empty; }))
+  if (std::all_of(after.tensors.begin(), after.tensors.end(), [](const TensorBits& t) { return t.empty; }))
     fail(ErrorKind::diverged, "every layer is pruned to zero at the re-quantization after epoch {} of stage {}; {}",
          progress.epoch, name_, method_->advice_against_zeros());
 }
@@ -100,7 +100,7 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   keep_best(progress);
   const EvalResult result = evaluate();
   const EpochTotals& totals = progress.totals;
-  const PrecisionSummary bits = precision();
+  const BitSummary bits = bit_summary();
   EpochRow row{.stage = name_,
                .epoch = progress.epoch + 1,
                .step = progress.total_steps,
@@ -117,8 +117,7 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
                .seconds = totals.seconds,
                .epoch_of_run = epochs_before(context_.config, index_) + progress.epoch + 1};
   if (context_.config.log.tensorboard_layers)
-    for (const TensorPrecision& tensor : bits.tensors)
-      row.layer_bits.emplace_back(layer_name(tensor.name), tensor.bits);
+    for (const TensorBits& tensor : bits.tensors) row.layer_bits.emplace_back(layer_name(tensor.name), tensor.bits);
   output.log.epoch(row);
   output.console.info(fmt::format(
       "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "

@@ -1,4 +1,4 @@
-// What the steps to come read, uploaded together: captured work takes the inputs of one replay after the other by
+// The inputs of the steps to come, uploaded together: captured work takes those of one replay after the other by
 // itself, so that nothing is copied from the host between replays.
 #pragma once
 
@@ -12,18 +12,18 @@ namespace bsq {
 
 class StepFeed {
  public:
-  /// For at most `capacity` steps at a time; `whose` names the memory.
+  /// Holds the inputs of at most `capacity` steps; `whose` names the memory.
   StepFeed(DeviceMemory& memory, const std::string& whose, std::int64_t capacity);
 
-  /// These come next, in place of those that have not been taken.
+  /// Makes these the next steps, in place of those that have not been taken.
   void fill(const std::vector<StepInputs>& steps);
-  /// The same ones once more, from the first.
+  /// Gives the same steps once more, from the first.
   void rewind();
   /// What the operations of a step read; enqueue_take() writes it.
   const StepInputs* inputs() const { return inputs_.as<StepInputs>(); }
-  /// At the head of a captured step.
+  /// Belongs at the head of a captured step.
   void enqueue_take();
-  /// The host's count of what replays have taken or will: throws Error(internal) if nothing is left for one more.
+  /// Counts a replay on the host. Throws Error(internal) if no inputs are left for it.
   void count_replay();
 
  private:

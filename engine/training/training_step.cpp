@@ -14,7 +14,7 @@ int largest_slice(int batch_size, const Communicator& communicator) {
   return static_cast<int>(slice_of(batch_size, 0, communicator.world()).count);
 }
 
-/// How many samples this rank runs of a full batch and of the last one, where it runs any.
+/// How many samples of a full batch this rank runs, and how many of the last one; 0 is left out.
 std::vector<int> own_slices(std::int64_t samples, const TrainingOptions& options, const Communicator& communicator) {
   std::vector<int> counts;
   for (const int batch : Batches{samples, options.batch_size}.sizes()) {
@@ -88,7 +88,7 @@ SampleKeys TrainingStep::keys() const {
   return {augment_.seed, dropout_stream_, feed_.inputs(), source_.rows().samples};
 }
 
-/// The sums that the others make, with nothing of ours in them.
+/// Takes part in the sums of the other ranks and adds nothing to them.
 void TrainingStep::enqueue_nothing() {
   backend_.fill_zero(model_.gradients().data(), model_.gradients().size_bytes());
   reducer_.start_statistics(0);

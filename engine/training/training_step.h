@@ -37,18 +37,18 @@ class TrainingStep {
   TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const TrainingOptions& options,
                Communicator& communicator);
 
-  /// Uploads what the coming steps read, in place of those that have not been run.
+  /// Uploads the inputs of the coming steps, in place of those that have not been run.
   void plan(std::vector<PlannedStep> steps);
   /// Enqueues the next planned step, of whose batch this rank takes its slice; the metrics of the slice land in
   /// inputs.metrics_slot. A rank whose slice is empty adds nothing to the sums and takes part in the rest.
   void run();
-  /// A step that nobody has planned.
+  /// Runs one step that was not planned.
   void run(int batch, const StepInputs& inputs) {
     plan({{batch, inputs}});
     run();
   }
   void recapture() { captured_.clear(); }
-  /// Of the whole batches. Waits for the steps enqueued so far, or for those before `marker` alone.
+  /// Metrics of the whole batches. Waits for the steps enqueued so far, or for those before `marker` alone.
   std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count, const Marker* marker = nullptr) const;
   ReducedBytes reduced_bytes() const;
   Executor& executor() { return executor_; }

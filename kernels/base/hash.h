@@ -9,10 +9,10 @@
 
 namespace bsq {
 
-/// Of nothing: what a hash begins with.
+/// The hash of no text: every hash begins with it.
 inline constexpr std::uint64_t kEmptyHash = 0xcbf29ce484222325U;
 
-/// `hash` goes on with `text`: in pieces or as one, the same text has the same hash.
+/// `hash` continued with `text`: the same text has the same hash, in pieces or as one.
 constexpr std::uint64_t hash_of(std::string_view text, std::uint64_t hash = kEmptyHash) {
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
   return hash;

@@ -11,31 +11,32 @@
 
 namespace bsq {
 
-/// Where `file` is: in ../lib beside the program.
+/// The path of `file`: in ../lib beside the program.
 std::filesystem::path plugin_path(const char* file);
 
 /// What dlerror() says.
 std::string last_library_error();
 
-/// The table that `library` exports through `symbol`; null where it has no such function.
+/// The table that `library` exports through `symbol`; null if it has no such function.
 template <typename Plugin>
 const Plugin* plugin_table(void* library, const char* symbol) {
   const auto get = reinterpret_cast<const Plugin* (*)()>(dlsym(library, symbol));
   return get == nullptr ? nullptr : get();
 }
 
-/// A plug-in that some builds of bsq do not have, and what is said where it cannot be used.
+/// A plug-in that some builds of bsq do not have, and what is said if it cannot be used.
 struct OptionalPlugin {
-  ErrorKind kind;        // of the errors
-  const char* file;      // its name
-  const char* symbol;    // what it exports
+  ErrorKind kind;        // of its errors
+  const char* file;      // the name of the library
+  const char* symbol;    // the function that it exports
   int scope;             // RTLD_LOCAL or RTLD_GLOBAL
   const char* feature;   // "MPI"
-  const char* packages;  // Debian's, which building it takes
-  const char* question;  // what may be missing where it does not load: "is MPI installed?"
+  const char* packages;  // the Debian packages that building it takes
+  const char* question;  // what may be missing if it does not load: "is MPI installed?"
 };
 
-/// Throws Error with the reason alone. Never unloaded: what it brings along cannot be.
+/// Throws Error with the reason alone. The plug-in is never unloaded, since the libraries that it brings along cannot
+/// be.
 void* open_plugin(const OptionalPlugin& what);
 
 /// The table of the plug-in, which must be of this bsq: its `abi` is `abi`. Throws like open_plugin.

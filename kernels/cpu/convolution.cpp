@@ -1,4 +1,4 @@
-// Convolution by oneDNN. What stands around it is in simd/.
+// Convolution by oneDNN. The passes around it are in simd/.
 #include "kernels/cpu/cpu_backend.h"
 
 namespace bsq {

@@ -40,7 +40,7 @@ std::string CpuBackend::describe() const {
 bool CpuBackend::supports(Precision precision, std::string& why) const {
   if (precision == Precision::fp32 || (precision == Precision::bf16 && onednn_has_bf16())) return true;
   why = precision == Precision::bf16 ? "this CPU has no bf16 instructions (AVX512_BF16)"
-                                     : "tf32 is a number format of GPUs";
+                                     : "tf32 is a precision that only GPUs have";
   return false;
 }
 

@@ -1,7 +1,6 @@
 // The CPU backend: oneDNN for convolutions and GEMM, own vectorized OpenMP loops (simd/) for everything else.
 //
-// Results do not depend on the number of threads, except for oneDNN's weight gradients, whose summation order follows
-// it.
+// Results do not depend on the number of threads, except for oneDNN's weight gradients, whose order of summation does.
 #pragma once
 
 #include "kernels/backend.h"
@@ -30,7 +29,7 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
 
-  // The operations, a file per family: here, or in simd/ where the compiler is to make the most of vector instructions.
+  // The operations, one file per family: here, or in simd/ if they are loops for vector instructions.
 #define BSQ_OPERATION(family, name, Args) void name(const Args& args) override;
 #define BSQ_SCRATCH(family, name, Of) std::size_t name(const Of& of) override;
 #include "kernels/ops/operations.def"

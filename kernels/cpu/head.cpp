@@ -7,7 +7,7 @@
 namespace bsq {
 namespace {
 
-/// How many logits beat the label's; with a NaN anywhere in the row no rank is good enough.
+/// How many logits come before the label's; if the row has a NaN, more than any top-k accepts.
 int rank_of_label(const float* logits, int classes, int label) {
   int rank = 0;
   for (int i = 0; i < classes; ++i) {

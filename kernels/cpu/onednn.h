@@ -1,6 +1,6 @@
 // Everything this project asks of oneDNN: convolutions in NHWC and GEMM. The only header that names its types.
 //
-// Weights are OHWI outside; inside each primitive takes the layout and type it likes best and a reorder (36 K
+// Weights are OHWI outside. Inside, each primitive takes the layout and type that it likes best, and a reorder (of 36 K
 // weights at most in a ResNet-20) brings them there. All temporary memory is the caller's scratch: reordered weights |
 // accumulation buffer | scratchpad.
 #pragma once
@@ -20,17 +20,17 @@ class ConvolutionCache {
  public:
   ConvolutionCache() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
 
-  /// Plans what of `passes` has not been; what is run must have been.
+  /// Plans those of `passes` that have not been planned. A pass must be planned before it is run.
   std::size_t scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes);
-  /// In the order of planning.
+  /// How the planned passes are run, in the order of planning.
   const std::vector<EngineNote>& engines() const { return engines_; }
   void forward(const ConvGeometry& geometry, const void* input, const void* weight, void* output, void* scratch);
-  /// d_input overwritten.
+  /// Overwrites d_input.
   void backward_data(const ConvGeometry& geometry, const void* d_output, const void* weight, void* d_input,
                      void* scratch);
   void backward_weight(const ConvGeometry& geometry, const void* input, const void* d_output, float* d_weight,
                        void* scratch);
-  /// Where in the scratch of backward_data there is room for one more input tensor, which no pass touches.
+  /// The offset in the scratch of backward_data of room for one more input tensor, which no pass touches.
   std::size_t room_offset(const ConvGeometry& geometry);
 
  private:
@@ -59,7 +59,7 @@ class ConvolutionCache {
     dnnl::memory scratchpad;
   };
 
-  /// With all passes that have been planned before, and `passes`.
+  /// The convolution with `passes` planned, besides those that were planned before.
   Convolution& plan(const ConvGeometry& geometry, const ConvPasses& passes);
   void build(Convolution& convolution, const ConvGeometry& geometry, const ConvPasses& passes);
   Convolution& find(const ConvGeometry& geometry, ConvPass pass);

@@ -23,7 +23,7 @@ struct ConvolutionPrimitives {
   dnnl::convolution_backward_weights::primitive_desc backward_weight;
 };
 
-/// Direct algorithms, scratchpad given by the caller. Throws dnnl::error where there is no such convolution.
+/// Uses direct algorithms and a scratchpad of the caller. Throws dnnl::error if there is no such convolution.
 ConvolutionPrimitives make_convolution(const ConvolutionDescs& descs, const dnnl::engine& engine);
 
 }  // namespace bsq

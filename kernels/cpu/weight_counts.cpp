@@ -1,4 +1,4 @@
-// What weights are made of: a tensor at a time on each thread.
+// What weights are made of: every thread takes one tensor at a time.
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/weight_counts.h"
 

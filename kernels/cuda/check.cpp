@@ -12,7 +12,7 @@
 namespace bsq::cuda {
 namespace {
 
-/// Compilers are given absolute paths; a message shows them from the root of the project.
+/// Compilers are given absolute paths; a message shows paths from the root of the project.
 std::string_view from_root(std::string_view file) {
   const std::size_t root = file.rfind("/kernels/cuda/");
   return root == std::string_view::npos ? file : file.substr(root + 1);
@@ -49,7 +49,7 @@ std::string kernel_name(const void* kernel) {
   return failed == 0 ? readable.get() : mangled;
 }
 
-/// What the runtime remembers of an error would be reported once more by the next launch.
+/// Clears the error that the runtime remembers: the next launch would report it once more.
 void forget_error() {
   static_cast<void>(cudaGetLastError());
 }
@@ -69,7 +69,7 @@ void fail_library(const char* status, bool is_out_of_memory, const char* what, c
   // The library has a runtime of its own, or none: only the device itself knows.
   const cudaError_t beneath = cudaDeviceSynchronize();
   forget_error();
-  // A capture under way is refused the question, which says nothing of the device.
+  // The question is refused while a capture is under way, which says nothing about the device.
   if (beneath == cudaSuccess || beneath == cudaErrorStreamCaptureUnsupported)
     fail(ErrorKind::device, "{}:{}: {}: {}; {}", from_root(file), line, what, status,
          advice(is_out_of_memory ? cudaErrorMemoryAllocation : cudaErrorUnknown, kReportIt));

@@ -13,13 +13,13 @@ namespace bsq::cuda {
 constexpr const char* kReportIt =
     "please report it with `bsq info`; `bsq train --resume RUN` goes on from the last checkpoint, on the CPU with "
     "device=cpu";
-/// "<name of the error> (<its text>); <what to do>", which is `otherwise` where nothing better is known.
+/// "<name of the error> (<its text>); <what to do>"; `otherwise` is what to do if nothing better is known.
 std::string explain(cudaError_t status, const char* otherwise = kReportIt);
 
 /// Throws "<file>:<line>: <what>: " and what explain() says.
 [[noreturn]] void fail_cuda(cudaError_t status, const char* what, const char* file, int line);
-/// As fail_cuda, for a library on top of CUDA, whose own text for the error is `status`. An error of CUDA that lies
-/// beneath is named, since it came first.
+/// As fail_cuda, for a library on top of CUDA, whose own text for the error is `status`. If an error of CUDA is the
+/// cause, it is named, since it came first.
 [[noreturn]] void fail_library(const char* status, bool is_out_of_memory, const char* what, const char* file, int line);
 
 struct LaunchRequest {

@@ -33,14 +33,14 @@ class CapturedGraph final : public CapturedWork {
   cudaGraphExec_t executable_ = nullptr;
 };
 
-/// Waits for the copy, which waits for the marker.
+/// Copies on `stream` after the marker, and waits for the copy.
 void download_on(const Stream& stream, const Marker& marker, void* host, const void* device, std::size_t size_bytes) {
   dynamic_cast<const Event&>(marker).wait();  // here: a copy to pageable memory would wait within the driver
   BSQ_CUDA_CHECK(cudaMemcpyAsync(host, device, size_bytes, cudaMemcpyDeviceToHost, stream.get()));
   BSQ_CUDA_CHECK(cudaStreamSynchronize(stream.get()));
 }
 
-/// The device that the next calls mean, made current.
+/// Makes `device` the one that the next calls are for.
 cudaDeviceProp select_device(int device) {
   BSQ_CUDA_CHECK(cudaSetDevice(device));
   cudaDeviceProp properties{};
@@ -123,7 +123,7 @@ void CudaBackend::download_after(const Marker& marker, void* host, const void* d
 }
 
 void CudaBackend::download_aside(const Marker* marker, void* host, const void* device, std::size_t size_bytes) {
-  BSQ_CUDA_CHECK(cudaSetDevice(device_));  // which every thread chooses anew
+  BSQ_CUDA_CHECK(cudaSetDevice(device_));  // every thread chooses its device anew
   require(marker != nullptr, "a download beside the work needs a marker of it");
   download_on(aside_, *marker, host, device, size_bytes);
 }
@@ -142,8 +142,8 @@ void CudaBackend::synchronize() {
 
 std::unique_ptr<CapturedWork> CudaBackend::capture(std::function<void()> enqueue) {
   cudaGraph_t graph = nullptr;
-  // Relaxed: whatever a library still loads or allocates at its first call shall not spoil it. What bsq itself enqueues
-  // would pass the strictest mode, in which the emulation of CUDA records whatever mode is asked for.
+  // Relaxed, so that whatever a library still loads or allocates at its first call does not spoil the capture. What bsq
+  // itself enqueues would pass the strictest mode; the emulation of CUDA records in that one whatever is asked for.
   BSQ_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeRelaxed));
   try {
     enqueue();

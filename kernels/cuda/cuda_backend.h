@@ -15,16 +15,16 @@ class CudaBackend final : public Backend {
  public:
   using MathFactory = std::function<std::unique_ptr<DenseMath>(cudaStream_t)>;
 
-  /// Makes `device` the current one. Throws Error(device) where it cannot be used.
+  /// Makes `device` the current one. Throws Error(device) if it cannot be used.
   CudaBackend(int device, const MathFactory& make_math);
 
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
   std::vector<std::string> notes() const override;
   std::vector<EngineNote> engines() const override { return math_->engines(); }
-  /// All.
+  /// All precisions.
   bool supports(Precision precision, std::string& why) const override;
-  /// By NCCL.
+  /// Connects the ranks by NCCL.
   std::unique_ptr<Communicator> connect(Communicator& ranks) override;
 
   void* allocate(std::size_t size_bytes) override;
@@ -37,7 +37,7 @@ class CudaBackend final : public Backend {
   void copy(void* to, const void* from, std::size_t size_bytes) override;
   void fill_zero(void* device, std::size_t size_bytes) override;
   void synchronize() override;
-  /// Records a CUDA graph; nothing runs before its first replay.
+  /// Records a CUDA graph, which does not run before its first replay.
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
   double device_seconds(const std::function<void()>& enqueue) override;
 
@@ -48,7 +48,7 @@ class CudaBackend final : public Backend {
   void plan_convolutions(std::span<const ConvRequest> requests) override { math_->plan_convolutions(requests); }
   void plan_linear(const LinearGeometry& geometry, bool backward) override;
 
-  // The operations, a file per family in ops/.
+  // The operations, one file per family in ops/.
 #define BSQ_OPERATION(family, name, Args) void name(const Args& args) override;
 #define BSQ_SCRATCH(family, name, Of) std::size_t name(const Of& of) override;
 #include "kernels/ops/operations.def"
@@ -62,12 +62,12 @@ class CudaBackend final : public Backend {
   int device_;
   cudaDeviceProp properties_;
   Stream stream_;
-  Stream copies_;  // of download_after, beside the work
-  Stream aside_;   // of download_aside, beside both
+  Stream copies_;  // for download_after, beside the work
+  Stream aside_;   // for download_aside, beside both
   std::unique_ptr<DenseMath> math_;
   DeviceMemory counters_;           // of the grid memory
   DeviceMemory sums_;               // likewise
-  std::vector<std::string> notes_;  // of its own
+  std::vector<std::string> notes_;  // of the backend itself
 };
 
 }  // namespace bsq::cuda

@@ -11,7 +11,7 @@ void* allocate_device_memory(std::size_t size_bytes) {
   constexpr double mib = 1024.0 * 1024.0;
   void* data = nullptr;
   const cudaError_t status = cudaMalloc(&data, size_bytes == 0 ? 1 : size_bytes);
-  // A size beyond all address space is to some drivers not too much but nonsense.
+  // Some drivers call a size beyond all address space not too large but invalid.
   if (status == cudaErrorMemoryAllocation || status == cudaErrorInvalidValue) {
     static_cast<void>(cudaGetLastError());  // not sticky: the device can be used on
     std::size_t free_bytes = 0;

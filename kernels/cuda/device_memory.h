@@ -7,7 +7,7 @@ namespace bsq::cuda {
 
 /// Throws Error(device) naming what was wanted and what is free.
 void* allocate_device_memory(std::size_t size_bytes);
-/// An error here is one that an earlier call has reported, or will.
+/// Reports no error: an earlier or a later call does.
 void release_device_memory(void* data) noexcept;
 
 class DeviceMemory {

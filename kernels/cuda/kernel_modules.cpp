@@ -17,7 +17,7 @@ std::vector<const void*>& kernels_of_modules() {
   return kernels;
 }
 
-/// A function of the driver, which is not linked. Null where the driver has none of that name.
+/// A function of the driver, which is not linked. Null if the driver has none of that name.
 template <typename Function>
 void find(const char* name, Function*& function) {
   constexpr unsigned version = 12040;  // CUDA 12.4 has them all
@@ -77,7 +77,7 @@ bool launches_overlap(const void* any_kernel) {
 std::string load_kernels() {
   for (const void* kernel : kernels_of_modules()) {
     cudaFuncAttributes attributes{};
-    BSQ_CUDA_CHECK(cudaFuncGetAttributes(&attributes, kernel));  // fails where the device cannot run the module
+    BSQ_CUDA_CHECK(cudaFuncGetAttributes(&attributes, kernel));  // fails if the device cannot run the module
   }
   const Driver driver;
   if (!driver.is_complete()) return "the driver is older than CUDA 12.4";
@@ -85,7 +85,7 @@ std::string load_kernels() {
     const CUresult status = driver.load_module_of(kernel);
     if (status == CUDA_SUCCESS) continue;
     static_cast<void>(cudaGetLastError());
-    return cudaGetErrorName(static_cast<cudaError_t>(status));  // the runtime has the driver's numbers
+    return cudaGetErrorName(static_cast<cudaError_t>(status));  // runtime and driver number errors alike
   }
   return {};
 }

@@ -12,7 +12,7 @@
 namespace bsq::cuda {
 namespace {
 
-/// The choice.
+/// Whether one of our own kernels runs this pass.
 bool serves(const ConvGeometry& geometry, ConvPass pass) {
   switch (pass) {
     case ConvPass::forward: return own_forward_serves(geometry);
@@ -22,7 +22,7 @@ bool serves(const ConvGeometry& geometry, ConvPass pass) {
   return false;
 }
 
-/// What is left of `passes` for the vendor.
+/// Those of `passes` that are left to the vendor.
 ConvPasses left_of(const ConvGeometry& geometry, const ConvPasses& passes) {
   const auto left = [&](ConvPass pass) { return passes.contains(pass) && !serves(geometry, pass); };
   return {left(ConvPass::forward), left(ConvPass::backward_data), left(ConvPass::backward_weight)};

@@ -7,9 +7,9 @@
 
 namespace bsq::cuda {
 
-/// DenseMath whose convolutions our own kernels run where they serve; all the rest is `vendor`'s. The choice depends on
-/// nothing but geometry and pass, so that it is the same in every run. BSQ_CONVOLUTION=vendor in the environment leaves
-/// all to the vendor, to compare; throws Error(usage) if it is anything but that or "own".
+/// DenseMath that runs convolutions by our own kernels if they serve, and leaves all the rest to `vendor`. The choice
+/// depends on geometry and pass alone, so that it is the same in every run. BSQ_CONVOLUTION=vendor in the environment
+/// leaves all convolutions to the vendor, for comparisons; throws Error(usage) if it is anything but that or "own".
 std::unique_ptr<DenseMath> with_own_convolutions(std::unique_ptr<DenseMath> vendor, cudaStream_t stream,
                                                  int multiprocessors);
 

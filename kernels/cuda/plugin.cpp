@@ -16,7 +16,7 @@ std::string version_text(int version) {
   return fmt::format("{}.{}", version / major, version % major / minor);
 }
 
-/// 0 where there is no driver.
+/// The CUDA version that the driver serves; 0 if there is no driver.
 int driver_version() {
   int driver = 0;
   BSQ_CUDA_CHECK(cudaDriverGetVersion(&driver));

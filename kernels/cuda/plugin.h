@@ -17,7 +17,7 @@ extern const std::uint64_t kPluginAbi;
 
 struct Plugin {
   std::uint64_t abi = kPluginAbi;
-  /// Versions of the libraries, and of each device that there is. Throws Error(device) where there is none.
+  /// The versions of the libraries, and a line about every device. Throws Error(device) if there is no device.
   std::string (*describe)() = nullptr;
   /// Throws Error(device).
   std::unique_ptr<Backend> (*make_backend)(const BackendOptions& options) = nullptr;

@@ -24,17 +24,17 @@ class Stream {
 /// A point in a stream.
 class Event final : public Marker {
  public:
-  /// cudaEventDefault: with the time on the device's clock; cudaEventDisableTiming: without, which costs less.
+  /// cudaEventDefault: the event has a time on the device's clock; cudaEventDisableTiming: it has none, and costs less.
   explicit Event(unsigned flags) { BSQ_CUDA_CHECK(cudaEventCreateWithFlags(&event_, flags)); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
   ~Event() override { cudaEventDestroy(event_); }
   cudaEvent_t get() const { return event_; }
   void record(cudaStream_t stream) { BSQ_CUDA_CHECK(cudaEventRecord(event_, stream)); }
-  /// What is enqueued on `stream` from here on waits for this event, as it was last recorded.
+  /// Makes work that is enqueued on `stream` from here on wait for this event, as it was last recorded.
   void hold_back(cudaStream_t stream) const { BSQ_CUDA_CHECK(cudaStreamWaitEvent(stream, event_, 0)); }
   void wait() const { BSQ_CUDA_CHECK(cudaEventSynchronize(event_)); }
-  /// Waits for this event.
+  /// Waits for this event; returns the time since an earlier one.
   double seconds_since(const Event& earlier) const {
     wait();
     float milliseconds = 0;

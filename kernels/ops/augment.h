@@ -18,12 +18,13 @@ struct AugmentRule {
   std::uint32_t stream = 0;     // Philox stream, see random.h
 };
 
-/// Images in device memory, and in which order an epoch visits them: where each one lies, and which of the set it is.
+/// Images in device memory, and the order in which an epoch visits them: where each lies, and its number in the set.
 struct BatchRows {
-  const std::uint8_t* images = nullptr;   // [M, H, W, 3], M rows
-  const std::int32_t* labels = nullptr;   // [M]
-  const std::int32_t* rows = nullptr;     // row of each sample of the epoch; a batch is rows[first_sample ...]
-  const std::int32_t* samples = nullptr;  // its number in the set; the same as `rows` if all images lie in order
+  const std::uint8_t* images = nullptr;  // [M, H, W, 3], M rows
+  const std::int32_t* labels = nullptr;  // [M]
+  const std::int32_t* rows = nullptr;    // row of each sample of the epoch; a batch is rows[first_sample ...]
+  const std::int32_t* samples =
+      nullptr;  // its number in the set; the same as `rows` if all images lie in order of the set
 };
 
 /// augment: gathers the images in rows[first_sample + i], i < batch: output [batch, H, W, C] of its dtype, labels

@@ -7,7 +7,7 @@ namespace bsq {
 
 /// One quantized tensor inside the arena of bit planes. Plane b of p starts at plane_offset + b * numel, plane b of n
 /// at plane_offset + (bits + b) * numel; b = 0 is the most significant. The momentum arena has the same layout.
-/// planes_scratch_bytes: of both operations, for the partial sums of a fixed-order reduction.
+/// planes_scratch_bytes: for both operations, which keep partial sums of a fixed-order reduction in it.
 struct PlaneTensor {
   std::int64_t numel = 0;
   std::int64_t plane_offset = 0;                  // floats
@@ -36,11 +36,10 @@ struct PlanesForwardArgs {
 
 /// planes_step: one SGD step on every plane and scale: g = +-c_b s dW + alpha penalty_weight x / norm_b, then `rule`,
 /// then clamp to [0, 2]; the scale: g = sum(q dW), never clamped. alpha, the strength of the group penalty, is
-/// inputs->method[0]. Where weights are integers d_weights holds their
-/// gradient, unit dW, and the scale's gradient is 0 if the unit is 0.
-/// metrics[metrics_slot].penalty is that of the planes before the step; weights, units, norms and *penalty become, bit
-/// for bit, what weights_from_planes makes of them after it: in the same pass, which reads and writes planes and
-/// momentum once, but for a second look at the planes of tensors that are stored as values.
+/// inputs->method[0]. If weights are integers, d_weights holds their gradient, unit dW, and the scale's gradient is 0
+/// if the unit is 0. metrics[metrics_slot].penalty is that of the planes before the step; weights, units, norms and
+/// *penalty become, bit for bit, what weights_from_planes makes of the planes after it. It is one pass, which reads and
+/// writes planes and momentum once; planes of tensors that are stored as values are read twice.
 struct PlanesStepArgs {
   DeviceTable<PlaneTensor> tensors;
   SgdRule rule;

@@ -43,7 +43,7 @@ constexpr const char* name_of(ConvPass pass) {
   return names[static_cast<int>(pass)];
 }
 
-/// A set of them.
+/// A set of passes.
 struct ConvPasses {
   bool forward = true;
   bool backward_data = true;
@@ -57,8 +57,8 @@ struct ConvPasses {
 constexpr ConvPasses kAllPasses{};
 constexpr ConvPasses kForwardPass{true, false, false};
 
-/// A convolution that will be run, for what has to be planned before. conv2d_scratch_bytes: of any of `passes`, which
-/// it plans if plan_convolutions() has not.
+/// A convolution that will be run, and so has to be planned. conv2d_scratch_bytes: enough for any of `passes`, which it
+/// plans if plan_convolutions() has not.
 struct ConvRequest {
   ConvGeometry geometry;
   ConvPasses passes;

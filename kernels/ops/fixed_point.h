@@ -6,7 +6,7 @@
 namespace bsq {
 
 /// One tensor of fixed-point weights: u at weight_offset of its arena, of the effective weights and of d_weight.
-/// fixed_scratch_bytes: of fixed_step.
+/// fixed_scratch_bytes: for fixed_step.
 struct FixedTensor {
   std::int64_t numel = 0;
   std::int64_t weight_offset = 0;

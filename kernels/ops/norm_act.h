@@ -83,7 +83,7 @@ struct NormActForwardArgs {
   TensorUnit shortcut_unit = {};
   float* y_unit = nullptr;  // null: y is stored as it is; else as integer levels, and the unit goes here (act_bits > 0)
   const float* act_scale = nullptr;  // [1]; null: S = max|y|; else S is this, and y is clamped to +-S
-  BatchSlice* slice = nullptr;       // of whose batch the statistics and S shall be; null: they are those of x
+  BatchSlice* slice = nullptr;       // statistics and S are those of its whole batch; null: they are those of x
 };
 
 /// norm_act_backward, straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];

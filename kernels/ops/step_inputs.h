@@ -5,8 +5,8 @@
 
 namespace bsq {
 
-/// take_step_inputs: *inputs = steps[*taken], and *taken counts one up. It stands at the head of a captured step, which
-/// so takes the inputs of one replay after the other from those that have been uploaded together.
+/// take_step_inputs: *inputs = steps[*taken], and *taken grows by one. It is the first operation of a captured step,
+/// whose replays so take one after the other of the inputs that have been uploaded together.
 struct TakeStepInputsArgs {
   const StepInputs* steps = nullptr;
   std::int64_t* taken = nullptr;

@@ -6,11 +6,11 @@
 
 namespace bsq {
 
-/// Of one tensor.
+/// The counts of one tensor.
 struct WeightCounts {
   std::int64_t zeros = 0;                     // effective weights that are 0
   std::int64_t nans = 0;                      // weights without a level
-  std::array<std::int64_t, kMaxBits> ones{};  // of each plane, the most significant first; 0 beyond the tensor's bits
+  std::array<std::int64_t, kMaxBits> ones{};  // per plane, the most significant first; 0 beyond the tensor's bits
   friend bool operator==(const WeightCounts&, const WeightCounts&) = default;
 };
 

@@ -1,4 +1,5 @@
-// How the processes of one run, its ranks, talk to each other: one interface, a file for a single process, one for MPI.
+// How the processes of one run, its ranks, talk to each other: one interface; one file for a single process, one for
+// MPI.
 //
 // In kernels/, not in engine/, because a GPU's library (NCCL) implements it inside the plug-in of its backend, on top
 // of the one that has started the ranks: Backend::connect. Two kinds of calls, all of them collective, made by every
@@ -39,30 +40,30 @@ class Communicator {
   int local_rank() const { return place_.local_rank; }
   /// One line for logs: `Open MPI v4.1.4`.
   virtual std::string describe() const = 0;
-  /// What has gone wrong meanwhile, so that a call may wait in vain, here or on the device; empty: nothing is known.
-  /// The one call that is not collective, and that another thread may make.
+  /// A failure for which calls may wait without end, here or on the device; empty: none is known. This is the one call
+  /// that is not collective, and that another thread may make.
   virtual std::string failure() const { return {}; }
 
   // ---- host memory ------------------------------------------------------------------------------------------------
   virtual void barrier() = 0;
   /// Every rank gets what rank 0 has.
   virtual void broadcast(void* host, std::size_t size_bytes) = 0;
-  /// gathered [world][size_bytes], in the order of the ranks, on every rank. Sums that must not depend on anything are
-  /// made of it.
+  /// gathered: [world][size_bytes], in the order of the ranks, on every rank. Sums whose order must be fixed are made
+  /// from it.
   virtual void all_gather(const void* host, std::size_t size_bytes, void* gathered) = 0;
 
   // ---- device memory ----------------------------------------------------------------------------------------------
-  /// Begins to replace `count` floats by the sum over the ranks of weight * floats. A rank that has nothing to say
-  /// gives finite floats and weight 0. NCCL calls it a pre-multiplied sum. The result has the same bits on every rank
+  /// Begins to replace `count` floats by the sum over the ranks of weight * floats. A rank without a contribution gives
+  /// finite floats and weight 0. NCCL calls it a pre-multiplied sum. The result has the same bits on every rank
   /// and in every run of as many ranks. Work enqueued before finish_reductions() must not touch the floats.
   virtual void start_weighted_sum(float* device, std::size_t count, float weight) = 0;
-  /// Likewise the largest over the ranks; no float is negative.
+  /// The same with the largest over the ranks; no float is negative.
   virtual void start_maximum(float* device, std::size_t count) = 0;
   /// Work enqueued from here on sees the results of all reductions begun so far.
   virtual void finish_reductions() = 0;
 
   // ---- the end ----------------------------------------------------------------------------------------------------
-  /// The last call of a rank that is done. A process that ends without it ends all others.
+  /// The last call of a rank at its end. A process that ends without it ends all others.
   virtual void finish() = 0;
   /// Ends the processes of all ranks, now; the launcher's exit code is this one.
   [[noreturn]] virtual void abort(int exit_code) = 0;
@@ -71,8 +72,8 @@ class Communicator {
   RankPlace place_;
 };
 
-/// The ranks of another communicator, which outlives this one: what it can do, and what a device's own library then
-/// does in its place.
+/// The ranks of another communicator, which must outlive this one: passes everything on to it. The communicators of
+/// device libraries override their part.
 class ForwardingCommunicator : public Communicator {
  public:
   explicit ForwardingCommunicator(Communicator& ranks)
@@ -93,18 +94,19 @@ class ForwardingCommunicator : public Communicator {
   void finish() override { ranks_.finish(); }
   [[noreturn]] void abort(int exit_code) override {
     ranks_.abort(exit_code);
-    std::_Exit(exit_code);  // gcc takes nothing virtual for noreturn
+    std::_Exit(exit_code);  // gcc does not believe that a virtual function is noreturn
   }
 
  private:
   Communicator& ranks_;
 };
 
-/// A process by itself.
+/// The communicator of a process by itself.
 std::unique_ptr<Communicator> make_single_process();
 
-/// MPI's if a launcher has started several processes (kernels/ranks/launch_environment.h), or else that of a single
-/// process. Throws Error(device) if there are several and MPI is missing: never as many independent runs instead.
+/// The one of MPI if a launcher has started several processes (kernels/ranks/launch_environment.h), else that of a
+/// single process. Throws Error(device) if there are several and MPI is missing: they must never become independent
+/// runs.
 std::unique_ptr<Communicator> make_communicator();
 
 }  // namespace bsq

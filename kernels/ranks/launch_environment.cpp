@@ -1,4 +1,4 @@
-// The variables of torchrun and its like, of MPICH and Slurm's PMI, of Slurm itself, and of Open MPI.
+// The variables of Open MPI, of MPICH and Slurm's PMI, of Slurm itself, and of torchrun and its like.
 #include "kernels/ranks/launch_environment.h"
 
 #include "kernels/base/error.h"

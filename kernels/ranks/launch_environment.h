@@ -1,4 +1,4 @@
-// Whether this process is one of several that a launcher has started, by the variables launchers set.
+// Whether this process is one of several that a launcher has started, by the variables that launchers set.
 #pragma once
 
 #include "kernels/ranks/communicator.h"
@@ -18,7 +18,7 @@ struct Launch {
 /// nullptr for a variable that is not set.
 using EnvironmentLookup = std::function<const char*(const char* name)>;
 
-/// Nothing for a process started by hand. The first launcher whose variables are complete decides; Throws Error(device)
+/// Nothing for a process started by hand. The first launcher whose variables are complete decides. Throws Error(device)
 /// if they make no sense.
 std::optional<Launch> find_launch(const EnvironmentLookup& look_up = [](const char* name) {
   return std::getenv(name);

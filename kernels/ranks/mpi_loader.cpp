@@ -1,5 +1,5 @@
-// dlopen of libbsq_mpi.so in ../lib beside the program. Global, because Open MPI opens plug-ins of its own, which look
-// for its symbols.
+// dlopen of libbsq_mpi.so in ../lib beside the program, with RTLD_GLOBAL: Open MPI opens plug-ins of its own, which
+// look for its symbols.
 #include "kernels/ranks/mpi_loader.h"
 
 #include "kernels/base/error.h"

@@ -6,7 +6,7 @@
 
 namespace bsq {
 
-/// One line about the library: its version, or why there is none. Starts no MPI.
+/// One line about the library: its version, or why there is none. Does not start MPI.
 std::string describe_mpi();
 
 /// Starts MPI; to be called once. Throws Error(device), saying what is missing.

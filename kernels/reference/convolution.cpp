@@ -49,7 +49,7 @@ double output_element(const ConvGeometry& g, const void* input, const void* weig
   return sum;
 }
 
-/// The transpose: the sum over every output that read d_input[n, y, x, i].
+/// The transpose: the sum over every output that read input[n, y, x, i].
 double d_input_element(const ConvGeometry& g, const void* d_output, const void* weight, int n, int y, int x, int i) {
   const int first_output = i / g.group_inputs() * g.group_outputs();
   double sum = 0;

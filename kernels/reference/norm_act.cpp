@@ -48,7 +48,7 @@ struct NormActElement {
     const double normalized = beta + (rule.normalize ? parameters.gamma[c] * x_hat(index, c) : value(index, c));
     return shortcut != nullptr ? normalized + shortcut_unit * load(geometry.dtype, shortcut, index) : normalized;
   }
-  /// min and max in this order of arguments hand a NaN on.
+  /// With this order of arguments min and max pass a NaN on.
   double activated(std::int64_t index, int c) const {
     const double value = z(index, c);
     return rule.activation == Activation::none ? value : std::min(std::max(value, 0.0), ceiling());

@@ -26,7 +26,7 @@ std::unique_ptr<Backend> make_reference_backend() {
 
 bool ReferenceBackend::supports(Precision precision, std::string& why) const {
   if (precision != Precision::tf32) return true;
-  why = "tf32 is a number format of GPUs";
+  why = "tf32 is a precision that only GPUs have";
   return false;
 }
 

@@ -1,5 +1,5 @@
-// The oracle: every operation of kernels/ops/ in plain loops with double accumulation, the readable text of what it
-// computes and the measure of all other backends. Runs at once, in the calling thread; needs no scratch memory.
+// The oracle: every operation of kernels/ops/ in plain loops with double accumulation. It is the readable form of every
+// operation, and all other backends are compared with it. Runs at once, in the calling thread; needs no scratch memory.
 //
 // What the contracts leave open is settled here: a bf16 convolution multiplies weights rounded to bf16; batch
 // statistics of a single row have the unbiased variance 0; a NaN activation makes the quantizer's scale, and so all of
@@ -28,7 +28,7 @@ class ReferenceBackend final : public Backend {
   void synchronize() override {}
   std::unique_ptr<CapturedWork> capture(std::function<void()> enqueue) override;
 
-  // The operations, a file per family in this folder.
+  // The operations, one file per family in this folder.
 #define BSQ_OPERATION(family, name, Args) void name(const Args& args) override;
 #define BSQ_SCRATCH(family, name, Of) std::size_t name(const Of& of) override;
 #include "kernels/ops/operations.def"

@@ -49,7 +49,7 @@ double true_gradient(const Tensor& tensor, const float* d_weights, std::int64_t 
   return scale == 0 ? 0 : stored * levels_of(tensor.bits) / scale;
 }
 
-/// s dW, which needs no division by s where the gradient is that of integers.
+/// s dW, which needs no division by s if the gradient is that of integers.
 template <typename Tensor>
 double scaled_gradient(const Tensor& tensor, const float* d_weights, std::int64_t i, double scale) {
   const double stored = d_weights[tensor.weight_offset + i];

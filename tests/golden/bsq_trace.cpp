@@ -84,7 +84,7 @@ class BsqComparison {
   void compare_start() {
     const ArenaLayout& layout = replay_->model().quantized_layout();
     const std::vector<BitPlanes> planes = test::plane_store(replay_->model()).planes();
-    const PrecisionSummary summary = summarize_precision(StoredPlanes(planes), layout, 0);
+    const BitSummary summary = summarize_bits(StoredPlanes(planes), layout, 0);
     check("total_param", static_cast<double>(summary.parameters) - number_at("total_param"), kTolerances.exact);
     check("total_bit", static_cast<double>(summary.weight_bits) - number_at("total_bit"), kTolerances.exact);
     check("comp", relative_error(summary.compression(), number_at("comp")), kTolerances.rounding);
@@ -140,10 +140,10 @@ class BsqComparison {
     check("scheme_after_requant",
           count_differing_widths(scheme_to_json(StoredPlanes(planes), layout), json_at(trace_, "scheme_after_requant")),
           kTolerances.exact);
-    check("comp_after_requant",
-          relative_error(summarize_precision(StoredPlanes(planes), layout, 0).compression(),
-                         number_at("comp_after_requant")),
-          kTolerances.rounding);
+    check(
+        "comp_after_requant",
+        relative_error(summarize_bits(StoredPlanes(planes), layout, 0).compression(), number_at("comp_after_requant")),
+        kTolerances.rounding);
     const HostTensor& logits = trace_.at("eval.logits_after_requant");
     if (logits.shape.size() != 2 || logits.shape[0] < 1 || logits.shape[0] > trace_.at("labels").numel())
       fail(ErrorKind::checkpoint, "{}: not [1..{}, 10]", logits.name, trace_.at("labels").numel());

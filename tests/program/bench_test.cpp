@@ -109,7 +109,8 @@ TEST_CASE("bench answers a wrong command line with a sentence and exit code 2") 
               {"no row matches 'resnet-50'; rows have names like 'step/float, ResNet-20/fp32', --list shows them all"});
   check_errors(here, {"bench", "--seconds", "-1"}, 2, {"bsq bench: --seconds -1: use a number from 0 to 3600"});
   check_error(here, {"bench", "--device", "gpu"}, 2, {"--device: gpu not in {auto,cpu,cuda}"});
-  check_error(here, {"bench", "--device", "cpu", "--precision", "tf32"}, 5, {"tf32 is a number format of GPUs"});
+  check_error(here, {"bench", "--device", "cpu", "--precision", "tf32"}, 5,
+              {"tf32 is a precision that only GPUs have"});
   check_error(here, on_cpu({"--json", "no/such/folder.json"}), 2, {"no/such/folder.json"});
   check_errors(here, {"bench", "--python", "python3"}, 2, {"bsq bench: --python is for --peers, which is missing"});
   check_error(here, on_cpu({"--peers", "--python", "/no/python3"}), 2,

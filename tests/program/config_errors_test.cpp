@@ -172,5 +172,5 @@ TEST_CASE("a device or precision that is not there is an error, no other is take
   CHECK_THAT(outcome.err, Catch::Contains("\nerror: precision: bf16: ") && Catch::EndsWith("; set precision: fp32\n"));
   CHECK_FALSE(fs::exists(here / "run"));
   check_error(here, {"train", "tiny.yaml", "--run-dir", "run", "device=cpu", "precision=tf32"}, 5,
-              {"precision: tf32: tf32 is a number format of GPUs; set precision: fp32"});
+              {"precision: tf32: tf32 is a precision that only GPUs have; set precision: fp32"});
 }

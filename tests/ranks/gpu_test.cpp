@@ -118,7 +118,7 @@ TEST_CASE("a GPU is one rank's: more ranks than GPUs are an error, ranks that se
   const Outcome outcome = gpus.run(3, kTrain, gpus.setup(here, "count=2"), 5);
   CHECK_THAT(error_of(outcome),
              Catch::StartsWith("error: device: cuda: 3 ranks on ") &&
-                 Catch::Contains(" see 2 GPUs, ranks 0 and 2 would share one; start one rank a GPU, make more GPUs "
+                 Catch::Contains(" see 2 GPUs, ranks 0 and 2 would share one; start one rank per GPU, make more GPUs "
                                  "visible to them (CUDA_VISIBLE_DEVICES, srun --gpus-per-task=1), or set device: cpu"));
   CHECK_FALSE(fs::exists(here / "run"));
   const Outcome each =

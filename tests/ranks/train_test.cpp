@@ -102,7 +102,7 @@ TEST_CASE("one rank is a plain run, two and four train the same batches, and the
   CHECK(json_of(here / "run/env.json").at("world_size") == ranks);
 }
 
-TEST_CASE("the log counts what a rank hands over in a step: four bytes a weight, whatever the bits") {
+TEST_CASE("the log counts what a rank hands over in a step: four bytes per weight, whatever the bits") {
   BSQ_NEEDS_RANKS();
   const Workspace here;
   const Outcome outcome = must(2, with(kTrain, {"log.every_steps=1"}), here);

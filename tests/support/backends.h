@@ -1,7 +1,7 @@
 // The backends a test runs on. The first is the oracle; every other is compared with it.
 //
-// Ordinarily those that every machine has. With BSQ_TEST_DEVICE=cuda in the environment the GPU alone instead, and none
-// where there is none: the tests then do nothing but say "SKIPPED: device: cuda: why" (tests/gpu_tests.sh).
+// Usually those that every machine has. With BSQ_TEST_DEVICE=cuda in the environment the GPU alone; if there is none,
+// the tests do nothing but say "SKIPPED: device: cuda: why" (tests/gpu_tests.sh).
 #pragma once
 
 #include "kernels/base/error.h"
@@ -24,7 +24,7 @@ inline bool tests_gpu() {
   return device != nullptr && std::string(device) == "cuda";
 }
 
-/// The GPU, or null where there is none that can be used, which the first call of a process finds out and says.
+/// The GPU, or null if none can be used. The first call of a process finds out and says why.
 inline std::unique_ptr<Backend> make_gpu(const BackendOptions& options = {}) {
   enum class Gpu { not_asked, found, missing };
   static Gpu gpu = Gpu::not_asked;
@@ -54,7 +54,7 @@ inline std::vector<std::unique_ptr<Backend>> all_backends() {
   return backends;
 }
 
-/// Calls `check(backend)` for every backend, its name in the report of a failure.
+/// Calls `check(backend)` for every backend; the report of a failure has its name.
 template <typename Check>
 void for_each_backend(Check&& check) {
   for (const auto& backend : all_backends()) {
@@ -68,7 +68,7 @@ inline bool is_hardware(const Backend& backend) {
   return backend.name() == "cuda" && backend.describe().find("CUDA on host") == std::string::npos;
 }
 
-/// f32, and bf16 where the backend has it.
+/// f32, and bf16 if the backend has it.
 inline std::vector<DType> activation_dtypes(const Backend& backend) {
   std::vector<DType> dtypes;
   std::string why;

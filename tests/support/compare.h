@@ -48,7 +48,7 @@ inline double root_mean_square(const std::vector<double>& values) {
   return count == 0 ? 0 : std::sqrt(sum / static_cast<double>(count));
 }
 
-/// Element by element.
+/// Compares element by element.
 inline Comparison compare(const std::vector<double>& actual, const std::vector<double>& expected, Tolerance tolerance) {
   Comparison result;
   result.count = expected.size();
@@ -77,8 +77,8 @@ inline Comparison compare_exactly(const std::vector<double>& actual, const std::
   return compare(actual, expected, {});
 }
 
-/// `relative` of the element, and as much of the root mean square of the tensor; of `scale` where that is larger: where
-/// the result is a difference of terms that cancel, their size.
+/// The tolerance is `relative` times the element plus `relative` times the root mean square of the tensor, or times
+/// `scale` if that is larger: for results that are differences of terms that cancel, `scale` is the size of the terms.
 inline Comparison compare_scaled(const std::vector<double>& actual, const std::vector<double>& expected,
                                  double relative, double scale = 0) {
   return compare(actual, expected, {relative, relative * std::max(scale, root_mean_square(expected))});

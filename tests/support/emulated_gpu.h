@@ -18,7 +18,7 @@ class EmulatedGpu {
   /// Runs and requires the exit code.
   Outcome run(const Workspace& here, const Words& words, int exit_code, const std::string& device = "") const;
 
-  /// Says so where there is none.
+  /// Whether this build has no emulated device; if so, says that the test is skipped.
   static bool is_missing();
 
  private:

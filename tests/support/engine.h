@@ -31,8 +31,8 @@ inline std::vector<float> download_view(Backend& backend, const TensorView& view
   return download_array(backend, view.as<float>(), static_cast<std::size_t>(view.shape.numel()));
 }
 
-/// for_each_backend with one thread: networks this small only wait for their threads, and tests run side by side.
-/// What threads change is the business of the kernels' tests and of the one on whole experiments.
+/// for_each_backend with one thread: networks this small only wait for their threads, and tests run side by side. What
+/// threads change is tested with the kernels and with whole experiments.
 template <typename Check>
 void for_each_device(Check&& check) {
   std::vector<std::unique_ptr<Backend>> backends;
@@ -86,12 +86,12 @@ inline TestModel::MakeWeights start_as_planes(int bits = 8) {
   };
 }
 
-/// Likewise under a scheme of fixed widths.
+/// Start values as fixed-point weights of so many bits, for TestModel.
 inline TestModel::MakeWeights start_as_fixed(int bits) {
   return [bits](const ArenaLayout& layout) { return StoredFixedPoint::convert(start_as_planes(bits)(layout), {}); };
 }
 
-/// Noise on a colour that tells the class, but for a sixth of the pictures, whose colour lies.
+/// Noise on a colour that tells the class, except for a sixth of the pictures, whose colour is that of another class.
 inline ImageSet tiny_pictures(const std::string& name, int count, int size = 8) {
   RandomTensors random(name);
   ImageSet set({size, size, {"red", "green", "blue"}});

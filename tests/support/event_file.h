@@ -1,5 +1,5 @@
-// Event files of TensorBoard, read back: a decoder that shares nothing with engine/tensorboard.cpp. It knows protobuf's
-// wire format and looks fields up by number, and computes the CRC bit by bit.
+// Event files of TensorBoard, read back: a decoder that shares nothing with engine/files/tensorboard.cpp. It knows
+// protobuf's wire format and looks fields up by number, and computes the CRC bit by bit.
 #pragma once
 
 #include "tests/support/catch.h"
@@ -77,7 +77,7 @@ inline std::multimap<int, std::string> fields_of(std::string_view message) {
   return fields;
 }
 
-/// The one content of a field; empty where there is none.
+/// The one content of a field; empty if there is none.
 inline std::string field(const std::multimap<int, std::string>& fields, int number) {
   REQUIRE(fields.count(number) <= 1);
   const auto found = fields.find(number);
@@ -107,7 +107,7 @@ inline Event read_event(std::string_view message) {
   return event;
 }
 
-/// As readers do: half a record at the end is the end, a wrong checksum is an error.
+/// Reads events as readers do: half a record at the end is the end, a wrong checksum is an error.
 inline std::vector<Event> read_events(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   const std::string content{std::istreambuf_iterator<char>(stream), {}};

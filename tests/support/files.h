@@ -46,7 +46,7 @@ class TemporaryFolder {
   fs::path path_;
 };
 
-/// The Error of a call, or a failed test where there is none or it is of another kind.
+/// The Error of a call. Fails the test if there is none, or if it is of another kind.
 template <typename Call>
 std::string error_of(ErrorKind kind, Call&& call) {
   try {

@@ -20,7 +20,7 @@
 
 namespace bsq::test {
 
-/// In double. The loss of most tests is the dot product of an output and of its given gradient.
+/// The dot product in double: the loss of most tests, of an output and its given gradient.
 template <typename T>
 double dot(const std::vector<T>& values, const std::vector<float>& weights) {
   double sum = 0;
@@ -31,8 +31,8 @@ double dot(const std::vector<T>& values, const std::vector<float>& weights) {
 /// d loss / d x[index], numerically; nothing to skip the coordinate.
 using Difference = std::function<std::optional<double>(std::size_t index)>;
 
-/// `slope(h)` is the slope between the points at -h and at h: its error is of order h^2. Of two such slopes one is made
-/// whose error is of order h^4, so that the step may be larger and rounding counts for less.
+/// `slope(h)` is the slope between the points at -h and at h: its error is of order h^2. Two such slopes give one whose
+/// error is of order h^4, so that the step may be larger and rounding counts for less.
 template <typename Slope>
 double fourth_order(const Slope& slope, float step) {
   return (4 * slope(step) - slope(2 * step)) / 3;
@@ -68,7 +68,7 @@ inline void check_slopes(const std::string& name, const std::vector<double>& act
 
 constexpr std::size_t kEveryCoordinate = std::numeric_limits<std::size_t>::max();
 
-/// At every coordinate; at `samples` drawn at random if there are more. At least half of them must not be skipped.
+/// Checks every coordinate, or `samples` drawn at random if there are more. At least half of them must not be skipped.
 /// `tolerance` is relative to the coordinate's difference, and to the root mean square of the gradient.
 inline void check_gradient(const std::string& name, const std::vector<double>& gradient, const Difference& difference,
                            double tolerance, std::size_t samples = 60) {

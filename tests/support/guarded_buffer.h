@@ -1,9 +1,8 @@
 // Device memory for tests, between two guards, so that a write out of bounds is seen.
 //
 // [guard | data | guard], both guards of guard_bytes, the second starting at the very byte after the data. Data starts
-// poisoned: 0xFF everywhere, a NaN in f32, bf16 and f64, so that an output left unwritten is seen too. Where the
-// program is built with AddressSanitizer it watches the guards of host memory, so that a read out of bounds is seen as
-// well.
+// poisoned: 0xFF everywhere, a NaN in f32, bf16 and f64, so that an output left unwritten is seen too. If the program
+// is built with AddressSanitizer, it watches the guards of host memory, so that a read out of bounds is seen as well.
 #pragma once
 
 #include "kernels/backend.h"

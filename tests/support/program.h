@@ -27,7 +27,7 @@ struct Setup {
 };
 
 struct Outcome {
-  int exit_code = -1;  // -1 where a signal ended it
+  int exit_code = -1;  // -1 if a signal ended it
   int signal = 0;
   std::string out;
   std::string err;
@@ -45,10 +45,10 @@ class Program {
 
   pid_t id() const { return id_; }
   std::string err() const;
-  /// Waits until `text` stands in its stderr; fails the test if it ends without.
+  /// Waits until `text` stands in its stderr; fails the test if the program ends before.
   void wait_for(const std::string& text);
   void send(int signal) const;
-  /// Waits for its end. Fails the test where a sanitizer complained, or nothing happens for minutes.
+  /// Waits for its end. Fails the test if a sanitizer complained, or if nothing happens for minutes.
   Outcome finish();
   /// The end as a tracer has seen it: `status` is that of waitpid.
   Outcome finished(int status);

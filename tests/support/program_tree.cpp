@@ -1,4 +1,4 @@
-// In the build tree and by a hard link: a folder for temporary files may not be one to run programs from.
+// The copy is in the build tree, as a hard link: programs may not be allowed to run from a folder for temporary files.
 #include "tests/support/program_tree.h"
 
 #include <unistd.h>

@@ -13,7 +13,7 @@ fs::path stand_in(const std::string& folder);
 
 class ProgramTree {
  public:
-  /// Without a library for CUDA.
+  /// A copy without a library for CUDA.
   ProgramTree();
   ~ProgramTree();
   ProgramTree(const ProgramTree&) = delete;
@@ -22,7 +22,7 @@ class ProgramTree {
   /// Where bsq looks for its CUDA library.
   fs::path plugin() const { return path_ / "lib" / "libbsq_cuda.so"; }
   ProgramTree& with_plugin(const fs::path& library);
-  /// Another library beside the program, or another program.
+  /// Adds another library beside the program, or another program.
   ProgramTree& with_file(const std::string& folder, const fs::path& file);
   fs::path program(const std::string& name = "bsq") const { return path_ / "bin" / name; }
   ProgramTree& with_variable(const std::string& name, const std::string& value);
@@ -35,7 +35,7 @@ class ProgramTree {
 };
 
 /// Requires that `device: cuda` ends with exit 5, one line with all of `parts` and nothing written; that `bsq info`
-/// ends with 0 and has the same line; and that `device: auto` says it, takes the CPU and ends with 0.
+/// ends with 0 and has the same line; and that `device: auto` says the same, takes the CPU and ends with 0.
 void check_no_cuda(const Workspace& here, const Setup& setup, const std::vector<std::string>& parts);
 
 }  // namespace bsq::test

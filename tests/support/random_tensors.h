@@ -27,7 +27,7 @@ class RandomTensors {
                                 deviation * radius * std::cos(2 * std::numbers::pi * uniform_from_bits(bits[1])));
     });
   }
-  /// 0 .. bound-1.
+  /// Uniform in 0 .. bound - 1.
   template <typename T = std::int32_t>
   std::vector<T> integers(std::int64_t count, std::uint32_t bound) {
     return make<T>(count, [&](const PhiloxCounter& bits) { return static_cast<T>(bounded_from_bits(bits[0], bound)); });

@@ -7,7 +7,7 @@
 
 namespace bsq::test {
 
-/// Throws what the first image throws that cannot be read.
+/// Reads all images. Throws the error of the first one that cannot be read.
 inline ImageSet read_all(const Dataset& dataset) {
   ImageSet set(dataset.info());
   for (std::int64_t i = 0; i < dataset.size(); ++i) set.labels.push_back(dataset.label(i));

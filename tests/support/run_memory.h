@@ -40,7 +40,7 @@ class RunMemory {
   const void* input(const std::string& name, DType dtype, const std::vector<float>& values) {
     return dtype == DType::bf16 ? static_cast<const void*>(input(name, to_bf16(values))) : input(name, values);
   }
-  /// Read and written.
+  /// An argument that is read and written.
   template <typename T>
   T* in_out(const std::string& name, const std::vector<T>& values) {
     return add(name, Role::output, dtype_of<T>(), values);
@@ -48,7 +48,7 @@ class RunMemory {
   void* in_out(const std::string& name, DType dtype, const std::vector<float>& values) {
     return dtype == DType::bf16 ? static_cast<void*>(in_out(name, to_bf16(values))) : in_out(name, values);
   }
-  /// Poisoned.
+  /// A poisoned argument that is written.
   void* output(const std::string& name, DType dtype, std::int64_t count) {
     return add(name, Role::output, dtype, static_cast<std::size_t>(count) * size_of(dtype)).data();
   }
@@ -56,7 +56,7 @@ class RunMemory {
   T* output(const std::string& name, std::int64_t count) {
     return static_cast<T*>(output(name, dtype_of<T>(), count));
   }
-  /// Poisoned, of the very size asked for; may hold anything afterwards.
+  /// Poisoned memory of exactly this size, which may hold anything afterwards.
   void* scratch(std::size_t size_bytes) { return add("scratch", Role::scratch, DType::u8, size_bytes).data(); }
 
   /// Slots 0 and 2 hold a pattern and must keep it; operators are told to write slot 1.

@@ -1,5 +1,5 @@
-// THE table of tolerances, by the dtype of what is compared. Relative to the larger of the element and the root mean
-// square of its tensor, so that a sum that happens to cancel is not held to the precision of its tiny result.
+// The table of tolerances, by the dtype of what is compared. They are relative to the larger of the element and the
+// root mean square of its tensor, so that a sum that happens to cancel is not held to the tiny size of its result.
 #pragma once
 
 #include "kernels/types.h"
@@ -18,17 +18,17 @@ constexpr double relative_tolerance(DType dtype) {
   return 0;
 }
 
-/// Of a filter gradient of bf16 tensors by tensor cores, a sum over `pixels`: float32 otherwise. They cut off where
-/// they add, and so lose up to a unit of the last of 24 bits at each of the steps that a sum takes, eight products or
-/// more at a time; all to the same side, so that the losses do not cancel. A CPU and the emulation of CUDA round, and
-/// are held to what float32 gives.
+/// The tolerance of a filter gradient of bf16 tensors by tensor cores, which is a sum over `pixels` in float32. Tensor
+/// cores cut off bits when they add, and so lose up to a unit of the last of 24 bits at each of the steps that a sum
+/// takes, eight products or more at a time; all to the same side, so that the losses do not cancel. A CPU and the
+/// emulation of CUDA round, and are held to what float32 gives.
 constexpr double tensor_core_tolerance(std::int64_t pixels) {
   const double lost = static_cast<double>(pixels) / 8 / (1 << 24);
   return lost > relative_tolerance(DType::f32) ? lost : relative_tolerance(DType::f32);
 }
 
-/// How far from a rounding boundary, in levels, two right answers can still land on different levels: float32 error of
-/// the value (about 1e-6 of a range of at most 255 levels), and as much of the scale.
+/// How far from a rounding boundary, in levels, two right answers can still land on different levels: the float32 error
+/// of the value (about 1e-6 of a range of at most 255 levels), and as much for the scale.
 constexpr double boundary_margin_levels = 1e-3;
 
 /// Values are spread evenly over the levels, so about 2 * boundary_margin_levels of them lie at a boundary; more than

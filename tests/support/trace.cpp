@@ -31,7 +31,7 @@ constexpr std::array kFileCalls = {
 #endif
 };
 
-/// A thread goes on to its next stop at a system call; unless it is gone already.
+/// Lets a thread go on to its next stop at a system call, unless it is gone already.
 void go_on(pid_t thread, int signal) {
   REQUIRE((::ptrace(PTRACE_SYSCALL, thread, nullptr, signal) == 0 || errno == ESRCH));
 }

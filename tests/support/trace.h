@@ -27,7 +27,7 @@ TracedRun trace(const Words& words, const Setup& setup);
 /// Sends `signal` at file-changing call `call` (0: the first): SIGKILL just before it.
 Outcome signal_at(std::size_t call, int signal, const Words& words, const Setup& setup);
 
-/// Sends it at the first one made after `text` has been written to stderr, whatever its threads have done before.
+/// Sends it at the first file-changing call after `text` has been written to stderr, whatever threads have done before.
 Outcome signal_after(const std::string& text, int signal, const Words& words, const Setup& setup);
 
 }  // namespace bsq::test

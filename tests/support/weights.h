@@ -11,7 +11,7 @@
 
 namespace bsq::test {
 
-/// For families of networks that recognize their tensors.
+/// Finds the tensors of a file, for families of networks that recognize theirs.
 inline std::function<const HostTensor*(const std::string&)> finder_in(const TensorFile& file) {
   return [&file](const std::string& parameter) { return find_parameter(file, parameter); };
 }

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-/// In memory where there is such a place: the program syncs every file, which a busy disk makes slow.
+/// A place in memory if there is one: the program syncs every file, which a busy disk makes slow.
 fs::path place_for_files() {
   const char* const wish = std::getenv("TMPDIR");
   const char* const memory = "/dev/shm";

@@ -43,11 +43,11 @@ class Workspace {
 
 /// Requires the exit code, an empty stdout, and that stderr is exactly `lines` of errors: {"c.yaml:1:2: ...", ...}
 void check_errors(const Workspace& here, const Words& words, int exit_code, const std::vector<std::string>& lines);
-/// The same where the message is only known in part: one `error: ` line that contains all of `parts`.
+/// The same if the message is only known in part: one `error: ` line that contains all of `parts`.
 void check_error(const Workspace& here, const Words& words, int exit_code, const std::vector<std::string>& parts);
 
 std::string text_of(const fs::path& file);
-/// Makes the folders above it.
+/// Writes a file; makes the folders above it.
 void put_text(const fs::path& file, const std::string& text);
 /// Replaces the first `from`, which must be there.
 void edit_text(const fs::path& file, const std::string& from, const std::string& to);

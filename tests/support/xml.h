@@ -19,7 +19,7 @@ struct XmlElement {
 
 class XmlReader {
  public:
-  /// All elements of a document in order; throws std::runtime_error where it is not well-formed.
+  /// All elements of a document in order; throws std::runtime_error if it is not well-formed.
   static std::vector<XmlElement> read(std::string_view text) {
     XmlReader reader(text);
     reader.skip_space();
@@ -56,7 +56,7 @@ class XmlReader {
     if (at_ == begin) fail("expected a name");
     return std::string(text_.substr(begin, at_ - begin));
   }
-  /// Up to one of `ends`, entities resolved.
+  /// Reads text up to one of `ends`, with entities resolved.
   std::string characters(std::string_view ends) {
     std::string result;
     while (!rest().empty() && ends.find(rest()[0]) == std::string_view::npos) {
@@ -107,7 +107,7 @@ class XmlReader {
   std::vector<XmlElement> elements_;
 };
 
-/// Those of one name.
+/// The elements of one name.
 inline std::vector<XmlElement> elements_named(const std::vector<XmlElement>& all, std::string_view name) {
   std::vector<XmlElement> found;
   for (const XmlElement& element : all)

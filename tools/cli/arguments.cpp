@@ -1,4 +1,4 @@
-// What is known of CLI11; its exceptions end here.
+// All that knows CLI11, whose exceptions end here.
 #include "tools/cli/arguments.h"
 
 #include "engine/base/suggest.h"
@@ -38,7 +38,7 @@ class HelpFormatter : public CLI::Formatter {
 
 [[noreturn]] void fail_on_option(const CLI::App& app, const ConfigSchema& schema, const std::string& word) {
   const std::string name = option_name(word);
-  std::vector<std::string> keys;  // of a published script's flag; each stage has its own
+  std::vector<std::string> keys;  // what a flag of the published scripts is called here, once per stage
   for (const ConfigKey& key : schema.keys())
     if (key.old_flag == name) keys.push_back(key.name + "=VALUE");
   if (!keys.empty()) fail(ErrorKind::usage, "unknown option '{}'; write {}", name, fmt::join(keys, " or "));

@@ -25,7 +25,7 @@ Failure current_failure() {
 
 void print_failure(const Failure& failure, const std::string& who) {
   std::istringstream lines(failure.message);
-  for (std::string line; std::getline(lines, line);)  // not by fmt, which throws where stderr cannot be written
+  for (std::string line; std::getline(lines, line);)  // not by fmt, which throws if stderr cannot be written
     std::fputs(fmt::format("error: {}{}\n", who, line).c_str(), stderr);
 }
 

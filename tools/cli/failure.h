@@ -6,11 +6,11 @@
 namespace bsq {
 
 struct Failure {
-  std::string message;  // a line for each thing that is wrong
+  std::string message;  // one line per thing that is wrong
   int exit_code = 1;
 };
 
-/// Of the exception being handled.
+/// The failure that the exception being handled tells.
 Failure current_failure();
 
 /// `error: <who><line>` for every line of the message.

@@ -3,8 +3,8 @@
 
 namespace bsq {
 
-/// Makes waiting threads sleep after microseconds, by starting the program over with GOMP_SPINCOUNT set; returns if
-/// the environment has a say already. To be called before anything else is done.
+/// Makes waiting threads sleep after microseconds, by starting the program over with GOMP_SPINCOUNT set. Returns if the
+/// environment sets how threads wait already. To be called before anything else is done.
 void shorten_openmp_spins(char** argv);
 
 }  // namespace bsq

@@ -12,7 +12,7 @@ inline constexpr int kSignalExit = 128;
 /// From here on signals are noted instead of obeyed.
 void catch_signals();
 
-/// From here on a log whose reader is gone ends nothing.
+/// From here on the process goes on if the reader of its stderr is gone.
 void outlive_readers();
 
 /// What has been asked since the last call; a stop stays asked for.

@@ -16,7 +16,7 @@ namespace {
 
 const std::vector<std::string> kSuites = {"ops", "planes", "step"};
 
-/// Of the terminal that shows stdout; 100 where that is none.
+/// The columns of the terminal that shows stdout; 100 if there is none.
 int output_columns() {
   winsize size{};
   if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;

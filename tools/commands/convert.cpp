@@ -5,7 +5,7 @@
 #include "engine/methods/weight_forms.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
-#include "tools/report/precision_text.h"
+#include "tools/report/bits_text.h"
 #include "tools/session/open_model.h"
 
 #include <fmt/ranges.h>
@@ -50,7 +50,7 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
   return true;
 }
 
-/// Bits of every slot as another checkpoint has them; a layer of zeros has 0.
+/// The bits that another checkpoint gives every slot; a layer of zeros has 0.
 std::vector<int> scheme_of(const OpenModel& model) {
   const std::string path = model.file.path.string();
   if (!model.weights->is_quantized())
@@ -84,7 +84,7 @@ int convert_command(const Arguments& arguments) {
   const OpenModel model = open_model(read_model(options.input, console));
   const Weights converted = convert(model, options, console);
   write_safetensors(options.output, with_weights(model, *converted));
-  const PrecisionSummary summary = summarize_precision(*converted, model.network);
+  const BitSummary summary = summarize_bits(*converted, model.network);
   console.info(fmt::format("{}: {} -> {}, {:.2f} bits per weight, {} by the paper's rule", options.output,
                            model.weights->form(), converted->form(), summary.bits_per_parameter(),
                            ratio_text(summary.compression())));

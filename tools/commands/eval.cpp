@@ -1,7 +1,7 @@
-// `bsq eval`: accuracy of a model in any form, and what its precision costs.
+// `bsq eval`: accuracy of a model in any form, the bits of its layers, and its size.
 //
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
-// configuration names the data; overrides have the last word.
+// configuration names the data; overrides come last and win.
 #include "data/datasets.h"
 #include "engine/input/resident_source.h"
 #include "engine/methods/bsq/stored_planes.h"
@@ -11,7 +11,7 @@
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
-#include "tools/report/precision_text.h"
+#include "tools/report/bits_text.h"
 #include "tools/session/device.h"
 #include "tools/session/model_config.h"
 #include "tools/session/open_model.h"
@@ -63,8 +63,8 @@ Weights weights_to_evaluate(const OpenModel& model, const Config& config, const 
 struct Evaluation {
   std::string form;
   EvalResult result;
-  std::optional<EvalResult> by_batch_max;  // where `result` is that of calibrated activation scales
-  PrecisionSummary precision;
+  std::optional<EvalResult> by_batch_max;  // if `result` is that of calibrated activation scales
+  BitSummary bit_summary;
 };
 
 Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOptions& options, const Dataset& images,
@@ -80,7 +80,7 @@ Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOpt
   Evaluation evaluation{.form = std::string(model.quantized().form()),
                         .result = evaluator.run(),
                         .by_batch_max = {},
-                        .precision = summarize_precision(*model.weights(), model.network())};
+                        .bit_summary = summarize_bits(*model.weights(), model.network())};
   if (uses_calibrated_scales(opened, config)) {
     evaluation.by_batch_max = evaluation.result;
     evaluation.result = evaluator.run(ActScale::calibrated);
@@ -104,9 +104,9 @@ void print_text(const OpenModel& model, const Config& config, const Evaluation& 
     fmt::print("        {:.2f} %   with the maximum of each batch for activation scales\n",
                evaluation.by_batch_max->top1_percent());
   fmt::print("top-5   {:.2f} %\nloss    {:.4f}\n\n", result.top5_percent(), result.loss());
-  fmt::print("{}\n{}\n{}", layer_table(evaluation.precision).text(),
-             compression_table(evaluation.precision, file_bytes, model.packed).text(),
-             float_table(evaluation.precision).text());
+  fmt::print("{}\n{}\n{}", layer_table(evaluation.bit_summary).text(),
+             compression_table(evaluation.bit_summary, file_bytes, model.packed).text(),
+             float_table(evaluation.bit_summary).text());
 }
 
 void print_json(const OpenModel& model, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
@@ -122,7 +122,7 @@ void print_json(const OpenModel& model, const Config& config, const Evaluation& 
                          {"top1", result.top1_percent()},
                          {"top5", result.top5_percent()},
                          {"loss", result.loss()},
-                         {"precision", to_json(evaluation.precision, file_bytes)}};
+                         {"precision", to_json(evaluation.bit_summary, file_bytes)}};
   if (evaluation.by_batch_max) record["top1_batch_max"] = evaluation.by_batch_max->top1_percent();
   fmt::print("{}\n", record.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }

@@ -6,7 +6,7 @@
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/export/formats.h"
-#include "tools/report/precision_text.h"
+#include "tools/report/bits_text.h"
 #include "tools/session/model_config.h"
 #include "tools/session/run_files.h"
 
@@ -99,7 +99,7 @@ fs::path output_of(const ExportOptions& options, const TensorFile& file, const E
   return output;
 }
 
-/// What the file says about its activations, or what an override says instead: a file that leaves here should say it.
+/// Puts what overrides say about activations into the card, so that the exported file says how it was run.
 void note_activations(ExportJob& job, const ModelWords& words) {
   const QuantConfig& quant = job.config.quant;
   ModelCard& card = job.model.card;
@@ -111,7 +111,7 @@ void note_activations(ExportJob& job, const ModelWords& words) {
 
 void print_outcome(const ExportJob& job, const ExportOutcome& outcome) {
   const std::uintmax_t bytes = fs::file_size(job.output);
-  const PrecisionSummary summary = summarize_precision(*job.model.weights, job.model.network);
+  const BitSummary summary = summarize_bits(*job.model.weights, job.model.network);
   fmt::print("{}: {} bytes; {}\n", job.output.string(), with_thousands(bytes), outcome.what);
   fmt::print("  {} by the paper's rule ({:.3f} bits per weight), {} with everything counted, {} on disk\n",
              ratio_text(summary.compression()), summary.bits_per_parameter(), ratio_text(summary.compression_on_disk()),

@@ -1,4 +1,4 @@
-// `bsq inspect`: what is in a safetensors file, whoever wrote it; the precision table where it is a quantized model.
+// `bsq inspect`: what is in a safetensors file, whoever wrote it; if it is a quantized model, the bits of its layers.
 #include "data/datasets.h"
 #include "engine/base/text.h"
 #include "engine/files/checkpoint_dir.h"
@@ -7,7 +7,7 @@
 #include "kernels/base/error.h"
 #include "models/network_file.h"
 #include "tools/cli/arguments.h"
-#include "tools/report/precision_text.h"
+#include "tools/report/bits_text.h"
 #include "tools/report/table.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/open_model.h"
@@ -37,14 +37,14 @@ bool parse(const Arguments& arguments, InspectOptions& options) {
   return parse_arguments(app, arguments);
 }
 
-/// Of a quantized model; nothing of other files.
-std::optional<PrecisionSummary> precision_of(const TensorFile& file) {
+/// The bits of a quantized model; nothing for other files.
+std::optional<BitSummary> summary_of(const TensorFile& file) {
   const ModelCard card = read_card(file);
   const bool is_known =
       std::ranges::any_of(weight_forms(), [&](const WeightForm& form) { return form.name == card.form; });
   if (!card.is_packed() && (!is_known || card.form == kFloatForm)) return std::nullopt;
   const OpenModel model = open_model(describe_model(file), quantizer_of(card));
-  return summarize_precision(*model.weights, model.network);
+  return summarize_bits(*model.weights, model.network);
 }
 
 /// Smallest and largest value of a float32 tensor.
@@ -73,7 +73,7 @@ void print_file_text(const TensorFile& file, std::uintmax_t file_bytes) {
     fmt::print("\n{}", metadata.text());
   }
   fmt::print("\n{}", tensors.text());
-  if (const std::optional<PrecisionSummary> summary = precision_of(file))
+  if (const std::optional<BitSummary> summary = summary_of(file))
     fmt::print("\n{}\n{}\n{}", layer_table(*summary).text(),
                compression_table(*summary, file_bytes, read_card(file).is_packed()).text(),
                float_table(*summary).text());
@@ -90,8 +90,7 @@ void print_file_json(const TensorFile& file, std::uintmax_t file_bytes) {
                          {"bytes", file_bytes},
                          {"metadata", file.metadata},
                          {"tensors", std::move(tensors)}};
-  if (const std::optional<PrecisionSummary> summary = precision_of(file))
-    record["precision"] = to_json(*summary, file_bytes);
+  if (const std::optional<BitSummary> summary = summary_of(file)) record["precision"] = to_json(*summary, file_bytes);
   fmt::print("{}\n", record.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 

@@ -104,7 +104,7 @@ void report(const fs::path& folder, const std::vector<SweepRun>& runs, bool quie
   if (!quiet) fmt::print("\n{}\npage: {}\n", comparison_text(reports), page.string());
 }
 
-/// Says what became of the runs; the exit code of the sweep.
+/// Says what became of the runs; returns the exit code of the sweep.
 int conclude(const fs::path& folder, const std::vector<SweepRun>& runs, const std::vector<SweepResult>& results) {
   int exit_code = stop_exit_code();
   std::string failures;

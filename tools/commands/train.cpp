@@ -40,8 +40,9 @@ struct TrainOptions {
 };
 
 bool parse(const Arguments& arguments, TrainOptions& options) {
-  CommandLine app("Runs the stages of an experiment: float training, conversion to bit planes, BSQ, finetuning.",
-                  "bsq train");
+  CommandLine app(
+      "Runs the stages of an experiment: by default float training, conversion to bit planes, BSQ, finetuning.",
+      "bsq train");
   std::vector<std::string> words;
   app.add_option("words", words, "configuration file, and overrides such as bsq.alpha=0.01")
       ->option_text("CFG [key=value ...]");
@@ -71,7 +72,7 @@ std::optional<fs::path> run_to_resume(const TrainOptions& options, const Config&
   return std::nullopt;
 }
 
-/// The answer of rank 0, since another one's may come after rank 0 has made a run.
+/// The answer of rank 0, on every rank: another rank may look after rank 0 has made a run.
 std::optional<fs::path> agreed_run_to_resume(const TrainOptions& options, const Config& config, Communicator& ranks) {
   std::optional<fs::path> run;
   if (ranks.rank() == 0) run = run_to_resume(options, config);
@@ -122,21 +123,21 @@ void check_same_config(const Config& config, Communicator& ranks) {
            i / own.size());
 }
 
-/// What has been asked of any rank, the same on all.
+/// What signals have asked of any rank, the same on all.
 class AgreedRequests {
  public:
   explicit AgreedRequests(Communicator& ranks) : ranks_(ranks) {}
 
   Request take() {
     const Request own = take_request();
-    constexpr int kCheckpoint = 1;  // a stop is its exit code
+    constexpr int kCheckpoint = 1;  // a stop is sent as its exit code
     const int asked = largest_of(ranks_, own == Request::stop         ? stop_exit_code()
                                          : own == Request::checkpoint ? kCheckpoint
                                                                       : 0);
     if (asked > kCheckpoint) exit_code_ = asked;
     return asked > kCheckpoint ? Request::stop : asked == kCheckpoint ? Request::checkpoint : Request::none;
   }
-  /// Of a run that has been stopped.
+  /// The exit code of a run that has been stopped.
   int exit_code() const { return exit_code_; }
 
  private:
@@ -152,7 +153,7 @@ class TrainRun {
   /// `resumed`: the run to go on with, locked.
   int run(std::optional<RunDirectory> resumed) {
     std::optional<OpenModel> init;
-    // What rank 0 sees counts: another one may look before its checkpoint is to be seen.
+    // What rank 0 sees counts: another rank may look before the checkpoint is visible to it.
     resumes_checkpoint_ = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
     if (resumes_checkpoint_)
       load_last_checkpoint(*resumed);
@@ -183,7 +184,8 @@ class TrainRun {
   }
 
  private:
-  /// That of the checkpoint which the run goes on from, whatever has become of a file that the configuration names.
+  /// The network of the checkpoint which the run goes on from, whatever has become of a file that the configuration
+  /// names.
   NetworkSpec network_of(const DatasetInfo& images) const {
     if (!checkpoint_) return network_of_run(config_, images);
     const auto found = checkpoint_->tensors.find("model.safetensors");
@@ -245,7 +247,7 @@ class TrainRun {
     }
   }
 
-  /// A run that is complete stays so where its report cannot be written.
+  /// A run that is complete stays so if its report cannot be written.
   void report(const RunDirectory& directory) const {
     const RunReport report = read_run_report(directory.path());
     std::string page;
@@ -292,7 +294,7 @@ class TrainRun {
     return outcome;
   }
 
-  /// Looks after the other ranks until `run` is over on all of them.
+  /// Watches the other ranks until `run` is over on all of them.
   StageOutcome run_watched(const Experiment& experiment, const std::function<StageOutcome()>& run,
                            const RunDirectory& directory) {
     RankWatch watch(experiment.communicator(), [&](const std::string& what) { report_dead_rank(directory, what); });
@@ -331,7 +333,7 @@ class TrainRun {
   Communicator& ranks_;
   AgreedRequests requests_;
   bool resumes_checkpoint_ = false;
-  std::optional<CheckpointFiles> checkpoint_;  // to go on from
+  std::optional<CheckpointFiles> checkpoint_;  // what the run goes on from
 };
 
 int train_on_ranks(const Arguments& arguments, Communicator& ranks) {

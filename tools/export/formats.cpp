@@ -14,7 +14,7 @@ namespace {
 constexpr std::array kFormats = {
   // name, meaning, ending, default infix, wants_levels, has_opsets, has_small_types, require, write
   ExportFormat{"float", "effective weights under PyTorch's names", ".safetensors", ".float", false, false, false, nullptr, export_float},
-  ExportFormat{"packed", "bit planes, a bit taking a bit", ".safetensors", ".packed", true, false, false, nullptr, export_packed},
+  ExportFormat{"packed", "signs and bit planes, packed into bits", ".safetensors", ".packed", true, false, false, nullptr, export_packed},
   ExportFormat{"onnx", "integers and DequantizeLinear", ".onnx", "", false, true, true, require_onnx, export_onnx},
   ExportFormat{"qonnx", "IntQuant nodes of exact widths", ".onnx", ".qonnx", true, true, false, require_onnx, export_qonnx},
 };

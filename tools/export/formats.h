@@ -14,7 +14,7 @@
 
 namespace bsq {
 
-/// Of ONNX, that bsq writes.
+/// The opsets of ONNX that bsq writes.
 constexpr int kLeastOpset = 13;
 constexpr int kMostOpset = 25;
 
@@ -22,33 +22,33 @@ struct ExportJob {
   OpenModel model;
   Config config;  // how it is run
   std::filesystem::path output;
-  std::optional<int> opset;    // of a format that has opsets
-  bool int8_at_least = false;  // of a format that has types below a byte
+  std::optional<int> opset;    // for a format that has opsets
+  bool int8_at_least = false;  // for a format that has types below a byte
 };
 
-/// Lines for a person.
+/// What a person is told.
 struct ExportOutcome {
   std::string what;      // `ONNX opset 21, weights in INT4 and INT8`
-  std::string verified;  // how
+  std::string verified;  // how it was verified
 };
 
 struct ExportFormat {
   const char* name;
   const char* meaning;
-  const char* ending;         // of its files
-  const char* default_infix;  // `model` and this and the ending is how a file is called
+  const char* ending;         // of the names of its files
+  const char* default_infix;  // between `model` and the ending in the name of a file
   bool wants_levels;          // the weights must have bit widths
   bool has_opsets;
   bool has_small_types;
   void (*require)();  // throws Error(usage) if this bsq cannot write it; null: it always can
-  /// Throws Error(verification) if what has been written is not the model, Error(checkpoint) if it cannot be.
+  /// Throws Error(verification) if what has been written is not the model, Error(checkpoint) if it cannot be written.
   ExportOutcome (*write)(const ExportJob&, Console&);
 };
 
 std::span<const ExportFormat> export_formats();
 /// Throws Error(usage).
 const ExportFormat& export_format(const std::string& name);
-/// `float, packed or onnx`: the names of those that `takes` takes, or of all.
+/// `float, packed or onnx`: the names of the formats with the property `takes`, or of all.
 std::string format_names(bool ExportFormat::*takes = nullptr, const char* last = "or");
 
 ExportOutcome export_float(const ExportJob& job, Console& console);

@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kVerifiedImages = 32;
 constexpr int kSyntheticImages = 100;  // a few of every class
-/// Of the largest logit, or of 1: sums of float32 in another order.
+/// As a share of the largest logit, or of 1: float32 sums are made in another order.
 constexpr double kLogitTolerance = 1e-4;
 
 struct VerificationImages {
@@ -36,7 +36,7 @@ struct VerificationImages {
   std::string what;  // `test images of cifar10`
 };
 
-/// Test images of the configured data; images of the synthetic set where those are not there.
+/// Test images of the configured data, or images of the synthetic set if the data is not there.
 VerificationImages verification_images(const Config& config, Console& console) {
   try {
     return {open_test_set(config), "test images of " + config.data.kind};
@@ -69,7 +69,7 @@ std::string verify(const fs::path& temporary, const fs::path& output, EngineRun&
 
 void add_description(const ExportJob& job, OnnxModel& model) {
   const OpenModel& from = job.model;
-  const double bits = summarize_precision(*from.weights, from.network).bits_per_parameter();
+  const double bits = summarize_bits(*from.weights, from.network).bits_per_parameter();
   model.producer_name = "bsq";
   model.producer_version = kVersion;
   model.graph_name = from.spec.name;

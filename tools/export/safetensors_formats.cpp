@@ -47,7 +47,7 @@ ExportOutcome export_packed(const ExportJob& job, Console& /*console*/) {
   const OpenModel& model = job.model;
   write_safetensors(job.output, pack(model.file, integer_weights(*model.weights, model.layout)),
                     [&](const fs::path& temporary) { check_same_model(job, temporary); });
-  return {.what = "a bit takes a bit", .verified = "read back, every weight bit for bit"};
+  return {.what = "signs and bit planes, packed into bits", .verified = "read back, every weight bit for bit"};
 }
 
 }  // namespace bsq

@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), as `sha256sum` prints it: what names the checkpoint that an export came from.
+// SHA-256 (FIPS 180-4), as `sha256sum` prints it: it identifies the checkpoint that an export came from.
 #pragma once
 
 #include <string>

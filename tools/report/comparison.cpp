@@ -32,7 +32,7 @@ const Config& config_of(const RunGroup& group) {
   return group.runs.front()->config;
 }
 
-/// What tells those groups apart that have something to show.
+/// The keys in which groups with a finished run differ.
 std::vector<const ConfigKey*> varying_keys(const std::vector<RunGroup>& groups) {
   const auto first =
       std::find_if(groups.begin(), groups.end(), [](const RunGroup& group) { return !group.finished.empty(); });
@@ -56,7 +56,7 @@ std::string text_of(const std::vector<const ConfigKey*>& keys, const Config& con
   return fmt::format("{}", fmt::join(parts, " "));
 }
 
-/// `alpha 0.01`: of those strengths that vary; empty if the run has none of them.
+/// `alpha 0.01`: the varying strengths that the run has, with their values; empty if it has none.
 std::string strengths_text(const std::vector<Strength>& varying, const Config& config) {
   std::vector<std::string> parts;
   for (const Strength& strength : varying)
@@ -91,7 +91,7 @@ void label_groups(Comparison& comparison, std::vector<Strength> strengths) {
   }
 }
 
-/// Groups are ordered by it.
+/// What groups are ordered by.
 std::vector<std::pair<std::string, double>> strength_values(const Config& config) {
   std::vector<std::pair<std::string, double>> values;
   for (const Strength& strength : strengths_of(shown_stages(config)))

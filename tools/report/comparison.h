@@ -19,10 +19,10 @@ struct MeanAndSpread {
 /// Runs that differ in nothing but their seed.
 struct RunGroup {
   std::string label;      // what sets it apart: `bsq.alpha=0.01`, or the folder of its first run
-  std::string series;     // the same without strengths, such as bsq.alpha; empty: there is nothing else, or no strength
-  std::string in_series;  // its strengths, or else the label
+  std::string series;     // its label without strengths such as bsq.alpha; empty if nothing or no strength is left
+  std::string in_series;  // its strengths, `alpha 0.01`; the label if it has none
   std::vector<const RunReport*> runs;
-  std::vector<const RunReport*> finished;  // those with a quantized model; what follows is of these
+  std::vector<const RunReport*> finished;  // those with a quantized model; the numbers below are theirs
   MeanAndSpread top1;
   MeanAndSpread bits;
   MeanAndSpread compression;
@@ -33,13 +33,13 @@ struct RunGroup {
 struct Comparison {
   std::vector<const RunReport*> runs;
   std::vector<RunGroup> groups;
-  std::optional<Strength> axis;  // if groups differ in nothing else
+  std::optional<Strength> axis;  // set if groups differ in this key alone
   bool same_network = true;
   bool same_data = true;
-  std::vector<std::string> remarks;  // what cannot be compared or is not in the figures, a sentence each
+  std::vector<std::string> remarks;  // what cannot be compared or is not in the figures, one sentence each
 };
 
-/// The runs outlive the result.
+/// The runs must outlive the result.
 Comparison compare(const std::vector<RunReport>& reports);
 
 }  // namespace bsq

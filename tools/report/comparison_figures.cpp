@@ -2,10 +2,10 @@
 #include "tools/report/comparison_figures.h"
 
 #include "engine/base/text.h"
+#include "tools/report/bits_text.h"
 #include "tools/report/charts/bar_chart.h"
 #include "tools/report/charts/heat_map.h"
 #include "tools/report/charts/scatter_chart.h"
-#include "tools/report/precision_text.h"
 
 #include <fmt/format.h>
 
@@ -16,7 +16,7 @@ namespace {
 
 using namespace charts;
 
-constexpr std::size_t kMostBars = 6;  // of a layer; with more groups a heat map is clearer
+constexpr std::size_t kMostBars = 6;  // per layer; with more groups a heat map is clearer
 
 std::string seeds_text(const RunGroup& group) {
   return group.finished.size() == 1 ? fmt::format("seed {}", group.finished.front()->config.seed)
@@ -117,12 +117,12 @@ LayerComparison compare_layers(const Comparison& comparison) {
     std::vector<LayerBits> bits;
     double runs = 0;
     for (const RunReport* run : group.finished) {
-      if (!run->precision) continue;
-      const std::vector<TensorPrecision>& tensors = run->precision->tensors;
+      if (!run->bit_summary) continue;
+      const std::vector<TensorBits>& tensors = run->bit_summary->tensors;
       if (bits.empty()) bits.resize(tensors.size(), {0, kMaxBits, 0});
       ++runs;
       if (result.layers.empty())
-        for (const TensorPrecision& tensor : tensors) result.layers.push_back(layer_name(tensor.name));
+        for (const TensorBits& tensor : tensors) result.layers.push_back(layer_name(tensor.name));
       for (std::size_t i = 0; i < std::min(bits.size(), tensors.size()); ++i) {
         const double here = tensors[i].empty ? 0 : tensors[i].bits;
         bits[i] = {bits[i].mean + here, std::min(bits[i].low, here), std::max(bits[i].high, here)};

@@ -8,11 +8,11 @@
 
 namespace bsq {
 
-/// Accuracy against compression with the Pareto line, and the bits of every layer side by side; each if the runs
-/// have it to show.
+/// Accuracy against compression with the Pareto line, and the bits of every layer side by side, as far as the runs have
+/// them.
 std::vector<ReportFigure> comparison_figures(const Comparison& comparison);
 
-/// Of one layer in one group of runs.
+/// The bits of one layer in one group of runs.
 struct LayerBits {
   double mean = 0;
   double low = 0;

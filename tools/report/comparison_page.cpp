@@ -1,9 +1,9 @@
 // Sections, CSV files and the guard against writing over somebody's page.
 #include "tools/report/comparison_page.h"
 
+#include "tools/report/bits_text.h"
 #include "tools/report/comparison_figures.h"
 #include "tools/report/file_set.h"
-#include "tools/report/precision_text.h"
 #include "tools/report/report_tables.h"
 #include "tools/report/shown_stages.h"
 
@@ -35,7 +35,7 @@ Table groups_table(const Comparison& comparison) {
   return table;
 }
 
-/// For a table in a file: a text that may hold commas and quotes.
+/// A text that may hold commas and quotes, as a cell of a CSV file.
 std::string quoted(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   std::string result = "\"";

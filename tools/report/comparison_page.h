@@ -10,11 +10,11 @@
 
 namespace bsq {
 
-/// `links[i]`: from the page to that of run i.
+/// `links[i]`: the link from the page to the page of run i.
 Page comparison_page(const Comparison& comparison, const std::vector<RunReport>& reports,
                      const std::vector<std::string>& links);
 
-/// index.html, the figures, comparison.csv, groups.csv and precision.csv.
+/// Writes index.html, the figures, comparison.csv, groups.csv and precision.csv.
 void write_comparison_files(const std::vector<RunReport>& reports, const std::vector<std::string>& links,
                             const std::filesystem::path& folder);
 

@@ -13,11 +13,11 @@ namespace bsq {
 
 class FileSet {
  public:
-  /// Makes the folder if it is missing. `what`: the folder of what, for errors, which are Error(checkpoint).
+  /// Makes the folder if it is missing. `what` says in errors whose folder it is. All members throw Error(checkpoint).
   FileSet(std::filesystem::path folder, std::string_view what);
 
   void add(const std::filesystem::path& name, std::string_view text);
-  /// Without it nothing changes.
+  /// Puts all files into their places. Without it nothing changes.
   void commit();
 
  private:

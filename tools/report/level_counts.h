@@ -8,9 +8,9 @@
 
 namespace bsq {
 
-/// One entry a quantized tensor, in the order of the network: counts of the effective weights |scale| k / (2^bits - 1),
-/// k = -(2^bits - 1) .. 2^bits - 1; one, of zeros, for a tensor of 0 bits. Nothing for a float model, which has no
-/// grid.
+/// One entry per quantized tensor, in the order of the network: the counts of effective weights |scale| k / (2^bits -
+/// 1) for k = -(2^bits - 1) .. 2^bits - 1. A tensor of 0 bits has one count, of zeros. A float model has no entries,
+/// since it has no grid.
 using LevelCounts = std::vector<std::vector<std::int64_t>>;
 
 LevelCounts count_levels(const OpenModel& model);

@@ -1,12 +1,12 @@
-// From the logs and the model of a run to its figures.
+// Makes figures of the logs and the model of a run.
 #include "tools/report/report_figures.h"
 
 #include "engine/base/text.h"
+#include "tools/report/bits_text.h"
 #include "tools/report/charts/bar_chart.h"
 #include "tools/report/charts/heat_map.h"
 #include "tools/report/charts/histograms.h"
 #include "tools/report/charts/line_chart.h"
-#include "tools/report/precision_text.h"
 #include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
@@ -25,7 +25,7 @@ using namespace charts;
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
 
 bool has_levels(const RunReport& report) {
-  return report.precision && !report.level_counts.empty();
+  return report.bit_summary && !report.level_counts.empty();
 }
 
 /// The lines of a figure over epochs.
@@ -77,13 +77,14 @@ ReportFigure loss_figure(const RunReport& report) {
 }
 
 ReportFigure accuracy_figure(const RunReport& report) {
-  const ChartText text{"accuracy", "Top-1 accuracy",
-                       fmt::format("Percent of images told right in every epoch; at the end {:.2f} % in test.",
-                                   report.epochs.back().test_top1.value_or(kNothing))};
+  const ChartText text{
+      "accuracy", "Top-1 accuracy",
+      fmt::format("Percent of images classified correctly in every epoch; at the end {:.2f} % in test.",
+                  report.epochs.back().test_top1.value_or(kNothing))};
   return {draw(over_epochs(report, text, "top-1 in %",
                            {{"training", [](const EpochRow& row) { return row.train_top1; }},
                             {"test", [](const EpochRow& row) { return row.test_top1.value_or(kNothing); }}})),
-          "Accuracy in training is that of the moving model, in test that of the model at the end of each epoch."};
+          "Training accuracy is measured while the model changes, test accuracy at the end of each epoch."};
 }
 
 ReportFigure penalty_figure(const RunReport& report, const std::string& id, const std::string& stage,
@@ -97,7 +98,7 @@ ReportFigure penalty_figure(const RunReport& report, const std::string& id, cons
   return {draw(chart), fmt::format("Mean over the steps of an epoch, without the factor {}.", penalty.factor)};
 }
 
-/// One per stage that measures a penalty.
+/// One figure per stage that measures a penalty.
 std::vector<ReportFigure> penalty_figures(const RunReport& report, const std::vector<EpochRow>& quantized) {
   std::vector<ReportFigure> figures;
   for (const ShownStage& stage : shown_stages(report.config)) {
@@ -110,7 +111,7 @@ std::vector<ReportFigure> penalty_figures(const RunReport& report, const std::ve
   return figures;
 }
 
-/// Bits per weight, from the first epoch with bits on.
+/// Bits per weight in epochs with quantized weights.
 ReportFigure bits_figure(const RunReport& report, const std::vector<EpochRow>& quantized) {
   const ChartText text{"bits", "Bits per parameter",
                        fmt::format("Mean bits of the quantized weights; {:.3f} at the end.",
@@ -125,14 +126,14 @@ ReportFigure bits_figure(const RunReport& report, const std::vector<EpochRow>& q
 }
 
 ReportFigure layers_figure(const RunReport& report) {
-  const PrecisionSummary& precision = *report.precision;
+  const BitSummary& summary = *report.bit_summary;
   BarChart chart{
       .text = {"precision", "Bits of every layer",
                fmt::format("Bits of the {} quantized tensors of checkpoints/{}, {:.3f} bits per weight in all.",
-                           precision.tensors.size(), report.model, precision.bits_per_parameter())},
+                           summary.tensors.size(), report.model, summary.bits_per_parameter())},
       .y = {.title = "bits", .range = range_of(0, 1), .whole = true},
       .series = {{"bits", {}}}};
-  for (const TensorPrecision& tensor : precision.tensors) {
+  for (const TensorBits& tensor : summary.tensors) {
     chart.categories.push_back(layer_name(tensor.name));
     const int bits = tensor.empty ? 0 : tensor.bits;
     chart.series[0].bars.push_back(
@@ -154,7 +155,7 @@ ReportFigure history_figure(const RunReport& report) {
   std::map<std::string, std::size_t> rows;
   std::map<std::pair<std::string, int>, std::size_t> columns;
   HeatMap map{.text = {"precision_history", "Bits of every layer over the re-quantizations", ""},
-              .x_title = "epoch of the whole run, after which was re-quantized",
+              .x_title = "epoch of the whole run, before the re-quantization",
               .range = range_of(0, kMaxBits),
               .fallen = "fewer bits than before",
               .grown = "more bits than before"};
@@ -177,14 +178,14 @@ ReportFigure history_figure(const RunReport& report) {
   return {draw(map), "Each column is one re-quantization, in equal steps whatever the epochs between them."};
 }
 
-ReportFigure planes_figure(const PrecisionSummary& precision) {
+ReportFigure planes_figure(const BitSummary& summary) {
   HeatMap map{.text = {"planes", "Ones of every bit plane",
                        "Percent of the weights that have a one in each bit plane, most significant plane first."},
               .x_title = "bit plane, most significant left",
               .range = range_of(0, 60),
               .legend = {{0, "0 %"}, {10, "10"}, {20, "20"}, {30, "30"}, {40, "40"}, {50, "50"}, {60, "60 % or more"}}};
   std::size_t most = 0;
-  for (const TensorPrecision& tensor : precision.tensors) {
+  for (const TensorBits& tensor : summary.tensors) {
     map.rows.push_back(layer_name(tensor.name));
     std::vector<HeatCell>& cells = map.cells.emplace_back();
     for (const double density : tensor.plane_density_percent)
@@ -204,7 +205,7 @@ ReportFigure weights_figure(const RunReport& report) {
                         .x_title = "effective weight",
                         .y_title = "number of weights",
                         .panels = {}};
-  const std::vector<TensorPrecision>& tensors = report.precision->tensors;
+  const std::vector<TensorBits>& tensors = report.bit_summary->tensors;
   for (std::size_t i = 0; i < std::min(tensors.size(), report.level_counts.size()); ++i)
     histograms.panels.push_back({.name = layer_name(tensors[i].name),
                                  .note = fmt::format("{} bit{}, {:.1f} % zero", tensors[i].bits,
@@ -219,12 +220,12 @@ ReportFigure weights_figure(const RunReport& report) {
 
 }  // namespace
 
-std::vector<ReportFigure> precision_figures(const RunReport& report) {
+std::vector<ReportFigure> bit_figures(const RunReport& report) {
   std::vector<ReportFigure> figures;
   if (has_levels(report)) figures.push_back(layers_figure(report));
   if (!report.history.empty()) figures.push_back(history_figure(report));
   if (has_levels(report)) {
-    figures.push_back(planes_figure(*report.precision));
+    figures.push_back(planes_figure(*report.bit_summary));
     figures.push_back(weights_figure(report));
   }
   return figures;

@@ -1,4 +1,4 @@
-// The figures of one run. Those for which the run has nothing to show yet are not among them.
+// The figures of one run. A figure that the run has nothing for yet is left out.
 #pragma once
 
 #include "tools/report/charts/svg.h"
@@ -14,7 +14,7 @@ struct ReportFigure {
 };
 
 /// Bits of every layer; bits of every layer over the re-quantizations; ones of every plane; weights on their grid.
-std::vector<ReportFigure> precision_figures(const RunReport& report);
+std::vector<ReportFigure> bit_figures(const RunReport& report);
 /// Loss, accuracy, penalty and bits over the epochs of all stages.
 std::vector<ReportFigure> training_figures(const RunReport& report);
 

@@ -1,8 +1,8 @@
-// The report as JSON and CSV, numbers in full precision. What the run itself has as CSV, its epochs, is not written
-// again.
+// The report as JSON and CSV, with all digits of its numbers. The run itself has its epochs as CSV; they are not
+// written again.
 #include "engine/run/run_log.h"
+#include "tools/report/bits_text.h"
 #include "tools/report/file_set.h"
-#include "tools/report/precision_text.h"
 #include "tools/report/run_page.h"
 #include "tools/report/shown_stages.h"
 
@@ -70,26 +70,26 @@ std::string stages_csv(const RunReport& report) {
   return text;
 }
 
-std::string layers_csv(const PrecisionSummary& precision) {
+std::string layers_csv(const BitSummary& summary) {
   std::string text = "layer,shape,weights,bits,empty,scale,zero_percent,fixed,input_bits\n";  // 0: reads float numbers
-  for (const TensorPrecision& tensor : precision.tensors)
+  for (const TensorBits& tensor : summary.tensors)
     text += fmt::format("{},{},{},{},{},{},{},{},{}\n", tensor.name, shape_text(tensor.shape), tensor.numel,
                         tensor.bits, tensor.empty ? 1 : 0, tensor.scale, tensor.zero_percent, tensor.fixed ? 1 : 0,
                         tensor.input_bits ? std::to_string(*tensor.input_bits) : "");
   return text;
 }
 
-std::string float_csv(const PrecisionSummary& precision) {
+std::string float_csv(const BitSummary& summary) {
   std::string text = "tensor,numbers,bytes\n";
-  for (const FloatTensor& tensor : precision.float_tensors)
+  for (const FloatTensor& tensor : summary.float_tensors)
     text +=
         fmt::format("{},{},{}\n", tensor.name, tensor.numel, sizeof(float) * static_cast<std::size_t>(tensor.numel));
   return text;
 }
 
-std::string planes_csv(const PrecisionSummary& precision) {
+std::string planes_csv(const BitSummary& summary) {
   std::string text = "layer,bits,plane,density_percent\n";  // plane 0 is the most significant
-  for (const TensorPrecision& tensor : precision.tensors)
+  for (const TensorBits& tensor : summary.tensors)
     for (std::size_t plane = 0; plane < tensor.plane_density_percent.size(); ++plane)
       text += fmt::format("{},{},{},{}\n", tensor.name, tensor.bits, plane, tensor.plane_density_percent[plane]);
   return text;
@@ -119,9 +119,9 @@ ordered_json report_json(const RunReport& report) {
   json["seed"] = report.config.seed;
   json["environment"] = report.environment;
   json["stages"] = std::move(stages);
-  if (report.precision) {
+  if (report.bit_summary) {
     json["model"] = "checkpoints/" + report.model;
-    json["precision"] = to_json(*report.precision, report.model_bytes);
+    json["precision"] = to_json(*report.bit_summary, report.model_bytes);
   }
   return json;
 }
@@ -135,10 +135,10 @@ void write_report_files(const RunReport& report, const fs::path& folder) {
   files.add("summary.json", report_json(report).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
   files.add("stages.csv", stages_csv(report));
   files.add("history.csv", history_csv(report.history));
-  if (report.precision) {
-    files.add("layers.csv", layers_csv(*report.precision));
-    files.add("planes.csv", planes_csv(*report.precision));
-    files.add("float.csv", float_csv(*report.precision));
+  if (report.bit_summary) {
+    files.add("layers.csv", layers_csv(*report.bit_summary));
+    files.add("planes.csv", planes_csv(*report.bit_summary));
+    files.add("float.csv", float_csv(*report.bit_summary));
   }
   files.commit();
 }

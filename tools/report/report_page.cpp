@@ -1,5 +1,4 @@
-// The template (tools/report/report_page.html) filled in by mustache, which escapes whatever is not said to be HTML
-// already.
+// The template (tools/report/report_page.html) filled in by mustache, which escapes everything in {{two}} braces.
 #include "tools/report/report_page.h"
 
 #include "tools/cli/build_info.h"

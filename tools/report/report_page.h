@@ -14,8 +14,8 @@ struct PageTable {
   std::string title = {};
   Table table;
   std::string note = {};
-  std::string data_file = {};           // the file beside the page that has the same in full precision
-  std::vector<std::string> links = {};  // of the first cell of each row; empty: none
+  std::string data_file = {};           // the file beside the page that has the same with all digits
+  std::vector<std::string> links = {};  // per row, for its first cell; empty: none
 };
 
 struct PageSection {
@@ -35,7 +35,7 @@ struct Page {
   std::vector<PageSection> sections = {};
 };
 
-/// The text of the file. Whatever the strings hold, it comes out as text.
+/// The text of the file. Whatever the strings hold is shown as text.
 std::string html_of(const Page& page);
 
 /// Whether a file is such a page: other people's pages are not to be written over.

@@ -4,7 +4,7 @@
 #include "engine/base/text.h"
 #include "engine/run/console.h"
 #include "models/families.h"
-#include "tools/report/precision_text.h"
+#include "tools/report/bits_text.h"
 #include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
@@ -42,7 +42,7 @@ std::string heading(const RunReport& report) {
 
 using Moment = std::pair<std::string, int>;  // stage, epochs before the re-quantization
 
-/// Bits of every layer after every re-quantization; where there are many, the newest.
+/// Bits of every layer after every re-quantization; if there are many, after the newest ones.
 std::string history_table(const RunReport& report) {
   constexpr std::size_t kMostColumns = 14;
   std::vector<Moment> moments;
@@ -74,9 +74,9 @@ std::string history_table(const RunReport& report) {
 }  // namespace
 
 const char* const kStagesNotes =
-    "best: by test accuracy, in bsq since the last re-quantization. Ratios against float32: paper = planes that are\n"
-    "left over the quantized weights, an empty layer as 1 bit; empty=0 = that layer as 0 bits; all = signs, scales,\n"
-    "shortcuts and batch norm counted too, packed; file = the model file as it is, numbers in float32 to train on.\n";
+    "best: by test accuracy, of the epochs since the last re-quantization. Ratios against float32: paper = bits per\n"
+    "quantized weight, an empty layer as 1 bit; empty=0 = that layer as 0 bits; all = signs, scales, shortcuts and\n"
+    "batch norm counted too, packed; file = the model file as it is, with numbers in float32 to train on.\n";
 
 const char* const kCostNotes =
     "training: time in training steps, without evaluation. planned: tensors on the device, data included.\n"
@@ -154,15 +154,15 @@ Table cost_table(const RunReport& report) {
 
 std::string verdict(const RunReport& report) {
   const StageReport* last = report.last_done();
-  if (last == nullptr || last->is_float() || !report.precision) return "";
+  if (last == nullptr || last->is_float() || !report.bit_summary) return "";
   const double top1 = *report.top1_of(last->name);
   const std::optional<double> float_top1 = report.float_top1();
   return fmt::format(
       "{:.2f} %{} at {:.3f} bits per weight, {} smaller by the paper's rule, {} with everything "
       "counted\n",
       top1, float_top1 ? fmt::format(", {:+.2f} points to the float model,", top1 - *float_top1) : "",
-      report.precision->bits_per_parameter(), ratio_text(report.precision->compression()),
-      ratio_text(report.precision->compression_on_disk()));
+      report.bit_summary->bits_per_parameter(), ratio_text(report.bit_summary->compression()),
+      ratio_text(report.bit_summary->compression_on_disk()));
 }
 
 std::string report_text(const RunReport& report) {
@@ -174,10 +174,10 @@ std::string report_text(const RunReport& report) {
     parts.push_back(cost_table(report).text() + kCostNotes);
   }
   if (!report.history.empty()) parts.push_back(history_table(report));
-  if (report.precision) {
-    parts.push_back(fmt::format("model: checkpoints/{}\n{}", report.model, layer_table(*report.precision).text()));
-    parts.push_back(compression_table(*report.precision, report.model_bytes).text());
-    parts.push_back(float_table(*report.precision).text());
+  if (report.bit_summary) {
+    parts.push_back(fmt::format("model: checkpoints/{}\n{}", report.model, layer_table(*report.bit_summary).text()));
+    parts.push_back(compression_table(*report.bit_summary, report.model_bytes).text());
+    parts.push_back(float_table(*report.bit_summary).text());
   }
   if (const std::string sentence = verdict(report); !sentence.empty()) parts.push_back("result: " + sentence);
   return fmt::format("{}", fmt::join(parts, "\n"));

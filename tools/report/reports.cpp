@@ -15,7 +15,7 @@ fs::path normal(const fs::path& path) {
   return absolute.has_filename() ? absolute : absolute.parent_path();
 }
 
-/// A path as a link: what has a meaning in one is spelled as its bytes.
+/// A path as a link: characters with a meaning in links are written as %XX.
 std::string link_text(const fs::path& path) {
   std::string text;
   for (const char c : path.generic_string()) {
@@ -40,7 +40,7 @@ fs::path common_folder(const std::vector<RunReport>& reports) {
   return common.lexically_proximate(fs::current_path());
 }
 
-/// Somebody's own index.html is not to be lost.
+/// Refuses to overwrite an index.html that bsq has not written.
 void refuse_foreign_page(const fs::path& folder) {
   const fs::path page = folder / "index.html";
   std::error_code ignored;

@@ -8,10 +8,10 @@
 
 namespace bsq {
 
-/// Of one run into <run>/report/. Of several: that of each likewise, and the comparison into report/ in the folder that
-/// they have in common. With a `folder` the one report, or the comparison, into it, and the runs' own into folders
-/// below. Returns the page to open. Throws Error(usage) if several runs have no folder in common, or a
-/// page of somebody else is there.
+/// Writes the report of every run into <run>/report/; if there are several, also their comparison into report/ in the
+/// folder that they have in common. With a `folder`, the one report or the comparison goes there, and the reports of
+/// several runs into folders below. Returns the page to open. Throws Error(usage) if several runs have no folder in
+/// common, or if a page that bsq has not written is there.
 std::filesystem::path write_reports(const std::vector<RunReport>& reports, const std::filesystem::path& folder = {});
 
 }  // namespace bsq

@@ -2,7 +2,7 @@
 #include "tools/report/run_page.h"
 
 #include "engine/base/text.h"
-#include "tools/report/precision_text.h"
+#include "tools/report/bits_text.h"
 #include "tools/report/report_tables.h"
 #include "tools/report/shown_stages.h"
 
@@ -109,9 +109,9 @@ PageSection results(const RunReport& report) {
   return section;
 }
 
-PageSection precision(const RunReport& report) {
-  PageSection section{.title = "Precision", .figures = precision_figures(report)};
-  if (!report.precision) {
+PageSection bits(const RunReport& report) {
+  PageSection section{.title = "Bits", .figures = bit_figures(report)};
+  if (!report.bit_summary) {
     section.paragraphs.emplace_back("No stage is finished yet, so that there is no model to look into.");
     return section;
   }
@@ -119,15 +119,15 @@ PageSection precision(const RunReport& report) {
     section.paragraphs.emplace_back("The newest model is a float one: it has no bits and no grid to show.");
   const std::string model = "Of checkpoints/" + report.model + ".";
   section.tables.push_back({"Layers",
-                            layer_table(*report.precision),
+                            layer_table(*report.bit_summary),
                             model + " zeros: weights that are exactly zero. *: all of them. The planes' ones are in "
                                     "planes.csv, too.",
                             "layers.csv",
                             {}});
   section.tables.push_back(
-      {"Compression", compression_table(*report.precision, report.model_bytes), model, "summary.json", {}});
+      {"Compression", compression_table(*report.bit_summary, report.model_bytes), model, "summary.json", {}});
   section.tables.push_back({"Float",
-                            float_table(*report.precision),
+                            float_table(*report.bit_summary),
                             model + " Numbers that are left at 32 bits; inputs: layers that read float numbers, which "
                                     "convolutions of integers do not. layers.csv has what each layer reads.",
                             "float.csv",
@@ -158,7 +158,7 @@ Page run_page(const RunReport& report) {
   page.notices = notices_of(report);
   page.numbers = numbers_of(report);
   page.sections.push_back(results(report));
-  page.sections.push_back(precision(report));
+  page.sections.push_back(bits(report));
   PageSection training{.title = "Training", .figures = training_figures(report)};
   if (training.figures.empty()) training.paragraphs.emplace_back("There is no epoch to show yet.");
   page.sections.push_back(std::move(training));

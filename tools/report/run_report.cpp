@@ -132,7 +132,7 @@ void read_history(RunReport& report) {
   });
 }
 
-/// The model of the last finished stage: its best one where it trained.
+/// Reads the model of the last finished stage: the best one if the stage trained.
 void read_model_files(RunReport& report) {
   std::error_code ignored;
   for (StageReport& stage : report.stages) {
@@ -143,10 +143,10 @@ void read_model_files(RunReport& report) {
       ModelFile read = describe_model(read_safetensors(file));
       const Quantizer quantizer = quantizer_of(read.card);
       const OpenModel model = open_model(std::move(read), quantizer);
-      const PrecisionSummary precision = summarize_precision(*model.weights, model.network);
+      const BitSummary summary = summarize_bits(*model.weights, model.network);
       stage.file_bytes = fs::file_size(file);
-      stage.float_file_bytes = static_cast<std::uintmax_t>(precision.float_bytes);
-      report.precision = precision;
+      stage.float_file_bytes = static_cast<std::uintmax_t>(summary.float_bytes);
+      report.bit_summary = summary;
       report.model = name;
       report.model_bytes = stage.file_bytes;
       report.level_counts = count_levels(model);

@@ -21,7 +21,7 @@
 
 namespace bsq {
 
-/// What a stage has come to. Empty if it has not been reached.
+/// The result of a finished stage.
 struct StageResult {
   double test_top1 = 0;  // percent, at its end
   double test_top5 = 0;
@@ -41,7 +41,7 @@ struct StageReport {
   int epochs = 0;            // done
   double train_seconds = 0;  // of these epochs, without evaluation
   double train_images = 0;   // likewise
-  std::string form;          // of the weights that it trains (StoredWeights::form); empty: not started
+  std::string form;          // the StoredWeights::form() of the weights that it trains; empty: not started
   std::int64_t trainable_numbers = 0;
   std::int64_t planned_bytes = 0;
   std::optional<StageResult> result;    // once it is done
@@ -57,20 +57,20 @@ struct RunReport {
   RunStatus status;
   bool alive = false;  // a process is writing it now
   nlohmann::json environment;
-  std::vector<StageReport> stages;  // one a configured stage
+  std::vector<StageReport> stages;  // one per stage that the configuration lists
   std::vector<EpochRow> epochs;
-  std::vector<PrecisionRow> history;          // every tensor at every re-quantization
-  std::optional<PrecisionSummary> precision;  // of the model to use
-  std::string model;                          // its folder in checkpoints/
+  std::vector<PrecisionRow> history;      // every tensor at every re-quantization
+  std::optional<BitSummary> bit_summary;  // of the model to use
+  std::string model;                      // its folder in checkpoints/
   std::uintmax_t model_bytes = 0;
   LevelCounts level_counts;  // of that model
-  std::string command;       // a line a start or resume
+  std::string command;       // one line per start or resume
 
   /// `done`, `running`, `interrupted (exit 143)`, `failed (exit 6)` or `crashed`.
   std::string state() const;
-  /// The best accuracy of a stage, or that of its end if there was no training; nothing while it is not done.
+  /// The best accuracy of a stage, or the accuracy at its end if it does not train; nothing until it is done.
   std::optional<double> top1_of(const std::string& stage) const;
-  /// The accuracy of the float model: of the last finished stage in float.
+  /// The accuracy of the float model: the best one of the last finished stage that trains float weights.
   std::optional<double> float_top1() const;
   /// The last finished stage, or null.
   const StageReport* last_done() const;
@@ -85,7 +85,7 @@ struct Cost {
 };
 Cost cost_of(const RunReport& report);
 
-/// Where a stage's first epoch stands in the whole run: epochs of the stages before it.
+/// How many epochs the stages before this one have done.
 int epochs_before(const RunReport& report, const std::string& stage);
 
 /// Throws Error(usage) if there is no run, Error(checkpoint) if its files are damaged.
@@ -97,7 +97,7 @@ std::string report_text(const RunReport& report);
 std::string comparison_text(const std::vector<RunReport>& reports);
 
 nlohmann::ordered_json report_json(const RunReport& report);
-/// All files of the report of one run; if one cannot be written, all are as they were before.
+/// Writes all files of the report of one run; if one cannot be written, all stay as they were.
 void write_report_files(const RunReport& report, const std::filesystem::path& folder);
 
 }  // namespace bsq

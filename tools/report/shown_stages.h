@@ -1,5 +1,5 @@
 // Which stages reports have columns for, and what their methods say of them. Reports know no stage by its name: all
-// they tell apart is in the table of methods (engine/methods/methods.cpp).
+// that they show about one comes from the table of methods (engine/methods/methods.cpp).
 #pragma once
 
 #include "engine/config/config_schema.h"
@@ -24,26 +24,27 @@ struct ShownStage {
 std::vector<StageChoice> stages_to_show(const Config& config);
 /// The same, with what their methods say.
 std::vector<ShownStage> shown_stages(const Config& config);
-/// Those of any of the runs.
+/// The stages to show of any of these runs.
 std::vector<ShownStage> shown_stages(const std::vector<RunReport>& reports);
 
-/// A stage that a comparison has a column of, `bsq`: what comes last, is in the column of the final model.
+/// A stage that a comparison has a column for.
 struct ComparedStage {
-  std::string name;
-  std::string title;
+  std::string name;   // `pretrain`
+  std::string title;  // in small letters, as in `float %` and `top1_float`
 };
-/// Those of the shown stages that need no bit widths from another.
+/// The shown stages, without those that need bit widths from another: these come last, where a comparison shows the
+/// final model.
 std::vector<ComparedStage> compared_stages(const std::vector<RunReport>& reports);
 
 /// A key that trades accuracy for bits.
 struct Strength {
   std::string key;    // `bsq.alpha`
-  std::string title;  // `alpha`, unless two keys end the same
+  std::string title;  // `alpha`, or the whole key if another one ends the same
 };
 
-/// Those of the shown stages.
+/// The strengths of these stages.
 std::vector<Strength> strengths_of(const std::vector<ShownStage>& stages);
-/// The value that the run has for the key; nothing if it shows no stage with it.
+/// The value of the key in a run; nothing if the run shows no stage with this strength.
 std::optional<double> value_of(const Config& config, const Strength& strength);
 /// `alpha 0.005, `: each strength of the run with its value.
 std::string strength_words(const Config& config);

@@ -18,12 +18,12 @@ class Table {
  public:
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
-  /// One cell a column; missing ones are empty. Control characters become '?': cells may come from foreign files.
+  /// One cell per column; missing ones are empty. Control characters become '?': cells may come from foreign files.
   void add_row(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
   const std::vector<Column>& columns() const { return columns_; }
   const std::vector<std::vector<std::string>>& rows() const { return rows_; }
-  /// Lines with no spaces at their ends, each ended by a newline and begun by `indent`.
+  /// The table as lines without spaces at their ends. Each begins with `indent` and ends with a newline.
   std::string text(const std::string& indent = "") const;
 
  private:

@@ -5,7 +5,7 @@
 
 namespace bsq {
 
-/// Of the three tables. The same object always.
+/// The schema of the three tables: always the same object.
 const ConfigSchema& config_schema();
 
 }  // namespace bsq

@@ -1,4 +1,4 @@
-// See device.h: `auto` must not keep from a person that a GPU could not be used.
+// `auto` must not hide from a person that a GPU could not be used.
 #include "tools/session/device.h"
 
 #include "engine/ranks/ranks.h"
@@ -12,7 +12,7 @@
 namespace bsq {
 namespace {
 
-/// What the first of the ranks that has something to say says, the same on all; empty: none has.
+/// The text of the first rank whose `own` is not empty, on every rank; empty if all are.
 std::string first_said(Communicator& ranks, const std::string& own) {
   using Text = std::array<char, 1024>;
   Text text{};

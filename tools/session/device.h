@@ -10,8 +10,8 @@
 
 namespace bsq {
 
-/// That of the configuration, of several GPUs the one of this rank. `auto` takes a GPU if every rank finds one, or
-/// else the CPU on all. Says on the console which it is, and why it is no GPU if `auto` found none.
+/// Opens the device of the configuration; with several GPUs, this rank's own. `auto` takes a GPU if every rank finds
+/// one, else the CPU on all. Says on the console which device it is, and why it is no GPU if `auto` found none.
 std::unique_ptr<Backend> open_device(const Config& config, Console& console, Communicator& ranks);
 
 }  // namespace bsq

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-/// The configuration of the data: --config, that of the run the model is in, or the overrides alone.
+/// The configuration of the data: that of --config, or of the run that the model is in, or the overrides alone.
 Config read_config(const ModelWords& given, const fs::path& model, Console& console) {
   std::string file = given.config_file;
   if (const std::optional<fs::path> run = run_of_checkpoint(model); file.empty() && run) {
@@ -31,7 +31,7 @@ bool is_activation(const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// Throws Error(usage) where an override asks for another network than the model's.
+/// Throws Error(usage) if an override asks for another network than the model's.
 void refuse_other_network(const Config& config, const ModelWords& words, const ModelFile& model) {
   const std::string path = model.file.path.string();
   if (words.overrides_key("model.network"))
@@ -60,7 +60,7 @@ bool is_float(const ModelFile& model) {
   return false;
 }
 
-/// Puts what the model says about itself in, except where an override says otherwise.
+/// Puts in what the model says about itself, unless an override says otherwise.
 void apply_card(Config& config, const ModelWords& words, const ModelFile& model) {
   const ModelCard& card = model.card;
   const std::string path = model.file.path.string();

@@ -1,5 +1,5 @@
 // The configuration under which a model file is run: what it says about itself (network, activations, normalisation,
-// evaluation batch), the data of its run or of --config, and overrides, which have the last word.
+// evaluation batch), the data of its run or of --config, and overrides, which come last and win.
 #pragma once
 
 #include "engine/config/config.h"
@@ -12,7 +12,7 @@
 namespace bsq {
 
 struct ModelWords {
-  std::string config_file;  // --config; empty: that of the run the model is in, or none
+  std::string config_file;  // --config; empty: the configuration of the run that the model is in, or none
   std::vector<std::string> overrides;
 
   bool overrides_key(const std::string& key) const;
@@ -20,8 +20,8 @@ struct ModelWords {
 
 Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console);
 
-/// Whether activations are quantized by scales of the model. Throws Error(usage) if they should be and are not
-/// there.
+/// Whether activations are quantized by scales of the model. Throws Error(usage) if they should be and the model lacks
+/// them.
 bool uses_calibrated_scales(const OpenModel& model, const Config& config);
 
 }  // namespace bsq

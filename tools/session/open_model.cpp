@@ -1,4 +1,4 @@
-// Opening models, and what a run's configuration says of its own.
+// Opening models, and what the configuration of a run says about its own.
 #include "tools/session/open_model.h"
 
 #include "engine/files/checkpoint_dir.h"
@@ -51,7 +51,7 @@ ModelFile identify(TensorFile file, bool packed) {
   return {std::move(file), packed, std::move(card), std::move(spec)};
 }
 
-/// `depth 8, width 2`; nothing where no family made it.
+/// `depth 8, width 2`; nothing if no family made the network.
 std::string settings_words(const NetworkSpec& spec, const char* before, const char* equals, const char* between) {
   std::string words;
   for (const auto& [key, value] : spec.settings.items())

@@ -1,4 +1,5 @@
-// Model files, which may have been written by anybody: each is read once and opened once, by its card and its network.
+// Model files, which may have been written by anybody: each is read once and opened once, with its card and its
+// network.
 #pragma once
 
 #include "engine/config/config.h"
@@ -14,15 +15,15 @@
 
 namespace bsq {
 
-/// A model file as read: what it is of, its weights not looked at yet.
+/// A model file as read: its card and its network; its weights have not been looked at yet.
 struct ModelFile {
-  TensorFile file;  // the names normalized; of a packed one in bit planes
+  TensorFile file;  // with normalized names; a packed model as bit planes
   bool packed = false;
   ModelCard card;
   NetworkSpec spec;
 };
 
-/// What is in it, checked. Its network is built once.
+/// A model file with its contents checked. Its network is built once.
 struct OpenModel : ModelFile {
   Quantizer quantizer;
   Network network;
@@ -30,10 +31,10 @@ struct OpenModel : ModelFile {
   Weights weights;
 };
 
-/// A model in any form from a file, a checkpoint folder, a run, or the folder of runs of one name; renamed tensors are
-/// said on the console. Throws Error(checkpoint).
+/// Reads a model in any form from a file, a checkpoint folder, a run, or the folder of runs of one name. The console
+/// says which tensors were renamed. Throws Error(checkpoint).
 ModelFile read_model(const std::filesystem::path& path, Console& console);
-/// Of a file that has been read. Throws Error(checkpoint) if it is no network of ours.
+/// The same for a file that has been read. Throws Error(checkpoint) if it is no network of ours.
 ModelFile describe_model(TensorFile file);
 /// Throws Error(checkpoint) unless the file holds every tensor of its network and no other.
 OpenModel open_model(ModelFile model, const Quantizer& quantizer = {}, int max_bits = kMaxBits);
@@ -42,10 +43,10 @@ OpenModel open_model(ModelFile model, const Quantizer& quantizer = {}, int max_b
 TensorFile with_weights(const OpenModel& model, const StoredWeights& weights);
 /// `resnet8 (depth 8, width 2)`.
 std::string title_of(const NetworkSpec& spec);
-/// Whether the weights of one fit the other.
+/// Whether the weights of one network fit the other.
 bool have_same_parameters(const Network& a, const Network& b);
-/// A model to begin a run with. Throws Error(checkpoint) if it is another network than the configured one, Error(usage)
-/// if the first stage cannot start from it.
+/// Opens a model to begin a run with. Throws Error(checkpoint) if it is another network than the configured one,
+/// Error(usage) if the first stage cannot start from it.
 OpenModel open_start_model(ModelFile model, const Config& config);
 /// Throws Error(checkpoint) unless the model tells as many classes apart as the data has.
 void check_classes(const OpenModel& model, const DatasetInfo& images);

@@ -12,7 +12,7 @@ namespace {
 
 // mpirun kills the others a second after the first has died.
 constexpr auto kPeriod = std::chrono::milliseconds(100);
-// How long the others leave the word to the lowest rank.
+// How long the other ranks wait for the lowest one to report.
 constexpr auto kPrecedence = std::chrono::seconds(2);
 // A dying process closes its connections a moment before it is gone.
 constexpr int kCloserLooks = 5;
@@ -72,7 +72,7 @@ void RankWatch::end_if_failed() {
   if (!is_lowest) std::this_thread::sleep_for(kPrecedence);
   try {
     report_(what);
-  } catch (const std::exception&) {  // it was to be said; the end comes without it too
+  } catch (const std::exception&) {  // the report failed; the process ends all the same
   }
   ::_exit(static_cast<int>(ErrorKind::device));  // no destructor, no MPI_Finalize: they would wait for the dead
 }

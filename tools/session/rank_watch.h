@@ -1,5 +1,5 @@
-// Ends this rank if another one has died, or what lies between their GPUs has failed: whoever waits for it, in MPI
-// or in NCCL, would wait without end, or until a launcher kills it without a word.
+// Ends this rank if another one has died, or if the connection between their GPUs has failed: whoever waits for the
+// other, in MPI or in NCCL, would wait without end, or until a launcher kills it without a word.
 #pragma once
 
 #include "engine/ranks/local_peers.h"
@@ -14,20 +14,20 @@ namespace bsq {
 
 class RankWatch {
  public:
-  /// Says what is wrong to whom it concerns. Called in another thread, while that of the run is anywhere.
+  /// Tells people what is wrong. Called on a thread of its own, whatever the thread of the run is doing.
   using Report = std::function<void(const std::string& what)>;
 
-  /// Watches until its end or stop(); nothing for a rank by itself. `ranks` outlives it. To be made by all ranks. Of
-  /// the ranks on a machine that see the same, the lowest reports at once, and the others a little later, by which time
-  /// the process of the lowest has ended; then a rank's process ends too, with exit code 5.
+  /// Watches until its end or stop(); does nothing for a rank by itself. `ranks` outlives it. To be made by all ranks.
+  /// If several ranks of a machine see the same, the lowest reports at once and its process ends; the others report a
+  /// little later. After its report a rank's process ends with exit code 5.
   RankWatch(Communicator& ranks, Report report);
   RankWatch(const RankWatch&) = delete;
   RankWatch& operator=(const RankWatch&) = delete;
   ~RankWatch() { stop(); }
 
   void stop();
-  /// After an error that the death of another rank may have caused, shortly before it is to be seen: ends this process
-  /// if it has, returns if not.
+  /// To be called after an error that the death of another rank may have caused before that death is visible. Ends this
+  /// process if a rank has died, returns if not.
   void look_closer();
 
  private:

@@ -20,8 +20,8 @@
 namespace bsq {
 namespace {
 
-/// What is wrong on every rank rank 0 reports, and its launcher ends the others within this time: mpirun takes a
-/// second.
+/// If something is wrong on every rank, rank 0 reports it, and its launcher ends the others within this time: mpirun
+/// takes a second.
 constexpr auto kGrace = std::chrono::seconds(3);
 
 void lead_stdout_nowhere() {
@@ -33,7 +33,7 @@ void lead_stdout_nowhere() {
 
 /// Prints what a rank other than 0 has to say, unless rank 0 ends this process before; returns the exit code.
 int report_as_rank(int rank, const Failure& failure) {
-  const bool was_asked_to_stop = take_request() == Request::stop;  // by a person, before
+  const bool was_asked_to_stop = take_request() == Request::stop;  // by a person, before the failure
   const auto is_being_ended = [&] { return !was_asked_to_stop && take_request() == Request::stop; };
   const auto end = std::chrono::steady_clock::now() + kGrace;
   while (std::chrono::steady_clock::now() < end && !is_being_ended())

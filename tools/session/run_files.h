@@ -7,7 +7,7 @@
 namespace bsq {
 
 bool is_run(const std::filesystem::path& folder);
-/// Throws Error(usage) if there is none.
+/// The run directory. Throws Error(usage) if there is none.
 std::filesystem::path find_run(const std::filesystem::path& path);
 /// The run that a checkpoint folder or a file in it belongs to.
 std::optional<std::filesystem::path> run_of_checkpoint(const std::filesystem::path& checkpoint);

@@ -1,4 +1,4 @@
-// What a run directory says of its run, beside what training writes: whether it goes on, and what it ended by.
+// What a run directory says of its run, beside what training writes: whether it goes on, and why it ended.
 #pragma once
 
 #include "engine/run/run_directory.h"
@@ -7,17 +7,17 @@
 
 namespace bsq {
 
-/// False for a run that was killed before its first checkpoint: it begins anew, from model.init.
+/// Whether the run can go on from a checkpoint. One that was killed before its first begins anew, from model.init.
 bool has_checkpoint(const RunDirectory& directory);
 
-/// Nothing if this process does not write the run.
+/// Writes status.json; does nothing if this process does not write the run.
 void note_status(const RunDirectory& directory, RunState state, int exit_code);
 
-/// Likewise: the last lines of a failed run's own log say why.
+/// Writes why a run failed to the end of its log, under the same condition.
 void note_failure(const RunDirectory& directory, int exit_code, const std::string& error);
 
-/// In the words of a rank that sees another one dead, for rank 0 if that is the dead one. Nothing if the run has
-/// been noted as failed: another rank has seen the same, or the dead one has said itself what it died of.
+/// Notes that another rank has died, in place of rank 0 if that is the dead one. Does nothing if the run has been noted
+/// as failed: another rank has seen the same, or the dead one has written itself why it died.
 void report_dead_rank(const RunDirectory& directory, const std::string& what);
 
 }  // namespace bsq

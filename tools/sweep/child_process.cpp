@@ -22,7 +22,7 @@ constexpr int kCouldNotStart = 1;
 [[noreturn]] void become(char** words, int output, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (::getppid() != parent) ::_exit(kCouldNotStart);  // it died before it could be watched
+  if (::getppid() != parent) ::_exit(kCouldNotStart);  // the parent died before the child could watch it
   const int nowhere = ::open("/dev/null", O_RDWR);
   if (nowhere >= 0 && ::dup2(nowhere, STDIN_FILENO) >= 0 && ::dup2(nowhere, STDOUT_FILENO) >= 0 &&
       ::dup2(output, STDERR_FILENO) >= 0)

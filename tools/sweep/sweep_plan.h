@@ -16,23 +16,23 @@
 namespace bsq {
 
 struct SweepRun {
-  std::string name;                    // `alpha-0.01_seed-2`: of the values that vary
-  std::vector<std::string> overrides;  // as they were typed, one value each
+  std::string name;                    // `alpha-0.01_seed-2`: made of the values that vary
+  std::vector<std::string> overrides;  // as they were typed, with one value each
   Config config;
 };
 
 /// `a,b` of a word `key=a,b`; commas in brackets, braces and quotes do not count. Throws Error(usage) for an empty one.
 std::vector<std::string> split_values(const std::string& word);
 
-/// Every combination, the last key changing fastest. Throws one Error(usage) with all that is wrong in any of them, or
-/// if nothing varies, or two of them are the same.
+/// Every combination, the last key changing fastest. Throws one Error(usage) with all that is wrong in any of them;
+/// also if nothing varies, or if two of them are the same.
 std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vector<std::string>& overrides);
 
 /// Six hexadecimal digits over all configurations.
 std::string sweep_hash(const std::vector<SweepRun>& runs);
 
 bool is_sweep(const std::filesystem::path& folder);
-/// Throws Error(usage), as read_sweep does.
+/// Both throw Error(usage).
 void write_sweep(const std::filesystem::path& folder, const std::vector<SweepRun>& runs, const std::string& command);
 std::vector<SweepRun> read_sweep(const std::filesystem::path& folder);
 

@@ -26,7 +26,7 @@ int cores() {
   return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-/// Damaged ones are not done: what is wrong with them comes out where they go on.
+/// A damaged run counts as not done: resuming it says what is wrong with it.
 bool is_done(const fs::path& run) {
   try {
     return is_run(run) && read_run_status(run).state == RunState::done;
@@ -85,7 +85,7 @@ class SweepRunner {
     active_.push_back({index, std::make_unique<ChildProcess>(words)});
   }
 
-  /// Once: a second signal would end them without checkpoints.
+  /// Sends the signal once: a second one would end the runs without checkpoints.
   void stop() {
     if (stopping_) return;
     stopping_ = true;

@@ -15,7 +15,7 @@ enum class SweepState { done, failed, stopped, missing };
 struct SweepResult {
   SweepState state = SweepState::missing;
   int exit_code = 0;
-  std::string error;  // of one that failed, its first line
+  std::string error;  // the first line of a failed run's error
 };
 
 struct SweepOptions {
@@ -23,8 +23,8 @@ struct SweepOptions {
   ConsoleFlags console;
 };
 
-/// Starts what is missing, goes on with what was interrupted, leaves what is done. One result per run. A failing run
-/// does not keep the others from running. SIGINT and SIGTERM stop all with checkpoints, and none is started any more.
+/// Starts the runs that are missing, resumes those that were interrupted, leaves those that are done. One result per
+/// run. If one fails, the others still run. SIGINT and SIGTERM stop all with checkpoints, and no more are started.
 std::vector<SweepResult> run_sweep(const std::filesystem::path& folder, const std::vector<SweepRun>& runs,
                                    const SweepOptions& options);
 

@@ -30,7 +30,7 @@ float rescaled(float scale, int numerator, int denominator) {
   return scale * static_cast<float>(numerator) / static_cast<float>(denominator);
 }
 
-/// u, not clamped.
+/// u = sum_b c_b (p_b - n_b), not clamped.
 std::vector<float> normalised_sum(const BitPlanes& planes) {
   const auto numel = static_cast<std::size_t>(planes.numel);
   std::vector<float> sum(numel);
@@ -58,7 +58,7 @@ BitPlanes planes_from_levels(std::span<const int> levels, int bits, float scale)
   return planes;
 }
 
-/// Erases the first `count` planes of one side and, where `fold`, adds the last of them to every plane that stays.
+/// Erases the first `count` planes of one side. If `fold`, the last of them is added to every plane that stays.
 void drop_leading_planes(std::vector<float>& side, std::size_t numel, std::size_t count, bool fold, float ceiling) {
   const std::vector<float> last(side.begin() + static_cast<std::ptrdiff_t>((count - 1) * numel),
                                 side.begin() + static_cast<std::ptrdiff_t>(count * numel));
@@ -74,7 +74,7 @@ void drop_most_significant(BitPlanes& planes, double threshold_percent) {
   if (count == 0) return;
   planes.bits -= static_cast<int>(count);
   const bool fold = density[count - 1] > 0;
-  // The published code clips at 1 except where a single plane is left, which may hold a 2. Forward clamps it to 1.
+  // The published code clips at 1, unless a single plane is left, which may hold a 2. The forward pass clamps it to 1.
   const float ceiling = planes.bits == 1 ? 2.0F : 1.0F;
   const auto numel = static_cast<std::size_t>(planes.numel);
   drop_leading_planes(planes.p, numel, count, fold, ceiling);

@@ -1,5 +1,4 @@
-// The bit-plane algebra of one tensor on the host: conversions between its forms, re-quantization, precision
-// adjustment.
+// The bit-plane algebra of one tensor on the host: conversions between its forms, re-quantization, dropping of planes.
 //
 // Layout: plane-major [bits][numel], plane 0 the most significant; the order of the elements is the caller's.
 // A weight is s q, q = k / (2^bits - 1) with an integer level k in -(2^bits - 1) .. 2^bits - 1; p holds the bits of k >
@@ -37,9 +36,10 @@ std::vector<float> effective_weights(const BitPlanes& planes);
 /// k of every weight: W_eff = s k / (2^bits - 1).
 std::vector<int> integer_levels(const BitPlanes& planes);
 
-/// Rounds the planes to the bits of k = round(u (2^bits - 1)). Where some |k| needs one more bit the tensor gets it, as
+/// Rounds the planes to the bits of k = round(u (2^bits - 1)). If some |k| needs one more bit, the tensor gets it, as
 /// long as bits < max_bits (the scale follows); else |k| is clamped. Effective weights stay as they are, bit for bit,
-/// except if the tensor grows: a weight that the forward pass clamped comes out, the others round anew (a few ulp).
+/// unless the tensor grows: then a weight that the forward pass clamped shows its real value, and the others are
+/// rounded anew (a few ulp).
 void requantize(BitPlanes& planes, int max_bits);
 
 /// Drops planes from both ends of re-quantized planes; at least one stays. From the most significant side: those of
@@ -48,10 +48,10 @@ void requantize(BitPlanes& planes, int max_bits);
 /// stay, and so do the effective weights up to the rounding of the scale; exactly so if nothing is dropped.
 void adjust_precision(BitPlanes& planes, double threshold_percent);
 
-/// Of each plane, the percentage of its entries where p_b - n_b is not zero.
+/// Per plane, the percentage of entries with p_b - n_b other than zero.
 std::vector<double> plane_density_percent(const BitPlanes& planes);
 
-/// Whether all of p - n is zero.
+/// Whether p - n is zero everywhere.
 bool is_empty(const BitPlanes& planes);
 
 }  // namespace bsq

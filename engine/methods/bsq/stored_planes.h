@@ -17,7 +17,7 @@ class StoredPlanes final : public StoredWeights {
   std::string_view form() const override { return kForm; }
   std::size_t size() const override { return planes_.size(); }
   std::vector<float> values(std::size_t slot) const override { return effective_weights(planes_[slot]); }
-  /// No bits if the planes are empty.
+  /// 0 bits if all planes are empty.
   std::optional<Levels> levels(std::size_t slot) const override;
   int bits(std::size_t slot) const override { return planes_[slot].bits; }
   std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
@@ -27,8 +27,8 @@ class StoredPlanes final : public StoredWeights {
   static std::vector<std::string> tensor_names(const std::string& parameter);
   /// Bit widths follow from the shapes. Throws Error(checkpoint).
   static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);
-  /// Weights in any form as bit planes: levels as they are; others at bits[slot] bits (METHOD 1), without the planes
-  /// that come out empty, or as one empty plane if that is 0.
+  /// Weights of any form as bit planes. Weights on a grid keep their levels; others get bits[slot] bits (METHOD 1),
+  /// without the planes that come out empty, or one empty plane if bits[slot] is 0.
   static Weights convert(const Weights& from, const std::vector<int>& bits);
   /// The same, where slots of a fixed width have it in any case: with empty planes, if all of their weights are 0.
   static Weights convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits);

@@ -33,7 +33,8 @@ class StoredFixedPoint final : public StoredWeights {
   static std::vector<std::string> tensor_names(const std::string& parameter);
   /// Throws Error(checkpoint).
   static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);
-  /// Levels of any form, under the widths they have. Weights that are on no grid have none: Error(internal).
+  /// Weights of any form that are on a grid, under the bit widths that they have. Throws Error(internal) if they are on
+  /// none.
   static Weights convert(const Weights& from, const std::vector<int>& bits);
   /// The same, where slots of a fixed width have it although all of their weights are 0.
   static Weights convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits);

@@ -105,8 +105,8 @@ void NormAct::backward(const BackwardPass& pass) const {
 }
 
 std::int64_t NormAct::exchanged_statistics() const {
-  constexpr std::int64_t numbers_a_channel = 4;  // two moments forward, two sums backward
-  return numbers_a_channel * options_.channels + (options_.act_bits > 0 ? 1 : 0);
+  constexpr std::int64_t numbers_per_channel = 4;  // two moments forward, two sums backward
+  return numbers_per_channel * options_.channels + (options_.act_bits > 0 ? 1 : 0);
 }
 
 std::unique_ptr<Layer> make_norm_act(const LayerRequest& request) {

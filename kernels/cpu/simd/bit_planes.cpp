@@ -1,7 +1,7 @@
 // Bit planes: every tensor of a network in one pass, sixteen weights at a time.
 //
 // u (2^n - 1) = sum_b 2^(n-1-b) (p_b - n_b) is summed with powers of two, so that exact 0/1 planes give exact integers.
-// Partial sums of a chunk: one per plane, one for the scale. A step leaves the weights of the next one.
+// A chunk has partial sums: one per plane, one for the scale. A step leaves the weights for the next one.
 #include "kernels/cpu/simd/variant.h"
 #include "kernels/cpu/simd/weight_chunks.h"
 
@@ -52,7 +52,7 @@ void reconstruct_chunk(const PlaneTensor& tensor, const float* planes, float* we
   for (int bit = 0; bit < Bits; ++bit) norm_partials[bit] = sum_of(squares[bit]);
 }
 
-/// A plane of sixteen weights after the step, which is stored.
+/// Steps and stores sixteen weights of a plane; returns their new values.
 template <bool Full>
 BSQ_LANES_INLINE FloatLanes step_plane(FloatLanes gradient, FloatLanes value, float* plane, float* velocity, int count,
                                        float momentum, float learning_rate) {
@@ -98,14 +98,14 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
       add_plane<Bits>(new_p, new_n, bit, next_scaled, squares[bit]);
     }
     d_scale += level_of(scaled, levels) / levels * d_weight;
-    if (tensor.storage != WeightStorage::values)  // those have to wait for their scale
+    if (tensor.storage != WeightStorage::values)  // values have to wait for their scale
       store_weights<Full>(tensor, args.weights, index, level_of(next_scaled, levels), 0.0F, levels, count);
   });
   for (int bit = 0; bit < Bits; ++bit) norm_partials[bit] = sum_of(squares[bit]);
   return sum_of(d_scale) * static_cast<double>(factors.to_true);
 }
 
-/// From the chunks' squares, `kMaxBits` of them per chunk: the norms of all planes, and the units that the scales give.
+/// Makes the norms of all planes from the squares of the chunks, `kMaxBits` per chunk, and the units from the scales.
 /// Returns the penalty.
 double finish_tensors(std::span<const PlaneTensor> tensors, const double* norm_partials, const float* scales,
                       float* plane_norms, float* weight_units) {
@@ -127,7 +127,7 @@ double finish_tensors(std::span<const PlaneTensor> tensors, const double* norm_p
   return penalty;
 }
 
-/// The tensors that step_chunk has not written on its way, since their scale is in every weight.
+/// Writes the tensors that step_chunk has left out, since their scale is in every weight.
 void write_values(const PlanesStepArgs& args) {
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
     const PlaneTensor& tensor = args.tensors.host.data()[i];

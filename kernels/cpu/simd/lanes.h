@@ -55,7 +55,7 @@ BSQ_LANES_INLINE void store(Bf16* target, FloatLanes lanes) {
   __builtin_memcpy(target, &halves, sizeof(halves));
 }
 
-/// The first `count` lanes; the others are 0 when loaded and are not stored.
+/// Loads or stores the first `count` lanes; the others are 0 when loaded and are not stored.
 template <typename T>
 BSQ_LANES_INLINE FloatLanes load_some(const T* source, int count) {
   T buffer[kLanes] = {};
@@ -70,7 +70,8 @@ BSQ_LANES_INLINE void store_some(T* target, FloatLanes lanes, int count) {
   for (int lane = 0; lane < count; ++lane) target[lane] = buffer[lane];
 }
 
-/// Full: all lanes, `count` ignored. The two cases are separate instantiations, so that the hot one has no branch.
+/// If Full, all lanes, and `count` is ignored. The two cases are separate instantiations, so that the hot one has no
+/// branch.
 template <bool Full, typename T>
 BSQ_LANES_INLINE FloatLanes load_lanes(const T* source, int count) {
   if constexpr (Full) return load(source);
@@ -86,7 +87,7 @@ BSQ_LANES_INLINE void store_lanes(T* target, FloatLanes lanes, int count) {
   }
 }
 
-/// A NaN in `a` stays.
+/// max(a, floor); a NaN in `a` stays.
 BSQ_LANES_INLINE FloatLanes at_least(FloatLanes a, FloatLanes floor) {
   return a < floor ? floor : a;
 }
@@ -104,7 +105,7 @@ BSQ_LANES_INLINE FloatLanes copy_sign(FloatLanes a, FloatLanes b) {
                                       (reinterpret_cast<WordLanes>(b) & 0x80000000U));
 }
 
-/// Half to even, for |a| < 2^22: adding 1.5 * 2^23 leaves no fraction bits.
+/// Rounds half to even, for |a| < 2^22: adding 1.5 * 2^23 leaves no fraction bits.
 BSQ_LANES_INLINE FloatLanes round_half_even(FloatLanes a) {
   constexpr float magic = 12582912.0F;
   return (a + magic) - magic;

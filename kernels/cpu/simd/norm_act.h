@@ -7,10 +7,10 @@
 
 namespace bsq::BSQ_SIMD_NAMESPACE {
 
-constexpr std::int64_t kTileRows = 64;    // float accumulators are emptied into double ones this often; fits L1
+constexpr std::int64_t kTileRows = 64;    // after so many rows float sums are added to double ones; fits in L1
 constexpr std::int64_t kChunkRows = 512;  // one unit of parallel work
 constexpr int kForwardFields = 4;         // sum, sum of squares, min, max of x - pivot
-constexpr int kBackwardFields = 3;        // sum dz, sum dz (x - mean), sum of dy where clipped
+constexpr int kBackwardFields = 3;        // sum dz, sum dz (x - mean), sum of the dy that are clipped
 
 BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t rows) {
   return (rows + kChunkRows - 1) / kChunkRows;
@@ -28,7 +28,7 @@ struct NormActScratch {
   float* scale;  // z = stored x * scale + shift
   float* shift;
   float* slope;   // d_x = dz * scale + (x - mean) * slope + offset
-  float* offset;  // behind slope: before either is known, the two together hold what the ranks exchange
+  float* offset;  // right behind slope: before either is known, the two together hold what the ranks exchange
   float* chunk_max;
   std::int64_t width;
 };
@@ -106,7 +106,7 @@ BSQ_LANES_INLINE FloatLanes activate(FloatLanes z, float clip) {
   return z;
 }
 
-/// dy where the activation lets a gradient through, else 0.
+/// dy if the activation lets a gradient through, else 0.
 template <Activation Act>
 BSQ_LANES_INLINE FloatLanes pass_gradient(FloatLanes d_y, FloatLanes z, float clip) {
   if constexpr (Act == Activation::none) return d_y;

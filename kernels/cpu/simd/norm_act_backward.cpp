@@ -75,7 +75,7 @@ void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratc
   });
 }
 
-/// The coefficients of d_x, from the sums of dz and of dz (x - mean).
+/// Makes the coefficients of d_x from the sums of dz and of dz (x - mean).
 void set_coefficients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units, int channel,
                       double sum, double projection) {
   const auto rows = static_cast<double>(args.geometry.rows);
@@ -112,7 +112,8 @@ void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scr
   if (args.gradients.d_clip != nullptr) *args.gradients.d_clip = static_cast<float>(d_clip);
 }
 
-/// The sums of the slice, in place of the coefficients, become those of the batch and then the coefficients.
+/// Turns the sums of the slice, which lie in the place of the coefficients, into those of the batch, and these into the
+/// coefficients.
 void finish_over_all_slices(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
   for (std::int64_t channel = args.geometry.channels; channel < scratch.width; ++channel)
     scratch.slope[channel] = scratch.offset[channel] = 0;

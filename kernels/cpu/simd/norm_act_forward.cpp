@@ -1,6 +1,6 @@
 // norm_act forward: batch norm + shortcut + activation + quantizer, sixteen channels at a time.
 //
-// With batch statistics: one pass for the moments (and, where there is no shortcut, the extremes of every channel, from
+// With batch statistics: one pass for the moments (and, if there is no shortcut, the extremes of every channel, from
 // which max|y| follows because z is monotone in x), one pass that writes y. With a shortcut and a quantizer max|y|
 // costs a further read. If nothing is normalized there is no pass for moments, and max|y| costs a read.
 #include "kernels/batch_slice.h"

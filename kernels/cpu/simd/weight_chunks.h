@@ -72,10 +72,10 @@ BSQ_LANES_INLINE void store_weights(const Tensor& tensor, float* weights, std::i
   }
 }
 
-/// What a gradient of stored weights is multiplied with.
+/// The factors of a gradient of stored weights.
 struct GradientFactors {
-  float to_u;     // gives dL / du
-  float to_true;  // gives dW
+  float to_u;     // makes it dL / du
+  float to_true;  // makes it dW
 };
 
 BSQ_LANES_INLINE GradientFactors gradient_factors(WeightStorage storage, float scale, float levels) {
@@ -92,7 +92,7 @@ BSQ_LANES_INLINE FloatLanes momentum_step(FloatLanes gradient, FloatLanes value,
   return value - learning_rate * speed;
 }
 
-/// A scale's own SGD step, from the partial sums of its gradient.
+/// The SGD step of a scale, from the partial sums of its gradient.
 inline void step_scale(const double* partials, std::int64_t chunks, const SgdRule& rule, float learning_rate,
                        float* scale, float* velocity) {
   double gradient = 0;

@@ -1,5 +1,6 @@
-// How the kernels that work by channel cut a tensor [rows, C]: a block takes `columns` neighbouring vectors of a row,
-// `lanes` rows at a time, every gridDim.x * lanes-th row; blockIdx.y counts the column tiles.
+// How kernels that work by channel cut a tensor [rows, C]: a block takes `columns` neighbouring vectors of `lanes` rows
+// at a time; with gridDim.x blocks side by side it takes every gridDim.x-th group of rows. blockIdx.y counts column
+// tiles.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
@@ -13,12 +14,12 @@ namespace bsq::cuda {
 constexpr int kTileThreads = 256;
 constexpr int kTileWarps = kTileThreads / kWarp;
 constexpr int kTileColumns = 32;             // vectors of a row that lie together: 512 bytes, four full transactions
-constexpr int kBlocksPerMultiprocessor = 2;  // that kernels leave registers for, at least
-constexpr int kRowsPerLane = 4;              // fewer are not worth a block that leaves sums behind
-constexpr int kRowsInFlight = 4;             // that a thread has asked for before it needs the first of them
+constexpr int kBlocksPerMultiprocessor = 2;  // kernels leave registers for at least so many
+constexpr int kRowsPerLane = 4;              // at least, in kernels whose blocks leave sums behind
+constexpr int kRowsInFlight = 4;             // rows that a thread has asked for before it needs the first of them
 
-/// Divides the small numbers of a block, below 2048, by one that is known at launch, 2048 at most: by a multiplication,
-/// where the device would take some forty instructions.
+/// Divides small numbers, below 2048, by one that is known at launch, 2048 at most: by a multiplication, since a
+/// division takes the device some forty instructions.
 class Divisor {
  public:
   Divisor() = default;
@@ -31,14 +32,14 @@ class Divisor {
  private:
   static constexpr int kBits = 31;
   static constexpr unsigned kOne = 1U << kBits;
-  unsigned inverse_ = kOne;  // rounded up: a number times what is too much stays below one
+  unsigned inverse_ = kOne;  // 1 / divisor, rounded up so little that quotients stay right
 };
 
 struct ChannelTiles {
   std::int64_t rows = 0;
   int channels = 0;
-  int width = 1;    // elements of a vector
-  int vectors = 0;  // of a row
+  int width = 1;    // elements per vector
+  int vectors = 0;  // per row
   int columns = 0;
   int lanes = 0;
   int column_tiles = 0;
@@ -47,8 +48,8 @@ struct ChannelTiles {
   Divisor by_own_channels;  // columns * width
 
   ChannelTiles() = default;
-  /// `vector_width`: elements of 16 bytes; rows that are not made of whole vectors are read element by element. No more
-  /// blocks than run at once: so few are added up quickly.
+  /// `vector_width`: elements in 16 bytes; rows that are not made of whole vectors are read element by element. There
+  /// are no more blocks than run at once, since the sums of few blocks are added up quickly.
   ChannelTiles(std::int64_t row_count, int channel_count, int vector_width, int multiprocessors,
                int rows_per_lane = kRowsPerLane)
       : rows(row_count), channels(channel_count), width(channel_count % vector_width == 0 ? vector_width : 1) {
@@ -76,7 +77,7 @@ void with_tiles(DType dtype, std::int64_t rows, int channels, int multiprocessor
   });
 }
 
-/// One thread's place in the tiles.
+/// The place of one thread in the tiles.
 struct TilePlace {
   int lane = 0;
   int column = 0;
@@ -155,7 +156,7 @@ class TileRows {
   decltype(std::declval<Load>()(RowPlace<Pitched>{})) fetched_[kRowsInFlight];
 };
 
-/// Of several fields the first `Sums` are added up; of the others the largest counts.
+/// How fields are combined: the first `Sums` are added up, of the others the largest counts.
 template <int Sums>
 struct FieldRule {
   static constexpr int kSums = Sums;
@@ -170,10 +171,10 @@ struct FieldRule {
   }
 };
 
-/// Folds the lanes of a warp that share a column: they halve, between them, the elements they still have, and then add.
-/// Lanes differ by multiples of `columns`, a power of two. Returns into how many parts the elements are split: element
-/// k of what is left in `value` is element k * parts + first, of which `first` is told; `leads` says whether no other
-/// lane has it too.
+/// Combines the vectors of the lanes of a warp that share a column: in every step two lanes share their elements out,
+/// each keeps one half and takes in the other lane's. Such lanes differ by multiples of `columns`, a power of two.
+/// Returns into how many parts the elements are split: element k of what is left in `value` is element k * parts +
+/// first, with `first` set here; `leads` says whether no other lane has the same.
 template <int Width, typename Combine>
 __device__ int fold_warp(int columns, float (&value)[Width], int& first, bool& leads, Combine combine) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -184,7 +185,7 @@ __device__ int fold_warp(int columns, float (&value)[Width], int& first, bool& l
   for (int distance = kWarp / 2; distance > 0; distance /= 2) {
     if (distance < columns) break;
     const bool upper = (lane & distance) != 0;
-    const int split = kWarp / 2 / distance * 2;  // into so many parts: 2, 4, 8, 16, 32
+    const int split = kWarp / 2 / distance * 2;  // the number of parts: 2, 4, 8, 16, 32
     if (split <= Width) {
       const int half = Width / split;
 #pragma unroll
@@ -203,9 +204,9 @@ __device__ int fold_warp(int columns, float (&value)[Width], int& first, bool& l
   return parts;
 }
 
-/// Combines the vectors of all lanes of a column, of several fields at once, and calls take(field, channel, result) in
-/// one thread for each field and channel of the tile. `shared`: Fields * kTileThreads * Width, free after the next
-/// barrier.
+/// Combines the vectors of all lanes of a column, for several fields at once, and calls take(field, channel, result) in
+/// one thread per field and channel of the tile. `shared` has Fields * kTileThreads * Width numbers and is free after
+/// the next barrier.
 template <int Width, int Fields, typename Rule, typename Take>
 __device__ void reduce_lanes(const ChannelTiles& tiles, const TilePlace& place, float (&value)[Fields][Width],
                              float* shared, Rule, Take take) {
@@ -268,7 +269,7 @@ __device__ void reduce_lanes(const ChannelTiles& tiles, const TilePlace& place, 
   }
 }
 
-/// The same of one field, whose sum is wanted: take(channel, sum).
+/// The same for the sum of one field: calls take(channel, sum).
 template <int Width, typename Take>
 __device__ void sum_lanes(const ChannelTiles& tiles, const TilePlace& place, float (&value)[1][Width], float* shared,
                           Take take) {

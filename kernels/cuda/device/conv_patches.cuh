@@ -1,10 +1,10 @@
-// What the convolutions of our own have in common (ops/own_convolution.cu, ops/own_convolution_strided.cu): how a layer
-// is cut into blocks and warps, how patches and filters come to shared memory and from there to tensor cores, and where
-// sums go.
+// What our own convolutions have in common (ops/own_convolution.cu, ops/own_convolution_strided.cu): how a layer is cut
+// into blocks and warps, how patches and filters come to shared memory and from there to tensor cores, and where sums
+// go.
 //
 // A pass has a source and a target: input and output, or the gradient of the output and that of the input. A block
-// makes kColumns channels of a patch of the target, of one image or of some. A warp makes kRows strips one above the
-// other, kStrip pixels each, 16 channels.
+// makes kColumns channels of a patch of the target, in one or several images. A warp makes 16 channels of kRows strips,
+// one above the other, each of kStrip pixels.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
@@ -18,9 +18,9 @@ namespace bsq::cuda {
 
 constexpr int kPatchThreads = 128;
 constexpr int kStrip = 16;                           // pixels: the rows of a product on tensor cores
-constexpr int kWarpColumns = 16;                     // channels of a warp: two products side by side
-constexpr int kChunk = kVectorWidth<__nv_bfloat16>;  // channels of an access: 8
-constexpr int kDepthStep = 16;                       // channels of the source of a product
+constexpr int kWarpColumns = 16;                     // channels per warp: two products side by side
+constexpr int kChunk = kVectorWidth<__nv_bfloat16>;  // channels per access: 8
+constexpr int kDepthStep = 16;                       // channels of the source per product
 
 constexpr int up(int count, int per) {
   return (count + per - 1) / per;
@@ -36,10 +36,9 @@ struct Maps {
   int target_channels = 0;
 };
 
-/// How a block works. Depth: channels of the source; Columns: of the target, of a block; Width: of a patch; Rows:
-/// strips of a warp, one above the other.
-/// With a stride the gradient of the input is made two by two: pixel (y, x) of a patch is pixels (2y, 2x) to (2y + 1,
-/// 2x + 1) of the target.
+/// How a block works. Depth: channels of the source; Columns: channels of the target per block; Width: pixels of a
+/// patch side by side; Rows: strips per warp, one above the other. With a stride the gradient of the input is made two
+/// by two: pixel (y, x) of a patch is pixels (2y, 2x) to (2y + 1, 2x + 1) of the target.
 template <int Depth, int Columns, int Kernel, int Stride, int Width, bool Backward, int Rows = 4>
 struct Tiling {
   static constexpr int kDepth = Depth;
@@ -52,55 +51,56 @@ struct Tiling {
 
   static constexpr int kColumnWarps = Columns / kWarpColumns;
   static constexpr int kRowWarps = kPatchThreads / kWarp / kColumnWarps;
-  // A strip is a row of a patch, or of the same patch of two images where that is half as wide.
+  // A strip is a row of a patch, or, if the patch is half as wide, the same row of two images.
   static constexpr int kWidth = Width;
   static constexpr int kImagesOfStrip = kStrip / Width;
   static constexpr int kRowGroups = Width == kStrip ? kRowWarps : 2;
   static constexpr int kHeight = kRowGroups * Rows;
   static constexpr int kImages = kRowWarps / kRowGroups * kImagesOfStrip;
 
-  // Of a patch of the source, with the pixels around it. What a 1x1 filter leaves out is not copied.
+  // The patch of the source, with the pixels around it. Pixels that a strided 1x1 filter skips are not copied.
   static constexpr bool kScatters = Backward && Stride == 2;
   static constexpr int kScatter = kScatters ? 2 : 1;
   static constexpr int kSourceStride = Backward ? 1 : Stride;       // from a pixel of a patch to the next
-  static constexpr int kStep = Kernel == 1 ? 1 : kSourceStride;     // in shared memory
-  static constexpr int kSpacing = Kernel == 1 ? kSourceStride : 1;  // of the pixels that are copied
+  static constexpr int kStep = Kernel == 1 ? 1 : kSourceStride;     // the same in shared memory
+  static constexpr int kSpacing = Kernel == 1 ? kSourceStride : 1;  // between the pixels that are copied
   static constexpr int kPadding = kScatters ? 0 : Kernel / 2;
   static constexpr int kReach = kScatters ? Kernel / 2 : Kernel - 1;  // pixels that a tap is away, at most
   static constexpr int kSourceHeight = (kHeight - 1) * kStep + 1 + kReach;
   static constexpr int kSourceWidth = (Width - 1) * kStep + 1 + kReach;
   static constexpr int kEvenColumns = (kSourceWidth + 1) / 2;
-  static constexpr int kChunks = Depth / kChunk;  // of a pixel
+  static constexpr int kChunks = Depth / kChunk;  // per pixel
   static constexpr int kRowChunks = kSourceWidth * kChunks;
   static constexpr int kPatchChunks = kSourceHeight * kRowChunks;
   static constexpr int kSourceChunks = kImages * kPatchChunks;
 
-  // Filters lie as in memory, a row for each output channel of the layer. An odd number of chunks a row: eight rows
-  // never share a bank.
+  // Filters lie as in memory, one row per output channel of the layer. The number of chunks per row is odd, so that
+  // eight rows never share a bank.
   static constexpr int kFilterRows = Backward ? Depth : Columns;
   static constexpr int kTapChunks = (Backward ? Columns : Depth) / kChunk;
   static constexpr int kFilterPitch = kTaps * kTapChunks + 1;
   static_assert(kFilterPitch % 2 == 1);
-  // Backward a row has the columns of first products and then those of second ones, so that threads side by side write
-  // chunks side by side.
+  // In the backward pass a row has the columns of first products and then those of second ones, so that threads side by
+  // side write chunks side by side.
   static constexpr int kSecondProduct = kTaps * kColumnWarps;
-  // Columns of taps arrive one after the other where there is much to wait for.
+  // If there is much to wait for, columns of taps arrive one after the other.
   static constexpr int kStages = Backward || Depth == 16 ? 1 : Kernel;
 
   static constexpr std::size_t kSharedBytes = (kSourceChunks + kFilterRows * kFilterPitch) * sizeof(uint4);
   static_assert(kSharedBytes <= 99 * 1024, "what a block gets on every device from compute capability 8.0 on");
 
-  /// Where column `x` of a patch of the source lies: with steps of 2 the even ones, then the odd ones, so that a strip
-  /// lies side by side.
+  /// The position of column `x` of a patch of the source: with steps of 2 the even columns come first, then the odd
+  /// ones, so that the pixels of a strip are neighbours.
   static constexpr __device__ unsigned position_of(unsigned x) { return kStep == 1 ? x : x / 2 + x % 2 * kEvenColumns; }
   static constexpr __device__ unsigned column_at(unsigned position) {
     return kStep == 1 ? position : position % kEvenColumns * 2 + position / kEvenColumns;
   }
-  /// What the chunk of a pixel is XORed with, so that one chunk of eight pixels side by side never shares a bank.
+  /// The number of a chunk is XORed with this, so that the same chunk of eight pixels side by side never shares a bank.
   static constexpr __device__ unsigned swizzle_of(unsigned position) { return position / (8 / kChunks) % kChunks; }
 };
 
-/// What a block makes: a patch of kImages images from `image` on, kColumns channels. Pixel (y, x) is the patch's first.
+/// What a block makes: kColumns channels of a patch of kImages images from `image` on. The first pixel of the patch is
+/// (y, x).
 template <typename T>
 struct BlockPlace {
   __device__ explicit BlockPlace(const Maps& maps) {
@@ -118,7 +118,7 @@ struct BlockPlace {
   int first_channel;
 };
 
-/// What a thread knows of its place in its block.
+/// The place of a thread in its block.
 template <typename T>
 struct WarpPlace {
   unsigned lane = threadIdx.x % kWarp;
@@ -127,7 +127,7 @@ struct WarpPlace {
   unsigned first_row = warp / T::kColumnWarps % T::kRowGroups * T::kRows;
   unsigned first_image = warp / T::kColumnWarps / T::kRowGroups * T::kImagesOfStrip;
 
-  /// Of pixel `pixel` of a strip.
+  /// The image of pixel `pixel` of a strip.
   __device__ unsigned image_of(unsigned pixel) const { return first_image + pixel / T::kWidth; }
   __device__ unsigned column_of(unsigned pixel) const { return pixel % T::kWidth; }
 };
@@ -162,11 +162,11 @@ __device__ void begin_source(const Maps& maps, const BlockPlace<T>& block, const
   }
 }
 
-// The columns of a product on tensor cores come to threads in pairs. So the 16 channels of a warp take places so that a
-// thread gets four that lie side by side in memory: channels 4t, 4t + 1 are the t-th pair of the first product and 4t +
-// 2, 4t + 3 that of the second.
+// The columns of a product on tensor cores come to threads in pairs. So the 16 channels of a warp are ordered such that
+// a thread gets four that lie side by side in memory: channels 4t and 4t + 1 are the t-th pair of the first product,
+// channels 4t + 2 and 4t + 3 that of the second.
 
-/// A stage of the filter: a column of taps, or all of them. Every output channel is a row.
+/// Copies a stage of the filter: a column of taps, or all of them. Every output channel is a row.
 template <typename T>
 __device__ void begin_filter(const BlockPlace<T>& block, const __nv_bfloat16* weight, unsigned stage, uint4* shared) {
   weight += block.first_channel * T::kTaps * T::kDepth;
@@ -188,8 +188,8 @@ __device__ void begin_filter(const BlockPlace<T>& block, const __nv_bfloat16* we
   }
 }
 
-/// All of it, the taps the other way round unless they are scattered. Channels of the target lie side by side here:
-/// they take their places on the way through registers.
+/// Copies the whole filter, with the taps in reverse order unless they are scattered. Channels of the target lie side
+/// by side in memory here: they are put into order on the way through registers.
 template <typename T>
 __device__ void copy_backward_filter(const Maps& maps, const BlockPlace<T>& block, const __nv_bfloat16* weight,
                                      uint4* shared) {
@@ -222,7 +222,7 @@ __device__ void copy_backward_filter(const Maps& maps, const BlockPlace<T>& bloc
 
 // ---- from shared memory to tensor cores -----------------------------------------------------------------------------
 
-/// The left side of products: the strips of the source that a warp reads, `shift` columns to the right of its own.
+/// The left operands of products: the strips of the source that a warp reads, `shift` columns to the right of its own.
 template <typename T>
 class Strips {
  public:
@@ -234,7 +234,7 @@ class Strips {
              position * T::kChunks;
     swizzle_ = T::swizzle_of(position);
   }
-  /// Strip `row`, channels from 16 depth on.
+  /// Loads strip `row`, channels from 16 * depth on.
   __device__ void load(unsigned row, unsigned depth, unsigned (&to)[4]) const {
     load_matrices(to, first_ + ((2 * depth + half_) ^ swizzle_) + row * T::kRowChunks);
   }
@@ -245,7 +245,7 @@ class Strips {
   unsigned swizzle_;
 };
 
-/// The right side: 16 channels of the source by the 16 columns of a warp, words 0 and 1 for the first product.
+/// The right operand: 16 channels of the source by the 16 columns of a warp, words 0 and 1 for the first product.
 template <typename T>
 class Filters {
  public:
@@ -267,7 +267,7 @@ class Filters {
   const uint4* first_;
 };
 
-/// Of a strip: [product][pixel / 8, column % 2].
+/// The sums of a strip: [product][pixel / 8, column % 2].
 using StripSums = float[2][4];
 
 __device__ inline void multiply_add_strip(StripSums& sums, const unsigned (&left)[4], const unsigned (&right)[4]) {
@@ -281,8 +281,8 @@ __device__ inline void multiply_add_strip(StripSums& sums, const unsigned (&left
 using Quad = uint2;
 constexpr int kQuad = 4;
 
-/// Where a thread stores: a quad of two pixels of each of its strips, `half` 0 or 1. Its pixel is (0, 0); others count
-/// from there, in the target.
+/// Where a thread stores: a quad at two pixels of each of its strips, `half` 0 or 1. Its first pixel counts as (0, 0);
+/// others count from there, in the target.
 template <typename T>
 class TargetPlace {
  public:
@@ -313,7 +313,7 @@ class TargetPlace {
   Quad* first_[2];
 };
 
-/// The sums of a quad, rounded: once, with `before` where that is to be added to.
+/// The sums of a quad, rounded once; if `adds`, `before` is added first.
 __device__ inline Quad round_quad(const StripSums& sums, int half, bool adds, const Quad& before) {
   float quad[kQuad] = {sums[0][2 * half], sums[0][2 * half + 1], sums[1][2 * half], sums[1][2 * half + 1]};
   if (adds) {
@@ -326,7 +326,7 @@ __device__ inline Quad round_quad(const StripSums& sums, int half, bool adds, co
 
 // ---- on the host ----------------------------------------------------------------------------------------------------
 
-/// What offsets in 32 bits within the images of a block, and the sizes of a grid, allow.
+/// Whether offsets in 32 bits within the images of a block, and the sizes of a grid, allow this geometry.
 inline bool fits_in_grid(const ConvGeometry& geometry) {
   constexpr int most = 65535;
   return geometry.batch > 0 && geometry.batch <= most && geometry.height > 0 && geometry.height <= most &&
@@ -355,7 +355,7 @@ dim3 grid_of(const Maps& maps) {
           static_cast<unsigned>(up(maps.images, T::kImages))};
 }
 
-/// Calls body<Depth, Columns, Width>(). `width`: of the target in pixels of patches.
+/// Calls body<Depth, Columns, Width>(). `width`: the width of the target in pixels of patches.
 template <typename Body>
 void with_patch_sizes(int depth, int target_channels, int width, Body body) {
   const auto with_depth = [&]<int Depth>() {

@@ -20,7 +20,7 @@ __device__ inline float value_of(const TensorUnit& unit) {
   return (unit.activation == nullptr ? 1.0F : *unit.activation) * (unit.weight == nullptr ? 1.0F : *unit.weight);
 }
 
-/// Calls body<T>() with the type of which tensors of `dtype` are made. On the host.
+/// Calls body<T>() on the host, with the type that the elements of tensors of `dtype` have.
 template <typename Body>
 auto with_element(DType dtype, Body body) {
   return dtype == DType::bf16 ? body.template operator()<__nv_bfloat16>() : body.template operator()<float>();
@@ -28,7 +28,7 @@ auto with_element(DType dtype, Body body) {
 
 // ---- loads and stores: Width is a power of two, kVectorWidth<T> at most; vectors are aligned to their size ----------
 
-/// What one access moves, as it lies in memory: a thread holds several, and unpacks them when all are under way.
+/// The data of one access, as it lies in memory: a thread holds several, and unpacks them when all reads are under way.
 template <typename T, int Width>
 using Raw = std::conditional_t<
     Width == 1, T,
@@ -78,7 +78,7 @@ __device__ void load(const T* from, float (&to)[Width]) {
   unpack(load_raw<Width>(from), to);
 }
 
-/// `Width` floats that lie side by side, 4 an access where that divides them.
+/// Loads `Width` floats that lie side by side, 4 per access if that divides them.
 template <int Width>
 __device__ void load_floats(const float* from, float (&to)[Width]) {
   constexpr int step = Width % kVectorWidth<float> == 0 ? kVectorWidth<float> : 1;
@@ -144,7 +144,7 @@ struct Largest {
   }
 };
 
-/// Over the 32 lanes of a full warp; every lane gets the result.
+/// Combines the values of the 32 lanes of a full warp; every lane gets the result.
 template <typename T, typename Combine>
 __device__ T reduce_warp(T value, Combine combine) {
   for (int distance = kWarp / 2; distance > 0; distance /= 2)
@@ -152,7 +152,8 @@ __device__ T reduce_warp(T value, Combine combine) {
   return value;
 }
 
-/// Over a block of full warps; thread 0 gets the result. `shared` has a place for every warp and is free afterwards.
+/// Combines the values of a block of full warps; thread 0 gets the result. `shared` has one number per warp and is free
+/// afterwards.
 template <typename T, typename Combine>
 __device__ T reduce_block(T value, T* shared, Combine combine) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -169,8 +170,8 @@ __device__ T reduce_block(T value, T* shared, Combine combine) {
 // ---- sums of a grid: every block leaves its part in memory, and the last one to arrive adds them up, in an order that
 // ---- does not depend on which one that is
 
-/// Whether this block is the last of `blocks` to arrive at `counter`; all its threads are told, and may read behind it
-/// what the threads of all these blocks wrote before. The counter is 0 again then, for the next kernel.
+/// Whether this block is the last of `blocks` to arrive at `counter`. All its threads get the answer, and if it is true
+/// they may read what the threads of all these blocks wrote before. The counter is then 0 again, for the next kernel.
 __device__ inline bool arrives_last(unsigned* counter, unsigned blocks) {
   BSQ_SHARED(bool, is_last, );
   __syncthreads();
@@ -183,9 +184,9 @@ __device__ inline bool arrives_last(unsigned* counter, unsigned blocks) {
   return is_last;
 }
 
-/// Combines one number of each of `count` blocks, none of them below 0 where `combine` is Largest; thread 0 brings that
-/// of its block. The last block to arrive gets the result, in thread 0, and all its threads are told so. `numbers`:
-/// [count].
+/// Combines one number per block, of `count` blocks; thread 0 brings the number of its block. If `combine` is Largest,
+/// no number is below 0. The last block to arrive gets the result in thread 0; all its threads are told that it is the
+/// last. `numbers`: [count].
 template <typename T, typename Combine>
 __device__ bool combine_blocks(T& number, unsigned index, unsigned count, T* numbers, unsigned* counter,
                                Combine combine) {

@@ -1,5 +1,5 @@
-// How a filter gradient (ops/filter_gradient.cu) is cut: into blocks by channels, taps and strips of pixels, and a
-// strip into what lies where in shared memory.
+// How a filter gradient (ops/filter_gradient.cu) is cut: into blocks by channels, taps and strips of pixels; and how a
+// strip lies in shared memory.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
@@ -11,10 +11,10 @@
 
 namespace bsq::cuda {
 
-constexpr int kProductPixels = 16;                           // of one product
-constexpr int kChunkChannels = kVectorWidth<__nv_bfloat16>;  // that lie in 16 bytes
+constexpr int kProductPixels = 16;                           // pixels per product
+constexpr int kChunkChannels = kVectorWidth<__nv_bfloat16>;  // channels in 16 bytes
 constexpr int kPixelRowBits = 22;  // enough for the pixels of a stage, fewer than 1024, and products below 2^32
-constexpr int kStripStages = 2;    // strips in shared memory: the one that is worked at, and the next one
+constexpr int kStripStages = 2;    // strips in shared memory: the one in use, and the next one
 constexpr std::size_t kMostStageBytes = 48 * 1024;  // so that every device has room for all stages
 
 /// How the work of a block is cut. Each warp has sums of MTiles x 16 output channels and Chunks x 8 input channels for
@@ -29,45 +29,45 @@ struct FilterCut {
   static constexpr int n_warps = NWarps;
   static constexpr int tap_warps = TapWarps;
   static constexpr int pixel_warps = PixelWarps;
-  static constexpr int blocks_at_once = BlocksAtOnce;  // on a multiprocessor
+  static constexpr int blocks_at_once = BlocksAtOnce;  // per multiprocessor
 
   static constexpr int kernel = Taps * TapWarps == 1 ? 1 : 3;
-  static constexpr bool has_all_taps = Taps * TapWarps == kernel * kernel;  // or a row of them
+  static constexpr bool has_all_taps = Taps * TapWarps == kernel * kernel;  // else one row of them
   static constexpr int tap_blocks = kernel * kernel / (Taps * TapWarps);
   static constexpr int out_channels = MTiles * 16 * MWarps;
   static constexpr int in_channels = Chunks * kChunkChannels * NWarps;
   static constexpr int out_chunks = out_channels / kChunkChannels;
   static constexpr int in_chunks = in_channels / kChunkChannels;
-  static constexpr int sums = Taps * MTiles * Chunks * 4;  // of a thread
+  static constexpr int sums = Taps * MTiles * Chunks * 4;  // per thread
   static constexpr int group_threads = MWarps * NWarps * TapWarps * kWarp;
   static constexpr int threads = group_threads * PixelWarps;
   static constexpr std::size_t reduction_bytes = std::size_t{PixelWarps / 2} * sums * group_threads * sizeof(float);
 };
 
 using Narrow3x3 = FilterCut<1, 1, 3, 1, 1, 3, 4, 2>;  // up to 8 input channels: the first convolution
-using Small3x3 = FilterCut<1, 2, 3, 1, 1, 3, 4, 2>;   // 16 of each
+using Small3x3 = FilterCut<1, 2, 3, 1, 1, 3, 4, 2>;   // 16 output, 16 input channels
 using Mixed3x3 = FilterCut<2, 2, 3, 1, 1, 3, 4, 1>;   // 32 output, 16 input channels
-using Middle3x3 = FilterCut<2, 2, 3, 1, 2, 3, 2, 1>;  // 32 of each
-using Large3x3 = FilterCut<2, 4, 3, 2, 2, 1, 2, 1>;   // 64 of each; a block for each row of taps
+using Middle3x3 = FilterCut<2, 2, 3, 1, 2, 3, 2, 1>;  // 32 output, 32 input channels
+using Large3x3 = FilterCut<2, 4, 3, 2, 2, 1, 2, 1>;   // 64 output, 64 input channels; one block per row of taps
 using Small1x1 = FilterCut<2, 2, 1, 1, 1, 1, 8, 2>;   // 32 output, 16 input channels
-using Middle1x1 = FilterCut<2, 4, 1, 1, 1, 1, 8, 2>;  // 32 of each
+using Middle1x1 = FilterCut<2, 4, 1, 1, 1, 1, 8, 2>;  // 32 output, 32 input channels
 
 /// The strips of all images, and how one lies in shared memory: gradients [pixels, chunks], input [rows, pitch,
 /// chunks].
 struct Strips {
-  int out_height = 0;  // of an image: given, since a kernel would divide by the stride for them
+  int out_height = 0;  // of an image; given, since a kernel would have to divide by the stride for it
   int out_width = 0;
-  int rows = 0;  // of output, in a strip
+  int rows = 0;  // rows of the output per strip
   int per_image = 0;
-  int count = 0;   // of all images
-  int pixels = 0;  // places of a strip's gradients: whole products
+  int count = 0;   // strips of all images
+  int pixels = 0;  // places for the gradients of a strip: whole products
   int in_rows = 0;
   int in_pitch = 0;
-  int column_step = 1;  // columns that a strip's neighbouring pixels are apart in the image: only 1x1 leaves any out
-  int row_step = 1;     // rows that they are apart in the strip
-  int even = 0;         // with stride 2 even columns come first, so that a tap's pixels are neighbours; their number
+  int column_step = 1;  // distance in the image of neighbouring pixels of a strip: above 1 only for 1x1 filters
+  int row_step = 1;     // distance of their rows in the strip
+  int even = 0;         // number of even columns; with stride 2 these come first, so that a tap's pixels are neighbours
   int splits = 0;
-  int images_apart = 0;  // so many images and rows lie between a block's strip and its next one
+  int images_apart = 0;  // images and rows from a block's strip to its next one
   int rows_apart = 0;
   unsigned rows_per_pixel = 0;  // 2^kPixelRowBits / output width, rounded up: the row of a pixel without a division
 
@@ -76,8 +76,8 @@ struct Strips {
   }
 };
 
-/// Where a pixel's chunk lies, in vectors of 16 bytes. Shifted so that the same chunk of 8 neighbouring pixels is in
-/// 8 different groups of banks, wherever they begin.
+/// Where the chunk of a pixel lies, in vectors of 16 bytes. Chunks are shifted such that the same chunk of 8
+/// neighbouring pixels is in 8 different groups of banks, wherever they begin.
 template <int Chunks>
 __device__ int place_of(int pixel, int chunk) {
   static_assert(Chunks == 1 || Chunks == 2 || Chunks == 4 || Chunks == 8);
@@ -85,10 +85,10 @@ __device__ int place_of(int pixel, int chunk) {
   return static_cast<int>(index * Chunks + (static_cast<unsigned>(chunk) ^ (index / (8 / Chunks) & (Chunks - 1))));
 }
 
-/// Which strip it is; a block goes from one to the next that is its own.
+/// The place of a strip. A block goes from one strip to the next one that is its own.
 struct StripPlace {
   int image;
-  int row;  // of output, the strip's first
+  int row;  // the first row of the output in the strip
 
   __device__ StripPlace(const Strips& strips, unsigned strip) {
     const unsigned above = strip / static_cast<unsigned>(strips.per_image);
@@ -104,18 +104,18 @@ struct StripPlace {
   }
 };
 
-/// What a block reads and where it puts it.
+/// Copies the strips of a block to shared memory.
 template <typename C>
 struct StripLoader {
   const ConvGeometry& g;
   const Strips& strips;
   const __nv_bfloat16* input;
   const __nv_bfloat16* d_output;
-  int first_out;  // channel
-  int first_in;   // channel
+  int first_out;  // the first output channel
+  int first_in;   // the first input channel
   int first_tap_row;
 
-  /// Pixels of the gradients; the last strip of an image may have fewer.
+  /// The pixels of the gradients in a strip; the last strip of an image may have fewer than others.
   __device__ int pixels(const StripPlace& place) const {
     const int rows = strips.out_height - place.row;
     return (rows < strips.rows ? rows : strips.rows) * strips.out_width;
@@ -128,7 +128,7 @@ struct StripLoader {
                 place.row * g.stride - g.padding + first_tap_row, inputs);
   }
 
-  /// A thread has the same chunk of every so many pixels; `there` of them are in the strip.
+  /// A thread copies the same chunk of every so many pixels; the strip has `there` pixels.
   __device__ void load_gradients(std::int64_t first_pixel, int there, uint4* to) const {
     constexpr int step = C::threads / C::out_chunks;
     static_assert(C::threads % C::out_chunks == 0 &&
@@ -145,7 +145,8 @@ struct StripLoader {
     }
   }
 
-  /// A warp takes rows, its lanes the chunks of one. `top`: the row of the image that is the strip's first.
+  /// A warp takes whole rows, its lanes the chunks of a row. `top`: the row of the image that is the first of the
+  /// strip.
   __device__ void load_inputs(const __nv_bfloat16* image, int top, uint4* to) const {
     const auto lane = static_cast<int>(threadIdx.x % kWarp);
 #pragma unroll 1
@@ -171,7 +172,7 @@ struct StripLoader {
     }
   }
 
-  /// The channels of a pixel, which are not aligned to anything, and zeros behind them.
+  /// The channels of a pixel, which are not aligned, with zeros behind them.
   __device__ uint4 narrow_pixel(const __nv_bfloat16* from) const {
     unsigned words[4] = {};
 #pragma unroll

@@ -47,7 +47,7 @@ struct Clamp {
     floor = clamps ? 0.0F : -INFINITY;
     ceiling = activation == Activation::relu6 ? 6.0F : activation == Activation::pact ? *clip : INFINITY;
   }
-  /// A NaN stays one.
+  /// act(z); a NaN stays one.
   __device__ float apply(float z) const {
     const float below = z > ceiling ? ceiling : z;
     return z < floor ? floor : below;
@@ -70,11 +70,11 @@ struct Normalization {
   float scale[Width];
   float beta[Width];
 
-  /// Everything is asked for before anything is waited for.
+  /// Begins all reads before it waits for the first.
   __device__ Normalization(const NormActForwardArgs& args, int channel)
       : Normalization(args, channel, args.rule.batch_statistics) {}
   __device__ Normalization(const NormActBackwardArgs& args, int channel) : Normalization(args, channel, true) {}
-  /// Of one channel all of which is known.
+  /// For one channel whose numbers are all known.
   __device__ Normalization(float unit_of_x, float known_mean, float known_inv_std, float gamma,
                            float known_beta) requires(Width == 1)
       : x_unit(unit_of_x),
@@ -114,7 +114,7 @@ struct Normalization {
   }
 };
 
-/// The parts that row blocks leave of a tile's sums: [row block][field][channel], 16-byte aligned.
+/// The parts of a tile's sums that the row blocks leave: [row block][field][channel], 16-byte aligned.
 struct PartialTable {
   float* values = nullptr;
   int fields = 0;
@@ -125,16 +125,16 @@ struct PartialTable {
   }
 };
 
-/// Adds up what the row blocks left of the tile's channels: every thread takes some neighbouring channels of one field,
-/// and of the row blocks every so manyth, all of which are under way at a time, since it is their latency that counts.
+/// Adds up the parts of a tile's channels: every thread takes some neighbouring channels of one field, and every n-th
+/// row block. Many reads are under way at a time, since their latency is what counts.
 template <int Width, int Fields>
 class RowBlockSums {
  public:
-  static constexpr int kStep = Width % 4 == 0 ? 4 : 1;    // channels of a thread: 16 bytes
+  static constexpr int kStep = Width % 4 == 0 ? 4 : 1;    // channels per thread: 16 bytes
   static constexpr int kStride = kTileThreads + kStep;    // numbers of neighbouring channels lie in other banks
-  static constexpr int kSharedDoubles = kStep * kStride;  // that combine() needs
+  static constexpr int kSharedDoubles = kStep * kStride;  // what combine() needs
 
-  /// Arithmetic alone: to be done while others are waited for.
+  /// Arithmetic alone: it fits in while the thread waits for other blocks.
   __device__ explicit RowBlockSums(const ChannelTiles& tiles)
       : own_channels_(tiles.columns * Width), parts_of_field_(own_channels_ / kStep), parts_(Fields * parts_of_field_) {
     const int thread = static_cast<int>(threadIdx.x);
@@ -146,14 +146,14 @@ class RowBlockSums {
     active_ = lane_ < lanes_ && first_channel_ < tiles.channels;
   }
 
-  /// The channel of which combine() tells this thread; past the last one where it is none.
+  /// The channel whose sums combine() gives to this thread; past the last one if there is none.
   __device__ int channel(const ChannelTiles& tiles) const {
     const int thread = static_cast<int>(threadIdx.x);
     return thread < own_channels_ ? static_cast<int>(blockIdx.y) * own_channels_ + thread : tiles.channels;
   }
 
-  /// By Rule, a FieldRule: sums in double. What threads without a channel get means nothing. `shared`: free after the
-  /// next barrier.
+  /// Combines by Rule, a FieldRule; sums are double. Threads without a channel get numbers without a meaning. `shared`
+  /// is free after the next barrier.
   template <typename Rule>
   __device__ void combine(const ChannelTiles& tiles, const PartialTable& partials, Rule, double (&values)[Fields],
                           double* shared) const {
@@ -168,7 +168,7 @@ class RowBlockSums {
     if (thread >= own_channels_) return;
     const double* own = shared + thread % kStep * kStride + thread / kStep;
     const auto of_lane = [&](int lane, int field) { return own[lane * parts_ + field * parts_of_field_]; };
-    constexpr int chains = 4;  // a sum of doubles takes long: so many side by side
+    constexpr int chains = 4;  // sums of doubles take long: so many run side by side
     double chain[Fields][chains];
     for (int field = 0; field < Fields; ++field)
       for (int i = 0; i < chains; ++i) chain[field][i] = Rule::template identity<double>(field);
@@ -190,7 +190,7 @@ class RowBlockSums {
  private:
   __device__ void add_blocks(const ChannelTiles& tiles, const PartialTable& partials, bool is_sum, double (&sum)[kStep],
                              float (&largest)[kStep]) const {
-    constexpr int in_flight = 4 * Fields;  // all there are, where the tensor is not large
+    constexpr int in_flight = 4 * Fields;  // reads at a time; all there are if the tensor is not large
     const float nothing = is_sum ? 0.0F : -INFINITY;
     const float* from = partials.at(0, field_, first_channel_);
     const int row = partials.fields * partials.channels;
@@ -217,7 +217,7 @@ class RowBlockSums {
 
   int own_channels_;
   int parts_of_field_;
-  int parts_;  // of all fields
+  int parts_;  // for all fields
   int lanes_;
   int lane_;
   int field_;

@@ -1,4 +1,4 @@
-// What the first pass of norm_act forward finds out of a channel: its moments and its extremes.
+// What the first pass of norm_act forward finds out about a channel: its moments and its extremes.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
@@ -14,17 +14,17 @@ struct Statistics {
   double unbiased_variance = 0;
 };
 
-/// How many rows there are, turned over on the host: a division in double is some hundred instructions.
+/// 1 / rows, divided on the host: a division in double takes some hundred instructions.
 struct RowCount {
   double per_row = 0;
-  double per_row_unbiased = 0;  // of a variance
+  double per_row_unbiased = 0;  // 1 / (rows - 1), for a variance
 
   explicit RowCount(std::int64_t rows)
       : per_row(1.0 / static_cast<double>(rows)),
         per_row_unbiased(1.0 / static_cast<double>(rows > 1 ? rows - 1 : 1)) {}
 };
 
-/// From the sums over the stored x, whose unit is given.
+/// Makes statistics from the sums over the stored x, whose unit is given.
 __device__ inline Statistics statistics_of(double pivot, double sum, double squares, const RowCount& rows,
                                            double unit) {
   const double offset = sum * rows.per_row;
@@ -36,8 +36,8 @@ __device__ inline Statistics statistics_of(double pivot, double sum, double squa
 /// What the ranks exchange: first and second moments about the running mean, which is the same on all of them.
 struct SliceMoments {
   float* first = nullptr;   // [C]
-  float* second = nullptr;  // [C], right behind; both null: statistics are those of the rows here
-  double rows = 0;          // of all slices
+  float* second = nullptr;  // [C], right behind `first`; both null: statistics are those of this rank's rows
+  double rows = 0;          // of all slices together
 
   __device__ void set(const Statistics& own, float running_mean, int channel) const {
     const double offset = own.mean - running_mean;
@@ -52,13 +52,13 @@ struct SliceMoments {
   }
 };
 
-/// The extremes of each channel of x, kept where its statistics have to wait for other ranks.
+/// The extremes of each channel of x, kept if its statistics have to wait for other ranks.
 struct Extremes {
   float* low = nullptr;   // [C]
   float* high = nullptr;  // [C]
 };
 
-/// The extremes of what a thread sees of its vectors of x.
+/// The extremes of the vectors of x that a thread sees.
 template <typename T, int Width>
 struct Range {
   float negated_low[Width];
@@ -82,7 +82,7 @@ struct Range {
     }
   }
 };
-/// Two bf16 are compared at a time, as they are; here too a NaN wins.
+/// Compares two bf16 at a time, without unpacking them; here too a NaN wins.
 template <>
 struct Range<__nv_bfloat16, 8> {
   __nv_bfloat162 low[4];

@@ -1,4 +1,4 @@
-// The one CUDA header of kernel files: the real thing under nvcc, the host emulation (tests/cuda_on_host) elsewhere.
+// The one CUDA header of kernel files: CUDA itself under nvcc, the host emulation (tests/cuda_on_host) elsewhere.
 //
 // Kernels are launched through launch() only, never by <<<>>>, and get their shared memory from the two macros:
 //   BSQ_SHARED(float, tile, [8][33]);   BSQ_SHARED(bool, is_last, );   a static array or variable
@@ -69,7 +69,7 @@ cudaError_t enqueue(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::s
 
 namespace bsq::cuda {
 
-/// A number of blocks, and where in the source it was written down.
+/// A number of blocks, and where in the source the launch is written.
 struct LaunchGrid {
   LaunchGrid(dim3 blocks, const char* file_name = __builtin_FILE(), int line_number = __builtin_LINE())
       : size(blocks), file(file_name), line(line_number) {}
@@ -81,8 +81,8 @@ struct LaunchGrid {
   int line;
 };
 
-/// Enqueues `kernel` on `stream`; arguments are converted to its parameters by the usual rules. Throws Error(device)
-/// where the launch is refused.
+/// Enqueues `kernel` on `stream`; arguments are converted to its parameters by the usual rules. Throws Error(device) if
+/// the launch is refused.
 template <typename... Parameters>
 void launch(void (*kernel)(Parameters...), LaunchGrid grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
             std::type_identity_t<Parameters>... arguments) {

@@ -1,5 +1,5 @@
-// Instructions of the tensor cores and of the copy engine that C++ has no words for. Each has a twin in the host
-// emulation (tests/cuda_on_host/emulator/matrix.h) that checks what the device leaves undefined.
+// Instructions of the tensor cores and of the copy engine that C++ lacks. Each has a twin in the host emulation
+// (tests/cuda_on_host/emulator/matrix.h) that checks what the device leaves undefined.
 //
 // Compute capability 8.0 or later. Layouts: "Matrix fragments for mma.m16n8k16" and "ldmatrix" of NVIDIA's PTX manual.
 #pragma once
@@ -21,7 +21,7 @@ __device__ inline void load_matrices(unsigned (&to)[4], const void* row) {
 #endif
 }
 
-/// As load_matrices, and each matrix is transposed on the way: lane l gets elements l / 4 of rows 2 (l % 4) and
+/// As load_matrices, but each matrix is transposed on the way: lane l gets elements l / 4 of rows 2 (l % 4) and
 /// 2 (l % 4) + 1.
 __device__ inline void load_transposed(unsigned (&to)[4], const void* row) {
 #if defined(__CUDACC__)
@@ -34,7 +34,7 @@ __device__ inline void load_transposed(unsigned (&to)[4], const void* row) {
 #endif
 }
 
-/// Two matrices: lanes 0 to 15 name their rows, and the others any row.
+/// The same for two matrices: lanes 0 to 15 name their rows, the others any row.
 __device__ inline void load_transposed(unsigned (&to)[2], const void* row) {
 #if defined(__CUDACC__)
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];"
@@ -49,8 +49,8 @@ __device__ inline void load_transposed(unsigned (&to)[2], const void* row) {
 /// sum += a b on tensor cores: a is 16x16, b 16x8, both bf16, the sum 16x8 float32. With g = lane / 4 and t = lane % 4:
 /// a = {(g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)}, two neighbouring columns in each;
 /// b = {(2t, g), (2t + 8, g)}, two neighbouring rows in each; sum = {(g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t +
-/// 1)}. Sums are rounded toward zero as they are aligned, so they are exact only where nothing is lost: integers below
-/// 2^24.
+/// 1)}. Terms are rounded toward zero when they are aligned, so sums are exact only if nothing is lost: for integers
+/// below 2^24.
 __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigned b_low, unsigned b_high) {
 #if defined(__CUDACC__)
   asm volatile(
@@ -63,9 +63,9 @@ __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], uns
 #endif
 }
 
-/// Begins to copy 16 bytes from global to shared memory, both aligned to 16; zeros instead if `is_there` is false, and
-/// then `from` may be any address that is valid. What arrives is seen after wait_for_copies, by this thread, and after
-/// a barrier behind it by the others.
+/// Begins to copy 16 bytes from global to shared memory, both aligned to 16; if `is_there` is false it writes zeros,
+/// and `from` may be any valid address. This thread sees the bytes after wait_for_copies(), the others after a barrier
+/// behind it.
 __device__ inline void begin_copy(void* to_shared, const void* from, bool is_there) {
 #if defined(__CUDACC__)
   asm volatile(
@@ -77,8 +77,8 @@ __device__ inline void begin_copy(void* to_shared, const void* from, bool is_the
 #endif
 }
 
-/// Likewise, what is there, by way of the cache of the multiprocessor: for what all blocks read. Hundreds of them would
-/// stand in line for the same few lines of the L2 cache.
+/// The same through the cache of the multiprocessor, without zeros: for data that all blocks read. Hundreds of them
+/// would otherwise wait for the same few lines of the L2 cache.
 __device__ inline void begin_cached_copy(void* to_shared, const void* from) {
 #if defined(__CUDACC__)
   asm volatile(
@@ -90,7 +90,7 @@ __device__ inline void begin_cached_copy(void* to_shared, const void* from) {
 #endif
 }
 
-/// The copies that this thread has begun since the last call are a group.
+/// Makes a group of the copies that this thread has begun since the last call.
 __device__ inline void end_copy_group() {
 #if defined(__CUDACC__)
   asm volatile("cp.async.commit_group;" ::: "memory");

@@ -1,4 +1,4 @@
-// The SGD step of a scale, by the last block of its tensor, from the partial sums that the tensor's chunks have left.
+// The SGD step of a scale, by the last block of its tensor, from the partial sums that the chunks of the tensor left.
 #pragma once
 
 #include "kernels/cuda/device/weight_chunks.cuh"
@@ -8,7 +8,7 @@ namespace bsq::cuda {
 struct ScaleStep {
   SgdRule rule;
   const StepInputs* inputs = nullptr;
-  const float* partials = nullptr;  // of the scales' gradients, one per chunk
+  const float* partials = nullptr;  // partial sums of the gradients of scales, one per chunk
   float* scales = nullptr;
   float* momentum = nullptr;
 

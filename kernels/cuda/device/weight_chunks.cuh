@@ -27,14 +27,14 @@ std::int64_t total_chunks(std::span<const Tensor> tensors) {
   return chunks;
 }
 
-/// For the size of their scratch memory: throws Error unless kernels that visit all tensors at once can take these.
+/// Throws Error unless kernels that visit all tensors at once can take so many; called when scratch memory is sized.
 template <typename Tensor>
 void check_tensors(std::span<const Tensor> tensors) {
   if (tensors.size() > GridMemory::kMostTensors) fail_tensor_count(tensors.size(), GridMemory::kMostTensors);
 }
 
-/// Where the chunk of a block lies: tensor `tensor`, weights begin ... of it. All lanes of a warp look for it together,
-/// each at a tensor of its own, which is as fast as looking it up: one read, and it is of the table that comes next.
+/// The chunk of a block: weights of tensor `tensor` from `begin` on. All lanes of a warp search for it together, each
+/// at a tensor of its own. That is as fast as a table of chunks: one read, and of a table that is needed next anyway.
 struct Chunk {
   int tensor = 0;
   std::int64_t first = 0;  // index of the tensor's first chunk
@@ -48,7 +48,7 @@ struct Chunk {
     }
   };
 
-  /// `counts`: which tensors have chunks at all.
+  /// `counts` says which tensors have chunks at all.
   template <typename Tensor, typename Counts = All>
   __device__ Chunk(const Tensor* tensors, int num_tensors, Counts counts = {}) {
     const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -56,7 +56,7 @@ struct Chunk {
     for (int base = 0;; base += kWarp) {
       std::int64_t own = 0;
       if (base + lane < num_tensors && counts(tensors[base + lane])) own = chunks_of(tensors[base + lane].numel);
-      std::int64_t end = own;  // of the chunks of this lane's tensor, from `first` on
+      std::int64_t end = own;  // the number behind the last chunk of this lane's tensor
       for (int distance = 1; distance < kWarp; distance *= 2) {
         const std::int64_t before = __shfl_up_sync(kFullMask, end, distance);
         if (lane >= distance) end += before;
@@ -84,8 +84,8 @@ __device__ inline bool made_of_vectors(const FixedTensor& tensor) {
   return (tensor.numel | tensor.weight_offset) % kVectorWidth<float> == 0;
 }
 
-/// Calls body<Width>(index) for this thread's weights of a chunk: one vector where the tensor is made of whole ones,
-/// otherwise one weight at a time.
+/// Calls body<Width>(index) for this thread's weights of a chunk: with one vector if the tensor is made of whole ones,
+/// otherwise with one weight at a time.
 template <typename Tensor, typename Body>
 __device__ void for_chunk(const Chunk& chunk, const Tensor& tensor, Body body) {
   constexpr int width = kVectorWidth<float>;
@@ -100,7 +100,7 @@ __device__ void for_chunk(const Chunk& chunk, const Tensor& tensor, Body body) {
   }
 }
 
-/// Calls body<Bits>() for bits in 1..8; the same for all threads of a block.
+/// Calls body<Bits>() for bits in 1..8, which are the same for all threads of a block.
 template <typename Body>
 __device__ void dispatch_bits(int bits, Body body) {
   switch (bits) {
@@ -121,7 +121,7 @@ __device__ inline float level_of(float scaled, float levels) {
   return copysignf(rintf(magnitude > levels ? levels : magnitude), scaled);
 }
 
-/// Half a vector of bf16, beside a whole one of floats.
+/// Stores half a vector of bf16, made of a whole one of floats.
 __device__ inline void store_half(__nv_bfloat16* to, const float (&from)[4]) {
   *reinterpret_cast<uint2*>(to) = make_uint2(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]));
 }
@@ -141,10 +141,10 @@ __device__ void store_weights(const Tensor& tensor, float* weights, std::int64_t
   store<Width>(target + index, level);
 }
 
-/// What a gradient of stored weights is multiplied with.
+/// The factors of a gradient of stored weights.
 struct GradientFactors {
-  float to_u;     // gives dL / du
-  float to_true;  // gives dW
+  float to_u;     // makes it dL / du
+  float to_true;  // makes it dW
 
   __device__ GradientFactors(WeightStorage storage, float scale, float levels) : to_u(scale), to_true(1.0F) {
     if (storage == WeightStorage::values) return;

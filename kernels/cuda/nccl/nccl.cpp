@@ -1,5 +1,5 @@
-// Sums are ncclAllReduce with a pre-multiplied sum: NCCL has neither atomics in it nor (src/include/device.h,
-// ncclNvlsSupported) the sums inside of NVSwitch, so that for given GPUs and sizes the order is fixed.
+// Sums are ncclAllReduce with a pre-multiplied sum: NCCL uses neither atomics for it nor (src/include/device.h,
+// ncclNvlsSupported) the sums inside NVSwitch, so that for given GPUs and sizes the order is fixed.
 #include "kernels/cuda/nccl/nccl.h"
 
 #include "kernels/base/error.h"
@@ -61,7 +61,7 @@ Nccl load() {
   return nccl;
 }
 
-/// Loaded once; never unloaded, since it has threads of its own.
+/// The library, loaded once and never unloaded, since it has threads of its own.
 const Nccl& nccl() {
   static const Nccl loaded = load();
   return loaded;
@@ -77,7 +77,7 @@ const char* advice(ncclResult_t status) {
   }
 }
 
-/// "NCCL: <call>: <text of the error> (<what NCCL says of the last one>); <advice>"
+/// "NCCL: <call>: <text of the error> (<what NCCL says about the last error>); <advice>"
 std::string explain(ncclResult_t status, const char* call) {
   const char* detail = nccl().get_last_error(nullptr);
   const bool has_detail = detail != nullptr && *detail != '\0';
@@ -93,8 +93,8 @@ void check(ncclResult_t status, const char* call) {
 class Handle final : public NcclHandle {
  public:
   explicit Handle(ncclComm_t comm) : comm_(comm) {}
-  /// After every graph that has recorded a reduction: ncclCommDestroy waits for their end. It is the work that records
-  /// them, so whoever owns a Communicator lets go of the work first: a Stage dies within Experiment::run, before what
+  /// To be destroyed after every graph that has recorded a reduction: ncclCommDestroy waits for their end. So whoever
+  /// owns a Communicator must destroy captured work first: a Stage dies within Experiment::run, before what
   /// Backend::connect() returned.
   ~Handle() override {
     if (std::uncaught_exceptions() > 0) {
@@ -135,7 +135,7 @@ class Handle final : public NcclHandle {
   }
 
   ncclComm_t comm_;
-  std::map<float, ncclRedOp_t> sums_;  // by weight: a rank's share of a full batch, of the last one, and 0
+  std::map<float, ncclRedOp_t> sums_;  // by weight: the rank's share of a full batch and of the last one, and 0
 };
 
 }  // namespace
@@ -158,7 +158,7 @@ NcclId make_nccl_id() {
 
 std::unique_ptr<NcclHandle> join_nccl(const NcclId& id, int rank, int world, int device,
                                       std::chrono::seconds patience) {
-  // In a thread of its own, since NCCL waits without end for a rank that does not come; left to itself then.
+  // On a thread of its own, since NCCL waits without end for a rank that does not come; the thread is then left behind.
   std::packaged_task<ncclComm_t()> join([=, &library = nccl()] {
     BSQ_CUDA_CHECK(cudaSetDevice(device));
     ncclUniqueId unique{};

@@ -1,6 +1,7 @@
 // Reductions run on a second stream, beside the backward pass. Events tie it to the stream of the work: a reduction
-// waits for what has been enqueued before it, and what follows finish_reductions() for all reductions. A capture of the
-// work takes the second stream in with them: in the graph reductions are a branch that forks off and joins again.
+// waits for what has been enqueued before it, and work after finish_reductions() waits for all reductions. Through
+// these events a capture of the work includes the second stream: in the graph, reductions are a branch that forks off
+// and joins again.
 #include "kernels/cuda/nccl/nccl_communicator.h"
 
 #include "kernels/base/error.h"
@@ -44,7 +45,7 @@ void check_all_have_nccl(Communicator& ranks) {
         ranks.world(), first - all.begin(), first->data());
 }
 
-/// A rank's GPU, and where it is.
+/// The GPU of a rank, and its machine.
 struct Seat {
   std::array<char, 64> machine{};
   cudaUUID_t gpu{};
@@ -52,7 +53,8 @@ struct Seat {
   bool shares_gpu_with(const Seat& other) const { return std::memcmp(&gpu, &other.gpu, sizeof(gpu)) == 0; }
 };
 
-/// By what the GPUs are called: by number every rank may have the same one, where each sees its own alone.
+/// Throws if two ranks have the same GPU. GPUs are compared by their ids: if every rank sees its own GPU alone, all
+/// have the same number.
 void check_gpu_each(Communicator& ranks, int device) {
   Seat own;
   ::gethostname(own.machine.data(), own.machine.size() - 1);
@@ -74,14 +76,15 @@ void check_gpu_each(Communicator& ranks, int device) {
           std::any_of(gpus.begin(), gpus.end(), [&](const Seat& known) { return known.shares_gpu_with(seat); });
       if (!is_known) gpus.push_back(seat);
     }
-    fail(ErrorKind::device,
-         "device: cuda: {} ranks on {} see {} GPU{}, ranks {} and {} would share one; start one rank a GPU, make more "
-         "GPUs visible to them (CUDA_VISIBLE_DEVICES, srun --gpus-per-task=1), or set device: cpu",
-         on_machine, all[rank].machine.data(), gpus.size(), gpus.size() == 1 ? "" : "s", owner, rank);
+    fail(
+        ErrorKind::device,
+        "device: cuda: {} ranks on {} see {} GPU{}, ranks {} and {} would share one; start one rank per GPU, make more "
+        "GPUs visible to them (CUDA_VISIBLE_DEVICES, srun --gpus-per-task=1), or set device: cpu",
+        on_machine, all[rank].machine.data(), gpus.size(), gpus.size() == 1 ? "" : "s", owner, rank);
   }
 }
 
-/// "; NCCL_DEBUG=INFO, ...": what changes how NCCL works. They are the user's, and left as they are.
+/// "; NCCL_DEBUG=INFO, ...": the variables that change how NCCL works. They are the user's and stay as they are.
 std::string nccl_variables() {
   std::string text;
   for (char** variable = environ; *variable != nullptr; ++variable)
@@ -130,12 +133,12 @@ class NcclCommunicator final : public ForwardingCommunicator {
     are_begun_ = true;
   }
 
-  cudaStream_t stream_;  // of the work
+  cudaStream_t stream_;  // that of the work
   Stream reductions_;
   Event ready_{cudaEventDisableTiming};
   Event done_{cudaEventDisableTiming};
   std::unique_ptr<NcclHandle> nccl_;
-  bool are_begun_ = false;  // reductions that nothing waits for yet
+  bool are_begun_ = false;  // whether there are reductions that nothing waits for yet
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Ranks with a GPU each: reductions of what lies in their memory are NCCL's, everything else is done by the
-// communicator that has started the ranks.
+// Ranks with one GPU each: NCCL reduces what lies in GPU memory; everything else is done by the communicator that has
+// started the ranks.
 #pragma once
 
 #include "kernels/ranks/communicator.h"
@@ -11,8 +11,8 @@
 
 namespace bsq::cuda {
 
-/// Reduces what is enqueued on `stream` of `device`. To be called by all ranks; the same Error(device) on all where one
-/// has no NCCL, or two have the same GPU. Any rank's error is Error(device).
+/// Reductions wait for work on `stream` of `device`. To be called by all ranks. Throws the same Error(device) on all if
+/// one has no NCCL, or if two have the same GPU. Any rank's error is Error(device).
 std::unique_ptr<Communicator> make_nccl_communicator(Communicator& ranks, int device, cudaStream_t stream);
 
 }  // namespace bsq::cuda

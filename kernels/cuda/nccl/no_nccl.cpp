@@ -1,4 +1,4 @@
-// In place of nccl.cpp where NCCL was not found when bsq was built.
+// In the place of nccl.cpp if NCCL was not found when bsq was built.
 #include "kernels/base/error.h"
 #include "kernels/cuda/nccl/nccl.h"
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// A byte of a channel as the network sees it: factor byte + shift. An IEEE division takes as long as all else here.
+/// A byte of a channel as the network sees it: factor * byte + shift. An IEEE division would take as long as all else.
 struct PixelScale {
   float factor[3];
   float shift[3];
@@ -40,7 +40,7 @@ struct Walk {
     y = pixel / rule.width;
     x = pixel - y * rule.width;
   }
-  /// The value here; then on to the next one.
+  /// The value at this place; moves on to the next one.
   __device__ float take() {
     const int from_y = y + draw.top - rule.crop_padding;
     const int from_x = (draw.flip ? rule.width - 1 - x : x) + draw.left - rule.crop_padding;

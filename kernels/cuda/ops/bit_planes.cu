@@ -4,7 +4,8 @@
 // weights_from_planes reads every plane once and writes the weights: 8 n + e bytes per weight of n bits, e = 4 or 2.
 // planes_step reads planes, their momentum and dW, writes planes, momentum and weights: (8 n + 1) 4 + e bytes per
 // weight; tensors stored as values have to wait for their scale, and are written by a launch of their own. The last
-// block of each tensor adds up the partial sums of its chunks in order, the last of these those of the tensors.
+// block of each tensor adds up the partial sums of its chunks in order; the last of these blocks adds up those of the
+// tensors.
 #include "kernels/cuda/device/scale_step.cuh"
 #include "kernels/cuda/device/weight_chunks.cuh"
 
@@ -12,15 +13,15 @@ namespace bsq::cuda {
 namespace {
 
 constexpr float kNormEpsilon = 1e-8F;  // under the root of the group penalty
-// Blocks of step_planes that a multiprocessor has room for: all chunks of ResNet-20 at once on a GPU with 108 of them,
-// so that no few of them come last and wait for memory alone.
+// Blocks of step_planes that a multiprocessor has room for: a GPU with 108 multiprocessors then takes all chunks of
+// ResNet-20 at once, and no last few of them wait for memory alone.
 constexpr int kStepsAtOnce = 5;
 static_assert(GridMemory::kMostTensors < GridMemory::kCounters);
 static_assert(GridMemory::kMostTensors * sizeof(double) <= GridMemory::kSumBytes);
 
-/// What chunks leave of their sums.
+/// The partial sums of chunks.
 struct ChunkSums {
-  float* squares = nullptr;   // [chunk][kMaxBits], of both planes of a bit
+  float* squares = nullptr;   // [chunk][kMaxBits], both planes of a bit together
   float* d_scales = nullptr;  // [chunk]
 };
 
@@ -58,7 +59,7 @@ __device__ void reconstruct(const PlaneTensor& tensor, const float* planes, floa
   store_weights<Width>(tensor, weights, index, scaled, scale, levels);
 }
 
-/// Leaves the squares that the threads of a chunk have added up.
+/// Stores the squares that the threads of a chunk have added up.
 template <int Bits>
 __device__ void leave_squares(const float (&squares)[Bits], const ChunkSums& sums) {
   BSQ_SHARED(float, shared, [kMaxBits][kChunkWarps]);
@@ -75,8 +76,8 @@ __device__ void leave_squares(const float (&squares)[Bits], const ChunkSums& sum
   sums.squares[std::int64_t{blockIdx.x} * kMaxBits + threadIdx.x] = sum;
 }
 
-/// By the last block of a tensor: its norms, a warp for each plane in turn. True for the last tensor's: thread 0 of it
-/// gets the penalty of all in `penalty`.
+/// Called by the last block of a tensor: makes its norms, one warp per plane in turn. Returns true to the block of the
+/// last tensor, whose thread 0 gets the penalty of all tensors in `penalty`.
 __device__ bool finish_norms(const PlaneTensor& tensor, const Chunk& chunk, int num_tensors, const ChunkSums& sums,
                              float* plane_norms, double& penalty, const GridMemory& memory) {
   BSQ_SHARED(double, terms, [kMaxBits]);
@@ -121,15 +122,15 @@ __global__ void reconstruct_weights(PlanesForwardArgs args, int num_tensors, Chu
   if (is_last && threadIdx.x == 0 && args.penalty != nullptr) *args.penalty = penalty;
 }
 
-/// What the step of one tensor needs besides its planes.
+/// The numbers that the step of one tensor needs besides its planes.
 struct StepFactors {
-  float to_scaled;  // of a stored gradient: gives dL / d(u levels)
+  float to_scaled;  // makes a stored gradient dL / d(u levels)
   float momentum;
   float learning_rate;
   float alpha;  // strength of the group penalty
 };
 
-/// One plane of a bit, for Width weights, which are moved.
+/// Steps one plane of a bit for Width weights.
 template <int Width>
 __device__ void step_plane(float* planes, float* momentum, float (&plane)[Width], const float (&slope)[Width],
                            float pull, const StepFactors& factors) {
@@ -185,7 +186,8 @@ __device__ float step_weights(const PlanesStepArgs& args, const PlaneTensor& ten
   return sum;
 }
 
-/// By the last block of a tensor, when all have moved: its scale and unit, its norms; by the last of all the penalty.
+/// Called by the last block of a tensor, when all its planes have moved: makes its scale, unit and norms; the last
+/// block of all makes the penalty.
 __device__ void finish_step(const PlanesStepArgs& args, const PlaneTensor& tensor, const Chunk& chunk, int num_tensors,
                             const ChunkSums& sums, const GridMemory& memory) {
   const ScaleStep scale_step{args.rule, args.inputs, sums.d_scales, args.scales, args.scale_momentum};
@@ -226,7 +228,7 @@ __global__ void __launch_bounds__(kChunkThreads, kStepsAtOnce)
     finish_step(args, tensor, chunk, num_tensors, sums, memory);
 }
 
-/// The tensors that step_planes cannot write on its way, since their scale is in every weight.
+/// Selects the tensors that step_planes cannot write, since their scale is in every weight.
 struct StoredAsValues {
   __host__ __device__ bool operator()(const PlaneTensor& tensor) const {
     return tensor.storage == WeightStorage::values;

@@ -1,13 +1,13 @@
-// Convolutions: the vendor's (DenseMath), what stands around them, and what stands in their place.
+// Convolutions: those of the vendor (DenseMath), the passes around them, and plain loops in their place.
 //
 // Passes over flat arrays: rounding to bf16 (float weights that a bf16 convolution multiplies) and back, and adding one
 // gradient to another. round_to_bf16 reads 4 and writes 2 bytes per element, widen_bf16 the other way; add reads 2 e
 // and writes e, e = bytes of an element.
 //
-// Convolutions as plain loops, for what the vendor's library has no engine for: any geometry, the same bits every time,
+// Convolutions as plain loops, if the vendor's library has no engine for one: any geometry, the same bits every time,
 // no scratch. They are there to be right; nothing is staged or tiled. Products are summed in float32, filter taps in
-// order, channels in order; of a filter's gradient each thread sums its pixels in order, and a tree adds the threads.
-// Least bytes: as any convolution, every argument once.
+// order, channels in order; for a filter gradient each thread sums its pixels in order, and a tree adds the threads.
+// Least bytes: every argument once.
 #include "kernels/cuda/device/channel_tiles.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/vendor/dense_math.h"
@@ -98,7 +98,7 @@ __device__ float load_one(const T* from) {
   return value[0];
 }
 
-/// Input coordinate of an output's tap, or -1 in the padding.
+/// The input coordinate that a tap of an output reads, or -1 in the padding.
 __device__ int input_coordinate(int out, int tap, int stride, int padding, int size) {
   const int in = out * stride - padding + tap;
   return in >= 0 && in < size ? in : -1;
@@ -210,7 +210,7 @@ void conv2d_backward_weight(const ConvBackwardWeightArgs& args, const DeviceCont
 }
 
 void round_to_bf16(const RoundToBf16Args& args, const DeviceContext& on) {
-  if (args.numel == 0) return;  // a grid has a block at least
+  if (args.numel == 0) return;  // a grid cannot be empty
   launch(round_elements, blocks_of(args.numel, kCastWidth), kThreads, 0, on.stream, args.numel, args.values,
          static_cast<__nv_bfloat16*>(args.rounded));
 }

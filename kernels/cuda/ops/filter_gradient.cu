@@ -1,11 +1,11 @@
 // Gradients of filters on tensor cores: d_weight [O, K, K, I] float32 of bf16 tensors, 3x3 and 1x1, stride 1 and 2.
 //
-// A product of matrices for each tap: rows are output channels, columns input channels, and the sum runs over pixels. A
-// block copies strips of both tensors, some rows of one image each, to shared memory, the next one while it works at
-// this one. From there a warp takes 16 pixels at a time; all taps read the same input strip, shifted. The blocks' sums
-// (splits) are added by a second kernel, warps and splits in order, so the same device gives the same bits.
-// Least bytes: both tensors once. Besides: rows that two strips share, and 8 splits bytes per weight, which stay in the
-// cache.
+// One product of matrices per tap: rows are output channels, columns input channels, and the sum runs over pixels. A
+// block copies strips of both tensors, each some rows of one image, to shared memory, the next one while it works on
+// this one. From there a warp takes 16 pixels at a time; all taps read the same input strip, shifted. A second kernel
+// adds the sums of the blocks (splits), warps and splits in order, so the same device gives the same bits.
+// Least bytes: both tensors once. Besides: rows that two strips share, and 8 * splits bytes per weight, which stay in
+// the cache.
 #include "kernels/cuda/device/filter_strips.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/ops/own_geometries.h"
@@ -15,7 +15,7 @@
 namespace bsq::cuda {
 namespace {
 
-/// What a warp of a block is for.
+/// The part of a block's work that a warp does.
 template <typename C>
 struct WarpPlace {
   int lane = static_cast<int>(threadIdx.x % kWarp);
@@ -39,7 +39,7 @@ struct WarpPlace {
 template <typename C>
 __device__ void add_strip(const Strips& strips, const WarpPlace<C>& warp, int pixels, const uint4* gradients,
                           const uint4* inputs, float (&sum)[C::taps][C::m_tiles][C::chunks][4]) {
-  const int tap_row = C::taps == 3 ? warp.tap_warp : 0;  // of the rows that the strip has
+  const int tap_row = C::taps == 3 ? warp.tap_warp : 0;  // the warp's row of taps, of those that the strip is for
   for (int step = warp.pixel_warp; step * kProductPixels < pixels; step += C::pixel_warps) {
     unsigned a[C::m_tiles][4];
     const int gradient_pixel = step * kProductPixels + warp.lane % 8 + warp.lane / 16 * 8;
@@ -78,7 +78,7 @@ __device__ void add_strip(const Strips& strips, const WarpPlace<C>& warp, int pi
   }
 }
 
-/// Adds the sums of the warps that share the pixels; those of pixel warp 0 are the block's then. `shared`:
+/// Adds the sums of the warps that share the pixels: pixel warp 0 then has those of the block. `shared`:
 /// C::reduction_bytes.
 template <typename C>
 __device__ void add_pixel_warps(const WarpPlace<C>& warp, float* shared,
@@ -102,8 +102,8 @@ __device__ void add_pixel_warps(const WarpPlace<C>& warp, float* shared,
   }
 }
 
-// grid (splits, tiles of output channels, tiles of input channels times blocks of taps), block C::threads; strips are
-// dealt out to the splits
+// grid (splits, tiles of output channels, tiles of input channels times blocks of taps), block C::threads; splits take
+// strips in turn
 template <typename C>
 __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
     sum_products(ConvGeometry g, Strips strips, const __nv_bfloat16* input, const __nv_bfloat16* d_output,
@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
   add_pixel_warps<C>(warp, reinterpret_cast<float*>(shared), sum);
   if (warp.pixel_warp != 0) return;
 
-  const int row_floats = C::kernel * C::kernel * g.in_channels;  // of an output channel
+  const int row_floats = C::kernel * C::kernel * g.in_channels;  // per output channel
   const int first_channel = first_in + warp.n_warp * C::chunks * kChunkChannels + warp.lane % 4 * 2;
   float* const own = partials + static_cast<std::int64_t>(blockIdx.x) * g.out_channels * row_floats +
                      (first_out + warp.m_warp * C::m_tiles * 16 + warp.lane / 4) * row_floats +
@@ -168,8 +168,8 @@ __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
   }
 }
 
-constexpr int kSumVectors = 16;  // of 4 weights, that a block adds up
-constexpr int kSumLanes = 32;    // that share the splits of each
+constexpr int kSumVectors = 16;  // vectors of 4 weights that a block adds up
+constexpr int kSumLanes = 32;    // threads that share the splits of a vector
 
 // grid over the weights, block (kSumVectors, kSumLanes)
 __global__ void __launch_bounds__(kSumVectors* kSumLanes)
@@ -230,8 +230,8 @@ dim3 tiles_of(const ConvGeometry& g) {
               static_cast<unsigned>(in_tiles * C::tap_blocks));
 }
 
-/// Of the input's rows in a strip. Eight pixels that a warp reads together may be of two rows, if those are not made of
-/// eights: the second's follow the first's in their groups of banks then, if any pitch near `columns` does that.
+/// The distance of the input's rows in a strip. If rows are not made of eights, eight pixels that a warp reads together
+/// may lie in two rows: this pitch, near `columns`, then puts them into different groups of banks, if any does.
 int pitch_of(int columns, int row_step, int out_width) {
   if (out_width % 8 == 0) return columns;
   for (int pitch = columns; pitch < columns + 8; ++pitch)
@@ -260,8 +260,8 @@ Strips strips_of_rows(const ConvGeometry& g, int rows) {
   return strips;
 }
 
-/// Strips of four products a warp, or as many rows as there is room for, about as many in each strip of an image; none,
-/// if there is not even room for one.
+/// Strips of four products per warp, or of as many rows as there is room for, about as many in each strip of an image;
+/// nothing if there is not even room for one row.
 template <typename C>
 Strips cut_strips(const ConvGeometry& g, int multiprocessors) {
   constexpr int pixels = 4 * kProductPixels * C::pixel_warps;

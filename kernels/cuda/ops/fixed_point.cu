@@ -1,8 +1,8 @@
-// Fixed-point weights of all layers: the weights a convolution reads, and the SGD step of what is trained; the last
-// block of each tensor moves its scale.
+// Fixed-point weights of all layers: the weights that a convolution reads, and the SGD step of u; the last block of
+// each tensor moves its scale.
 //
-// weights_from_fixed moves 8 bytes per weight, 6 where it writes bf16; fixed_step 20: u, its momentum and dW read, u
-// and momentum written.
+// weights_from_fixed moves 8 bytes per weight, 6 if it writes bf16; fixed_step moves 20: it reads u, its momentum and
+// dW, and writes u and momentum.
 #include "kernels/cuda/device/scale_step.cuh"
 #include "kernels/cuda/device/weight_chunks.cuh"
 
@@ -26,8 +26,8 @@ __global__ void round_weights(FixedForwardArgs args, int num_tensors) {
   });
 }
 
-/// Returns q times the stored gradient, summed over the Width weights. `to_u`: what the stored gradient gives dL / du
-/// with.
+/// Returns q times the stored gradient, summed over the Width weights. `to_u`: the factor that makes the stored
+/// gradient dL / du.
 template <int Width>
 __device__ float step_weights(const FixedStepArgs& args, float to_u, float levels, float learning_rate,
                               std::int64_t at) {
@@ -54,7 +54,7 @@ __global__ void step_fixed(FixedStepArgs args, int num_tensors, float* partials,
   BSQ_SHARED(float, shared, [kChunkWarps]);
   const Chunk chunk(args.tensors.device, num_tensors);
   const FixedTensor tensor = args.tensors.device[chunk.tensor];
-  if (tensor.bits == 0) return;  // the whole block: nothing of this tensor moves
+  if (tensor.bits == 0) return;  // the whole block returns: nothing of this tensor moves
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
   const GradientFactors factors(tensor.storage, args.scales[chunk.tensor], levels);
   float d_scale = 0;

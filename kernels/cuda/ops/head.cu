@@ -1,8 +1,8 @@
-// The end of a network: average pooling, the classifier where it is small and its bias where it is not, the loss with
-// its counts.
+// The end of a network: average pooling, the classifier if it is small and its bias if it is not, the loss with its
+// counts.
 //
-// Least bytes: pooling reads (writes) its large side once; the loss reads the logits and writes their gradient. All of
-// it is small beside one convolution, and what it takes is launches: few of them, over many blocks.
+// Least bytes: pooling reads (writes) its large side once; the loss reads the logits and writes their gradient. All
+// this is small beside one convolution. What costs time is launches: so there are few of them, over many blocks.
 #include "kernels/cuda/device/channel_tiles.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/vendor/dense_math.h"
@@ -61,8 +61,8 @@ void with_sample_tiles(const PoolGeometry& geometry, Body body) {
 constexpr int kHeadThreads = 256;
 constexpr int kHeadWarps = kHeadThreads / kWarp;
 constexpr int kOutputsAtOnce = 10;    // sums that a warp has under way: one round for ten classes
-constexpr int kFeaturesAtOnce = 2;    // of a lane: one round for 64 features
-constexpr int kGradientColumns = 64;  // input features that a block of the weight's gradient takes at a time
+constexpr int kFeaturesAtOnce = 2;    // features per lane: one round for 64 features
+constexpr int kGradientColumns = 64;  // input features that a block of the weight gradient takes at a time
 constexpr int kGradientGroups = kHeadThreads / kGradientColumns;
 
 unsigned row_blocks_of(int batch) {
@@ -110,7 +110,7 @@ __global__ void classify(LinearGeometry geometry, const float* input, const floa
   }
 }
 
-/// A thread's part of d_bias of one output feature.
+/// The part of a thread in d_bias of one output feature.
 __device__ float part_of_column(int batch, int out_features, int o, const float* d_output) {
   float sum = 0;
   for (int n = static_cast<int>(threadIdx.x); n < batch; n += kHeadThreads)
@@ -118,7 +118,7 @@ __device__ float part_of_column(int batch, int out_features, int o, const float*
   return sum;
 }
 
-/// Of one output feature: its row of d_weight, and d_bias.
+/// Makes the row of d_weight and the d_bias of one output feature.
 __device__ void classifier_weight_gradient(const LinearGeometry& geometry, int o, const float* d_output,
                                            const float* input, float unit, float* d_weight, float* d_bias) {
   BSQ_SHARED(float, shared, [kGradientGroups][kGradientColumns]);
@@ -168,10 +168,10 @@ __global__ void classifier_gradients(LinearGeometry geometry, const float* d_out
   }
 }
 
-/// Whether these serve: their threads hold the weights of a whole network's head, but no more.
+/// Whether these kernels serve: their threads hold the weights of a small classifier, but no more.
 bool is_small(const LinearGeometry& geometry) {
   constexpr std::int64_t most_weights = 16384;  // 64 KiB: every warp reads them all, from the first cache
-  constexpr int most_outputs = 128;             // that a warp goes through one after the other
+  constexpr int most_outputs = 128;             // a warp takes them one after the other
   return geometry.out_features <= most_outputs &&
          std::int64_t{geometry.in_features} * geometry.out_features <= most_weights;
 }
@@ -223,7 +223,7 @@ __global__ void sum_columns(int batch, int out_features, const float* d_output, 
 constexpr int kLastRank = 1 << 30;     // past every top
 constexpr unsigned kLossBlocks = 256;  // at most
 
-/// What a warp, then a block, then the grid has seen.
+/// The sums of a warp, then of a block, then of the grid.
 struct LossSums {
   double loss = 0;
   int top1 = 0;
@@ -240,10 +240,10 @@ static_assert(kLossBlocks * sizeof(LossSums) <= GridMemory::kSumBytes);
 struct RowLoss {
   float largest = 0;
   double exponentials = 0;
-  int rank = 0;  // how many logits come before the label's; kLastRank where the row has a NaN
+  int rank = 0;  // how many logits come before the label's; kLastRank if the row has a NaN
 };
 
-/// A row of logits, of which each lane of a full warp holds one; the others, where there are more, are read again.
+/// A row of logits. Each lane of a full warp holds one of them; if there are more, the others are read again.
 class RowLogits {
  public:
   __device__ RowLogits(const float* logits, int classes)
@@ -344,7 +344,7 @@ void average_pool_backward(const PoolBackwardArgs& args, const DeviceContext& on
 }
 
 void plan_linear(const LinearGeometry& geometry, bool backward, const DeviceContext& on) {
-  if (is_small(geometry)) return;  // own kernels
+  if (is_small(geometry)) return;  // own kernels need no plan
   const LinearProducts products(geometry);
   on.math->plan_gemm(products.output, GradMode::accumulate);
   if (!backward) return;

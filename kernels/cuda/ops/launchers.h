@@ -13,17 +13,18 @@ namespace bsq::cuda {
 
 class DenseMath;
 
-/// What the blocks of one kernel tell each other through. Kernels that use it run one after the other.
+/// Memory through which the blocks of one kernel talk to each other. Kernels that use it run one after the other.
 struct GridMemory {
   static constexpr std::size_t kCounters = 4096;
   static constexpr std::size_t kSumBytes = 16384;
-  static constexpr std::size_t kMostTensors = 2048;  // that planes_step and fixed_step take: a counter and a sum each
+  static constexpr std::size_t kMostTensors =
+      2048;  // in planes_step and fixed_step: one counter and one sum per tensor
 
   unsigned* counters = nullptr;  // [kCounters], 0 between kernels: how many blocks have arrived
   void* sums = nullptr;          // kSumBytes that hold nothing between kernels
   int multiprocessors = 1;
 
-  /// For all blocks of a grid; the counters before it are for parts of one.
+  /// The counter for all blocks of a grid; those before it are for parts of one.
   constexpr unsigned* last_counter() const { return counters + kCounters - 1; }
 };
 
@@ -47,24 +48,24 @@ void widen_bf16(std::int64_t numel, const void* rounded, float* values, cudaStre
 /// sum += addend, both [numel] of `dtype`.
 void add(DType dtype, std::int64_t numel, const void* addend, void* sum, cudaStream_t stream);
 
-// ---- convolution where the vendor has no engine (convolution.cu) ----------------------------------------------------
+// ---- convolutions that the vendor has no engine for (convolution.cu) ------------------------------------------------
 void direct_conv2d_forward(const ConvForwardArgs& args, cudaStream_t stream);
 void direct_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t stream);
 void direct_conv2d_backward_weight(const ConvBackwardWeightArgs& args, cudaStream_t stream);
 
 // ---- filter gradients on tensor cores (filter_gradient.cu) ----------------------------------------------------------
-/// Whether there is one (own_geometries.h) and its strips fit in shared memory.
+/// Whether there is a kernel (own_geometries.h) and its strips fit in shared memory.
 bool own_filter_gradient_serves(const ConvGeometry& geometry);
 std::size_t own_filter_gradient_scratch_bytes(const ConvGeometry& geometry, int multiprocessors);
-/// Of a geometry that it serves.
+/// For a geometry that it serves.
 void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream, int multiprocessors);
 
-// ---- convolution of our own on tensor cores, where it is faster than the vendor's (own_convolution.cu): all pointers
-// ---- are 16-byte aligned; no scratch -------------------------------------------------------------------------------
-/// Whether there is one (own_geometries.h) and its sizes fit in a grid.
+// ---- our own convolutions on tensor cores, faster than the vendor's (own_convolution.cu): all pointers are 16-byte
+// ---- aligned; no scratch --------------------------------------------------------------------------------------------
+/// Whether there is a kernel (own_geometries.h) and its sizes fit in a grid.
 bool own_forward_serves(const ConvGeometry& geometry);
 bool own_backward_data_serves(const ConvGeometry& geometry);
-/// Of a geometry that it serves.
+/// For a geometry that it serves.
 void own_conv2d_forward(const ConvForwardArgs& args, cudaStream_t stream);
 void own_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t stream);
 

@@ -11,12 +11,12 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr int kRowsPerWriter = 2;  // of a lane: writers leave nothing behind that more blocks would make more of
+constexpr int kRowsPerWriter = 2;  // per lane: few, since writers leave no sums that more blocks would make more of
 
 enum Field { kSum, kProjection, kClipped, kFields };
 
-/// What there is to know of a channel besides its sums. The last block needs it; all blocks ask for it before they know
-/// which one that is, and so it has come by then.
+/// The numbers of a channel besides its sums. The last block needs them; all blocks begin to read them before they know
+/// which one is the last, so that they have arrived by then.
 struct ChannelFacts {
   float x_unit = 0;
   float gamma = 0;
@@ -30,8 +30,8 @@ struct ChannelFacts {
   }
 };
 
-/// d_x = x_unit scale dz + slope (x - mean) + offset; [C] each, behind the partial sums. Before either is known the two
-/// hold what the ranks exchange, the sums of dz and of dz (x - mean).
+/// d_x = x_unit scale dz + slope (x - mean) + offset; [C] each, behind the partial sums. Before slope and offset are
+/// known, they hold what the ranks exchange: the sums of dz and of dz (x - mean).
 struct Coefficients {
   float* slope = nullptr;
   float* offset = nullptr;
@@ -44,12 +44,12 @@ struct Coefficients {
   }
 };
 
-/// A vector of x, dy and the shortcut, as they lie in memory.
+/// One vector each of x, dy and the shortcut, as they lie in memory.
 template <typename T, int Width>
 struct RawTriple {
   Raw<T, Width> x;
   Raw<T, Width> d_y;
-  Raw<T, Width> shortcut{};  // zeros where there is none
+  Raw<T, Width> shortcut{};  // zeros if there is none
 
   template <bool Pitched>
   __device__ static RawTriple load(const NormActBackwardArgs& args, RowPlace<Pitched> at) {
@@ -68,7 +68,7 @@ struct RawTriple {
   }
 };
 
-/// A vector of x - mean and dy, and the z it had.
+/// One vector each of x - mean, dy and z.
 template <typename T, int Width>
 struct Gradients {
   float centred[Width];
@@ -89,18 +89,18 @@ struct Gradients {
   }
 };
 
-/// What all channels have in common.
+/// The factors that all channels have in common.
 struct Scaling {
   Clamp clamp;
   float y_unit;
 
   __device__ explicit Scaling(const NormActBackwardArgs& args)
       : clamp(args.rule.activation, args.parameters.clip), y_unit(args.y_unit == nullptr ? 1.0F : *args.y_unit) {}
-  /// dy of a d_y with respect to levels.
+  /// The factor that makes dy of a d_y with respect to levels.
   __device__ float dy_per_stored() const { return y_unit == 0.0F ? 0.0F : 1.0F / y_unit; }
 };
 
-/// value += what is there.
+/// Adds what is in memory to `value`.
 template <int Width, typename T>
 __device__ void add_stored(const T* from, float (&value)[Width]) {
   float before[Width];

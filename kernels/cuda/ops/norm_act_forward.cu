@@ -14,15 +14,15 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr int kRowsPerWriter = 2;  // of a lane: writers leave nothing behind that more blocks would make more of
+constexpr int kRowsPerWriter = 2;  // per lane: few, since writers leave no sums that more blocks would make more of
 
 enum Field { kSum, kSquares, kNegatedLow, kHigh, kFields };  // so that both extremes are maxima
-constexpr int kMomentFields = kNegatedLow;                   // come first
+constexpr int kMomentFields = kNegatedLow;                   // these come first
 
-/// What the pass over x is to find out, and where the parts of its sums go.
+/// What the pass over x computes, and where its partial sums go.
 struct FirstPass {
   bool with_moments = false;
-  bool clears_act_scale = false;  // for find_largest
+  bool clears_act_scale = false;  // before find_largest
   RowCount rows;
   PartialTable partials;
   SliceMoments moments;
@@ -30,8 +30,8 @@ struct FirstPass {
   GridMemory memory;
 };
 
-/// What there is to know of a channel besides its sums. The last block needs it; all blocks ask for it before they know
-/// which one that is, and so it has come by then.
+/// The numbers of a channel besides its sums. The last block needs them; all blocks begin to read them before they know
+/// which one is the last, so that they have arrived by then.
 struct ChannelFacts {
   float pivot = 0;
   float x_unit = 0;
@@ -63,7 +63,7 @@ struct ChannelFacts {
   __device__ float running_mean_of_x() const { return running_mean - input_bias; }
 };
 
-/// Returns 1 / sqrt(var + epsilon).
+/// Saves the statistics of a channel; returns 1 / sqrt(var + epsilon).
 __device__ float save_statistics(const Statistics& found, const NormActForwardArgs& args, int channel,
                                  const ChannelFacts& facts) {
   const double momentum = args.rule.momentum;
@@ -86,7 +86,7 @@ __device__ float largest_of(const NormActForwardArgs& args, const Normalization<
   return Largest()(at_low, at_high);
 }
 
-/// S = the largest that any thread of any of the blocks brings, `count` of them.
+/// S = the largest number that any thread of the `count` blocks brings.
 __device__ void save_largest(float largest, unsigned index, unsigned count, float* act_scale, float* shared,
                              const GridMemory& memory) {
   largest = reduce_block(largest, shared, Largest());
@@ -95,7 +95,7 @@ __device__ void save_largest(float largest, unsigned index, unsigned count, floa
   if (is_last && threadIdx.x == 0) *act_scale = largest;
 }
 
-/// What the last block of a column tile makes of the sums of one of its channels.
+/// Called by the last block of a column tile, with the sums of one of its channels.
 template <int Fields>
 __device__ float finish_channel(const NormActForwardArgs& args, const FirstPass& pass, const ChannelFacts& facts,
                                 int channel, const double (&sums)[Fields]) {
@@ -186,11 +186,11 @@ __global__ void finish_over_all_slices(NormActForwardArgs args, FirstPass pass, 
   save_largest(largest, blockIdx.x, gridDim.x, args.saved.act_scale, shared, pass.memory);
 }
 
-/// A vector of x and of the shortcut, as they lie in memory.
+/// One vector each of x and of the shortcut, as they lie in memory.
 template <typename T, int Width>
 struct RawPair {
   Raw<T, Width> x;
-  Raw<T, Width> shortcut{};  // zeros where there is none
+  Raw<T, Width> shortcut{};  // zeros if there is none
 
   template <bool Pitched>
   __device__ static RawPair load(const NormActForwardArgs& args, RowPlace<Pitched> at) {
@@ -209,7 +209,7 @@ struct RawPair {
   }
 };
 
-/// The largest of numbers none of which is below 0, as their bits are compared: one instruction, and a NaN wins.
+/// The larger of two numbers that are not below 0, by a comparison of their bits: one instruction, and a NaN wins.
 __device__ int larger_bits(int bits, float number) {
   const int others = __float_as_int(fabsf(number));
   return bits > others ? bits : others;
@@ -244,20 +244,19 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(args.saved.act_scale), __float_as_int(of_block));
 }
 
-/// rintf of a number that is below 2^22, in two additions: the device has one unit in eight that rounds.
+/// rintf of a number below 2^22 in two additions: an instruction that rounds runs at an eighth of their rate.
 __device__ float nearest(float number) {
   constexpr float no_fraction = 1.5F * (1 << 23);  // numbers of this size have none
   return __fadd_rn(__fadd_rn(number, no_fraction), -no_fraction);
 }
 
-/// The grid that activations are rounded to: all levels are 0 where S is, or is too small for its steps to be told
-/// apart.
+/// The grid that activations are rounded to: all levels are 0 if S is 0, or too small for its steps to differ.
 struct LevelGrid {
   float levels_per_one = 0;
   float unit = 0;
   float limit = 0;  // S
 
-  /// S, which the constructor needs.
+  /// Reads S, which the constructor needs.
   __device__ static float load_scale(const NormActForwardArgs& args) {
     if (args.rule.act_bits == 0) return 0;
     return *(args.act_scale != nullptr ? args.act_scale : args.saved.act_scale);
@@ -271,7 +270,7 @@ struct LevelGrid {
     unit = act_scale / levels;
     limit = act_scale;
   }
-  /// A NaN stays one, and with a NaN for S all are.
+  /// The level of y; a NaN stays one, and if S is NaN all levels are.
   __device__ float level(float y) const {
     const float above = y < -limit ? -limit : y;
     const float within = y > limit ? limit : above;
@@ -279,8 +278,8 @@ struct LevelGrid {
   }
 };
 
-/// What nobody has written yet of what forward leaves behind: the statistics where they are the running ones, and the
-/// scale where it was given.
+/// Writes what no earlier pass has left for backward: the statistics if they are the running ones, and the scale if it
+/// was given.
 template <int Width>
 __device__ void save_given(const NormActForwardArgs& args, const TilePlace& place,
                            const Normalization<Width>& normalization, const LevelGrid& grid) {

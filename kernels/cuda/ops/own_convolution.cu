@@ -1,18 +1,18 @@
-// Convolutions of our own, for small bf16 layers that the vendor's library is slow at: 16, 32 or 64 channels on both
-// sides. The output, and with a stride of 1 the gradient of the input, which is the same sum: its source is the
-// gradient of the output, its taps lie the other way round, and rows and columns of each tap's filter change places.
+// Our own convolutions, for small bf16 layers that the vendor's library is slow at: 16, 32 or 64 channels on both
+// sides. They make the output, and with a stride of 1 the gradient of the input. That is the same sum: its source is
+// the gradient of the output, its taps are in reverse order, and rows and columns of each tap's filter change places.
 //
-// A block makes kColumns channels of a few patches of the target. It copies the patches of the source with the pixels
-// around them to shared memory, with zeros for padding, and the filters. A warp makes kRows rows of kStrip pixels, 16
-// channels of each. A row of the source that it loads serves all taps above each other, so for a column of taps it
-// loads kRows + 2 rows and not 3 kRows; so its sums lie in registers, and multiplications need little more than one
-// access to shared memory each.
+// A block makes kColumns channels of a few patches of the target. It copies the filters and the patches of the source,
+// with the pixels around them and zeros for padding, to shared memory. A warp makes 16 channels of kRows rows of kStrip
+// pixels. A row of the source that it loads serves all taps above each other, so for a column of taps it loads kRows +
+// 2 rows and not 3 kRows. Its sums lie in registers, and a multiplication needs little more than one access to shared
+// memory.
 //
 // Products are summed in float32 on tensor cores, columns of taps in order, channels in order, rows of taps in order;
-// the result is rounded once. The same bits every time.
+// the result is rounded once. The bits are the same every time.
 //
-// Least bytes: source, filter and target once. Of the source a block reads the pixels around its patches too: of a
-// patch of 16x16 pixels 27 % more, which are in the cache.
+// Least bytes: source, filter and target once. A block also reads the pixels around its patches of the source: 27 %
+// more for a patch of 16x16 pixels; they are in the cache.
 #include "kernels/cuda/device/conv_patches.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/ops/own_convolution_parts.h"
@@ -45,7 +45,7 @@ __device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, 
   }
 }
 
-/// Column after column, each when it has arrived.
+/// Multiplies column after column, each when it has arrived.
 template <typename T, int TapX = 0>
 __device__ void multiply_columns(const WarpPlace<T>& place, const uint4* source, const uint4* filter,
                                  StripSums (&sums)[T::kRows]) {
@@ -57,8 +57,8 @@ __device__ void multiply_columns(const WarpPlace<T>& place, const uint4* source,
   if constexpr (TapX + 1 < T::kKernel) multiply_columns<T, TapX + 1>(place, source, filter, sums);
 }
 
-// grid (patches across * column blocks, patches down, ceil(images / kImages)), block kPatchThreads. `adds`: to what the
-// target holds
+// grid (patches across * column blocks, patches down, ceil(images / kImages)), block kPatchThreads. `adds`: the result
+// is added to the target
 template <typename T>
 __global__ void __launch_bounds__(kPatchThreads, T::kRows > 4 ? 2 : 4)
     convolve_patches(Maps maps, const __nv_bfloat16* source, const __nv_bfloat16* weight, __nv_bfloat16* target,
@@ -110,7 +110,7 @@ void run_forward(const ConvForwardArgs& args, cudaStream_t stream) {
   const Maps maps = maps_of(args.geometry, /*backward=*/false);
   with_patch_sizes(args.geometry.in_channels, maps.target_channels, maps.target_width,
                    [&]<int Depth, int Columns, int Width>() {
-                     // A stride takes four times the source, for which there is no room.
+                     // A stride of 2 takes four times the source, for which there is no room.
                      if constexpr (Depth < 64 || Stride == 1 || Kernel == 1)
                        run<Tiling<Depth, Columns, Kernel, Stride, Width, false>>(maps, args.input, args.weight,
                                                                                  args.output, false, stream);

@@ -1,4 +1,4 @@
-// Kernels of our own convolutions that lie in files of their own: what own_convolution.cu hands on to them.
+// Kernels of our own convolutions that lie in files of their own, and are called by own_convolution.cu.
 #pragma once
 
 #include "kernels/ops/convolution.h"
@@ -7,7 +7,7 @@
 
 namespace bsq::cuda {
 
-/// The gradient of the input where the stride is 2, filters 3x3 or 1x1 (own_convolution_strided.cu).
+/// The gradient of the input for a stride of 2 and filters of 3x3 or 1x1 (own_convolution_strided.cu).
 void run_backward_strided(const ConvBackwardDataArgs& args, cudaStream_t stream);
 
 /// The output of a network's first convolution: 3 channels, 3x3 filters, stride 1 (own_stem.cu).

@@ -1,9 +1,9 @@
-// The gradient of the input of our own convolutions where the stride is 2.
+// The gradient of the input in our own convolutions with a stride of 2.
 //
-// Four pixels of the target, two by two, are read from the same pixels of the source, each through taps of its own: of
-// 3x3 the first pixel through one tap, its neighbours to the right and below through two, the last through four. So a
-// warp makes all four of each pixel of its strips, with nine products as a convolution without stride has. Of 1x1
-// filters only the first pixel has any: the others get zeros, or keep what they are added to.
+// Four pixels of the target, two by two, come from the same pixels of the source, each through taps of its own. With
+// 3x3 filters the first pixel has one tap, its neighbours to the right and below have two, and the last has four. So a
+// warp makes all four for each pixel of its strips, with nine products, as many as a convolution without stride has.
+// With 1x1 filters only the first pixel has a tap: the others get zeros, or keep what they are added to.
 //
 // Order of sums, least bytes: as in own_convolution.cu.
 #include "kernels/cuda/device/conv_patches.cuh"
@@ -17,7 +17,7 @@ namespace {
 template <typename T>
 using ScatteredSums = StripSums[2][2][T::kRows];
 
-/// Which pixel of two a tap leads to, and how far from it in the source it begins.
+/// Which of two neighbouring pixels a tap leads to (odd_of), and how far in the source it is from it (shift_of).
 constexpr __device__ int odd_of(int tap, int kernel) {
   return kernel == 3 && tap != 1 ? 1 : 0;
 }
@@ -68,8 +68,8 @@ __device__ void for_each_quad(Body body) {
   }
 }
 
-// grid (patches across * column blocks, patches down, ceil(images / kImages)), block kPatchThreads. `adds`: to what the
-// target holds
+// grid (patches across * column blocks, patches down, ceil(images / kImages)), block kPatchThreads. `adds`: the result
+// is added to the target
 template <typename T>
 __global__ void __launch_bounds__(kPatchThreads, 3)
     scatter_patches(Maps maps, const __nv_bfloat16* source, const __nv_bfloat16* weight, __nv_bfloat16* target,

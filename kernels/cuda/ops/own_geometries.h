@@ -1,4 +1,4 @@
-// Which convolutions have kernels of our own: said once, for what launches them and for bench/roofline_model.cpp, which
+// Which convolutions have kernels of our own: said once, for the launchers and for bench/roofline_model.cpp, which
 // counts the kernels of a step without a GPU.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace bsq::cuda {
 
-constexpr int kImageChannels = 3;  // that the kernel for a network's first convolution, its stem, is for
+constexpr int kImageChannels = 3;  // what the kernel for the first convolution of a network, its stem, reads
 
 /// Whether there is one, if the sizes fit (own_forward_serves() and its like in launchers.h ask that as well). All are
 /// for bf16 and one group.
@@ -22,7 +22,7 @@ constexpr bool has_own_kernel(const ConvGeometry& g, ConvPass pass) {
   const bool is_stem = is_3x3 && g.stride == 1 && g.in_channels == kImageChannels;
   if (pass == ConvPass::forward && is_stem) return has_channels(g.out_channels);
   if (!has_channels(g.in_channels) || !has_channels(g.out_channels) || (is_1x1 && g.stride == 1)) return false;
-  // Forward, a stride takes four times the source, for which there is no room.
+  // In the forward pass a stride of 2 takes four times the source, for which there is no room.
   return pass == ConvPass::backward_data || is_1x1 || g.stride == 1 || g.in_channels < 64;
 }
 

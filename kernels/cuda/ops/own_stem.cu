@@ -1,12 +1,12 @@
 // The output of a network's first convolution, of images with 3 channels, by a kernel of our own.
 //
-// A pixel takes four places in shared memory, the last of which is zero, so that the four pixels that begin at a tap's
-// column are the 16 channels of one product on tensor cores. Of these the filter has three; what the fourth would bring
-// in is taken as zero, lest a NaN beside a filter come into its sum. A warp makes kRows rows of 16 pixels, 16 channels
-// of each; a row that it loads serves three rows of taps.
+// A pixel takes four places in shared memory, the last of which is zero, so that four pixels from the first tap's
+// column on are the 16 channels of one product on tensor cores. The filter has three of these pixels; the fourth is
+// taken as zero, so that a NaN beside a filter does not come into its sum. A warp makes 16 channels of kRows rows of 16
+// pixels; a row that it loads serves three rows of taps.
 //
 // Products are summed in float32 on tensor cores, rows of taps in order, and rounded once. Least bytes: input and
-// output once; of the input a block reads the pixels around its patch too.
+// output once; a block also reads the pixels around its patch of the input.
 #include "kernels/cuda/device/device.cuh"
 #include "kernels/cuda/device/ptx.cuh"
 #include "kernels/cuda/ops/launchers.h"
@@ -17,8 +17,8 @@ namespace bsq::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kTaps = 3;  // in a row, and rows
-constexpr int kRows = 8;  // of a warp
+constexpr int kTaps = 3;  // taps in a row, and rows of taps
+constexpr int kRows = 8;  // rows per warp
 constexpr int kWidth = 16;
 constexpr int kColumns = 16;  // channels of a block
 constexpr int kHeight = kThreads / kWarp * kRows;
@@ -32,7 +32,7 @@ struct StemSizes {
   int channels = 0;  // of the output
 };
 
-/// Patch of the input, each pixel as two words, zeros around the image.
+/// Loads the patch of the input, each pixel as two words, with zeros around the image.
 __device__ void load_patch(const StemSizes& sizes, int top, int left, const __nv_bfloat16* image, uint2* patch) {
   constexpr int pixels = kSourceHeight * kSourceWidth;
   constexpr int rounds = (pixels + kThreads - 1) / kThreads;
@@ -51,8 +51,8 @@ __device__ void load_patch(const StemSizes& sizes, int top, int left, const __nv
   }
 }
 
-/// The right sides of products: [row of taps][8 columns, twice][half of the channels]. Columns take places as in
-/// conv_patches.cuh, so that a thread gets four channels side by side.
+/// Loads the right operands of products: [row of taps][8 columns, twice][half of the channels]. Columns are ordered as
+/// in conv_patches.cuh, so that a thread gets four channels side by side.
 __device__ void load_filter(const __nv_bfloat16* weight, unsigned (&right)[kTaps][2][2]) {
   const unsigned lane = threadIdx.x % kWarp;
   const unsigned column = lane / 4;
@@ -79,7 +79,7 @@ __device__ void load_filter(const __nv_bfloat16* weight, unsigned (&right)[kTaps
   }
 }
 
-/// The left side: a strip of the source. `at`: its first word of this thread.
+/// Loads the left operand: a strip of the source. `at`: the first word of this thread.
 __device__ void load_strip(const unsigned* at, bool has_last_tap, unsigned (&left)[4]) {
   constexpr int eight_pixels = 16;
   constexpr int two_pixels = 4;
@@ -89,7 +89,7 @@ __device__ void load_strip(const unsigned* at, bool has_last_tap, unsigned (&lef
   left[3] = has_last_tap ? at[eight_pixels + two_pixels] : 0;
 }
 
-// grid (patches across, patches down * column blocks, images), block kThreads, a warp for each kRows rows of 16 pixels
+// grid (patches across, patches down * column blocks, images), block kThreads, one warp per kRows rows of 16 pixels
 __global__ void __launch_bounds__(kThreads, 4)
     convolve_image(StemSizes sizes, int column_blocks, const __nv_bfloat16* input, const __nv_bfloat16* weight,
                    __nv_bfloat16* output) {

@@ -10,7 +10,7 @@ namespace {
 
 // Nothing is shared between threads: any whole number of warps does, and 256 fill an SM of every architecture.
 constexpr int kThreads = 256;
-constexpr int kLanes = 4;  // floats of one access
+constexpr int kLanes = 4;  // floats per access
 
 __device__ void update(const SgdRule& rule, float learning_rate, float gradient, float& parameter, float& momentum) {
   momentum = rule.momentum * momentum + gradient + rule.weight_decay * parameter;
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kThreads) sgd_step_kernel(std::int64_t numel, 
 }  // namespace
 
 void sgd_step(const SgdStepArgs& args, const DeviceContext& on) {
-  if (args.numel == 0) return;  // a grid has a block at least
+  if (args.numel == 0) return;  // a grid cannot be empty
   const std::int64_t per_block = std::int64_t{kThreads} * kLanes;
   const auto blocks = static_cast<unsigned>((args.numel + per_block - 1) / per_block);
   launch(sgd_step_kernel, blocks, kThreads, 0, on.stream, args.numel, args.rule, args.inputs, args.gradient,

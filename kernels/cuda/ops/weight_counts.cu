@@ -1,5 +1,5 @@
-// What weights are made of, for logs: zeros, NaNs and the ones of each plane, rounded as kernels/published_rounding.h
-// has it, to the bit: no product is contracted with a sum.
+// What weights are made of, for logs: zeros, NaNs and the ones of each plane, rounded as in
+// kernels/published_rounding.h, to the bit: no product is contracted with a sum.
 //
 // Once per epoch and off the critical path, so that one block per tensor is enough: its sums need no atomics and no
 // order. Least bytes: 8 per weight and bit of planes, 4 per fixed-point weight.
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kThreads = 512;
 
-/// What a thread has seen: ones by plane, then zeros and NaNs.
+/// The counts of a thread: ones by plane, then zeros and NaNs.
 struct Seen {
   unsigned counts[kMaxBits + 2] = {};
 
@@ -22,7 +22,7 @@ struct Seen {
   }
 };
 
-/// The level of u, half to even; a NaN stays one.
+/// The level of u, rounded half to even; a NaN stays one.
 __device__ float clamped_level(float u, float levels) {
   const float clamped = u < -1.0F ? -1.0F : u > 1.0F ? 1.0F : u;
   return rintf(__fmul_rn(clamped, levels));

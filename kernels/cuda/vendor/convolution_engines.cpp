@@ -46,7 +46,7 @@ CudnnDescriptor convolution(const ConvGeometry& geometry) {
   return descriptor;
 }
 
-/// What the three passes call their parts.
+/// The names that cuDNN gives to the parts of the three passes.
 struct OperationNames {
   cudnnBackendDescriptorType_t type;
   cudnnBackendAttributeName_t convolution, input, weight, output, alpha, beta;
@@ -118,7 +118,8 @@ std::string joined(const std::vector<Note>& notes, const std::string_view (&name
   for (const Note note : notes) {
     const auto index = static_cast<std::size_t>(note);
     if (!text.empty()) text += ", ";
-    text += index < count ? std::string(names[index]) : std::to_string(index);  // of a cuDNN newer than its headers
+    text += index < count ? std::string(names[index])
+                          : std::to_string(index);  // a number if cuDNN is newer than its headers
   }
   return text;
 }

@@ -10,10 +10,10 @@
 
 namespace bsq::cuda {
 
-/// What the tensors of the graph are called in a plan.
+/// The ids of the tensors of the graph in a plan.
 enum ConvTensorUid : std::int64_t { kInputUid = 1, kWeightUid = 2, kOutputUid = 3 };
 
-/// An engine with its knobs set, and what cuDNN says of it.
+/// An engine with its knobs set, and what cuDNN says about it.
 struct ConvEngine {
   CudnnDescriptor config;
   std::int64_t index = 0;
@@ -24,22 +24,22 @@ struct ConvEngine {
   bool uses_tensor_cores() const;
 };
 
-/// "TENSOR_CORE, DOWN_CONVERT_INPUTS": cuDNN's names without what they have in common.
+/// "TENSOR_CORE, DOWN_CONVERT_INPUTS": cuDNN's names without their common beginning.
 std::string names_of(const std::vector<cudnnBackendNumericalNote_t>& notes);
 std::string names_of(const std::vector<cudnnBackendBehaviorNote_t>& notes);
 
-/// Same bits at every run, and no operand rounded below what `dtype` promises, as far as cuDNN says. What it documents
-/// of reproducibility by algorithm (the first and the last of backward filter, the first of backward data) is of
-/// functions that are not used here, and engines are numbered otherwise: of engines the note NONDETERMINISTIC says it.
-/// Whether that is the whole truth is tried out on the device (plan_trial.h).
+/// Whether an engine gives the same bits in every run and rounds no operand below what `dtype` promises, as far as
+/// cuDNN says. Its documentation names algorithms that are not reproducible (the first and the last of backward filter,
+/// the first of backward data), but of functions that are not used here, and engines have other numbers: engines have
+/// the note NONDETERMINISTIC. Whether the note can be trusted is tried out on the device (plan_trial.h).
 bool is_exact_enough(const std::vector<cudnnBackendNumericalNote_t>& notes, DType dtype, bool allow_tf32);
 
 class ConvGraph {
  public:
-  /// None where cuDNN does not know such an operation. The pass backward_weight writes float32.
+  /// Nothing if cuDNN does not know such an operation. The pass backward_weight writes float32.
   static std::optional<ConvGraph> of(const CudnnTarget& target, const ConvGeometry& geometry, ConvPass pass);
 
-  /// Best first; none where the heuristics do not know the graph.
+  /// The engines, best first; none if the heuristics do not know the graph.
   std::vector<ConvEngine> named_by(cudnnBackendHeurMode_t mode) const;
 
  private:

@@ -24,8 +24,8 @@ bool prefers_no_copies(const ConvGeometry& geometry, ConvPass pass, bool allow_t
          std::max(geometry.in_channels, geometry.out_channels) >= 32;
 }
 
-/// By tensor cores, with less workspace than a copy of the smaller operand takes. Other engines copy nothing, either,
-/// but are several times as slow (number 1: 226 us with 32 to 32 channels); an A100 has none but such.
+/// Whether a plan uses tensor cores with less workspace than a copy of the smaller operand takes. Other engines copy
+/// nothing either, but are several times as slow (number 1: 226 us with 32 to 32 channels); an A100 has only such ones.
 bool copies_nothing(const ConvPlan& plan, const ConvGeometry& geometry) {
   const std::size_t smaller_operand =
       std::min(bytes_of(geometry.input_shape(), geometry.dtype), bytes_of(geometry.output_shape(), geometry.dtype));
@@ -39,7 +39,7 @@ bool is_slow(const ConvEngine& engine, ConvPass pass) {
   return pass == ConvPass::backward_weight && engine.index == 0;
 }
 
-/// Those that are exact enough, best first.
+/// The engines that are exact enough, best first.
 std::vector<ConvEngine> candidates(const ConvGraph& graph, DType dtype, ConvPass pass, bool allow_tf32) {
   std::vector<ConvEngine> engines;
   for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK})
@@ -97,8 +97,7 @@ std::optional<ConvPlan> find_plan(const CudnnTarget& target, const ConvGeometry&
       first = std::move(plan);
     }
   }
-  if (!first && target.is_there())
-    BSQ_CUDA_CHECK(cudaDeviceSynchronize());  // or does the device fail whatever it is asked?
+  if (!first && target.is_there()) BSQ_CUDA_CHECK(cudaDeviceSynchronize());  // throws if the device itself has failed
   return first;
 }
 

@@ -9,14 +9,14 @@ namespace bsq::cuda {
 
 class ConvPlan {
  public:
-  /// None where the engine does not serve after all. Compiles it where that is how it works.
+  /// Nothing if the engine does not serve after all. Some engines are compiled here.
   static std::optional<ConvPlan> of(const CudnnTarget& target, ConvEngine engine);
 
   std::size_t workspace_bytes() const { return workspace_bytes_; }
   const ConvEngine& engine() const { return engine_; }
   /// Enqueues it on the stream of the handle that it was made with. Input: x or dx; weight: w or dw; output: y or dy.
   void run(const void* input, const void* weight, const void* output, void* workspace) const;
-  /// As run(); whether cuDNN took it.
+  /// As run(), but returns whether cuDNN accepted it.
   bool try_run(const void* input, const void* weight, const void* output, void* workspace) const;
 
  private:
@@ -31,20 +31,20 @@ class ConvPlan {
 
   CudnnDescriptor plan_;
   ConvEngine engine_;
-  std::shared_ptr<const CudnnHandle> handle_;  // null: for a device that is not there
+  std::shared_ptr<const CudnnHandle> handle_;  // null: the plan is for a device that is not there
   std::size_t workspace_bytes_;
 };
 
 struct ConvPlanOptions {
   bool allow_tf32 = false;
   std::size_t most_workspace_bytes = 0;
-  /// Whether a plan does what it should on the device that is there; not asked where empty.
+  /// Whether a plan does what it should on the device that is there; not asked if it is empty.
   std::function<bool(const ConvPlan&)> accepts = {};
 };
 
-/// With the first engine that cuDNN's heuristics name, that is exact enough, and that runs here; but for filter
-/// gradients in tf32 with one that copies no operand, where that was measured to be better, and with one that was
-/// measured to be slow only if no other serves. None where there is none.
+/// The plan of the first engine that cuDNN's heuristics name, that is exact enough, and that runs here. Two exceptions:
+/// for filter gradients in tf32 an engine that copies no operand comes first if that was measured to be better; an
+/// engine that was measured to be slow serves only if no other does. Nothing if there is no engine.
 std::optional<ConvPlan> find_plan(const CudnnTarget& target, const ConvGeometry& geometry, ConvPass pass,
                                   const ConvPlanOptions& options);
 

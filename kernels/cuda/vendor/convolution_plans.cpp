@@ -1,7 +1,7 @@
-// Filter gradients of bf16 tensors are promised in float32. cuDNN has engines that write it from bf16, but they are
-// slow: the faster of two takes 639 us for 16 to 16 channels, 3x3, on 128 images of 32x32 (H200, cuDNN 9.19). Both
-// operands widened to float32 take two kernels of 3 to 7 us and an engine of 55 us: every bf16 number is a tf32
-// number, so that tensor cores lose nothing of them.
+// Filter gradients of bf16 tensors are promised in float32. cuDNN has engines that write float32 from bf16, but they
+// are slow: the faster of two takes 639 us for 16 to 16 channels, 3x3, on 128 images of 32x32 (H200, cuDNN 9.19). To
+// widen both operands to float32 takes two kernels of 3 to 7 us and an engine of 55 us: every bf16 number is a tf32
+// number, so that tensor cores lose nothing.
 #include "kernels/cuda/vendor/convolution_plans.h"
 
 #include "kernels/planned_passes.h"
@@ -11,7 +11,7 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr std::size_t kMostWorkspaceBytes = std::size_t{256} << 20;  // a plan that wants more is passed over
+constexpr std::size_t kMostWorkspaceBytes = std::size_t{256} << 20;  // a plan that needs more is skipped
 constexpr std::size_t kAlignment = 256;
 
 std::size_t aligned(std::size_t size_bytes) {
@@ -51,7 +51,7 @@ PlannedPass ConvolutionPlanner::plan_pass(const ConvGeometry& geometry, ConvPass
   return planned;
 }
 
-/// Lays out its scratch and takes down what it is.
+/// Keeps the plan of a pass: lays out its scratch memory and notes which engine it is.
 void ConvolutionPlanner::keep(const ConvGeometry& geometry, ConvPass pass, PlannedPass planned) {
   EngineNote note;
   note.geometry = geometry;

@@ -18,10 +18,10 @@ namespace bsq::cuda {
 /// How one pass is run. Scratch: the workspace; then a gradient that is added to another (backward_data), or the two
 /// operands in float32 (backward_weight that widens them).
 struct PlannedPass {
-  std::optional<ConvPlan> plan;   // none: own loops
+  std::optional<ConvPlan> plan;   // none: own loops run the pass
   bool widens_operands = false;   // the plan reads float32, and the tensors are bf16
   std::size_t result_offset = 0;  // bytes
-  std::size_t second_offset = 0;  // bytes, of the widened d_output
+  std::size_t second_offset = 0;  // bytes; the widened d_output
   std::size_t scratch_bytes = 0;
 };
 
@@ -37,11 +37,11 @@ class ConvolutionPlanner {
   void plan(std::span<const ConvRequest> requests);
   /// Throws Error(internal) for a pass that was not planned.
   const PlannedPass& find(const ConvGeometry& geometry, ConvPass pass) const;
-  /// The most that any of the passes wants.
+  /// The most that any of the passes needs.
   std::size_t scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const;
 
   const std::vector<EngineNote>& engines() const { return engines_; }
-  /// A sentence for each pass left to own loops.
+  /// One sentence per pass that is left to own loops.
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:

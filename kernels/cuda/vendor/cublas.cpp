@@ -26,7 +26,8 @@ constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // what cuBLAS t
 CublasHandle::CublasHandle(cudaStream_t stream, bool allow_tf32) {
   BSQ_CUBLAS_CHECK(cublasCreate(&handle_));
   cublasStatus_t status = cublasSetStream(handle_, stream);
-  // Memory of our own, or it allocates some in every graph that is captured. cublasSetStream would take it away again.
+  // The workspace is our own memory: otherwise cuBLAS allocates some in every graph that is captured. cublasSetStream
+  // would take it away again.
   if (status == CUBLAS_STATUS_SUCCESS && cudaMalloc(&workspace_, kWorkspaceBytes) != cudaSuccess)
     status = CUBLAS_STATUS_ALLOC_FAILED;
   if (status == CUBLAS_STATUS_SUCCESS) status = cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes);

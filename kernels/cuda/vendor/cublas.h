@@ -29,7 +29,7 @@ class CublasHandle {
   void* zero_and_one_ = nullptr;  // [2] float, in device memory
 };
 
-/// "13.0.2", of the library that is loaded.
+/// "13.0.2": the version of the library that is loaded.
 std::string cublas_version();
 
 }  // namespace bsq::cuda

@@ -30,7 +30,7 @@ class CudnnHandle {
   cudnnHandle_t handle_ = nullptr;
 };
 
-/// "9.19.0", of the library that is loaded.
+/// "9.19.0": the version of the library that is loaded.
 std::string cudnn_version();
 
 class CudnnDescriptor {
@@ -44,7 +44,7 @@ class CudnnDescriptor {
   void set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count, const void* values);
   void set(cudnnBackendAttributeName_t name, const CudnnDescriptor& value);
   void set(cudnnBackendAttributeName_t name, const std::vector<std::int64_t>& values);
-  /// At most `most` values of an attribute; none where there is none.
+  /// At most `most` values of an attribute; none if it is not set.
   template <typename T>
   std::vector<T> get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t most) const {
     std::vector<T> values(static_cast<std::size_t>(most));
@@ -54,7 +54,7 @@ class CudnnDescriptor {
     values.resize(static_cast<std::size_t>(std::min(count, most)));
     return values;
   }
-  /// Whether it succeeds tells whether cuDNN supports it.
+  /// Finalizes the descriptor: success means that cuDNN supports it.
   cudnnStatus_t try_finalize();
   void finalize();
 
@@ -62,16 +62,17 @@ class CudnnDescriptor {
   cudnnBackendDescriptor_t descriptor_ = nullptr;
 };
 
-/// For what device plans are made.
+/// The device that plans are made for.
 class CudnnTarget {
  public:
-  /// The handle's, whose plans can be run.
+  /// The device of a handle: its plans can be run.
   explicit CudnnTarget(std::shared_ptr<const CudnnHandle> handle) : handle_(std::move(handle)) {}
-  /// One that need not be there: its properties in cuDNN's own JSON (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION).
+  /// A device that need not be there, by its properties in cuDNN's own JSON
+  /// (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION).
   explicit CudnnTarget(const std::string& properties_json);
 
   bool is_there() const { return handle_ != nullptr; }
-  /// Null where the device is not there.
+  /// Null if the device is not there.
   const std::shared_ptr<const CudnnHandle>& handle() const { return handle_; }
   void set_on_graph(CudnnDescriptor& graph) const;
   void set_on_heuristics(CudnnDescriptor& heuristics) const;

@@ -15,7 +15,7 @@
 
 namespace bsq::cuda {
 
-/// c [m, n] = a b, row-major; a is [m, k], or [k, m] where transposed, b is [k, n], or [n, k] where transposed.
+/// c [m, n] = a b, row-major; a is [m, k], or [k, m] if transposed, b is [k, n], or [n, k] if transposed.
 struct GemmGeometry {
   int m = 0;
   int n = 0;
@@ -37,9 +37,9 @@ class DenseMath {
   virtual std::vector<std::string> notes() const { return {}; }
   /// Backend::engines().
   virtual std::vector<EngineNote> engines() const { return {}; }
-  /// Chooses the algorithms of what has not been planned before.
+  /// Chooses the algorithms of those that have not been planned before.
   virtual void plan_convolutions(std::span<const ConvRequest> requests) = 0;
-  /// Of passes that are planned.
+  /// The scratch memory of passes that are planned.
   virtual std::size_t conv2d_scratch_bytes(const ConvGeometry& geometry, const ConvPasses& passes) const = 0;
   virtual void conv2d_forward(const ConvForwardArgs& args) = 0;
   virtual void conv2d_backward_data(const ConvBackwardDataArgs& args) = 0;

@@ -12,7 +12,7 @@
 namespace bsq::cuda {
 namespace {
 
-/// The same everywhere: in [-1, 1), as many as an operand need not be random beyond, so that it is filled by copies.
+/// Random numbers in [-1, 1), the same everywhere. An operand is filled with copies of this block.
 std::vector<std::byte> random_block(DType dtype) {
   constexpr std::size_t count = 65537;  // no multiple of any tensor's sizes
   std::minstd_rand random(1);

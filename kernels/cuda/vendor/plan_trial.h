@@ -1,6 +1,6 @@
-// What a plan of a vendor's library does before it is taken: it runs twice, on memory and random operands of its own.
-// So everything it loads is loaded before work is captured, and one that cannot run, or not twice alike, is passed
-// over.
+// A trial of a plan of a vendor's library before it is taken: it runs twice, on memory and random operands of its own.
+// So everything it loads is loaded before work is captured, and a plan that cannot run, or does not give the same bits
+// twice, is skipped.
 #pragma once
 
 #include "kernels/ops/convolution.h"
@@ -18,7 +18,7 @@ struct TrialOperands {
   void* workspace;
 };
 
-/// `run` enqueues the pass on `stream`, and says whether that was taken. Throws Error(device) where the device fails,
+/// `run` enqueues the pass on `stream`, and says whether that was accepted. Throws Error(device) if the device fails,
 /// or has no memory left.
 bool runs_twice_alike(const ConvGeometry& geometry, ConvPass pass, std::size_t workspace_bytes, cudaStream_t stream,
                       const std::function<bool(const TrialOperands&)>& run);

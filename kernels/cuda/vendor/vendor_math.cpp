@@ -1,4 +1,4 @@
-// DenseMath by cuDNN and cuBLAS. Where cuDNN has no deterministic engine for a pass, own loops take it
+// DenseMath by cuDNN and cuBLAS. If cuDNN has no deterministic engine for a pass, own loops run it
 // (ops/convolution.cu); notes() says which passes these are.
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/device_memory.h"

@@ -59,7 +59,8 @@ void MpiCommunicator::start_reduction(float* device, std::size_t count, MPI_Op o
   requests_.push_back(MPI_REQUEST_NULL);
   check(MPI_Iallreduce(MPI_IN_PLACE, device, to_count(count), MPI_FLOAT, operation, MPI_COMM_WORLD, &requests_.back()),
         "MPI_Iallreduce");
-  // MPI moves data inside calls only: those begun earlier get on now, while the backward pass is under way.
+  // MPI moves data inside calls only: this call moves reductions begun earlier on, while the backward pass is under
+  // way.
   int all_done = 0;
   check(MPI_Testall(to_count(requests_.size()), requests_.data(), &all_done, MPI_STATUSES_IGNORE), "MPI_Testall");
 }

@@ -12,12 +12,12 @@
 
 namespace bsq::mpi {
 
-/// The library's own line, cut to name and version.
+/// What the library says about itself, cut to name and version.
 std::string library_version();
 
 class MpiCommunicator final : public Communicator {
  public:
-  /// Of MPI_COMM_WORLD, after MPI_Init.
+  /// The ranks of MPI_COMM_WORLD, after MPI_Init.
   explicit MpiCommunicator(const RankPlace& place) : Communicator(place) {}
 
   std::string describe() const override { return library_version(); }

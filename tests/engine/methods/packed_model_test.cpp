@@ -118,7 +118,7 @@ TEST_CASE("a ResNet-20 of 2.25 bits per weight takes what its ratio claims, with
     threes += numel;
     return 3;
   });
-  const PrecisionSummary summary = summarize_precision(*weights, network);
+  const BitSummary summary = summarize_bits(*weights, network);
   REQUIRE(summary.bits_per_parameter() == Approx(2.25).margin(0.01));
   TensorFile model = model_file(network, weights);
   model.metadata["class_names"] =

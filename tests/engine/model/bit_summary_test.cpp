@@ -37,7 +37,7 @@ BitPlanes planes_with(int bits, std::int64_t numel, std::int64_t ones, float sca
 TEST_CASE("the published ratio is 32 P over the sum of weights times bits") {
   const std::vector<BitPlanes> planes = {planes_with(3, 36, 9, 0.5F), planes_with(5, 6, 3, 2.0F),
                                          planes_with(2, 3, 3, 1.0F)};
-  const PrecisionSummary summary = summarize_precision(StoredPlanes(planes), small_layout(), kFloatNumbers);
+  const BitSummary summary = summarize_bits(StoredPlanes(planes), small_layout(), kFloatNumbers);
   CHECK(summary.parameters == 45);
   CHECK(summary.float_parameters == 10);
   CHECK(summary.weight_bits == 36 * 3 + 6 * 5 + 3 * 2);  // 144
@@ -51,7 +51,7 @@ TEST_CASE("the published ratio is 32 P over the sum of weights times bits") {
   CHECK(summary.float_bytes == 4 * 55);
   CHECK(summary.compression_on_disk() == Approx(220.0 / static_cast<double>(summary.packed_bytes)));
 
-  const TensorPrecision& conv = summary.tensors.at(0);
+  const TensorBits& conv = summary.tensors.at(0);
   CHECK(conv.name == "conv1.weight");
   CHECK(conv.shape == std::vector<std::int64_t>{2, 2, 3, 3});
   CHECK(conv.numel == 36);
@@ -66,7 +66,7 @@ TEST_CASE("the published ratio is 32 P over the sum of weights times bits") {
 TEST_CASE("an empty layer counts 1 bit per weight in the published ratio, and 0 bits are given beside it") {
   const std::vector<BitPlanes> planes = {planes_with(1, 36, 0, 0.5F), planes_with(4, 6, 3, 2.0F),
                                          planes_with(4, 3, 3, 1.0F)};
-  const PrecisionSummary summary = summarize_precision(StoredPlanes(planes), small_layout(), kFloatNumbers);
+  const BitSummary summary = summarize_bits(StoredPlanes(planes), small_layout(), kFloatNumbers);
   CHECK(summary.tensors.at(0).empty);
   CHECK(summary.tensors.at(0).bits == 1);
   CHECK(summary.tensors.at(0).zero_percent == 100);
@@ -79,7 +79,7 @@ TEST_CASE("an empty layer counts 1 bit per weight in the published ratio, and 0 
 TEST_CASE("a pruned fixed-point tensor has 0 bits and counts as 1 by the published rule, as its empty plane did") {
   const std::vector<FixedPoint> fixed = {
       {0, 0.5F, std::vector<float>(36)}, {2, 1.0F, {1, -1, 0, 1.0F / 3, -1.0F / 3, 0.1F}}, {1, 1.0F, {1, 0.2F, 0}}};
-  const PrecisionSummary summary = summarize_precision(StoredFixedPoint(fixed), small_layout(), kFloatNumbers);
+  const BitSummary summary = summarize_bits(StoredFixedPoint(fixed), small_layout(), kFloatNumbers);
   CHECK(summary.weight_bits == 36 * 1 + 6 * 2 + 3);
   CHECK(summary.compression() == Approx(32.0 * 45 / 51));
   CHECK(summary.compression_without_empty() == Approx(32.0 * 45 / 15));
@@ -94,7 +94,7 @@ TEST_CASE("a pruned fixed-point tensor has 0 bits and counts as 1 by the publish
 
 TEST_CASE("float weights have 32 bits, no planes and a ratio of 1") {
   const DenseTensors dense = {std::vector<float>(36, 0.5F), std::vector<float>(6), std::vector<float>(3, 1.0F)};
-  const PrecisionSummary summary = summarize_precision(StoredDense(dense), small_layout(), kFloatNumbers);
+  const BitSummary summary = summarize_bits(StoredDense(dense), small_layout(), kFloatNumbers);
   CHECK(summary.bits_per_parameter() == 32);
   CHECK(summary.compression() == 1);
   CHECK(summary.packed_bytes == summary.float_bytes);
@@ -106,7 +106,7 @@ TEST_CASE("float weights have 32 bits, no planes and a ratio of 1") {
 TEST_CASE("a network pruned to nothing has no infinite ratio") {
   const std::vector<FixedPoint> fixed = {
       {0, 1, std::vector<float>(36)}, {0, 1, std::vector<float>(6)}, {0, 1, std::vector<float>(3)}};
-  const PrecisionSummary summary = summarize_precision(StoredFixedPoint(fixed), small_layout(), kFloatNumbers);
+  const BitSummary summary = summarize_bits(StoredFixedPoint(fixed), small_layout(), kFloatNumbers);
   CHECK(summary.compression() == 32);
   CHECK(summary.compression_without_empty() == 0);
   CHECK(std::isfinite(summary.compression_on_disk()));
@@ -117,7 +117,7 @@ TEST_CASE("ResNet-20 at 8 bits is 4x by the published rule and less with all tha
   const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
   const std::vector<BitPlanes> planes =
       test::to_planes(initial_weights(layout, 1), std::vector<int>(layout.slots.size(), 8));
-  const PrecisionSummary summary = summarize_precision(StoredPlanes(planes), network);
+  const BitSummary summary = summarize_bits(StoredPlanes(planes), network);
   CHECK(summary.parameters == 268'346);
   // Shortcuts, gamma and beta, running mean and variance, 18 ceilings.
   CHECK(summary.float_parameters == 2'560 + 4 * 784 + 18);

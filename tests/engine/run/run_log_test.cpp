@@ -97,7 +97,7 @@ TEST_CASE("the CSV has one header, one row per epoch, and empty cells for what w
   });
 }
 
-TEST_CASE("a re-quantization leaves a line a layer") {
+TEST_CASE("a re-quantization leaves one line per layer") {
   const TemporaryFolder folder;
   RunLog log = RunLog::create(folder.path());
   log.precision({"bsq", 50, "layer1.0.conv1", 8, 2, 0.25, {1.5, 20}});

@@ -20,9 +20,10 @@ RunReport report_of(double alpha, int act_bits = 4) {
   stage.form = "planes";
   stage.result = StageResult{.test_top1 = 90 - alpha, .best_top1 = {}, .bits_per_parameter = 4, .compression = 8};
   report.stages = {stage};
-  report.precision = PrecisionSummary{};
-  report.precision->tensors = {
-      TensorPrecision{.name = "conv1.weight", .shape = {}, .bits = 4, .plane_density_percent = {}}};
+  report.bit_summary = BitSummary{};
+  TensorBits& tensor = report.bit_summary->tensors.emplace_back();
+  tensor.name = "conv1.weight";
+  tensor.bits = 4;
   return report;
 }
 

@@ -16,18 +16,19 @@ struct EngineRun {
   RoundingGuide guide;
 };
 
-/// `plain`: what the network has besides its quantizable weights. The first `batch` images, in float32.
+/// Runs the first `batch` images in float32. `plain`: the file with what the network has besides its quantizable
+/// weights.
 EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain, const Weights& weights,
                      const Dataset& images, const InputOptions& input, int batch);
 
 struct LogitComparison {
   double largest_difference = 0;  // infinite if one of the two is no number
   double largest_logit = 0;       // of the expected ones
-  std::int64_t same_class = 0;    // images of which both say the same
+  std::int64_t same_class = 0;    // images that both put into the same class
   std::int64_t images = 0;
 };
 
-/// Both [N, classes].
+/// Compares logits, both [N, classes].
 LogitComparison compare_logits(const GraphTensor& expected, const GraphTensor& found);
 
 }  // namespace bsq

@@ -1,4 +1,4 @@
-// One function an operator, as https://onnx.ai/onnx/operators and the QONNX specification define them.
+// One function per operator, as https://onnx.ai/onnx/operators and the QONNX specification define them.
 #include "tools/export/onnx/evaluator.h"
 
 #include "kernels/base/error.h"
@@ -48,7 +48,7 @@ float scalar(const OnnxNode& node, const GraphTensor& x) {
   return x.values[0];
 }
 
-/// Of equal shapes, or with one number on the right.
+/// Applies a function to two tensors of equal shapes, or to a tensor and one number on the right.
 template <typename Function>
 GraphTensor combined(const OnnxNode& node, const Inputs& in, Function function) {
   check(in.size() == 2, node, "wants two inputs");
@@ -235,7 +235,7 @@ GraphTensor gemm(const OnnxNode& node, const Inputs& in) {
   return y;
 }
 
-/// round(value), half to even, within least .. most: the other's where it is a tie.
+/// round(value), half to even, within least .. most; at a tie, the level that the other program took.
 class Rounding {
  public:
   Rounding(const OnnxNode& node, RoundingGuide* guide, std::size_t numel, double least, double most)

@@ -21,16 +21,16 @@ struct GraphTensor {
   std::int64_t numel() const { return static_cast<std::int64_t>(values.size()); }
 };
 
-/// The levels another program rounded activations to, by name of the rounding node. Float32 sums differ in their last
-/// bits, and a number halfway between two levels falls to either side, after which everything differs a little. So
-/// if the two disagree about such a tie the other's level is taken, and counted; farther than `reach` (of all
-/// levels) from the middle it is a disagreement.
+/// The levels that another program rounded activations to, by the name of the rounding node. Float32 sums differ in
+/// their last bits, and a number halfway between two levels falls to either side, after which everything differs a
+/// little. So if the two programs disagree about such a tie, the level of the other one is taken, and counted. If the
+/// number is farther than `reach` (as a share of all levels) from the middle, it counts as a disagreement.
 struct RoundingGuide {
   std::map<std::string, GraphTensor> levels;
   double reach = 2e-5;
   std::int64_t rounded = 0;        // numbers that were compared
-  std::int64_t ties = 0;           // of these, decided by the other
-  std::int64_t disagreements = 0;  // of these, different and no tie
+  std::int64_t ties = 0;           // of these, decided by the other program
+  std::int64_t disagreements = 0;  // of these, different without a tie
 };
 
 GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, RoundingGuide* guide = nullptr);

@@ -1,7 +1,7 @@
 // An ONNX model as plain structs: as much of the format as bsq writes. No protobuf in here; plugin/ turns a
 // model into the bytes of a file and back.
 //
-// Numbers of types below a byte lie as ONNX wants them: the first element in the lowest bits of a byte.
+// Elements of types below a byte are packed as ONNX wants them: the first one in the lowest bits of a byte.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct OnnxTensor {
 
 OnnxTensor float_tensor(const std::string& name, const std::vector<std::int64_t>& dims,
                         const std::vector<float>& values);
-/// Of a signed integer type, whose range must hold every value.
+/// A tensor of a signed integer type, whose range must hold every value.
 OnnxTensor integer_tensor(const std::string& name, OnnxType type, const std::vector<std::int64_t>& dims,
                           const std::vector<int>& values);
 /// The numbers of a tensor of any type. Throws Error(verification) if its bytes do not fill its shape.
@@ -41,7 +41,7 @@ using OnnxAttribute = std::variant<std::int64_t, float, std::string, std::vector
 struct OnnxNode {
   std::string name;
   std::string op;
-  std::string domain;  // empty: ONNX's own
+  std::string domain;  // empty: the domain of ONNX itself
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
   std::map<std::string, OnnxAttribute> attributes;

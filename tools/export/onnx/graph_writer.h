@@ -1,4 +1,4 @@
-// What the layers of a network are written to ONNX with: nodes, the tensors of the model, and integer weights.
+// Writes layers of a network to ONNX: nodes, tensors of the model, integer weights.
 #pragma once
 
 #include "engine/model/integer_tensors.h"
@@ -15,20 +15,20 @@ class GraphWriter {
  public:
   GraphWriter(const Network& network, const TensorFile& file, const StoredWeights& weights, const OnnxOptions& options);
 
-  /// Appends a node whose only output is called as it is; returns that name.
+  /// Appends a node whose only output has the name of the node; returns that name.
   std::string add(const std::string& op, const std::string& name, const std::vector<std::string>& inputs,
                   const std::map<std::string, OnnxAttribute>& attributes = {});
   std::string add_int_quant(const std::string& name, const std::string& x, const std::string& unit, int bits,
                             bool is_signed);
-  /// The name of the tensor that holds a parameter's values; of integers and their unit if it has levels.
+  /// Writes the values of a parameter, as integers and their unit if it has levels; returns the name of their tensor.
   std::string parameter(ParameterId id);
   std::string state(StateId id) { return plain_tensor(network_.states()[static_cast<std::size_t>(id)].name); }
   /// The one number of a parameter; its start value if the model lacks it.
   float number_of(ParameterId id) const;
   float number_of_state(StateId id) const;
-  /// A scalar, written once whoever asks for it.
+  /// Writes a scalar, once however often it is asked for; returns its name.
   std::string number(const std::string& name, float value);
-  /// Likewise 0 as UINT8.
+  /// The same for 0 as UINT8.
   std::string zero_point();
 
   /// Of a tensor of the network, for one image.

@@ -16,7 +16,7 @@ struct OnnxLayer {
   std::string (*write)(GraphWriter&, const Node&, const std::vector<std::string>& inputs);
 };
 
-/// Throws Error(internal) if there is none of this kind.
+/// The writer for a node. Throws Error(internal) if its kind has none.
 const OnnxLayer& onnx_layer(const Node& node);
 
 }  // namespace bsq

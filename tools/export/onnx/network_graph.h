@@ -1,4 +1,4 @@
-// A network of the engine as an ONNX graph: walks the list of nodes, one or a few ONNX nodes for each.
+// A network of the engine as an ONNX graph: every node becomes one or a few ONNX nodes.
 //
 // Input `images` [N, 3, H, W] (normalised, N is any), output `logits` [N, classes]; layouts are PyTorch's. Quantized
 // weights stay the integers they are: DequantizeLinear (onnx) or IntQuant (qonnx) gives their values. Batch norm stays
@@ -21,7 +21,8 @@ struct OnnxOptions {
   bool int8_at_least = false;     // no type below a byte
 };
 
-/// `model`: where all that is not quantized is read from. Throws Error(usage) if the opset cannot hold a width.
+/// `model`: the file that all that is not quantized is read from. Throws Error(usage) if the opset has no type for a
+/// bit width.
 OnnxModel network_graph(const Network& network, const TensorFile& model, const Weights& weights,
                         const OnnxOptions& options);
 

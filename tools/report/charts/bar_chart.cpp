@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kBarPlotHeight = 220;
 constexpr double kNarrowestBar = 5;
-constexpr double kGroupShare = 0.78;  // of a category, for its bars
+constexpr double kGroupShare = 0.78;  // of the width of a category, for its bars
 
 void draw_bar(Svg& svg, const Frame& frame, const Bar& bar, const Box& place, const Color& color) {
   svg.rect(place, color, bar.tooltip);

@@ -6,7 +6,7 @@
 namespace bsq::charts {
 
 struct Bar {
-  double value = 0;  // not finite: there is none
+  double value = 0;  // not finite: there is no bar
   double low = 0;    // of the spread, drawn as a line if low < high
   double high = 0;
   std::string tooltip = {};
@@ -14,7 +14,7 @@ struct Bar {
 
 struct BarSeries {
   std::string name = {};       // in the legend, if there are several
-  std::vector<Bar> bars = {};  // one a category
+  std::vector<Bar> bars = {};  // one per category
 };
 
 struct BarChart {

@@ -15,7 +15,7 @@ using Rgb = std::array<double, 3>;
 
 constexpr std::array<Rgb, 3> kLightScale = {{{238, 244, 250}, {107, 174, 214}, {8, 48, 107}}};
 constexpr std::array<Rgb, 3> kDarkScale = {{{30, 42, 56}, {36, 90, 138}, {207, 230, 251}}};
-constexpr double kStrongFrom = 0.65;  // where text on the scale changes from the one colour to the other
+constexpr double kStrongFrom = 0.65;  // from this share of the scale on, text on it has the other colour
 
 std::string hex_between(const std::array<Rgb, 3>& scale, double share) {
   const std::size_t part = share < 0.5 ? 0 : 1;

@@ -24,13 +24,13 @@ Color surface();  // behind everything
 Color band();     // every other stage
 
 inline constexpr std::size_t kNumSeries = 7;
-/// Of the series `number`; after kNumSeries they begin again.
+/// The colour of series `number`; after kNumSeries the colours begin again.
 Color series(std::size_t number);
 
-/// From faint (0) to strong (1), in kNumSteps steps; what lies outside is drawn in.
+/// The colour for a share from faint (0) to strong (1), in kNumSteps steps; a share outside counts as the nearer end.
 inline constexpr int kNumSteps = 11;
 Color step(double share);
-/// For text on step(share).
+/// The colour of text on step(share).
 Color on_step(double share);
 
 /// Sets the variables on elements that `selector` matches, and colours the classes `f-NAME` (fill) and `l-NAME`

@@ -111,7 +111,7 @@ double Frame::band() const {
   return std::abs(x_scale_(1) - x_scale_(0));
 }
 
-/// Upright where the names fit, else slanted, else steep.
+/// Upright if the names fit, else slanted, else steep.
 double Frame::category_turn() const {
   if (widest(x_axis_.categories, kSmallSize) < band() - 4) return 0;
   return band() > kSmallSize * 1.7 ? kSlanted : kSteep;

@@ -11,7 +11,7 @@
 
 namespace bsq::charts {
 
-inline constexpr double kChartWidth = 860;  // of a chart that need not be wider
+inline constexpr double kChartWidth = 860;  // pixels, unless a chart must be wider
 inline constexpr double kTitleSize = 15;
 inline constexpr double kTextSize = 12;
 inline constexpr double kSmallSize = 11;
@@ -20,7 +20,7 @@ inline constexpr double kSmallSize = 11;
 struct ChartText {
   std::string id = {};
   std::string title = {};
-  std::string description = {};  // what it shows and what it comes to, for those who do not see it
+  std::string description = {};  // what it shows, for those who do not see it
 };
 
 struct LegendEntry {
@@ -41,10 +41,10 @@ struct Axis {
 
 /// Draws the title and, wrapped, the legend; returns where the chart may begin.
 double draw_heading(Svg& svg, const std::vector<LegendEntry>& legend);
-/// How high that is.
+/// The height of such a heading.
 double heading_height(double width, const std::vector<LegendEntry>& legend);
 
-/// The area that data is drawn in, and its scales. Made first, so that the picture's size follows from its axes.
+/// The area that data is drawn in, and its scales. It is made first: the size of the picture follows from its axes.
 class Frame {
  public:
   Frame(double width, double plot_height, const std::vector<LegendEntry>& legend, Axis x, Axis y);
@@ -52,7 +52,7 @@ class Frame {
   double width() const { return width_; }
   double height() const { return height_; }
   const Box& plot() const { return plot_; }
-  /// Pixels of a category, or of 1 on a numeric axis.
+  /// Pixels per category, or per 1 on a numeric axis.
   double band() const;
   double x(double value) const { return x_scale_(value); }
   double y(double value) const { return y_scale_(value); }
@@ -61,7 +61,7 @@ class Frame {
   /// Moves the plot down, and what is below it.
   void leave_room_above(double pixels);
 
-  /// Grid, axes, numbers and titles.
+  /// Draws grid, axes, numbers and titles.
   void draw(Svg& svg) const;
 
  private:

@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kRowHeight = 21;
 constexpr double kWidestColumn = 58;
-constexpr double kNarrowWhere = 9;  // columns below this have no gaps, and marks only where they grow
+constexpr double kNarrowColumn = 9;  // pixels; narrower columns have no gaps, and marks only where bits grow
 constexpr double kLegendWidth = 26;
 constexpr double kLegendHeight = 13;
 
@@ -20,7 +20,7 @@ struct Layout {
   double column = 0;
   double width = kChartWidth;
   double height = 0;
-  bool narrow() const { return column < kNarrowWhere; }
+  bool narrow() const { return column < kNarrowColumn; }
 };
 
 Layout lay_out(const HeatMap& map) {

@@ -7,7 +7,7 @@ namespace bsq::charts {
 
 struct HeatCell {
   double value = 0;       // not finite: the cell is left out
-  int change = 0;         // to the cell before: fallen (< 0) or grown (> 0), which is marked
+  int change = 0;         // against the cell before: fallen (< 0) or grown (> 0), which is marked
   std::string text = {};  // shown if it fits
   std::string tooltip = {};
 };
@@ -25,7 +25,7 @@ struct HeatMap {
   std::string grown = {};
 };
 
-/// Where there are too many columns to show each, neighbours in a row that are equal become one shape.
+/// If there are too many columns to show each, equal neighbours in a row become one shape.
 Svg draw(const HeatMap& map);
 
 }  // namespace bsq::charts

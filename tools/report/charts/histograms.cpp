@@ -15,9 +15,9 @@ constexpr double kPanelPlotHeight = 68;
 constexpr double kLeft = 62;
 constexpr double kPanelGap = 22;
 constexpr double kWidthForGaps = 6;
-constexpr std::size_t kMostTooltips = 31;  // bins of a panel that are wide enough to point at
+constexpr std::size_t kMostTooltips = 31;  // a panel with more bins has none: they are too narrow to point at
 
-/// 0 at 0, then a tenfold count is as high again as one count is.
+/// The height of a bar as a share of the highest one: 0 for a count of 0, then logarithmic.
 double height_of(double count, double most) {
   return std::log10(1 + count) / std::log10(1 + std::max(most, 1.0));
 }
@@ -29,7 +29,7 @@ std::vector<Place> outline(const Histogram& panel, const Box& plot, double most)
   for (std::size_t i = 0; i < panel.counts.size(); ++i) {
     const double top = plot.bottom() - plot.height * height_of(static_cast<double>(panel.counts[i]), most);
     const double left = plot.left + width * static_cast<double>(i);
-    if (width <= kWidthForGaps) {  // one step, unless the bin is as high as the one before
+    if (width <= kWidthForGaps) {  // no gaps: one step, unless the bin is as high as the one before
       if (places.size() > 1 && places.back().y == top) places.pop_back();
       if (places.back().y != top) places.push_back({left, top});
       places.push_back({left + width, top});

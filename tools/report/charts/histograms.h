@@ -9,9 +9,8 @@ namespace bsq::charts {
 
 struct Histogram {
   std::string name = {};
-  std::string note = {};  // under the name
-  std::vector<std::int64_t> counts =
-      {};  // of equal bins from low to high, which are the middles of the first and the last
+  std::string note = {};                  // under the name
+  std::vector<std::int64_t> counts = {};  // of equal bins; `low` is the middle of the first one, `high` of the last
   double low = 0;
   double high = 0;
 };

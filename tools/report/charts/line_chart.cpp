@@ -27,7 +27,7 @@ std::vector<LegendEntry> legend_of(const LineChart& chart) {
   return legend;
 }
 
-/// Every other span shaded, all named where the name fits.
+/// Shades every other span, and names each if its name fits.
 void draw_spans(Svg& svg, const LineChart& chart, const Frame& frame, double top) {
   for (std::size_t i = 0; i < chart.spans.size(); ++i) {
     const Span& span = chart.spans[i];
@@ -39,7 +39,7 @@ void draw_spans(Svg& svg, const LineChart& chart, const Frame& frame, double top
   }
 }
 
-/// All that is known at an x, under the pointer wherever it stands above or below it.
+/// Tooltips with all values at an x, for a pointer anywhere above or below it.
 void add_tooltips(Svg& svg, const LineChart& chart, const Frame& frame) {
   std::map<double, std::string> texts;
   for (const LineSeries& line : chart.series)

@@ -7,7 +7,7 @@ namespace bsq::charts {
 
 struct LineSeries {
   std::string name = {};
-  std::vector<Place> points = {};  // in data; a y that is not finite interrupts the line
+  std::vector<Place> points = {};  // in units of the data; a y that is not finite interrupts the line
   bool dashed = false;
 };
 
@@ -25,13 +25,13 @@ struct Mark {
 
 struct LineChart {
   ChartText text = {};
-  Axis x = {};  // its range: at least this
+  Axis x = {};  // its range is at least this
   Axis y = {};  // likewise
   std::vector<LineSeries> series = {};
   std::vector<Span> spans = {};
   std::vector<Mark> marks = {};
   std::string mark_name = {};  // for the legend
-  /// What a pointer is told at x: the values of all series there, after this.
+  /// Begins a tooltip, before x and the values of all series there.
   std::string tooltip_x = "epoch";
 };
 

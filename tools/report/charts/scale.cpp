@@ -10,8 +10,8 @@ namespace bsq::charts {
 namespace {
 
 constexpr double kMost = 1e300;       // differences of two of these are finite
-constexpr double kSmallest = 1e-290;  // a span below this is none
-constexpr double kRelative = 1e-9;    // likewise, as a share of the numbers themselves
+constexpr double kSmallest = 1e-290;  // a smaller span counts as none
+constexpr double kRelative = 1e-9;    // so does one below this share of the numbers themselves
 constexpr double kSlack = 1e-9;       // of a step: 0.3 / 0.1 is not quite 3
 
 double round_step(double rough) {
@@ -53,7 +53,7 @@ Range drawable(const Range& range) {
 }
 
 std::string Ticks::text(double value) const {
-  if (std::abs(value) < step / 2) value = 0;  // and no -0
+  if (std::abs(value) < step / 2) value = 0;  // 0 exactly, and never -0
   const double largest = values.empty() ? std::abs(value) : std::max(std::abs(values.front()), std::abs(values.back()));
   if (largest >= 1e6 || step < 1e-4) return fmt::format("{:.6g}", value);
   const int digits = std::max(0, static_cast<int>(-std::floor(std::log10(step) + kSlack)));

@@ -6,7 +6,7 @@
 
 namespace bsq::charts {
 
-/// Of the finite numbers it was given; those beyond +-1e300 count as that.
+/// The range of the finite numbers it was given; those beyond +-1e300 count as that.
 struct Range {
   double low = 0;
   double high = 0;
@@ -18,12 +18,12 @@ struct Range {
 
 Range range_of(double low, double high);
 
-/// A range that can be drawn: 0..1 if nothing was given, some room around if all numbers are equal (or differ by
-/// less than a double can tell apart), else as it is.
+/// A range that can be drawn: 0..1 if nothing was given; with some room around if all numbers are equal (or differ by
+/// less than a double can tell apart); else the range itself.
 Range drawable(const Range& range);
 
-/// Round numbers (1, 2 or 5 times a power of ten apart) from the first at or below `low` to the last at or above
-/// `high`, or those inside alone.
+/// Round numbers, 1, 2 or 5 times a power of ten apart: from the one at or below `low` to the one at or above `high`,
+/// or those inside the range alone.
 struct Ticks {
   double step = 1;
   std::vector<double> values;
@@ -33,10 +33,10 @@ struct Ticks {
 
 enum class TickRule { inside, around };
 
-/// At most `most` (at least 2) steps; whole: none of less than 1.
+/// Ticks of at most `most` (at least 2) steps; if `whole`, no step is below 1.
 Ticks find_ticks(const Range& range, int most, TickRule rule, bool whole = false);
 
-/// Linear from a range to pixels.
+/// A linear map from a range to pixels.
 class Scale {
  public:
   Scale() = default;

@@ -17,8 +17,8 @@ bool overlap(const Box& a, const Box& b) {
   return a.left < b.right() && b.left < a.right() && a.top < b.bottom() && b.top < a.bottom();
 }
 
-/// Labels are put where there is room among these places: right, left, above, below; clear of lines where that can be.
-/// One without room is left out, for the tooltip says it as well.
+/// Puts labels on the first free place of these: right, left, above, below; on one clear of lines if there is one. A
+/// label without room is left out, since the tooltip says the same.
 class Labels {
  public:
   explicit Labels(const Box& plot) : plot_(plot) {}

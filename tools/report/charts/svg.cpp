@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kFont =
     "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Liberation Sans',sans-serif";
 
-/// At most two digits after the point, which is a hundredth of a pixel.
+/// A number with at most two digits after the point: hundredths of a pixel.
 std::string number(double value) {
   std::string text = fmt::format("{:.2f}", value);
   text.erase(text.find_last_not_of('0') + 1);

@@ -49,7 +49,7 @@ MarkerShape shape(std::size_t series);
 
 class Svg {
  public:
-  /// `id`: of letters, digits and '-', one of its kind on a page.
+  /// `id`: letters, digits, '-' and '_', unique on a page.
   Svg(double width, double height, std::string id, std::string title, std::string description);
 
   double width() const { return width_; }
@@ -59,7 +59,7 @@ class Svg {
   const std::string& description() const { return description_; }
 
   void rect(const Box& box, const Color& fill, std::string_view tooltip = "");
-  /// Seen by a pointer alone.
+  /// An invisible area with a tooltip.
   void tooltip_area(const Box& box, std::string_view tooltip);
   void line(Place from, Place to, const Stroke& stroke);
   /// One line, interrupted at places that are not finite; a place alone between two interruptions becomes a dot.
@@ -69,9 +69,9 @@ class Svg {
   /// `place`: of the baseline.
   void text(Place place, std::string_view text, const TextStyle& style = {});
 
-  /// As a part of a page that has style_sheet(":root").
+  /// The picture as a part of a page that has style_sheet(":root").
   std::string inlined() const;
-  /// As a file.
+  /// The picture as a file of its own.
   std::string file() const;
 
  private:

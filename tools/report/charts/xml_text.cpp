@@ -11,7 +11,7 @@ bool is_continuation(char c) {
   return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
 }
 
-/// Bytes of the character that `text` begins with; 0 where it is none that XML may hold.
+/// Bytes of the character that `text` begins with; 0 if XML may not hold it.
 std::size_t character_length(std::string_view text) {
   const auto first = static_cast<unsigned char>(text[0]);
   if (first < 0x80) return first >= 0x20 && first != 0x7F ? 1 : 0;

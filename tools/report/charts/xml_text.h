@@ -12,7 +12,7 @@ std::string clean_text(std::string_view text);
 /// clean_text with & < > " ' escaped, for element content and attribute values.
 std::string xml_text(std::string_view text);
 
-/// Letters of valid UTF-8.
+/// How many letters a text in valid UTF-8 has.
 std::size_t count_letters(std::string_view text);
 
 /// About how wide a text is in a sans-serif font, rather too wide than too narrow.

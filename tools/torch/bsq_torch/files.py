@@ -63,7 +63,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def run(command: Callable[[], None], where: Path) -> int:
-    """The exit code of `command`; `where` is the file that an error of its content is about."""
+    """Runs `command`; returns its exit code. `where`: the file that an error of its content is about."""
     try:
         command()
         return 0

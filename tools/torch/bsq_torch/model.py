@@ -330,7 +330,7 @@ def metadata_of(network: Network, stored: Metadata, around: dict, shapes: dict[s
 
 
 def clean(text: str) -> str:
-    """Text that UTF-8 has a spelling for."""
+    """Text that UTF-8 can encode."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

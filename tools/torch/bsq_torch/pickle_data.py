@@ -54,7 +54,7 @@ def is_count(value: object) -> bool:
 
 
 def rebuild_tensor(arguments: tuple) -> Tensor:
-    """_rebuild_tensor(storage, offset, size, stride) and _v2, which has three more that say nothing about data."""
+    """_rebuild_tensor(storage, offset, size, stride), and _v2 with three more arguments that do not concern data."""
     if len(arguments) < 4 or not isinstance(arguments[0], Storage):
         raise malformed("a tensor without a storage")
     storage, offset, shape, stride = arguments[:4]
@@ -144,7 +144,7 @@ class Machine:
         return items[::-1]
 
     def step(self, name: str, argument: Any) -> None:
-        """One opcode. IndexError and KeyError: there was nothing on the stack or in the memo."""
+        """Runs one opcode. Raises IndexError or KeyError if nothing is on the stack or in the memo."""
         if name in PUSHED:
             self.stack.append(argument)
         elif name in CONSTANTS:

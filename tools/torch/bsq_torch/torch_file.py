@@ -139,7 +139,7 @@ def read_torch_file(content: bytes) -> object:
 
 
 def to_array(tensor: Tensor) -> numpy.ndarray:
-    """Contiguous; bfloat16, which numpy does not have, as float32. The tensor lies inside its storage."""
+    """A contiguous array; bfloat16, which numpy does not have, becomes float32. The tensor lies inside its storage."""
     flat = numpy.frombuffer(tensor.storage.data or b"", DTYPES[tensor.storage.kind])
     steps = tuple(step * flat.itemsize for step in tensor.stride)
     view = numpy.lib.stride_tricks.as_strided(flat[tensor.offset:], tensor.shape, steps, writeable=False)

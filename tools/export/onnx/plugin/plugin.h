@@ -1,7 +1,7 @@
 // What libbsq_onnx.so exports, and who loads it: one function that returns a table of functions.
 //
 // No protobuf header in here. Both sides are built from the same sources; `abi` catches a library left from another
-// build. A plug-in, so that protobuf is neither needed nor started by whoever exports nothing.
+// build. It is a plug-in so that whoever exports nothing neither needs nor starts protobuf.
 #pragma once
 
 #include "tools/export/onnx/graph.h"

@@ -1,5 +1,5 @@
-// Drawing a PrecisionSummary.
-#include "tools/report/precision_text.h"
+// Drawing a BitSummary.
+#include "tools/report/bits_text.h"
 
 #include "engine/base/text.h"
 
@@ -11,7 +11,7 @@
 namespace bsq {
 namespace {
 
-/// 12.3; a plane with few ones is not shown as one with none.
+/// `12.3`; few ones are not shown as none.
 std::string percent_text(double percent) {
   return percent > 0 && percent < 0.05 ? "<0.1" : fmt::format("{:.1f}", percent);
 }
@@ -23,15 +23,15 @@ std::string planes_text(const std::vector<double>& density_percent) {
 }
 
 /// `float`, `8`, `8 fixed`; a star behind the bits of an empty tensor.
-std::string bits_text(const TensorPrecision& tensor) {
+std::string bits_text(const TensorBits& tensor) {
   if (tensor.bits == kFloatBits) return "float";
   return fmt::format("{}{}{}", tensor.bits, tensor.empty && tensor.bits > 0 ? "*" : "", tensor.fixed ? " fixed" : "");
 }
 
 /// Names of layers that read float numbers.
-std::vector<std::string> float_readers(const PrecisionSummary& summary) {
+std::vector<std::string> float_readers(const BitSummary& summary) {
   std::vector<std::string> names;
-  for (const TensorPrecision& tensor : summary.tensors)
+  for (const TensorBits& tensor : summary.tensors)
     if (tensor.input_bits == 0) names.push_back(layer_name(tensor.name));
   return names;
 }
@@ -55,7 +55,7 @@ bool is_of_activation(Role role) {
   return role == Role::clip || role == Role::act_scale;
 }
 
-std::vector<std::string> float_layers(const PrecisionSummary& summary) {
+std::vector<std::string> float_layers(const BitSummary& summary) {
   std::vector<std::string> names;
   for (const FloatTensor& tensor : summary.float_tensors)
     if (!is_of_norm(tensor.role) && !is_of_activation(tensor.role)) names.push_back(layer_name(tensor.name));
@@ -64,7 +64,7 @@ std::vector<std::string> float_layers(const PrecisionSummary& summary) {
 
 }  // namespace
 
-Table layer_table(const PrecisionSummary& summary) {
+Table layer_table(const BitSummary& summary) {
   Table table({{"layer", Align::left},
                {"shape", Align::left},
                {"weights"},
@@ -72,7 +72,7 @@ Table layer_table(const PrecisionSummary& summary) {
                {"zeros %"},
                {"scale"},
                {" ones per plane in %, most significant first", Align::left}});
-  for (const TensorPrecision& tensor : summary.tensors) {
+  for (const TensorBits& tensor : summary.tensors) {
     const bool is_float = tensor.bits == kFloatBits;
     table.add_row({layer_name(tensor.name), shape_text(tensor.shape),
                    with_thousands(static_cast<std::uint64_t>(tensor.numel)), bits_text(tensor),
@@ -82,9 +82,9 @@ Table layer_table(const PrecisionSummary& summary) {
   return table;
 }
 
-Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_bytes, bool packed) {
+Table compression_table(const BitSummary& summary, std::uintmax_t file_bytes, bool packed) {
   std::int64_t empty_tensors = 0;
-  for (const TensorPrecision& tensor : summary.tensors) empty_tensors += tensor.empty ? 1 : 0;
+  for (const TensorBits& tensor : summary.tensors) empty_tensors += tensor.empty ? 1 : 0;
   Table table({{"compression", Align::left}, {""}, {"what is counted", Align::left}});
   table.add_row({"paper's rule", ratio_text(summary.compression()),
                  fmt::format("{:.3f} bits per weight over {} quantized weights", summary.bits_per_parameter(),
@@ -106,7 +106,7 @@ Table compression_table(const PrecisionSummary& summary, std::uintmax_t file_byt
   return table;
 }
 
-Table float_table(const PrecisionSummary& summary) {
+Table float_table(const BitSummary& summary) {
   std::int64_t weights = 0, norms = 0, activations = 0;
   for (const FloatTensor& tensor : summary.float_tensors)
     (is_of_norm(tensor.role) ? norms : is_of_activation(tensor.role) ? activations : weights) += tensor.numel;
@@ -120,15 +120,15 @@ Table float_table(const PrecisionSummary& summary) {
   if (activations > 0) add("activations", activations, "ceilings of pact, calibrated scales");
   add("together", weights + norms + activations, "");
   const std::vector<std::string> readers = float_readers(summary);
-  const bool is_all = std::ranges::all_of(
-      summary.tensors, [](const TensorPrecision& tensor) { return tensor.input_bits.value_or(0) == 0; });
+  const bool is_all =
+      std::ranges::all_of(summary.tensors, [](const TensorBits& tensor) { return tensor.input_bits.value_or(0) == 0; });
   table.add_row({"inputs", "", "", is_all ? "of all layers" : "of " + names_text(readers)});
   return table;
 }
 
-nlohmann::ordered_json to_json(const PrecisionSummary& summary, std::uintmax_t file_bytes) {
+nlohmann::ordered_json to_json(const BitSummary& summary, std::uintmax_t file_bytes) {
   nlohmann::ordered_json layers = nlohmann::ordered_json::array();
-  for (const TensorPrecision& tensor : summary.tensors)
+  for (const TensorBits& tensor : summary.tensors)
     layers.push_back({{"name", tensor.name},
                       {"shape", tensor.shape},
                       {"weights", tensor.numel},
