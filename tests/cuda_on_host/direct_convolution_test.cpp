@@ -33,12 +33,21 @@ class DirectMath final : public cuda::DenseMath {
   cudaStream_t stream_;
 };
 
+/// The gradient of the filters takes a block per tap of a filter, and ThreadSanitizer a hundred times as long: there
+/// only filters with few taps, of which every kind has some.
+#ifdef __SANITIZE_THREAD__
+constexpr int kMostTaps = 300;
+#else
+constexpr int kMostTaps = 10'000;
+#endif
+
 /// The emulation runs every thread: the tails, and one layer of full width.
 std::vector<cases::ConvCase> emulated_cases() {
+  std::vector<cases::ConvCase> all = cases::conv_cases();
+  all.push_back({"64 to 40 channels", 0, 1, 4, 4, 64, 40, 3, 1, 1});
   std::vector<cases::ConvCase> chosen;
-  for (const cases::ConvCase& c : cases::conv_cases())
-    if (c.layers == 0) chosen.push_back(c);
-  chosen.push_back({"64 to 40 channels", 0, 1, 4, 4, 64, 40, 3, 1, 1});
+  for (const cases::ConvCase& c : all)
+    if (c.layers == 0 && c.out_channels * c.kernel * c.kernel <= kMostTaps) chosen.push_back(c);
   return chosen;
 }
 
