@@ -8,7 +8,7 @@
 namespace bsq {
 namespace {
 
-constexpr DepthRule kDepths = {9, 2};
+constexpr DepthRule kResnextDepths = {9, 2};
 constexpr int kWidenFactor = 4;
 
 class ResNextBuilder : public SpecBuilder {
@@ -25,7 +25,7 @@ class ResNextBuilder : public SpecBuilder {
     x = norm("bn_1", {x}, NodeActivation::float_relu, "relu");
     for (int stage = 1; stage <= 3; ++stage) {
       const int outputs = 64 * kWidenFactor << (stage - 1);
-      for (int i = 0; i < kDepths.blocks(depth_); ++i) {
+      for (int i = 0; i < kResnextDepths.blocks(depth_); ++i) {
         x = block(fmt::format("stage_{0}.stage_{0}_bottleneck_{1}.", stage, i), x, channels, outputs,
                   stage > 1 && i == 0 ? 2 : 1);
         channels = outputs;
@@ -69,7 +69,7 @@ void add_resnext_keys(ConfigSchema& schema) {
                    "--widen-factor"}});
   schema.add_check("model", [](const Config& config, std::vector<Conflict>& conflicts) {
     if (config.model.arch != "resnext") return;
-    check_depth(config, kDepths, "", conflicts);
+    check_depth(config, kResnextDepths, "", conflicts);
     if (const int factor = config.family<int>("widen_factor"); factor != kWidenFactor)
       conflicts.push_back(
           {{"model.widen_factor"},

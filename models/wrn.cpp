@@ -6,7 +6,7 @@
 namespace bsq {
 namespace {
 
-constexpr DepthRule kDepths = {6, 4};
+constexpr DepthRule kWrnDepths = {6, 4};
 
 class WrnBuilder : public SpecBuilder {
  public:
@@ -22,7 +22,7 @@ class WrnBuilder : public SpecBuilder {
     std::string x = conv("conv1", kImage, {.out = channels});
     for (int stage = 1; stage <= 3; ++stage) {
       const int width = (16 << (stage - 1)) * widen_factor_;
-      for (int i = 0; i < kDepths.blocks(depth_); ++i) {
+      for (int i = 0; i < kWrnDepths.blocks(depth_); ++i) {
         x = layer(fmt::format("block{}.layer.{}.", stage, i), x, channels, width, stage > 1 && i == 0 ? 2 : 1);
         channels = width;
       }
@@ -60,7 +60,7 @@ void add_wrn_keys(ConfigSchema& schema) {
                           {"widen_factor", 10, between(1, 64), "widths are 16, 32, 64 times it", "--widen-factor"},
                           {"drop_rate", 0.0, between(0, 1), "of dropout within the blocks", "--drop"}});
   schema.add_check("model", [](const Config& config, std::vector<Conflict>& conflicts) {
-    if (config.model.arch == "wrn") check_depth(config, kDepths, "", conflicts);
+    if (config.model.arch == "wrn") check_depth(config, kWrnDepths, "", conflicts);
   });
 }
 
