@@ -205,8 +205,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   return model;
 }
 
-std::vector<std::string> Experiment::dry_run() {
-  std::vector<std::string> lines;
+void Experiment::dry_run(const std::function<void(const std::string& line)>& say) {
   std::optional<TensorFile> model = parts_.init;
   const auto add = [&](const DeviceMemory& memory) {
     std::size_t small_bytes = 0;
@@ -214,29 +213,28 @@ std::vector<std::string> Experiment::dry_run() {
       if (entry.size_bytes < kSmallBytes)
         small_bytes += entry.size_bytes;
       else
-        lines.push_back(memory_line(entry));
+        say(memory_line(entry));
     }
-    lines.push_back(memory_line({"tables, labels, counters", small_bytes}));
+    say(memory_line({"tables, labels, counters", small_bytes}));
   };
-  lines.push_back("data");
+  say("data");
   add(data_memory_);
   bool stepped = false;
   for (std::size_t i = 0; i < config_.stages.size(); ++i) {
     Stage stage(context_, config_.stages[i], static_cast<int>(i), model ? &*model : nullptr);
-    lines.push_back(fmt::format("stage {}: {} trainable numbers, {:.1f} MiB with the data", stage.name(),
-                                stage.model().trainable_numbers(),
-                                static_cast<double>(stage.memory().total_bytes() + data_memory_.total_bytes()) / kMiB));
+    say(fmt::format("stage {}: {} trainable numbers, {:.1f} MiB with the data", stage.name(),
+                    stage.model().trainable_numbers(),
+                    static_cast<double>(stage.memory().total_bytes() + data_memory_.total_bytes()) / kMiB));
     add(stage.memory());
     if (stage.trains() && !stepped) {
       const StepMetrics metrics = stage.try_step();
-      lines.push_back(fmt::format("  one step: loss {:.4f} on {} images",
-                                  metrics.loss_sum / static_cast<double>(metrics.samples), metrics.samples));
+      say(fmt::format("  one step: loss {:.4f} on {} images", metrics.loss_sum / static_cast<double>(metrics.samples),
+                      metrics.samples));
       stepped = true;
     }
     model = stage.save_result();
   }
-  lines.push_back("dry run: nothing was written");
-  return lines;
+  say("dry run: nothing was written");
 }
 
 }  // namespace bsq

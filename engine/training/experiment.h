@@ -7,6 +7,7 @@
 #include "engine/run/engine_notes.h"
 #include "engine/training/stage.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -33,9 +34,9 @@ class Experiment {
                    const CheckpointFiles* resumed);
   /// The communicator of its ranks.
   Communicator& communicator() const { return parts_.communicator; }
-  /// Plans the memory of every stage, takes one step of the first that trains, writes nothing. Returns the lines to
-  /// print.
-  std::vector<std::string> dry_run();
+  /// Plans the memory of every stage, takes one step of the first that trains, writes nothing. `say` gets the
+  /// lines to print as they are known: a network may need more memory in its next stage than there is.
+  void dry_run(const std::function<void(const std::string& line)>& say);
 
  private:
   void start_stage(Stage& stage, StageOutput& output);

@@ -175,7 +175,10 @@ class TrainRun {
                                     .init = init ? std::optional(std::move(init->file)) : std::nullopt,
                                     .communicator = connected ? *connected : ranks_});
     if (options_.dry_run) {
-      for (const std::string& line : experiment.dry_run()) fmt::print("{}\n", line);
+      experiment.dry_run([](const std::string& line) {
+        fmt::print("{}\n", line);
+        std::fflush(stdout);
+      });
       return 0;
     }
     if (resumed) return run_in(*resumed, experiment, true);

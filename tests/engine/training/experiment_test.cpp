@@ -216,7 +216,7 @@ TEST_CASE("a dry run plans every stage, takes one step and writes nothing") {
                                  .init = {},
                                  .communicator = alone()});
   std::string text;
-  for (const std::string& line : experiment.dry_run()) text += line + "\n";
+  experiment.dry_run([&](const std::string& line) { text += line + "\n"; });
   for (const char* stage : {"stage pretrain", "stage convert", "stage bsq", "stage finetune"})
     CHECK_THAT(text, Catch::Matchers::Contains(stage));
   CHECK_THAT(text, Catch::Matchers::Contains("one step: loss"));
