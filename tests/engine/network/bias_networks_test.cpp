@@ -1,6 +1,6 @@
 // Networks that add without a norm: streams of PreResNet, biases in place of the norm, and biases before one.
-#include "engine/network/layer_kinds.h"
 #include "engine/network/layers/conv2d.h"
+#include "tests/support/bias_networks.h"
 #include "tests/support/guarding_backend.h"
 #include "tests/support/network_run.h"
 #include "tests/support/read_tensor.h"
@@ -11,51 +11,9 @@ namespace bsq::test {
 namespace {
 
 constexpr int kBiasBatch = 3;
+constexpr int kBiasImage = 6;  // of images
 
-Network network_of(const std::string& nodes, const Quantizer& quantizer) {
-  return build_network(spec_from_text(R"({"name": "small", "image": [6, 6, 3], "nodes": [)" + nodes + R"(,
-    {"name": "pool", "layer": "average_pool"}, {"name": "fc", "layer": "linear", "out": 3, "quantized": true}]})"),
-                       quantizer);
-}
-
-/// The stream is read by the norm of a block and by its sum; the second block has a projection of the raw stream.
-Network preresnet(const Quantizer& quantizer) {
-  return network_of(R"(
-    {"name": "conv1", "layer": "conv2d", "out": 4, "quantized": true},
-    {"name": "a.bn1", "layer": "norm_act", "quantized": true},
-    {"name": "a.conv1", "layer": "conv2d", "out": 4, "quantized": true},
-    {"name": "a.bn2", "layer": "norm_act", "quantized": true, "epsilon": 0.01, "momentum": 0.3},
-    {"name": "a.conv2", "layer": "conv2d", "out": 4, "quantized": true},
-    {"name": "a", "layer": "add", "inputs": ["a.conv2", "conv1"]},
-    {"name": "b.project", "layer": "conv2d", "inputs": ["a"], "out": 8, "kernel": 1, "stride": 2},
-    {"name": "b.bn1", "layer": "norm_act", "inputs": ["a"], "quantized": true},
-    {"name": "b.conv1", "layer": "conv2d", "out": 8, "stride": 2, "quantized": true},
-    {"name": "b", "layer": "add", "inputs": ["b.conv1", "b.project"]},
-    {"name": "bn", "layer": "norm_act", "quantized": true})",
-                    quantizer);
-}
-
-Network vgg(const Quantizer& quantizer) {
-  return network_of(R"(
-    {"name": "conv1", "layer": "conv2d", "out": 4, "bias": true, "quantized": true},
-    {"name": "relu1", "layer": "bias_act"},
-    {"name": "conv2", "layer": "conv2d", "out": 4, "bias": true, "quantized": true, "initializer": "torch_default"},
-    {"name": "relu2", "layer": "bias_act", "quantized": true},
-    {"name": "conv3", "layer": "conv2d", "out": 5, "bias": true, "quantized": true, "bias_quantized": false},
-    {"name": "relu3", "layer": "bias_act", "quantized": true})",
-                    quantizer);
-}
-
-Network vgg_bn(const Quantizer& quantizer) {
-  return network_of(R"(
-    {"name": "conv1", "layer": "conv2d", "out": 4, "bias": true, "quantized": true, "bias_quantized": false},
-    {"name": "bn1", "layer": "norm_act"},
-    {"name": "conv2", "layer": "conv2d", "out": 5, "bias": true, "quantized": true, "bias_quantized": false},
-    {"name": "bn2", "layer": "norm_act", "quantized": true})",
-                    quantizer);
-}
-
-using Make = Network (*)(const Quantizer&);
+using Make = Network (*)(const Quantizer&, int size);
 
 /// Filters so small, and the biases behind them so large, that every channel stays on its side of the kinks.
 void settle(NetworkRun& run) {
@@ -86,7 +44,7 @@ TEST_CASE("gradients of networks that add without a norm are those of central di
   for (const auto& [name, make] : kNetworks) {
     for (const Activation activation : {Activation::relu, Activation::relu6, Activation::pact}) {
       INFO(name << ", " << name_of(activation));
-      NetworkRun run(*oracle, make({.activation = activation}), kBiasBatch);
+      NetworkRun run(*oracle, make({.activation = activation}, kBiasImage), kBiasBatch);
       if (make == vgg) settle(run);
       check_gradients(run, 4);
     }
@@ -96,14 +54,14 @@ TEST_CASE("gradients of networks that add without a norm are those of central di
 TEST_CASE("every backend gives the oracle's logits and gradients where a bias or a sum takes the place of a norm") {
   const auto oracle = make_reference_backend();
   for (const auto& [name, make] : kNetworks) {
-    NetworkRun expected(*oracle, make({.activation = Activation::pact}), kBiasBatch);
+    NetworkRun expected(*oracle, make({.activation = Activation::pact}, kBiasImage), kBiasBatch);
     if (make == vgg) settle(expected);
     expected.forward();
     const std::vector<double> logits = to_doubles(expected.logits());
     expected.backward();
     for (const auto& backend : other_backends()) {
       INFO(backend->name() << ", " << name);
-      NetworkRun run(*backend, make({.activation = Activation::pact}), kBiasBatch);
+      NetworkRun run(*backend, make({.activation = Activation::pact}, kBiasImage), kBiasBatch);
       if (make == vgg) settle(run);
       run.forward();
       const double relative = 12 * relative_tolerance(DType::f32);  // a dozen operations
@@ -169,8 +127,8 @@ TEST_CASE("networks of integers have the gradients of the values they stand for,
         // A dozen operations deep; and where activations are quantized, one may be rounded to another level.
         const double tolerance = act_bits == 0 ? 20 * relative_tolerance(DType::f32) : 0.05;
         const Quantizer quantizer{.activation = Activation::relu6, .act_bits = act_bits};
-        NetworkRun with_values(backend, make(quantizer), kBiasBatch, ExecutionMode::training, values);
-        NetworkRun with_integers(backend, make(quantizer), kBiasBatch, ExecutionMode::training, integers);
+        NetworkRun with_values(backend, make(quantizer, kBiasImage), kBiasBatch, ExecutionMode::training, values);
+        NetworkRun with_integers(backend, make(quantizer, kBiasImage), kBiasBatch, ExecutionMode::training, integers);
         for (NetworkRun* run : {&with_values, &with_integers}) run->forward();
         INFO(backend.name() << ", " << name << ", " << act_bits << " bits");
         CHECK(norm_relative_error(to_doubles(with_integers.logits()), to_doubles(with_values.logits())) < tolerance);
@@ -220,8 +178,8 @@ TEST_CASE("networks that add without a norm write nothing outside their buffers,
     for (const auto& [name, make] : kNetworks) {
       INFO(name);
       GuardingBackend guarding(backend);
-      NetworkRun run(guarding, make({.activation = Activation::relu6, .act_bits = 4}), kBiasBatch);
-      NetworkRun alone(backend, make({.activation = Activation::relu6, .act_bits = 4}), 2);
+      NetworkRun run(guarding, make({.activation = Activation::relu6, .act_bits = 4}, kBiasImage), kBiasBatch);
+      NetworkRun alone(backend, make({.activation = Activation::relu6, .act_bits = 4}, kBiasImage), 2);
       run.forward();
       run.backward();
       run.forward(2);

@@ -1,7 +1,8 @@
 // Graphs of networks: stored integers are the levels of the weights at every width, and the graph says what the engine
 // says, for every form of weights and every kind of activation quantizer.
-#include "tests/engine/network/dense_network.h"
 #include "engine/network/layer_kinds.h"
+#include "tests/engine/network/dense_network.h"
+#include "tests/support/bias_networks.h"
 #include "tests/support/files.h"
 #include "tests/tools/export/onnx/onnx_support.h"
 
@@ -92,6 +93,24 @@ TEST_CASE("a graph joins images where the engine does, and drops nothing") {
   CHECK(count_nodes(model, "Concat") == 2);
   CHECK(count_nodes(model, "Dropout") == 0);
   CHECK(model.output.name == "logits");
+}
+
+TEST_CASE("a graph says what the engine says of networks of biases and sums") {
+  const bool qonnx = GENERATE(false, true);
+  const int act_bits = GENERATE(0, 4);
+  const auto make = GENERATE(preresnet, vgg, vgg_bn);
+  INFO((qonnx ? "qonnx, " : "onnx, ") << act_bits << " bits of activations");
+  const Network network = make({.activation = Activation::pact, .act_bits = act_bits}, 8);
+  const Weights weights = fixed_weights(network, [](std::size_t slot) { return 3 + static_cast<int>(slot) % 6; });
+  const TensorFile plain = random_plain(network);
+  const OnnxModel model = network_graph(network, plain, weights, {.qonnx = qonnx});
+  check_same(model, engine_run(network, plain, weights, 6));
+  const bool biased = make != preresnet;
+  for (const OnnxNode& node : model.nodes)
+    if (node.op == "Conv") CHECK(node.inputs.size() == (biased ? 3 : 2));
+  CHECK(count_nodes(model, "Add") == (biased ? 0 : 2));
+  for (const OnnxNode& node : model.nodes)  // the options of a norm are in it
+    if (node.name == "a.bn2") CHECK(std::get<float>(node.attributes.at("epsilon")) == 0.01F);
 }
 
 TEST_CASE("float weights become a plain float graph") {
