@@ -57,6 +57,23 @@ TEST_CASE("the example is ResNet-8, node for node, in every activation and width
   }
 }
 
+TEST_CASE("the example of plain layers is put together, and all of it is quantized but the stem's activation") {
+  const std::filesystem::path file = std::filesystem::path(BSQ_SOURCE_DIR) / "configs/networks/plain.yaml";
+  const Network network = build_network(read_network_file(file, kPixels), {Activation::relu6, 4, false});
+  std::vector<std::string> kinds;
+  int quantizers = 0;
+  for (const Node& node : network.nodes()) {
+    kinds.emplace_back(node.layer->kind());
+    quantizers += node.layer->quantizer() ? 1 : 0;
+  }
+  CHECK(kinds == std::vector<std::string>{"conv2d", "norm_act", "conv2d", "norm_act", "conv2d", "norm_act", "max_pool",
+                                          "conv2d", "norm_act", "conv2d", "norm_act", "average_pool", "dropout",
+                                          "linear"});
+  CHECK(quantizers == 4);
+  for (const ParameterSpec& spec : network.parameters())
+    CHECK((spec.group == ParameterGroup::quantized) == (spec.shape.rank == 4 || spec.name.starts_with("fc.")));
+}
+
 TEST_CASE("what is printed of a network reads back as the same one") {
   const TemporaryFolder folder;
   const NetworkSpec made =
