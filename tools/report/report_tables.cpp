@@ -160,7 +160,7 @@ std::string verdict(const RunReport& report) {
   return fmt::format(
       "{:.2f} %{} at {:.3f} bits per weight, {} smaller by the paper's rule, {} with everything "
       "counted\n",
-      top1, float_top1 ? fmt::format(", {:+.2f} points to the float model,", top1 - *float_top1) : "",
+      top1, float_top1 ? fmt::format(", {:+.2f} points against the float model,", top1 - *float_top1) : "",
       report.bit_summary->bits_per_parameter(), ratio_text(report.bit_summary->compression()),
       ratio_text(report.bit_summary->compression_on_disk()));
 }

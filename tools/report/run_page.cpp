@@ -50,7 +50,7 @@ std::vector<std::pair<std::string, std::string>> numbers_of(const RunReport& rep
   numbers.emplace_back("top-1 in the end", fmt::format("{:.2f} %", top1));
   if (last->is_float()) return numbers;
   if (const auto in_float = report.float_top1())
-    numbers.emplace_back("points to the float model", fmt::format("{:+.2f}", top1 - *in_float));
+    numbers.emplace_back("points against the float model", fmt::format("{:+.2f}", top1 - *in_float));
   numbers.emplace_back("bits per weight", fmt::format("{:.3f}", last->result->bits_per_parameter));
   numbers.emplace_back("compression, paper's rule", ratio_text(last->result->compression));
   numbers.emplace_back("with everything counted", ratio_text(last->result->compression_everything));
