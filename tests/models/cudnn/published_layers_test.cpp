@@ -2,7 +2,7 @@
 #include "engine/network/layer_kinds.h"
 #include "models/families.h"
 #include "tests/support/config.h"
-#include "tests/support/cudnn_plans.h"
+#include "tests/support/cudnn/plans.h"
 
 #include <algorithm>
 #include <filesystem>

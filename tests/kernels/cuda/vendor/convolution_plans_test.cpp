@@ -6,7 +6,7 @@
 #include "kernels/cuda/vendor/convolution_plans.h"
 #include "kernels/planned_passes.h"
 #include "tests/support/catch.h"
-#include "tests/support/cudnn_plans.h"
+#include "tests/support/cudnn/plans.h"
 
 namespace bsq::cuda {
 namespace {
