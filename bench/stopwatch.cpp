@@ -48,8 +48,8 @@ Timing Stopwatch::cold(const Call& call) {
 
 void Stopwatch::sweep() {
   if (is_gpu(backend_)) return backend_.fill_zero(swept_->data(), kSweptBytes);
-  constexpr std::size_t line =
-      64 / sizeof(float);  // floats per cache line; a memset on the host would bypass its caches
+  // Floats per cache line; a memset on the host would bypass its caches.
+  constexpr std::size_t line = 64 / sizeof(float);
   for (std::size_t i = 0; i < kSweptBytes / sizeof(float); i += line) swept_->as<float>()[i] += 1;
 }
 

@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFolder = "tb";
 constexpr std::string_view kNameStart = "events.out.tfevents.";
-constexpr std::string_view kFileVersion =
-    "brain.Event:2";  // from this version on, readers look for the mark of a start
+// From this version on, readers look for the mark of a start.
+constexpr std::string_view kFileVersion = "brain.Event:2";
 constexpr std::uint32_t kMaskDelta = 0xa282ead8U;
 
 static_assert(std::endian::native == std::endian::little, "numbers are copied as they are");

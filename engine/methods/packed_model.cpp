@@ -100,8 +100,8 @@ template <typename... Args>
 std::vector<Entry> read_list(const TensorFile& file, const char* key, const std::optional<std::string>& list,
                              bool has_bits) {
   if (!list) refuse(file, "no '{}' in the metadata", key);
-  constexpr std::int64_t kMostZeros = std::int64_t{1}
-                                      << 24;  // they take no bytes: nothing else limits what a list asks
+  // They take no bytes: nothing else limits what a list asks for.
+  constexpr std::int64_t kMostZeros = std::int64_t{1} << 24;
   std::int64_t zeros = 0;
   std::vector<Entry> entries;
   std::set<std::string> names;

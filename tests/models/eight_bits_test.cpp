@@ -77,8 +77,14 @@ class PlanesBesideDouble {
         planes_(model().weights()) {
     const Shape image = model().network().image();
     images_ = RandomTensors("images").normal(batch_ * image.numel(), 0, 1);
-    for (const HostTensor& tensor : model().save().tensors)
-      if (is_plain(tensor.name)) values_[tensor.name] = to_doubles(values_of_tensor(tensor));
+    const auto& parameters = model().network().parameters();
+    for (std::size_t id = 0; id < parameters.size(); ++id)
+      if (parameters[id].group == ParameterGroup::plain)
+        values_[parameters[id].name] =
+            numbers(model().parameters().values[id].as<float>(), parameters[id].shape.numel());
+    const auto& states = model().network().states();
+    for (std::size_t id = 0; id < states.size(); ++id)
+      values_[states[id].name] = numbers(model().parameters().states[id], states[id].numel);
     const Weights floats = initial_weights(model().quantized_layout(), 1);
     for (std::size_t slot = 0; slot < start().size(); ++slot) {
       float_values_[name_of_slot(slot)] = to_doubles(floats->values(slot));
@@ -89,6 +95,7 @@ class PlanesBesideDouble {
   Model& model() { return test_model_.model; }
   const NetworkSpec& spec() const { return spec_; }
   const std::vector<BitPlanes>& start() const { return all_of(planes_); }
+
   std::vector<double> forward() {
     const TensorView target = executor_.images(batch_);
     backend_.upload(target.data, images_.data(), target.size_bytes());
@@ -148,18 +155,8 @@ class PlanesBesideDouble {
   }
 
  private:
-  bool is_plain(const std::string& name) {
-    const auto is_named = [&](const auto& spec) { return spec.name == name; };
-    const auto& states = model().network().states();
-    const auto& slots = model().plain_layout().slots;
-    return std::any_of(states.begin(), states.end(), is_named) ||
-           std::any_of(slots.begin(), slots.end(), [&](const ParameterSlot& slot) { return is_named(slot.spec); });
-  }
-  std::vector<float> values_of_tensor(const HostTensor& tensor) {
-    const std::vector<float> values(tensor.values<float>().begin(), tensor.values<float>().end());
-    for (const ParameterSlot& slot : model().plain_layout().slots)
-      if (slot.spec.name == tensor.name) return from_file_layout(values, slot.spec.shape);
-    return values;
+  std::vector<double> numbers(const float* place, std::int64_t count) {
+    return to_doubles(download_array(backend_, place, static_cast<std::size_t>(count)));
   }
   const std::string& name_of_slot(std::size_t slot) { return model().quantized_layout().slots[slot].spec.name; }
 
