@@ -92,17 +92,20 @@ fs::path find_folder(const Layout& layout, const fs::path& root) {
   return folder;
 }
 
+/// The names of classes where no file tells them.
+std::vector<std::string> usual_class_names(const Layout& layout) {
+  if (layout.classes == 10) {
+    return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+  }
+  std::vector<std::string> numbered;
+  for (int i = 0; i < layout.classes; ++i) numbered.push_back(fmt::format("class_{:02}", i));
+  return numbered;
+}
+
 std::vector<std::string> read_class_names(const Layout& layout, const fs::path& folder) {
   const fs::path path = folder / layout.names_file;
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) {
-    if (layout.classes == 10) {
-      return {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
-    }
-    std::vector<std::string> numbered;
-    for (int i = 0; i < layout.classes; ++i) numbered.push_back(fmt::format("class_{:02}", i));
-    return numbered;
-  }
+  if (!fs::exists(path, ignored)) return usual_class_names(layout);
   std::vector<std::string> names;
   std::ifstream stream(path);
   for (std::string line; std::getline(stream, line);) {
@@ -177,6 +180,13 @@ class CifarSet final : public Dataset {
   std::vector<std::int32_t> labels_;
 };
 
+KnownSizes sizes_of(CifarVersion version) {
+  const Layout layout = layout_of(version);
+  return {.info = {kSide, kSide, usual_class_names(layout)},
+          .train = layout.train_records * static_cast<std::int64_t>(layout.train_files.size()),
+          .test = layout.test_records};
+}
+
 }  // namespace
 
 DataSplits open_cifar(CifarVersion version, const fs::path& root) {
@@ -188,11 +198,11 @@ DataSplits open_cifar(CifarVersion version, const fs::path& root) {
 }
 
 void add_cifar10_keys(ConfigSchema& schema) {
-  need_root(schema, "cifar10");
+  need_root(schema, "cifar10", false);
 }
 
 void add_cifar100_keys(ConfigSchema& schema) {
-  need_root(schema, "cifar100");
+  need_root(schema, "cifar100", false);
 }
 
 DataSplits open_cifar10(const Config& config) {
@@ -201,6 +211,14 @@ DataSplits open_cifar10(const Config& config) {
 
 DataSplits open_cifar100(const Config& config) {
   return open_cifar(CifarVersion::cifar100, config.data.root);
+}
+
+KnownSizes cifar10_sizes() {
+  return sizes_of(CifarVersion::cifar10);
+}
+
+KnownSizes cifar100_sizes() {
+  return sizes_of(CifarVersion::cifar100);
 }
 
 }  // namespace bsq

@@ -6,6 +6,7 @@
 // CIFAR-100: train.bin of 50,000 and test.bin of 10,000 records, names in fine_label_names.txt; fine labels are used.
 #pragma once
 
+#include "data/datasets.h"
 #include "engine/config/config_schema.h"
 #include "engine/input/dataset.h"
 
@@ -26,5 +27,7 @@ void add_cifar10_keys(ConfigSchema& schema);
 void add_cifar100_keys(ConfigSchema& schema);
 DataSplits open_cifar10(const Config& config);
 DataSplits open_cifar100(const Config& config);
+KnownSizes cifar10_sizes();
+KnownSizes cifar100_sizes();
 
 }  // namespace bsq

@@ -22,6 +22,25 @@ const DatasetKind& kind_of(const Config& config) {
   fail(ErrorKind::usage, "data.kind '{}'; must be one of {}", config.data.kind, fmt::join(names, ", "));
 }
 
+/// Images of zeros, their classes in turn.
+class BlankSet final : public Dataset {
+ public:
+  BlankSet(DatasetInfo info, std::int64_t size) : info_(std::move(info)), size_(size) {}
+
+  const DatasetInfo& info() const override { return info_; }
+  std::int64_t size() const override { return size_; }
+  std::int32_t label(std::int64_t number) const override {
+    return static_cast<std::int32_t>(number % info_.num_classes());
+  }
+  void read(std::int64_t /*number*/, std::span<std::uint8_t> pixels) const override {
+    std::fill(pixels.begin(), pixels.end(), std::uint8_t{0});
+  }
+
+ private:
+  DatasetInfo info_;
+  std::int64_t size_;
+};
+
 /// Some images of another set.
 class Selection final : public Dataset {
  public:
@@ -40,26 +59,40 @@ class Selection final : public Dataset {
   std::vector<std::int32_t> numbers_;
 };
 
+/// The images that are asked for, after the checks that hold for every kind.
+DataSplits choose(const DataConfig& data, DataSplits splits) {
+  const std::string where = data.root.empty() ? data.kind : data.root;
+  splits.train = take_per_class(std::move(splits.train), data.train_per_class, where + ": train");
+  splits.test = take_per_class(std::move(splits.test), data.test_per_class, where + ": test");
+  validate(splits, where);
+  return splits;
+}
+
 }  // namespace
 
 const std::vector<DatasetKind>& dataset_kinds() {
   static const std::vector<DatasetKind> table = {
       {{"synthetic", add_synthetic_keys}, open_synthetic, describe_synthetic},
-      {{"cifar10", add_cifar10_keys}, open_cifar10},
-      {{"cifar100", add_cifar100_keys}, open_cifar100},
+      {{"cifar10", add_cifar10_keys}, open_cifar10, nullptr, cifar10_sizes},
+      {{"cifar100", add_cifar100_keys}, open_cifar100, nullptr, cifar100_sizes},
       {{"image_folder", add_image_folder_keys}, open_image_folder, describe_image_folder},
   };
   return table;
 }
 
 DataSplits open_datasets(const Config& config) {
-  const DataConfig& data = config.data;
-  DataSplits splits = kind_of(config).open(config);
-  const std::string where = data.root.empty() ? data.kind : data.root;
-  splits.train = take_per_class(std::move(splits.train), data.train_per_class, where + ": train");
-  splits.test = take_per_class(std::move(splits.test), data.test_per_class, where + ": test");
-  validate(splits, where);
-  return splits;
+  return choose(config.data, kind_of(config).open(config));
+}
+
+bool is_planned_blank(const Config& config) {
+  return config.data.root.empty() && kind_of(config).known_sizes != nullptr;
+}
+
+DataSplits open_planned_datasets(const Config& config) {
+  if (!is_planned_blank(config)) return open_datasets(config);
+  const KnownSizes sizes = kind_of(config).known_sizes();
+  return choose(config.data, {std::make_unique<BlankSet>(sizes.info, sizes.train),
+                              std::make_unique<BlankSet>(sizes.info, sizes.test)});
 }
 
 std::unique_ptr<const Dataset> open_test_set(Config config) {

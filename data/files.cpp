@@ -43,11 +43,12 @@ std::vector<std::uint8_t> read_file(const std::filesystem::path& path) {
   return bytes;
 }
 
-void need_root(ConfigSchema& schema, const std::string& kind) {
-  schema.add_check("data", [kind](const Config& config, std::vector<Conflict>& conflicts) {
+void need_root(ConfigSchema& schema, const std::string& kind, bool to_plan) {
+  schema.add_check("data", [kind, to_plan](const Config& config, std::vector<Conflict>& conflicts) {
     if (config.data.kind != kind || !config.data.root.empty()) return;
-    conflicts.push_back(
-        {{"data.root", "data.kind"}, fmt::format("data.kind = {} needs data.root, the folder it lies in", kind)});
+    conflicts.push_back({.keys = {"data.root", "data.kind"},
+                         .what = fmt::format("data.kind = {} needs data.root, the folder it lies in", kind),
+                         .only_in_runs = !to_plan});
   });
 }
 

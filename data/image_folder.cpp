@@ -154,7 +154,7 @@ DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limi
 }
 
 void add_image_folder_keys(ConfigSchema& schema) {
-  need_root(schema, "image_folder");
+  need_root(schema, "image_folder", true);
 }
 
 DataSplits open_image_folder(const Config& config) {

@@ -65,7 +65,8 @@ class Backend {
   }
 
   // ---- memory -------------------------------------------------------------------------------------------------
-  /// Throws Error(device) naming what was wanted and what is free.
+  /// Zeros, which take up no memory of a host before they are used. Throws Error(device) naming what was wanted and
+  /// what is free.
   virtual void* allocate(std::size_t size_bytes) = 0;
   virtual void release(void* data) noexcept = 0;
   virtual void upload(void* device, const void* host, std::size_t size_bytes) = 0;

@@ -102,8 +102,8 @@ class Loader {
   }
 
   /// The Config, if nothing was wrong. Problems that have no single place are reported at `file`.
-  Config finish(const std::string& file) {
-    if (cross_checks_make_sense_) report_conflicts(file);
+  Config finish(const std::string& file, ConfigUse use) {
+    if (cross_checks_make_sense_) report_conflicts(file, use);
     if (problems_.empty()) return config_;
     fail(ErrorKind::usage, "{}\n{} error{}; nothing was written", fmt::join(problems_, "\n"), problems_.size(),
          problems_.size() == 1 ? "" : "s");
@@ -215,8 +215,9 @@ class Loader {
     return problem;
   }
 
-  void report_conflicts(const std::string& file) {
+  void report_conflicts(const std::string& file, ConfigUse use) {
     for (const Conflict& conflict : find_conflicts(config_)) {
+      if (conflict.only_in_runs && use == ConfigUse::plan) continue;
       const auto is_refused = [&](const std::string& key) { return refused_.count(key) > 0; };
       if (std::any_of(conflict.keys.begin(), conflict.keys.end(), is_refused)) continue;
       const auto is_set = [&](const std::string& key) { return set_at_.count(key) > 0; };
@@ -235,11 +236,12 @@ class Loader {
 
 }  // namespace
 
-Config load_config(const ConfigSchema& schema, const fs::path& file, std::span<const std::string> overrides) {
+Config load_config(const ConfigSchema& schema, const fs::path& file, std::span<const std::string> overrides,
+                   ConfigUse use) {
   Loader loader(schema);
   if (!file.empty()) loader.read_file({file});
   for (std::size_t i = 0; i < overrides.size(); ++i) loader.read_override(i + 1, overrides[i]);
-  return loader.finish(file.empty() ? "configuration" : file.string());
+  return loader.finish(file.empty() ? "configuration" : file.string(), use);
 }
 
 }  // namespace bsq

@@ -147,11 +147,13 @@ class Config {
   std::map<std::type_index, std::any> parts_;
 };
 
+enum class ConfigUse { run, plan };
+
 /// Reads `file` (empty: none), the files it inherits and `overrides` (`a.b=v` or `--a.b=v`, v a YAML scalar or flow
 /// list). Throws one Error(usage) with every problem on a line of its own, each headed by its place (`c.yaml:12:3:` or
 /// `override 3:`), and a last line `2 errors; nothing was written`.
 Config load_config(const ConfigSchema& schema, const std::filesystem::path& file,
-                   std::span<const std::string> overrides = {});
+                   std::span<const std::string> overrides = {}, ConfigUse use = ConfigUse::run);
 
 /// What is legal but probably not meant, one sentence each.
 std::vector<std::string> config_warnings(const Config& config);

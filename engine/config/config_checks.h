@@ -11,6 +11,7 @@ namespace bsq {
 struct Conflict {
   std::vector<std::string> keys;  // in conflict, the likeliest culprit first
   std::string what;
+  bool only_in_runs = false;  // a plan, as of a dry run, can be made nevertheless
 };
 
 /// Everything that makes a Config impossible to run; empty if it is sound. Looks at no file and no data.

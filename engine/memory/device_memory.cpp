@@ -6,9 +6,7 @@
 namespace bsq {
 
 Buffer::Buffer(Backend& backend, std::size_t size_bytes)
-    : backend_(&backend), data_(backend.allocate(size_bytes)), size_bytes_(size_bytes) {
-  backend.fill_zero(data_, size_bytes);
-}
+    : backend_(&backend), data_(backend.allocate(size_bytes)), size_bytes_(size_bytes) {}
 
 Buffer::Buffer(Buffer&& other) noexcept
     : backend_(other.backend_),

@@ -222,6 +222,7 @@ void Experiment::dry_run(const std::function<void(const std::string& line)>& say
   bool stepped = false;
   for (std::size_t i = 0; i < config_.stages.size(); ++i) {
     Stage stage(context_, config_.stages[i], static_cast<int>(i), model ? &*model : nullptr);
+    model.reset();  // the stage holds what it has taken from it
     say(fmt::format("stage {}: {} trainable numbers, {:.1f} MiB with the data", stage.name(),
                     stage.model().trainable_numbers(),
                     static_cast<double>(stage.memory().total_bytes() + data_memory_.total_bytes()) / kMiB));

@@ -51,7 +51,7 @@ void* CpuBackend::allocate(std::size_t size_bytes) {
 }
 
 void CpuBackend::release(void* data) noexcept {
-  std::free(data);
+  release_host_memory(data);
 }
 void CpuBackend::upload(void* device, const void* host, std::size_t size_bytes) {
   std::memcpy(device, host, size_bytes);

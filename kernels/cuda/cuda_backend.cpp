@@ -96,7 +96,9 @@ std::unique_ptr<Communicator> CudaBackend::connect(Communicator& ranks) {
 // ---- memory ---------------------------------------------------------------------------------------------------------
 
 void* CudaBackend::allocate(std::size_t size_bytes) {
-  return allocate_device_memory(size_bytes);
+  void* data = allocate_device_memory(size_bytes);
+  fill_zero(data, size_bytes);
+  return data;
 }
 
 void CudaBackend::release(void* data) noexcept {

@@ -37,7 +37,7 @@ void* ReferenceBackend::allocate(std::size_t size_bytes) {
 }
 
 void ReferenceBackend::release(void* data) noexcept {
-  std::free(data);
+  release_host_memory(data);
 }
 
 void ReferenceBackend::upload(void* device, const void* host, std::size_t size_bytes) {

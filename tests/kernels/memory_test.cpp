@@ -21,6 +21,23 @@ TEST_CASE("memory is 64-byte aligned, whatever the size") {
   });
 }
 
+TEST_CASE("memory is zeros, also where it has been in use before") {
+  for_each_backend([](Backend& backend) {
+    for (const std::size_t size_bytes : {1, 4096, 1000003}) {
+      const std::vector<std::uint8_t> used(size_bytes, 1);
+      for (int round = 0; round < 3; ++round) {
+        void* data = backend.allocate(size_bytes);
+        std::vector<std::uint8_t> found(size_bytes, 2);
+        backend.download(found.data(), data, size_bytes);
+        CHECK(found == std::vector<std::uint8_t>(size_bytes, 0));
+        backend.upload(data, used.data(), size_bytes);
+        backend.synchronize();
+        backend.release(data);
+      }
+    }
+  });
+}
+
 TEST_CASE("what is uploaded can be downloaded, and fill_zero clears no more than it was asked to") {
   for_each_backend([](Backend& backend) {
     GuardedBuffer buffer(backend, 7 * sizeof(float));

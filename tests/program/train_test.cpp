@@ -1,6 +1,8 @@
 // `bsq train` where all goes well: what it prints where, what it leaves, and every way to say what to run.
 #include "tests/support/workspace.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 using namespace bsq::test;
@@ -165,6 +167,32 @@ TEST_CASE("option --dry-run opens data, plans memory and takes a step, and write
   CHECK_THAT(outcome.out, Catch::Contains("  one step: loss 2."));
   CHECK(outcome.out.ends_with("\ndry run: nothing was written\n"));
   here.must({"train", "tiny.yaml", "--dry-run", "--run-dir", "run"});
+  CHECK(here.files() == before);
+}
+
+TEST_CASE("a plan needs no files where every set of a kind has the same sizes, and says that it has read none") {
+  const Workspace here;
+  const std::vector<std::string> before = here.files();
+  for (const auto& [kind, classes] : {std::pair("cifar10", "10"), std::pair("cifar100", "100")}) {
+    const Words words = {"train",
+                         "tiny.yaml",
+                         fmt::format("data.kind={}", kind),
+                         "data.train_per_class=5",
+                         "data.test_per_class=2",
+                         "data.batch_size=5"};
+    Words plan = words;
+    plan.push_back("--dry-run");
+    const Outcome outcome = here.must(plan);
+    CHECK_THAT(outcome.err, Catch::Contains(fmt::format(
+                                ", {} classes ({}; data.root is not set: blank images for the plan)", classes, kind)));
+    CHECK_THAT(outcome.out, Catch::Contains("  one step: loss "));
+    const Outcome run = here.run(words);  // which needs them
+    CHECK(run.exit_code == 2);
+    CHECK_THAT(run.err, Catch::Contains(" needs data.root, the folder it lies in"));
+    plan.push_back("data.root=gone");
+    CHECK(here.run(plan).exit_code == 3);  // files that are named are opened
+  }
+  CHECK(here.run({"train", "tiny.yaml", "--dry-run", "data.kind=image_folder"}).exit_code == 2);
   CHECK(here.files() == before);
 }
 

@@ -94,7 +94,8 @@ Config read_config(const TrainOptions& options) {
   if (!resumes_named_run) {
     if (options.words.file.empty())
       fail(ErrorKind::usage, "bsq train: which configuration? usage: bsq train CFG [key=value ...]");
-    return load_config(config_schema(), options.words.file, options.words.overrides);
+    return load_config(config_schema(), options.words.file, options.words.overrides,
+                       options.dry_run ? ConfigUse::plan : ConfigUse::run);
   }
   if (!options.words.file.empty())
     fail(ErrorKind::usage, "--resume {}: a run has its own configuration; leave out {}", options.resume,
@@ -159,12 +160,13 @@ class TrainRun {
       load_last_checkpoint(*resumed);
     else if (!config_.model.init.empty())
       init = open_start_model(read_model(config_.model.init, console_), config_);
-    const DataSplits data = open_datasets(config_);
+    const DataSplits data = options_.dry_run ? open_planned_datasets(config_) : open_datasets(config_);
     const DatasetInfo& images = data.train->info();
     if (init) check_classes(*init, images);
     const NetworkSpec spec = network_of(images);
-    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({})", data.train->size(),
-                              data.test->size(), images.width, images.height, images.num_classes(), config_.data.kind));
+    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({}{})", data.train->size(),
+                              data.test->size(), images.width, images.height, images.num_classes(), config_.data.kind,
+                              is_planned_blank(config_) ? "; data.root is not set: blank images for the plan" : ""));
     const auto backend = open_device(config_, console_, ranks_);
     const auto connected = ranks_.world() > 1 ? backend->connect(ranks_) : nullptr;
     if (connected) console_.info(ranks_text(*connected));
