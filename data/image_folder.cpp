@@ -7,8 +7,10 @@
 #include "kernels/base/error.h"
 
 #include <algorithm>
-#include <cctype>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,14 +22,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kPattern = "<class>/*.{jpg,jpeg,png}";
+constexpr const char* kPattern = "<class>/*.{jpg,jpeg,png,webp,tif,tiff,bmp}";
+
+// Deeper than any honest set; a link to a folder above would go on for ever.
+constexpr int kMostLevels = 16;
 
 /// The names and labels of one split.
 struct Listing {
   fs::path folder;
   std::vector<std::string> class_names;
-  std::vector<fs::path> files;       // [images], in set order
-  std::vector<std::int32_t> labels;  // [images]
+  std::vector<fs::path> files;             // [images], in set order
+  std::vector<std::int32_t> labels;        // [images]
+  std::map<std::string, int> passed_over;  // how many files of which extension
+  fs::path first_passed_over;
 };
 
 /// Names of all entries that are not hidden, in byte order.
@@ -43,36 +50,68 @@ std::vector<std::string> sorted_names(const fs::path& folder) {
   return names;
 }
 
-bool has_image_extension(const std::string& name) {
-  std::string extension = fs::path(name).extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+/// Adds `folder` and all folders within it, those behind links included.
+void add_folders(const fs::path& folder, int level, std::vector<fs::path>& folders) {
+  if (level > kMostLevels)
+    fail(ErrorKind::data, "{}: folders more than {} deep in a class; is a link among them?", folder.string(),
+         kMostLevels);
+  folders.push_back(folder);
+  for (const std::string& name : sorted_names(folder))
+    if (is_folder(folder / name)) add_folders(folder / name, level + 1, folders);
+}
+
+void pass_over(Listing& listing, const fs::path& file) {
+  const std::string extension = file.extension().string();
+  ++listing.passed_over[extension.empty() ? "without extension" : extension];
+  if (listing.first_passed_over.empty()) listing.first_passed_over = file;
 }
 
 void list_class(Listing& listing, const std::string& class_name, int per_class) {
   const auto label = static_cast<std::int32_t>(listing.class_names.size());
-  const fs::path folder = listing.folder / class_name;
+  const fs::path class_folder = listing.folder / class_name;
+  std::vector<fs::path> folders;
+  add_folders(class_folder, 1, folders);
+  // torchvision's order: whole folders by their paths, then files by their names.
+  std::sort(folders.begin(), folders.end(),
+            [](const fs::path& a, const fs::path& b) { return a.native() < b.native(); });
   int found = 0;
-  for (const std::string& name : sorted_names(folder)) {
-    if (!has_image_extension(name)) continue;
-    listing.files.push_back(folder / name);
-    listing.labels.push_back(label);
-    if (++found == per_class) break;
+  for (const fs::path& folder : folders) {
+    for (const std::string& name : sorted_names(folder)) {
+      if (is_folder(folder / name)) continue;
+      if (!has_image_name(name)) {
+        pass_over(listing, folder / name);
+      } else if (per_class == 0 || found < per_class) {
+        listing.files.push_back(folder / name);
+        listing.labels.push_back(label);
+        ++found;
+      }
+    }
   }
-  if (found == 0) fail(ErrorKind::data, "{}: no .jpg, .jpeg or .png files in this class", folder.string());
+  if (found == 0) fail(ErrorKind::data, "{}: no {} files in this class", class_folder.string(), kPattern + 8);
   if (found < per_class) {
-    fail(ErrorKind::data, "{}: {} images, but {} of each class are asked for", folder.string(), found, per_class);
+    fail(ErrorKind::data, "{}: {} images, but {} of each class are asked for", class_folder.string(), found, per_class);
   }
-  listing.class_names.push_back(class_name);
+  listing.class_names.push_back(shown_name(class_name));
+}
+
+bool has_classes(const fs::path& folder) {
+  const std::vector<std::string> names = sorted_names(folder);
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return is_folder(folder / name); });
 }
 
 Listing list_split(const fs::path& folder, int per_class) {
   Listing listing;
   listing.folder = folder;
   for (const std::string& name : sorted_names(folder)) {
-    std::error_code ignored;
-    if (fs::is_directory(folder / name, ignored)) list_class(listing, name, per_class);
+    if (is_folder(folder / name))
+      list_class(listing, name, per_class);
+    else
+      pass_over(listing, folder / name);
   }
   const std::size_t classes = listing.class_names.size();
   if (classes < 2) {
@@ -82,21 +121,23 @@ Listing list_split(const fs::path& folder, int per_class) {
   return listing;
 }
 
-/// The first of `names` that is a folder.
+/// The first of `names` that is a folder with classes, else the first that is a folder.
 fs::path find_split(const fs::path& root, const std::vector<std::string>& names) {
-  std::error_code ignored;
-  for (const std::string& name : names) {
-    if (fs::is_directory(root / name, ignored)) return root / name;
-  }
+  std::vector<fs::path> folders;
+  for (const std::string& name : names)
+    if (is_folder(root / name)) folders.push_back(root / name);
+  for (const fs::path& folder : folders)
+    if (has_classes(folder)) return folder;
+  if (!folders.empty()) return folders.front();
   fail(ErrorKind::data, "data.root '{}': no folder '{}'; expected {}/{} in it", root.string(),
        fmt::join(names, "' or '"), names.front(), kPattern);
 }
 
 void check_same_classes(const Listing& train, const Listing& test) {
   const auto first_missing = [](const std::vector<std::string>& from, const std::vector<std::string>& in) {
-    const auto found = std::find_if(from.begin(), from.end(), [&](const std::string& name) {
-      return !std::binary_search(in.begin(), in.end(), name);
-    });
+    const std::set<std::string> known(in.begin(), in.end());
+    const auto found =
+        std::find_if(from.begin(), from.end(), [&](const std::string& name) { return known.count(name) == 0; });
     return found == from.end() ? std::string() : *found;
   };
   if (const std::string name = first_missing(train.class_names, test.class_names); !name.empty()) {
@@ -119,38 +160,89 @@ void check_fits(const fs::path& root, ImageSize size, std::size_t images) {
        root.string(), with_thousands(images), size.width, size.height, set_gib, machine_gib);
 }
 
+/// Remarks on images that have been read, by several threads, in any order.
+class Remarks {
+ public:
+  void add(std::int64_t number, const std::string& remark) {
+    const std::lock_guard lock(mutex_);
+    remarks_[remark].insert(number);
+  }
+  std::vector<std::string> about(const std::vector<fs::path>& files) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> notes;
+    for (const auto& [remark, numbers] : remarks_)
+      notes.push_back(
+          fmt::format("{}: {}{}", files.at(static_cast<std::size_t>(*numbers.begin())).string(), remark,
+                      numbers.size() == 1 ? "" : fmt::format(" (and {} more such files)", numbers.size() - 1)));
+    return notes;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::set<std::int64_t>> remarks_;
+};
+
+std::vector<std::string> notes_of(const Listing& listing, const fs::path& root) {
+  std::vector<std::string> notes;
+  if (const fs::path folder = root / "test";
+      listing.folder != folder && listing.folder != root / "train" && is_folder(folder))
+    notes.push_back(
+        fmt::format("{}: no class folders in it; {} is the test set", folder.string(), listing.folder.string()));
+  if (listing.passed_over.empty()) return notes;
+  int total = 0;
+  std::vector<std::string> kinds;
+  for (const auto& [extension, count] : listing.passed_over) {
+    total += count;
+    kinds.push_back(fmt::format("{} {}", count, shown_name(extension)));
+  }
+  notes.push_back(fmt::format("{}: {} file{} passed over ({}), such as {}", listing.folder.string(), total,
+                              total == 1 ? "" : "s", fmt::join(kinds, ", "), listing.first_passed_over.string()));
+  return notes;
+}
+
 class ImageFolder final : public Dataset {
  public:
-  ImageFolder(Listing listing, ImageSize size)
+  ImageFolder(Listing listing, ImageSize size, std::vector<std::string> notes)
       : info_{size.height, size.width, std::move(listing.class_names)},
         files_(std::move(listing.files)),
-        labels_(std::move(listing.labels)) {}
+        labels_(std::move(listing.labels)),
+        notes_(std::move(notes)) {}
 
   const DatasetInfo& info() const override { return info_; }
   std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
   std::int32_t label(std::int64_t number) const override { return labels_.at(static_cast<std::size_t>(number)); }
   void read(std::int64_t number, std::span<std::uint8_t> pixels) const override {
-    read_image(files_.at(static_cast<std::size_t>(number)), {info_.height, info_.width}, pixels.data());
+    const std::string remark =
+        read_image(files_.at(static_cast<std::size_t>(number)), {info_.height, info_.width}, pixels.data());
+    if (!remark.empty()) remarks_.add(number, remark);
+  }
+  std::vector<std::string> notes() const override {
+    std::vector<std::string> all = notes_;
+    for (std::string& note : remarks_.about(files_)) all.push_back(std::move(note));
+    return all;
   }
 
  private:
   DatasetInfo info_;
   std::vector<fs::path> files_;
   std::vector<std::int32_t> labels_;
+  std::vector<std::string> notes_;
+  mutable Remarks remarks_;
 };
 
 }  // namespace
 
 DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits) {
-  std::error_code ignored;
-  if (!fs::is_directory(root, ignored)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
+  if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
   Listing train = list_split(find_split(root, {"train"}), limits.train_per_class);
   Listing test = list_split(find_split(root, {"test", "val"}), limits.test_per_class);
   check_same_classes(train, test);
 
   const ImageSize size = read_image_size(train.files.front());
   check_fits(root, size, train.files.size() + test.files.size());
-  return {std::make_unique<ImageFolder>(std::move(train), size), std::make_unique<ImageFolder>(std::move(test), size)};
+  std::vector<std::string> train_notes = notes_of(train, root), test_notes = notes_of(test, root);
+  return {std::make_unique<ImageFolder>(std::move(train), size, std::move(train_notes)),
+          std::make_unique<ImageFolder>(std::move(test), size, std::move(test_notes))};
 }
 
 void add_image_folder_keys(ConfigSchema& schema) {

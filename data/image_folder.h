@@ -1,7 +1,9 @@
-// A folder of images: root/train/<class>/*.{jpg,jpeg,png} and root/test/<class>/... (or root/val), any count.
+// A folder of images: root/train/<class>/ and root/test/<class>/ (or root/val), any count, of the formats of
+// image_file.h.
 //
-// Classes are sorted by name and files by name within their class, both in byte order; that is the order of the set.
-// Hidden entries and files of other extensions are passed over. All images of both splits must have one size.
+// Classes are sorted by name in byte order; within a class, folders by their paths and files by their names, as
+// torchvision's ImageFolder does: that is the order of the set. Hidden entries are passed over; so are files of other
+// extensions, which are counted in the notes of the set. All images of both splits must have one size.
 #pragma once
 
 #include "engine/config/config_schema.h"

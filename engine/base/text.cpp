@@ -7,6 +7,26 @@
 #include <string_view>
 
 namespace bsq {
+namespace {
+
+/// How many bytes the first character of `bytes` has; 0 if they are no UTF-8.
+std::size_t utf8_length(std::string_view bytes) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])); };
+  const std::uint32_t first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC0 || first > 0xF4 || bytes.size() < length) return 0;
+  std::uint32_t code = first & (0x7FU >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+    code = code << 6 | (byte(i) & 0x3F);
+  }
+  constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};  // shorter forms exist for what lies below
+  const bool is_surrogate = code >= 0xD800 && code <= 0xDFFF;
+  return code < kSmallest[length] || code > 0x10FFFF || is_surrogate ? 0 : length;
+}
+
+}  // namespace
 
 std::string with_thousands(std::uint64_t value) {
   constexpr std::uint64_t kReadable = 1'000'000'000'000'000;
@@ -27,6 +47,21 @@ std::string clock_text(double seconds) {
   const auto whole = static_cast<std::int64_t>(std::lround(std::max(seconds, 0.0)));
   if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+std::string shown_name(const std::string& bytes) {
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size();) {
+    const std::size_t length = utf8_length(std::string_view(bytes).substr(i));
+    if (length > 0) {
+      text += bytes.substr(i, length);
+      i += length;
+    } else {
+      text += fmt::format("\\x{:02X}", static_cast<unsigned char>(bytes[i]));
+      ++i;
+    }
+  }
+  return text;
 }
 
 std::string layer_name(const std::string& parameter) {

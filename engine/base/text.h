@@ -12,6 +12,9 @@ std::string with_thousands(std::uint64_t value);
 /// 65 -> "1:05", 3725 -> "1:02:05".
 std::string clock_text(double seconds);
 
+/// A name of a file system, whose bytes may be anything, as UTF-8: bytes that are none become `\\xE9`.
+std::string shown_name(const std::string& bytes);
+
 /// `layer1.0.conv1` of `layer1.0.conv1.weight`; a bias keeps its full name.
 std::string layer_name(const std::string& parameter);
 

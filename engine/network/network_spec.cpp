@@ -86,6 +86,16 @@ std::string message_of(const std::string& node, const std::string& key, const st
 
 }  // namespace
 
+bool has_configured_activation(const NetworkSpec& spec) {
+  return std::any_of(spec.nodes.begin(), spec.nodes.end(), [](const NodeSpec& node) {
+    for (const char* key : {"activation", "kind"})
+      if (const auto said = node.options.find(key); said != node.options.end() && said->is_string())
+        return said->get<std::string>().starts_with("configured");
+    const bool has_activation = node.layer == "norm_act" || node.layer == "bias_act" || node.layer == "activation";
+    return has_activation && node.options.value("quantized", false);
+  });
+}
+
 bool is_width_option(const std::string& key) {
   return std::find(kWidthOptions.begin(), kWidthOptions.end(), key) != kWidthOptions.end();
 }

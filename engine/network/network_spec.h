@@ -32,6 +32,9 @@ struct NetworkSpec {
   std::vector<NodeSpec> nodes;
 };
 
+/// Whether an activation of the network is that of the configuration, quant.activation.
+bool has_configured_activation(const NetworkSpec& spec);
+
 /// Whether an option says how many bits a node has. build_network reads these, whatever the kind of the node.
 bool is_width_option(const std::string& key);
 

@@ -46,6 +46,7 @@ ConsoleOptions ConsoleOptions::for_stderr(Verbosity verbosity, ColorMode color_m
 
 void Console::log_to(const std::filesystem::path& file) {
   log_ = PosixFile::open_append(file, ErrorKind::checkpoint);
+  if (!before_log_.empty()) log_->write(std::exchange(before_log_, {}));
 }
 
 void Console::detail(std::string_view line) {
@@ -71,7 +72,11 @@ void Console::print(std::string_view line, std::string_view prefix, std::string_
       terminal_ << prefix << line << '\n';
     terminal_.flush();
   }
-  if (log_) log_->write(fmt::format("{} {}{}\n", utc_timestamp(), prefix, line));
+  const std::string logged = fmt::format("{} {}{}\n", utc_timestamp(), prefix, line);
+  if (log_)
+    log_->write(logged);
+  else if (!prefix.empty())
+    before_log_ += logged;
 }
 
 void Console::show_progress(std::string_view text) {

@@ -38,7 +38,8 @@ class Console {
   /// `terminal` must outlive the console.
   Console(std::ostream& terminal, const ConsoleOptions& options) : terminal_(terminal), options_(options) {}
 
-  /// From here on lines go to this file too, after what it holds. A write that fails is an Error(checkpoint).
+  /// From here on lines go to this file too, after what it holds and the warnings that there have been. A write that
+  /// fails is an Error(checkpoint).
   void log_to(const std::filesystem::path& file);
 
   void detail(std::string_view line);   // verbose only
@@ -57,6 +58,7 @@ class Console {
   std::ostream& terminal_;
   ConsoleOptions options_;
   std::optional<PosixFile> log_;
+  std::string before_log_;  // warnings
   bool progress_visible_ = false;
 };
 

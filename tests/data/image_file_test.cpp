@@ -1,4 +1,4 @@
-// The two decoders on files written here.
+// The decoders, on files written here and on files of PIL's with the pixels that PIL reads of them.
 #include "data/image_file.h"
 
 #include "tests/data/images_on_disk.h"
@@ -26,6 +26,28 @@ int largest_difference(const std::vector<std::uint8_t>& a, const std::vector<std
   return largest;
 }
 
+struct PilImage {
+  std::string name;    // begins with the format
+  std::string file;    // hexadecimal
+  std::string pixels;  // [3, 5, 3], hexadecimal
+};
+
+const PilImage kPilImages[] = {
+#include "tests/data/pil_images.inc"
+};
+
+std::vector<std::uint8_t> bytes_of(const std::string& hexadecimal) {
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i < hexadecimal.size(); i += 2)
+    bytes.push_back(static_cast<std::uint8_t>(std::stoi(hexadecimal.substr(i, 2), nullptr, 16)));
+  return bytes;
+}
+
+/// Whether bsq was built with the library of the format that `name` begins with.
+bool is_built_in(const std::string& name) {
+  return readable_image_formats().find(name.substr(0, name.find_first_of(" ,"))) != std::string::npos;
+}
+
 void check_refused(const fs::path& path, int height, int width, const std::string& message) {
   CHECK(error_of(ErrorKind::data, [&] { decode(path, height, width); }) == path.string() + ": " + message);
 }
@@ -48,12 +70,55 @@ TEST_CASE("gray and 16-bit PNGs become 8-bit RGB") {
   CHECK(decode(folder / "deep.png", 4, 4) == plain_picture(4, 4, {77, 77, 77}).pixels);
 }
 
-TEST_CASE("the alpha of a PNG is composited onto black") {
+TEST_CASE("pixels of every kind of file are those of PIL") {
   const TemporaryFolder folder;
-  write_png(folder / "opaque.png", plain_picture(2, 2, {10, 20, 30, 255}));
-  CHECK(decode(folder / "opaque.png", 2, 2) == plain_picture(2, 2, {10, 20, 30}).pixels);
-  write_png(folder / "clear.png", plain_picture(2, 2, {10, 20, 30, 0}));
-  CHECK(decode(folder / "clear.png", 2, 2) == plain_picture(2, 2, {0, 0, 0}).pixels);
+  for (const PilImage& image : kPilImages) {
+    INFO(image.name);
+    write_bytes(folder / "image", bytes_of(image.file));
+    if (!is_built_in(image.name)) {
+      CHECK_THAT(error_of(ErrorKind::data, [&] { read_image_size(folder / "image"); }),
+                 Catch::Contains(", which this program was built without; build it with lib"));
+      continue;
+    }
+    CHECK(read_image_size(folder / "image") == ImageSize{3, 5});
+    CHECK(decode(folder / "image", 3, 5) == bytes_of(image.pixels));
+  }
+}
+
+TEST_CASE("every file of PIL's cut short or damaged is read or refused by name, whatever its format") {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "image";
+  for (const PilImage& image : kPilImages) {
+    INFO(image.name);
+    const std::vector<std::uint8_t> whole = bytes_of(image.file);
+    const auto reads_or_refuses = [&](const std::vector<std::uint8_t>& bytes) {
+      write_bytes(path, bytes);
+      try {
+        const ImageSize size = read_image_size(path);
+        std::vector<std::uint8_t> pixels(static_cast<std::size_t>(size.height) * size.width * 3);
+        read_image(path, size, pixels.data());
+      } catch (const Error& error) {
+        CHECK(error.kind() == ErrorKind::data);
+        CHECK(std::string(error.what()).starts_with(path.string() + ": "));
+      }
+    };
+    for (std::size_t length = 0; length < whole.size(); length += 7)
+      reads_or_refuses({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)});
+    for (std::size_t at = 0; at < whole.size(); at += 3) {
+      std::vector<std::uint8_t> damaged = whole;
+      damaged[at] ^= static_cast<std::uint8_t>(1U << at % 8);
+      reads_or_refuses(damaged);
+    }
+  }
+}
+
+TEST_CASE("16-bit gray is the one kind whose pixels are not those of PIL, and says so") {
+  const TemporaryFolder folder;
+  write_png_16bit(folder / "deep.png", 1, 1, 300);
+  std::vector<std::uint8_t> pixel(3);
+  CHECK(read_image(folder / "deep.png", {1, 1}, pixel.data()) ==
+        "16-bit gray became 8-bit by its high byte, where PIL cuts it off at 255");
+  CHECK(pixel == std::vector<std::uint8_t>{1, 1, 1});
 }
 
 TEST_CASE("a JPEG comes back up to its own losses") {
@@ -141,16 +206,17 @@ TEST_CASE("every PNG cut short before the end of its pixels is refused") {
   }
 }
 
-TEST_CASE("damaged pixels are refused, though libjpeg would invent some") {
+TEST_CASE("damage that other readers of JPEG pass over is said, that of PNG is refused") {
   const TemporaryFolder folder;
   write_jpeg(folder / "a.jpg", gradient_picture(32, 32));
+  std::vector<std::uint8_t> pixels(32 * 32 * 3);
+  CHECK(read_image(folder / "a.jpg", {32, 32}, pixels.data()).empty());
   std::vector<std::uint8_t> bytes = read_bytes(folder / "a.jpg");
   const std::size_t middle_of_data = bytes.size() - 60;
   bytes[middle_of_data] = 0xFF;  // an end marker in the middle
   bytes[middle_of_data + 1] = 0xD9;
   write_bytes(folder / "a.jpg", bytes);
-  CHECK_THAT(error_of(ErrorKind::data, [&] { decode(folder / "a.jpg", 32, 32); }),
-             Catch::Contains("a.jpg: not a readable JPEG: Corrupt JPEG data"));
+  CHECK(read_image(folder / "a.jpg", {32, 32}, pixels.data()) == "Corrupt JPEG data: premature end of data segment");
 
   write_png(folder / "a.png", gradient_picture(32, 32));
   bytes = read_bytes(folder / "a.png");
@@ -163,12 +229,10 @@ TEST_CASE("damaged pixels are refused, though libjpeg would invent some") {
 TEST_CASE("what is no image, or no file, is refused by name") {
   const TemporaryFolder folder;
   write_text(folder / "a.jpg", "<html>404</html>");
-  check_refused(folder / "a.jpg", 8, 8, "neither a JPEG nor a PNG file (16 bytes)");
+  check_refused(folder / "a.jpg", 8, 8, fmt::format("no {} file (16 bytes)", readable_image_formats()));
   write_text(folder / "empty.png", "");
-  check_refused(folder / "empty.png", 8, 8, "neither a JPEG nor a PNG file (0 bytes)");
+  check_refused(folder / "empty.png", 8, 8, fmt::format("no {} file (0 bytes)", readable_image_formats()));
   check_refused(folder / "absent.png", 8, 8, "cannot be read: No such file or directory");
   fs::create_directory(folder / "folder.png");
   check_refused(folder / "folder.png", 8, 8, "cannot be read: Is a directory");
-  write_cmyk_jpeg(folder / "cmyk.jpg", 8, 8, 50);
-  check_refused(folder / "cmyk.jpg", 8, 8, "not a readable JPEG: Unsupported color conversion request");
 }

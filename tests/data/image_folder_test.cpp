@@ -95,27 +95,32 @@ TEST_CASE("a folder without train, test or classes is refused with what is expec
   const std::string folder = root.path().string();
   CHECK(load_error(root / "nowhere") == fmt::format("data.root '{}/nowhere': no such folder", folder));
   CHECK(load_error(root.path()) ==
-        fmt::format("data.root '{}': no folder 'train'; expected train/<class>/*.{{jpg,jpeg,png}} in it", folder));
+        fmt::format(
+            "data.root '{}': no folder 'train'; expected train/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}} in it",
+            folder));
   fs::create_directory(root / "train");
-  CHECK(load_error(root.path()) ==
-        fmt::format("{}/train: 0 class folders, at least two are needed; expected train/<class>/*.{{jpg,jpeg,png}}",
-                    folder));
+  CHECK(load_error(root.path()) == fmt::format("{}/train: 0 class folders, at least two are needed; expected "
+                                               "train/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}}",
+                                               folder));
   write_image(root / "train/cat/0.png", 1);
-  CHECK(load_error(root.path()) ==
-        fmt::format("{}/train: 1 class folder, at least two are needed; expected train/<class>/*.{{jpg,jpeg,png}}",
-                    folder));
+  CHECK(load_error(root.path()) == fmt::format("{}/train: 1 class folder, at least two are needed; expected "
+                                               "train/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}}",
+                                               folder));
   write_image(root / "train/dog/0.png", 1);
   CHECK(
       load_error(root.path()) ==
-      fmt::format("data.root '{}': no folder 'test' or 'val'; expected test/<class>/*.{{jpg,jpeg,png}} in it", folder));
+      fmt::format(
+          "data.root '{}': no folder 'test' or 'val'; expected test/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}} in it",
+          folder));
 }
 
 TEST_CASE("a class without images is refused") {
   const TemporaryFolder root;
   write_small_set(root.path());
   write_text(root / "train/bird/readme.txt", "no image");
-  CHECK(load_error(root.path()) ==
-        fmt::format("{}/train/bird: no .jpg, .jpeg or .png files in this class", root.path().string()));
+  CHECK(
+      load_error(root.path()) ==
+      fmt::format("{}/train/bird: no *.{{jpg,jpeg,png,webp,tif,tiff,bmp}} files in this class", root.path().string()));
 }
 
 TEST_CASE("the classes of test must be those of train") {
@@ -154,6 +159,84 @@ TEST_CASE("of several bad files the first in order is reported, every time") {
     write_text(root / "train/cat" / fmt::format("{}.png", bad), "bad");
   }
   for (int attempt = 0; attempt < 10; ++attempt) {
-    CHECK_THAT(load_error(root.path()), Catch::Contains("train/cat/205.png: neither a JPEG nor a PNG"));
+    CHECK_THAT(load_error(root.path()), Catch::Contains("train/cat/205.png: no JPEG, PNG"));
   }
+}
+
+TEST_CASE("folders inside a class are read, those behind links too, in torchvision's order") {
+  const TemporaryFolder root;
+  write_small_set(root.path());
+  write_image(root / "train/cat/b/1.png", 1);
+  write_image(root / "train/cat/a/z/2.png", 2);
+  write_image(root / "train/cat/a-b/3.png", 3);  // '-' before '/'
+  write_image(root / "elsewhere/4.png", 4);
+  fs::create_directory_symlink(root / "elsewhere", root / "train/cat/c");
+  const ImageSets sets = read_all(open_image_folder(root.path(), ImageFolderLimits{}));
+  CHECK(values_of(sets.train) == std::vector<int>{20, 30, 3, 2, 1, 4, 40, 50});
+
+  fs::create_directory_symlink("..", root / "train/cat/up");
+  CHECK_THAT(load_error(root.path()), Catch::Contains("folders more than 16 deep in a class; is a link among them?"));
+}
+
+TEST_CASE("files that are passed over are counted and one is named") {
+  const TemporaryFolder root;
+  write_small_set(root.path());
+  CHECK(open_image_folder(root.path(), ImageFolderLimits{}).train->notes().empty());
+  write_text(root / "train/cat/7.gif", "GIF89a");
+  write_text(root / "train/dog/8.GIF", "GIF89a");
+  write_text(root / "train/dog/9.gif", "GIF89a");
+  write_text(root / "train/dog/README", "no image");
+  write_text(root / "train/cat/.hidden.gif", "not counted");
+  const DataSplits splits = open_image_folder(root.path(), ImageFolderLimits{});
+  const std::string folder = root.path().string();
+  CHECK(splits.train->notes() == std::vector<std::string>{fmt::format(
+                                     "{0}/train: 4 files passed over (1 .GIF, 2 .gif, 1 without extension), such "
+                                     "as {0}/train/cat/7.gif",
+                                     folder)});
+  CHECK(splits.test->notes().empty());
+}
+
+TEST_CASE("damage that is passed over is noted once per kind, with the first file, whatever the threads do") {
+  const TemporaryFolder root;
+  for (const char* split : {"train", "test"})
+    for (const char* name : {"cat", "dog"})
+      for (int i = 0; i < 20; ++i)
+        write_jpeg(root / split / name / fmt::format("{:02}.jpg", i), gradient_picture(8, 8));
+  for (const char* name : {"cat/13.jpg", "dog/02.jpg", "cat/17.jpg"}) {
+    std::vector<std::uint8_t> bytes = read_bytes(root / "train" / name);
+    bytes.insert(bytes.end() - 2, 30, 1);  // more than the decoder reads ahead
+    write_bytes(root / "train" / name, bytes);
+  }
+  const DataSplits splits = open_image_folder(root.path(), ImageFolderLimits{});
+  CHECK(splits.train->notes().empty());
+  for (int i = 0; i < 2; ++i) {  // reading again adds nothing
+    read_all(splits);
+    const std::vector<std::string> notes = splits.train->notes();
+    REQUIRE(notes.size() == 1);
+    CHECK_THAT(notes[0], Catch::StartsWith((root / "train/cat/13.jpg: Corrupt JPEG data: ").string()) &&
+                             Catch::EndsWith(" (and 2 more such files)"));
+  }
+}
+
+TEST_CASE("a test folder without classes gives way to 'val', and says so") {
+  const TemporaryFolder root;
+  write_small_set(root.path());
+  fs::rename(root / "test", root / "val");
+  write_image(root / "test/0001.png", 1);
+  const DataSplits splits = open_image_folder(root.path(), ImageFolderLimits{});
+  CHECK(splits.test->size() == 4);
+  CHECK(splits.test->notes() ==
+        std::vector<std::string>{
+            fmt::format("{0}/test: no class folders in it; {0}/val is the test set", root.path().string())});
+  fs::remove_all(root / "val");
+  CHECK_THAT(load_error(root.path()), Catch::Contains("/test: 0 class folders, at least two are needed"));
+}
+
+TEST_CASE("a class whose name is no UTF-8 is shown with its bytes in hexadecimal") {
+  const TemporaryFolder root;
+  write_small_set(root.path());
+  for (const char* split : {"train", "test"}) fs::rename(root / split / "cat", root / split / "caf\xe9");
+  const ImageSets sets = read_all(open_image_folder(root.path(), ImageFolderLimits{}));
+  CHECK(sets.train.info().class_names == std::vector<std::string>{"caf\\xE9", "dog"});
+  CHECK(values_of(sets.train) == std::vector<int>{20, 30, 40, 50});
 }

@@ -132,8 +132,4 @@ void write_jpeg(const fs::path& path, const Picture& picture) {
   write_jpeg_rows(path, picture, picture.channels == 1 ? JCS_GRAYSCALE : JCS_RGB);
 }
 
-void write_cmyk_jpeg(const fs::path& path, int height, int width, std::uint8_t value) {
-  write_jpeg_rows(path, plain_picture(height, width, {value, value, value, value}), JCS_CMYK);
-}
-
 }  // namespace bsq::test

@@ -57,7 +57,5 @@ void write_png(const fs::path& path, const Picture& picture);
 void write_png_16bit(const fs::path& path, int height, int width, std::uint16_t value);
 /// Quality 100.
 void write_jpeg(const fs::path& path, const Picture& picture);
-/// Four-channel CMYK, all samples alike.
-void write_cmyk_jpeg(const fs::path& path, int height, int width, std::uint8_t value);
 
 }  // namespace bsq::test

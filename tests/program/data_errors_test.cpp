@@ -1,5 +1,6 @@
 // Data that is missing, damaged or not what it is said to be: exit 3, the file and the place in it, and no run
 // directory.
+#include "tests/support/tensor_file.h"
 #include "tests/support/workspace.h"
 
 #include <png.h>
@@ -107,7 +108,7 @@ TEST_CASE("a folder of pictures with too few classes, other classes, too few ima
   const Workspace here;
   check_data_error(here, kFolder, {"data.root 'pictures': no such folder"});
   fs::create_directory(here / "pictures");
-  check_data_error(here, kFolder, {"data.root 'pictures': no folder 'train'; expected train/<class>/*.{jpg,jpeg,png}"});
+  check_data_error(here, kFolder, {"data.root 'pictures': no folder 'train'; expected train/<class>/*.{jpg,"});
   put_image_folder(here / "pictures");
   fs::remove_all(here / "pictures/test");
   check_data_error(here, kFolder, {"no folder 'test' or 'val'"});
@@ -121,7 +122,72 @@ TEST_CASE("a folder of pictures with too few classes, other classes, too few ima
   check_data_error(here, kFolder, {"pictures/test: class 'dog' of pictures/train is missing"});
   fs::rename(here / "pictures/test/cow", here / "pictures/test/dog");
   fs::create_directory(here / "pictures/train/eel");
-  check_data_error(here, kFolder, {"pictures/train/eel: no .jpg, .jpeg or .png files in this class"});
+  check_data_error(here, kFolder, {"pictures/train/eel: no *.{jpg,jpeg,png,webp,tif,tiff,bmp} files in this class"});
+}
+
+TEST_CASE("what a user should know of the pictures is said where they are used, and once") {
+  const Workspace here;
+  put_image_folder(here / "pictures");
+  put_text(here / "pictures/train/dog/notes.txt", "no picture");
+  put_text(here / "pictures/test/cat/0.gif", "GIF89a");
+  const Outcome train = here.train("run", kFolder);
+  const std::string of_train = "pictures/train: 1 file passed over (1 .txt), such as pictures/train/dog/notes.txt";
+  const std::string of_test = "pictures/test: 1 file passed over (1 .gif), such as pictures/test/cat/0.gif";
+  CHECK_THAT(train.err, Catch::Contains(of_train) && Catch::Contains(of_test));
+  CHECK_THAT(text_of(here / "run/train.log"), Catch::Contains(of_train));
+  CHECK(train.err.find(of_train) == train.err.rfind(of_train));
+  const Outcome eval = here.must({"eval", "run"});
+  CHECK_THAT(eval.err, Catch::Contains(of_test) && !Catch::Contains(of_train));
+}
+
+TEST_CASE("classes of a model and of the data: another order is refused, other names are said, no names are welcome") {
+  const Workspace here;
+  put_image_folder(here / "pictures");
+  here.train("run", kFolder);
+  const std::string model = "run/checkpoints/pretrain/model.safetensors";
+  const auto words = [&](const char* command, const Words& more) {
+    Words all = {command};
+    all.insert(all.end(), more.begin(), more.end());
+    all.insert(all.end(), kFolder.begin(), kFolder.end());
+    return all;
+  };
+  const std::vector<Words> uses = {
+      words("eval", {model}),
+      words("export", {model, "--format", "onnx", "--output", "m.onnx", "--force"}),
+      words("train", {"tiny.yaml", "--run-dir", "again", "--force", "model.init=" + model}),
+  };
+  for (const Words& use : uses) CHECK_THAT(here.must(use).err, !Catch::Contains("warning"));
+
+  for (const char* split : {"train", "test"})
+    fs::rename(here / "pictures" / split / "cat", here / "pictures" / split / "kitten");
+  fs::remove_all(here / "m.onnx");
+  fs::remove_all(here / "again");
+  for (const Words& use : uses)
+    check_error(here, use, 4,
+                {model + ": class 0 of the data is 'dog', which is class 1 of the model: ", "(cat, dog)"});
+  CHECK_FALSE(fs::exists(here / "m.onnx"));
+  CHECK_FALSE(fs::exists(here / "again"));
+
+  for (const char* split : {"train", "test"})
+    fs::rename(here / "pictures" / split / "kitten", here / "pictures" / split / "bird");
+  for (const Words& use : uses)
+    CHECK_THAT(here.must(use).err,
+               Catch::Contains(model + ": class 0 is 'cat' in the model and 'bird' in the data; if "));
+
+  bsq::TensorFile silent = bsq::read_safetensors(here / model);
+  silent.metadata.erase("class_names");
+  bsq::write_safetensors(here / model, silent);
+  for (const Words& use : uses) CHECK_THAT(here.must(use).err, !Catch::Contains("warning"));
+}
+
+TEST_CASE("a class whose name is no UTF-8 trains, and is shown in reports and models with a stand-in") {
+  const Workspace here;
+  put_image_folder(here / "pictures");
+  for (const char* split : {"train", "test"})
+    fs::rename(here / "pictures" / split / "cat", here / "pictures" / split / "caf\xE9");
+  here.train("run", kFolder);
+  CHECK_THAT(here.must({"inspect", "run"}).out, Catch::Contains("[\"caf\\\\xE9\",\"dog\"]"));
+  CHECK_THAT(here.must({"eval", "run"}).err, !Catch::Contains("class"));
 }
 
 TEST_CASE("a picture that is corrupt, huge, of another size or none at all") {
@@ -132,9 +198,9 @@ TEST_CASE("a picture that is corrupt, huge, of another size or none at all") {
   put_text(bad, whole.substr(0, whole.size() - 20));
   check_data_error(here, kFolder, {shown + "not a readable PNG: "});
   put_text(bad, "<html>404</html>");
-  check_data_error(here, kFolder, {shown + "neither a JPEG nor a PNG file (16 bytes)"});
+  check_data_error(here, kFolder, {shown + "no JPEG, PNG", " file (16 bytes)"});
   put_text(bad, "");
-  check_data_error(here, kFolder, {shown + "neither a JPEG nor a PNG file (0 bytes)"});
+  check_data_error(here, kFolder, {shown + "no JPEG, PNG", " file (0 bytes)"});
   put_text(bad, std::string("\xFF\xD8\xFF\xE0", 4) + std::string(100, '\0'));
   check_data_error(here, kFolder, {shown + "not a readable JPEG: "});
   put_png(bad, 9);

@@ -70,6 +70,33 @@ TEST_CASE("eval gives what the run measured, of a run, a checkpoint or a file") 
   CHECK(alone == eval(here, {"m.safetensors", "--config", "tiny.yaml"}));
 }
 
+TEST_CASE("what a model file does not say of its activations and images is said to be assumed, wherever it is used") {
+  const Workspace here;
+  here.train("run", {"stages=[pretrain]"});
+  bsq::TensorFile model = bsq::read_safetensors(here / "run/checkpoints/pretrain/model.safetensors");
+  for (const char* key : {"activation", "act_bits", "mean", "std"}) REQUIRE(model.metadata.erase(key) == 1);
+  bsq::write_safetensors(here / "m.safetensors", model);
+  const std::string activation =
+      "m.safetensors does not say its activation: relu6 is assumed (quant.activation=relu if";
+  const std::string images = "mean and deviation of its images: data.mean=[0.4914, 0.4822, 0.4465] data.std=[";
+  const std::vector<Words> uses = {
+      {"eval", "m.safetensors", "--config", "tiny.yaml"},
+      {"export", "m.safetensors", "--config", "tiny.yaml", "--format", "onnx", "--output", "m.onnx", "--force"},
+      {"train", "tiny.yaml", "--run-dir", "again", "--force", "model.init=m.safetensors", "stages=[convert]"},
+  };
+  for (Words use : uses) {
+    const std::string said = here.must(use).err;
+    CHECK_THAT(said, Catch::Contains("warning: " + activation) && Catch::Contains(images));
+    use.push_back("quant.activation=relu");
+    const std::string less = here.must(use).err;
+    CHECK_THAT(less, !Catch::Contains("is assumed (quant.activation") && Catch::Contains(images));
+  }
+  const std::string silent = here.must({"eval", "m.safetensors", "--config", "tiny.yaml", "quant.activation=relu",
+                                        "quant.act_bits=0", "data.mean=[0,0,0]", "data.std=[1,1,1]"})
+                                 .err;
+  CHECK_THAT(silent, !Catch::Contains("does not say"));
+}
+
 TEST_CASE("with calibrated activation scales run and eval say both accuracies, and a batch is no part of the result") {
   const Workspace here;
   here.train("run", {"quant.act_scale=calibrated", "quant.calibration_batches=2"});

@@ -138,9 +138,10 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   const Config config = config_of_model(options.words, read, console);
   const OpenModel model = open_model(std::move(read), quantizer_of(config));
   const std::unique_ptr<const Dataset> images = open_test_set(config);
-  check_classes(model, images->info());
+  check_classes(model, images->info(), console);
   const auto backend = open_device(config, console, ranks);
   const Evaluation evaluation = evaluate(model, config, options, *images, *backend, ranks, console);
+  say_notes(*images, console);
   const std::uintmax_t file_bytes = fs::file_size(model.file.path);
   (options.json ? print_json : print_text)(model, config, evaluation, file_bytes);
   return 0;

@@ -10,6 +10,7 @@
 #include "tools/report/reports.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/device.h"
+#include "tools/session/model_config.h"
 #include "tools/session/open_model.h"
 #include "tools/session/rank_watch.h"
 #include "tools/session/ranks.h"
@@ -162,7 +163,11 @@ class TrainRun {
       init = open_start_model(read_model(config_.model.init, console_), config_);
     const DataSplits data = options_.dry_run ? open_planned_datasets(config_) : open_datasets(config_);
     const DatasetInfo& images = data.train->info();
-    if (init) check_classes(*init, images);
+    if (init) {
+      check_classes(*init, images, console_);
+      say_assumptions(
+          *init, config_, [](const std::string&) { return false; }, console_);
+    }
     const NetworkSpec spec = network_of(images);
     console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({}{})", data.train->size(),
                               data.test->size(), images.width, images.height, images.num_classes(), config_.data.kind,
@@ -176,6 +181,8 @@ class TrainRun {
                                     .card = card_of_run(spec, config_, images),
                                     .init = init ? std::optional(std::move(init->file)) : std::nullopt,
                                     .communicator = connected ? *connected : ranks_});
+    say_notes(*data.train, console_);
+    say_notes(*data.test, console_);
     if (options_.dry_run) {
       experiment.dry_run([](const std::string& line) {
         fmt::print("{}\n", line);

@@ -34,6 +34,7 @@ constexpr double kLogitTolerance = 1e-4;
 struct VerificationImages {
   std::unique_ptr<const Dataset> images;
   std::string what;  // `test images of cifar10`
+  bool is_stand_in = false;
 };
 
 /// Test images of the configured data, or images of the synthetic set if the data is not there.
@@ -44,7 +45,7 @@ VerificationImages verification_images(const Config& config, Console& console) {
     if (error.kind() != ErrorKind::data) throw;
     console.warning(fmt::format("{}; verified on synthetic images instead", error.what()));
   }
-  return {synthesize(config.seed, SyntheticSplit::test, kSyntheticImages), "synthetic images"};
+  return {synthesize(config.seed, SyntheticSplit::test, kSyntheticImages), "synthetic images", true};
 }
 
 /// Runs the file that has been written; returns the sentence that says what came of it.
@@ -96,6 +97,7 @@ std::string types_text(const OnnxModel& model) {
 ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   const VerificationImages images = verification_images(job.config, console);
   const OpenModel& from = job.model;
+  if (!images.is_stand_in) check_classes(from, images.images->info(), console);
   uses_calibrated_scales(from, job.config);  // or throws
   const Network network = network_for(from, images.images->info());
   OnnxModel model = network_graph(network, from.file, from.weights,

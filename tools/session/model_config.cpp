@@ -4,6 +4,7 @@
 #include "tools/session/config_schema.h"
 #include "tools/session/run_files.h"
 
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -96,7 +97,30 @@ bool ModelWords::overrides_key(const std::string& key) const {
 Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console) {
   Config config = read_config(words, model.file.path, console);
   apply_card(config, words, model);
+  say_assumptions(
+      model, config, [&](const std::string& key) { return words.overrides_key(key); }, console);
   return config;
+}
+
+void say_assumptions(const ModelFile& model, const Config& config,
+                     const std::function<bool(const std::string& key)>& says, Console& console) {
+  const ModelCard& card = model.card;
+  const QuantConfig& quant = config.quant;
+  std::vector<std::string> assumed;
+  const bool guesses_activation =
+      !card.activation && quant.activation == "auto" && has_configured_activation(model.spec);
+  if (guesses_activation)
+    assumed.push_back(
+        fmt::format("its activation: {} is assumed (quant.activation=relu if it is that)", block_activation(quant)));
+  if (!card.act_bits && !says("quant.act_bits"))
+    assumed.push_back(fmt::format("the bits of its activations: quant.act_bits={} is assumed{}", quant.act_bits,
+                                  quant.act_bits == 0 ? ", not quantized" : ""));
+  if ((!card.mean && !says("data.mean")) || (!card.std && !says("data.std")))
+    assumed.push_back(fmt::format("mean and deviation of its images: data.mean=[{}] data.std=[{}] are assumed",
+                                  fmt::join(config.data.mean, ", "), fmt::join(config.data.std, ", ")));
+  if (assumed.empty()) return;
+  const std::string text = fmt::format("{} does not say {}", model.file.path.string(), fmt::join(assumed, "; nor "));
+  guesses_activation ? console.warning(text) : console.info(text);
 }
 
 bool uses_calibrated_scales(const OpenModel& model, const Config& config) {

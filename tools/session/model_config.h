@@ -6,6 +6,7 @@
 #include "engine/run/console.h"
 #include "tools/session/open_model.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,14 @@ struct ModelWords {
   bool overrides_key(const std::string& key) const;
 };
 
+/// The console says what is assumed, see say_assumptions().
 Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console);
+
+/// Says which of the settings that a model is run with are in no way said by its file, as is usual for PyTorch files:
+/// the activation, the bits of activations, the normalisation of images. A warning where the configuration does not say
+/// the activation either. `says` tells whether a person has given a key.
+void say_assumptions(const ModelFile& model, const Config& config,
+                     const std::function<bool(const std::string& key)>& says, Console& console);
 
 /// Whether activations are quantized by scales of the model. Throws Error(usage) if they should be and the model lacks
 /// them.

@@ -78,6 +78,13 @@ void check_same_roles(const OpenModel& model, const Network& configured) {
   }
 }
 
+/// `cat, dog, ...`
+std::string short_list(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 10;
+  const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kMost));
+  return fmt::format("{}{}", fmt::join(names.begin(), end, ", "), names.size() > kMost ? ", ..." : "");
+}
+
 void check_same_network(const OpenModel& model, const NetworkSpec& spec, const Network& configured) {
   const auto &own = model.network.parameters(), &wanted = configured.parameters();
   if (std::equal(own.begin(), own.end(), wanted.begin(), wanted.end(), same_tensor))
@@ -159,10 +166,33 @@ OpenModel open_start_model(ModelFile model, const Config& config) {
   return opened;
 }
 
-void check_classes(const OpenModel& model, const DatasetInfo& images) {
+void check_classes(const OpenModel& model, const DatasetInfo& images, Console& console) {
   const int classes = model.network.num_classes();
   if (classes != images.num_classes())
     refuse(model.file, "was trained for {} classes, the data has {}", classes, images.num_classes());
+  if (!model.card.class_names || *model.card.class_names == images.class_names) return;
+  const std::vector<std::string>& names = *model.card.class_names;
+  if (names.size() != images.class_names.size()) refuse(model.file, "has names for {} classes", names.size());
+
+  int renamed = 0;
+  std::string first;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::string& of_data = images.class_names[i];
+    if (names[i] == of_data) continue;
+    if (const auto moved = std::find(names.begin(), names.end(), of_data); moved != names.end())
+      refuse(model.file,
+             "class {} of the data is '{}', which is class {} of the model: the classes have another order, as after a "
+             "class was added, removed or renamed; give the data the model's classes ({})",
+             i, of_data, moved - names.begin(), short_list(names));
+    if (renamed++ == 0) first = fmt::format("class {} is '{}' in the model and '{}' in the data", i, names[i], of_data);
+  }
+  console.warning(fmt::format("{}: {}{}; if these are not the same classes under other names, the results mean nothing",
+                              model.file.path.string(), first,
+                              renamed == 1 ? "" : fmt::format(", and {} more differ", renamed - 1)));
+}
+
+void say_notes(const Dataset& images, Console& console) {
+  for (const std::string& note : images.notes()) console.warning(note);
 }
 
 Network network_for(const OpenModel& model, const DatasetInfo& images) {

@@ -48,8 +48,11 @@ bool have_same_parameters(const Network& a, const Network& b);
 /// Opens a model to begin a run with. Throws Error(checkpoint) if it is another network than the configured one,
 /// Error(usage) if the first stage cannot start from it.
 OpenModel open_start_model(ModelFile model, const Config& config);
-/// Throws Error(checkpoint) unless the model tells as many classes apart as the data has.
-void check_classes(const OpenModel& model, const DatasetInfo& images);
+/// Throws Error(checkpoint) unless the model tells as many classes apart as the data has, and those that both know by
+/// name have the same numbers. Names that one of them does not know are a warning: classes may have been renamed.
+void check_classes(const OpenModel& model, const DatasetInfo& images, Console& console);
+/// What a user should know of the files of a data set and of the images that have been read.
+void say_notes(const Dataset& images, Console& console);
 /// The network of the model for images of this size: that of the model, unless they have another one.
 Network network_for(const OpenModel& model, const DatasetInfo& images);
 

@@ -25,3 +25,16 @@ TEST_CASE("a layer is named by its weight") {
   CHECK(layer_name("layer1.0.conv1.weight") == "layer1.0.conv1");
   CHECK(layer_name("fc.bias") == "fc.bias");
 }
+
+TEST_CASE("names of files are shown as UTF-8, whatever their bytes") {
+  for (const char* good :
+       {"", "cat", "caf\xC3\xA9", "\xE7\x8C\xAB", "\xF0\x9F\x90\xB1", "\xED\x9F\xBF", "\xF4\x8F\xBF\xBF"})
+    CHECK(shown_name(good) == good);
+  CHECK(shown_name("caf\xE9") == "caf\\xE9");
+  CHECK(shown_name("\xC3") == "\\xC3");           // cut off
+  CHECK(shown_name("\xC0\xAF") == "\\xC0\\xAF");  // longer than need be
+  CHECK(shown_name("\xE0\x80\xAF!") == "\\xE0\\x80\\xAF!");
+  CHECK(shown_name("\xED\xA0\x80") == "\\xED\\xA0\\x80");           // half of a pair of UTF-16
+  CHECK(shown_name("\xF4\x90\x80\x80") == "\\xF4\\x90\\x80\\x80");  // behind the last character
+  CHECK(shown_name("a\x80\xE7\x8C\xAB") == "a\\x80\xE7\x8C\xAB");
+}

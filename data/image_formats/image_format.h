@@ -1,0 +1,65 @@
+// What an image format is: one line in the table of image_file.cpp.
+//
+// Pixels are those of PIL's Image.open(file).convert("RGB"), as torchvision's ImageFolder has them: gamma and colour
+// profiles are ignored, alpha is dropped, and of several pictures in one file the first is taken.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bsq {
+
+struct ImageSize {
+  int height = 0;
+  int width = 0;
+  friend bool operator==(const ImageSize&, const ImageSize&) = default;
+};
+
+/// Larger images are refused by their header, before any memory is taken for their pixels.
+constexpr ImageSize kLargestImage{4096, 4096};
+
+/// What read_pixels() returns of gray samples of 16 bits.
+constexpr const char* kDeepGray = "16-bit gray became 8-bit by its high byte, where PIL cuts it off at 255";
+
+/// The whole content of a file.
+using ImageBytes = std::span<const std::uint8_t>;
+
+/// Why a file cannot be read; whoever knows its name puts that in front.
+struct ImageFault : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct ImageFormat {
+  std::string name;                     // in messages
+  std::vector<std::string> extensions;  // in small letters, with the dot
+  std::string library;                  // Debian's package; for builds that lack it
+  /// By the first bytes.
+  bool (*recognizes)(ImageBytes bytes) = nullptr;
+  /// From the header alone. Throws ImageFault. Null if bsq was built without the library.
+  ImageSize (*read_size)(ImageBytes bytes) = nullptr;
+  /// Decodes into pixels [size.height, size.width, 3], `size` being that of read_size() and no larger than
+  /// kLargestImage. Returns what a user should know of the file, such as damage that its readers pass over; empty:
+  /// none. Throws ImageFault.
+  std::string (*read_pixels)(ImageBytes bytes, ImageSize size, std::uint8_t* pixels) = nullptr;
+};
+
+// Lines of the table.
+ImageFormat jpeg_format();
+ImageFormat png_format();
+ImageFormat webp_format();
+ImageFormat tiff_format();
+ImageFormat bmp_format();
+
+/// Whether `bytes` begin with these.
+inline bool begins_with(ImageBytes bytes, std::string_view with) {
+  if (bytes.size() < with.size()) return false;
+  for (std::size_t i = 0; i < with.size(); ++i)
+    if (bytes[i] != static_cast<std::uint8_t>(with[i])) return false;
+  return true;
+}
+
+}  // namespace bsq

@@ -1,0 +1,118 @@
+// JPEG by libjpeg's default decoder (islow IDCT, fancy upsampling), which is also that of PIL.
+//
+// libjpeg reports errors through callbacks that must not return and, being C, must not be thrown through. They jump
+// back into the function that called libjpeg; nothing with a destructor lives between that call and the jump.
+#include "data/image_formats/image_format.h"
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstdio>
+
+#include <jerror.h>
+#include <jpeglib.h>
+
+namespace bsq {
+namespace {
+
+struct JpegDecoder {
+  jpeg_decompress_struct state{};
+  jpeg_error_mgr errors{};
+  std::jmp_buf on_error{};
+  char message[JMSG_LENGTH_MAX] = "";
+  bool is_damaged = false;  // `message` is a warning
+
+  JpegDecoder() {
+    state.err = jpeg_std_error(&errors);
+    state.client_data = this;
+    errors.error_exit = [](j_common_ptr common) { jump(common); };
+    errors.emit_message = [](j_common_ptr common, int level) {
+      if (level >= 0) return;  // talk
+      // The end of the file in the middle of the picture: what follows would be invented.
+      if (common->err->msg_code == JWRN_JPEG_EOF) jump(common);
+      auto* decoder = static_cast<JpegDecoder*>(common->client_data);
+      if (!decoder->is_damaged) common->err->format_message(common, decoder->message);
+      decoder->is_damaged = true;
+    };
+  }
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
+  ~JpegDecoder() { jpeg_destroy_decompress(&state); }
+
+  [[noreturn]] static void jump(j_common_ptr common) {
+    auto* decoder = static_cast<JpegDecoder*>(common->client_data);
+    common->err->format_message(common, decoder->message);
+    std::longjmp(decoder->on_error, 1);
+  }
+};
+
+bool read_header(JpegDecoder& decoder, ImageBytes bytes) {
+  if (setjmp(decoder.on_error) != 0) return false;
+  jpeg_create_decompress(&decoder.state);
+  jpeg_mem_src(&decoder.state, bytes.data(), static_cast<unsigned long>(bytes.size()));
+  jpeg_read_header(&decoder.state, TRUE);
+  return true;
+}
+
+/// `row` has room for a row of as many components as the file has.
+bool read_rows(JpegDecoder& decoder, std::uint8_t* row, void (*take_row)(const std::uint8_t*, int, std::uint8_t*),
+               std::uint8_t* pixels) {
+  if (setjmp(decoder.on_error) != 0) return false;
+  jpeg_decompress_struct& state = decoder.state;
+  jpeg_start_decompress(&state);
+  const int width = static_cast<int>(state.output_width);
+  while (state.output_scanline < state.output_height) {
+    std::uint8_t* into = pixels + static_cast<std::size_t>(state.output_scanline) * state.output_width * 3;
+    JSAMPROW scanline = row;
+    jpeg_read_scanlines(&state, &scanline, 1);
+    take_row(row, width, into);
+  }
+  jpeg_finish_decompress(&state);
+  return true;
+}
+
+void take_rgb(const std::uint8_t* row, int width, std::uint8_t* pixels) {
+  std::copy_n(row, static_cast<std::size_t>(width) * 3, pixels);
+}
+
+/// Inks are stored inverted, as Adobe does; the rest is PIL's conversion, with its rounding.
+void take_cmyk(const std::uint8_t* row, int width, std::uint8_t* pixels) {
+  for (int x = 0; x < width; ++x, row += 4, pixels += 3) {
+    const int light = row[3];
+    for (int channel = 0; channel < 3; ++channel) {
+      const int product = (255 - row[channel]) * light + 128;
+      pixels[channel] = static_cast<std::uint8_t>(std::max(0, light - (((product >> 8) + product) >> 8)));
+    }
+  }
+}
+
+ImageSize size_of(const JpegDecoder& decoder) {
+  return {static_cast<int>(decoder.state.image_height), static_cast<int>(decoder.state.image_width)};
+}
+
+bool is_jpeg(ImageBytes bytes) {
+  return begins_with(bytes, "\xFF\xD8\xFF");
+}
+
+ImageSize read_jpeg_size(ImageBytes bytes) {
+  JpegDecoder decoder;
+  if (!read_header(decoder, bytes)) throw ImageFault(decoder.message);
+  return size_of(decoder);
+}
+
+std::string read_jpeg(ImageBytes bytes, ImageSize size, std::uint8_t* pixels) {
+  JpegDecoder decoder;
+  if (!read_header(decoder, bytes)) throw ImageFault(decoder.message);
+  const bool is_cmyk = decoder.state.num_components == 4;
+  decoder.state.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(size.width) * (is_cmyk ? 4 : 3));
+  if (!read_rows(decoder, row.data(), is_cmyk ? take_cmyk : take_rgb, pixels)) throw ImageFault(decoder.message);
+  return decoder.is_damaged ? decoder.message : "";
+}
+
+}  // namespace
+
+ImageFormat jpeg_format() {
+  return {"JPEG", {".jpg", ".jpeg"}, "libjpeg-dev", is_jpeg, read_jpeg_size, read_jpeg};
+}
+
+}  // namespace bsq
