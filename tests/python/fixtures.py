@@ -156,6 +156,21 @@ def saved_file(state: dict, zipped: bool, around: dict | None = None) -> bytes:
     return (zip_file if zipped else legacy)(as_saved(state, zipped, around), list(state.values()))
 
 
+def saved_structure(structure: object, zipped: bool = True) -> bytes:
+    """A file of any dicts, lists and opcodes, in which Arrays are tensors."""
+    storages: list = []
+
+    def saved(part: object) -> object:
+        if isinstance(part, Array):
+            storages.append(part)
+            return tensor(part, str(len(storages) - 1), zipped)
+        if isinstance(part, dict):
+            return {key: saved(value) for key, value in part.items()}
+        return [saved(value) for value in part] if isinstance(part, list) else part
+
+    return (zip_file if zipped else legacy)(saved(structure), storages)
+
+
 # ---- a network ------------------------------------------------------------------------------------------------------
 def resnet8(width: int = 2, classes: int = 3) -> dict:
     """Float state_dict of the smallest ResNet; no two values are the same."""

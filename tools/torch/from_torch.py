@@ -192,7 +192,7 @@ def main() -> int:
     parser.add_argument("--image", metavar="H,W", default="32,32", help="size of images (32,32)")
     parser.add_argument("--network-file", metavar="OUT.yaml", type=Path, help="write the network as a file, too")
     parser.add_argument("--force", action="store_true", help="replace what is there")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # options may stand between the files
     most = 2
     least = 2 if arguments.network is None else 1 if arguments.network_file is None else 0
     if not least <= len(arguments.files) <= most:

@@ -23,9 +23,10 @@ def to_array(tensor: Tensor) -> numpy.ndarray:
     else:  # the stride of a dimension of one means nothing, and may be any number
         steps = tuple(step * flat.itemsize if size > 1 else 0 for size, step in zip(tensor.shape, tensor.stride))
         view = numpy.lib.stride_tricks.as_strided(flat[tensor.offset:], tensor.shape, steps, writeable=False)
+    array = numpy.ascontiguousarray(view)  # which makes a number a list of one
     if tensor.storage.kind == "BFloat16":
-        return (view.astype("<u4") << 16).view("<f4")
-    return numpy.ascontiguousarray(view).reshape(tensor.shape)  # ascontiguousarray makes a number a list of one
+        array = (array.astype("<u4") << numpy.uint32(16)).view("<f4")
+    return array.reshape(tensor.shape)
 
 
 def float_array(name: str, value: object) -> numpy.ndarray:

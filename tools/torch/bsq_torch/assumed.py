@@ -11,8 +11,6 @@ from .safetensors import Metadata, Tensors
 Say = Callable[[str], None]
 
 ACTIVATIONS = ("relu", "relu6", "pact")
-OF_THE_CONFIGURATION = {("act_bits",): "the bits of its activations (quant.act_bits)",
-                        ("mean", "std"): "mean and deviation of its images (data.mean, data.std)"}
 
 
 def settle(network: Network, tensors: Tensors, metadata: Metadata, given: Optional[str], say: Say) -> None:
@@ -31,6 +29,10 @@ def settle(network: Network, tensors: Tensors, metadata: Metadata, given: Option
     if network.is_configured and "activation" not in metadata:
         say("does not say its activation: relu6 is assumed (pact at 1 to 3 bits); if it is another, convert with "
             "--activation relu, or give bsq quant.activation=relu")
-    unknown = [what for keys, what in OF_THE_CONFIGURATION.items() if any(key not in metadata for key in keys)]
+    unknown = []
+    if network.has_act_bits and "act_bits" not in metadata:
+        unknown.append("the bits of its activations (quant.act_bits)")
+    if "mean" not in metadata or "std" not in metadata:
+        unknown.append("mean and deviation of its images (data.mean, data.std)")
     if unknown:
         say(f"does not say {' and '.join(unknown)}: those of the configuration are assumed")

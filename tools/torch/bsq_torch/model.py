@@ -220,7 +220,7 @@ def from_saved(saved: object, file_bytes: int, say: Say, network_text: Optional[
         stored[NETWORK_KEY] = network_text
     network = read_network(stored[NETWORK_KEY]) if NETWORK_KEY in stored else None
     found = weight_sets.find_weights(saved, weight_sets.wanted_of(network), weights, say)
-    around = {} if found.is_bare else saved
+    around = {} if found.key is None else saved
     state = {name: tensor for name, tensor in found.tensors.items() if isinstance(tensor, Tensor)}
     if sum(tensor.numel() * size_of(tensor.storage.kind) for tensor in state.values()) > file_bytes:
         raise CheckpointError(

@@ -28,7 +28,8 @@ class Network:
     act_scales: set[str]           # calibrated ones; a file may lack them
     of_projections: set[str]       # the plain tensors of a shortcut's convolution and norm
     classes: int                   # numbers that the last node gives
-    is_configured: bool = False    # some activation is that of the configuration, and no weight shows which
+    is_configured: bool = False    # some activation is that of the configuration
+    has_act_bits: bool = False     # some activation is quantized
 
 
 def read_network(text: str) -> Network:
@@ -99,6 +100,7 @@ class Builder:
     def bias_act(self, node: dict, inputs: list) -> Shape:
         usual = "configured" if node.get("quantized", False) else "none" if node["layer"] == "add" else "relu"
         activation = node.get("activation", usual)
+        self.network.has_act_bits |= node.get("quantized", False) is True
         self.network.is_configured |= activation in ("configured", "configured_relu6")
         if activation != "none":
             name = node.get("activation_name", f"{node['name']}.act")

@@ -82,18 +82,18 @@ class WeightSet:
     state: dict                # the dict that it lies in
     prefix: str                # of its names there, once wrappers are gone
     covered: int               # layers of the network
-    is_bare: bool = False      # the dict is all that was saved
+    key: Optional[str] = None  # of the file, where the dict lies; None: it is all that was saved
     tensors: dict = dataclasses.field(default_factory=dict)  # new name -> what stands there
     others: list = dataclasses.field(default_factory=list)   # names of the dict that are not of this set
 
 
 def dicts_of_tensors(saved: dict) -> Iterator[tuple[tuple, dict]]:
     """The keys that lead to each dict that holds tensors, the outermost dicts first."""
-    seen = {id(saved)}
+    entered: set[int] = set()  # a pickle may put a dict in many places, also in itself
     level: list[tuple[tuple, dict]] = [((), saved)]
     total = 0
     for _ in range(MAX_DEPTH):
-        below = []
+        below: list[tuple[tuple, dict]] = []
         for keys, state in level:
             count = sum(isinstance(value, Tensor) for value in state.values())
             total += count
@@ -101,11 +101,10 @@ def dicts_of_tensors(saved: dict) -> Iterator[tuple[tuple, dict]]:
                 raise CheckpointError(f"has more than {MAX_TENSORS:,} tensors, which no checkpoint of a network has")
             if count:
                 yield keys, state
-            for key, value in state.items():
-                if isinstance(key, str) and isinstance(value, dict) and id(value) not in seen:
-                    seen.add(id(value))
-                    if (*keys, key) != (EXTRA_KEY,):
-                        below.append(((*keys, key), value))
+            if id(state) not in entered:
+                entered.add(id(state))
+                below += [((*keys, key), value) for key, value in state.items()
+                          if isinstance(key, str) and isinstance(value, dict) and (*keys, key) != (EXTRA_KEY,)]
         level = below
 
 
@@ -147,14 +146,28 @@ def candidates(saved: dict, wanted: Wanted) -> list[WeightSet]:
         for prefix, layers in prefixes_of(state, wanted, wrappers).items():
             if 2 * len(layers) >= len(wanted.layers):
                 name = ".".join([*keys, prefix.removesuffix(".")]).strip(".")
-                result.append(WeightSet(name, state, prefix, len(layers), is_bare=not keys))
+                result.append(WeightSet(name, state, prefix, len(layers), keys[0] if keys else None))
 
     def rank(found: WeightSet) -> tuple:
         key = found.name.partition(".")[0]
         usual = STATE_DICT_KEYS.index(key) if key in STATE_DICT_KEYS else len(STATE_DICT_KEYS)
         return -found.covered, AVERAGES.search(found.name.lower()) is not None, usual
 
-    return sorted(result, key=rank)
+    result.sort(key=rank)
+    return result + [found for best in result[:1] for found in without_names(saved, best, wrappers)]
+
+
+def without_names(saved: dict, best: WeightSet, wrappers: set[str]) -> Iterator[WeightSet]:
+    """Averages that are lists of tensors, as some libraries save them: in the order of the parameters, of which they
+    have the number and the shapes."""
+    own = {name: value for name, value in best.state.items() if isinstance(name, str) and isinstance(value, Tensor) and
+           name.rpartition(".")[2] not in STATISTICS and without_wrappers(name, wrappers).startswith(best.prefix)}
+    for key, value in saved.items():
+        inner = value.items() if isinstance(value, dict) and value is not best.state else ()
+        for keys, part in ((key,), value), *(((key, other), part) for other, part in inner):
+            if isinstance(part, list) and len(part) == len(own) and all(isinstance(name, str) for name in keys) and \
+                    all(isinstance(a, Tensor) and a.shape == b.shape for a, b in zip(part, own.values())):
+                yield WeightSet(".".join(keys), dict(zip(own, part)), best.prefix, best.covered, keys[0])
 
 
 def any_state(saved: dict) -> WeightSet:
@@ -163,7 +176,7 @@ def any_state(saved: dict) -> WeightSet:
     keys = [(key,) for key in STATE_DICT_KEYS if isinstance(saved.get(key), dict)]
     for key in [*keys, *states]:
         if key in states:
-            return WeightSet(".".join(key), states[key], "", 0, is_bare=not key)
+            return WeightSet(".".join(key), states[key], "", 0, key[0] if key else None)
     for key in keys:
         for name in saved[key[0]]:
             raise CheckpointError(f"its {key[0]} has {printable(name)}, which is no tensor; give a state_dict of tensors")
@@ -178,10 +191,9 @@ def no_weights(saved: object) -> CheckpointError:
     if isinstance(saved, dict) and not isinstance(saved, Unknown):
         keys = [str(key) if isinstance(key, str) else type(key).__name__ for key in saved]
         what = f"no state_dict in it (looked for {', '.join(STATE_DICT_KEYS)}, and for tensors); it has: {listed(keys)}"
-    elif isinstance(saved, Unknown):
-        what = f"holds an object of {printable(saved.name)}, not a state_dict"
     else:
-        what = f"holds {type(saved).__name__}, not a state_dict or a dict that has one"
+        kind = "an object" if isinstance(saved, Unknown) else type(saved).__name__
+        what = f"holds {kind}, not a state_dict or a dict that has one"
     if classes:
         what += f"; it asks for {class_names(classes)}, which is not executed here: load it where you trust it and " \
                 "save its state_dict"
@@ -201,7 +213,7 @@ def find_weights(saved: object, wanted: Wanted, chosen: Optional[str], say: Say)
         rest = [show(found) for found in sets if found is not taken]
         other = f"--weights {rest[0]} takes the other" if len(rest) == 1 else "--weights KEY takes another"
         say(f"has {len(sets)} sets of weights: {show(taken)} is taken, not {listed(rest)}; {other}")
-    elif not taken.is_bare and taken.name.partition(".")[0] not in STATE_DICT_KEYS:
+    elif taken.key is not None and taken.key not in STATE_DICT_KEYS:
         say(f"takes the weights of {show(taken)}")
     fill(taken, wanted, say)
     if sets and taken is not sets[0]:
@@ -226,7 +238,7 @@ def fill(taken: WeightSet, wanted: Wanted, say: Say) -> None:
     """Gives the set its tensors by their new names, and says what is renamed."""
     wrappers = wrappers_beside(wanted)
     cut: dict[str, int] = {}
-    changes = []
+    changes, between = [], []
     for old, value in taken.state.items():
         bare = without_wrappers(old, wrappers) if isinstance(old, str) and len(old) <= MAX_NAME else None
         if bare is None or not bare.startswith(taken.prefix):
@@ -239,7 +251,7 @@ def fill(taken: WeightSet, wanted: Wanted, say: Say) -> None:
         taken.tensors[new] = value
         front = old.removesuffix(rest)
         if front == old:  # a wrapper in between
-            changes.append(f"{old} -> {new}")
+            between.append(f"{old} -> {new}")
             continue
         if front:
             cut[front] = cut.get(front, 0) + 1
@@ -247,6 +259,8 @@ def fill(taken: WeightSet, wanted: Wanted, say: Say) -> None:
             changes.append(f"{rest} -> {new}")
     for front, count in list(cut.items())[:8]:
         say(f"renamed: {printable(front)}* -> * ({count} tensors)")
+    if between:
+        say(f"renamed: {listed(between, limit=3)}")
     if changes:
         say(f"renamed: {listed(changes)}")
 
@@ -265,22 +279,22 @@ def take_statistics(taken: WeightSet, best: WeightSet, wanted: Wanted, say: Say)
 # ---- what is left out -----------------------------------------------------------------------------------------------
 def leave_out_extras(taken: WeightSet, network: Network, wanted: Wanted, say: Say) -> None:
     """Takes out of the set what says nothing of the network: losses, counters, what is no tensor. A further parameter
-    stays, and with it the file is that of another network; so does everything where a parameter is missing."""
-    if any(forms_of(name).isdisjoint(taken.tensors) for name in network.plain | network.quantized):
-        return
+    stays, and with it the file is that of another network; so does every tensor where a parameter is missing."""
+    is_whole = not any(forms_of(name).isdisjoint(taken.tensors) for name in network.plain | network.quantized)
     inside = {".".join(layer.split(".")[:depth]) for layer in wanted.layers for depth in range(1, layer.count(".") + 2)}
     others = prefixes_of(taken.tensors, wanted, set())
-    extras = [name for name in taken.tensors
-              if name not in wanted.names and is_beside(name, taken.tensors[name], inside, network, others)]
+    extras = [name for name, value in taken.tensors.items() if name not in wanted.names and (
+        not isinstance(value, Tensor) or (is_whole and is_beside(name, value, inside, network, others)))]
     for name in extras:
         del taken.tensors[name]
     if extras:
-        say(f"left out, for the network has no such tensors: {listed(extras)}")
+        say(f"left out, for the network has no such tensors: "
+            f"{listed(summed(extras, lambda name: '*.' + name.rpartition('.')[2]))}")
 
 
-def is_beside(name: str, value: object, inside: set[str], network: Network, others: dict[str, set[str]]) -> bool:
+def is_beside(name: str, value: Tensor, inside: set[str], network: Network, others: dict[str, set[str]]) -> bool:
     parent, _, leaf = name.rpartition(".")
-    if not isinstance(value, Tensor) or leaf in BOOKKEEPING or LOSSES.fullmatch(name.partition(".")[0]):
+    if leaf in BOOKKEEPING or LOSSES.fullmatch(name.partition(".")[0]):
         return True
     if value.storage.kind in ("Long", "Int", "Short", "Char", "Byte", "Bool"):
         return True
@@ -290,18 +304,25 @@ def is_beside(name: str, value: object, inside: set[str], network: Network, othe
     return leaf not in (*PARAMETERS, *STATISTICS) and parent not in inside
 
 
+def summed(names: list[str], group: Callable[[str], str]) -> list[str]:
+    """Names of which more than three are of one group as that."""
+    members: dict[str, list[str]] = {}
+    for name in names:
+        members.setdefault(group(name), []).append(name)
+    return [text for found, of_group in members.items()
+            for text in ([f"{found} ({len(of_group)} entries)"] if len(of_group) > 3 else of_group)]
+
+
 def say_left_out(saved: dict, taken: WeightSet, used: tuple, say: Say) -> None:
     """What lies beside the weights, with the classes that it asks for."""
-    left = [str(key) if isinstance(key, str) else type(key).__name__ for key, value in saved.items()
-            if value is not taken.state and key not in used] if not taken.is_bare else []
-    left = [with_classes(name, saved.get(name)) for name in left if name != taken.name.partition(".")[0]] + taken.others
+    left = []
+    for key, value in saved.items() if taken.key is not None else ():
+        if key != taken.key and key not in used:
+            classes = classes_in(value)
+            left.append(f"{key} ({class_names(classes)})" if classes else str(key))
+    left += summed(taken.others, lambda name: name.partition(".")[0] + ".*")
     if left:
-        say(f"left out: {listed(left, limit=20)}")
-
-
-def with_classes(name: str, value: object) -> str:
-    classes = classes_in(value)
-    return f"{name} (asks for {class_names(classes)}, which is not imported)" if classes else name
+        say(f"left out, nothing of it executed: {listed(left, limit=20)}")
 
 
 def classes_in(value: object, limit: int = 200_000) -> list[Unknown]:
