@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -272,6 +273,24 @@ def run_here(*words: object) -> Outcome:
         except SystemExit as error:  # of the command line
             code = error.code
     return Outcome(code, out.getvalue(), err.getvalue())
+
+
+class TimeIsUp(BaseException):
+    """Of one file; passes whatever catches exceptions."""
+
+
+@contextlib.contextmanager
+def within(seconds: int):
+    """Raises TimeIsUp where the block takes longer, in the main thread."""
+    def is_up(*_) -> None:
+        raise TimeIsUp
+    before = signal.signal(signal.SIGALRM, is_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class ScriptTest(unittest.TestCase):

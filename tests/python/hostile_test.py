@@ -2,6 +2,8 @@
 # in them is believed.
 from __future__ import annotations
 
+import io
+import json
 import os
 import pickle
 import random
@@ -121,6 +123,91 @@ class Pickles(fixtures.ScriptTest):
                      opcodes(Call(Global("torch._utils._rebuild_parameter"), (1,)))):
             with self.subTest(code=code):
                 self.refuse(Raw(code), "error: ", storages=())
+
+
+class Bombs(fixtures.ScriptTest):
+    """Small files that ask for much time or memory: refused, or read, in a moment."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_AS, limits)
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, limits[1]))
+        limit = fixtures.within(60)  # of a few seconds, on a machine that is busy
+        limit.__enter__()
+        self.addCleanup(limit.__exit__, None, None, None)
+
+    def refuse(self, code: bytes, *parts: str, storages: tuple = ()) -> None:
+        self.check_refused(self.put("bomb.pth", legacy(Raw(code), list(storages))), *parts)
+
+    def test_many_opcodes(self):
+        for code in (b"N", b"}", b"\x82\1", b"\x8f"):
+            self.refuse(b"(" + code * 1_000_001 + b"t", "has too many parts for a checkpoint")
+        content = pickled(Raw(b"N0" * 1000 + opcodes(fixtures.MAGIC)))
+        self.check_refused(self.put("bomb.pth", content), "has too many parts for a checkpoint")
+
+    def test_what_is_copied_again_and_again(self):
+        large = b"(" + b"N" * 100_000
+        for code in (large + b"tq\0" + opcodes(Global("torch.Size")) + b"q\1(" + b"h\1h\0\x85R0" * 100_000 + b"t",
+                     large + b"tq\0" + opcodes(Global("a.b")) + b"q\1(" + b"h\1h\0R0" * 100_000 + b"t",
+                     b"](" + b"K\1K\2\x86" * 50_000 + b"eq\0" + opcodes(Global("collections.OrderedDict")) + b"q\1(" +
+                     b"h\1h\0\x85R0" * 100_000 + b"t"):
+            self.refuse(code, "copies more than a checkpoint does")
+        self.refuse(large + b"tq\0(" + b"h\0Q0" * 100_000 + b"t", "a persistent id that names no storage")
+
+    def test_numbers_that_share_their_hash(self):
+        def long(value: int) -> bytes:
+            data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+            return b"\x8a" + bytes([len(data)]) + data
+
+        prime = 2**61 - 1
+        self.refuse(b"}(" + b"".join(long(prime * i) + b"N" for i in range(1, 150_000)) + b"u", "no state_dict in it")
+        self.refuse(b"N" + b"".join(b"p%d\n" % (prime * i) for i in range(1, 150_000)), "is malformed")
+
+    def test_dicts_in_many_places(self):
+        weight = opcodes(one_tensor(False)["w"])
+        keys = b"".join(opcodes(f"k{i}") + b"h\0" for i in range(100_000))
+        self.refuse(b"}q\0(" + keys + b"u", "no state_dict in it")
+        self.refuse(b"}(" + opcodes("w") + weight + b"uq\0}(" + keys + b"u", "which no checkpoint of a network has",
+                    storages=(ONE,))
+
+    def test_many_names(self):
+        weight = opcodes(one_tensor(False)["w"])
+        for name, count in (("a." * 200, 20_000), ("a.b.c.d.e.f.g.h.i.", 130_000), ("", 200_000)):
+            names = b"".join(opcodes(f"{name}{i}") + b"h\0" for i in range(count))
+            self.refuse(weight + b"q\x000}(" + names + b"u", "tensors", "no ", storages=(ONE,))
+
+    def test_a_network_of_impossible_sizes(self):
+        doubled = [{"name": f"n{i}", "layer": "concat", "inputs": [f"n{i - 1}" if i else "image"] * 2}
+                   for i in range(60_000)]
+        nodes = [[{"name": "a", "layer": "conv2d", "out": 4, "padding": padding}] for padding in (10**4000, 1e300, "1")]
+        for text in (*(json.dumps({"image": [8, 8, 3], "name": "n", "nodes": list_}) for list_ in (doubled, *nodes)),
+                     json.dumps({"image": [8, 8, 3], "name": "n", "nodes": nodes[2]}).replace('"1"', "1e999")):
+            content = fixtures.saved_structure({"state_dict": resnet8(), "bsq_metadata": {"network": text}})
+            self.check_refused(self.put("bomb.pth", content), "its network cannot be read")
+
+    def test_sizes_of_tensors_without_elements(self):
+        for shape in ((0, 2**30, 2**30), (2**31, 0)):
+            empty = fixtures.tensor(Array((0,), b""), "0", False, shape=shape, stride=(1,) * len(shape))
+            self.check_refused(self.put("e.pth", legacy({"w": empty}, [Array((0,), b"")])),
+                               "a tensor of no elements with sizes that are no counts")
+
+    def test_an_archive_of_many_members(self):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("a/data.pkl", pickled({}))
+        content = stream.getvalue().replace(b"PK\5\6", b"PK\1\2" * 100_001 + b"PK\5\6")
+        self.check_refused(self.put("z.pth", content), "has more than 100,000 members")
+
+    def test_numbers_and_texts_that_are_too_long_to_be_shown(self):
+        tower = Raw(b")q\0" + b"h\0h\0\x86q\0" * 64)
+        for epoch in (10**600, tower, float("nan")):
+            content = fixtures.saved_structure({"state_dict": resnet8(), "epoch": epoch, "Nbit_dict": tower})
+            outcome = fixtures.run_here(self.put("in.pth", content), self.folder / "o.safetensors", "--force")
+            self.assertEqual(outcome.exit_code, 0, outcome.err)
+            self.assertIn("left out, nothing of it executed: epoch\n", outcome.err)
+        self.check_refused(self.put("in.pth", fixtures.saved_structure(resnet8() | {"fc.bias": tower})),
+                           "fc.bias is tuple, which is no tensor")
 
 
 class ExecutesOnLoad:

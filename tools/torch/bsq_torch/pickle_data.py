@@ -9,16 +9,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pickletools
 import warnings
 from typing import Any, BinaryIO, Callable, Optional
 
 from .files import CheckpointError, printable
 
-MAX_OPCODES = 2_000_000  # a ResNet-110 with its optimizer has 40,000
-MAX_COPIED = 2_000_000   # items that calls copy, which a pickle can ask for again and again
+MAX_OPCODES = 1_000_000  # a ResNet-110 with its optimizer has 40,000
+MAX_COPIED = 1_000_000   # items that calls copy, which a pickle can ask for again and again
 MAX_DIMENSIONS = 8
-MAX_SIZE = 1 << 31       # of a dimension, which an empty tensor could have without end
+MAX_SIZE = 1 << 31       # product of sizes, which that of an empty tensor hides
 MAX_INDEX = 1 << 32      # of the memo
 MAX_KEY = 1 << 60        # smaller integers do not share their hashes
 STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool", "ComplexFloat",
@@ -89,7 +90,7 @@ def rebuild_tensor(arguments: tuple) -> object:
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride))
     if tensor.numel() > storage.numel or (tensor.numel() and last >= storage.numel):
         raise malformed("a tensor larger than its storage")
-    if any(size >= MAX_SIZE for size in shape):
+    if math.prod(size for size in shape if size) >= MAX_SIZE:
         raise malformed("a tensor of no elements with sizes that are no counts")
     return tensor
 
@@ -298,20 +299,20 @@ class Machine:
             raise CheckpointError("the pickle in it copies more than a checkpoint does")
 
 
-def load(stream: BinaryIO, load_persistent: Callable[[object], object]) -> object:
+def load(stream: BinaryIO, load_persistent: Callable[[object], object], most: int = MAX_OPCODES) -> object:
     """The object of the pickle at the stream's position, which then stands behind it. `load_persistent` makes an object
-    of a persistent id."""
+    of a persistent id; `most`: opcodes that it may have."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the disassembler, about escapes in a damaged text
-        return run(stream, Machine(load_persistent))
+        return run(stream, Machine(load_persistent), most)
 
 
-def run(stream: BinaryIO, machine: Machine) -> object:
+def run(stream: BinaryIO, machine: Machine, most: int) -> object:
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if opcode.name == "STOP":
                 return machine.pop()
-            if count > MAX_OPCODES:
+            if count > most:
                 raise CheckpointError("the pickle in it has too many parts for a checkpoint")
             machine.step(opcode.name, argument)
     except (IndexError, KeyError):

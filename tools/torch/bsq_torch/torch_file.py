@@ -21,6 +21,7 @@ NOT_TORCH = "is no file of torch.save; expected the zip format, or the one befor
 DTYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "<u2", "Long": "<i8", "Int": "<i4",
           "Short": "<i2", "Char": "i1", "Byte": "u1", "Bool": "?", "ComplexFloat": "<c8", "ComplexDouble": "<c16",
           "QInt8": "i1", "QUInt8": "u1", "QInt32": "<i4", "Untyped": "u1"}
+FEW = 1000             # opcodes of the pickles before that of the object
 MAX_MEMBERS = 100_000  # of an archive: one for each tensor and a few more
 MEMBER = b"PK\x01\x02"  # begins each entry of an archive's directory
 
@@ -61,13 +62,13 @@ class StorageTable:
 def read_legacy(content: bytes) -> object:
     stream = io.BytesIO(content)
     table = StorageTable()
-    if pickle_data.load(stream, table.load_persistent) != MAGIC:
+    if pickle_data.load(stream, table.load_persistent, FEW) != MAGIC:
         raise CheckpointError(NOT_TORCH)
-    version = pickle_data.load(stream, table.load_persistent)
+    version = pickle_data.load(stream, table.load_persistent, FEW)
     if version != VERSION:
         raise CheckpointError(
             "is of a version of PyTorch's format that is not known here; save it again with a newer one")
-    system = pickle_data.load(stream, table.load_persistent)
+    system = pickle_data.load(stream, table.load_persistent, FEW)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError("was written on a big-endian machine; load it there and save it as numbers of this one")
     result = pickle_data.load(stream, table.load_persistent)

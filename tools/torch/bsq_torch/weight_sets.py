@@ -27,7 +27,9 @@ BOOKKEEPING = ("total_ops", "total_params", "n_averaged", "num_updates", "decay"
 LOSSES = re.compile(r"(\w*_)?(loss|losses|criterion|criteria|metrics?)(_\w*)?")
 
 MAX_DEPTH = 4           # of dicts in dicts
-MAX_TENSORS = 1 << 17   # far above any network, its averages and its optimizer
+MAX_PLACES = 1 << 12    # of dicts, over all places where a pickle puts them
+MAX_TENSORS = 1 << 17   # of a file: far above any network, its averages and its optimizer
+MAX_OF_NETWORK = 1 << 14
 MAX_NAME = 512
 MAX_PARTS = 16          # of a name
 
@@ -89,22 +91,23 @@ class WeightSet:
 
 def dicts_of_tensors(saved: dict) -> Iterator[tuple[tuple, dict]]:
     """The keys that lead to each dict that holds tensors, the outermost dicts first."""
-    entered: set[int] = set()  # a pickle may put a dict in many places, also in itself
+    entered: dict[int, int] = {}  # the tensors of each: a pickle may put a dict in many places, also in itself
     level: list[tuple[tuple, dict]] = [((), saved)]
-    total = 0
+    total, places = 0, 0
     for _ in range(MAX_DEPTH):
         below: list[tuple[tuple, dict]] = []
         for keys, state in level:
-            count = sum(isinstance(value, Tensor) for value in state.values())
-            total += count
-            if total > MAX_TENSORS:
-                raise CheckpointError(f"has more than {MAX_TENSORS:,} tensors, which no checkpoint of a network has")
-            if count:
-                yield keys, state
             if id(state) not in entered:
-                entered.add(id(state))
+                entered[id(state)] = sum(isinstance(value, Tensor) for value in state.values())
                 below += [((*keys, key), value) for key, value in state.items()
                           if isinstance(key, str) and isinstance(value, dict) and (*keys, key) != (EXTRA_KEY,)]
+            total += entered[id(state)]
+            places += entered[id(state)] > 0
+            if total > MAX_TENSORS or places > MAX_PLACES:
+                raise CheckpointError(f"has more than {MAX_TENSORS:,} tensors or {MAX_PLACES:,} dicts of them, which "
+                                      "no checkpoint of a network has")
+            if entered[id(state)]:
+                yield keys, state
         level = below
 
 
@@ -249,6 +252,8 @@ def fill(taken: WeightSet, wanted: Wanted, say: Say) -> None:
         if new in taken.tensors:
             raise CheckpointError(f"two of its tensors would be {printable(new)}; the file is corrupt")
         taken.tensors[new] = value
+        if len(taken.tensors) > MAX_OF_NETWORK:
+            raise CheckpointError(f"has more than {MAX_OF_NETWORK:,} tensors in one dict, which no network here has")
         front = old.removesuffix(rest)
         if front == old:  # a wrapper in between
             between.append(f"{old} -> {new}")
