@@ -192,6 +192,13 @@ class Bombs(fixtures.ScriptTest):
             self.check_refused(self.put("e.pth", legacy({"w": empty}, [Array((0,), b"")])),
                                "a tensor of no elements with sizes that are no counts")
 
+    def test_a_model_of_bsq_with_sizes_beside_a_zero(self):
+        from bsq_torch import files, safetensors
+        for dtype, shape in (("F32", [0, 2**61]), ([["F32"]], [0])):
+            header = json.dumps({"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, 0]}}).encode()
+            with self.assertRaises(files.CheckpointError):
+                safetensors.read_safetensors(struct.pack("<Q", len(header)) + header)
+
     def test_an_archive_of_many_members(self):
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w") as archive:

@@ -27,8 +27,9 @@ SNIPPETS = (b"0", b"1", b"2", b"(", b")", b"]", b"}", b"\x8f", b"N", b"\x88", b"
             b"b", b"R", b"\x81", b"\x92", b"\x93", b"o", b"Q", b"\x85", b"\x86", b"\x87", b"\x90", b"\x91", b"\x94",
             b"h\0", b"h\1", b"h\2", b"h\3", b"q\0", b"q\1", b"q\2", b"j\1\0\0\0", b"p1\n", b"g1\n", b"P1\n", b"\x82\1",
             b"h\0h\0\x86q\0" * 8, b")R", b")\x81", b"}b", b"cos\nsystem\n", b"(ios\nsystem\n", b"X\xff\xff\xff\x7f",
-            b"\x8a\xff", b"\x8b\xff\xff\xff\x7f", b"I" + b"9" * 400 + b"\n", b"L-1L\n", b"Fnan\n", b"S'a'\n", b"V\\ud800\n",
-            b"\x96" + b"\xff" * 8, b"\x95" + b"\xff" * 8, b"X\3\0\0\0\xed\xa0\x80", b"X\1\0\0\0.", b".", b"\x80\4")
+            b"\x8a\xff", b"\x8b\xff\xff\xff\x7f", b"I" + b"9" * 400 + b"\n", b"L-1L\n", b"Fnan\n", b"S'a'\n",
+            b"V\\ud800\n", b"\x96" + b"\xff" * 8, b"\x95" + b"\xff" * 8, b"X\3\0\0\0\xed\xa0\x80", b"X\1\0\0\0.", b".",
+            b"\x80\4")
 
 
 def seeds() -> list[bytes]:

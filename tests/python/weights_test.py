@@ -163,6 +163,12 @@ class Sets(WeightsTest):
             self.assertEqual(outcome.exit_code, 2, outcome.err)
             self.assertIn(f"--weights {key}: is none of the weights in the file, which are model, ema\n", outcome.err)
 
+    def test_what_an_optimizer_keeps_by_the_same_names_is_not_taken(self):
+        momenta = {name: array for name, array in other_values(resnet8()).items() if not name.endswith("tracked")}
+        tensors, _, said = self.convert({"momentum": momenta, "weights": resnet8()})
+        self.check_same(tensors, resnet8())
+        self.assertIn("weights is taken, not momentum", said)
+
     def test_a_single_average_is_said(self):
         tensors, _, said = self.convert({"ema_state_dict": resnet8(), "step": 3})
         self.check_same(tensors, resnet8())
@@ -181,7 +187,7 @@ class Beside(WeightsTest):
                   "config": Raw(opcodes(Call(Global("collections.defaultdict"), (Global("builtins.list"),))) +
                                 opcodes("lr") + opcodes([1]) + b"s"),
                   "queue": Raw(opcodes(Call(Global("collections.deque"), ())) + opcodes(1) + b"a"),
-                  "old": Call(Global("copy_reg._reconstructor"), (Global("net.Options"), Global("builtins.object"), None)),
+                  "old": Call(Global("copy_reg._reconstructor"), (Global("net.Options"), Global("a.b"), None)),
                   "set": Raw(b"\x8f(K\x01K\x02\x90"), "frozen": Raw(b"(K\x01\x91"), "extension": Raw(b"\x82\x07"),
                   "keywords": Raw(opcodes(Global("net.Wrapped")) + b")" + opcodes({"a": 1}) + b"\x92"),
                   "keys": Raw(keyed), "bytes": Raw(b"\x96" + struct.pack("<Q", 2) + b"ab"),

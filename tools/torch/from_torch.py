@@ -6,10 +6,10 @@ own as the network and its weights.
 
 A checkpoint: IN OUT.safetensors. Of which network it is, is said by itself (those of to_torch.py), by --config, or by
 its tensors: bsq recognizes published BSQ checkpoints (float, bit planes, finetuning) and other state_dicts of CIFAR
-ResNets with 1x1 convolutions on their shortcuts. Names become those of bsq: what wrappers have put in front or between
-(module., _orig_mod., model. and others) goes, and in ResNets shortcut.N becomes downsample.N, linear fc. What is renamed
-is listed, and so is what is missing or unexpected, which is an error; losses and counters are left out. Of several sets
-of weights, such as a model and its moving average, --weights takes one.
+ResNets with 1x1 convolutions on their shortcuts. Names become those of bsq: what wrappers have put in front or
+between (module., _orig_mod., model. and others) goes, and in ResNets shortcut.N becomes downsample.N, linear fc. What
+is renamed is listed, and so is what is missing or unexpected, which is an error; losses and counters are left out. Of
+several sets of weights, such as a model and its moving average, --weights takes one.
 
 Whatever lies beside the weights (optimizer, scheduler, options, objects of any class) is named and left out: nothing in
 the file is imported or executed. Half, bfloat16 and double become float32; NaN, infinity and negative variances are

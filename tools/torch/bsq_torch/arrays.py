@@ -53,8 +53,9 @@ def check_finite(name: str, array: numpy.ndarray) -> None:
     """Raises CheckpointError where a number is NaN or infinite, or a variance negative."""
     wrong = numpy.flatnonzero(~numpy.isfinite(array))
     if wrong.size:
-        raise CheckpointError(f"{printable(name)} has {wrong.size:,} of {array.size:,} numbers that are NaN or infinite "
-                              f"(the first at {wrong[0]:,}); take a checkpoint from before the training diverged")
+        raise CheckpointError(f"{printable(name)} has {wrong.size:,} of {array.size:,} numbers that are NaN or "
+                              f"infinite (the first at {wrong[0]:,}); take a checkpoint from before the training "
+                              "diverged")
     if name.endswith(".running_var") and array.size and array.min() < 0:
         raise CheckpointError(f"{printable(name)} has a negative variance ({float(array.min()):g}); the file is "
                               "damaged, or the average of weights that cannot be averaged")

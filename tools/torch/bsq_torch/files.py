@@ -40,7 +40,8 @@ def read_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes > MAX_FILE_BYTES:
-            raise CheckpointError(f"{size_bytes:,} bytes are too many for a checkpoint of what is trained here")
+            raise CheckpointError(f"{size_bytes:,} bytes are too many for a checkpoint of what is trained here; save "
+                                  "its state_dict alone")
         return file.read()
 
 

@@ -257,7 +257,7 @@ def tensors_of(network: Network, state: dict, stored: Metadata, around: dict, sa
 
 
 def take_counters(network: Network, state: dict, say: Say) -> Tensors:
-    """Takes the counters of batches out of `state`; those that are no counts are left out, for a model may lack them."""
+    """Takes the counters of batches out of `state`; those that are no counts are left out: a model may lack them."""
     result: Tensors = {}
     wrong = []
     for name in [name for name in state if name in network.counters]:

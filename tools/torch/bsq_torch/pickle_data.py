@@ -2,10 +2,10 @@
 # library's disassembler. Globals become entries of one table, or stand-ins; nothing is imported, looked up or called.
 # Protocols 0..5.
 #
-# Results: dict, list, tuple, str, bytes, numbers, None, Tensor, and Unknown for an object of any other class. Entries of
-# a dict whose keys are neither texts nor small integers are left out: no weight has such a key, and hashing a tuple, or
-# many integers that were chosen for it, may take for ever. For the same reason nothing here turns into text, copies or
-# compares what may be a structure: tuples of doubled tuples are small in a file and endless in print.
+# Results: dict, list, tuple, str, bytes, numbers, None, Tensor, and Unknown for an object of any other class. Entries
+# of a dict whose keys are neither texts nor small integers are left out: no weight has such a key, and hashing a tuple,
+# or many integers that were chosen for it, may take for ever. For the same reason nothing here turns into text, copies
+# or compares what may be a structure: tuples of doubled tuples are small in a file and endless in print.
 from __future__ import annotations
 
 import dataclasses

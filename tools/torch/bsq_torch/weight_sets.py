@@ -19,7 +19,8 @@ METADATA_KEY = "bsq_metadata"
 EXTRA_KEY = "bsq_tensors"  # what the published code has no place for: calibrated activation scales
 # DataParallel and DistributedDataParallel, torch.compile, FSDP, activation checkpointing, Lightning's Fabric.
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
-AVERAGES = re.compile(r"(^|[._])(ema|swa|avg|averaged?|shadow|teacher|polyak)([._]|$)")
+# Not taken where there is another set: averages, and what an optimizer keeps by the same names.
+SECOND = re.compile(r"(^|[._])(ema|swa|avg|averaged?|shadow|teacher|polyak|momentum|velocity|grads?|optim\w*)([._]|$)")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 PARAMETERS = ("weight", "bias")
 # Beside the parameters: thop's counts, and counters of averages.
@@ -154,7 +155,7 @@ def candidates(saved: dict, wanted: Wanted) -> list[WeightSet]:
     def rank(found: WeightSet) -> tuple:
         key = found.name.partition(".")[0]
         usual = STATE_DICT_KEYS.index(key) if key in STATE_DICT_KEYS else len(STATE_DICT_KEYS)
-        return -found.covered, AVERAGES.search(found.name.lower()) is not None, usual
+        return -found.covered, SECOND.search(found.name.lower()) is not None, usual
 
     result.sort(key=rank)
     return result + [found for best in result[:1] for found in without_names(saved, best, wrappers)]
@@ -182,7 +183,8 @@ def any_state(saved: dict) -> WeightSet:
             return WeightSet(".".join(key), states[key], "", 0, key[0] if key else None)
     for key in keys:
         for name in saved[key[0]]:
-            raise CheckpointError(f"its {key[0]} has {printable(name)}, which is no tensor; give a state_dict of tensors")
+            raise CheckpointError(f"its {key[0]} has {printable(name)}, which is no tensor; give a state_dict of "
+                                  "tensors")
     raise no_weights(saved)
 
 
