@@ -6,6 +6,7 @@ from __future__ import annotations
 import collections
 import io
 import os
+import pickletools
 import random
 import resource
 import time
@@ -14,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 import fixtures
-from fixtures import Array, Call, Global, Raw, floats, opcodes, quantized, resnet8, saved_structure
+from fixtures import Array, Call, Global, Raw, floats, opcodes, pickled, quantized, resnet8, saved_structure
 
 TRIALS = 1500
 SECONDS = float(os.environ.get("BSQ_MUTATION_SECONDS", "0"))
@@ -85,17 +86,66 @@ def damaged(content: bytes, others: list[bytes], chance: random.Random) -> bytes
     return bytes(data)
 
 
+def opcodes_of(content: bytes, start: int) -> list[bytes]:
+    """The opcodes of the pickle that begins there, with their arguments."""
+    stream = io.BytesIO(content)
+    stream.seek(start)
+    places = [place for _, _, place in pickletools.genops(stream)]
+    return [content[place:end] for place, end in zip(places, [*places[1:], stream.tell()])]
+
+
+def damaged_opcodes(codes: list[bytes], chance: random.Random) -> bytes:
+    """One to four changes between opcodes, so that most of what follows is still read."""
+    codes = list(codes)
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        place, other = chance.randrange(len(codes)), chance.randrange(len(codes))
+        kind = chance.randrange(7)
+        if kind == 0:
+            del codes[place:place + chance.choice((1, 1, 3, 20))]
+        elif kind == 1:
+            codes[place:place] = codes[other:other + chance.choice((1, 3, 20))]
+        elif kind == 2:
+            codes[place], codes[other] = codes[other], codes[place]
+        elif kind == 3:
+            codes[place] = codes[other]
+        elif kind in (4, 5):
+            codes.insert(place, chance.choice(SNIPPETS))
+        else:  # another number in the place of one
+            numbers = [i for i, code in enumerate(codes) if code[:1] in (b"J", b"K", b"M", b"G")]
+            if numbers:
+                value = chance.choice(NUMBERS) * chance.choice((1, 1, -1))
+                codes[chance.choice(numbers)] = b"\x8a\x09" + value.to_bytes(9, "little", signed=True)
+        if not codes:
+            break
+    return b"".join(codes)
+
+
+def damaged_pickle(content: bytes, chance: random.Random) -> bytes:
+    """Of a file of the old format, where the object is the fourth pickle, or of data.pkl."""
+    start = 0
+    if content.startswith(pickled(fixtures.MAGIC)):
+        for _ in range(3):
+            start += len(b"".join(opcodes_of(content, start)))
+    codes = opcodes_of(content, start)
+    return content[:start] + damaged_opcodes(codes, chance) + content[start + len(b"".join(codes)):]
+
+
 def damaged_file(content: bytes, others: list[bytes], chance: random.Random) -> bytes:
-    """Of an archive as often a member, under a check sum that fits, as the whole."""
-    if not content.startswith(b"PK") or chance.randrange(4) == 0:
+    """Bytes or opcodes; of an archive as often a member, under a check sum that fits, as the whole."""
+    by_opcodes = chance.randrange(2)
+    if not content.startswith(b"PK"):
+        return damaged_pickle(content, chance) if by_opcodes else damaged(content, others, chance)
+    if not by_opcodes and chance.randrange(2):
         return damaged(content, others, chance)
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(stream, "w") as after:
         names = before.namelist()
-        hit = names[0] if chance.randrange(4) else chance.choice(names)
+        hit = names[0] if by_opcodes else chance.choice(names)
         for name in names:
             member = before.read(name)
-            after.writestr(name, damaged(member, others, chance) if name == hit else member)
+            if name == hit:
+                member = damaged_pickle(member, chance) if by_opcodes else damaged(member, others, chance)
+            after.writestr(name, member)
     return stream.getvalue()
 
 
