@@ -143,6 +143,10 @@ class Sets(WeightsTest):
                 self.assertIn("has 2 sets of weights", said)
                 tensors, _, _ = self.convert(structure, "--weights", name)
                 self.check_same(tensors, average)
+        _, _, said = self.convert(structure, "--weights", "ema")
+        self.assertIn("ema is taken, not its own; --weights '' takes the other\n", said)
+        tensors, _, _ = self.convert(structure, "--weights", "")
+        self.check_same(tensors, state)
 
     def test_an_average_of_parameters_has_the_statistics_of_the_model(self):
         state = resnet8()

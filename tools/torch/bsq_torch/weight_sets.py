@@ -215,9 +215,11 @@ def find_weights(saved: object, wanted: Wanted, chosen: Optional[str], say: Say)
     if chosen is not None:
         taken = named(sets or [taken], chosen)
     if len(sets) > 1:
-        rest = [show(found) for found in sets if found is not taken]
-        other = f"--weights {rest[0]} takes the other" if len(rest) == 1 else "--weights KEY takes another"
-        say(f"has {len(sets)} sets of weights: {show(taken)} is taken, not {listed(rest)}; {other}")
+        rest = [found for found in sets if found is not taken]
+        key = printable(rest[0].name) or "''"
+        other = f"--weights {key} takes the other" if len(rest) == 1 else "--weights KEY takes another"
+        names = listed([show(found) for found in rest])
+        say(f"has {len(sets)} sets of weights: {show(taken)} is taken, not {names}; {other}")
     elif taken.key is not None and taken.key not in STATE_DICT_KEYS:
         say(f"takes the weights of {show(taken)}")
     fill(taken, wanted, say)
