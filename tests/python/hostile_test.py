@@ -206,6 +206,22 @@ class Bombs(fixtures.ScriptTest):
         content = stream.getvalue().replace(b"PK\5\6", b"PK\1\2" * 100_001 + b"PK\5\6")
         self.check_refused(self.put("z.pth", content), "has more than 100,000 members")
 
+    def test_members_that_lie_in_one_place(self):
+        ones = floats((50_000,), [1.0] * 50_000)
+        calls = {f"t{i}": fixtures.tensor(ones, str(i), True) for i in range(100)}
+        for name, part in (("archive/data/0", "storages are not in it: 1, 2, "), (None, "are larger than the file")):
+            stream = io.BytesIO()
+            with zipfile.ZipFile(stream, "w") as archive:
+                archive.writestr("archive/data.pkl", pickled(calls))
+                archive.writestr("archive/data/0", ones.data)
+                first = archive.filelist[-1]
+                for i in range(1, 100):
+                    info = zipfile.ZipInfo(name or f"archive/data/{i}")
+                    info.header_offset, info.CRC = first.header_offset, first.CRC
+                    info.file_size = info.compress_size = first.file_size
+                    archive.filelist.append(info)
+            self.check_refused(self.put("z.pth", stream.getvalue()), part)
+
     def test_numbers_and_texts_that_are_too_long_to_be_shown(self):
         tower = Raw(b")q\0" + b"h\0h\0\x86q\0" * 64)
         for epoch in (10**600, tower, float("nan")):
