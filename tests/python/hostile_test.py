@@ -326,7 +326,8 @@ class States(fixtures.ScriptTest):
 
     def test_shapes_of_another_network(self):
         self.refuse(resnet8() | {"layer3.0.conv2.weight": floats((8, 8, 1, 1), [0.0] * 64)},
-                    "its tensors are not those of resnet8: layer3.0.conv2.weight is (8, 8, 1, 1), expected (8, 8, 3, 3)")
+                    "its tensors are not those of resnet8: layer3.0.conv2.weight is (8, 8, 1, 1), expected "
+                    "(8, 8, 3, 3)")
         self.refuse(resnet8() | {"layer1.0.relu1.alpha": floats((2,), [1.0, 2.0])},
                     "layer1.0.relu1.alpha is (2), expected one number")
 
