@@ -154,6 +154,14 @@ class Bombs(fixtures.ScriptTest):
                      b"h\1h\0\x85R0" * 100_000 + b"t"):
             self.refuse(code, "copies more than a checkpoint does")
         self.refuse(large + b"tq\0(" + b"h\0Q0" * 100_000 + b"t", "a persistent id that names no storage")
+        text = opcodes("a" * 1_000_000) + b"q\0"
+        self.refuse(text + b"(" + b"h\0h\0\x93" * 100_000 + b"t", "a class whose name is longer than any")
+        keys = b"".join(opcodes(str(i)) + b"h\0" for i in range(100_000))
+        self.refuse(text + b"}(" + opcodes("bsq_metadata") + b"}(" + keys + b"uu", "its bsq_metadata has more than")
+        weights = b"".join(opcodes(f"{i}.{name}") + b"h\1" for i in range(1000)
+                           for name in ("conv1.weight", "layer1.0.conv1.weight", "fc.weight"))
+        self.refuse(text + opcodes(one_tensor(False)["w"]) + b"q\1" + b"}(h\0}(h\0}(h\0}(" + weights + b"uuuu",
+                    "no state_dict in it", storages=(ONE,))
 
     def test_numbers_that_share_their_hash(self):
         def long(value: int) -> bytes:

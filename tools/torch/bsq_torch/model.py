@@ -22,7 +22,7 @@ import numpy
 from . import program, weight_sets
 from .arrays import check_finite, counter_array, float_array, say_types
 from .files import CheckpointError, listed, printable
-from .network import Network, Shape, read_network
+from .network import MOST_CHARACTERS, Network, Shape, read_network
 from .pickle_data import Tensor
 from .safetensors import Metadata, Tensors
 from .torch_file import size_of
@@ -196,6 +196,8 @@ def stored_metadata(around: dict) -> Metadata:
     """What to_torch.py has put beside a state_dict."""
     stored = around.get(METADATA_KEY)
     if isinstance(stored, dict) and all(isinstance(text, str) for pair in stored.items() for text in pair):
+        if sum(len(text) for pair in stored.items() for text in pair) > MOST_CHARACTERS:
+            raise CheckpointError(f"its {METADATA_KEY} has more than {MOST_CHARACTERS:,} characters")
         return {clean(key): clean(value) for key, value in stored.items()}
     return {}
 

@@ -19,6 +19,7 @@ from .files import CheckpointError, printable
 MAX_OPCODES = 1_000_000  # a ResNet-110 with its optimizer has 40,000
 MAX_COPIED = 1_000_000   # items that calls copy, which a pickle can ask for again and again
 MAX_DIMENSIONS = 8
+MAX_NAME = 1000          # of a class
 MAX_SIZE = 1 << 31       # product of sizes, which that of an empty tensor hides
 MAX_INDEX = 1 << 32      # of the memo
 MAX_KEY = 1 << 60        # smaller integers do not share their hashes
@@ -144,6 +145,8 @@ MAKERS = ("copyreg", "copy_reg")  # their functions make an object of the class 
 def find_global(module: object, name: object) -> object:
     if not isinstance(module, str) or not isinstance(name, str):
         raise malformed("a class whose name is no text")
+    if len(module) + len(name) > MAX_NAME:
+        raise malformed("a class whose name is longer than any")
     full = f"{module}.{name}"
     return Global(full) if full in KNOWN else Unknown(full)
 

@@ -100,8 +100,8 @@ def dicts_of_tensors(saved: dict) -> Iterator[tuple[tuple, dict]]:
         for keys, state in level:
             if id(state) not in entered:
                 entered[id(state)] = sum(isinstance(value, Tensor) for value in state.values())
-                below += [((*keys, key), value) for key, value in state.items()
-                          if isinstance(key, str) and isinstance(value, dict) and (*keys, key) != (EXTRA_KEY,)]
+                below += [((*keys, key), value) for key, value in state.items() if isinstance(value, dict) and
+                          isinstance(key, str) and len(key) <= MAX_NAME and (*keys, key) != (EXTRA_KEY,)]
             total += entered[id(state)]
             places += entered[id(state)] > 0
             if total > MAX_TENSORS or places > MAX_PLACES:
