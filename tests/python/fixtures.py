@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -156,6 +157,21 @@ def saved_file(state: dict, zipped: bool, around: dict | None = None) -> bytes:
     return (zip_file if zipped else legacy)(as_saved(state, zipped, around), list(state.values()))
 
 
+def saved_structure(structure: object, zipped: bool = True) -> bytes:
+    """A file of any dicts, lists and opcodes, in which Arrays are tensors."""
+    storages: list = []
+
+    def saved(part: object) -> object:
+        if isinstance(part, Array):
+            storages.append(part)
+            return tensor(part, str(len(storages) - 1), zipped)
+        if isinstance(part, dict):
+            return {key: saved(value) for key, value in part.items()}
+        return [saved(value) for value in part] if isinstance(part, list) else part
+
+    return (zip_file if zipped else legacy)(saved(structure), storages)
+
+
 # ---- a network ------------------------------------------------------------------------------------------------------
 def resnet8(width: int = 2, classes: int = 3) -> dict:
     """Float state_dict of the smallest ResNet; no two values are the same."""
@@ -257,6 +273,24 @@ def run_here(*words: object) -> Outcome:
         except SystemExit as error:  # of the command line
             code = error.code
     return Outcome(code, out.getvalue(), err.getvalue())
+
+
+class TimeIsUp(BaseException):
+    """Of one file; passes whatever catches exceptions."""
+
+
+@contextlib.contextmanager
+def within(seconds: int):
+    """Raises TimeIsUp where the block takes longer, in the main thread."""
+    def is_up(*_) -> None:
+        raise TimeIsUp
+    before = signal.signal(signal.SIGALRM, is_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class ScriptTest(unittest.TestCase):

@@ -2,6 +2,8 @@
 # in them is believed.
 from __future__ import annotations
 
+import io
+import json
 import os
 import pickle
 import random
@@ -27,17 +29,32 @@ class Pickles(fixtures.ScriptTest):
             self.check_refused(self.put("hostile.pth", make(saved, list(storages))), *parts)
 
     def test_nothing_is_executed(self):
+        """Neither beside the weights, where it is named and left out, nor in the place of a weight."""
         marker = self.folder / "executed"
-        for name in ("os.system", "posix.system", "builtins.eval", "torch.load", "torch.storage._load_from_bytes",
-                     "argparse.Namespace"):
-            self.refuse({"state_dict": {}, "args": Call(Global(name), (f"touch {marker}",))},
-                        f"asks for {name}, which is no part of a state_dict and is not executed here")
-        real = pickle.dumps({"x": ExecutesOnLoad(str(marker))}, 2)[2:-1]
-        self.refuse(Raw(real), f"asks for {os.system.__module__}.system")
-        new = Raw(opcodes(Global("collections.OrderedDict")) + b")\x81")
-        self.refuse(new, "NEWOBJ in it is not used by torch.save")
-        self.refuse(Raw(b"(ios\nsystem\n"), "asks for os.system")
-        self.refuse(Raw(opcodes("os") + opcodes("system") + b"\x93"), "asks for os.system")
+        command = f"touch {marker}"
+        real = pickle.dumps(ExecutesOnLoad(str(marker)), 2)[2:-1]
+        system = f"{os.system.__module__}.system"
+        ways = [(Call(Global(name), (command,)), name) for name in (
+            "os.system", "posix.system", "builtins.eval", "torch.load", "torch.storage._load_from_bytes",
+            "argparse.Namespace")]
+        ways += [(Raw(real), system), (Raw(b"(" + opcodes(command) + b"ios\nsystem\n"), "os.system"),
+                 (Raw(b"(" + opcodes(Global("os.system")) + opcodes(command) + b"o"), "os.system"),
+                 (Raw(opcodes("os") + opcodes("system") + b"\x93" + opcodes((command,)) + b"R"), "os.system"),
+                 (Raw(opcodes(Global("os.system")) + opcodes((command,)) + b"\x81"), "os.system")]
+        state = resnet8()
+        storages = list(state.values())
+        for way, name in ways:
+            for make, zipped in ((legacy, False), (fixtures.zip_file, True)):
+                calls = {key: fixtures.tensor(array, str(i), zipped)
+                         for i, (key, array) in enumerate(state.items())}
+                source = self.put("hostile.pth", make({"state_dict": calls, "args": way}, storages))
+                outcome = fixtures.run_here(source, self.folder / "out.safetensors", "--force")
+                self.assertEqual(outcome.exit_code, 0, outcome.err)
+                self.assertIn(f"left out, nothing of it executed: args ({name})\n", outcome.err)
+                del calls["fc.bias"]
+                source = self.put("hostile.pth", make({"state_dict": calls | {"fc.bias": way}}, storages[:-1]))
+                self.check_refused(source, f"fc.bias is an object of {name}, which is not executed here")
+                self.check_refused(self.put("hostile.pth", make({"model": way}, [])), f"asks for {name}, which is not")
         self.assertFalse(marker.exists())
 
     def test_a_whole_module_is_refused(self):
@@ -82,7 +99,9 @@ class Pickles(fixtures.ScriptTest):
         self.refuse(Raw(b"]" * deep + b"a" * (deep - 1)), "holds list", storages=())
         self.refuse(Raw(b")2\x86"), "DUP in it is not used by torch.save", storages=())
         doubled = b")" + b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(64))
-        self.refuse(Raw(b"}" + doubled + b"Ns"), "a key that is neither text nor number", storages=())
+        self.refuse(Raw(b"}" + doubled + b"Ns"), "no state_dict in it", storages=())  # a key that is not looked at
+        self.refuse(Raw(doubled + opcodes("x") + b"\x93"), "a class whose name is no text", storages=())
+        self.refuse(Raw(doubled + b"2"), "DUP in it is not used by torch.save", storages=())
         self.refuse({"x": Raw(doubled)}, "no state_dict in it", "it has: x", storages=())
         self.refuse(Raw(b"}q\x00(X\x01\x00\x00\x00ah\x00u"), "no state_dict in it", storages=())  # holds itself
 
@@ -104,6 +123,122 @@ class Pickles(fixtures.ScriptTest):
                      opcodes(Call(Global("torch._utils._rebuild_parameter"), (1,)))):
             with self.subTest(code=code):
                 self.refuse(Raw(code), "error: ", storages=())
+
+
+class Bombs(fixtures.ScriptTest):
+    """Small files that ask for much time or memory: refused, or read, in a moment."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_AS, limits)
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, limits[1]))
+        limit = fixtures.within(60)  # of a few seconds, on a machine that is busy
+        limit.__enter__()
+        self.addCleanup(limit.__exit__, None, None, None)
+
+    def refuse(self, code: bytes, *parts: str, storages: tuple = ()) -> None:
+        self.check_refused(self.put("bomb.pth", legacy(Raw(code), list(storages))), *parts)
+
+    def test_many_opcodes(self):
+        for code in (b"N", b"}", b"\x82\1", b"\x8f"):
+            self.refuse(b"(" + code * 1_000_001 + b"t", "has too many parts for a checkpoint")
+        content = pickled(Raw(b"N0" * 1000 + opcodes(fixtures.MAGIC)))
+        self.check_refused(self.put("bomb.pth", content), "has too many parts for a checkpoint")
+
+    def test_what_is_copied_again_and_again(self):
+        large = b"(" + b"N" * 100_000
+        for code in (large + b"tq\0" + opcodes(Global("torch.Size")) + b"q\1(" + b"h\1h\0\x85R0" * 100_000 + b"t",
+                     large + b"tq\0" + opcodes(Global("a.b")) + b"q\1(" + b"h\1h\0R0" * 100_000 + b"t",
+                     b"](" + b"K\1K\2\x86" * 50_000 + b"eq\0" + opcodes(Global("collections.OrderedDict")) + b"q\1(" +
+                     b"h\1h\0\x85R0" * 100_000 + b"t"):
+            self.refuse(code, "copies more than a checkpoint does")
+        self.refuse(large + b"tq\0(" + b"h\0Q0" * 100_000 + b"t", "a persistent id that names no storage")
+        text = opcodes("a" * 1_000_000) + b"q\0"
+        self.refuse(text + b"(" + b"h\0h\0\x93" * 100_000 + b"t", "a class whose name is longer than any")
+        keys = b"".join(opcodes(str(i)) + b"h\0" for i in range(100_000))
+        self.refuse(text + b"}(" + opcodes("bsq_metadata") + b"}(" + keys + b"uu", "its bsq_metadata has more than")
+        weights = b"".join(opcodes(f"{i}.{name}") + b"h\1" for i in range(1000)
+                           for name in ("conv1.weight", "layer1.0.conv1.weight", "fc.weight"))
+        self.refuse(text + opcodes(one_tensor(False)["w"]) + b"q\1" + b"}(h\0}(h\0}(h\0}(" + weights + b"uuuu",
+                    "no state_dict in it", storages=(ONE,))
+
+    def test_numbers_that_share_their_hash(self):
+        def long(value: int) -> bytes:
+            data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+            return b"\x8a" + bytes([len(data)]) + data
+
+        prime = 2**61 - 1
+        self.refuse(b"}(" + b"".join(long(prime * i) + b"N" for i in range(1, 150_000)) + b"u", "no state_dict in it")
+        self.refuse(b"N" + b"".join(b"p%d\n" % (prime * i) for i in range(1, 150_000)), "is malformed")
+
+    def test_dicts_in_many_places(self):
+        weight = opcodes(one_tensor(False)["w"])
+        keys = b"".join(opcodes(f"k{i}") + b"h\0" for i in range(100_000))
+        self.refuse(b"}q\0(" + keys + b"u", "no state_dict in it")
+        self.refuse(b"}(" + opcodes("w") + weight + b"uq\0}(" + keys + b"u", "which no checkpoint of a network has",
+                    storages=(ONE,))
+
+    def test_many_names(self):
+        weight = opcodes(one_tensor(False)["w"])
+        for name, count in (("a." * 200, 20_000), ("a.b.c.d.e.f.g.h.i.", 130_000), ("", 200_000)):
+            names = b"".join(opcodes(f"{name}{i}") + b"h\0" for i in range(count))
+            self.refuse(weight + b"q\x000}(" + names + b"u", "tensors", "no ", storages=(ONE,))
+
+    def test_a_network_of_impossible_sizes(self):
+        doubled = [{"name": f"n{i}", "layer": "concat", "inputs": [f"n{i - 1}" if i else "image"] * 2}
+                   for i in range(60_000)]
+        nodes = [[{"name": "a", "layer": "conv2d", "out": 4, "padding": padding}] for padding in (10**4000, 1e300, "1")]
+        for text in (*(json.dumps({"image": [8, 8, 3], "name": "n", "nodes": list_}) for list_ in (doubled, *nodes)),
+                     json.dumps({"image": [8, 8, 3], "name": "n", "nodes": nodes[2]}).replace('"1"', "1e999")):
+            content = fixtures.saved_structure({"state_dict": resnet8(), "bsq_metadata": {"network": text}})
+            self.check_refused(self.put("bomb.pth", content), "its network cannot be read")
+
+    def test_sizes_of_tensors_without_elements(self):
+        for shape in ((0, 2**30, 2**30), (2**31, 0)):
+            empty = fixtures.tensor(Array((0,), b""), "0", False, shape=shape, stride=(1,) * len(shape))
+            self.check_refused(self.put("e.pth", legacy({"w": empty}, [Array((0,), b"")])),
+                               "a tensor of no elements with sizes that are no counts")
+
+    def test_a_model_of_bsq_with_sizes_beside_a_zero(self):
+        from bsq_torch import files, safetensors
+        for dtype, shape in (("F32", [0, 2**61]), ([["F32"]], [0])):
+            header = json.dumps({"w": {"dtype": dtype, "shape": shape, "data_offsets": [0, 0]}}).encode()
+            with self.assertRaises(files.CheckpointError):
+                safetensors.read_safetensors(struct.pack("<Q", len(header)) + header)
+
+    def test_an_archive_of_many_members(self):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("a/data.pkl", pickled({}))
+        content = stream.getvalue().replace(b"PK\5\6", b"PK\1\2" * 100_001 + b"PK\5\6")
+        self.check_refused(self.put("z.pth", content), "has more than 100,000 members")
+
+    def test_members_that_lie_in_one_place(self):
+        ones = floats((50_000,), [1.0] * 50_000)
+        calls = {f"t{i}": fixtures.tensor(ones, str(i), True) for i in range(100)}
+        for name, part in (("archive/data/0", "storages are not in it: 1, 2, "), (None, "are larger than the file")):
+            stream = io.BytesIO()
+            with zipfile.ZipFile(stream, "w") as archive:
+                archive.writestr("archive/data.pkl", pickled(calls))
+                archive.writestr("archive/data/0", ones.data)
+                first = archive.filelist[-1]
+                for i in range(1, 100):
+                    info = zipfile.ZipInfo(name or f"archive/data/{i}")
+                    info.header_offset, info.CRC = first.header_offset, first.CRC
+                    info.file_size = info.compress_size = first.file_size
+                    archive.filelist.append(info)
+            self.check_refused(self.put("z.pth", stream.getvalue()), part)
+
+    def test_numbers_and_texts_that_are_too_long_to_be_shown(self):
+        tower = Raw(b")q\0" + b"h\0h\0\x86q\0" * 64)
+        for epoch in (10**600, tower, float("nan")):
+            content = fixtures.saved_structure({"state_dict": resnet8(), "epoch": epoch, "Nbit_dict": tower})
+            outcome = fixtures.run_here(self.put("in.pth", content), self.folder / "o.safetensors", "--force")
+            self.assertEqual(outcome.exit_code, 0, outcome.err)
+            self.assertIn("left out, nothing of it executed: epoch\n", outcome.err)
+        self.check_refused(self.put("in.pth", fixtures.saved_structure(resnet8() | {"fc.bias": tower})),
+                           "fc.bias is tuple, which is no tensor")
 
 
 class ExecutesOnLoad:
@@ -199,7 +334,8 @@ class States(fixtures.ScriptTest):
 
     def test_shapes_of_another_network(self):
         self.refuse(resnet8() | {"layer3.0.conv2.weight": floats((8, 8, 1, 1), [0.0] * 64)},
-                    "its tensors are not those of resnet8: layer3.0.conv2.weight is (8, 8, 1, 1), expected (8, 8, 3, 3)")
+                    "its tensors are not those of resnet8: layer3.0.conv2.weight is (8, 8, 1, 1), expected "
+                    "(8, 8, 3, 3)")
         self.refuse(resnet8() | {"layer1.0.relu1.alpha": floats((2,), [1.0, 2.0])},
                     "layer1.0.relu1.alpha is (2), expected one number")
 
@@ -217,7 +353,8 @@ class States(fixtures.ScriptTest):
     def test_elements_of_the_wrong_type(self):
         self.refuse(resnet8() | {"fc.bias": Array((3,), bytes(24), "Long")},
                     "fc.bias has elements of type Long, expected floats")
-        self.refuse(resnet8() | {"bn1.num_batches_tracked": floats((), [1.0])}, "bn1.num_batches_tracked is no integer")
+        self.refuse(resnet8() | {"fc.bias": Array((3,), bytes(24), "ComplexFloat")},
+                    "fc.bias has elements of type ComplexFloat, expected floats")
 
     def test_bits_that_do_not_fit(self):
         planes, table = quantized(resnet8(), planes=True)

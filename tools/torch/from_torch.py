@@ -6,9 +6,15 @@ own as the network and its weights.
 
 A checkpoint: IN OUT.safetensors. Of which network it is, is said by itself (those of to_torch.py), by --config, or by
 its tensors: bsq recognizes published BSQ checkpoints (float, bit planes, finetuning) and other state_dicts of CIFAR
-ResNets with 1x1 convolutions on their shortcuts. Names become those of bsq (module.* -> *, and in ResNets shortcut.N ->
-downsample.N, linear -> fc); what is renamed is listed, and so is what is missing or unexpected, which is an error. The
-optimizer's state is left out.
+ResNets with 1x1 convolutions on their shortcuts. Names become those of bsq: what wrappers have put in front or
+between (module., _orig_mod., model. and others) goes, and in ResNets shortcut.N becomes downsample.N, linear fc. What
+is renamed is listed, and so is what is missing or unexpected, which is an error; losses and counters are left out. Of
+several sets of weights, such as a model and its moving average, --weights takes one.
+
+Whatever lies beside the weights (optimizer, scheduler, options, objects of any class) is named and left out: nothing in
+the file is imported or executed. Half, bfloat16 and double become float32; NaN, infinity and negative variances are
+errors. Files of up to 1 GiB are read. A state_dict does not say its activations, their bits, or mean and deviation of
+its images: what is assumed is said, and --activation says otherwise.
 
 A module: --network MODULE:FACTORY [IN] OUT.safetensors. Python imports MODULE (also from the working folder) and calls
 FACTORY, which returns a torch.nn.Module; torch.fx follows its forward pass for images of --image. Weights are those of
@@ -24,7 +30,12 @@ from typing import Callable, Optional
 
 sys.dont_write_bytecode = True  # nothing is left beside the sources
 
-from bsq_torch import files, model, network, program, safetensors, torch_file  # noqa: E402
+from bsq_torch import files  # noqa: E402
+
+try:
+    from bsq_torch import assumed, model, network, program, safetensors, torch_file
+except ImportError as missing:
+    sys.exit(files.say_missing(missing))
 
 Say = Callable[[str], None]
 
@@ -112,16 +123,17 @@ def convert_module(arguments: argparse.Namespace, source: Optional[Path], target
             tensors = weights_of(module, of, say)
             model.check_model(of, tensors, metadata)
         else:
-            tensors, found = read_checkpoint(source, json_text, say)
+            tensors, found = read_checkpoint(source, json_text, arguments.weights, say)
             metadata = (metadata if found["form"] == "float" else {}) | found
+        assumed.settle(of, tensors, metadata, arguments.activation, say)
         write_model(target, tensors, metadata)
     write_network(arguments.network_file, yaml_text)
 
 
-def read_checkpoint(source: Path, network_text: Optional[str], say: Say) -> tuple[safetensors.Tensors,
-                                                                                 safetensors.Metadata]:
+def read_checkpoint(source: Path, network_text: Optional[str], weights: Optional[str], say: Say) -> tuple[
+        safetensors.Tensors, safetensors.Metadata]:
     content = files.read_bytes(source)
-    return model.from_saved(torch_file.read_torch_file(content), len(content), say, network_text)
+    return model.from_saved(torch_file.read_torch_file(content), len(content), say, network_text, weights)
 
 
 def convert_checkpoint(arguments: argparse.Namespace, source: Path, target: Path) -> None:
@@ -129,13 +141,15 @@ def convert_checkpoint(arguments: argparse.Namespace, source: Path, target: Path
         print(f"{source}: {text}", file=sys.stderr)
 
     network_text = program.network_of_config(arguments.config) if arguments.config else None
-    tensors, metadata = read_checkpoint(source, network_text, say)
+    tensors, metadata = read_checkpoint(source, network_text, arguments.weights, say)
+    assumed.settle(model.network_of(tensors, metadata, None), tensors, metadata, arguments.activation, say)
     write_model(target, tensors, metadata)
     if arguments.network_file is not None:
         write_network(arguments.network_file, program.inspect_network(target, as_json=False))
 
 
 def write_model(target: Path, tensors: safetensors.Tensors, metadata: safetensors.Metadata) -> None:
+    model.check_numbers(tensors)
     with files.atomic_file(target) as file:
         safetensors.write_safetensors(file, tensors, metadata)
     print(f"{target}: {metadata['form']} weights, {len(tensors)} tensors", file=sys.stderr)
@@ -168,19 +182,25 @@ def main() -> int:
                         help="file of torch.save, and file to write")
     parser.add_argument("--config", metavar="CFG.yaml", type=Path,
                         help="a configuration or a network file: the network that IN is of")
+    parser.add_argument("--weights", metavar="KEY",
+                        help="which weights, where the file has several sets: the key of their dict, or their prefix")
+    parser.add_argument("--activation", choices=assumed.ACTIVATIONS,
+                        help="the activation that the network was trained with, where the file does not say it")
     parser.add_argument("--network", metavar="MODULE:FACTORY", help="take over a module of PyTorch; runs its code")
     parser.add_argument("--network-args", metavar="JSON", default="{}",
                         help='arguments of FACTORY, such as \'{"num_classes": 10}\'')
     parser.add_argument("--image", metavar="H,W", default="32,32", help="size of images (32,32)")
     parser.add_argument("--network-file", metavar="OUT.yaml", type=Path, help="write the network as a file, too")
     parser.add_argument("--force", action="store_true", help="replace what is there")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # options may stand between the files
     most = 2
     least = 2 if arguments.network is None else 1 if arguments.network_file is None else 0
     if not least <= len(arguments.files) <= most:
         parser.error("give IN and OUT.safetensors; with --network OUT.safetensors, --network-file, or both")
     if arguments.network is not None and arguments.config is not None:
         parser.error("--network and --config: give one of them")
+    if arguments.weights is not None and len(arguments.files) < 2:
+        parser.error("--weights: give IN, a file of torch.save")
     target = arguments.files[-1] if arguments.files else None
     source = arguments.files[0] if len(arguments.files) == 2 else None
     return files.run(lambda: convert(arguments, source, target), source or Path(str(arguments.network)))

@@ -18,7 +18,12 @@ from typing import Optional
 
 sys.dont_write_bytecode = True  # nothing is left beside the sources
 
-from bsq_torch import files, model, program, safetensors  # noqa: E402
+from bsq_torch import files  # noqa: E402
+
+try:
+    from bsq_torch import model, program, safetensors
+except ImportError as missing:
+    sys.exit(files.say_missing(missing))
 
 
 def import_torch():

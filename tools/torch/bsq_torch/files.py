@@ -14,6 +14,10 @@ class CheckpointError(Exception):
     """A file that cannot be used: exit code 4."""
 
 
+class CannotWrite(Exception):
+    """An output that cannot be written, by its name: exit code 4."""
+
+
 class UsageError(Exception):
     """A command line that cannot be followed: exit code 2."""
 
@@ -36,7 +40,8 @@ def read_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes > MAX_FILE_BYTES:
-            raise CheckpointError(f"{size_bytes:,} bytes are too many for a checkpoint of what is trained here")
+            raise CheckpointError(f"{size_bytes:,} bytes are too many for a checkpoint of what is trained here; save "
+                                  "its state_dict alone")
         return file.read()
 
 
@@ -51,15 +56,31 @@ def refuse_existing(path: Path, force: bool) -> None:
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its name once the block has ended; after any error nothing of it is left."""
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    is_new = False
     try:
         with temporary.open("xb") as file:
+            is_new = True
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:  # of a full disk, which says no name, or of the file beside, whose name says nothing
+        raise CannotWrite(f"{path}: {error.strerror or error}; nothing is written, give another place") from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        if is_new:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+def say_error(text: str) -> None:
+    """On one line, whatever is in the name of a file."""
+    print("error: " + printable(text, limit=20_000), file=sys.stderr)
+
+
+def say_missing(error: ImportError) -> int:
+    """That a package is not there, such as numpy; returns the exit code."""
+    say_error(f"{error}, in {sys.executable}; install it (pip install {error.name}) or use another Python")
+    return 2
 
 
 def run(command: Callable[[], None], where: Path) -> int:
@@ -68,12 +89,20 @@ def run(command: Callable[[], None], where: Path) -> int:
         command()
         return 0
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(str(error))
         return 2
+    except KeyboardInterrupt:
+        say_error("interrupted; nothing is written")
+        return 130
     except CheckpointError as error:
-        print(f"error: {where}: {error}", file=sys.stderr)
+        say_error(f"{where}: {error}")
+    except CannotWrite as error:
+        say_error(str(error))
     except OSError as error:
-        print(f"error: {error.filename or where}: {error.strerror or error}", file=sys.stderr)
+        say_error(f"{error.filename or where}: {error.strerror or error}")
     except MemoryError:
-        print(f"error: {where}: too large for the memory of this machine", file=sys.stderr)
+        say_error(f"{where}: too large for the memory of this machine")
+    except Exception as error:  # no damage is known that comes here
+        say_error(f"{where}: internal: {type(error).__name__}: {printable(error)}; the file is damaged, or please "
+                  "report this")
     return 4

@@ -13,67 +13,27 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Callable, Optional
 
 import numpy
 
-from . import program
+from . import program, weight_sets
+from .arrays import check_finite, counter_array, float_array, say_types
 from .files import CheckpointError, listed, printable
-from .network import Network, Shape, read_network
+from .network import MOST_CHARACTERS, Network, Shape, read_network
 from .pickle_data import Tensor
 from .safetensors import Metadata, Tensors
-from .torch_file import size_of, to_array
+from .torch_file import size_of
+from .weight_sets import EXTRA_KEY, METADATA_KEY, layer_of
 
 # In shapes of stored tensors None stands for the number of bits.
 Say = Callable[[str], None]
 
-STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model", "net")
 PROGRESS_KEYS = ("epoch", "acc", "best_acc")  # numbers of the published files that are kept, as metadata
-METADATA_KEY = "bsq_metadata"
-EXTRA_KEY = "bsq_tensors"  # what the published code has no place for: calibrated activation scales
 NETWORK_KEY = "network"  # of the metadata
 MAX_BITS = 8
-
-
-# ---- names ----------------------------------------------------------------------------------------------------------
-def normal_name(name: str) -> str:
-    """As bsq's own ResNets have it."""
-    name = name.replace(".shortcut.", ".downsample.")
-    return "fc." + name.removeprefix("linear.") if name.startswith("linear.") else name
-
-
-def layer_of(name: str) -> str:
-    return name.rpartition(".")[0]
-
-
-def new_name(name: str, layers: Optional[set[str]]) -> str:
-    """`layers`: those of the network; None: of a ResNet that will be recognized."""
-    name = name.removeprefix("module.")
-    normal = normal_name(name)
-    is_other = layers is None or (layer_of(name) not in layers and layer_of(normal) in layers)
-    return normal if is_other else name
-
-
-def renamed(state: dict, layers: Optional[set[str]], say: Say) -> dict:
-    result: dict = {}
-    changes = []
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(
-                f"its state_dict has {printable(name)}, which is no tensor; give a state_dict of tensors")
-        new = new_name(name, layers)
-        if new in result:
-            raise CheckpointError(f"two of its tensors would be {printable(new)}; the file is corrupt")
-        if new != name.removeprefix("module."):
-            changes.append(f"{name} -> {new}")
-        result[new] = value
-    prefixed = sum(name.startswith("module.") for name in state)
-    if prefixed:
-        say(f"renamed: module.* -> * ({prefixed} tensors)")
-    if changes:
-        say(f"renamed: {listed(changes)}")
-    return result
 
 
 # ---- what a model of a network consists of ---------------------------------------------------------------------------
@@ -158,7 +118,7 @@ def scheme_of_table(parameters: dict[str, Shape], table: object, what: str) -> d
     for name in parameters:
         layer = name.rpartition(".")[0]
         bits = table.get(layer) if isinstance(table, dict) else None
-        pair = list(bits) if isinstance(bits, (list, tuple)) else []
+        pair = list(bits) if isinstance(bits, (list, tuple)) and len(bits) == 2 else []
         if len(pair) != 2 or not all(type(count) is int and 0 <= count <= MAX_BITS for count in pair):
             raise CheckpointError(f"its {what} gives no bits of weight and bias in 0..{MAX_BITS} for {layer}")
         scheme[layer] = pair
@@ -199,33 +159,6 @@ def as_float(network: Network, tensors: Tensors, metadata: Metadata) -> Tensors:
 
 
 # ---- from PyTorch ---------------------------------------------------------------------------------------------------
-def find_state(saved: object) -> tuple[dict, dict]:
-    """The state_dict, and the dict it lies in (empty for a bare one)."""
-    if not isinstance(saved, dict):
-        raise CheckpointError(f"holds {type(saved).__name__}, not a state_dict or a dict that has one")
-    for key in STATE_DICT_KEYS:
-        if isinstance(saved.get(key), dict):
-            return saved[key], saved
-    if not any(isinstance(value, Tensor) for value in saved.values()):
-        keys = [str(key) if isinstance(key, str) else type(key).__name__ for key in saved]
-        raise CheckpointError(f"no state_dict in it (looked for {', '.join(STATE_DICT_KEYS)}, and for tensors); "
-                              f"it has: {listed(keys)}")
-    return saved, {}
-
-
-def array_of(name: str, tensor: Tensor, say: Say) -> numpy.ndarray:
-    array = to_array(tensor)
-    if name.endswith(".num_batches_tracked"):
-        if array.dtype.kind not in "iu":
-            raise CheckpointError(f"{printable(name)} is no integer; the file is corrupt")
-        return array.astype("<i8").reshape(array.shape)
-    if array.dtype.kind != "f":
-        raise CheckpointError(f"{printable(name)} has elements of type {tensor.storage.kind}, expected floats")
-    if array.dtype.itemsize > 4:
-        say(f"{printable(name)}: {tensor.storage.kind} rounded to float32")
-    return array.astype("<f4")
-
-
 def split_float_layers(network: Network, state: dict[str, Tensor], say: Say) -> Tensors:
     """Takes planes of layers that the network keeps float out of `state`, such as the quantized shortcuts that the
     first published code had; their effective weights."""
@@ -238,7 +171,7 @@ def split_float_layers(network: Network, state: dict[str, Tensor], say: Say) -> 
         parts = [f"{layer}.{part}" for part in ("pweight", "nweight", "scale")]
         if any(part not in state for part in parts):
             raise CheckpointError(f"{printable(layer)} has no nweight or no scale beside its pweight")
-        arrays = {part: array_of(part, state.pop(part), say) for part in parts}
+        arrays = {part: float_array(part, state.pop(part)) for part in parts}
         shape, expected = arrays[name].shape, (*network.plain[weight], None)
         if not fits(shape, expected) or shape != arrays[f"{layer}.nweight"].shape \
                 or arrays[f"{layer}.scale"].size != 1:
@@ -263,6 +196,8 @@ def stored_metadata(around: dict) -> Metadata:
     """What to_torch.py has put beside a state_dict."""
     stored = around.get(METADATA_KEY)
     if isinstance(stored, dict) and all(isinstance(text, str) for pair in stored.items() for text in pair):
+        if sum(len(text) for pair in stored.items() for text in pair) > MOST_CHARACTERS:
+            raise CheckpointError(f"its {METADATA_KEY} has more than {MOST_CHARACTERS:,} characters")
         return {clean(key): clean(value) for key, value in stored.items()}
     return {}
 
@@ -270,38 +205,82 @@ def stored_metadata(around: dict) -> Metadata:
 def recognized(state: dict[str, Tensor]) -> Network:
     """The network that these tensors show."""
     plain = re.compile(r"[\w.-]+", re.ASCII)
-    return read_network(program.recognized_network({name: tensor.shape for name, tensor in state.items()
-                                                    if plain.fullmatch(name)}))
+    try:
+        return read_network(program.recognized_network({name: tensor.shape for name, tensor in state.items()
+                                                        if plain.fullmatch(name)}))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}. Its tensors are {listed(list(state), limit=6)}; expected are those of a CIFAR "
+                              "ResNet, such as conv1.weight, layer1.0.conv1.weight, fc.weight") from None
 
 
-def from_saved(saved: object, file_bytes: int, say: Say,
-               network_text: Optional[str] = None) -> tuple[Tensors, Metadata]:
-    """A model out of what read_torch_file gives; `network_text`: JSON of its network, where somebody says it."""
-    state, around = find_state(saved)
-    stored = stored_metadata(around)
+def from_saved(saved: object, file_bytes: int, say: Say, network_text: Optional[str] = None,
+               weights: Optional[str] = None) -> tuple[Tensors, Metadata]:
+    """A model out of what read_torch_file gives; `network_text`: JSON of its network, where somebody says it;
+    `weights`: which of several sets, as find_weights() names them."""
+    stored = stored_metadata(saved) if isinstance(saved, dict) else {}
     if network_text is not None:
         stored[NETWORK_KEY] = network_text
     network = read_network(stored[NETWORK_KEY]) if NETWORK_KEY in stored else None
-    layers = None if network is None else {layer_of(name) for name in network.plain | network.quantized}
-    state = renamed(state, layers, say)
+    found = weight_sets.find_weights(saved, weight_sets.wanted_of(network), weights, say)
+    around = {} if found.key is None else saved
+    state = {name: tensor for name, tensor in found.tensors.items() if isinstance(tensor, Tensor)}
     if sum(tensor.numel() * size_of(tensor.storage.kind) for tensor in state.values()) > file_bytes:
         raise CheckpointError(
             "its tensors are larger than the file: they share elements, which those of a model do not")
     if network is None:
         network = recognized(state)
+    wanted = weight_sets.wanted_of(network)
+    weight_sets.leave_out_extras(found, network, wanted, say)
+    kept = tuple(key for key in PROGRESS_KEYS if is_number(around.get(key)))
+    weight_sets.say_left_out(saved, found, (*kept, "Nbit_dict", EXTRA_KEY, METADATA_KEY), say)
+    return tensors_of(network, found.tensors, stored, around, say)
+
+
+def tensors_of(network: Network, state: dict, stored: Metadata, around: dict, say: Say) -> tuple[Tensors, Metadata]:
+    counters = take_counters(network, state, say)
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            float_array(name, value)  # which says what it is instead
+    say_types(state, say)
     floats = split_float_layers(network, state, say)
     state = finetuned_names(state)
     extra = around.get(EXTRA_KEY)
     if isinstance(extra, dict):
         state |= {name: tensor for name, tensor in extra.items()
                   if isinstance(name, str) and name in network.act_scales and isinstance(tensor, Tensor)}
-    shapes = {name: tensor.shape for name, tensor in state.items()} | {name: a.shape for name, a in floats.items()}
+    shapes = {name: tensor.shape for name, tensor in state.items()} | \
+        {name: array.shape for name, array in (floats | counters).items()}
     numbers = single_numbers(network)
     shapes |= {name: (1,) for name, shape in shapes.items() if shape == () and name in numbers}
     check_tensors(network, shapes)
     metadata = metadata_of(network, stored, around, shapes)
-    tensors = {name: array_of(name, tensor, say).reshape(shapes[name]) for name, tensor in state.items()}
-    return tensors | floats, metadata
+    tensors = {name: float_array(name, tensor).reshape(shapes[name]) for name, tensor in state.items()}
+    return tensors | floats | counters, metadata
+
+
+def take_counters(network: Network, state: dict, say: Say) -> Tensors:
+    """Takes the counters of batches out of `state`; those that are no counts are left out: a model may lack them."""
+    result: Tensors = {}
+    wrong = []
+    for name in [name for name in state if name in network.counters]:
+        counter = counter_array(state.pop(name))
+        if counter is None:
+            wrong.append(name)
+        else:
+            result[name] = counter
+    if wrong:
+        say(f"left out, for they count nothing: {listed(wrong)}")
+    return result
+
+
+def check_numbers(tensors: Tensors) -> None:
+    """Raises CheckpointError for numbers that are none."""
+    for name, tensor in tensors.items():
+        check_finite(name, tensor)
+
+
+def is_number(value: object) -> bool:
+    return type(value) is int and abs(value) < 1 << 63 or type(value) is float and math.isfinite(value)
 
 
 def single_numbers(network: Network) -> set[str]:
@@ -311,7 +290,7 @@ def single_numbers(network: Network) -> set[str]:
 def metadata_of(network: Network, stored: Metadata, around: dict, shapes: dict[str, Shape]) -> Metadata:
     metadata = dict(stored)
     for key in PROGRESS_KEYS:
-        if type(around.get(key)) in (int, float) and not metadata.get(key) and METADATA_KEY not in around:
+        if is_number(around.get(key)) and not metadata.get(key) and METADATA_KEY not in around:
             metadata[key] = repr(around[key])[:40]
     form = form_of(network, shapes)
     metadata |= {"format": "pt", "form": form}

@@ -11,8 +11,10 @@ from .files import CheckpointError, printable
 Shape = tuple  # of ints; images are (height, width, channels), vectors (numbers,)
 
 IMAGE = "image"
+MOST_CHARACTERS = 1 << 24  # of its JSON; a DenseNet-121 has 60,000
 MOST_NODES = 1 << 16
 MOST_NUMBERS = 1 << 20  # on each axis of a tensor: far above any layer
+MOST_OUTPUTS = 1 << 40  # of a node
 
 
 @dataclasses.dataclass
@@ -26,14 +28,18 @@ class Network:
     act_scales: set[str]           # calibrated ones; a file may lack them
     of_projections: set[str]       # the plain tensors of a shortcut's convolution and norm
     classes: int                   # numbers that the last node gives
+    is_configured: bool = False    # some activation is that of the configuration
+    has_act_bits: bool = False     # some activation is quantized
 
 
 def read_network(text: str) -> Network:
     """Of the JSON that files carry."""
     try:
+        if len(text) > MOST_CHARACTERS:
+            raise ValueError(f"more than {MOST_CHARACTERS:,} characters")
         spec = json.loads(text)
         return Builder(spec["image"]).build(spec["name"], spec["nodes"])
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except (ValueError, RecursionError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(f"its network cannot be read ({printable(repr(error))}); the file is damaged") from None
 
 
@@ -54,7 +60,10 @@ class Builder:
                                       f"known are {', '.join(KINDS)}")
             inputs = node.get("inputs", [before])
             before = node["name"]
-            self.shapes[before] = kind(self, node, inputs)
+            shape = kind(self, node, inputs)
+            if not all(type(number) is int and 1 <= number <= MOST_OUTPUTS for number in shape):
+                raise ValueError("a node of impossible size")
+            self.shapes[before] = shape
         self.network.name = str(name)
         self.network.classes = self.shapes[before][0]
         return self.network
@@ -89,7 +98,10 @@ class Builder:
         return self.bias_act(node, inputs)
 
     def bias_act(self, node: dict, inputs: list) -> Shape:
-        activation = node.get("activation", "none" if node["layer"] == "add" else "relu")
+        usual = "configured" if node.get("quantized", False) else "none" if node["layer"] == "add" else "relu"
+        activation = node.get("activation", usual)
+        self.network.has_act_bits |= node.get("quantized", False) is True
+        self.network.is_configured |= activation in ("configured", "configured_relu6")
         if activation != "none":
             name = node.get("activation_name", f"{node['name']}.act")
             self.network.ceilings.add(f"{name}.alpha")

@@ -41,8 +41,8 @@ def inspect_network(file: Path, as_json: bool) -> str:
     program = find_program()
     command = [program, "inspect", "--network", *(["--json"] if as_json else []), str(file)]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL,
-                                check=False)
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=TIMEOUT_S,
+                                stdin=subprocess.DEVNULL, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"{program} cannot be run ({error})") from None
     if result.returncode == 0:

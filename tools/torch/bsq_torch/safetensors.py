@@ -1,8 +1,9 @@
-# bsq's files (engine/files/safetensors.h): u64 length of the header, the header in JSON, the tensors without gaps. Written as
-# the engine writes, byte for byte: the widest elements first, then by name, the header padded to 8 bytes.
+# bsq's files (engine/files/safetensors.h): u64 length of the header, the header in JSON, the tensors without gaps.
+# Written as the engine writes, byte for byte: the widest elements first, then by name, the header padded to 8 bytes.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ import numpy
 from .files import CheckpointError, printable
 
 MAX_HEADER_BYTES = 100_000_000  # the cap of the format
+MAX_HIDDEN = 1 << 40            # product of the sizes beside a zero
 METADATA = "__metadata__"
 DTYPES = {"F32": "<f4", "I64": "<i8"}  # of the models that bsq writes
 NAMES = {numpy.dtype(dtype): name for name, dtype in DTYPES.items()}
@@ -44,19 +46,19 @@ def read_tensor(name: str, entry: object, data: memoryview) -> tuple[int, numpy.
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise CheckpointError(
             f"tensor '{printable(name)}': expected dtype, shape and data_offsets; the file is corrupt")
-    if str(entry["dtype"]) not in DTYPES:
-        raise CheckpointError(f"tensor '{printable(name)}': dtype {printable(entry['dtype'])}, but a model of bsq has "
-                              "F32 and I64 only")
+    kind = entry["dtype"] if isinstance(entry["dtype"], str) else type(entry["dtype"]).__name__
+    if kind not in DTYPES:
+        raise CheckpointError(f"tensor '{printable(name)}': dtype {printable(kind)}, but a model of bsq has F32 and "
+                              "I64 only")
     shape, offsets = entry["shape"], entry["data_offsets"]
     are_lists = isinstance(shape, list) and isinstance(offsets, list) and len(shape) <= 8 and len(offsets) == 2
     if not are_lists or not all(type(number) is int and 0 <= number < 1 << 62 for number in (*shape, *offsets)):
         raise CheckpointError(f"tensor '{printable(name)}': sizes that are no counts; the file is corrupt")
-    dtype = numpy.dtype(DTYPES[entry["dtype"]])
-    size_bytes = dtype.itemsize
-    for size in shape:
-        size_bytes *= size
+    dtype = numpy.dtype(DTYPES[kind])
+    size_bytes = dtype.itemsize * math.prod(shape)
     begin, end = offsets
-    if end - begin != size_bytes or end > len(data):
+    hides = math.prod(size for size in shape if size) >= MAX_HIDDEN  # what numpy does not take, though nothing is there
+    if end - begin != size_bytes or end > len(data) or hides:
         raise CheckpointError(
             f"tensor '{printable(name)}': its place in the file does not fit its shape; truncated or corrupt")
     return begin, numpy.frombuffer(data[begin:end], dtype).reshape(shape)

@@ -13,13 +13,17 @@ import numpy
 
 from . import pickle_data
 from .files import CheckpointError, listed, printable
-from .pickle_data import Storage, Tensor, malformed
+from .pickle_data import Storage, Unknown, malformed
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
 NOT_TORCH = "is no file of torch.save; expected the zip format, or the one before it"
 DTYPES = {"Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "<u2", "Long": "<i8", "Int": "<i4",
-          "Short": "<i2", "Char": "i1", "Byte": "u1", "Bool": "?"}
+          "Short": "<i2", "Char": "i1", "Byte": "u1", "Bool": "?", "ComplexFloat": "<c8", "ComplexDouble": "<c16",
+          "QInt8": "i1", "QUInt8": "u1", "QInt32": "<i4", "Untyped": "u1"}
+FEW = 1000             # opcodes of the pickles before that of the object
+MAX_MEMBERS = 100_000  # of an archive: one for each tensor and a few more
+MEMBER = b"PK\x01\x02"  # begins each entry of an archive's directory
 
 
 def size_of(kind: str) -> int:
@@ -32,13 +36,15 @@ class StorageTable:
     def __init__(self) -> None:
         self.by_key: dict[str, Storage] = {}
 
-    def load_persistent(self, identity: object) -> Storage:
-        if isinstance(identity, tuple) and identity[:1] == ("module",):
-            raise CheckpointError("a whole module was saved, with its code; load it where you trust it and save its "
-                                  "state_dict")
-        if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
+    def load_persistent(self, identity: object) -> object:
+        """A storage, or a stand-in for one of a type that is not known, and for the class of a module."""
+        if isinstance(identity, tuple) and 2 <= len(identity) <= 4 and identity[0] == "module":
+            return Unknown(getattr(identity[1], "name", "a module"), of_module=True)
+        if not isinstance(identity, tuple) or not 5 <= len(identity) <= 6 or identity[0] != "storage":
             raise malformed("a persistent id that names no storage")
         kind, key, _, numel = identity[1:5]
+        if isinstance(kind, Unknown):
+            return Unknown(kind.name)
         if not isinstance(kind, pickle_data.Global) or not kind.name.endswith("Storage"):
             raise malformed("a storage of no type")
         if not isinstance(key, str) or not pickle_data.is_count(numel):
@@ -46,7 +52,7 @@ class StorageTable:
         if identity[5:] not in ((), (None,)):
             raise CheckpointError("its storages are views of others, as PyTorch before 0.4 wrote them; load it with "
                                   "that and save it again")
-        storage = Storage(kind.name[len("torch."):-len("Storage")], key, numel)
+        storage = Storage(kind.name.rpartition(".")[2].removesuffix("Storage"), key, numel)
         known = self.by_key.setdefault(key, storage)
         if (known.kind, known.numel) != (storage.kind, storage.numel):
             raise malformed(f"storage {printable(key)} is described twice, and differently")
@@ -56,13 +62,13 @@ class StorageTable:
 def read_legacy(content: bytes) -> object:
     stream = io.BytesIO(content)
     table = StorageTable()
-    if pickle_data.load(stream, table.load_persistent) != MAGIC:
+    if pickle_data.load(stream, table.load_persistent, FEW) != MAGIC:
         raise CheckpointError(NOT_TORCH)
-    version = pickle_data.load(stream, table.load_persistent)
+    version = pickle_data.load(stream, table.load_persistent, FEW)
     if version != VERSION:
         raise CheckpointError(
             "is of a version of PyTorch's format that is not known here; save it again with a newer one")
-    system = pickle_data.load(stream, table.load_persistent)
+    system = pickle_data.load(stream, table.load_persistent, FEW)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError("was written on a big-endian machine; load it there and save it as numbers of this one")
     result = pickle_data.load(stream, table.load_persistent)
@@ -86,9 +92,12 @@ def read_legacy(content: bytes) -> object:
 
 
 def read_zip(content: bytes) -> object:
+    if content.count(MEMBER) > MAX_MEMBERS:
+        raise CheckpointError(f"has more than {MAX_MEMBERS:,} members, which is no file of torch.save")
     try:
         return read_archive(zipfile.ZipFile(io.BytesIO(content)), len(content))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OverflowError, LookupError,
+            struct.error) as error:
         raise CheckpointError(f"its zip archive cannot be read ({printable(error)}); truncated or corrupt") from None
 
 
@@ -125,24 +134,17 @@ def read_archive(archive: zipfile.ZipFile, file_bytes: int) -> object:
 
 
 def read_torch_file(content: bytes) -> object:
-    """What was saved: dict, list, tuple, text, numbers, None, and a Tensor for every tensor."""
+    """What was saved: dict, list, tuple, text, numbers, None, a Tensor for every tensor, and Unknown for objects of any
+    other class."""
     if content[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         return read_zip(content)
     for start, what in ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ", "xz"), (b"BZh", "bzip2")):
         if content.startswith(start):
             raise CheckpointError(f"is compressed with {what}; unpack it first")
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
+        raise CheckpointError("is a safetensors file, which bsq takes as it is: bsq eval, bsq convert, model.init")
     if content[257:262] == b"ustar":
         raise CheckpointError("is a tar archive; unpack it, or save it again with PyTorch 0.4 or newer")
     if not content.startswith(b"\x80"):
         raise CheckpointError(NOT_TORCH)
     return read_legacy(content)
-
-
-def to_array(tensor: Tensor) -> numpy.ndarray:
-    """A contiguous array; bfloat16, which numpy does not have, becomes float32. The tensor lies inside its storage."""
-    flat = numpy.frombuffer(tensor.storage.data or b"", DTYPES[tensor.storage.kind])
-    steps = tuple(step * flat.itemsize for step in tensor.stride)
-    view = numpy.lib.stride_tricks.as_strided(flat[tensor.offset:], tensor.shape, steps, writeable=False)
-    if tensor.storage.kind == "BFloat16":
-        return (view.astype("<u4") << 16).view("<f4")
-    return numpy.ascontiguousarray(view).reshape(tensor.shape)  # ascontiguousarray makes a number a list of one
