@@ -75,6 +75,13 @@ class Loader {
   /// Applies a file after the files it inherits. `chain`: the files that led here, this one last.
   void read_file(const std::vector<fs::path>& chain) {
     const std::string file = chain.back().string();
+    if (++files_read_ > kMostFiles) {  // two that inherit the next one twice, thirty times over, are 2^30
+      if (files_read_ == kMostFiles + 1)
+        report(chain.front().string(),
+               fmt::format("more than {} files inherited by _base_; is one inherited again and again?", kMostFiles));
+      cross_checks_make_sense_ = false;
+      return;
+    }
     YamlDocument document;
     try {
       document = read_yaml(read_config_file(chain.back()));
@@ -228,6 +235,8 @@ class Loader {
 
   const ConfigSchema& schema_;
   Config config_;
+  static constexpr int kMostFiles = 100;
+  int files_read_ = 0;
   std::vector<std::string> problems_;
   std::map<std::string, std::string> set_at_;  // key -> place that set it last
   std::set<std::string> refused_;              // keys with a problem: they hold a value nobody asked for

@@ -62,7 +62,9 @@ void check_stage_order(const Config& config, std::vector<Conflict>& conflicts) {
 
 void check_stage_settings(const Config& config, std::vector<Conflict>& conflicts) {
   for (const auto& [name, settings] : training_stages(config)) {
-    if (config.runs(name) && settings.epochs < 1) {
+    // Without a step, a stage of fixed widths can still calibrate the activation scales of a model.
+    const bool calibrates = config.quant.act_scale == "calibrated" && widths_of(config, name) == StageWidths::needs;
+    if (config.runs(name) && settings.epochs < 1 && !calibrates) {
       conflicts.push_back({{name + ".epochs", "stages"},
                            fmt::format("{}.epochs = {}; must be an integer >= 1, or leave {} out of stages", name,
                                        settings.epochs, name)});

@@ -5,6 +5,7 @@
 
 #include "kernels/base/error.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <sstream>
 #include <type_traits>
 
 namespace bsq {
@@ -23,6 +25,33 @@ constexpr int kMaxNodes = 10'000;
 
 Position position_of(const YAML::Mark& mark) {
   return mark.is_null() ? Position{} : Position{mark.line + 1, mark.column + 1};
+}
+
+/// Where the documents of a text start; what is in them passes by.
+class DocumentStarts final : public YAML::EventHandler {
+ public:
+  std::vector<YAML::Mark> starts;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { starts.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+/// The starts of the first two documents, or of the only one. YAML::LoadAll would go on for ever before a comma, which
+/// the parser takes for the start of one empty document after the other.
+std::vector<YAML::Mark> document_starts(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStarts found;
+  while (found.starts.size() < 2 && parser.HandleNextDocument(found)) {
+  }
+  return found.starts;
 }
 
 class Walker {
@@ -115,11 +144,12 @@ YamlDocument read_yaml(const std::string& text) {
     return document;
   }
   try {
-    const std::vector<YAML::Node> parts = YAML::LoadAll(text);
-    if (parts.size() > 1) {
-      document.problems.push_back({position_of(parts[1].Mark()), "a second YAML document; expected one"});
+    const std::vector<YAML::Mark> starts = document_starts(text);
+    if (starts.size() > 1) {
+      if (starts[1].pos == starts[0].pos) throw YAML::Exception(starts[0], "nothing begins with this character");
+      document.problems.push_back({position_of(starts[1]), "a second YAML document; expected one"});
     }
-    if (!parts.empty()) document.root = Walker(document.problems).walk(parts[0], "", 0);
+    if (!starts.empty()) document.root = Walker(document.problems).walk(YAML::Load(text), "", 0);
     document.parsed = true;
   } catch (const YAML::Exception& error) {
     document.problems.push_back({position_of(error.mark), "not valid YAML: " + error.msg});

@@ -111,7 +111,8 @@ void update_last(const fs::path& checkpoints, const std::string& name, int keep_
 
 fs::path resolve_checkpoint(const fs::path& path) {
   std::error_code code;
-  if (fs::is_regular_file(path, code) && path.extension() == kTensorExtension) return path;
+  // One of PyTorch's is told so by whoever reads it.
+  if (fs::is_regular_file(path, code) && (path.extension() == kTensorExtension || is_pytorch_file(path))) return path;
   for (const fs::path& run : {path, path / "latest"}) {
     const fs::path checkpoints = run / "checkpoints";
     if (!fs::is_directory(checkpoints, code) && !fs::is_regular_file(run / "config.yaml", code)) continue;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <set>
@@ -36,12 +37,40 @@ constexpr std::array<std::pair<std::string_view, DType>, 6> kDTypeNames = {{{"F3
                                                                             {"I64", DType::i64},
                                                                             {"F64", DType::f64}}};
 
+constexpr std::string_view kHalf = "F16";
+
 /// Where a tensor lies in the data.
 struct Extent {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
-  HostTensor tensor;
+  bool is_half = false;
+  HostTensor tensor;  // of the type in memory
 };
+
+/// The number that these bits of IEEE 754's binary16 say.
+float float_of_half(std::uint16_t bits) {
+  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const float size = exponent == 31  ? (fraction == 0 ? std::numeric_limits<float>::infinity()
+                                                      : std::numeric_limits<float>::quiet_NaN())
+                     : exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
+                                     : std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+  return (bits & 0x8000) != 0 ? -size : size;
+}
+
+float float_of_bf16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+template <typename T, typename From>
+std::vector<T> converted(std::span<const std::byte> bytes, T (*convert)(From)) {
+  std::vector<T> values(bytes.size() / sizeof(From));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    From value;
+    std::memcpy(&value, bytes.data() + i * sizeof(From), sizeof(From));
+    values[i] = convert(value);
+  }
+  return values;
+}
 
 /// What a file says goes to a terminal: no control characters, and no more than a person reads.
 std::string printable(std::string text) {
@@ -57,8 +86,18 @@ template <typename... Args>
   fail(ErrorKind::checkpoint, "{}: {}", path.string(), printable(fmt::format(format, std::forward<Args>(args)...)));
 }
 
+bool is_pytorch_file(const PosixFile& file) {
+  std::array<char, 4> begin{};
+  if (file.size_bytes() < std::ssize(begin)) return false;
+  file.read_at(0, std::as_writable_bytes(std::span(begin)));
+  const bool is_pickle = begin[0] == '\x80' && begin[1] >= 2 && begin[1] <= 5 && begin[2] != '\0';
+  return std::string_view(begin.data(), begin.size()) == "PK\x03\x04" || is_pickle;
+}
+
 std::string read_header(const PosixFile& file) {
   const auto file_bytes = static_cast<std::uint64_t>(file.size_bytes());
+  if (is_pytorch_file(file))
+    refuse(file.path(), "is a file of PyTorch's; make a safetensors file of it with tools/torch/from_torch.py");
   if (file_bytes < kLengthBytes) {
     refuse(file.path(), "{} bytes are too few for a header; not a safetensors file or truncated", file_bytes);
   }
@@ -124,16 +163,17 @@ std::optional<std::uint64_t> count_in(const json& value) {
 DType read_dtype(const std::filesystem::path& path, const std::string& name, const json& value) {
   if (!value.is_string()) refuse(path, "tensor '{}': dtype is not a string; the file is corrupt", name);
   const auto& text = value.get_ref<const std::string&>();
+  if (text == kHalf) return DType::f32;
   for (const auto& [dtype_name, dtype] : kDTypeNames) {
     if (text == dtype_name) return dtype;
   }
-  refuse(path, "tensor '{}': dtype {} is not supported; convert it to F32, BF16, F64, U8, I32 or I64", name, text);
+  refuse(path, "tensor '{}': dtype {} is not supported; convert it to F32, F16, BF16, F64, U8, I32 or I64", name, text);
 }
 
-/// The bytes the shape takes; refuses dimensions that are no counts and products that overflow.
-std::uint64_t read_shape(const std::filesystem::path& path, const json& value, HostTensor& tensor) {
+/// The bytes that the shape takes in the file; refuses dimensions that are no counts and products that overflow.
+std::uint64_t read_shape(const std::filesystem::path& path, const json& value, bool is_half, HostTensor& tensor) {
   if (!value.is_array()) refuse(path, "tensor '{}': shape is not a list; the file is corrupt", tensor.name);
-  std::int64_t size_bytes = static_cast<std::int64_t>(size_of(tensor.dtype));
+  std::int64_t size_bytes = is_half ? 2 : static_cast<std::int64_t>(size_of(tensor.dtype));
   for (const json& entry : value) {
     const std::optional<std::uint64_t> dim = count_in(entry);
     if (!dim || __builtin_mul_overflow(size_bytes, static_cast<std::int64_t>(*dim), &size_bytes)) {
@@ -152,7 +192,8 @@ Extent read_entry(const std::filesystem::path& path, const std::string& name, co
   Extent extent;
   extent.tensor.name = name;
   extent.tensor.dtype = read_dtype(path, name, entry["dtype"]);
-  const std::uint64_t size_bytes = read_shape(path, entry["shape"], extent.tensor);
+  extent.is_half = entry["dtype"] == kHalf;
+  const std::uint64_t size_bytes = read_shape(path, entry["shape"], extent.is_half, extent.tensor);
 
   const json& offsets = entry["data_offsets"];
   const bool is_pair = offsets.is_array() && offsets.size() == 2;
@@ -259,13 +300,53 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   check_layout(path, extents, static_cast<std::uint64_t>(file.size_bytes() - data_start));
 
   for (Extent& extent : extents) {  // from here on every size is bounded by the size of the file
-    extent.tensor.bytes.resize(static_cast<std::size_t>(extent.end - extent.begin));
-    file.read_at(data_start + static_cast<std::int64_t>(extent.begin), extent.tensor.bytes);
-    result.tensors.push_back(std::move(extent.tensor));
+    HostTensor& tensor = extent.tensor;
+    tensor.bytes.resize(static_cast<std::size_t>(extent.end - extent.begin));
+    file.read_at(data_start + static_cast<std::int64_t>(extent.begin), tensor.bytes);
+    if (extent.is_half) {
+      tensor = HostTensor::from<float>(tensor.name, tensor.shape, converted(tensor.bytes, float_of_half));
+      ++result.halves;
+    }
+    result.tensors.push_back(std::move(tensor));
   }
   std::sort(result.tensors.begin(), result.tensors.end(),
             [](const HostTensor& a, const HostTensor& b) { return a.name < b.name; });
   return result;
+}
+
+bool is_pytorch_file(const std::filesystem::path& path) {
+  return is_pytorch_file(PosixFile::open_regular(path, ErrorKind::checkpoint));
+}
+
+int widen_to_float32(TensorFile& file) {
+  int widened = 0;
+  for (HostTensor& tensor : file.tensors) {
+    std::vector<float> values;
+    if (tensor.dtype == DType::bf16)
+      values = converted(tensor.bytes, float_of_bf16);
+    else if (tensor.dtype == DType::f64)
+      values = converted(
+          tensor.bytes, +[](double value) { return static_cast<float>(value); });
+    else
+      continue;
+    tensor = HostTensor::from<float>(tensor.name, tensor.shape, values);
+    ++widened;
+  }
+  return widened;
+}
+
+void check_finite(const TensorFile& file) {
+  for (const HostTensor& tensor : file.tensors) {
+    const auto check = [&](const auto& values, const auto& number_of) {
+      for (const auto value : values)
+        if (const auto number = number_of(value); !std::isfinite(number))
+          refuse(file.path, "tensor '{}' has a number that is {}; the file is damaged, or its training has diverged",
+                 tensor.name, std::isnan(number) ? "not a number (NaN)" : "infinite");
+    };
+    if (tensor.dtype == DType::f32) check(tensor.values<float>(), [](float x) { return x; });
+    if (tensor.dtype == DType::f64) check(tensor.values<double>(), [](double x) { return x; });
+    if (tensor.dtype == DType::bf16) check(tensor.values<std::uint16_t>(), float_of_bf16);
+  }
 }
 
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file, const FileCheck& check) {

@@ -81,6 +81,7 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
   std::vector<HostTensor> tensors;  // sorted by name after reading
   std::filesystem::path path;       // where it was read from, for messages; empty otherwise
+  int halves = 0;                   // how many tensors of float16 were read, as f32
 
   /// Null if there is none of that name.
   const HostTensor* find(const std::string& name) const;
@@ -88,8 +89,18 @@ struct TensorFile {
   const HostTensor& at(const std::string& name) const;
 };
 
-/// Throws Error(checkpoint) naming the file, and the tensor if it is one tensor's fault.
+/// float16, which nothing here computes with, is read as float32. Throws Error(checkpoint) naming the file, and the
+/// tensor if it is one tensor's fault.
 TensorFile read_safetensors(const std::filesystem::path& path);
+
+/// Whether the file begins as PyTorch's do, zip archives and pickles, whatever its name. Throws as read_safetensors().
+bool is_pytorch_file(const std::filesystem::path& path);
+
+/// Makes float32 of tensors of other floating-point types. Returns how many there were.
+int widen_to_float32(TensorFile& file);
+/// Throws Error(checkpoint) naming file and tensor if a number is NaN or infinite: neither is a weight, and results
+/// made of them look like results.
+void check_finite(const TensorFile& file);
 
 /// Atomic (engine/files/atomic_file.h): a failure leaves the old file as it was and throws Error(checkpoint). `check`
 /// may look at the file before it gets its name, and refuse it by an Error of its own.

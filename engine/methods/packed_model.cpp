@@ -110,8 +110,8 @@ std::vector<Entry> read_list(const TensorFile& file, const char* key, const std:
     if (!read_entry(split(text, ' '), has_bits, entry))
       refuse(file, "'{}' of '{}' is no entry", text.substr(0, 80), key);
     if (!names.insert(entry.name).second) refuse(file, "'{}' has {} twice", key, entry.name);
-    if (entry.is_zero) zeros += entry.numel;
-    if (zeros > kMostZeros) refuse(file, "more than {} weights that are zero", kMostZeros);
+    if (entry.is_zero) zeros += entry.numel * std::max(entry.bits, 1);
+    if (zeros > kMostZeros) refuse(file, "more than {} bits of weights that are zero", kMostZeros);
     entries.push_back(std::move(entry));
   }
   return entries;
@@ -128,14 +128,15 @@ std::vector<float> read_floats(const TensorFile& file, const std::string& name, 
 /// p and n as a model in bit planes has them: [..., bits], most significant first.
 void add_planes(const TensorFile& file, const Entry& entry, float scale, std::vector<HostTensor>& tensors) {
   const std::int64_t planes = std::max(entry.bits, 1);
+  const std::int64_t width = row_bytes(entry.numel);
+  // Before any memory is taken for what the list claims.
+  if (!entry.is_zero && file.at(entry.name).shape != std::vector<std::int64_t>{entry.bits + 1, width})
+    refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(file.at(entry.name).shape, ", "),
+           entry.bits + 1, width);
   std::vector<float> positive(static_cast<std::size_t>(entry.numel * planes));
   std::vector<float> negative(positive.size());
   if (!entry.is_zero) {
     const HostTensor& packed = file.at(entry.name);
-    const std::int64_t width = row_bytes(entry.numel);
-    if (packed.shape != std::vector<std::int64_t>{entry.bits + 1, width})
-      refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(packed.shape, ", "),
-             entry.bits + 1, width);
     const auto bytes = packed.values<std::uint8_t>();
     const auto bit_at = [&](std::int64_t row, std::int64_t i) {
       return (bytes[static_cast<std::size_t>(row * width + i / 8)] >> (i % 8)) & 1;

@@ -1,6 +1,7 @@
 // Stores, gradients and statistics of one network, and their way to and from files.
 #include "engine/model/model.h"
 
+#include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
 #include <fmt/ranges.h>
@@ -134,6 +135,7 @@ TensorFile Model::save_momentum(const MomentumState& momentum) const {
 }
 
 void Model::load_plain(const TensorFile& file) {
+  check_states(file, network_);
   for (const ParameterSlot& slot : plain_layout_.slots)
     if (!slot.spec.optional || file.find(slot.spec.name) != nullptr) plain_->load(file, slot);
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {

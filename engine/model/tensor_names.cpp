@@ -4,6 +4,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
 namespace bsq {
@@ -19,18 +21,55 @@ std::string scale_name(const std::string& parameter) {
   return parameter.substr(0, dot + 1) + (is_bias ? "biasscale" : "scale");
 }
 
+namespace {
+
+/// The first component of all names, with its dot; nothing if they differ.
+std::string common_prefix(const std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  const std::string prefix = names.front().substr(0, names.front().find('.') + 1);
+  const bool is_common = std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return name.starts_with(prefix) && name.find('.', prefix.size()) != std::string::npos;
+  });
+  return is_common ? prefix : "";
+}
+
+/// Takes components of wrappers off a name: anywhere where they can be nothing else, and in front.
+std::string without_wrappers(std::string name) {
+  for (const std::string_view wrapper : {"_orig_mod.", "module."}) {
+    for (std::size_t at = 0; (at = name.find(wrapper, at)) != std::string::npos;) {
+      if (at == 0 || name[at - 1] == '.')
+        name.erase(at, wrapper.size());
+      else
+        at += wrapper.size();
+    }
+  }
+  return name.starts_with("model.") ? without_wrappers(name.substr(6)) : name;
+}
+
+}  // namespace
+
 std::vector<std::string> normalize_names(TensorFile& file) {
   constexpr std::pair<std::string_view, std::string_view> spellings[] = {{".shortcut.", ".downsample."},
                                                                          {"linear.", "fc."}};
+  std::vector<std::string> names;
+  for (const HostTensor& tensor : file.tensors) names.push_back(without_wrappers(tensor.name));
+  for (std::string prefix; !(prefix = common_prefix(names)).empty();)
+    for (std::string& name : names) name.erase(0, prefix.size());
+
   std::vector<std::string> renamed;
-  for (HostTensor& tensor : file.tensors) {
-    std::string name = tensor.name;
-    if (name.starts_with("module.")) name.erase(0, 7);
+  std::set<std::string> taken;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    HostTensor& tensor = file.tensors[i];
+    std::string& name = names[i];
     for (const auto& [from, to] : spellings) {
       const bool at_start = from.front() != '.';
       const std::size_t position = at_start ? (name.starts_with(from) ? 0 : std::string::npos) : name.find(from);
       if (position != std::string::npos) name.replace(position, from.size(), to);
     }
+    if (!taken.insert(name).second)
+      fail(ErrorKind::checkpoint,
+           "{}: two tensors are {} without their prefixes, one of them {}; are there two sets of weights in the file?",
+           file.path.string(), name, tensor.name);
     if (name == tensor.name) continue;
     renamed.push_back(tensor.name + " -> " + name);
     tensor.name = name;
@@ -52,6 +91,17 @@ std::vector<float> read_tensor(const TensorFile& file, const std::string& name, 
   check_shape(file, tensor, spec);
   const auto values = tensor.values<float>();
   return from_file_layout({values.begin(), values.end()}, spec.shape);
+}
+
+void check_states(const TensorFile& file, const Network& network) {
+  for (const StateSpec& state : network.states()) {
+    const HostTensor* tensor = state.role == Role::running_var ? file.find(state.name) : nullptr;
+    if (tensor == nullptr) continue;
+    for (const float value : tensor->values<float>())
+      if (value < 0)
+        fail(ErrorKind::checkpoint, "{}: {} has a variance of {}, below zero; the file is damaged", file.path.string(),
+             state.name, value);
+  }
 }
 
 float read_number(const TensorFile& file, const std::string& name) {

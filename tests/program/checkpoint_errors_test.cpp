@@ -66,8 +66,8 @@ TEST_CASE("a file that is cut, lies about its lengths or is no safetensors file"
       {file_of(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})", 8),
        "tensor 'a': no tensor has the shape [4611686018427387904,4]; the file is corrupt"},
       {file_of(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8), "tensor 'a': no tensor has the shape"},
-      {file_of(R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}})", 4),
-       "dtype F16 is not supported; convert it"},
+      {file_of(R"({"a":{"dtype":"F8_E5M2","shape":[2],"data_offsets":[0,4]}})", 4),
+       "dtype F8_E5M2 is not supported; convert it"},
       {file_of(
            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
            1),

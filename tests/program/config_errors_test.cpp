@@ -100,6 +100,30 @@ TEST_CASE("_base_: inherited over folders, refused in a circle or where it is mi
                {"base/wrong.yaml:1:1: unknown key 'sead'; did you mean 'seed'?", total(1)});
 }
 
+TEST_CASE("files that inherit the next one twice, over and over, are refused in a moment") {
+  const Workspace here;
+  for (int i = 0; i < 28; ++i) {
+    const std::string next = "d" + std::to_string(i + 1) + ".yaml";
+    put_text(here / ("d" + std::to_string(i) + ".yaml"), "_base_: [" + next + ", " + next + "]\n");
+  }
+  put_text(here / "d28.yaml", "seed: 1\n");
+  check_errors(here, {"validate", "d0.yaml"}, 2,
+               {"d0.yaml: more than 100 files inherited by _base_; is one inherited again and again?", total(1)});
+}
+
+TEST_CASE("a file with a = in its path is a file, and a key is a key whatever is there") {
+  const Workspace here;
+  fs::create_directories(here / "lr=0.1");
+  fs::copy_file(here / "tiny.yaml", here / "lr=0.1/c=1.yaml");
+  fs::create_directories(here / "seed=3");  // as a sweep names its runs
+  CHECK_THAT(here.must({"train", "lr=0.1/c=1.yaml", "seed=3", "--print-config"}).out, Catch::Contains("\nseed: 3 "));
+  check_config(here, "", {"lr=0.2"},
+               {"override 1: unknown key 'lr'; did you mean 'pretrain.lr', 'bsq.lr' or 'finetune.lr'?"});
+  here.must({"train", "lr=0.1/c=1.yaml", "stages=[pretrain]", "--run-dir", "run=1"});
+  here.must({"eval", "run=1/checkpoints/pretrain/model.safetensors"});
+  here.must({"export", "run=1", "--format", "onnx", "--output", "a=1.onnx"});
+}
+
 TEST_CASE("stages that cannot follow each other, lack a model or have nothing to do") {
   const Workspace here;
   check_config(here, "", {"stages=[bsq,convert]"},

@@ -3,6 +3,8 @@
 #include "tests/support/workspace.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <tuple>
 
 using namespace bsq::test;
@@ -95,6 +97,63 @@ TEST_CASE("what a model file does not say of its activations and images is said 
                                         "quant.act_bits=0", "data.mean=[0,0,0]", "data.std=[1,1,1]"})
                                  .err;
   CHECK_THAT(silent, !Catch::Contains("does not say"));
+}
+
+TEST_CASE("the command that eval prints for a model without calibrated scales calibrates it, and trains nothing") {
+  const Workspace here;
+  here.train("run");
+  const std::string model = "run/checkpoints/finetune/model.safetensors";
+  const Words calibrated = {"eval", "--config", "tiny.yaml", "quant.act_scale=calibrated"};
+  Words without = calibrated;
+  without.push_back(model);
+  check_error(here, without, 2,
+              {"bsq train CFG quant.act_scale=calibrated stages=[finetune] finetune.epochs=0 model.init=" + model});
+  here.must({"train", "tiny.yaml", "quant.act_scale=calibrated", "stages=[finetune]", "finetune.epochs=0",
+             "model.init=" + model, "--run-dir", "again"});
+  Words with = calibrated;
+  with.emplace_back("again");
+  CHECK_THAT(here.must(with).out, Catch::Contains(" by calibrated scales;"));
+  const auto loss = [&](const std::string& of) {
+    return eval(here, {of, "--config", "tiny.yaml", "quant.act_scale=batch_max"}).at("loss");
+  };
+  CHECK(loss(model) == loss("again"));
+  here.must({"report", "again"});
+}
+
+TEST_CASE("a model of half precision is read as its numbers in float32; one with a NaN is refused by name") {
+  const Workspace here;
+  here.train("run", {"stages=[pretrain]"});
+  bsq::TensorFile model = bsq::read_safetensors(here / "run/checkpoints/pretrain/model.safetensors");
+  bsq::TensorFile brain = model;
+  for (std::size_t i = 0; i < model.tensors.size(); ++i) {
+    bsq::HostTensor& tensor = model.tensors[i];
+    if (tensor.dtype != bsq::DType::f32) continue;
+    std::vector<float> cut;
+    std::vector<std::uint16_t> halves;
+    for (const float value : tensor.values<float>()) {
+      const auto bits = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16);
+      halves.push_back(bits);
+      cut.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16));
+    }
+    brain.tensors[i] = bsq::HostTensor::from<std::uint16_t>(tensor.name, tensor.shape, halves);
+    tensor = bsq::HostTensor::from<float>(tensor.name, tensor.shape, cut);
+  }
+  bsq::write_safetensors(here / "cut.safetensors", model);
+  bsq::write_safetensors(here / "brain.safetensors", brain);
+  json expected = eval(here, {"cut.safetensors", "--config", "tiny.yaml"});
+  json found = eval(here, {"brain.safetensors", "--config", "tiny.yaml"});
+  CHECK(expected.at("loss") == found.at("loss"));
+  CHECK_THAT(here.must({"eval", "brain.safetensors", "--config", "tiny.yaml"}).err,
+             Catch::Contains(" tensors of other floating-point types are read as float32"));
+
+  for (bsq::HostTensor& tensor : model.tensors)
+    if (tensor.name == "layer1.0.conv1.weight") std::memset(tensor.bytes.data(), 0xFF, sizeof(float));
+  bsq::write_safetensors(here / "nan.safetensors", model);
+  const std::string why = "nan.safetensors: tensor 'layer1.0.conv1.weight' has a number that is not a number (NaN)";
+  check_error(here, {"eval", "nan.safetensors", "--config", "tiny.yaml"}, 4, {why});
+  check_error(here, {"convert", "nan.safetensors", "out.safetensors"}, 4, {why});
+  check_error(here, {"train", "tiny.yaml", "model.init=nan.safetensors", "--run-dir", "again"}, 4, {why});
+  CHECK_FALSE(fs::exists(here / "again"));
 }
 
 TEST_CASE("with calibrated activation scales run and eval say both accuracies, and a batch is no part of the result") {

@@ -178,10 +178,13 @@ bool parse_arguments(CommandLine& command_line, const Arguments& arguments) {
   return true;
 }
 
-ConfigWords split_config_words(const std::vector<std::string>& words) {
+ConfigWords split_config_words(const std::vector<std::string>& words, bool (*is_key)(const std::string& name)) {
   ConfigWords result;
+  std::error_code ignored;
   for (const std::string& word : words) {
-    if (word.find('=') != std::string::npos || word.starts_with('+') || word.starts_with('~'))
+    const bool is_path =  // of a folder such as lr=0.1
+        !is_key(word.substr(0, word.find('='))) && std::filesystem::exists(word, ignored);
+    if (!is_path && (word.find('=') != std::string::npos || word.starts_with('+') || word.starts_with('~')))
       result.overrides.push_back(word);
     else if (result.file.empty())
       result.file = word;

@@ -81,7 +81,8 @@ void add_console_flags(CommandLine& app, ConsoleFlags& flags);
 /// option. Throws Error(usage), naming the key if the option is one of the published scripts.
 bool parse_arguments(CommandLine& command_line, const Arguments& arguments);
 
-/// Tells the file from the overrides. Throws Error(usage) for a second file.
-ConfigWords split_config_words(const std::vector<std::string>& words);
+/// Tells the file from the overrides; what is there and named as no key is the file, also with a = in it. Throws
+/// Error(usage) for a second file.
+ConfigWords split_config_words(const std::vector<std::string>& words, bool (*is_key)(const std::string& name));
 
 }  // namespace bsq

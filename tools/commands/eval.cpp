@@ -12,6 +12,7 @@
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/report/bits_text.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/device.h"
 #include "tools/session/model_config.h"
 #include "tools/session/open_model.h"
@@ -44,7 +45,7 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
   app.footer(
       "\nquant.weight_bits=N evaluates a float model as N-bit weights, but for layers that have bits of their own.");
   if (!parse_arguments(app, arguments)) return false;
-  const ConfigWords split = split_config_words(words);
+  const ConfigWords split = split_config_words(words, is_config_key);
   if (split.file.empty())
     fail(ErrorKind::usage, "bsq eval: which checkpoint? usage: bsq eval CHECKPOINT [key=value ...]");
   options.checkpoint = split.file;

@@ -7,6 +7,7 @@
 #include "tools/cli/arguments.h"
 #include "tools/export/formats.h"
 #include "tools/report/bits_text.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/model_config.h"
 #include "tools/session/run_files.h"
 
@@ -65,7 +66,7 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
   app.add_flag("--force", options.force, "replace FILE");
   add_console_flags(app, options.console);
   if (!parse_arguments(app, arguments)) return false;
-  const ConfigWords split = split_config_words(words);
+  const ConfigWords split = split_config_words(words, is_config_key);
   if (split.file.empty())
     fail(ErrorKind::usage, "bsq export: which checkpoint? usage: bsq export CHECKPOINT --format F");
   if (options.format.empty()) fail(ErrorKind::usage, "bsq export: --format: {}?", format_names());

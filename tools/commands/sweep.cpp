@@ -8,6 +8,7 @@
 #include "tools/cli/signals.h"
 #include "tools/report/report_tables.h"
 #include "tools/report/reports.h"
+#include "tools/session/config_schema.h"
 #include "tools/session/run_files.h"
 #include "tools/sweep/sweep_runner.h"
 
@@ -46,7 +47,7 @@ bool parse(const Arguments& arguments, SweepWords& words) {
   app.footer(
       "\nExit code: 0 where all runs are done; else that of the first that failed; 130/143 stopped by SIGINT/SIGTERM.");
   if (!parse_arguments(app, arguments)) return false;
-  words.words = split_config_words(given);
+  words.words = split_config_words(given, is_config_key);
   words.command = fmt::format("bsq sweep {}", fmt::join(arguments.words, " "));
   return true;
 }

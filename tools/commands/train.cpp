@@ -59,7 +59,7 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
   add_console_flags(app, options.console);
   app.footer("\nKeys that the published scripts have as flags are listed by --help-keys.");
   if (!parse_arguments(app, arguments)) return false;
-  options.words = split_config_words(words);
+  options.words = split_config_words(words, is_config_key);
   options.command = fmt::format("bsq train {}", fmt::join(arguments.words, " "));
   return true;
 }
@@ -209,6 +209,7 @@ class TrainRun {
   void load_last_checkpoint(const RunDirectory& directory) {
     try {
       checkpoint_ = load_checkpoint(directory.checkpoints() / "last");
+      for (const auto& [name, file] : checkpoint_->tensors) check_finite(file);
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;

@@ -23,7 +23,7 @@ int validate_command(const Arguments& arguments) {
     fmt::print("{}", config_json_schema(config_schema()));
     return 0;
   }
-  const ConfigWords split = split_config_words(words);
+  const ConfigWords split = split_config_words(words, is_config_key);
   if (split.file.empty())
     fail(ErrorKind::usage, "bsq validate: which configuration? usage: bsq validate CFG [key=value ...]");
   const Config config = load_config(config_schema(), split.file, split.overrides);

@@ -13,4 +13,8 @@ const ConfigSchema& config_schema() {
   return schema;
 }
 
+bool is_config_key(const std::string& name) {
+  return config_schema().find(name) != nullptr;
+}
+
 }  // namespace bsq

@@ -113,6 +113,10 @@ ModelFile read_model(const fs::path& path, Console& console) {
   const fs::path found = resolve_checkpoint(path);
   TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
   const bool packed = is_packed(file);
+  if (const int widened = file.halves + widen_to_float32(file); widened > 0)
+    console.info(
+        fmt::format("{}: {} tensors of other floating-point types are read as float32", file.path.string(), widened));
+  check_finite(file);
   const std::vector<std::string> renamed = normalize(file);
   if (!renamed.empty())
     console.info(fmt::format("{}: {} tensors renamed ({}{})", file.path.string(), renamed.size(), renamed.front(),
@@ -122,6 +126,8 @@ ModelFile read_model(const fs::path& path, Console& console) {
 
 ModelFile describe_model(TensorFile file) {
   const bool packed = is_packed(file);
+  widen_to_float32(file);
+  check_finite(file);
   normalize(file);
   return identify(std::move(file), packed);
 }
@@ -136,6 +142,7 @@ OpenModel open_model(ModelFile model, const Quantizer& quantizer, int max_bits) 
   };
   Network network = build();
   check_names(model.file, network);
+  check_states(model.file, network);
   ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
   Weights weights = read_weights(model.file, layout, max_bits);
   return {std::move(model), quantizer, std::move(network), std::move(layout), std::move(weights)};

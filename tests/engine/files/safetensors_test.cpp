@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -227,10 +228,87 @@ TEST_CASE("entries with wrong fields are refused by the name of the tensor") {
 }
 
 TEST_CASE("element types bsq does not hold are refused by name") {
-  for (const std::string dtype : {"F16", "BOOL", "F8_E4M3", "f32", ""}) {
+  for (const std::string dtype : {"F8_E5M2", "BOOL", "F8_E4M3", "f32", ""}) {
     CHECK(refusal(file_text(fmt::format("{{{}}}", entry("conv1.weight", dtype, "[1]", "[0,1]")), 1)) ==
-          "tensor 'conv1.weight': dtype " + dtype + " is not supported; convert it to F32, BF16, F64, U8, I32 or I64");
+          "tensor 'conv1.weight': dtype " + dtype +
+              " is not supported; convert it to F32, F16, BF16, F64, U8, I32 or "
+              "I64");
   }
+}
+
+TEST_CASE("float16 is read as float32, every one of its finite numbers exactly") {
+  const TemporaryFolder folder;
+  std::string halves;
+  std::vector<double> expected;
+  for (int bits = 0; bits < 1 << 16; ++bits) {
+    const int exponent = bits >> 10 & 31;
+    if (exponent == 31) continue;  // infinity and NaN
+    halves += {static_cast<char>(bits & 255), static_cast<char>(bits >> 8)};
+    // Defined by powers of two: (1 + fraction / 1024) * 2^(exponent - 15), or without the 1 at the least exponent.
+    const double fraction = (bits & 1023) / 1024.0;
+    const double size = exponent == 0 ? fraction * std::exp2(-14) : (1 + fraction) * std::exp2(exponent - 15);
+    expected.push_back(bits >> 15 == 0 ? size : -size);
+  }
+  const auto count = std::to_string(expected.size());
+  const std::string header =
+      "{" + entry("a", "F16", "[" + count + "]", "[0," + std::to_string(halves.size()) + "]") + "}";
+  put_text(folder / "half.safetensors", little_endian(header.size()) + header + halves);
+  const TensorFile file = read_safetensors(folder / "half.safetensors");
+  CHECK(file.halves == 1);
+  const auto values = file.at("a").values<float>();
+  CHECK(std::vector<double>(values.begin(), values.end()) == expected);
+}
+
+TEST_CASE("bfloat16 and float64 become float32 where a model is made of them; other types stay") {
+  TensorFile file;
+  const std::vector<std::uint16_t> brain = {0x3FC0, 0xBF80, 0x0001};
+  const std::vector<double> wide = {0.1, -2};
+  file.tensors = {HostTensor::from<std::uint16_t>("brain", {3}, brain), HostTensor::from<double>("wide", {2}, wide),
+                  HostTensor::from<std::int64_t>("steps", {}, std::vector<std::int64_t>{3})};
+  CHECK(widen_to_float32(file) == 2);
+  const auto of = [&](const char* name) {
+    const auto values = file.at(name).values<float>();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  CHECK(of("brain") == std::vector<float>{1.5F, -1, 0x1p-133F});
+  CHECK(of("wide") == std::vector<float>{0.1F, -2});
+  CHECK(file.at("steps").values<std::int64_t>()[0] == 3);
+  CHECK(widen_to_float32(file) == 0);
+}
+
+TEST_CASE("numbers that are not finite are refused with file and tensor, in every floating-point type") {
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const std::string end = "; the file is damaged, or its training has diverged";
+  const auto refused = [](HostTensor tensor) {
+    TensorFile file;
+    file.path = "m.safetensors";
+    file.tensors = {HostTensor::from<float>("fine", {1}, std::vector<float>{1e38F}), std::move(tensor)};
+    return error_of(ErrorKind::checkpoint, [&] { check_finite(file); });
+  };
+  CHECK(refused(HostTensor::from<float>("a", {2}, std::vector<float>{1, nan})) ==
+        "m.safetensors: tensor 'a' has a number that is not a number (NaN)" + end);
+  CHECK(refused(HostTensor::from<float>("a", {2}, std::vector<float>{-infinity, 1})) ==
+        "m.safetensors: tensor 'a' has a number that is infinite" + end);
+  CHECK(refused(HostTensor::from<double>("a", {1}, std::vector<double>{nan})) ==
+        "m.safetensors: tensor 'a' has a number that is not a number (NaN)" + end);
+  CHECK(refused(HostTensor::from<std::uint16_t>("a", {1}, std::vector<std::uint16_t>{0x7F80})) ==
+        "m.safetensors: tensor 'a' has a number that is infinite" + end);
+  TensorFile wide;  // that float32 cannot hold
+  wide.tensors = {HostTensor::from<double>("a", {1}, std::vector<double>{1e300})};
+  widen_to_float32(wide);
+  CHECK_THROWS_AS(check_finite(wide), Error);
+}
+
+TEST_CASE("a file of PyTorch's is told so, whatever its name") {
+  const TemporaryFolder folder;
+  for (const std::string& begin : {std::string("PK\x03\x04 and so on"), std::string("\x80\x02}q\x00.", 6)}) {
+    CHECK(refusal(begin + std::string(100, '\0')) ==
+          "is a file of PyTorch's; make a safetensors file of it with tools/torch/from_torch.py");
+    put_text(folder / "model.bin", begin);
+    CHECK(is_pytorch_file(folder / "model.bin"));
+  }
+  write_safetensors(folder / "a", example());
+  CHECK_FALSE(is_pytorch_file(folder / "a"));
 }
 
 TEST_CASE("shapes that are no shapes are refused before memory is taken") {

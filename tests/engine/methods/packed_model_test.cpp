@@ -155,13 +155,19 @@ TEST_CASE("a damaged packed model is refused with a sentence") {
         "conv1.weight 99999999999999999999 3", "conv1.weight 1048576x1048576x1048576 3", " ", ","})
     CHECK_THAT(list(bad), Catch::Contains("is no entry"));
   CHECK_THAT(list("a 2 1 zero,a 2 1 zero"), Catch::Contains("has a twice"));
-  CHECK_THAT(list("a 16777217 1 zero"), Catch::Contains("more than 16777216 weights that are zero"));
+  CHECK_THAT(list("a 16777217 1 zero"), Catch::Contains("more than 16777216 bits of weights that are zero"));
+  CHECK_THAT(list("a 2097153 8 zero"), Catch::Contains("more than 16777216 bits of weights that are zero"));
   CHECK_THAT(list("conv1.weight 4x3x3x3 3"), Catch::Contains("numbers in 'scales', 1 by the list"));
   CHECK_THAT(refused([&](TensorFile& file) {
                const std::string& text = file.metadata["quantized"];
                file.metadata["quantized"] = "conv1.weight 4x3x3x3 4" + text.substr(text.find(','));
              }),
              Catch::Contains("conv1.weight has shape (4, 14), its bits take (5, 14)"));
+  CHECK_THAT(refused([&](TensorFile& file) {  // 16 TiB, if they were believed
+               const std::string& text = file.metadata["quantized"];
+               file.metadata["quantized"] = "conv1.weight 1048576x1048576 2" + text.substr(text.find(','));
+             }),
+             Catch::Contains("conv1.weight has shape (4, 14), its bits take (3, 137438953472)"));
   CHECK_THAT(refused([](TensorFile& file) { file.tensors.erase(file.tensors.begin()); }),
              Catch::Contains("conv1.weight"));
   CHECK_THAT(refused([](TensorFile& file) { file.metadata["float"] += ",more 5"; }), Catch::Contains("by the list"));

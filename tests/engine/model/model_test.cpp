@@ -163,6 +163,53 @@ TEST_CASE("names of the two other common spellings are understood, and every ren
   CHECK(normalize_names(file).empty());
 }
 
+TEST_CASE("what wrappers put before names is taken off, in any order and around a part; two of one name are refused") {
+  const auto named = [](const std::vector<std::string>& names) {
+    TensorFile file;
+    file.path = "m.safetensors";
+    for (const std::string& name : names) file.tensors.push_back(HostTensor::from<float>(name, {0}, {}));
+    return file;
+  };
+  const auto after = [&](const std::vector<std::string>& names) {
+    TensorFile file = named(names);
+    normalize_names(file);
+    std::vector<std::string> found;
+    for (const HostTensor& tensor : file.tensors) found.push_back(tensor.name);
+    return found;
+  };
+  const std::vector<std::string> plain = {"conv1.weight", "layer1.0.conv1.weight", "fc.bias"};
+  for (const char* prefix : {"_orig_mod.", "model.", "module._orig_mod.", "_orig_mod.module.",
+                             "model._orig_mod.module.", "net.", "model.backbone.", "module.model."}) {
+    std::vector<std::string> wrapped;
+    for (const std::string& name : plain) wrapped.push_back(prefix + name);
+    CHECK(after(wrapped) == plain);
+  }
+  CHECK(after({"conv1.weight", "layer1._orig_mod.0.conv1.weight", "layer2.module.0.conv1.weight"}) ==
+        std::vector<std::string>{"conv1.weight", "layer1.0.conv1.weight", "layer2.0.conv1.weight"});
+  CHECK(after({"module.conv1.weight", "n_averaged"}) == std::vector<std::string>{"conv1.weight", "n_averaged"});
+  CHECK(after({"fc.weight", "fc.bias"}) == std::vector<std::string>{"fc.weight", "fc.bias"});
+  CHECK(after({"submodule.weight", "a.b"}) == std::vector<std::string>{"submodule.weight", "a.b"});
+  TensorFile twice = named({"conv1.weight", "module.conv1.weight"});
+  CHECK(
+      error_of(ErrorKind::checkpoint, [&] { normalize_names(twice); }) ==
+      "m.safetensors: two tensors are conv1.weight without their prefixes, one of them module.conv1.weight; are there "
+      "two sets of weights in the file?");
+}
+
+TEST_CASE("a variance below zero is refused with its name") {
+  const auto oracle = make_reference_backend();
+  TestModel test(*oracle, tiny());
+  TensorFile file = test.model.save();
+  file.path = "m.safetensors";
+  for (HostTensor& tensor : file.tensors) {
+    if (tensor.name != "layer1.0.bn1.running_var") continue;
+    const float below = -1e-6F;
+    std::memcpy(tensor.bytes.data(), &below, sizeof(below));
+  }
+  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { test.model.load_plain(file); }),
+             Catch::StartsWith("m.safetensors: layer1.0.bn1.running_var has a variance of -1e-06, below zero"));
+}
+
 TEST_CASE("a file that does not fit is refused with every missing and every unexpected name") {
   const auto oracle = make_reference_backend();
   for (const auto& weights : {TestModel::MakeWeights{}, start_as_planes(), start_as_fixed(4)}) {
