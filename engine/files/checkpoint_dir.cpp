@@ -2,6 +2,7 @@
 #include "engine/files/checkpoint_dir.h"
 
 #include "engine/files/atomic_file.h"
+#include "engine/files/links.h"
 #include "engine/files/posix_file.h"
 
 #include <algorithm>
@@ -97,7 +98,7 @@ CheckpointFiles load_checkpoint(const fs::path& folder) {
 void update_last(const fs::path& checkpoints, const std::string& name, int keep_last) {
   require(keep_last >= 1, "keep_last = {}: the newest checkpoint must stay", keep_last);
   require(complete_directory(checkpoints / name).has_value(), "'{}' is not a complete checkpoint", name);
-  replace_symlink(checkpoints / "last", name);
+  replace_link(checkpoints / "last", name);
 
   remove_leftovers(checkpoints);
   const std::optional<long> newest = epoch_of(name);
@@ -109,13 +110,14 @@ void update_last(const fs::path& checkpoints, const std::string& name, int keep_
   }
 }
 
-fs::path resolve_checkpoint(const fs::path& path) {
+fs::path resolve_checkpoint(const fs::path& named) {
   std::error_code code;
+  const fs::path path = follow_stand_ins(named);
   if (fs::is_regular_file(path, code) && path.extension() == kTensorExtension) return path;
-  for (const fs::path& run : {path, path / "latest"}) {
+  for (const fs::path& run : {path, follow_stand_ins(path / "latest")}) {
     const fs::path checkpoints = run / "checkpoints";
     if (!fs::is_directory(checkpoints, code) && !fs::is_regular_file(run / "config.yaml", code)) continue;
-    if (!fs::is_symlink(checkpoints / "last", code)) {
+    if (!is_link(checkpoints / "last")) {
       fail(ErrorKind::checkpoint, "{}: the run has no finished checkpoint yet; wait for its first or start anew",
            run.string());
     }

@@ -3,6 +3,7 @@
 
 #include "engine/base/utc_time.h"
 #include "engine/files/atomic_file.h"
+#include "engine/files/links.h"
 #include "kernels/base/hash.h"
 
 #include <array>
@@ -14,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* kEnvironmentFile = "env.json";
-constexpr const char* kLockFile = ".bsq-lock";  // made first, so its presence says that bsq made the folder
 constexpr const char* kStatusFile = "status.json";
 
 /// Everything a run writes, the lock aside; what --force removes.
@@ -33,9 +33,8 @@ void make_folder(const fs::path& folder) {
   check_file(code, ErrorKind::usage, folder, "cannot create the run directory");
 }
 
-PosixFile lock_run(const fs::path& folder) {
-  PosixFile lock = PosixFile::open_append(folder / kLockFile, ErrorKind::usage);
-  if (lock.try_lock(PosixFile::kDyingTime)) return lock;
+FolderLock lock_run(const fs::path& folder) {
+  if (auto lock = FolderLock::take(folder, ErrorKind::usage)) return std::move(*lock);
   fail(ErrorKind::usage, "{}: another bsq is writing this run; wait for its end or choose another --run-dir",
        folder.string());
 }
@@ -108,11 +107,11 @@ std::string_view name_of(RunState state) {
   return "unknown";
 }
 
-bool is_being_written(const fs::path& run) {
-  return !PosixFile::open_regular(run / kLockFile, ErrorKind::checkpoint).try_lock();
+std::optional<bool> is_being_written(const fs::path& run) {
+  return FolderLock::is_held(run);
 }
 
-RunDirectory::RunDirectory(fs::path path, std::optional<PosixFile> lock)
+RunDirectory::RunDirectory(fs::path path, std::optional<FolderLock> lock)
     : path_(std::move(path)), lock_(std::move(lock)) {}
 
 RunDirectory RunDirectory::create(const RunDirectoryOptions& options) {
@@ -124,16 +123,18 @@ RunDirectory RunDirectory::create(const RunDirectoryOptions& options) {
   if (options.force) clear_run(folder);
   write_description(folder, options);
   run.write_status({});
-  if (generated) replace_symlink(folder.parent_path() / "latest", folder.filename(), ErrorKind::usage);
+  if (generated) replace_link(folder.parent_path() / "latest", folder.filename(), ErrorKind::usage);
   return run;
 }
 
-RunDirectory RunDirectory::resume(const fs::path& path, std::string_view command) {
+RunDirectory RunDirectory::resume(const fs::path& named, std::string_view command) {
   std::error_code code;
+  const fs::path path = follow_stand_ins(named);
   // The folder `latest` points at now, not whatever it points at later.
   const fs::path folder = fs::is_symlink(path, code) ? fs::canonical(path, code) : path;
   if (code || !fs::exists(folder / kLockFile, code) || !fs::exists(folder / "config.yaml", code)) {
-    fail(ErrorKind::usage, "{}: is not a run directory (no config.yaml of a run in it); check the path", path.string());
+    fail(ErrorKind::usage, "{}: is not a run directory (no config.yaml of a run in it); check the path",
+         named.string());
   }
   RunDirectory run(folder, lock_run(folder));
   for (const char* entry : kRunEntries) remove_leftovers(folder, entry);
@@ -142,9 +143,7 @@ RunDirectory RunDirectory::resume(const fs::path& path, std::string_view command
 }
 
 RunDirectory RunDirectory::in_place_of_rank_0(const fs::path& path) {
-  std::optional<PosixFile> lock = PosixFile::open_append(path / kLockFile, ErrorKind::checkpoint);
-  if (!lock->try_lock(PosixFile::kDyingTime)) lock.reset();  // rank 0 may still be dying
-  return {path, std::move(lock)};
+  return {path, FolderLock::take(path, ErrorKind::checkpoint)};  // nothing: rank 0 may still be dying
 }
 
 void RunDirectory::write_status(const RunStatus& status) const {

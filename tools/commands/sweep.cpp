@@ -1,7 +1,7 @@
 // `bsq sweep`: every combination of several values of some keys, each an ordinary run in the folder of the sweep, and
 // their comparison at the end. All configurations are checked before anything is written.
 #include "engine/base/utc_time.h"
-#include "engine/files/atomic_file.h"
+#include "engine/files/folder_lock.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/failure.h"
@@ -87,11 +87,9 @@ fs::path make_folder(const SweepWords& words, const std::vector<SweepRun>& runs)
   }
 }
 
-PosixFile lock_sweep(const fs::path& folder) {
-  PosixFile lock = PosixFile::open_append(folder / ".bsq-lock", ErrorKind::usage);
-  if (!lock.try_lock(PosixFile::kDyingTime))
-    fail(ErrorKind::usage, "{}: another bsq is running this sweep; wait for its end", folder.string());
-  return lock;
+FolderLock lock_sweep(const fs::path& folder) {
+  if (auto lock = FolderLock::take(folder, ErrorKind::usage)) return std::move(*lock);
+  fail(ErrorKind::usage, "{}: another bsq is running this sweep; wait for its end", folder.string());
 }
 
 /// The comparison of all runs that have something to show.
@@ -132,9 +130,11 @@ int sweep_command(const Arguments& arguments) {
   }
   outlive_readers();
   const fs::path folder = words.resume.empty() ? make_folder(words, runs) : fs::path(words.resume);
-  const PosixFile lock = lock_sweep(folder);
+  const FolderLock lock = lock_sweep(folder);
   if (words.resume.empty()) write_sweep(folder, runs, words.command);
-  words.options.console.console().info(fmt::format("sweep: {} runs in {}", runs.size(), folder.string()));
+  Console console = words.options.console.console();
+  console.info(fmt::format("sweep: {} runs in {}", runs.size(), folder.string()));
+  if (!lock.unprotected().empty()) console.warning(lock.unprotected());
   catch_signals();
   const std::vector<SweepResult> results = run_sweep(folder, runs, words.options);
   if (stop_exit_code() == 0) report(folder, runs, words.options.console.quiet);

@@ -1,6 +1,7 @@
 // `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
 // the run directory is made: configuration, start model, data, device.
 #include "data/datasets.h"
+#include "engine/files/links.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
@@ -67,7 +68,8 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
 std::optional<fs::path> run_to_resume(const TrainOptions& options, const Config& config) {
   if (options.resume.empty()) return std::nullopt;
   if (options.resume != "auto") return find_run(options.resume);
-  const fs::path newest = options.run_dir.empty() ? fs::path(config.run.dir) / config.name / "latest" : options.run_dir;
+  const fs::path newest =
+      follow_stand_ins(options.run_dir.empty() ? fs::path(config.run.dir) / config.name / "latest" : options.run_dir);
   if (is_run(newest)) return newest;
   return std::nullopt;
 }
@@ -269,6 +271,7 @@ class TrainRun {
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {
     if (directory.writes()) console_.log_to(directory.train_log());
     console_.info(fmt::format("run: {}", directory.path().string()));
+    if (const std::string gaps = directory.unprotected(); !gaps.empty()) console_.warning(gaps);
     const CheckpointFiles* checkpoint = checkpoint_ ? &*checkpoint_ : nullptr;
     const Progress from =
         checkpoint ? progress_of(*checkpoint, (directory.checkpoints() / "last").string()) : Progress{};
