@@ -1,6 +1,7 @@
 // Checkpoint folders (engine/files/checkpoint_dir.h), built on atomic folders and links (engine/files/atomic_file.h).
 #include "engine/files/checkpoint_dir.h"
 
+#include "engine/files/json.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/links.h"
 #include "engine/files/posix_file.h"
@@ -48,7 +49,7 @@ std::vector<std::pair<long, fs::path>> epochs_until(const fs::path& checkpoints,
 
 nlohmann::json read_state(const fs::path& path) {
   try {
-    return nlohmann::json::parse(read_text_file(path, ErrorKind::checkpoint));
+    return parse_json(read_text_file(path, ErrorKind::checkpoint));
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::checkpoint, "{}: is not JSON ({}); the checkpoint is corrupt, use another one", path.string(),
          error.what());

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 std::string describe_gaps(const fs::path& folder, bool has_locks, ErrorKind kind) {
   std::vector<std::string> gaps;
   if (!has_locks) gaps.emplace_back("no locks, so that nothing keeps a second bsq from writing there as well");
-  if (!has_symlinks(folder)) gaps.emplace_back("no symbolic links, for which small text files stand in");
+  if (!has_symlinks(folder, kind)) gaps.emplace_back("no symbolic links, for which small text files stand in");
   if (!sync_folder(folder, kind))
     gaps.emplace_back("no sync of folders, so that the newest checkpoint may be lost with the power");
   if (gaps.empty()) return {};

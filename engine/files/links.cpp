@@ -88,10 +88,12 @@ fs::path follow_stand_ins(const fs::path& path) {
   return followed;
 }
 
-bool has_symlinks(const fs::path& folder) {
-  const fs::path trial = temporary_name(folder / "link");
+bool has_symlinks(const fs::path& folder, ErrorKind kind) {
+  constexpr const char* kTrial = "link";
+  remove_leftovers(folder, kTrial, kind);
+  const fs::path trial = temporary_name(folder / kTrial);
   std::error_code code, ignored;
-  fs::create_symlink("link", trial, code);
+  fs::create_symlink(kTrial, trial, code);
   fs::remove(trial, ignored);
   return !means_no_symlinks(code);
 }

@@ -26,7 +26,7 @@ void replace_link(const std::filesystem::path& link, const std::filesystem::path
 /// The path with every stand-in in it replaced by what it stands for; symlinks stay as they are.
 std::filesystem::path follow_stand_ins(const std::filesystem::path& path);
 
-/// Whether symlinks can be made in `folder`: one is made and removed, under a name that remove_leftovers() knows.
-bool has_symlinks(const std::filesystem::path& folder);
+/// Whether symlinks can be made in `folder`: one is made and removed.
+bool has_symlinks(const std::filesystem::path& folder, ErrorKind kind = ErrorKind::checkpoint);
 
 }  // namespace bsq

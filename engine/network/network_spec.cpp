@@ -1,6 +1,7 @@
 // Specs to and from JSON, and the options of a node.
 #include "engine/network/network_spec.h"
 
+#include "engine/files/json.h"
 #include "engine/base/suggest.h"
 
 #include <fmt/ranges.h>
@@ -153,7 +154,7 @@ NetworkSpec spec_from_json(const ordered_json& json) {
 }
 
 NetworkSpec spec_from_text(const std::string& text) {
-  const ordered_json json = ordered_json::parse(text, nullptr, false);
+  const ordered_json json = parse_json_or_discard<ordered_json>(text);
   if (json.is_discarded()) throw SpecError(-1, "", "is no JSON");
   return spec_from_json(json);
 }

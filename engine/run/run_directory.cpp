@@ -1,6 +1,7 @@
 // Making, locking and clearing run folders (engine/run/run_directory.h).
 #include "engine/run/run_directory.h"
 
+#include "engine/files/json.h"
 #include "engine/base/utc_time.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/links.h"
@@ -21,6 +22,8 @@ constexpr const char* kStatusFile = "status.json";
 constexpr std::array<const char*, 12> kRunEntries = {"config.yaml",     "command.txt", "overrides.txt", "env.json",
                                                      kStatusFile,       "train.log",   "metrics.jsonl", "metrics.csv",
                                                      "precision.jsonl", "checkpoints", "report",        "tb"};
+
+constexpr int kMaxExitCode = 255;
 
 constexpr std::array<std::pair<RunState, const char*>, 4> kStateNames = {{{RunState::running, "running"},
                                                                           {RunState::done, "done"},
@@ -163,7 +166,7 @@ void RunDirectory::add_to_environment(const std::string& name, const nlohmann::o
   const fs::path file = path_ / kEnvironmentFile;
   std::error_code missing;
   const std::string before = fs::exists(file, missing) ? read_text_file(file, ErrorKind::checkpoint) : "";
-  auto env = nlohmann::ordered_json::parse(before, nullptr, false);
+  auto env = parse_json_or_discard<nlohmann::ordered_json>(before);
   if (!env.is_object()) env = nlohmann::ordered_json::object();  // no run depends on it
   env[name] = value;
   write_environment(path_, env);
@@ -172,8 +175,9 @@ void RunDirectory::add_to_environment(const std::string& name, const nlohmann::o
 RunStatus read_run_status(const fs::path& run) {
   const fs::path file = run / kStatusFile;
   try {
-    const auto record = nlohmann::json::parse(read_text_file(file, ErrorKind::checkpoint));
-    RunStatus status{RunState::running, record.at("stage"), record.at("epoch"), record.at("exit_code")};
+    const auto record = parse_json(read_text_file(file, ErrorKind::checkpoint));
+    RunStatus status{RunState::running, record.at("stage"), json_count(record.at("epoch")),
+                     json_count(record.at("exit_code"), kMaxExitCode)};
     for (const auto& [state, name] : kStateNames) {
       if (record.at("state") != name) continue;
       status.state = state;

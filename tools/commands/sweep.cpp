@@ -5,6 +5,7 @@
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/failure.h"
+#include "tools/cli/output.h"
 #include "tools/cli/signals.h"
 #include "tools/report/report_tables.h"
 #include "tools/report/reports.h"
@@ -93,13 +94,15 @@ FolderLock lock_sweep(const fs::path& folder) {
 }
 
 /// The comparison of all runs that have something to show.
-void report(const fs::path& folder, const std::vector<SweepRun>& runs, bool quiet) {
+void report(const fs::path& folder, const std::vector<SweepRun>& runs, bool quiet, Console& console) {
   std::vector<RunReport> reports;
   for (const SweepRun& run : runs)
     if (is_run(folder / run.name)) reports.push_back(read_run_report(folder / run.name));
   if (reports.empty()) return;
   const fs::path page = write_reports(reports);
-  if (!quiet) fmt::print("\n{}\npage: {}\n", comparison_text(reports), page.string());
+  if (!quiet && !show_text(fmt::format("\n{}\npage: {}\n", comparison_text(reports), page.string())))
+    console.warning(fmt::format("the comparison could not be written to standard output; see it with: bsq report {}",
+                                folder.string()));
 }
 
 /// Says what became of the runs; returns the exit code of the sweep.
@@ -137,7 +140,7 @@ int sweep_command(const Arguments& arguments) {
   if (!lock.unprotected().empty()) console.warning(lock.unprotected());
   catch_signals();
   const std::vector<SweepResult> results = run_sweep(folder, runs, words.options);
-  if (stop_exit_code() == 0) report(folder, runs, words.options.console.quiet);
+  if (stop_exit_code() == 0) report(folder, runs, words.options.console.quiet, console);
   return conclude(folder, runs, results);
 }
 

@@ -7,6 +7,8 @@
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/build_info.h"
+#include "tools/cli/failure.h"
+#include "tools/cli/output.h"
 #include "tools/cli/signals.h"
 #include "tools/report/reports.h"
 #include "tools/session/config_schema.h"
@@ -202,6 +204,7 @@ class TrainRun {
   void load_last_checkpoint(const RunDirectory& directory) {
     try {
       checkpoint_ = load_checkpoint(directory.checkpoints() / "last");
+      progress_of(*checkpoint_, config_, (directory.checkpoints() / "last").string());
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;
@@ -241,7 +244,7 @@ class TrainRun {
       const StageOutcome outcome = train(directory, experiment, resumes);
       const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
       note_status(directory, outcome == StageOutcome::done ? RunState::done : RunState::interrupted, exit_code);
-      if (directory.writes() && outcome == StageOutcome::done) report(directory);
+      if (directory.writes() && outcome == StageOutcome::done) report(directory.path());
       return exit_code;
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
@@ -252,20 +255,29 @@ class TrainRun {
     }
   }
 
-  /// A run that is complete stays so if its report cannot be written.
-  void report(const RunDirectory& directory) const {
-    const RunReport report = read_run_report(directory.path());
-    std::string page;
+  /// A run that is complete stays so, whatever becomes of its report: a row of its logs that somebody has damaged, a
+  /// full disk, a reader who is gone.
+  void report(const fs::path& run) const {
+    std::string text;
     try {
-      page = write_reports({report}).string();
-    } catch (const Error& error) {
-      console_.warning(fmt::format("{}; then write the report of this run with: bsq report {}", error.what(),
-                                   directory.path().string()));
+      const RunReport report = read_run_report(run);
+      text = fmt::format("\n{}\n", report_text(report));
+      text += fmt::format("page: {}\n", write_reports({report}).string());
+    } catch (...) {
+      warn(fmt::format("{}; then write the report of this run with: bsq report {}", current_failure().message,
+                       run.string()));
     }
-    if (options_.console.quiet) return;
-    std::string text = fmt::format("\n{}\n", report_text(report));
-    if (!page.empty()) text += fmt::format("page: {}\n", page);
-    std::fputs(text.c_str(), stdout);  // fmt would throw where nobody reads it; main says so at the end
+    if (!options_.console.quiet && !show_text(text))
+      warn(fmt::format("the tables of the run could not be written to standard output; see them with: bsq report {}",
+                       run.string()));
+  }
+
+  /// A line in train.log too, if there is room for it.
+  void warn(const std::string& line) const {
+    try {
+      console_.warning(line);
+    } catch (const Error&) {
+    }
   }
 
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {
@@ -274,7 +286,7 @@ class TrainRun {
     if (const std::string gaps = directory.unprotected(); !gaps.empty()) console_.warning(gaps);
     const CheckpointFiles* checkpoint = checkpoint_ ? &*checkpoint_ : nullptr;
     const Progress from =
-        checkpoint ? progress_of(*checkpoint, (directory.checkpoints() / "last").string()) : Progress{};
+        checkpoint ? progress_of(*checkpoint, config_, (directory.checkpoints() / "last").string()) : Progress{};
     RunLog log = !directory.writes() ? RunLog::nowhere()
                  : resumes           ? RunLog::resume(directory.path(), from.logs)
                                      : RunLog::create(directory.path());

@@ -5,9 +5,9 @@
 #include "kernels/base/error.h"
 #include "kernels/ranks/launch_environment.h"
 #include "tools/cli/failure.h"
+#include "tools/cli/output.h"
 #include "tools/cli/signals.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -23,13 +23,6 @@ namespace {
 /// If something is wrong on every rank, rank 0 reports it, and its launcher ends the others within this time: mpirun
 /// takes a second.
 constexpr auto kGrace = std::chrono::seconds(3);
-
-void lead_stdout_nowhere() {
-  const int nowhere = ::open("/dev/null", O_WRONLY);
-  if (nowhere < 0) return;
-  ::dup2(nowhere, STDOUT_FILENO);
-  ::close(nowhere);
-}
 
 /// Prints what a rank other than 0 has to say, unless rank 0 ends this process before; returns the exit code.
 int report_as_rank(int rank, const Failure& failure) {

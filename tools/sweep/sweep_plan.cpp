@@ -1,13 +1,13 @@
 // Combinations, their names, and sweep.json.
 #include "tools/sweep/sweep_plan.h"
 
+#include "engine/files/json.h"
 #include "engine/files/atomic_file.h"
 #include "kernels/base/error.h"
 #include "models/families.h"
 #include "tools/session/config_schema.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <set>
@@ -206,7 +206,7 @@ std::vector<SweepRun> read_sweep(const fs::path& folder) {
   std::vector<SweepRun> runs;
   const fs::path file = folder / kPlanFile;
   try {
-    const json plan = json::parse(read_text_file(file, ErrorKind::checkpoint));
+    const json plan = parse_json(read_text_file(file, ErrorKind::checkpoint));
     for (const json& entry : plan.at("runs")) {
       SweepRun run{.name = entry.at("name"), .overrides = entry.at("overrides"), .config = {}};
       if (run.name.empty() || run.name.find('/') != std::string::npos || run.name.starts_with('.'))
