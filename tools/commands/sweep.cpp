@@ -45,7 +45,7 @@ bool parse(const Arguments& arguments, SweepWords& words) {
   app.add_flag("--dry-run", words.dry_run, "list the runs, write nothing");
   add_console_flags(app, words.options.console);
   app.footer(
-      "\nExit code: 0 where all runs are done; else that of the first that failed; 130/143 stopped by SIGINT/SIGTERM.");
+      "\nExit code: 0 where all runs are done; else that of the first that failed; 128 + signal if stopped by one.");
   if (!parse_arguments(app, arguments)) return false;
   words.words = split_config_words(given);
   words.command = fmt::format("bsq sweep {}", fmt::join(arguments.words, " "));
