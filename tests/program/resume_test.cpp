@@ -52,6 +52,16 @@ TEST_CASE("killed at random moments, resumed, the same as never killed") {
   for (const std::size_t call : calls) check_kill_at(here, call);
 }
 
+TEST_CASE("killed at 200 random moments, resumed, the same as never killed", "[.][campaign]") {
+  BSQ_NEEDS_TRACING();
+  const Workspace here;
+  here.train("whole");
+  const TracedRun traced = trace(kTrain, here.setup());
+  std::random_device seed;
+  std::mt19937 random(seed());
+  for (int kills = 0; kills < 200; ++kills) check_kill_at(here, random() % (traced.err_bytes.size() - 1));
+}
+
 TEST_CASE("killed at many calls of saving checkpoints, resumed, the same as never killed") {
   BSQ_NEEDS_TRACING();
   const Workspace here;

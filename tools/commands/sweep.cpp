@@ -134,7 +134,10 @@ int sweep_command(const Arguments& arguments) {
   outlive_readers();
   const fs::path folder = words.resume.empty() ? make_folder(words, runs) : fs::path(words.resume);
   const FolderLock lock = lock_sweep(folder);
-  if (words.resume.empty()) write_sweep(folder, runs, words.command);
+  if (words.resume.empty())
+    write_sweep(folder, runs, words.command);
+  else
+    words.options.start_folder = start_folder_of_sweep(folder);
   Console console = words.options.console.console();
   console.info(fmt::format("sweep: {} runs in {}", runs.size(), folder.string()));
   if (!lock.unprotected().empty()) console.warning(lock.unprotected());

@@ -152,18 +152,20 @@ class AgreedRequests {
 class TrainRun {
  public:
   TrainRun(const TrainOptions& options, const Config& config, Console& console, Communicator& ranks)
-      : options_(options), config_(config), console_(console), ranks_(ranks), requests_(ranks) {}
+      : options_(options), config_(config), opened_(config), console_(console), ranks_(ranks), requests_(ranks) {}
 
   /// `resumed`: the run to go on with, locked.
   int run(std::optional<RunDirectory> resumed) {
+    if (resumed && options_.words.file.empty())
+      opened_ = with_paths_of(resumed->path(), config_, options_.words.overrides);
     std::optional<OpenModel> init;
     // What rank 0 sees counts: another rank may look before the checkpoint is visible to it.
     resumes_checkpoint_ = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
     if (resumes_checkpoint_)
       load_last_checkpoint(*resumed);
     else if (!config_.model.init.empty())
-      init = open_start_model(read_model(config_.model.init, console_), config_);
-    const DataSplits data = open_datasets(config_);
+      init = open_start_model(read_model(opened_.model.init, console_), config_);
+    const DataSplits data = open_datasets(opened_);
     const DatasetInfo& images = data.train->info();
     if (init) check_classes(*init, images);
     const NetworkSpec spec = network_of(images);
@@ -194,10 +196,10 @@ class TrainRun {
   /// The network of the checkpoint which the run goes on from, whatever has become of a file that the configuration
   /// names.
   NetworkSpec network_of(const DatasetInfo& images) const {
-    if (!checkpoint_) return network_of_run(config_, images);
+    if (!checkpoint_) return network_of_run(opened_, images);
     const auto found = checkpoint_->tensors.find("model.safetensors");
     if (found == checkpoint_->tensors.end() || !read_card(found->second).network)
-      return network_of_run(config_, images);
+      return network_of_run(opened_, images);
     return describe_model(found->second).spec;
   }
 
@@ -347,6 +349,7 @@ class TrainRun {
 
   const TrainOptions& options_;
   const Config& config_;
+  Config opened_;  // the same, with the paths by which its files are found from here
   Console& console_;
   Communicator& ranks_;
   AgreedRequests requests_;

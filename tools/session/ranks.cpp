@@ -3,6 +3,7 @@
 
 #include "engine/ranks/ranks.h"
 #include "kernels/base/error.h"
+#include "kernels/base/thread_count.h"
 #include "kernels/ranks/launch_environment.h"
 #include "tools/cli/failure.h"
 #include "tools/cli/output.h"
@@ -92,7 +93,11 @@ int threads_of(const Config& config, Communicator& ranks) {
     ++neighbours;
     CPU_OR(&together, &together, &seat.cores);
   }
-  return std::min(CPU_COUNT(&own.cores), std::max(1, CPU_COUNT(&together) / neighbours));
+  int threads = std::min(CPU_COUNT(&own.cores), std::max(1, CPU_COUNT(&together) / neighbours));
+  // A control group is the machine's, for all of its ranks; OMP_NUM_THREADS is each rank's own.
+  if (const std::optional<double> quota = cpu_quota())
+    threads = std::min(threads, std::max(1, static_cast<int>(*quota) / neighbours));
+  return std::min(threads, openmp_threads().value_or(threads));
 }
 
 int largest_of(Communicator& ranks, int own) {
