@@ -22,19 +22,19 @@ class JsonError : public nlohmann::json::exception {
 
 /// `Json`: nlohmann::json, or nlohmann::ordered_json.
 template <typename Json = nlohmann::json>
-Json parse_json(std::string_view text) {
-  return Json::parse(text, [](int depth, typename Json::parse_event_t event, Json&) {
+Json parse_json(std::string_view text, int max_depth = kMaxJsonDepth) {
+  return Json::parse(text, [max_depth](int depth, typename Json::parse_event_t event, Json&) {
     const bool opens = event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-    if (opens && depth >= kMaxJsonDepth) throw JsonError("nested deeper than " + std::to_string(kMaxJsonDepth));
+    if (opens && depth >= max_depth) throw JsonError("nested deeper than " + std::to_string(max_depth));
     return true;
   });
 }
 
 /// The same; a discarded value (is_discarded()) if the text is no such JSON.
 template <typename Json = nlohmann::json>
-Json parse_json_or_discard(std::string_view text) {
+Json parse_json_or_discard(std::string_view text, int max_depth = kMaxJsonDepth) {
   try {
-    return parse_json<Json>(text);
+    return parse_json<Json>(text, max_depth);
   } catch (const nlohmann::json::exception&) {
     return Json(Json::value_t::discarded);
   }

@@ -154,7 +154,8 @@ NetworkSpec spec_from_json(const ordered_json& json) {
 }
 
 NetworkSpec spec_from_text(const std::string& text) {
-  const ordered_json json = parse_json_or_discard<ordered_json>(text);
+  constexpr int kMaxDepth = 6000;  // what is nested in a node's options is said with its node; this much fits the stack
+  const ordered_json json = parse_json_or_discard<ordered_json>(text, kMaxDepth);
   if (json.is_discarded()) throw SpecError(-1, "", "is no JSON");
   return spec_from_json(json);
 }

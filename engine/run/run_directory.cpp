@@ -141,6 +141,8 @@ RunDirectory RunDirectory::resume(const fs::path& named, std::string_view comman
   }
   RunDirectory run(folder, lock_run(folder));
   for (const char* entry : kRunEntries) remove_leftovers(folder, entry);
+  // Half of an old checkpoint that could not be removed; a run at its end writes no other, which would remove it too.
+  if (fs::is_directory(run.checkpoints(), code)) remove_leftovers(run.checkpoints());
   PosixFile::open_append(folder / "command.txt", ErrorKind::checkpoint).write(std::string(command) + "\n");
   return run;
 }

@@ -43,6 +43,13 @@ class FaultyRuns {
 
   std::size_t calls() const { return calls_.size(); }
   int failed_runs() const { return failed_runs_; }
+  /// The last call that removes a part of an old checkpoint.
+  std::size_t last_removal() const {
+    for (std::size_t call = calls_.size(); call-- > 0;)
+      if (contains(calls_[call], " unlinkat ") && contains(calls_[call], "/checkpoints/epoch_")) return call;
+    FAIL("no old checkpoint is removed");
+    return 0;
+  }
   bool opens(std::size_t call) const { return contains(calls_.at(call), " open "); }
 
   void check(std::size_t call, const Fault& fault) {
@@ -99,6 +106,7 @@ TEST_CASE("a call that changes a file fails: error, status, earlier checkpoints 
     runs.check(call, fault);
   }
   CHECK(runs.failed_runs() > 3);
+  runs.check(runs.last_removal(), kFaults.front());  // half an old checkpoint, where no later one clears up
 }
 
 TEST_CASE("each call in turn that changes a file fails, in every way", "[.][campaign]") {

@@ -19,7 +19,8 @@ void outlive_readers();
 /// What has been asked since the last call; a stop stays asked for.
 Request take_request();
 
-/// 128 and the number of the first signal that asked for a stop: 130 after SIGINT, 143 after SIGTERM; 0 while no stop has been asked for.
+/// 128 and the number of the first signal that asked for a stop: 130 after SIGINT, 143 after SIGTERM; 0 while no stop
+/// has been asked for.
 int stop_exit_code();
 
 }  // namespace bsq
