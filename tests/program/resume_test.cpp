@@ -102,6 +102,18 @@ TEST_CASE("killed before the run directory was whole, --resume auto starts it") 
   for (std::size_t call = 2; call < calls; call += 3) check_kill_at(here, call);
 }
 
+TEST_CASE("killed while the report is written, resumed, the report is there") {
+  BSQ_NEEDS_TRACING();
+  const Workspace here;
+  put_text(here / "tiny.yaml", std::string(kTinyConfig) + "stages: [pretrain]\n");
+  here.train("whole");
+  const std::size_t calls = trace(kTrain, here.setup()).err_bytes.size();
+  for (const std::size_t before_the_end : {2, 5, 20, 40}) {  // tables go to stdout last
+    check_kill_at(here, calls - before_the_end);
+    CHECK(fs::exists(here / "run/report/index.html"));
+  }
+}
+
 TEST_CASE("killed again and again, resumed as often, the same as never killed") {
   BSQ_NEEDS_TRACING();
   const Workspace here;
