@@ -1,17 +1,14 @@
 // `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
 // the run directory is made: configuration, start model, data, device.
 #include "data/datasets.h"
-#include "engine/files/atomic_file.h"
 #include "engine/files/links.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/build_info.h"
-#include "tools/cli/failure.h"
-#include "tools/cli/output.h"
 #include "tools/cli/signals.h"
-#include "tools/report/reports.h"
+#include "tools/commands/run_end.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/device.h"
 #include "tools/session/open_model.h"
@@ -150,41 +147,6 @@ class AgreedRequests {
   int exit_code_ = 0;
 };
 
-/// A line in train.log too, if there is room for it.
-void warn(const std::string& line, Console& console) {
-  try {
-    console.warning(line);
-  } catch (const Error&) {
-  }
-}
-
-/// A run that is complete stays so, whatever becomes of its report: a row of its logs that somebody has damaged, a full
-/// disk, a reader who is gone.
-void report_run(const fs::path& run, const TrainOptions& options, Console& console) {
-  std::string text;
-  try {
-    const RunReport report = read_run_report(run);
-    text = fmt::format("\n{}\n", report_text(report));
-    text += fmt::format("page: {}\n", write_reports({report}).string());
-  } catch (...) {
-    warn(fmt::format("{}; then write the report of this run with: bsq report {}", current_failure().message,
-                     run.string()),
-         console);
-  }
-  if (!options.console.quiet && !show_text(text))
-    warn(fmt::format("the tables of the run could not be written to standard output; see them with: bsq report {}",
-                     run.string()),
-         console);
-}
-
-/// The report of a complete run that was killed while it wrote it: the page is its last file.
-void finish_report(const RunDirectory& directory, const TrainOptions& options, Console& console) {
-  std::error_code ignored;
-  if (!directory.writes() || fs::exists(directory.report() / "index.html", ignored)) return;
-  if (fs::is_directory(directory.report(), ignored)) remove_leftovers(directory.report());
-  report_run(directory.path(), options, console);
-}
-
 class TrainRun {
  public:
   TrainRun(const TrainOptions& options, const Config& config, Console& console, Communicator& ranks)
@@ -282,7 +244,8 @@ class TrainRun {
       const StageOutcome outcome = train(directory, experiment, resumes);
       const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
       note_status(directory, outcome == StageOutcome::done ? RunState::done : RunState::interrupted, exit_code);
-      if (directory.writes() && outcome == StageOutcome::done) report_run(directory.path(), options_, console_);
+      if (directory.writes() && outcome == StageOutcome::done)
+        report_run(directory.path(), options_.console.quiet, console_);
       return exit_code;
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
@@ -395,7 +358,7 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
     directory = join(std::move(directory), ranks);
     if (largest_of(ranks, directory->writes() && directory->read_status().state == RunState::done ? 1 : 0) == 1) {
       console.info(fmt::format("{}: this run is complete, nothing to do", resumed_run->string()));
-      finish_report(*directory, options, console);
+      finish_report(*directory, options.console.quiet, console);
       return 0;
     }
   }
