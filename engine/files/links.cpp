@@ -92,10 +92,12 @@ bool has_symlinks(const fs::path& folder, ErrorKind kind) {
   constexpr const char* kTrial = "link";
   remove_leftovers(folder, kTrial, kind);
   const fs::path trial = temporary_name(folder / kTrial);
-  std::error_code code, ignored;
+  std::error_code code;
   fs::create_symlink(kTrial, trial, code);
-  fs::remove(trial, ignored);
-  return !means_no_symlinks(code);
+  if (code) return !means_no_symlinks(code);
+  fs::remove(trial, code);
+  check_file(code, kind, trial, "cannot remove");
+  return true;
 }
 
 }  // namespace bsq
