@@ -136,7 +136,7 @@ class Range {
   Backend& backend_;
 };
 
-/// What make_backend needs to know. `threads` = 0 means all cores the process may use.
+/// What make_backend needs to know. `threads` = 0: default_threads() (kernels/base/thread_count.h).
 struct BackendOptions {
   int threads = 0;
   int local_rank = 0;       // the device number, modulo the number of devices that this process sees

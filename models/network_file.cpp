@@ -1,6 +1,7 @@
 // YAML to JSON and back; problems get the line that they are on.
 #include "models/network_file.h"
 
+#include "engine/files/json.h"
 #include "engine/config/yaml_reader.h"
 #include "engine/files/posix_file.h"
 #include "engine/network/layer_fusion.h"
@@ -22,7 +23,7 @@ using nlohmann::ordered_json;
 ordered_json scalar_json(const YamlValue& value) {
   if (value.quoted) return value.text;
   if (value.text == "true" || value.text == "false") return value.text == "true";
-  const ordered_json number = ordered_json::parse(value.text, nullptr, false);
+  const ordered_json number = parse_json_or_discard<ordered_json>(value.text);
   return number.is_number() ? number : ordered_json(value.text);
 }
 

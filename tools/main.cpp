@@ -54,7 +54,8 @@ void print_help() {
       "  bsq train --help-keys  every key of a configuration, with the flag of the published scripts it replaces\n"
       "  bsq --version\n\n"
       "Exit codes: 0 done, 1 internal, 2 usage or configuration, 3 data, 4 checkpoint, 5 device, 6 diverged,\n"
-      "7 verification, 130/143 stopped by SIGINT/SIGTERM after a checkpoint.\n");
+      "7 verification, 128 + signal: stopped after a checkpoint (130 SIGINT, 143 SIGTERM, 129 SIGHUP, 140 SIGUSR2,\n"
+      "152 SIGXCPU).\n");
 }
 
 int dispatch(char** argv, const std::vector<std::string>& words) {

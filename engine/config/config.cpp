@@ -133,7 +133,13 @@ class Loader {
         problems.push_back({entry.where, "_base_: expected a file name, or a list of them"});
         continue;
       }
-      const fs::path base = (chain.back().parent_path() / name.text).lexically_normal();
+      fs::path base;
+      try {
+        base = (chain.back().parent_path() / with_home(name.text)).lexically_normal();
+      } catch (const Error& error) {
+        problems.push_back({entry.where, fmt::format("_base_ = {}; {}", name.text, error.what())});
+        continue;
+      }
       std::vector<fs::path> longer_chain = chain;
       longer_chain.push_back(base);
       std::error_code error;

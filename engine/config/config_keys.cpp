@@ -48,7 +48,9 @@ void ConfigSchema::add_root() {
   root.add("name", &Config::name, anything(), "name of the run and of its folder");
   root.add("seed", &Config::seed, at_least(0), "of start weights, shuffling and augmentation", "--manualSeed");
   root.add("device", &Config::device, devices, "where to compute; auto: the fastest there is", "", kMayChange);
-  root.add("threads", &Config::threads, between(0, 4096), "CPU threads; 0 = all cores", "", kMayChange);
+  root.add("threads", &Config::threads, between(0, 4096),
+           "CPU threads; 0 = all cores, or as many as OMP_NUM_THREADS, affinity or control group leave", "",
+           kMayChange);
   root.add("precision", &Config::precision, one_of({"fp32", "tf32", "bf16"}), "of the operands of convolutions");
   root.add("stages", &Config::stages, one_of(names_of(stages_)),
            "stages to run, in this order; leave out what is not needed");
@@ -60,10 +62,10 @@ void ConfigSchema::add_model(const std::vector<ConfigChoice>& families) {
   model.add("arch", &ModelConfig::arch, one_of(families_), "family of networks", "--arch");
   for (const ConfigChoice& family : families) add_keys(*this, family);
   add_check("model", check_family_keys);
-  model.add("network", &ModelConfig::network, anything(), "file of a network, in place of the family's");
+  model.add("network", &ModelConfig::network, a_path(), "file of a network, in place of the family's");
   model.add("sync_batch_norm", &ModelConfig::sync_batch_norm, anything(),
             "batch statistics and activation scales are those of the whole batch, not of each rank's slice");
-  model.add("init", &ModelConfig::init, anything(), "checkpoint folder or .safetensors to start from", "--model");
+  model.add("init", &ModelConfig::init, a_path(), "checkpoint folder or .safetensors to start from", "--model");
 }
 
 void ConfigSchema::add_data(const std::vector<ConfigChoice>& data_sets) {
@@ -71,7 +73,7 @@ void ConfigSchema::add_data(const std::vector<ConfigChoice>& data_sets) {
   auto data = rows(
       "data", [](auto& config) -> auto& { return config.data; });
   data.add("kind", &DataConfig::kind, one_of(data_sets_), "data set, or its format", "--dataset");
-  data.add("root", &DataConfig::root, anything(), "folder of the data set", "", kMayChange);
+  data.add("root", &DataConfig::root, a_path(), "folder of the data set", "", kMayChange);
   data.add("train_per_class", &DataConfig::train_per_class, at_least(0),
            "first N training images of each class; 0 = all");
   data.add("test_per_class", &DataConfig::test_per_class, at_least(0), "first N test images of each class; 0 = all");
@@ -129,7 +131,7 @@ void ConfigSchema::add_files() {
                  kMayChange);
   auto run = rows(
       "run", [](auto& config) -> auto& { return config.run; });
-  run.add("dir", &RunConfig::dir, anything(), "a run writes to <run.dir>/<name>/", "--checkpoint", kMayChange);
+  run.add("dir", &RunConfig::dir, a_path(), "a run writes to <run.dir>/<name>/", "--checkpoint", kMayChange);
   auto log = rows(
       "log", [](auto& config) -> auto& { return config.log; });
   log.add("every_steps", &LogConfig::every_steps, at_least(0),

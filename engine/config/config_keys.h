@@ -26,10 +26,14 @@ struct Allowed {
   double maximum = std::numeric_limits<double>::infinity();
   std::vector<std::string> choices;  // what a text may be; empty: anything
   std::size_t length = 0;            // of a list; 0: any length
+  bool is_path = false;              // a text that names a file or folder
 };
 
 inline Allowed anything() {
   return {};
+}
+inline Allowed a_path() {
+  return {.choices = {}, .is_path = true};
 }
 inline Allowed between(double minimum, double maximum) {
   return {.minimum = minimum, .maximum = maximum, .choices = {}};
@@ -62,6 +66,10 @@ struct ConfigKey {
 /// what is wrong has a place of its own and goes into `problems`; `place`: see layer_rules.h.
 ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value, const PlaceText& place,
                               std::vector<Problem>& problems);
+
+/// A path in which `~/` is the home folder: no shell expands it in YAML or after `key=`. Throws Error(usage) with the
+/// reason alone for the home of another user, or if HOME is not set.
+std::string with_home(const std::string& path);
 
 /// What the key accepts, in words: `an integer in 1..8`, `a list of 3 numbers >= 0`.
 std::string allowed_text(const ConfigKey& key);

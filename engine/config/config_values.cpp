@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <type_traits>
 
 namespace bsq {
@@ -48,7 +49,7 @@ T read_one(const Allowed& allowed, const YamlValue& value) {
     const bool known = allowed.choices.empty() ||
                        std::find(allowed.choices.begin(), allowed.choices.end(), text) != allowed.choices.end();
     if (!known) throw Error(ErrorKind::usage, out_of_range + did_you_mean(text, allowed.choices));
-    return text;
+    return allowed.is_path ? with_home(text) : text;
   } else {
     T number{};
     if constexpr (std::is_same_v<T, double>) {
@@ -169,6 +170,17 @@ ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value, cons
         }
       },
       key.standard);
+}
+
+std::string with_home(const std::string& path) {
+  if (!path.starts_with('~')) return path;
+  if (path.size() > 1 && path[1] != '/')
+    fail(ErrorKind::usage,
+         "~ is your home folder, followed by '/'; write another user's in full, or ./{} if it is here", path);
+  const char* const home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0')
+    fail(ErrorKind::usage, "~ is the home folder, and HOME is not set; write the path in full");
+  return home + path.substr(1);
 }
 
 std::string allowed_text(const ConfigKey& key) {

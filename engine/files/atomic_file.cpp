@@ -2,6 +2,8 @@
 // name.
 #include "engine/files/atomic_file.h"
 
+#include "engine/files/links.h"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,10 +19,6 @@ constexpr std::string_view kTemporaryInfix = ".tmp-";
 
 fs::path with_suffix(fs::path path, std::string_view suffix) {
   return path += suffix;
-}
-
-fs::path temporary_name(const fs::path& path) {
-  return with_suffix(path, fmt::format("{}{}", kTemporaryInfix, ::getpid()));
 }
 
 /// "a/b/" names the folder a/b: a suffix must follow the b.
@@ -99,6 +97,10 @@ bool is_temporary_of(const std::string& name, std::string_view stem) {
 
 }  // namespace
 
+fs::path temporary_name(const fs::path& path) {
+  return with_suffix(path, fmt::format("{}{}", kTemporaryInfix, ::getpid()));
+}
+
 AtomicFile::AtomicFile(const fs::path& path, ErrorKind kind)
     : path_(path), kind_(kind), file_(create_temporary(path, kind)) {}
 
@@ -170,28 +172,16 @@ void AtomicDirectory::commit() {
 
 std::optional<fs::path> complete_directory(const fs::path& folder) {
   fs::path name = without_trailing_slash(folder);
-  std::error_code code;
   constexpr int kMaxLinks = 8;  // a link may point at itself
-  for (int links = 0; links < kMaxLinks && fs::is_symlink(name, code); ++links) {
-    name = without_trailing_slash(name.parent_path() / fs::read_symlink(name, code));
+  for (int links = 0; links < kMaxLinks; ++links) {
+    const std::optional<fs::path> target = link_target(name);
+    if (!target) break;
+    name = without_trailing_slash(name.parent_path() / *target);
   }
   if (is_complete(name)) return name;
   const fs::path old = with_suffix(name, kOldSuffix);
   if (is_complete(old)) return old;
   return std::nullopt;
-}
-
-void replace_symlink(const fs::path& link, const fs::path& target, ErrorKind kind) {
-  std::error_code code;
-  if (fs::exists(fs::symlink_status(link, code)) && !fs::is_symlink(link, code)) {
-    fail(kind, "{}: is not a link, and bsq keeps a link there; move it away", link.string());
-  }
-  const fs::path temporary = temporary_name(link);
-  remove_entry(temporary, kind);
-  fs::create_symlink(target, temporary, code);
-  check_file(code, kind, link, "cannot create the link");
-  rename_entry(temporary, link, kind);
-  sync_folder(link.parent_path(), kind);
 }
 
 void remove_directory_atomically(const fs::path& folder, ErrorKind kind) {

@@ -1,4 +1,4 @@
-// Files, folders and links that are there whole or not at all.
+// Files and folders that are there whole or not at all.
 //
 // A file is built beside its final name (`X.tmp-<pid>`), synced, renamed, and the folder synced. A folder likewise,
 // with a marker `DONE` written last that lists its files; if X exists already it steps aside as `X.bsq-old` for the
@@ -20,6 +20,9 @@ namespace bsq {
 
 inline constexpr const char* kDoneMarker = "DONE";
 inline constexpr const char* kOldSuffix = ".bsq-old";
+
+/// `<path>.tmp-<pid>`: what is being built, or what a crash has left (remove_leftovers).
+std::filesystem::path temporary_name(const std::filesystem::path& path);
 
 /// A file written in pieces. Until commit() only the temporary file exists; without commit() it is removed.
 class AtomicFile {
@@ -73,13 +76,8 @@ class AtomicDirectory {
 };
 
 /// `folder` if its marker is there and every file the marker lists has its size, else `folder`.bsq-old likewise, else
-/// nothing. A symlink is followed, so that a link whose target has just stepped aside is found too.
+/// nothing. A link (engine/files/links.h) is followed, so that a link whose target has just stepped aside is found too.
 std::optional<std::filesystem::path> complete_directory(const std::filesystem::path& folder);
-
-/// Points `link` (made or replaced) at `target`, which is stored as given: relative to the folder of the link.
-/// Refuses to replace anything that is not a symlink.
-void replace_symlink(const std::filesystem::path& link, const std::filesystem::path& target,
-                     ErrorKind kind = ErrorKind::checkpoint);
 
 /// Removes a folder so that no half of it is ever seen under its name.
 void remove_directory_atomically(const std::filesystem::path& folder, ErrorKind kind = ErrorKind::checkpoint);

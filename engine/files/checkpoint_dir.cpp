@@ -1,7 +1,9 @@
 // Checkpoint folders (engine/files/checkpoint_dir.h), built on atomic folders and links (engine/files/atomic_file.h).
 #include "engine/files/checkpoint_dir.h"
 
+#include "engine/files/json.h"
 #include "engine/files/atomic_file.h"
+#include "engine/files/links.h"
 #include "engine/files/posix_file.h"
 
 #include <algorithm>
@@ -47,7 +49,7 @@ std::vector<std::pair<long, fs::path>> epochs_until(const fs::path& checkpoints,
 
 nlohmann::json read_state(const fs::path& path) {
   try {
-    return nlohmann::json::parse(read_text_file(path, ErrorKind::checkpoint));
+    return parse_json(read_text_file(path, ErrorKind::checkpoint));
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::checkpoint, "{}: is not JSON ({}); the checkpoint is corrupt, use another one", path.string(),
          error.what());
@@ -97,7 +99,7 @@ CheckpointFiles load_checkpoint(const fs::path& folder) {
 void update_last(const fs::path& checkpoints, const std::string& name, int keep_last) {
   require(keep_last >= 1, "keep_last = {}: the newest checkpoint must stay", keep_last);
   require(complete_directory(checkpoints / name).has_value(), "'{}' is not a complete checkpoint", name);
-  replace_symlink(checkpoints / "last", name);
+  replace_link(checkpoints / "last", name);
 
   remove_leftovers(checkpoints);
   const std::optional<long> newest = epoch_of(name);
@@ -109,14 +111,15 @@ void update_last(const fs::path& checkpoints, const std::string& name, int keep_
   }
 }
 
-fs::path resolve_checkpoint(const fs::path& path) {
+fs::path resolve_checkpoint(const fs::path& named) {
   std::error_code code;
+  const fs::path path = follow_stand_ins(named);
   // One of PyTorch's is told so by whoever reads it.
   if (fs::is_regular_file(path, code) && (path.extension() == kTensorExtension || is_pytorch_file(path))) return path;
-  for (const fs::path& run : {path, path / "latest"}) {
+  for (const fs::path& run : {path, follow_stand_ins(path / "latest")}) {
     const fs::path checkpoints = run / "checkpoints";
     if (!fs::is_directory(checkpoints, code) && !fs::is_regular_file(run / "config.yaml", code)) continue;
-    if (!fs::is_symlink(checkpoints / "last", code)) {
+    if (!is_link(checkpoints / "last")) {
       fail(ErrorKind::checkpoint, "{}: the run has no finished checkpoint yet; wait for its first or start anew",
            run.string());
     }

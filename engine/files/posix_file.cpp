@@ -42,6 +42,18 @@ auto retried(Call call) {
   return result;
 }
 
+/// EINVAL: a device, or a file system that does not sync folders; the others: network and user-space file systems.
+bool means_no_sync(int errno_value) {
+  return errno_value == EINVAL || errno_value == EBADF || errno_value == ENOSYS || errno_value == EOPNOTSUPP ||
+         errno_value == ENOTSUP;
+}
+
+/// ENOLCK: NFS whose server has no lock service.
+bool means_no_locks(int errno_value) {
+  return errno_value == ENOSYS || errno_value == EOPNOTSUPP || errno_value == ENOTSUP || errno_value == ENOLCK ||
+         errno_value == EINVAL;
+}
+
 }  // namespace
 
 void fail_on_file(ErrorKind kind, const std::filesystem::path& path, std::string_view what, int errno_value) {
@@ -129,19 +141,30 @@ void PosixFile::truncate(std::int64_t size_bytes) {
 
 void PosixFile::sync() {
   const int result = retried([&] { return ::fsync(descriptor_); });
-  if (result != 0 && errno != EINVAL)
-    fail_on_file(kind_, path_, "cannot write to the disk", errno);  // EINVAL: a device
+  if (result != 0 && !means_no_sync(errno)) fail_on_file(kind_, path_, "cannot write to the disk", errno);
 }
 
-bool PosixFile::try_lock(std::chrono::milliseconds patience) {
+LockAnswer PosixFile::ask_lock(int operation) const {
+  if (retried([&] { return ::flock(descriptor_, operation | LOCK_NB); }) == 0) return LockAnswer::taken;
+  if (errno == EWOULDBLOCK) return LockAnswer::busy;
+  if (means_no_locks(errno)) return LockAnswer::unsupported;
+  fail_on_file(kind_, path_, "cannot lock", errno);
+}
+
+LockAnswer PosixFile::try_lock(std::chrono::milliseconds patience) {
   constexpr std::chrono::milliseconds pause{20};
   const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (retried([&] { return ::flock(descriptor_, LOCK_EX | LOCK_NB); }) != 0) {
-    if (errno != EWOULDBLOCK) fail_on_file(kind_, path_, "cannot lock", errno);
-    if (std::chrono::steady_clock::now() >= deadline) return false;
+  while (true) {
+    const LockAnswer answer = ask_lock(LOCK_EX);
+    if (answer != LockAnswer::busy || std::chrono::steady_clock::now() >= deadline) return answer;
     std::this_thread::sleep_for(pause);
   }
-  return true;
+}
+
+LockAnswer look_at_lock(const std::filesystem::path& path, ErrorKind kind) {
+  // A shared lock keeps no other onlooker out. For writing too, if one may: some servers want that of every lock.
+  const int access = ::access(path.c_str(), R_OK | W_OK) == 0 ? O_RDWR : O_RDONLY;
+  return PosixFile(path, kind, access | O_NONBLOCK, "cannot open", path).ask_lock(LOCK_SH);
 }
 
 std::string read_text_file(const std::filesystem::path& path, ErrorKind kind) {
@@ -151,15 +174,15 @@ std::string read_text_file(const std::filesystem::path& path, ErrorKind kind) {
   return text;
 }
 
-void sync_folder(const std::filesystem::path& folder, ErrorKind kind) {
+bool sync_folder(const std::filesystem::path& folder, ErrorKind kind) {
   const std::filesystem::path name = folder.empty() ? "." : folder;
   const int descriptor = retried([&] { return ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (descriptor < 0) fail_on_file(kind, name, "cannot open the folder", errno);
   const int result = retried([&] { return ::fsync(descriptor); });
   const int errno_value = errno;
   ::close(descriptor);
-  // EINVAL: a file system that does not sync folders; the rename itself is still atomic there.
-  if (result != 0 && errno_value != EINVAL) fail_on_file(kind, name, "cannot write to the disk", errno_value);
+  if (result != 0 && !means_no_sync(errno_value)) fail_on_file(kind, name, "cannot write to the disk", errno_value);
+  return result == 0;
 }
 
 }  // namespace bsq

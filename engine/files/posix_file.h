@@ -24,6 +24,9 @@ namespace bsq {
 /// The same for a std::filesystem call; returns if `code` is success.
 void check_file(const std::error_code& code, ErrorKind kind, const std::filesystem::path& path, std::string_view what);
 
+/// What a file system says when it is asked for a lock. `unsupported`: it has none, as Lustre mounted without them.
+enum class LockAnswer { taken, busy, unsupported };
+
 class PosixFile {
  public:
   /// Opens a file for reading. Refuses folders, pipes and devices, and never waits on one.
@@ -47,9 +50,9 @@ class PosixFile {
   void truncate(std::int64_t size_bytes);
   /// Returns once the content is on the disk.
   void sync();
-  /// Takes the exclusive lock of the file until this object dies; false if another process (or object) holds it for
-  /// as long as `patience`.
-  bool try_lock(std::chrono::milliseconds patience = std::chrono::milliseconds(0));
+  /// Takes the exclusive lock of the file until this object dies, which has to have the file open for writing; `busy`
+  /// if another process (or object) holds it for as long as `patience`.
+  LockAnswer try_lock(std::chrono::milliseconds patience = std::chrono::milliseconds(0));
   /// Enough for a process that was killed to be gone.
   static constexpr std::chrono::milliseconds kDyingTime{1000};
 
@@ -57,17 +60,25 @@ class PosixFile {
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  friend LockAnswer look_at_lock(const std::filesystem::path& path, ErrorKind kind);
+
   PosixFile(const std::filesystem::path& path, ErrorKind kind, int flags, std::string_view what,
             std::filesystem::path shown_as);
+  LockAnswer ask_lock(int operation) const;
 
   std::filesystem::path path_;
   ErrorKind kind_;
   int descriptor_ = -1;
 };
 
+/// Whether somebody holds the lock of the file: `taken` means that it was free, for this moment. Needs no more than to
+/// read the file.
+LockAnswer look_at_lock(const std::filesystem::path& path, ErrorKind kind);
+
 std::string read_text_file(const std::filesystem::path& path, ErrorKind kind);
 
-/// Makes the names in a folder (created, renamed, removed entries) durable.
-void sync_folder(const std::filesystem::path& folder, ErrorKind kind);
+/// Makes the names in a folder (created, renamed, removed entries) durable. Returns false if the file system does not
+/// sync folders: then a rename is still atomic, but may be lost with the power.
+bool sync_folder(const std::filesystem::path& folder, ErrorKind kind);
 
 }  // namespace bsq

@@ -1,7 +1,7 @@
 // The table of keys, and how a value of each type is spelled.
 #include "engine/model/model_card.h"
 
-#include <nlohmann/json.hpp>
+#include "engine/files/json.h"
 
 #include <type_traits>
 
@@ -41,7 +41,7 @@ template <typename T>
 void read_text(const std::string& text, std::optional<T>& field) {
   field.reset();
   try {
-    field = nlohmann::json::parse(text).get<T>();
+    field = parse_json(text).get<T>();
   } catch (const nlohmann::json::exception&) {
     field.reset();
   }

@@ -1,10 +1,9 @@
 // What all forms of weights share, and float weights.
 #include "engine/model/stored_weights.h"
 
+#include "engine/files/json.h"
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -104,7 +103,7 @@ std::string scheme_to_json(const StoredWeights& weights, const ArenaLayout& layo
 }
 
 std::vector<int> scheme_from_json(const std::string& text, const ArenaLayout& layout, const std::string& where) {
-  const auto scheme = nlohmann::json::parse(text, nullptr, false);
+  const auto scheme = parse_json_or_discard(text);
   std::vector<int> bits;
   for (const ParameterSlot& slot : layout.slots) {
     const std::string module = module_of(slot.spec.name);

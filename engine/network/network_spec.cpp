@@ -1,6 +1,7 @@
 // Specs to and from JSON, and the options of a node.
 #include "engine/network/network_spec.h"
 
+#include "engine/files/json.h"
 #include "engine/base/suggest.h"
 
 #include <fmt/ranges.h>
@@ -163,7 +164,8 @@ NetworkSpec spec_from_json(const ordered_json& json) {
 }
 
 NetworkSpec spec_from_text(const std::string& text) {
-  const ordered_json json = ordered_json::parse(text, nullptr, false);
+  constexpr int kMaxDepth = 6000;  // what is nested in a node's options is said with its node; this much fits the stack
+  const ordered_json json = parse_json_or_discard<ordered_json>(text, kMaxDepth);
   if (json.is_discarded()) throw SpecError(-1, "", "is no JSON");
   return spec_from_json(json);
 }

@@ -1,9 +1,15 @@
 // Progress to and from state.json; nlohmann's doubles come back bit for bit.
 #include "engine/run/progress.h"
 
+#include "engine/files/json.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
+namespace {
+
+constexpr std::int64_t kMostCounted = std::int64_t{1} << 53;  // beyond any run, and sums of two of them still fit
+
+}  // namespace
 
 void EpochTotals::add(const StepMetrics& metrics) {
   loss_sum += metrics.loss_sum;
@@ -42,31 +48,29 @@ nlohmann::json to_json(const Progress& progress) {
 Progress progress_from_json(const nlohmann::json& json, const std::string& where) {
   Progress progress;
   try {
-    json.at("stage").get_to(progress.stage);
-    json.at("epoch").get_to(progress.epoch);
-    json.at("step").get_to(progress.step);
-    json.at("total_steps").get_to(progress.total_steps);
-    json.at("total_epochs").get_to(progress.total_epochs);
+    progress.stage = json_count(json.at("stage"));
+    progress.epoch = json_count(json.at("epoch"));
+    progress.step = json_count(json.at("step"), kMostCounted);
+    progress.total_steps = json_count(json.at("total_steps"), kMostCounted);
+    progress.total_epochs = json_count(json.at("total_epochs"));
     const auto& totals = json.at("totals");
     totals.at("loss_sum").get_to(progress.totals.loss_sum);
     totals.at("penalty_sum").get_to(progress.totals.penalty_sum);
-    totals.at("top1").get_to(progress.totals.top1);
-    totals.at("samples").get_to(progress.totals.samples);
-    totals.at("steps").get_to(progress.totals.steps);
-    totals.at("seconds").get_to(progress.totals.seconds);
-    if (json.contains("best_top1")) progress.best_top1 = json.at("best_top1").get<double>();
-    json.at("best_epoch").get_to(progress.best_epoch);
-    json.at("stage_seconds").get_to(progress.stage_seconds);
+    progress.totals.samples = json_count(totals.at("samples"), kMostCounted);
+    progress.totals.top1 = json_count(totals.at("top1"), progress.totals.samples);
+    progress.totals.steps = json_count(totals.at("steps"), progress.step);
+    progress.totals.seconds = json_measure(totals.at("seconds"));
+    if (json.contains("best_top1")) progress.best_top1 = json_measure(json.at("best_top1"), 100);
+    progress.best_epoch = json_count(json.at("best_epoch"));
+    progress.stage_seconds = json_measure(json.at("stage_seconds"));
     const auto& logs = json.at("logs");
-    logs.at("metrics_bytes").get_to(progress.logs.metrics_bytes);
-    logs.at("csv_bytes").get_to(progress.logs.csv_bytes);
-    logs.at("precision_bytes").get_to(progress.logs.precision_bytes);
+    progress.logs.metrics_bytes = json_count(logs.at("metrics_bytes"), kMostCounted);
+    progress.logs.csv_bytes = json_count(logs.at("csv_bytes"), kMostCounted);
+    progress.logs.precision_bytes = json_count(logs.at("precision_bytes"), kMostCounted);
+    if ((progress.totals.steps == 0) != (progress.totals.samples == 0)) throw JsonError("steps without images");
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::checkpoint, "{}: state.json is damaged ({}); take an older checkpoint", where, error.what());
   }
-  if (progress.stage < 0 || progress.epoch < 0 || progress.step < 0 || progress.totals.steps < 0 ||
-      progress.totals.steps > progress.step)
-    fail(ErrorKind::checkpoint, "{}: state.json is damaged (a count is out of range); take an older checkpoint", where);
   return progress;
 }
 

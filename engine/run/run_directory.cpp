@@ -1,8 +1,10 @@
 // Making, locking and clearing run folders (engine/run/run_directory.h).
 #include "engine/run/run_directory.h"
 
+#include "engine/files/json.h"
 #include "engine/base/utc_time.h"
 #include "engine/files/atomic_file.h"
+#include "engine/files/links.h"
 #include "kernels/base/hash.h"
 
 #include <array>
@@ -14,13 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* kEnvironmentFile = "env.json";
-constexpr const char* kLockFile = ".bsq-lock";  // made first, so its presence says that bsq made the folder
 constexpr const char* kStatusFile = "status.json";
 
 /// Everything a run writes, the lock aside; what --force removes.
 constexpr std::array<const char*, 12> kRunEntries = {"config.yaml",     "command.txt", "overrides.txt", "env.json",
                                                      kStatusFile,       "train.log",   "metrics.jsonl", "metrics.csv",
                                                      "precision.jsonl", "checkpoints", "report",        "tb"};
+
+constexpr int kMaxExitCode = 255;
 
 constexpr std::array<std::pair<RunState, const char*>, 4> kStateNames = {{{RunState::running, "running"},
                                                                           {RunState::done, "done"},
@@ -33,9 +36,8 @@ void make_folder(const fs::path& folder) {
   check_file(code, ErrorKind::usage, folder, "cannot create the run directory");
 }
 
-PosixFile lock_run(const fs::path& folder) {
-  PosixFile lock = PosixFile::open_append(folder / kLockFile, ErrorKind::usage);
-  if (lock.try_lock(PosixFile::kDyingTime)) return lock;
+FolderLock lock_run(const fs::path& folder) {
+  if (auto lock = FolderLock::take(folder, ErrorKind::usage)) return std::move(*lock);
   fail(ErrorKind::usage, "{}: another bsq is writing this run; wait for its end or choose another --run-dir",
        folder.string());
 }
@@ -108,11 +110,11 @@ std::string_view name_of(RunState state) {
   return "unknown";
 }
 
-bool is_being_written(const fs::path& run) {
-  return !PosixFile::open_regular(run / kLockFile, ErrorKind::checkpoint).try_lock();
+std::optional<bool> is_being_written(const fs::path& run) {
+  return FolderLock::is_held(run);
 }
 
-RunDirectory::RunDirectory(fs::path path, std::optional<PosixFile> lock)
+RunDirectory::RunDirectory(fs::path path, std::optional<FolderLock> lock)
     : path_(std::move(path)), lock_(std::move(lock)) {}
 
 RunDirectory RunDirectory::create(const RunDirectoryOptions& options) {
@@ -124,27 +126,29 @@ RunDirectory RunDirectory::create(const RunDirectoryOptions& options) {
   if (options.force) clear_run(folder);
   write_description(folder, options);
   run.write_status({});
-  if (generated) replace_symlink(folder.parent_path() / "latest", folder.filename(), ErrorKind::usage);
+  if (generated) replace_link(folder.parent_path() / "latest", folder.filename(), ErrorKind::usage);
   return run;
 }
 
-RunDirectory RunDirectory::resume(const fs::path& path, std::string_view command) {
+RunDirectory RunDirectory::resume(const fs::path& named, std::string_view command) {
   std::error_code code;
+  const fs::path path = follow_stand_ins(named);
   // The folder `latest` points at now, not whatever it points at later.
   const fs::path folder = fs::is_symlink(path, code) ? fs::canonical(path, code) : path;
   if (code || !fs::exists(folder / kLockFile, code) || !fs::exists(folder / "config.yaml", code)) {
-    fail(ErrorKind::usage, "{}: is not a run directory (no config.yaml of a run in it); check the path", path.string());
+    fail(ErrorKind::usage, "{}: is not a run directory (no config.yaml of a run in it); check the path",
+         named.string());
   }
   RunDirectory run(folder, lock_run(folder));
   for (const char* entry : kRunEntries) remove_leftovers(folder, entry);
+  // Half of an old checkpoint that could not be removed; a run at its end writes no other, which would remove it too.
+  if (fs::is_directory(run.checkpoints(), code)) remove_leftovers(run.checkpoints());
   PosixFile::open_append(folder / "command.txt", ErrorKind::checkpoint).write(std::string(command) + "\n");
   return run;
 }
 
 RunDirectory RunDirectory::in_place_of_rank_0(const fs::path& path) {
-  std::optional<PosixFile> lock = PosixFile::open_append(path / kLockFile, ErrorKind::checkpoint);
-  if (!lock->try_lock(PosixFile::kDyingTime)) lock.reset();  // rank 0 may still be dying
-  return {path, std::move(lock)};
+  return {path, FolderLock::take(path, ErrorKind::checkpoint)};  // nothing: rank 0 may still be dying
 }
 
 void RunDirectory::write_status(const RunStatus& status) const {
@@ -164,7 +168,7 @@ void RunDirectory::add_to_environment(const std::string& name, const nlohmann::o
   const fs::path file = path_ / kEnvironmentFile;
   std::error_code missing;
   const std::string before = fs::exists(file, missing) ? read_text_file(file, ErrorKind::checkpoint) : "";
-  auto env = nlohmann::ordered_json::parse(before, nullptr, false);
+  auto env = parse_json_or_discard<nlohmann::ordered_json>(before);
   if (!env.is_object()) env = nlohmann::ordered_json::object();  // no run depends on it
   env[name] = value;
   write_environment(path_, env);
@@ -173,8 +177,9 @@ void RunDirectory::add_to_environment(const std::string& name, const nlohmann::o
 RunStatus read_run_status(const fs::path& run) {
   const fs::path file = run / kStatusFile;
   try {
-    const auto record = nlohmann::json::parse(read_text_file(file, ErrorKind::checkpoint));
-    RunStatus status{RunState::running, record.at("stage"), record.at("epoch"), record.at("exit_code")};
+    const auto record = parse_json(read_text_file(file, ErrorKind::checkpoint));
+    RunStatus status{RunState::running, record.at("stage"), json_count(record.at("epoch")),
+                     json_count(record.at("exit_code"), kMaxExitCode)};
     for (const auto& [state, name] : kStateNames) {
       if (record.at("state") != name) continue;
       status.state = state;

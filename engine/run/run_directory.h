@@ -10,10 +10,11 @@
 //     checkpoints/     engine/files/checkpoint_dir.h
 //     report/
 //
-// Beside a generated folder lies a link `latest`. A lock, held as long as the object lives, keeps a second process out.
+// Beside a generated folder lies a link `latest` (engine/files/links.h). A lock, held as long as the object lives,
+// keeps a second process out.
 #pragma once
 
-#include "engine/files/posix_file.h"
+#include "engine/files/folder_lock.h"
 
 #include <nlohmann/json.hpp>
 
@@ -52,8 +53,8 @@ std::string_view name_of(RunState state);
 
 /// The status of a run. Throws Error(checkpoint) if the file is missing or damaged.
 RunStatus read_run_status(const std::filesystem::path& run);
-/// Whether a process is writing the run now.
-bool is_being_written(const std::filesystem::path& run);
+/// Whether a process is writing the run now; nothing if the file system has no locks, so that nobody knows.
+std::optional<bool> is_being_written(const std::filesystem::path& run);
 
 class RunDirectory {
  public:
@@ -80,13 +81,15 @@ class RunDirectory {
   void write_status(const RunStatus& status) const;
   /// An entry of env.json, written anew. Nothing if the run is another rank's to write.
   void add_to_environment(const std::string& name, const nlohmann::ordered_json& value) const;
+  /// What the file system of the run does not have, and what is not protected therefore; empty if it has all.
+  std::string unprotected() const { return lock_ ? lock_->unprotected() : ""; }
   RunStatus read_status() const { return read_run_status(path_); }
 
  private:
-  RunDirectory(std::filesystem::path path, std::optional<PosixFile> lock);
+  RunDirectory(std::filesystem::path path, std::optional<FolderLock> lock);
 
   std::filesystem::path path_;
-  std::optional<PosixFile> lock_;
+  std::optional<FolderLock> lock_;
 };
 
 }  // namespace bsq

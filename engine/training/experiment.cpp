@@ -60,6 +60,26 @@ Progress progress_of(const CheckpointFiles& files, const std::string& where) {
   return progress_from_json(files.state.at("progress"), where);
 }
 
+Progress progress_of(const CheckpointFiles& files, const Config& config, const std::string& where) {
+  const Progress progress = progress_of(files, where);
+  const auto refuse = [&](const std::string& what) {
+    fail(ErrorKind::checkpoint, "{}: state.json is damaged (the run has no {}); take an older checkpoint", where, what);
+  };
+  const int stages = static_cast<int>(config.stages.size());
+  if (progress.stage > stages) refuse(fmt::format("stage {}, but {}", progress.stage, stages));
+  const auto epochs_of = [&](int stage) { return epochs_before(config, stage + 1) - epochs_before(config, stage); };
+  const int epochs = progress.stage < stages ? epochs_of(progress.stage) : 0;
+  const bool is_in_stage = progress.epoch < epochs || (progress.epoch == epochs && progress.step == 0);
+  if (!is_in_stage) refuse(fmt::format("epoch {}, but {} in stage {}", progress.epoch, epochs, progress.stage));
+  // The end of a stage counts as one more: it has a checkpoint of its own.
+  const int total_epochs = epochs_before(config, progress.stage) + progress.epoch + progress.stage;
+  if (progress.total_epochs != total_epochs)
+    refuse(fmt::format("epoch {} in all, but {} here", progress.total_epochs, total_epochs));
+  if (progress.total_steps < progress.step || progress.best_epoch > epochs)
+    refuse(fmt::format("{} steps in all with epoch {} the best", progress.total_steps, progress.best_epoch));
+  return progress;
+}
+
 Experiment::Experiment(const Config& config, ExperimentParts parts)
     : config_(config),
       parts_(std::move(parts)),
@@ -91,7 +111,7 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
   std::optional<TensorFile> model = parts_.init;
   const TensorFile* momentum = nullptr;
   if (resumed != nullptr) {
-    progress = progress_of(*resumed, directory.checkpoints().string());
+    progress = progress_of(*resumed, config_, directory.checkpoints().string());
     const auto found = resumed->tensors.find("model.safetensors");
     if (found == resumed->tensors.end())
       fail(ErrorKind::checkpoint, "{}: no model.safetensors in the last checkpoint; take an older one",

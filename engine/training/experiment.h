@@ -66,4 +66,8 @@ Precision checked_precision(const Config& config, const Backend& backend);
 /// The progress in the state.json of a checkpoint.
 Progress progress_of(const CheckpointFiles& files, const std::string& where);
 
+/// The same, of a checkpoint which a run of this configuration goes on from. Throws Error(checkpoint) too if the place
+/// that state.json says is none of the run's.
+Progress progress_of(const CheckpointFiles& files, const Config& config, const std::string& where);
+
 }  // namespace bsq

@@ -125,6 +125,11 @@ StepMetrics Stage::try_step() {
 StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOutput& output) {
   if (!trains()) return StageOutcome::done;
   if (momentum != nullptr) model_.load_momentum(*momentum);
+  if (progress.step > batches_.count())
+    fail(ErrorKind::checkpoint,
+         "{}: state.json is damaged (step {}, but an epoch has {}), or the training set is another one now; take an "
+         "older checkpoint",
+         (output.directory.checkpoints() / "last").string(), progress.step, batches_.count());
   while (progress.epoch < settings_->epochs) {
     if (progress.step == 0 && method_->adjusts(progress.epoch, false)) adjust(progress, output);
     const auto start = std::chrono::steady_clock::now();

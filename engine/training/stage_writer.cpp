@@ -1,7 +1,7 @@
 // What a stage writes: epoch lines, re-quantizations, the best model, checkpoints.
 #include "engine/base/text.h"
-#include "engine/files/atomic_file.h"
 #include "engine/files/checkpoint_dir.h"
+#include "engine/files/links.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/schedule.h"
@@ -182,7 +182,7 @@ void Stage::write_best(const ModelState& state, const nlohmann::json& descriptio
   files.state = description;
   const std::string name = name_ + "_best";
   save_checkpoint(checkpoints / name, files);
-  replace_symlink(checkpoints / "best", name);
+  replace_link(checkpoints / "best", name);
 }
 
 }  // namespace bsq

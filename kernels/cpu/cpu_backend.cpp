@@ -2,6 +2,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include "kernels/base/error.h"
+#include "kernels/base/thread_count.h"
 #include "kernels/host_memory.h"
 
 #include <omp.h>
@@ -28,7 +29,7 @@ std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options) {
 }
 
 CpuBackend::CpuBackend(const BackendOptions& options)
-    : threads_(options.threads > 0 ? options.threads : omp_get_num_procs()), simd_(select_simd_kernels()) {
+    : threads_(options.threads > 0 ? options.threads : default_threads().threads), simd_(select_simd_kernels()) {
   omp_set_num_threads(threads_);
 }
 

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <thread>
 
 using namespace bsq::test;
@@ -16,13 +15,8 @@ const Words kTrain = {"train", "tiny.yaml", "--run-dir", "run"};
 constexpr auto kMoment = std::chrono::milliseconds(100);
 
 /// A disk that does as it is told, see stand_ins/slow_disk.cpp.
-Setup with_disk(const Workspace& here, const std::string& wish) {
-  Setup setup = here.setup();
-  setup.environment["LD_PRELOAD"] = (stand_in("slow_disk") / "libslow_disk.so").string();
-  setup.environment["BSQ_STAND_IN_DISK"] = wish;
-  const char* options = std::getenv("ASAN_OPTIONS");
-  setup.environment["ASAN_OPTIONS"] = std::string(options == nullptr ? "" : options) + ":verify_asan_link_order=0";
-  return setup;
+Setup with_slow_disk(const Workspace& here, const std::string& wish) {
+  return with_disk(here, "slow_disk", wish);
 }
 
 fs::path marker(const Workspace& here) {
@@ -61,7 +55,7 @@ TEST_CASE("killed while a checkpoint is being written and training goes on, resu
   INFO("held at " << moment.held);
   const Workspace here;
   here.train("whole");
-  Program program(kTrain, with_disk(here, std::string("hold ") + moment.held));
+  Program program(kTrain, with_slow_disk(here, std::string("hold ") + moment.held));
   wait_for_hold(here, program, moment.said_later);
   const fs::path last = here / "run/checkpoints/last";
   CHECK((fs::is_symlink(last) ? fs::read_symlink(last).string() : "") == moment.last);
@@ -77,7 +71,7 @@ TEST_CASE("killed while a checkpoint is being written and training goes on, resu
 TEST_CASE("a stop waits for the checkpoint that is being written, and for its own") {
   const Workspace here;
   here.train("whole");
-  Program program(kTrain, with_disk(here, "hold checkpoints/epoch_0005."));
+  Program program(kTrain, with_slow_disk(here, "hold checkpoints/epoch_0005."));
   wait_for_hold(here, program, "[T] bsq 2/3");
   program.send(SIGTERM);
   std::this_thread::sleep_for(kMoment);
@@ -97,7 +91,7 @@ TEST_CASE("a stop waits for the checkpoint that is being written, and for its ow
 TEST_CASE("of two checkpoints the second waits for the first, and the run ends as ever") {
   const Workspace here;
   here.train("whole");
-  Program program(kTrain, with_disk(here, "hold checkpoints/epoch_0005."));
+  Program program(kTrain, with_slow_disk(here, "hold checkpoints/epoch_0005."));
   wait_for_hold(here, program, "[T] bsq 2/3");
   std::this_thread::sleep_for(kMoment);  // in which the second one could begin
   const std::vector<std::string> begun = begun_checkpoints(here / "run");
@@ -117,7 +111,7 @@ TEST_CASE("no room for a checkpoint that a thread writes ends the run with the s
       GENERATE(Moment{"checkpoints/bsq_best.", "", "epoch_0004"}, Moment{"checkpoints/epoch_0006.", "", "epoch_0005"});
   const Workspace here;
   here.train("whole");
-  const Outcome outcome = run(kTrain, with_disk(here, std::string("full ") + moment.held));
+  const Outcome outcome = run(kTrain, with_slow_disk(here, std::string("full ") + moment.held));
   INFO(outcome.err);
   CHECK(outcome.exit_code == 4);
   CHECK_THAT(lines_of(outcome.err).back(),

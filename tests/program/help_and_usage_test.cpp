@@ -182,9 +182,33 @@ TEST_CASE("a training outlives whoever reads its log") {
     setup.out = sink;
     const Outcome mute = run({"train", "tiny.yaml", "--run-dir", "run", "--force"}, setup);
     INFO(mute.err);
-    CHECK(mute.exit_code == (sink == Sink::closed ? 0 : 2));  // the training is done, its report was not read
+    CHECK(mute.exit_code == 0);  // the training is done, whoever reads its tables
+    CHECK(status_of(here / "run") == "done 0");
+    CHECK(contains(mute.err,
+                   "\nwarning: the tables of the run could not be written to standard output; see them with: "
+                   "bsq report run\n") == (sink != Sink::closed));
     check_same_run(here / "whole", here / "run");
     CHECK(text_of(here / "run/.bsq-lock").empty());
+  }
+}
+
+TEST_CASE("a training and a sweep whose whole console is gone end as they would have") {
+  const Workspace here;
+  here.train("whole");
+  for (const Sink sink : {Sink::gone_reader, Sink::full_disk, Sink::closed}) {
+    Setup setup = here.setup();
+    setup.out = setup.err = sink;
+    CHECK(run({"train", "tiny.yaml", "--run-dir", "run", "--force", "-v"}, setup).exit_code == 0);
+    check_same_run(here / "whole", here / "run");
+    CHECK_THAT(text_of(here / "run/train.log"), Catch::Contains("[T] finetune 2/2"));
+    CHECK(run({"train", "--resume", "run"}, setup).exit_code == 0);  // nothing to do
+    fs::remove_all(here / "sweep");
+    CHECK(run({"sweep", "tiny.yaml", "stages=[pretrain]", "seed=1,2", "--sweep-dir", "sweep"}, setup).exit_code == 0);
+    CHECK(status_of(here / "sweep/seed-2") == "done 0");
+    CHECK(fs::exists(here / "sweep/report/index.html"));
+    const Outcome failed = run({"train", "tiny.yaml", "--run-dir", "bad", "--force", "pretrain.lr=1e30"}, setup);
+    CHECK(failed.exit_code == 6);  // a failure is a failure
+    CHECK(status_of(here / "bad") == "failed 6");
   }
 }
 

@@ -15,7 +15,7 @@ const std::string kLayers =
     "quant.layers={conv1: {weight_bits: 8, fixed: true}, fc: {weight_bits: 8, fixed: true}, "
     "layer2.0.conv2: {float: true}, layer1.0.conv1: {weight_bits: 2, max_bits: 2}, layer1.0.relu1: {act_bits: 6}}";
 
-json json_from(const Workspace& here, Words words) {
+json json_printed_by(const Workspace& here, Words words) {
   words.emplace_back("--json");
   if (words[0] != "inspect") words.emplace_back("-q");
   return json::parse(here.must(words).out);
@@ -30,7 +30,7 @@ std::map<std::string, json> layers_of(const json& precision) {
 /// `act_bits`: of its activations as a rule; 0: the file says none.
 void check_widths(const Workspace& here, const std::string& model, int act_bits = 4) {
   INFO(model);
-  const json precision = json_from(here, {"inspect", model}).at("precision");
+  const json precision = json_printed_by(here, {"inspect", model}).at("precision");
   const std::map<std::string, json> layers = layers_of(precision);
   CHECK(layers.size() == 8);  // nine quantized tensors as a rule
   for (const char* name : {"conv1.weight", "fc.weight", "fc.bias"}) {
@@ -70,7 +70,7 @@ TEST_CASE("fixed layers keep their bits and float ones stay float, from conversi
   }
   CHECK(has_shrunk);  // others do
   // The network of a checkpoint says all of it, so that nothing else is asked.
-  const json metadata = json_from(here, {"inspect", "run"}).at("metadata");
+  const json metadata = json_printed_by(here, {"inspect", "run"}).at("metadata");
   CHECK_THAT(metadata.at("network").get<std::string>(), Catch::Contains(R"("weight_bits":8,"fixed":true)"));
   CHECK(json::parse(metadata.at("scheme").get<std::string>()).at("fc") == json({8, 8}));
 }
@@ -113,23 +113,23 @@ TEST_CASE("a run without rules says nothing of them in its files") {
 TEST_CASE("every command takes a model with widths of its own") {
   const Workspace here;
   here.train("run", {kLayers, "quant.act_bits=4", "quant.act_scale=calibrated"});
-  const json result = json_from(here, {"eval", "run"});
-  CHECK(layers_of(result.at("precision")) == layers_of(json_from(here, {"inspect", "run"}).at("precision")));
+  const json result = json_printed_by(here, {"eval", "run"});
+  CHECK(layers_of(result.at("precision")) == layers_of(json_printed_by(here, {"inspect", "run"}).at("precision")));
   here.must({"export", "run", "--format=packed", "--output=packed.safetensors"});
-  CHECK(json_from(here, {"eval", "packed.safetensors", "--config", "tiny.yaml"}).at("loss") == result.at("loss"));
+  CHECK(json_printed_by(here, {"eval", "packed.safetensors", "--config", "tiny.yaml"}).at("loss") == result.at("loss"));
   check_widths(here, "packed.safetensors");
   if (contains(here.must({"info"}).out, "\nonnx       protobuf "))
     for (const char* format : {"onnx", "qonnx"})
       CHECK_THAT(here.must({"export", "run", "--format", format}).out, Catch::Contains("same top-1 on all"));
   // Conversion of the float model: 5 bits for whom nothing else is said.
   here.must({"convert", "run/checkpoints/pretrain", "five.safetensors", "--bits=5"});
-  const auto five = layers_of(json_from(here, {"inspect", "five.safetensors"}).at("precision"));
+  const auto five = layers_of(json_printed_by(here, {"inspect", "five.safetensors"}).at("precision"));
   CHECK(five.at("layer1.0.conv2.weight").at("bits") == 5);
   CHECK(five.at("layer1.0.conv1.weight").at("bits") == 2);
   CHECK(five.at("conv1.weight").at("bits") == 8);
   here.must({"convert", "run/checkpoints/pretrain", "scheme.safetensors", "--scheme", "run/checkpoints/bsq"});
   check_widths(here, "scheme.safetensors", 0);
-  const json as_three = json_from(here, {"eval", "run/checkpoints/pretrain", "quant.weight_bits=3"});
+  const json as_three = json_printed_by(here, {"eval", "run/checkpoints/pretrain", "quant.weight_bits=3"});
   CHECK(layers_of(as_three.at("precision")).at("fc.bias").at("bits") == 8);
   CHECK(layers_of(as_three.at("precision")).at("layer3.0.conv1.weight").at("bits") == 3);
   check_error(here, {"eval", "run", "-q", kLayers}, 2, {"quant.layers: ", "says the widths of its layers"});
@@ -140,7 +140,7 @@ TEST_CASE("a float model starts a run under any rules, a quantized one under its
   here.train("run", {"stages=[pretrain,convert]"});
   here.must({"train", "tiny.yaml", "--run-dir", "ruled", "stages=[convert,bsq,finetune]", kLayers,
              "quant.projections=true", "model.init=run/checkpoints/pretrain"});
-  const auto layers = layers_of(json_from(here, {"inspect", "ruled"}).at("precision"));
+  const auto layers = layers_of(json_printed_by(here, {"inspect", "ruled"}).at("precision"));
   CHECK(layers.at("conv1.weight").at("bits") == 8);
   CHECK(layers.contains("layer2.0.downsample.0.weight"));
   const Words from_planes = {"train", "tiny.yaml",    "--run-dir",
@@ -162,7 +162,7 @@ TEST_CASE("a float model starts a run under any rules, a quantized one under its
 TEST_CASE("projections are trained in planes where that is wanted") {
   const Workspace here;
   here.train("run", {"quant.projections=true"});
-  const json precision = json_from(here, {"inspect", "run"}).at("precision");
+  const json precision = json_printed_by(here, {"inspect", "run"}).at("precision");
   CHECK(layers_of(precision).size() == 11);
   CHECK(precision.at("float_layers").empty());
   here.must({"export", "run", "--format=packed"});

@@ -52,6 +52,16 @@ TEST_CASE("killed at random moments, resumed, the same as never killed") {
   for (const std::size_t call : calls) check_kill_at(here, call);
 }
 
+TEST_CASE("killed at 200 random moments, resumed, the same as never killed", "[.][campaign]") {
+  BSQ_NEEDS_TRACING();
+  const Workspace here;
+  here.train("whole");
+  const TracedRun traced = trace(kTrain, here.setup());
+  std::random_device seed;
+  std::mt19937 random(seed());
+  for (int kills = 0; kills < 200; ++kills) check_kill_at(here, random() % (traced.err_bytes.size() - 1));
+}
+
 TEST_CASE("killed at many calls of saving checkpoints, resumed, the same as never killed") {
   BSQ_NEEDS_TRACING();
   const Workspace here;
@@ -90,6 +100,18 @@ TEST_CASE("killed before the run directory was whole, --resume auto starts it") 
   const std::size_t calls = traced.call_after("stage pretrain: ");
   REQUIRE(calls > 10);
   for (std::size_t call = 2; call < calls; call += 3) check_kill_at(here, call);
+}
+
+TEST_CASE("killed while the report is written, resumed, the report is there") {
+  BSQ_NEEDS_TRACING();
+  const Workspace here;
+  put_text(here / "tiny.yaml", std::string(kTinyConfig) + "stages: [pretrain]\n");
+  here.train("whole");
+  const std::size_t calls = trace(kTrain, here.setup()).err_bytes.size();
+  for (const std::size_t before_the_end : {2, 5, 20, 40}) {  // tables go to stdout last
+    check_kill_at(here, calls - before_the_end);
+    CHECK(fs::exists(here / "run/report/index.html"));
+  }
 }
 
 TEST_CASE("killed again and again, resumed as often, the same as never killed") {

@@ -1,4 +1,5 @@
-// Signals: the first asks for a checkpoint and the end, the second for the end at once, SIGUSR1 for a checkpoint.
+// Signals: the first asks for a checkpoint and the end, a second of a person's for the end at once, SIGUSR1 for a
+// checkpoint.
 #include "tests/support/trace.h"
 #include "tests/support/workspace.h"
 
@@ -20,8 +21,9 @@ const Words kLong = {"train", "tiny.yaml", "--run-dir", "run", "pretrain.epochs=
 
 }  // namespace
 
-TEST_CASE("SIGINT and SIGTERM write a checkpoint and exit 130 and 143") {
-  const Stop stop = GENERATE(Stop{SIGINT, 130}, Stop{SIGTERM, 143});
+TEST_CASE("signals that stop write a checkpoint and exit 128 + their number") {
+  const Stop stop =
+      GENERATE(Stop{SIGINT, 130}, Stop{SIGTERM, 143}, Stop{SIGHUP, 129}, Stop{SIGUSR2, 140}, Stop{SIGXCPU, 152});
   const Workspace here;
   Program program(kLong, here.setup());
   program.wait_for("[T] pretrain      2/100000");
@@ -36,6 +38,50 @@ TEST_CASE("SIGINT and SIGTERM write a checkpoint and exit 130 and 143") {
   CHECK_FALSE(has_leftovers(here / "run"));
   CHECK_THAT(here.must({"report", "run"}).out,
              Catch::Contains("interrupted (exit " + std::to_string(stop.exit_code) + ")"));
+}
+
+TEST_CASE("signals of terminals and schedulers come several times, and the checkpoint is written all the same") {
+  const Workspace here;
+  Words words = kLong;  // steps so long that the first of them is not over when the next signals come
+  for (const char* word : {"model.width=32", "data.synthetic_train=512", "data.batch_size=512"})
+    words.emplace_back(word);
+  Program program(words, here.setup());
+  program.wait_for("stage pretrain: ");
+  for (const int signal : {SIGHUP, SIGHUP, SIGXCPU, SIGUSR2, SIGTERM, SIGHUP}) {
+    program.send(signal);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const Outcome outcome = program.finish();
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 129);
+  CHECK_THAT(outcome.err, Catch::EndsWith("\nstopped after a checkpoint; go on with: bsq train --resume run\n"));
+  CHECK(fs::exists(here / "run/checkpoints/last/DONE"));
+}
+
+TEST_CASE("a hangup is ignored where it was ignored before, as under nohup") {
+  const Workspace here;
+  Setup setup = here.setup();
+  setup.ignores_hangup = true;
+  Program program(kLong, setup);
+  program.wait_for("[T] pretrain      1/100000");
+  program.send(SIGHUP);
+  program.wait_for("[T] pretrain     12/100000");
+  program.send(SIGUSR2);
+  CHECK(program.finish().exit_code == 140);
+}
+
+TEST_CASE("a hangup stops a sweep and its runs with checkpoints, and the sweep goes on") {
+  const Workspace here;
+  const Words words = {"sweep",       "tiny.yaml", "stages=[pretrain]", "pretrain.epochs=100000", "seed=1,2",
+                       "--sweep-dir", "sweep"};
+  Program program(words, here.setup());
+  program.wait_for("[T] pretrain      2/100000");
+  program.send(SIGHUP);
+  const Outcome outcome = program.finish();
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 129);
+  CHECK_THAT(outcome.err, Catch::EndsWith("not all runs are done; go on with: bsq sweep --resume sweep\n"));
+  CHECK(status_of(here / "sweep/seed-1") == "interrupted 129");
 }
 
 TEST_CASE("stopped anywhere and resumed, the same as never stopped") {

@@ -96,7 +96,8 @@ struct Child {
 
 [[noreturn]] void become(const Child& child) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_DFL);
+  for (const int signal : {SIGINT, SIGTERM, SIGPIPE, SIGXFSZ, SIGHUP, SIGUSR2, SIGXCPU}) ::signal(signal, SIG_DFL);
+  if (child.setup.ignores_hangup) ::signal(SIGHUP, SIG_IGN);
   bool prepared = ::chdir(child.folder) == 0;
   const int nothing = ::open("/dev/null", O_RDONLY);
   prepared = prepared && ::dup2(nothing, STDIN_FILENO) >= 0;

@@ -22,6 +22,7 @@ struct Setup {
   Sink out = Sink::kept;
   Sink err = Sink::kept;
   long file_size_limit_bytes = -1;  // RLIMIT_FSIZE; -1: none
+  bool ignores_hangup = false;      // as under nohup
   bool as_nobody = false;           // without the rights of root
   bool traced = false;              // stops at its first instruction for a tracer (tests/support/trace.h)
 };

@@ -11,6 +11,15 @@ fs::path stand_in(const std::string& folder) {
   return fs::path(BSQ_STAND_INS) / folder;
 }
 
+Setup with_disk(const Workspace& here, const std::string& disk, const std::string& wish) {
+  Setup setup = here.setup();
+  setup.environment["LD_PRELOAD"] = (stand_in(disk) / ("lib" + disk + ".so")).string();
+  setup.environment["BSQ_STAND_IN_DISK"] = wish;
+  const char* options = std::getenv("ASAN_OPTIONS");
+  setup.environment["ASAN_OPTIONS"] = std::string(options == nullptr ? "" : options) + ":verify_asan_link_order=0";
+  return setup;
+}
+
 ProgramTree::ProgramTree() {
   std::string name = stand_in("tree-XXXXXX").string();
   REQUIRE(::mkdtemp(name.data()) != nullptr);

@@ -11,6 +11,9 @@ namespace bsq::test {
 /// Where the build puts the libraries that stand in for others (tests/program/stand_ins, tests/cuda_on_host).
 fs::path stand_in(const std::string& folder);
 
+/// The workspace on another disk: of the stand-ins `slow_disk` or `other_disk`, which do what `wish` says.
+Setup with_disk(const Workspace& here, const std::string& disk, const std::string& wish);
+
 class ProgramTree {
  public:
   /// A copy without a library for CUDA.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -39,12 +40,18 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
 }
 
+std::string working_folder() {
+  std::error_code gone;
+  return std::filesystem::current_path(gone).string();
+}
+
 nlohmann::ordered_json environment(const Config& config, const Backend& backend, const Communicator& ranks) {
   return {{"bsq_version", kVersion},
           {"commit", kCommit},
           {"compiler", compiler()},
           {"libraries", library_versions()},
           {"host", host_name()},
+          {kStartFolder, working_folder()},
           {"cpu", cpu_name()},
           {"cores", std::thread::hardware_concurrency()},
           {"device", backend.describe()},

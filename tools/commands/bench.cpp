@@ -33,7 +33,9 @@ void add_what(CommandLine& app, bench::Options& options, std::vector<std::string
       ->one_of({"fp32", "tf32", "bf16"})
       ->option_text("P");
   app.add_option("--batch", options.batch, "images; default 128")->between(1, 1 << 20)->option_text("N");
-  app.add_option("--threads", options.threads, "of a CPU; default: all cores")->between(0, 1024)->option_text("N");
+  app.add_option("--threads", options.threads, "of a CPU; default: as key threads of a configuration")
+      ->between(0, 1024)
+      ->option_text("N");
   app.add_option("--seconds", options.seconds,
                  "of measuring a row, default 0.2; 0: two calls each and no peaks, to see that all runs")
       ->option_text("S");

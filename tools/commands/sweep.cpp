@@ -1,10 +1,11 @@
 // `bsq sweep`: every combination of several values of some keys, each an ordinary run in the folder of the sweep, and
 // their comparison at the end. All configurations are checked before anything is written.
 #include "engine/base/utc_time.h"
-#include "engine/files/atomic_file.h"
+#include "engine/files/folder_lock.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/failure.h"
+#include "tools/cli/output.h"
 #include "tools/cli/signals.h"
 #include "tools/report/report_tables.h"
 #include "tools/report/reports.h"
@@ -45,7 +46,7 @@ bool parse(const Arguments& arguments, SweepWords& words) {
   app.add_flag("--dry-run", words.dry_run, "list the runs, write nothing");
   add_console_flags(app, words.options.console);
   app.footer(
-      "\nExit code: 0 where all runs are done; else that of the first that failed; 130/143 stopped by SIGINT/SIGTERM.");
+      "\nExit code: 0 where all runs are done; else that of the first that failed; 128 + signal if stopped by one.");
   if (!parse_arguments(app, arguments)) return false;
   words.words = split_config_words(given, is_config_key);
   words.command = fmt::format("bsq sweep {}", fmt::join(arguments.words, " "));
@@ -88,21 +89,21 @@ fs::path make_folder(const SweepWords& words, const std::vector<SweepRun>& runs)
   }
 }
 
-PosixFile lock_sweep(const fs::path& folder) {
-  PosixFile lock = PosixFile::open_append(folder / ".bsq-lock", ErrorKind::usage);
-  if (!lock.try_lock(PosixFile::kDyingTime))
-    fail(ErrorKind::usage, "{}: another bsq is running this sweep; wait for its end", folder.string());
-  return lock;
+FolderLock lock_sweep(const fs::path& folder) {
+  if (auto lock = FolderLock::take(folder, ErrorKind::usage)) return std::move(*lock);
+  fail(ErrorKind::usage, "{}: another bsq is running this sweep; wait for its end", folder.string());
 }
 
 /// The comparison of all runs that have something to show.
-void report(const fs::path& folder, const std::vector<SweepRun>& runs, bool quiet) {
+void report(const fs::path& folder, const std::vector<SweepRun>& runs, bool quiet, Console& console) {
   std::vector<RunReport> reports;
   for (const SweepRun& run : runs)
     if (is_run(folder / run.name)) reports.push_back(read_run_report(folder / run.name));
   if (reports.empty()) return;
   const fs::path page = write_reports(reports);
-  if (!quiet) fmt::print("\n{}\npage: {}\n", comparison_text(reports), page.string());
+  if (!quiet && !show_text(fmt::format("\n{}\npage: {}\n", comparison_text(reports), page.string())))
+    console.warning(fmt::format("the comparison could not be written to standard output; see it with: bsq report {}",
+                                folder.string()));
 }
 
 /// Says what became of the runs; returns the exit code of the sweep.
@@ -133,12 +134,17 @@ int sweep_command(const Arguments& arguments) {
   }
   outlive_readers();
   const fs::path folder = words.resume.empty() ? make_folder(words, runs) : fs::path(words.resume);
-  const PosixFile lock = lock_sweep(folder);
-  if (words.resume.empty()) write_sweep(folder, runs, words.command);
-  words.options.console.console().info(fmt::format("sweep: {} runs in {}", runs.size(), folder.string()));
+  const FolderLock lock = lock_sweep(folder);
+  if (words.resume.empty())
+    write_sweep(folder, runs, words.command);
+  else
+    words.options.start_folder = start_folder_of_sweep(folder);
+  Console console = words.options.console.console();
+  console.info(fmt::format("sweep: {} runs in {}", runs.size(), folder.string()));
+  if (!lock.unprotected().empty()) console.warning(lock.unprotected());
   catch_signals();
   const std::vector<SweepResult> results = run_sweep(folder, runs, words.options);
-  if (stop_exit_code() == 0) report(folder, runs, words.options.console.quiet);
+  if (stop_exit_code() == 0) report(folder, runs, words.options.console.quiet, console);
   return conclude(folder, runs, results);
 }
 

@@ -1,13 +1,14 @@
 // `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
 // the run directory is made: configuration, start model, data, device.
 #include "data/datasets.h"
+#include "engine/files/links.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/cli/build_info.h"
 #include "tools/cli/signals.h"
-#include "tools/report/reports.h"
+#include "tools/commands/run_end.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/device.h"
 #include "tools/session/model_config.h"
@@ -68,7 +69,8 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
 std::optional<fs::path> run_to_resume(const TrainOptions& options, const Config& config) {
   if (options.resume.empty()) return std::nullopt;
   if (options.resume != "auto") return find_run(options.resume);
-  const fs::path newest = options.run_dir.empty() ? fs::path(config.run.dir) / config.name / "latest" : options.run_dir;
+  const fs::path newest =
+      follow_stand_ins(options.run_dir.empty() ? fs::path(config.run.dir) / config.name / "latest" : options.run_dir);
   if (is_run(newest)) return newest;
   return std::nullopt;
 }
@@ -150,18 +152,20 @@ class AgreedRequests {
 class TrainRun {
  public:
   TrainRun(const TrainOptions& options, const Config& config, Console& console, Communicator& ranks)
-      : options_(options), config_(config), console_(console), ranks_(ranks), requests_(ranks) {}
+      : options_(options), config_(config), opened_(config), console_(console), ranks_(ranks), requests_(ranks) {}
 
   /// `resumed`: the run to go on with, locked.
   int run(std::optional<RunDirectory> resumed) {
+    if (resumed && options_.words.file.empty())
+      opened_ = with_paths_of(resumed->path(), config_, options_.words.overrides);
     std::optional<OpenModel> init;
     // What rank 0 sees counts: another rank may look before the checkpoint is visible to it.
     resumes_checkpoint_ = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
     if (resumes_checkpoint_)
       load_last_checkpoint(*resumed);
     else if (!config_.model.init.empty())
-      init = open_start_model(read_model(config_.model.init, console_), config_);
-    const DataSplits data = options_.dry_run ? open_planned_datasets(config_) : open_datasets(config_);
+      init = open_start_model(read_model(opened_.model.init, console_), config_);
+    const DataSplits data = options_.dry_run ? open_planned_datasets(opened_) : open_datasets(opened_);
     const DatasetInfo& images = data.train->info();
     if (init) {
       check_classes(*init, images, console_);
@@ -199,10 +203,10 @@ class TrainRun {
   /// The network of the checkpoint which the run goes on from, whatever has become of a file that the configuration
   /// names.
   NetworkSpec network_of(const DatasetInfo& images) const {
-    if (!checkpoint_) return network_of_run(config_, images);
+    if (!checkpoint_) return network_of_run(opened_, images);
     const auto found = checkpoint_->tensors.find("model.safetensors");
     if (found == checkpoint_->tensors.end() || !read_card(found->second).network)
-      return network_of_run(config_, images);
+      return network_of_run(opened_, images);
     return describe_model(found->second).spec;
   }
 
@@ -210,6 +214,7 @@ class TrainRun {
     try {
       checkpoint_ = load_checkpoint(directory.checkpoints() / "last");
       for (const auto& [name, file] : checkpoint_->tensors) check_finite(file);
+      progress_of(*checkpoint_, config_, (directory.checkpoints() / "last").string());
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;
@@ -249,7 +254,8 @@ class TrainRun {
       const StageOutcome outcome = train(directory, experiment, resumes);
       const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
       note_status(directory, outcome == StageOutcome::done ? RunState::done : RunState::interrupted, exit_code);
-      if (directory.writes() && outcome == StageOutcome::done) report(directory);
+      if (directory.writes() && outcome == StageOutcome::done)
+        report_run(directory.path(), options_.console.quiet, console_);
       return exit_code;
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
@@ -260,28 +266,13 @@ class TrainRun {
     }
   }
 
-  /// A run that is complete stays so if its report cannot be written.
-  void report(const RunDirectory& directory) const {
-    const RunReport report = read_run_report(directory.path());
-    std::string page;
-    try {
-      page = write_reports({report}).string();
-    } catch (const Error& error) {
-      console_.warning(fmt::format("{}; then write the report of this run with: bsq report {}", error.what(),
-                                   directory.path().string()));
-    }
-    if (options_.console.quiet) return;
-    std::string text = fmt::format("\n{}\n", report_text(report));
-    if (!page.empty()) text += fmt::format("page: {}\n", page);
-    std::fputs(text.c_str(), stdout);  // fmt would throw where nobody reads it; main says so at the end
-  }
-
   StageOutcome train(RunDirectory& directory, Experiment& experiment, bool resumes) {
     if (directory.writes()) console_.log_to(directory.train_log());
     console_.info(fmt::format("run: {}", directory.path().string()));
+    if (const std::string gaps = directory.unprotected(); !gaps.empty()) console_.warning(gaps);
     const CheckpointFiles* checkpoint = checkpoint_ ? &*checkpoint_ : nullptr;
     const Progress from =
-        checkpoint ? progress_of(*checkpoint, (directory.checkpoints() / "last").string()) : Progress{};
+        checkpoint ? progress_of(*checkpoint, config_, (directory.checkpoints() / "last").string()) : Progress{};
     RunLog log = !directory.writes() ? RunLog::nowhere()
                  : resumes           ? RunLog::resume(directory.path(), from.logs)
                                      : RunLog::create(directory.path());
@@ -342,6 +333,7 @@ class TrainRun {
 
   const TrainOptions& options_;
   const Config& config_;
+  Config opened_;  // the same, with the paths by which its files are found from here
   Console& console_;
   Communicator& ranks_;
   AgreedRequests requests_;
@@ -376,6 +368,7 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
     directory = join(std::move(directory), ranks);
     if (largest_of(ranks, directory->writes() && directory->read_status().state == RunState::done ? 1 : 0) == 1) {
       console.info(fmt::format("{}: this run is complete, nothing to do", resumed_run->string()));
+      finish_report(*directory, options.console.quiet, console);
       return 0;
     }
   }

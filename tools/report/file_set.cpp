@@ -17,7 +17,8 @@ void FileSet::add(const fs::path& name, std::string_view text) {
 
 void FileSet::commit() {
   for (const auto& file : files_) file->sync();
-  for (const auto& file : files_) file->commit();
+  for (auto file = files_.rbegin(); file != files_.rend(); ++file)
+    (*file)->commit();  // the page last: it says all is there
   files_.clear();
 }
 

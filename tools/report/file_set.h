@@ -17,7 +17,7 @@ class FileSet {
   FileSet(std::filesystem::path folder, std::string_view what);
 
   void add(const std::filesystem::path& name, std::string_view text);
-  /// Puts all files into their places. Without it nothing changes.
+  /// Puts all files into their places, the one that was added first last. Without it nothing changes.
   void commit();
 
  private:

@@ -1,6 +1,7 @@
 // Reading a run: events and rows of its logs, the model to use.
 #include "tools/report/run_report.h"
 
+#include "engine/files/json.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
@@ -51,7 +52,7 @@ StageResult result_of(const json& event) {
                      .test_top5 = number("test_top5"),
                      .test_loss = number("test_loss"),
                      .best_top1 = {},
-                     .best_epoch = event.value("best_epoch", 0),
+                     .best_epoch = event.contains("best_epoch") ? json_count(event.at("best_epoch")) : 0,
                      .bits_per_parameter = number("bits_per_parameter"),
                      .compression = number("compression"),
                      .compression_without_empty = number("compression_without_empty"),
@@ -69,13 +70,13 @@ StageReport* find_stage(RunReport& report, const std::string& name) {
 
 void read_events(RunReport& report) {
   for_each_line(report.path / "metrics.jsonl", [&](const std::string& line) {
-    const json event = json::parse(line);
+    const json event = parse_json(line);
     StageReport* stage = find_stage(report, event.value("stage", ""));
     if (stage == nullptr) return;
     if (event.at("event") == "stage_start") {
       stage->form = event.at("form");
-      stage->trainable_numbers = event.at("trainable_numbers");
-      stage->planned_bytes = event.at("planned_bytes");
+      stage->trainable_numbers = json_count<std::int64_t>(event.at("trainable_numbers"));
+      stage->planned_bytes = json_count<std::int64_t>(event.at("planned_bytes"));
     }
     if (event.at("event") == "stage_end") stage->result = result_of(event);
   });
@@ -121,12 +122,12 @@ void read_epochs(RunReport& report) {
 
 void read_history(RunReport& report) {
   for_each_line(report.path / "precision.jsonl", [&](const std::string& line) {
-    const json row = json::parse(line);
+    const json row = parse_json(line);
     report.history.push_back({.stage = row.at("stage"),
-                              .epoch = row.at("epoch"),
+                              .epoch = json_count(row.at("epoch")),
                               .layer = row.at("layer"),
-                              .bits_before = row.at("bits_before"),
-                              .bits_after = row.at("bits_after"),
+                              .bits_before = json_count(row.at("bits_before"), kMaxBits),
+                              .bits_after = json_count(row.at("bits_after"), kMaxBits),
                               .scale = row.at("scale"),
                               .density = row.at("density")});
   });
@@ -216,7 +217,7 @@ RunReport read_run_report(const fs::path& run) {
   report.path = run;
   report.config = load_config(config_schema(), run / "config.yaml");
   report.status = read_run_status(run);
-  report.alive = is_being_written(run);
+  report.alive = is_being_written(run).value_or(true);  // where nobody knows, the run's own word counts
   for (const std::string& name : report.config.stages) {
     StageReport stage;
     stage.name = name;
@@ -226,7 +227,7 @@ RunReport read_run_report(const fs::path& run) {
   std::error_code ignored;
   if (fs::exists(run / "command.txt", ignored))
     report.command = read_text_file(run / "command.txt", ErrorKind::checkpoint);
-  report.environment = json::parse(read_text_file(run / "env.json", ErrorKind::checkpoint), nullptr, false);
+  report.environment = parse_json_or_discard(read_text_file(run / "env.json", ErrorKind::checkpoint));
   read_events(report);
   read_epochs(report);
   read_history(report);

@@ -2,6 +2,7 @@
 #include "tools/session/device.h"
 
 #include "engine/ranks/ranks.h"
+#include "kernels/base/thread_count.h"
 #include "kernels/devices.h"
 #include "tools/session/ranks.h"
 
@@ -37,7 +38,12 @@ std::unique_ptr<Backend> open_device(const Config& config, Console& console, Com
     if (why_no_gpu.empty()) backend = make_backend("cpu", options);
     console.info("no GPU is used: " + why);
   }
-  console.info("device: " + backend->describe());
+  const ThreadCount count = default_threads();
+  const bool says_limit =
+      config.threads == 0 && ranks.world() == 1 && !count.limit.empty() && backend->describe().starts_with("cpu, ");
+  console.info(
+      "device: " + backend->describe() +
+      (says_limit ? fmt::format("; {} of {} cores because of {}", count.threads, count.cores, count.limit) : ""));
   return backend;
 }
 

@@ -18,13 +18,15 @@ using nlohmann::ordered_json;
 /// The configuration of the data: that of --config, or of the run that the model is in, or the overrides alone.
 Config read_config(const ModelWords& given, const fs::path& model, Console& console) {
   std::string file = given.config_file;
-  if (const std::optional<fs::path> run = run_of_checkpoint(model); file.empty() && run) {
+  const std::optional<fs::path> run = file.empty() ? run_of_checkpoint(model) : std::nullopt;
+  if (run) {
     file = (*run / "config.yaml").string();
     console.info("data as in " + file);
   }
   std::vector<std::string> words = given.overrides;
   words.push_back("model.init=" + ordered_json(model.string()).dump());  // whatever the stages, a model is there
-  return load_config(config_schema(), file, words);
+  const Config config = load_config(config_schema(), file, words);
+  return run ? with_paths_of(*run, config, words) : config;
 }
 
 bool is_activation(const std::string& name) {

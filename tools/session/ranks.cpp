@@ -3,11 +3,12 @@
 
 #include "engine/ranks/ranks.h"
 #include "kernels/base/error.h"
+#include "kernels/base/thread_count.h"
 #include "kernels/ranks/launch_environment.h"
 #include "tools/cli/failure.h"
+#include "tools/cli/output.h"
 #include "tools/cli/signals.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -23,13 +24,6 @@ namespace {
 /// If something is wrong on every rank, rank 0 reports it, and its launcher ends the others within this time: mpirun
 /// takes a second.
 constexpr auto kGrace = std::chrono::seconds(3);
-
-void lead_stdout_nowhere() {
-  const int nowhere = ::open("/dev/null", O_WRONLY);
-  if (nowhere < 0) return;
-  ::dup2(nowhere, STDOUT_FILENO);
-  ::close(nowhere);
-}
 
 /// Prints what a rank other than 0 has to say, unless rank 0 ends this process before; returns the exit code.
 int report_as_rank(int rank, const Failure& failure) {
@@ -99,7 +93,11 @@ int threads_of(const Config& config, Communicator& ranks) {
     ++neighbours;
     CPU_OR(&together, &together, &seat.cores);
   }
-  return std::min(CPU_COUNT(&own.cores), std::max(1, CPU_COUNT(&together) / neighbours));
+  int threads = std::min(CPU_COUNT(&own.cores), std::max(1, CPU_COUNT(&together) / neighbours));
+  // A control group is the machine's, for all of its ranks; OMP_NUM_THREADS is each rank's own.
+  if (const std::optional<double> quota = cpu_quota())
+    threads = std::min(threads, std::max(1, static_cast<int>(*quota) / neighbours));
+  return std::min(threads, openmp_threads().value_or(threads));
 }
 
 int largest_of(Communicator& ranks, int own) {

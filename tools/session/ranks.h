@@ -25,7 +25,7 @@ Console console_of(const ConsoleFlags& flags, const Communicator& ranks);
 
 /// CPU threads of this rank, as configured. If `threads` is 0 and there are several ranks, each takes its part of the
 /// cores that the ranks of this machine may use together, so that they do not share cores if the launcher has not bound
-/// them.
+/// them; fewer where default_threads() would be.
 int threads_of(const Config& config, Communicator& ranks);
 
 /// The largest `own` of all ranks, on every rank.

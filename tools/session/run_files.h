@@ -1,8 +1,13 @@
-// Finding runs by what a person types: a run directory, or the folder of runs of one name (its newest).
+// Finding runs by what a person types: a run directory, or the folder of runs of one name (its newest); and the files
+// that their configurations name.
 #pragma once
+
+#include "engine/config/config.h"
 
 #include <filesystem>
 #include <optional>
+#include <span>
+#include <string>
 
 namespace bsq {
 
@@ -11,5 +16,13 @@ bool is_run(const std::filesystem::path& folder);
 std::filesystem::path find_run(const std::filesystem::path& path);
 /// The run that a checkpoint folder or a file in it belongs to.
 std::optional<std::filesystem::path> run_of_checkpoint(const std::filesystem::path& checkpoint);
+
+/// The folder in which a run was started, by its env.json; nothing if it is not known, or is here no more.
+std::optional<std::filesystem::path> start_folder_of(const std::filesystem::path& run);
+
+/// A run's configuration for whoever opens the files that it names: relative paths lead from the folder in which the
+/// run was started, if that is known and they lead to something there. Those in `overrides` (`key=value`) stay as they
+/// are: a person has written them here.
+Config with_paths_of(const std::filesystem::path& run, Config config, std::span<const std::string> overrides);
 
 }  // namespace bsq

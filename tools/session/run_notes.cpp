@@ -1,6 +1,7 @@
 // status.json and the last lines of train.log.
 #include "tools/session/run_notes.h"
 
+#include "engine/files/links.h"
 #include "engine/run/console.h"
 #include "kernels/base/error.h"
 #include "tools/cli/failure.h"
@@ -12,8 +13,7 @@
 namespace bsq {
 
 bool has_checkpoint(const RunDirectory& directory) {
-  std::error_code ignored;
-  return std::filesystem::is_symlink(directory.checkpoints() / "last", ignored);
+  return is_link(directory.checkpoints() / "last");
 }
 
 void note_status(const RunDirectory& directory, RunState state, int exit_code) {

@@ -19,10 +19,11 @@ namespace {
 constexpr const char* kThisProgram = "/proc/self/exe";
 constexpr int kCouldNotStart = 1;
 
-[[noreturn]] void become(char** words, int output, pid_t parent) {
+[[noreturn]] void become(char** words, const char* folder, int output, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(kCouldNotStart);  // the parent died before the child could watch it
+  if (*folder != '\0' && ::chdir(folder) != 0) ::_exit(kCouldNotStart);
   const int nowhere = ::open("/dev/null", O_RDWR);
   if (nowhere >= 0 && ::dup2(nowhere, STDIN_FILENO) >= 0 && ::dup2(nowhere, STDOUT_FILENO) >= 0 &&
       ::dup2(output, STDERR_FILENO) >= 0)
@@ -36,7 +37,7 @@ constexpr int kCouldNotStart = 1;
 
 }  // namespace
 
-ChildProcess::ChildProcess(const std::vector<std::string>& words) {
+ChildProcess::ChildProcess(const std::vector<std::string>& words, const std::string& folder) {
   std::vector<std::string> texts = {"bsq"};
   texts.insert(texts.end(), words.begin(), words.end());
   std::vector<char*> pointers;
@@ -47,7 +48,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& words) {
   ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
   const pid_t parent = ::getpid();
   id_ = ::fork();
-  if (id_ == 0) become(pointers.data(), ends[1], parent);
+  if (id_ == 0) become(pointers.data(), folder.c_str(), ends[1], parent);
   const int errno_value = errno;
   ::close(ends[1]);
   output_ = ends[0];

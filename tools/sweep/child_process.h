@@ -13,8 +13,8 @@ namespace bsq {
 
 class ChildProcess {
  public:
-  /// Throws Error(internal) if no process can be started.
-  explicit ChildProcess(const std::vector<std::string>& words);
+  /// It starts in `folder`; empty: in ours. Throws Error(internal) if no process can be started.
+  explicit ChildProcess(const std::vector<std::string>& words, const std::string& folder = "");
   ~ChildProcess();  // kills what still runs
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;

@@ -1,13 +1,13 @@
 // Combinations, their names, and sweep.json.
 #include "tools/sweep/sweep_plan.h"
 
+#include "engine/files/json.h"
 #include "engine/files/atomic_file.h"
 #include "kernels/base/error.h"
 #include "models/families.h"
 #include "tools/session/config_schema.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <set>
@@ -190,7 +190,10 @@ void write_sweep(const fs::path& folder, const std::vector<SweepRun>& runs, cons
   std::error_code code;
   fs::create_directories(folder / "configs", code);
   check_file(code, ErrorKind::usage, folder, "cannot create the folder of the sweep");
-  nlohmann::ordered_json plan = {{"schema", 1}, {"command", command}, {"runs", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json plan = {{"schema", 1},
+                                 {"command", command},
+                                 {"folder", fs::current_path(code).string()},
+                                 {"runs", nlohmann::ordered_json::array()}};
   for (const SweepRun& run : runs) {
     write_file_atomically(sweep_config_file(folder, run), to_yaml(run.config), ErrorKind::usage);
     plan["runs"].push_back({{"name", run.name}, {"overrides", run.overrides}});
@@ -206,7 +209,7 @@ std::vector<SweepRun> read_sweep(const fs::path& folder) {
   std::vector<SweepRun> runs;
   const fs::path file = folder / kPlanFile;
   try {
-    const json plan = json::parse(read_text_file(file, ErrorKind::checkpoint));
+    const json plan = parse_json(read_text_file(file, ErrorKind::checkpoint));
     for (const json& entry : plan.at("runs")) {
       SweepRun run{.name = entry.at("name"), .overrides = entry.at("overrides"), .config = {}};
       if (run.name.empty() || run.name.find('/') != std::string::npos || run.name.starts_with('.'))
@@ -218,6 +221,14 @@ std::vector<SweepRun> read_sweep(const fs::path& folder) {
   }
   for (SweepRun& run : runs) run.config = load_config(config_schema(), sweep_config_file(folder, run));
   return runs;
+}
+
+fs::path start_folder_of_sweep(const fs::path& folder) {
+  const json plan = parse_json_or_discard(read_text_file(folder / kPlanFile, ErrorKind::checkpoint));
+  if (!plan.is_object() || !plan.contains("folder") || !plan["folder"].is_string()) return {};
+  const fs::path start = plan["folder"].get<std::string>();
+  std::error_code code;
+  return fs::is_directory(start, code) && !fs::equivalent(start, ".", code) ? start : fs::path();
 }
 
 }  // namespace bsq

@@ -1,7 +1,7 @@
 // What a sweep is made of: the runs of every combination of the values given, each with a name, its overrides and its
 // configuration; and how that is kept in the sweep's folder:
 //
-//     sweep.json           {schema, command, runs: [{name, overrides}]}
+//     sweep.json           {schema, command, folder (in which it was started), runs: [{name, overrides}]}
 //     configs/NAME.yaml    resolved, so that what changes elsewhere does not change a sweep that goes on
 //     NAME/                the run
 //     report/              the comparison
@@ -35,6 +35,10 @@ bool is_sweep(const std::filesystem::path& folder);
 /// Both throw Error(usage).
 void write_sweep(const std::filesystem::path& folder, const std::vector<SweepRun>& runs, const std::string& command);
 std::vector<SweepRun> read_sweep(const std::filesystem::path& folder);
+
+/// The folder in which the sweep was started and in which its runs find their files; empty if that is the working
+/// folder, is not known, or is here no more.
+std::filesystem::path start_folder_of_sweep(const std::filesystem::path& folder);
 
 std::filesystem::path sweep_config_file(const std::filesystem::path& folder, const SweepRun& run);
 

@@ -3,12 +3,12 @@
 
 #include "engine/run/run_directory.h"
 #include "kernels/base/error.h"
+#include "kernels/base/thread_count.h"
 #include "tools/cli/signals.h"
 #include "tools/session/run_files.h"
 #include "tools/sweep/child_process.h"
 
 #include <poll.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -20,11 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kPollMilliseconds = 200;  // for a signal that came just before the poll
-
-int cores() {
-  cpu_set_t set;
-  return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
 
 /// A damaged run counts as not done: resuming it says what is wrong with it.
 bool is_done(const fs::path& run) {
@@ -73,16 +68,17 @@ class SweepRunner {
 
   void start(std::size_t index) {
     const SweepRun& run = runs_[index];
-    std::vector<std::string> words = {"train",     sweep_config_file(folder_, run).string(),
-                                      "--run-dir", (folder_ / run.name).string(),
+    const fs::path folder = options_.start_folder.empty() ? folder_ : fs::absolute(folder_);
+    std::vector<std::string> words = {"train",     sweep_config_file(folder, run).string(),
+                                      "--run-dir", (folder / run.name).string(),
                                       "--resume",  "auto",
                                       "--color",   "never"};
     if (options_.jobs > 1 && run.config.threads == 0)
-      words.push_back(fmt::format("threads={}", std::max(1, cores() / options_.jobs)));
+      words.push_back(fmt::format("threads={}", std::max(1, default_threads().threads / options_.jobs)));
     if (options_.console.quiet) words.emplace_back("--quiet");
     if (options_.console.verbose) words.emplace_back("--verbose");
     console_.info(fmt::format("run {}: {}", run.name, (folder_ / run.name).string()));
-    active_.push_back({index, std::make_unique<ChildProcess>(words)});
+    active_.push_back({index, std::make_unique<ChildProcess>(words, options_.start_folder.string())});
   }
 
   /// Sends the signal once: a second one would end the runs without checkpoints.

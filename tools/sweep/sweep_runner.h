@@ -20,11 +20,13 @@ struct SweepResult {
 
 struct SweepOptions {
   int jobs = 1;
+  std::filesystem::path start_folder;  // where the runs are started; empty: here
   ConsoleFlags console;
 };
 
 /// Starts the runs that are missing, resumes those that were interrupted, leaves those that are done. One result per
-/// run. If one fails, the others still run. SIGINT and SIGTERM stop all with checkpoints, and no more are started.
+/// run. If one fails, the others still run. A signal that stops a run stops all with checkpoints, and no more are
+/// started.
 std::vector<SweepResult> run_sweep(const std::filesystem::path& folder, const std::vector<SweepRun>& runs,
                                    const SweepOptions& options);
 

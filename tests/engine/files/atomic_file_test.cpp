@@ -1,5 +1,6 @@
 // Atomic files, folders and links: what is on the disk after success, after failure and after every possible crash.
 #include "engine/files/atomic_file.h"
+#include "engine/files/links.h"
 
 #include "tests/support/files.h"
 
@@ -22,7 +23,7 @@ TEST_CASE("an atomic write to a bare file name works in the current folder") {
   const fs::path before = fs::current_path();
   fs::current_path(folder.path());
   write_file_atomically("bare.txt", "text");
-  replace_symlink("link", "bare.txt");
+  replace_link("link", "bare.txt");
   fs::current_path(before);
   CHECK(text_of(folder / "link") == "text");
 }
@@ -155,16 +156,16 @@ TEST_CASE("a folder or file of somebody else is never replaced") {
              Catch::Contains("exists and was not written by bsq (no DONE in it); move it away"));
   CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { AtomicDirectory(folder / "thesis/chapter"); }),
              Catch::Contains("exists and was not written by bsq"));
-  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { replace_symlink(folder / "thesis", "elsewhere"); }),
+  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { replace_link(folder / "thesis", "elsewhere"); }),
              Catch::Contains("is not a link"));
   CHECK(text_of(folder / "thesis/chapter") == "text");
 }
 
 TEST_CASE("a link moves, may dangle or loop, and is followed to a folder that stepped aside") {
   const TemporaryFolder folder;
-  replace_symlink(folder / "last", "a");
+  replace_link(folder / "last", "a");
   CHECK_FALSE(complete_directory(folder / "last").has_value());
-  replace_symlink(folder / "last", "b");
+  replace_link(folder / "last", "b");
   CHECK(fs::read_symlink(folder / "last") == "b");
   {
     AtomicDirectory building(folder / "b");
@@ -173,7 +174,7 @@ TEST_CASE("a link moves, may dangle or loop, and is followed to a folder that st
   CHECK(complete_directory(folder / "last") == folder / "b");
   fs::rename(folder / "b", folder / "b.bsq-old");
   CHECK(complete_directory(folder / "last") == folder / "b.bsq-old");
-  replace_symlink(folder / "last", "last");
+  replace_link(folder / "last", "last");
   CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { complete_directory(folder / "last"); }),
              Catch::Contains("Too many levels of symbolic links; check the path"));
 }

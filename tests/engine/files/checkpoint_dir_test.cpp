@@ -2,6 +2,7 @@
 #include "engine/files/checkpoint_dir.h"
 
 #include "engine/files/atomic_file.h"
+#include "engine/files/links.h"
 
 #include "tests/support/files.h"
 
@@ -174,12 +175,12 @@ TEST_CASE("after a crash at any step last loads and the next save cleans up") {
   }
   SECTION("before the old epochs go") {
     save_checkpoint(checkpoints / "epoch_0003", checkpoint_of_epoch(3));
-    replace_symlink(checkpoints / "last", "epoch_0003");
+    replace_link(checkpoints / "last", "epoch_0003");
     expected = 3;
   }
   SECTION("while an old epoch goes") {
     save_checkpoint(checkpoints / "epoch_0003", checkpoint_of_epoch(3));
-    replace_symlink(checkpoints / "last", "epoch_0003");
+    replace_link(checkpoints / "last", "epoch_0003");
     fs::rename(checkpoints / "epoch_0001", checkpoints / "epoch_0001.tmp-99");
     fs::remove(checkpoints / "epoch_0001.tmp-99/model.safetensors");
     expected = 3;
@@ -213,7 +214,7 @@ TEST_CASE("a checkpoint is found by file, by folder, by run and by the name of t
   const fs::path epoch = run / "checkpoints/epoch_0005";
   save_checkpoint(epoch, checkpoint_of_epoch(5));
   update_last(run / "checkpoints", "epoch_0005", 3);
-  replace_symlink(folder / "runs/name/latest", run.filename());
+  replace_link(folder / "runs/name/latest", run.filename());
 
   CHECK(resolve_checkpoint(epoch / "model.safetensors") == epoch / "model.safetensors");
   CHECK(resolve_checkpoint(epoch) == epoch);

@@ -12,7 +12,7 @@ namespace {
 using nlohmann::ordered_json;
 
 /// A convolution, a norm, a second one of each, pooling and a classifier.
-ordered_json chain() {
+ordered_json chain_json() {
   return ordered_json::parse(R"({"name": "chain", "image": [8, 8, 3], "nodes": [
     {"name": "conv1", "layer": "conv2d", "out": 4, "quantized": true},
     {"name": "bn1", "layer": "norm_act"},
@@ -23,7 +23,7 @@ ordered_json chain() {
 }
 
 std::string refused(const std::function<void(ordered_json&)>& change) {
-  ordered_json json = chain();
+  ordered_json json = chain_json();
   change(json);
   return error_of(ErrorKind::usage, [&] { build_network(spec_from_json(json)); });
 }
@@ -43,7 +43,7 @@ const ParameterSpec& parameter(const Network& network, const std::string& name) 
 }  // namespace
 
 TEST_CASE("a spec comes back from its JSON, and a node without inputs reads the one before it") {
-  const NetworkSpec spec = spec_from_json(chain());
+  const NetworkSpec spec = spec_from_json(chain_json());
   CHECK(spec.name == "chain");
   CHECK(spec.image == Shape({8, 8, 3}));
   REQUIRE(spec.nodes.size() == 6);
@@ -57,8 +57,8 @@ TEST_CASE("a spec comes back from its JSON, and a node without inputs reads the 
 }
 
 TEST_CASE("a network is made of its spec: names, groups, start values and roles of parameters and states") {
-  const Network network =
-      build_network(spec_from_json(chain()), {.activation = Activation::pact, .act_bits = 3, .static_scales = true});
+  const Network network = build_network(spec_from_json(chain_json()),
+                                        {.activation = Activation::pact, .act_bits = 3, .static_scales = true});
   std::vector<std::string> names;
   for (const ParameterSpec& spec : network.parameters()) names.push_back(spec.name);
   CHECK(names == std::vector<std::string>{"conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight", "bn2.weight",
@@ -85,11 +85,11 @@ TEST_CASE("a network is made of its spec: names, groups, start values and roles 
   CHECK(quantizer->name == "bn2.act");
   CHECK(quantizer->act_scale == 4);
   CHECK_FALSE(network.nodes()[1].layer->quantizer());
-  CHECK_FALSE(build_network(spec_from_json(chain())).nodes()[3].layer->quantizer());  // of 0 bits
+  CHECK_FALSE(build_network(spec_from_json(chain_json())).nodes()[3].layer->quantizer());  // of 0 bits
 }
 
 TEST_CASE("filters of groups have the channels of one, and start from those that an output reads") {
-  ordered_json json = chain();
+  ordered_json json = chain_json();
   json["nodes"][2]["groups"] = 2;
   const Network network = build_network(spec_from_json(json));
   const ParameterSpec& weight = parameter(network, "conv2.weight");
@@ -142,7 +142,7 @@ TEST_CASE("an option that is wrong is named with its node and key") {
 }
 
 TEST_CASE("a convolution leaves its bias to the norm_act or bias_act that reads it") {
-  ordered_json json = chain();
+  ordered_json json = chain_json();
   json["nodes"][0]["bias"] = true;
   json["nodes"][1]["layer"] = "bias_act";
   json["nodes"][2].update({{"bias", true}});
@@ -190,7 +190,7 @@ TEST_CASE("a convolution leaves its bias to the norm_act or bias_act that reads 
 }
 
 TEST_CASE("a bias_act has the options of a norm_act without the norm's, and add those of a bias_act of two") {
-  ordered_json json = chain();
+  ordered_json json = chain_json();
   json["nodes"][3].update({{"layer", "add"}});
   const Quantizer quantizer{.activation = Activation::pact, .act_bits = 3, .static_scales = true};
   const Network network = build_network(spec_from_json(json), quantizer);

@@ -1,0 +1,161 @@
+// Paths in configurations: a run goes on from any folder, and `~/` is the home folder.
+#include "tests/support/workspace.h"
+
+#include <png.h>
+
+#include <csignal>
+
+using namespace bsq::test;
+
+namespace {
+
+/// A folder beside the workspace's own files, to start from.
+Setup elsewhere(const Workspace& here) {
+  fs::create_directories(here / "elsewhere");
+  Setup setup = here.setup();
+  setup.folder = here / "elsewhere";
+  return setup;
+}
+
+/// Stops a run of `words` at the line.
+void stop_at(const std::string& line, const Words& words, const Setup& setup) {
+  Program program(words, setup);
+  program.wait_for(line);
+  program.send(SIGTERM);
+  REQUIRE(program.finish().exit_code == 143);
+}
+
+/// Ten pictures of noise for training, four for the test, of two classes.
+void put_pictures(const fs::path& root) {
+  unsigned state = 1;
+  for (const auto& [part, count] : {std::pair{"train", 5}, std::pair{"test", 2}})
+    for (const char* name : {"cat", "dog"})
+      for (int i = 0; i < count; ++i) {
+        png_image image{};
+        image.version = PNG_IMAGE_VERSION;
+        image.width = image.height = 8;
+        image.format = PNG_FORMAT_RGB;
+        std::vector<png_byte> pixels(8 * 8 * 3);
+        for (png_byte& pixel : pixels) pixel = static_cast<png_byte>((state = state * 1664525 + 1013904223) >> 24);
+        const fs::path file = root / part / name / (std::to_string(i) + ".png");
+        fs::create_directories(file.parent_path());
+        REQUIRE(png_image_write_to_file(&image, file.c_str(), 0, pixels.data(), 0, nullptr) != 0);
+      }
+}
+
+}  // namespace
+
+TEST_CASE("a run with relative paths goes on from another folder, to the same bits") {
+  const Workspace here;
+  put_pictures(here / "pictures");
+  here.must({"train", "tiny.yaml", "data.kind=image_folder", "data.root=pictures", "data.batch_size=4",
+             "stages=[pretrain]", "--run-dir", "float"});
+  const Words words = {"train",
+                       "tiny.yaml",
+                       "data.kind=image_folder",
+                       "data.root=pictures",
+                       "model.init=float",
+                       "stages=[pretrain,convert,bsq]",
+                       "bsq.epochs=60",
+                       "data.batch_size=4",
+                       "--run-dir"};
+  const auto into = [&](const char* run) {
+    Words all = words;
+    all.emplace_back(run);
+    return all;
+  };
+  here.must(into("whole"));
+  stop_at("[T] bsq  2/60", into("run"), here.setup());
+  const Setup there = elsewhere(here);
+  const Outcome resumed = run({"train", "--resume", "../run"}, there);
+  INFO(resumed.err);
+  CHECK(resumed.exit_code == 0);
+  check_same_run(here / "whole", here / "run");
+
+  for (const Words& command : {Words{"eval", "../run"}, Words{"eval", "../run/checkpoints/best", "-q"}}) {
+    const Outcome outcome = run(command, there);
+    INFO(describe(command, outcome));
+    CHECK(outcome.exit_code == 0);
+  }
+  CHECK(run({"export", "../run", "--format", "packed", "--output", "p.safetensors"}, there).exit_code == 0);
+
+  // Before its first checkpoint: from model.init again.
+  for (const char* name : {"checkpoints", "metrics.jsonl", "metrics.csv", "precision.jsonl", "report", "train.log"})
+    fs::remove_all(here / "run" / name);
+  edit_text(here / "run/status.json", "done", "running");
+  CHECK(run({"train", "--resume", "../run"}, there).exit_code == 0);
+  check_same_run(here / "whole", here / "run");
+}
+
+TEST_CASE("a path that is typed when a run goes on leads from where it is typed") {
+  const Workspace here;
+  put_pictures(here / "pictures");
+  stop_at("[T] pretrain   2/400",
+          {"train", "tiny.yaml", "data.kind=image_folder", "data.root=pictures", "data.batch_size=4",
+           "stages=[pretrain]", "pretrain.epochs=400", "--run-dir", "run"},
+          here.setup());
+  const Setup there = elsewhere(here);
+  const Outcome missing = run({"train", "--resume", "../run", "data.root=pictures"}, there);
+  CHECK(missing.exit_code == 3);
+  CHECK_THAT(missing.err, Catch::Contains("error: data.root 'pictures': no such folder\n"));
+  fs::rename(here / "pictures", here / "elsewhere/pictures");  // and where there is nothing any more, from here
+  stop_at("\nresuming after ", {"train", "--resume", "../run", "data.root=pictures"}, there);
+  stop_at("\nresuming after ", {"train", "--resume", "../run"}, there);
+  fs::remove(here / "run/env.json");  // as of a run that does not know where it was started
+  stop_at("\nresuming after ", {"train", "--resume", "../run"}, there);
+}
+
+TEST_CASE("a sweep with relative paths goes on from another folder") {
+  const Workspace here;
+  put_pictures(here / "pictures");
+  stop_at("[T] pretrain 2/3",
+          {"sweep", "tiny.yaml", "data.kind=image_folder", "data.root=pictures", "data.batch_size=4",
+           "stages=[pretrain]", "pretrain.epochs=3", "seed=1,2,3", "--sweep-dir", "sweep"},
+          here.setup());
+  const Outcome resumed = run({"sweep", "--resume", "../sweep"}, elsewhere(here));
+  INFO(resumed.err);
+  CHECK(resumed.exit_code == 0);
+  for (const char* name : {"seed-1", "seed-2", "seed-3"}) CHECK(status_of(here / "sweep" / name) == "done 0");
+}
+
+TEST_CASE("a tilde and / in the value of a path is the home folder, in a file and in an override") {
+  const Workspace here;
+  put_pictures(here / "home/pictures");
+  Setup setup = here.setup();
+  setup.environment["HOME"] = here / "home";
+  put_text(here / "home/base.yaml", "stages: [pretrain]\n");
+  put_text(here / "c.yaml",
+           "_base_: [tiny.yaml, ~/base.yaml]\nrun: {dir: ~/runs}\n"
+           "data: {kind: image_folder, batch_size: 4, root: \"~/pictures\"}\n");
+  const auto must = [&](const Words& words) {
+    const Outcome outcome = run(words, setup);
+    INFO(describe(words, outcome));
+    CHECK(outcome.exit_code == 0);
+    return outcome;
+  };
+  must({"train", "c.yaml"});
+  CHECK(status_of(here / "home/runs/tiny/latest") == "done 0");
+  must({"train", "c.yaml", "model.init=~/runs/tiny/latest", "run.dir=~/more", "stages=[convert]"});
+  CHECK(status_of(here / "home/more/tiny/latest") == "done 0");
+  must({"sweep", "c.yaml", "seed=1,2", "--sweep-dir", "sweep"});
+  put_text(here / "home/net.yaml", must({"inspect", "--network", "tiny.yaml"}).out);
+  edit_text(here / "home/net.yaml", "image: [32, 32, 3]", "image: [8, 8, 3]");
+  edit_text(here / "home/net.yaml", "out: 10", "out: 2");
+  must({"train", "c.yaml", "model.network=~/net.yaml", "--run-dir", "net"});
+  CHECK_FALSE(fs::exists(here / "~"));
+  CHECK_FALSE(fs::exists(here / "home/~"));
+
+  for (const char* key : {"run.dir", "data.root", "model.init", "model.network"}) {
+    const Outcome refused = run({"train", "c.yaml", std::string(key) + "=~nobody/x"}, setup);
+    INFO(refused.err);
+    CHECK(refused.exit_code == 2);
+    CHECK_THAT(refused.err, Catch::Contains(std::string("error: override 1: ") + key +
+                                            " = ~nobody/x; ~ is your home "
+                                            "folder, followed by '/'; write another user's in full, or ./~nobody/x if "
+                                            "it is here\n"));
+  }
+  setup.environment["HOME"] = "";
+  const Outcome homeless = run({"train", "tiny.yaml", "run.dir=~/x"}, setup);
+  CHECK(homeless.exit_code == 2);
+  CHECK_THAT(homeless.err, Catch::Contains("run.dir = ~/x; ~ is the home folder, and HOME is not set"));
+}
