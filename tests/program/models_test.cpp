@@ -120,7 +120,7 @@ TEST_CASE("the command that eval prints for a model without calibrated scales ca
   here.must({"report", "again"});
 }
 
-TEST_CASE("a model of half precision is read as its numbers in float32; one with a NaN is refused by name") {
+TEST_CASE("a model of half precision is read as its numbers in float32, and one with a NaN is refused by name") {
   const Workspace here;
   here.train("run", {"stages=[pretrain]"});
   bsq::TensorFile model = bsq::read_safetensors(here / "run/checkpoints/pretrain/model.safetensors");

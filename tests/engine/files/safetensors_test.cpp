@@ -259,7 +259,7 @@ TEST_CASE("float16 is read as float32, every one of its finite numbers exactly")
   CHECK(std::vector<double>(values.begin(), values.end()) == expected);
 }
 
-TEST_CASE("bfloat16 and float64 become float32 where a model is made of them; other types stay") {
+TEST_CASE("bfloat16 and float64 become float32 where a model is made of them, and other types stay") {
   TensorFile file;
   const std::vector<std::uint16_t> brain = {0x3FC0, 0xBF80, 0x0001};
   const std::vector<double> wide = {0.1, -2};

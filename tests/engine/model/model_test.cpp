@@ -163,7 +163,8 @@ TEST_CASE("names of the two other common spellings are understood, and every ren
   CHECK(normalize_names(file).empty());
 }
 
-TEST_CASE("what wrappers put before names is taken off, in any order and around a part; two of one name are refused") {
+TEST_CASE(
+    "what wrappers put before names is taken off, in any order and around a part, and two of one name are refused") {
   const auto named = [](const std::vector<std::string>& names) {
     TensorFile file;
     file.path = "m.safetensors";
