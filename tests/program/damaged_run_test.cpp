@@ -172,8 +172,7 @@ TEST_CASE("a state that says a place which the run does not have is damaged") {
 
 TEST_CASE("a log that is damaged, found when the report is written, leaves a complete run done") {
   const Workspace here;
-  Program program({"train", "tiny.yaml", "stages=[pretrain]", "pretrain.epochs=60", "--run-dir", "good"},
-                  here.setup());
+  Program program({"train", "tiny.yaml", "stages=[pretrain]", "pretrain.epochs=60", "--run-dir", "good"}, here.setup());
   program.wait_for("[T] pretrain  3/60");
   program.send(SIGTERM);
   REQUIRE(program.finish().exit_code == 143);
