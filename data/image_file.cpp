@@ -91,6 +91,13 @@ bool has_image_name(const fs::path& path) {
   });
 }
 
+std::string image_name_pattern() {
+  std::vector<std::string> endings;
+  for (const ImageFormat& format : image_formats())
+    for (const std::string& extension : format.extensions) endings.push_back(extension.substr(1));
+  return fmt::format("*.{{{}}}", fmt::join(endings, ","));
+}
+
 std::string readable_image_formats() {
   std::vector<std::string> names;
   for (const ImageFormat& format : image_formats())

@@ -13,6 +13,9 @@ namespace bsq {
 /// Whether the name ends as that of a format that is known, whether or not this program was built to read it.
 bool has_image_name(const std::filesystem::path& path);
 
+/// The names of all formats that are known, `*.{jpg,jpeg,png}`.
+std::string image_name_pattern();
+
 /// The formats that this program reads, `JPEG, PNG or WebP`.
 std::string readable_image_formats();
 

@@ -22,7 +22,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kPattern = "<class>/*.{jpg,jpeg,png,webp,tif,tiff,bmp}";
+/// What a split should hold, as messages show it.
+std::string pattern() {
+  return "<class>/" + image_name_pattern();
+}
 
 // Deeper than any honest set; a link to a folder above would go on for ever.
 constexpr int kMostLevels = 16;
@@ -37,17 +40,25 @@ struct Listing {
   fs::path first_passed_over;
 };
 
-/// Names of all entries that are not hidden, in byte order.
-std::vector<std::string> sorted_names(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code why;
+/// The names in a folder that are not hidden, in byte order.
+struct Entries {
+  std::vector<std::string> folders;  // those behind links included
+  std::vector<std::string> files;
+};
+
+Entries entries_in(const fs::path& folder) {
+  Entries entries;
+  std::error_code why, ignored;
   for (fs::directory_iterator entry(folder, why), end; !why && entry != end; entry.increment(why)) {
     std::string name = entry->path().filename().string();
-    if (name.front() != '.') names.push_back(std::move(name));
+    if (name.front() == '.') continue;
+    // The folder mostly tells the kind itself: a set may have millions of files, on a network.
+    (entry->is_directory(ignored) ? entries.folders : entries.files).push_back(std::move(name));
   }
   if (why) fail(ErrorKind::data, "{}: cannot be read: {}", folder.string(), why.message());
-  std::sort(names.begin(), names.end());
-  return names;
+  std::sort(entries.folders.begin(), entries.folders.end());
+  std::sort(entries.files.begin(), entries.files.end());
+  return entries;
 }
 
 bool is_folder(const fs::path& path) {
@@ -55,14 +66,14 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-/// Adds `folder` and all folders within it, those behind links included.
-void add_folders(const fs::path& folder, int level, std::vector<fs::path>& folders) {
+/// Adds the files of `folder` and of all folders within it.
+void add_files(const fs::path& folder, int level, std::map<std::string, std::vector<std::string>>& files_of_folder) {
   if (level > kMostLevels)
     fail(ErrorKind::data, "{}: folders more than {} deep in a class; is a link among them?", folder.string(),
          kMostLevels);
-  folders.push_back(folder);
-  for (const std::string& name : sorted_names(folder))
-    if (is_folder(folder / name)) add_folders(folder / name, level + 1, folders);
+  Entries entries = entries_in(folder);
+  files_of_folder[folder.string()] = std::move(entries.files);
+  for (const std::string& name : entries.folders) add_files(folder / name, level + 1, files_of_folder);
 }
 
 void pass_over(Listing& listing, const fs::path& file) {
@@ -74,49 +85,39 @@ void pass_over(Listing& listing, const fs::path& file) {
 void list_class(Listing& listing, const std::string& class_name, int per_class) {
   const auto label = static_cast<std::int32_t>(listing.class_names.size());
   const fs::path class_folder = listing.folder / class_name;
-  std::vector<fs::path> folders;
-  add_folders(class_folder, 1, folders);
   // torchvision's order: whole folders by their paths, then files by their names.
-  std::sort(folders.begin(), folders.end(),
-            [](const fs::path& a, const fs::path& b) { return a.native() < b.native(); });
+  std::map<std::string, std::vector<std::string>> files_of_folder;
+  add_files(class_folder, 1, files_of_folder);
   int found = 0;
-  for (const fs::path& folder : folders) {
-    for (const std::string& name : sorted_names(folder)) {
-      if (is_folder(folder / name)) continue;
-      if (!has_image_name(name)) {
-        pass_over(listing, folder / name);
+  for (const auto& [folder, names] : files_of_folder) {
+    for (const std::string& name : names) {
+      const fs::path file = fs::path(folder) / name;
+      if (!has_image_name(file)) {
+        pass_over(listing, file);
       } else if (per_class == 0 || found < per_class) {
-        listing.files.push_back(folder / name);
+        listing.files.push_back(file);
         listing.labels.push_back(label);
         ++found;
       }
     }
   }
-  if (found == 0) fail(ErrorKind::data, "{}: no {} files in this class", class_folder.string(), kPattern + 8);
+  if (found == 0) fail(ErrorKind::data, "{}: no {} files in this class", class_folder.string(), image_name_pattern());
   if (found < per_class) {
     fail(ErrorKind::data, "{}: {} images, but {} of each class are asked for", class_folder.string(), found, per_class);
   }
   listing.class_names.push_back(shown_name(class_name));
 }
 
-bool has_classes(const fs::path& folder) {
-  const std::vector<std::string> names = sorted_names(folder);
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return is_folder(folder / name); });
-}
-
 Listing list_split(const fs::path& folder, int per_class) {
   Listing listing;
   listing.folder = folder;
-  for (const std::string& name : sorted_names(folder)) {
-    if (is_folder(folder / name))
-      list_class(listing, name, per_class);
-    else
-      pass_over(listing, folder / name);
-  }
+  const Entries entries = entries_in(folder);
+  for (const std::string& name : entries.folders) list_class(listing, name, per_class);
+  for (const std::string& name : entries.files) pass_over(listing, folder / name);
   const std::size_t classes = listing.class_names.size();
   if (classes < 2) {
     fail(ErrorKind::data, "{}: {} class folder{}, at least two are needed; expected {}/{}", folder.string(), classes,
-         classes == 1 ? "" : "s", folder.filename().string(), kPattern);
+         classes == 1 ? "" : "s", folder.filename().string(), pattern());
   }
   return listing;
 }
@@ -127,10 +128,10 @@ fs::path find_split(const fs::path& root, const std::vector<std::string>& names)
   for (const std::string& name : names)
     if (is_folder(root / name)) folders.push_back(root / name);
   for (const fs::path& folder : folders)
-    if (has_classes(folder)) return folder;
+    if (!entries_in(folder).folders.empty()) return folder;
   if (!folders.empty()) return folders.front();
   fail(ErrorKind::data, "data.root '{}': no folder '{}'; expected {}/{} in it", root.string(),
-       fmt::join(names, "' or '"), names.front(), kPattern);
+       fmt::join(names, "' or '"), names.front(), pattern());
 }
 
 void check_same_classes(const Listing& train, const Listing& test) {
