@@ -26,18 +26,6 @@ fs::path without_trailing_slash(const fs::path& path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
-void remove_entry(const fs::path& path, ErrorKind kind) {
-  std::error_code code;
-  fs::remove_all(path, code);
-  check_file(code, kind, path, "cannot remove");
-}
-
-void rename_entry(const fs::path& from, const fs::path& to, ErrorKind kind) {
-  std::error_code code;
-  fs::rename(from, to, code);
-  check_file(code, kind, to, "cannot move into place");
-}
-
 std::vector<fs::path> entries_of(const fs::path& folder, ErrorKind kind) {
   std::error_code code;
   std::vector<fs::path> entries;
@@ -99,6 +87,18 @@ bool is_temporary_of(const std::string& name, std::string_view stem) {
 
 fs::path temporary_name(const fs::path& path) {
   return with_suffix(path, fmt::format("{}{}", kTemporaryInfix, ::getpid()));
+}
+
+void remove_entry(const fs::path& path, ErrorKind kind) {
+  std::error_code code;
+  fs::remove_all(path, code);
+  check_file(code, kind, path, "cannot remove");
+}
+
+void rename_entry(const fs::path& from, const fs::path& to, ErrorKind kind) {
+  std::error_code code;
+  fs::rename(from, to, code);
+  check_file(code, kind, to, "cannot move into place");
 }
 
 AtomicFile::AtomicFile(const fs::path& path, ErrorKind kind)

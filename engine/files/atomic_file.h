@@ -24,6 +24,11 @@ inline constexpr const char* kOldSuffix = ".bsq-old";
 /// `<path>.tmp-<pid>`: what is being built, or what a crash has left (remove_leftovers).
 std::filesystem::path temporary_name(const std::filesystem::path& path);
 
+/// Removes whatever is there, folders with all that is in them; nothing if nothing is. Throws Error(kind).
+void remove_entry(const std::filesystem::path& path, ErrorKind kind);
+/// Throws Error(kind).
+void rename_entry(const std::filesystem::path& from, const std::filesystem::path& to, ErrorKind kind);
+
 /// A file written in pieces. Until commit() only the temporary file exists; without commit() it is removed.
 class AtomicFile {
  public:

@@ -62,16 +62,14 @@ void replace_link(const fs::path& link, const fs::path& target, ErrorKind kind) 
   if (fs::exists(fs::symlink_status(link, code)) && !is_link(link))
     fail(kind, "{}: is not a link, and bsq keeps a link there; move it away", link.string());
   const fs::path temporary = temporary_name(link);
-  fs::remove_all(temporary, code);
-  check_file(code, kind, temporary, "cannot remove");
+  remove_entry(temporary, kind);
   fs::create_symlink(target, temporary, code);
   if (means_no_symlinks(code)) {
     write_file_atomically(link, fmt::format("{}{}\n", kArrow, target.string()), kind);
     return;
   }
   check_file(code, kind, link, "cannot create the link");
-  fs::rename(temporary, link, code);
-  check_file(code, kind, link, "cannot move into place");
+  rename_entry(temporary, link, kind);
   sync_folder(link.parent_path(), kind);
 }
 
@@ -95,8 +93,7 @@ bool has_symlinks(const fs::path& folder, ErrorKind kind) {
   std::error_code code;
   fs::create_symlink(kTrial, trial, code);
   if (code) return !means_no_symlinks(code);
-  fs::remove(trial, code);
-  check_file(code, kind, trial, "cannot remove");
+  remove_entry(trial, kind);
   return true;
 }
 

@@ -129,15 +129,15 @@ std::vector<float> read_floats(const TensorFile& file, const std::string& name, 
 void add_planes(const TensorFile& file, const Entry& entry, float scale, std::vector<HostTensor>& tensors) {
   const std::int64_t planes = std::max(entry.bits, 1);
   const std::int64_t width = row_bytes(entry.numel);
+  const HostTensor* packed = entry.is_zero ? nullptr : &file.at(entry.name);
   // Before any memory is taken for what the list claims.
-  if (!entry.is_zero && file.at(entry.name).shape != std::vector<std::int64_t>{entry.bits + 1, width})
-    refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(file.at(entry.name).shape, ", "),
+  if (packed != nullptr && packed->shape != std::vector<std::int64_t>{entry.bits + 1, width})
+    refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(packed->shape, ", "),
            entry.bits + 1, width);
   std::vector<float> positive(static_cast<std::size_t>(entry.numel * planes));
   std::vector<float> negative(positive.size());
-  if (!entry.is_zero) {
-    const HostTensor& packed = file.at(entry.name);
-    const auto bytes = packed.values<std::uint8_t>();
+  if (packed != nullptr) {
+    const auto bytes = packed->values<std::uint8_t>();
     const auto bit_at = [&](std::int64_t row, std::int64_t i) {
       return (bytes[static_cast<std::size_t>(row * width + i / 8)] >> (i % 8)) & 1;
     };

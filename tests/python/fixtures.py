@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -305,6 +306,19 @@ class ScriptTest(unittest.TestCase):
         path = self.folder / name
         path.write_bytes(content)
         return path
+
+    def limit_memory(self, size_bytes: int) -> None:
+        """Of the addresses of this process until the test ends, not of bsq: one that AddressSanitizer watches takes
+        more."""
+        unlimited = self.folder / "unlimited"
+        unlimited.write_text(f'#!/bin/sh\nulimit -S -v "$(ulimit -H -v)"\nexec "{PROGRAM}" "$@"\n')
+        unlimited.chmod(0o755)
+        variables = unittest.mock.patch.dict(os.environ, {"BSQ_PROGRAM": str(unlimited)})
+        variables.start()
+        self.addCleanup(variables.stop)
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_AS, limits)
+        resource.setrlimit(resource.RLIMIT_AS, (size_bytes, limits[1]))
 
     def must(self, *words: object) -> Outcome:
         outcome = run(*words)

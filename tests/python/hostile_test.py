@@ -7,9 +7,7 @@ import json
 import os
 import pickle
 import random
-import resource
 import struct
-import unittest.mock
 import zipfile
 
 import fixtures
@@ -130,9 +128,7 @@ class Bombs(fixtures.ScriptTest):
 
     def setUp(self) -> None:
         super().setUp()
-        limits = resource.getrlimit(resource.RLIMIT_AS)
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_AS, limits)
-        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, limits[1]))
+        self.limit_memory(4 << 30)
         limit = fixtures.within(60)  # of a few seconds, on a machine that is busy
         limit.__enter__()
         self.addCleanup(limit.__exit__, None, None, None)
@@ -283,16 +279,7 @@ class Containers(fixtures.ScriptTest):
     def test_no_damage_passes_unnoticed_or_ends_in_a_traceback(self):
         """Both formats, cut at many places and with bytes changed: refused, or read with the sizes of a network."""
         from bsq_torch import files, model, torch_file
-        # The limit is for this process: a program that AddressSanitizer watches takes more addresses than that.
-        unlimited = self.folder / "unlimited"
-        unlimited.write_text(f'#!/bin/sh\nulimit -S -v "$(ulimit -H -v)"\nexec "{fixtures.PROGRAM}" "$@"\n')
-        unlimited.chmod(0o755)
-        variables = unittest.mock.patch.dict(os.environ, {"BSQ_PROGRAM": str(unlimited)})
-        variables.start()
-        self.addCleanup(variables.stop)
-        limits = resource.getrlimit(resource.RLIMIT_AS)
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_AS, limits)
-        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, limits[1]))
+        self.limit_memory(4 << 30)
         planes, table = quantized(resnet8(), planes=True)
         chance = random.Random(11)  # the seed is arbitrary, but the same on every day
         for zipped in (False, True):

@@ -8,9 +8,7 @@ import io
 import os
 import pickletools
 import random
-import resource
 import time
-import unittest.mock
 import zipfile
 from pathlib import Path
 
@@ -156,16 +154,7 @@ def trials() -> range:
 class Mutations(fixtures.ScriptTest):
     def setUp(self) -> None:
         super().setUp()
-        # The limit is for this process: a program that AddressSanitizer watches takes more addresses than that.
-        unlimited = self.folder / "unlimited"
-        unlimited.write_text(f'#!/bin/sh\nulimit -S -v "$(ulimit -H -v)"\nexec "{fixtures.PROGRAM}" "$@"\n')
-        unlimited.chmod(0o755)
-        variables = unittest.mock.patch.dict(os.environ, {"BSQ_PROGRAM": str(unlimited)})
-        variables.start()
-        self.addCleanup(variables.stop)
-        limits = resource.getrlimit(resource.RLIMIT_AS)
-        self.addCleanup(resource.setrlimit, resource.RLIMIT_AS, limits)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, limits[1]))
+        self.limit_memory(MEMORY_BYTES)
 
     def run_trials(self, files: list[bytes], change, check) -> None:
         """`check(trial, damaged content)` gives what came of it."""

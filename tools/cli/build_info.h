@@ -23,10 +23,9 @@ std::string compiler();
 std::string cpu_name();
 std::string host_name();
 
-/// env.json of a run.
 /// The entry of environment() that holds the working folder.
 inline constexpr const char* kStartFolder = "folder";
-
+/// env.json of a run.
 nlohmann::ordered_json environment(const Config& config, const Backend& backend, const Communicator& ranks);
 
 }  // namespace bsq

@@ -39,8 +39,7 @@ std::unique_ptr<Backend> open_device(const Config& config, Console& console, Com
     console.info("no GPU is used: " + why);
   }
   const ThreadCount count = default_threads();
-  const bool says_limit =
-      config.threads == 0 && ranks.world() == 1 && !count.limit.empty() && backend->describe().starts_with("cpu, ");
+  const bool says_limit = config.threads == 0 && ranks.world() == 1 && !count.limit.empty() && backend->name() == "cpu";
   console.info(
       "device: " + backend->describe() +
       (says_limit ? fmt::format("; {} of {} cores because of {}", count.threads, count.cores, count.limit) : ""));

@@ -92,8 +92,7 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
 }  // namespace
 
 bool ModelWords::overrides_key(const std::string& key) const {
-  return std::any_of(overrides.begin(), overrides.end(),
-                     [&](const std::string& word) { return word.starts_with(key + "="); });
+  return is_overridden(overrides, key);
 }
 
 Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console) {

@@ -51,6 +51,20 @@ ModelFile identify(TensorFile file, bool packed) {
   return {std::move(file), packed, std::move(card), std::move(spec)};
 }
 
+/// What a file has becomes a model of ours. A console says what changes on the way; null: nobody does.
+ModelFile make_ready(TensorFile file, Console* console) {
+  const auto say = [&](const std::string& what) {
+    if (console != nullptr) console->info(fmt::format("{}: {}", file.path.string(), what));
+  };
+  const bool packed = is_packed(file);
+  if (const int widened = file.halves + widen_to_float32(file); widened > 0)
+    say(fmt::format("{} tensors of other floating-point types are read as float32", widened));
+  check_finite(file);
+  if (const std::vector<std::string> renamed = normalize(file); !renamed.empty())
+    say(fmt::format("{} tensors renamed ({}{})", renamed.size(), renamed.front(), renamed.size() > 1 ? ", ..." : ""));
+  return identify(std::move(file), packed);
+}
+
 /// `depth 8, width 2`; nothing if no family made the network.
 std::string settings_words(const NetworkSpec& spec, const char* before, const char* equals, const char* between) {
   std::string words;
@@ -111,25 +125,11 @@ bool have_same_parameters(const Network& a, const Network& b) {
 
 ModelFile read_model(const fs::path& path, Console& console) {
   const fs::path found = resolve_checkpoint(path);
-  TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
-  const bool packed = is_packed(file);
-  if (const int widened = file.halves + widen_to_float32(file); widened > 0)
-    console.info(
-        fmt::format("{}: {} tensors of other floating-point types are read as float32", file.path.string(), widened));
-  check_finite(file);
-  const std::vector<std::string> renamed = normalize(file);
-  if (!renamed.empty())
-    console.info(fmt::format("{}: {} tensors renamed ({}{})", file.path.string(), renamed.size(), renamed.front(),
-                             renamed.size() > 1 ? ", ..." : ""));
-  return identify(std::move(file), packed);
+  return make_ready(read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found), &console);
 }
 
 ModelFile describe_model(TensorFile file) {
-  const bool packed = is_packed(file);
-  widen_to_float32(file);
-  check_finite(file);
-  normalize(file);
-  return identify(std::move(file), packed);
+  return make_ready(std::move(file), nullptr);
 }
 
 OpenModel open_model(ModelFile model, const Quantizer& quantizer, int max_bits) {

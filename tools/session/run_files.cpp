@@ -15,16 +15,6 @@ namespace bsq {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-bool is_overridden(std::span<const std::string> overrides, const std::string& key) {
-  return std::any_of(overrides.begin(), overrides.end(), [&](const std::string& word) {
-    return word.starts_with(key + "=") || word.starts_with("--" + key + "=");
-  });
-}
-
-}  // namespace
-
 bool is_run(const fs::path& folder) {
   std::error_code ignored;
   return fs::exists(folder / "config.yaml", ignored) && fs::exists(folder / "status.json", ignored);
@@ -54,6 +44,12 @@ std::optional<fs::path> start_folder_of(const fs::path& run) {
   const fs::path folder = environment[kStartFolder].get<std::string>();
   if (!fs::is_directory(folder, code)) return std::nullopt;
   return folder;
+}
+
+bool is_overridden(std::span<const std::string> overrides, const std::string& key) {
+  return std::any_of(overrides.begin(), overrides.end(), [&](const std::string& word) {
+    return word.starts_with(key + "=") || word.starts_with("--" + key + "=");
+  });
 }
 
 Config with_paths_of(const fs::path& run, Config config, std::span<const std::string> overrides) {

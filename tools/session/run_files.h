@@ -20,6 +20,9 @@ std::optional<std::filesystem::path> run_of_checkpoint(const std::filesystem::pa
 /// The folder in which a run was started, by its env.json; nothing if it is not known, or is here no more.
 std::optional<std::filesystem::path> start_folder_of(const std::filesystem::path& run);
 
+/// Whether a word of `overrides` sets the key.
+bool is_overridden(std::span<const std::string> overrides, const std::string& key);
+
 /// A run's configuration for whoever opens the files that it names: relative paths lead from the folder in which the
 /// run was started, if that is known and they lead to something there. Those in `overrides` (`key=value`) stay as they
 /// are: a person has written them here.
