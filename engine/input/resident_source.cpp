@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 32 << 20;  // of host memory, whatever the size of the set
 
-void upload_images(Backend& backend, const Dataset& dataset, std::uint8_t* device) {
+/// Uploads the pixels of all images and adds them to the fingerprint.
+void upload_images(Backend& backend, const Dataset& dataset, std::uint8_t* device, SetFingerprint& fingerprint) {
   const std::size_t image_bytes = dataset.info().image_bytes(), count = static_cast<std::size_t>(dataset.size());
   const std::size_t piece = std::min(count, std::max<std::size_t>(kPieceBytes / image_bytes, 1));
   std::vector<std::uint8_t> pixels(piece * image_bytes);
@@ -22,6 +23,8 @@ void upload_images(Backend& backend, const Dataset& dataset, std::uint8_t* devic
     pixels.resize(numbers.size() * image_bytes);
     read_images(dataset, numbers, pixels);
     upload_array(backend, device + first * image_bytes, pixels);
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      fingerprint.add(dataset.label(numbers[i]), std::span(pixels).subspan(i * image_bytes, image_bytes));
   }
 }
 
@@ -30,8 +33,9 @@ void upload_images(Backend& backend, const Dataset& dataset, std::uint8_t* devic
 ResidentImages::ResidentImages(DeviceMemory& memory, const Dataset& dataset, const std::string& name)
     : size_(dataset.size()),
       pixels_(memory.allocate(name + " images", static_cast<std::size_t>(size_) * dataset.info().image_bytes())),
-      labels_(memory.allocate_array<std::int32_t>(name + " labels", static_cast<std::size_t>(size_))) {
-  upload_images(memory.backend(), dataset, pixels_.as<std::uint8_t>());
+      labels_(memory.allocate_array<std::int32_t>(name + " labels", static_cast<std::size_t>(size_))),
+      fingerprint_(dataset.info()) {
+  upload_images(memory.backend(), dataset, pixels_.as<std::uint8_t>(), fingerprint_);
   std::vector<std::int32_t> labels(static_cast<std::size_t>(size_));
   for (std::int64_t i = 0; i < size_; ++i) labels[static_cast<std::size_t>(i)] = dataset.label(i);
   upload_array(memory.backend(), labels_.as<std::int32_t>(), labels);

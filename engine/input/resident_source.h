@@ -3,6 +3,7 @@
 
 #include "engine/input/batch_source.h"
 #include "engine/input/dataset.h"
+#include "engine/input/fingerprint.h"
 #include "engine/memory/device_memory.h"
 
 #include <memory>
@@ -19,11 +20,13 @@ class ResidentImages {
   std::int64_t size() const { return size_; }
   const std::uint8_t* pixels() const { return pixels_.as<std::uint8_t>(); }
   const std::int32_t* labels() const { return labels_.as<std::int32_t>(); }
+  const SetFingerprint& fingerprint() const { return fingerprint_; }
 
  private:
   std::int64_t size_;
   Buffer pixels_;
   Buffer labels_;
+  SetFingerprint fingerprint_;
 };
 
 class ResidentSource final : public BatchSource {
@@ -35,6 +38,7 @@ class ResidentSource final : public BatchSource {
   std::int64_t size() const override { return images_->size(); }
   void begin_epoch(const std::vector<std::int32_t>& order) override;
   BatchRows rows() const override;
+  const SetFingerprint& fingerprint() const { return images_->fingerprint(); }
   void stage(std::int64_t /*first*/, int /*count*/) override {}  // all are there
 
  private:

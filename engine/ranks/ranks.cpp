@@ -2,22 +2,11 @@
 #include "engine/ranks/ranks.h"
 
 #include "kernels/base/error.h"
+#include "kernels/base/hash.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace bsq {
-namespace {
-
-/// One word into a hash: for a given hash different words give different results, and the other way round, so that two
-/// tensors that differ in one word never meet again.
-std::uint64_t mix(std::uint64_t hash, std::uint64_t word) {
-  constexpr std::uint64_t odd = 0x9E3779B97F4A7C15ULL;
-  hash = (hash ^ word) * odd;
-  return hash ^ (hash >> 32);
-}
-
-}  // namespace
 
 Slice slice_of(std::int64_t size, int rank, int world) {
   const std::int64_t least = size / world;
@@ -51,14 +40,8 @@ void sum_over_ranks(Communicator& communicator, std::vector<StepMetrics>& metric
 
 std::uint64_t checksum(const HostTensor& tensor) {
   std::uint64_t hash = static_cast<std::uint64_t>(tensor.dtype);
-  for (const std::int64_t dim : tensor.shape) hash = mix(hash, static_cast<std::uint64_t>(dim));
-  const std::size_t size_bytes = tensor.bytes.size();
-  for (std::size_t position = 0; position < size_bytes; position += sizeof(std::uint64_t)) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, tensor.bytes.data() + position, std::min(sizeof(word), size_bytes - position));
-    hash = mix(hash, word);
-  }
-  return hash;
+  for (const std::int64_t dim : tensor.shape) hash = mix_word(hash, static_cast<std::uint64_t>(dim));
+  return mix_bytes(hash, std::as_bytes(std::span(tensor.bytes)));
 }
 
 void check_same_on_ranks(Communicator& communicator, const std::vector<HostTensor>& tensors, std::string_view when) {

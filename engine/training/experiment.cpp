@@ -95,6 +95,7 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                .test = test_,
                .calibration = nullptr,
                .input = input_options(config, parts_.data.train->info()),
+               .data = {train_images_->fingerprint(), test_.fingerprint()},
                .card = parts_.card,
                .communicator = parts_.communicator} {
   if (config.data.batch_size > train_.size())

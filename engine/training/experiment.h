@@ -32,6 +32,7 @@ class Experiment {
   /// Runs every stage. The run directory holds all results; `resumed` is its last checkpoint, null at the start.
   StageOutcome run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,
                    const CheckpointFiles* resumed);
+  const DataFingerprint& data() const { return context_.data; }
   /// The communicator of its ranks.
   Communicator& communicator() const { return parts_.communicator; }
   /// Plans the memory of every stage, takes one step of the first that trains, writes nothing. `say` gets the

@@ -12,6 +12,7 @@
 #include "engine/run/request.h"
 #include "engine/run/run_directory.h"
 #include "engine/training/calibrator.h"
+#include "engine/training/data_fingerprint.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/training_step.h"
 
@@ -35,7 +36,8 @@ struct StageContext {
   BatchSource& test;
   BatchSource* calibration;  // the training set once more, if activation scales are calibrated; else null
   InputOptions input;
-  ModelCard card;  // of every model file
+  DataFingerprint data;  // for every checkpoint
+  ModelCard card;        // of every model file
   Communicator& communicator;
 };
 

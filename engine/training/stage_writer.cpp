@@ -168,6 +168,7 @@ void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
   files.tensors["optimizer.safetensors"] = model_.save_momentum(*state.momentum);
   files.state = {{"progress", to_json(progress)}, {"stage", name_}, {"config_hash", config_hash(context_.config)}};
   files.state["world_size"] = context_.communicator.world();
+  files.state["data"] = to_json(context_.data);
   const std::string name = fmt::format("epoch_{:04}", progress.total_epochs);
   save_checkpoint(checkpoints / name, files);
   update_last(checkpoints, name, context_.config.checkpoint.keep_last);

@@ -1,9 +1,8 @@
 // Data that is missing, damaged or not what it is said to be: exit 3, the file and the place in it, and no run
 // directory.
+#include "tests/support/pictures.h"
 #include "tests/support/tensor_file.h"
 #include "tests/support/workspace.h"
-
-#include <png.h>
 
 #include <cstdint>
 
@@ -36,25 +35,6 @@ void check_data_error(const Workspace& here, const Words& data, const std::vecto
   words.insert(words.end(), data.begin(), data.end());
   check_error(here, words, 3, parts);
   CHECK_FALSE(fs::exists(here / "run"));
-}
-
-/// A gray square.
-void put_png(const fs::path& file, int side = 8) {
-  png_image image{};
-  image.version = PNG_IMAGE_VERSION;
-  image.width = image.height = static_cast<png_uint_32>(side);
-  image.format = PNG_FORMAT_RGB;
-  const std::vector<png_byte> pixels(static_cast<std::size_t>(side * side) * 3, 128);
-  fs::create_directories(file.parent_path());
-  REQUIRE(png_image_write_to_file(&image, file.c_str(), 0, pixels.data(), 0, nullptr) != 0);
-}
-
-/// Two classes of four training and two test images each.
-void put_image_folder(const fs::path& root) {
-  for (const char* name : {"cat", "dog"}) {
-    for (int i = 0; i < 4; ++i) put_png(root / "train" / name / (std::to_string(i) + ".png"));
-    for (int i = 0; i < 2; ++i) put_png(root / "test" / name / (std::to_string(i) + ".png"));
-  }
 }
 
 const Words kFolder = {"data.kind=image_folder", "data.root=pictures", "data.batch_size=4", "stages=[pretrain]"};
@@ -98,7 +78,7 @@ TEST_CASE("CIFAR-10 is read from the folder or from its parent") {
 
 TEST_CASE("a folder of pictures trains, evaluates and names its classes") {
   const Workspace here;
-  put_image_folder(here / "pictures");
+  put_pictures(here / "pictures");
   here.train("run", kFolder);
   CHECK_THAT(here.must({"inspect", "run"}).out, Catch::Contains("[\"cat\",\"dog\"]"));
   CHECK_THAT(here.must({"eval", "run"}).out, Catch::Contains(" of 4 images\n"));
@@ -109,12 +89,12 @@ TEST_CASE("a folder of pictures with too few classes, other classes, too few ima
   check_data_error(here, kFolder, {"data.root 'pictures': no such folder"});
   fs::create_directory(here / "pictures");
   check_data_error(here, kFolder, {"data.root 'pictures': no folder 'train'; expected train/<class>/*.{jpg,"});
-  put_image_folder(here / "pictures");
+  put_pictures(here / "pictures");
   fs::remove_all(here / "pictures/test");
   check_data_error(here, kFolder, {"no folder 'test' or 'val'"});
   fs::remove_all(here / "pictures/train/dog");
   check_data_error(here, kFolder, {"pictures/train: 1 class folder, at least two are needed; expected train/<class>/"});
-  put_image_folder(here / "pictures");
+  put_pictures(here / "pictures");
   Words limited = kFolder;
   limited.emplace_back("data.train_per_class=5");
   check_data_error(here, limited, {"pictures/train/cat: 4 images, but 5 of each class are asked for"});
@@ -127,7 +107,7 @@ TEST_CASE("a folder of pictures with too few classes, other classes, too few ima
 
 TEST_CASE("what a user should know of the pictures is said where they are used, and once") {
   const Workspace here;
-  put_image_folder(here / "pictures");
+  put_pictures(here / "pictures");
   put_text(here / "pictures/train/dog/notes.txt", "no picture");
   put_text(here / "pictures/test/cat/0.gif", "GIF89a");
   const Outcome train = here.train("run", kFolder);
@@ -142,7 +122,7 @@ TEST_CASE("what a user should know of the pictures is said where they are used, 
 
 TEST_CASE("classes of a model and of the data: another order is refused, other names are said, no names are welcome") {
   const Workspace here;
-  put_image_folder(here / "pictures");
+  put_pictures(here / "pictures");
   here.train("run", kFolder);
   const std::string model = "run/checkpoints/pretrain/model.safetensors";
   const auto words = [&](const char* command, const Words& more) {
@@ -182,7 +162,7 @@ TEST_CASE("classes of a model and of the data: another order is refused, other n
 
 TEST_CASE("a class whose name is no UTF-8 trains, and is shown in reports and models with a stand-in") {
   const Workspace here;
-  put_image_folder(here / "pictures");
+  put_pictures(here / "pictures");
   for (const char* split : {"train", "test"})
     fs::rename(here / "pictures" / split / "cat", here / "pictures" / split / "caf\xE9");
   here.train("run", kFolder);
@@ -192,7 +172,7 @@ TEST_CASE("a class whose name is no UTF-8 trains, and is shown in reports and mo
 
 TEST_CASE("a picture that is corrupt, huge, of another size or none at all") {
   const Workspace here;
-  put_image_folder(here / "pictures");
+  put_pictures(here / "pictures");
   const fs::path bad = here / "pictures/train/dog/2.png";
   const std::string shown = "pictures/train/dog/2.png: ", whole = text_of(bad);
   put_text(bad, whole.substr(0, whole.size() - 20));
@@ -203,13 +183,13 @@ TEST_CASE("a picture that is corrupt, huge, of another size or none at all") {
   check_data_error(here, kFolder, {shown + "no JPEG, PNG", " file (0 bytes)"});
   put_text(bad, std::string("\xFF\xD8\xFF\xE0", 4) + std::string(100, '\0'));
   check_data_error(here, kFolder, {shown + "not a readable JPEG: "});
-  put_png(bad, 9);
+  put_png(bad, 0, 9);
   check_data_error(here, kFolder, {shown + "9x9 pixels, the first image has 8x8; all images must have one size"});
   std::string huge = whole;
   huge.replace(16, 8, std::string("\0\0\x7f\xff\0\0\x7f\xff", 8));  // width and height; the checksum is now wrong too
   put_text(bad, huge);
   check_data_error(here, kFolder, {shown});
-  put_png(bad, 4097);
+  put_png(bad, 0, 4097);
   check_data_error(here, kFolder, {shown + "4097x4097 pixels; images up to 4096x4096 are read"});
   put_text(bad, "");
   fs::resize_file(bad, std::uintmax_t{1} << 32);  // sparse
@@ -222,7 +202,7 @@ TEST_CASE("a batch larger than the data, and data of other classes than the mode
               {"data.batch_size = 49: larger than the training set of 48 images; lower it"});
   CHECK_FALSE(fs::exists(here / "run"));
   here.train("float", {"stages=[pretrain]"});
-  put_image_folder(here / "pictures");
+  put_pictures(here / "pictures");
   Words words = {"train", "tiny.yaml", "--run-dir", "run", "model.init=float"};
   words.insert(words.end(), kFolder.begin(), kFolder.end());
   check_error(here, words, 4,

@@ -1,7 +1,6 @@
 // Paths in configurations: a run goes on from any folder, and `~/` is the home folder.
+#include "tests/support/pictures.h"
 #include "tests/support/workspace.h"
-
-#include <png.h>
 
 #include <csignal>
 
@@ -25,29 +24,11 @@ void stop_at(const std::string& line, const Words& words, const Setup& setup) {
   REQUIRE(program.finish().exit_code == 143);
 }
 
-/// Ten pictures of noise for training, four for the test, of two classes.
-void put_pictures(const fs::path& root) {
-  unsigned state = 1;
-  for (const auto& [part, count] : {std::pair{"train", 5}, std::pair{"test", 2}})
-    for (const char* name : {"cat", "dog"})
-      for (int i = 0; i < count; ++i) {
-        png_image image{};
-        image.version = PNG_IMAGE_VERSION;
-        image.width = image.height = 8;
-        image.format = PNG_FORMAT_RGB;
-        std::vector<png_byte> pixels(8 * 8 * 3);
-        for (png_byte& pixel : pixels) pixel = static_cast<png_byte>((state = state * 1664525 + 1013904223) >> 24);
-        const fs::path file = root / part / name / (std::to_string(i) + ".png");
-        fs::create_directories(file.parent_path());
-        REQUIRE(png_image_write_to_file(&image, file.c_str(), 0, pixels.data(), 0, nullptr) != 0);
-      }
-}
-
 }  // namespace
 
 TEST_CASE("a run with relative paths goes on from another folder, to the same bits") {
   const Workspace here;
-  put_pictures(here / "pictures");
+  put_pictures(here / "pictures", 5, 2);
   here.must({"train", "tiny.yaml", "data.kind=image_folder", "data.root=pictures", "data.batch_size=4",
              "stages=[pretrain]", "--run-dir", "float"});
   const Words words = {"train",
@@ -89,7 +70,7 @@ TEST_CASE("a run with relative paths goes on from another folder, to the same bi
 
 TEST_CASE("a path that is typed when a run goes on leads from where it is typed") {
   const Workspace here;
-  put_pictures(here / "pictures");
+  put_pictures(here / "pictures", 5, 2);
   stop_at("[T] pretrain   2/400",
           {"train", "tiny.yaml", "data.kind=image_folder", "data.root=pictures", "data.batch_size=4",
            "stages=[pretrain]", "pretrain.epochs=400", "--run-dir", "run"},
@@ -107,7 +88,7 @@ TEST_CASE("a path that is typed when a run goes on leads from where it is typed"
 
 TEST_CASE("a sweep with relative paths goes on from another folder") {
   const Workspace here;
-  put_pictures(here / "pictures");
+  put_pictures(here / "pictures", 5, 2);
   stop_at("[T] pretrain 2/3",
           {"sweep", "tiny.yaml", "data.kind=image_folder", "data.root=pictures", "data.batch_size=4",
            "stages=[pretrain]", "pretrain.epochs=3", "seed=1,2,3", "--sweep-dir", "sweep"},

@@ -1,6 +1,7 @@
 // `mpirun -np N bsq ...` as a person uses it: runs, stops, resumes, and ranks that die.
 #include "tests/ranks/launch.h"
 #include "tests/support/event_file.h"
+#include "tests/support/pictures.h"
 #include "tests/support/program_tree.h"
 #include "tests/support/workspace.h"
 
@@ -252,6 +253,24 @@ TEST_CASE("ranks with different configurations do not train together") {
   INFO(outcome.err);
   CHECK(outcome.exit_code == 2);
   CHECK(count_of(outcome.err, "another configuration") == 1);
+}
+
+TEST_CASE("ranks that read different images do not train together") {
+  BSQ_NEEDS_RANKS();
+  const Workspace here;
+  put_pictures(here / "here/pictures");
+  put_pictures(here / "there/pictures");
+  put_png(here / "there/pictures/train/dog/0.png", 1000);
+  const std::string bsq = BSQ_PROGRAM, folder = here.path().string();
+  const Words train = {
+      bsq, "train", folder + "/tiny.yaml", "data.kind=image_folder", "data.root=pictures", "data.batch_size=4"};
+  const Words words = with(
+      with(with({"-np", "1", "-wdir", folder + "/here"}, train), {":", "-np", "1", "-wdir", folder + "/there"}), train);
+  const Outcome outcome = run(words, mpirun_setup(here.path()));
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 3);
+  CHECK(count_of(outcome.err, "rank 1 reads other images than rank 0; its files are not the same") == 1);
+  CHECK_FALSE(fs::exists(here / "here/runs"));
 }
 
 TEST_CASE("a command for one process does not run several times") {

@@ -36,6 +36,7 @@ struct TrainOptions {
   std::string resume;  // empty, "auto" or a run directory
   fs::path run_dir;
   bool force = false;
+  bool other_data = false;
   bool dry_run = false;
   bool print_config = false;
   bool help_keys = false;
@@ -54,6 +55,7 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
   app.add_option("--run-dir", options.run_dir, "write here instead of <run.dir>/<name>/<time>-<hash>")
       ->option_text("DIR");
   app.add_flag("--force", options.force, "clear the run that is in --run-dir");
+  app.add_flag("--other-data", options.other_data, "with --resume: go on although the images have changed");
   app.add_flag("--dry-run", options.dry_run, "open data, plan memory, take one step, write nothing");
   app.add_flag("--print-config", options.print_config, "print the configuration with every default and stop");
   app.add_flag("--help-keys", options.help_keys, "print every key of a configuration and stop");
@@ -93,6 +95,8 @@ RunDirectory join(std::optional<RunDirectory> of_rank_0, Communicator& ranks) {
 
 /// The given configuration, or the resumed run's own with the overrides.
 Config read_config(const TrainOptions& options) {
+  if (options.other_data && options.resume.empty())
+    fail(ErrorKind::usage, "--other-data: for runs that go on; use it with --resume");
   const bool resumes_named_run = !options.resume.empty() && options.resume != "auto";
   if (!resumes_named_run) {
     if (options.words.file.empty())
@@ -114,17 +118,6 @@ void check_same_experiment(const fs::path& run, const Config& now) {
        differences(load_config(config_schema(), run / "config.yaml"), now, CompareKeys::fixed_on_resume))
     message += fmt::format("{}--resume: {}; start a new run, or drop the override", message.empty() ? "" : "\n", line);
   if (!message.empty()) throw Error(ErrorKind::checkpoint, message);
-}
-
-/// Throws Error(usage) on every rank unless all have the same configuration.
-void check_same_config(const Config& config, Communicator& ranks) {
-  const std::string own = config_hash(config);
-  const std::vector<char> all = gather(ranks, std::span<const char>(own));
-  for (std::size_t i = 0; i < all.size(); ++i)
-    if (all[i] != own[i % own.size()])
-      fail(ErrorKind::usage,
-           "rank {} has another configuration than the ranks before it; give all the same files and overrides",
-           i / own.size());
 }
 
 /// What signals have asked of any rank, the same on all.
@@ -187,6 +180,7 @@ class TrainRun {
                                     .communicator = connected ? *connected : ranks_});
     say_notes(*data.train, console_);
     say_notes(*data.test, console_);
+    check_same_data(experiment.data());
     if (options_.dry_run) {
       experiment.dry_run([](const std::string& line) {
         fmt::print("{}\n", line);
@@ -214,11 +208,28 @@ class TrainRun {
     try {
       checkpoint_ = load_checkpoint(directory.checkpoints() / "last");
       for (const auto& [name, file] : checkpoint_->tensors) check_finite(file);
-      progress_of(*checkpoint_, config_, (directory.checkpoints() / "last").string());
+      const std::string where = (directory.checkpoints() / "last").string();
+      progress_of(*checkpoint_, config_, where);
+      trained_with_ = fingerprint_from_json(checkpoint_->state, where);
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;
     }
+  }
+
+  /// Throws Error(data) unless all ranks read the same images, and those which the checkpoint was trained with.
+  void check_same_data(const DataFingerprint& data) const {
+    check_same_text(ranks_, to_json(data).dump(), ErrorKind::data,
+                    "reads other images than rank 0; its files are not the same");
+    const std::string changed = trained_with_ ? changes(*trained_with_, data) : "";
+    if (changed.empty()) return;
+    const std::string where = opened_.data.root.empty() ? opened_.data.kind : opened_.data.root;
+    if (!options_.other_data)
+      fail(ErrorKind::data,
+           "{}: not what the run was trained with: {}; bring the old images back, start a new run, or go on with these "
+           "by --other-data",
+           where, changed);
+    console_.warning(fmt::format("{}: the run goes on with other images: {}", where, changed));
   }
 
   std::string ranks_text(const Communicator& connected) const {
@@ -338,7 +349,8 @@ class TrainRun {
   Communicator& ranks_;
   AgreedRequests requests_;
   bool resumes_checkpoint_ = false;
-  std::optional<CheckpointFiles> checkpoint_;  // what the run goes on from
+  std::optional<CheckpointFiles> checkpoint_;    // what the run goes on from
+  std::optional<DataFingerprint> trained_with_;  // as the checkpoint says
 };
 
 int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
@@ -349,7 +361,8 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
     return 0;
   }
   const Config config = read_config(options);
-  check_same_config(config, ranks);
+  check_same_text(ranks, config_hash(config), ErrorKind::usage,
+                  "has another configuration than rank 0; give all the same files and overrides");
   const std::optional<fs::path> resumed_run = agreed_run_to_resume(options, config, ranks);
   if (resumed_run)
     check_same_experiment(*resumed_run, config);

@@ -100,6 +100,11 @@ int threads_of(const Config& config, Communicator& ranks) {
   return std::min(threads, openmp_threads().value_or(threads));
 }
 
+void check_same_text(Communicator& ranks, const std::string& own, ErrorKind kind, std::string_view what) {
+  const bool differs = broadcast_text(ranks, own) != own;
+  if (const int rank = largest_of(ranks, differs ? ranks.rank() : 0); rank > 0) fail(kind, "rank {} {}", rank, what);
+}
+
 int largest_of(Communicator& ranks, int own) {
   const std::vector<int> all = gather(ranks, std::span<const int>(&own, 1));
   return *std::max_element(all.begin(), all.end());

@@ -4,10 +4,13 @@
 
 #include "engine/config/config.h"
 #include "engine/run/console.h"
+#include "kernels/base/error.h"
 #include "kernels/ranks/communicator.h"
 #include "tools/cli/arguments.h"
 
 #include <functional>
+#include <string>
+#include <string_view>
 
 namespace bsq {
 
@@ -27,6 +30,9 @@ Console console_of(const ConsoleFlags& flags, const Communicator& ranks);
 /// cores that the ranks of this machine may use together, so that they do not share cores if the launcher has not bound
 /// them; fewer where default_threads() would be.
 int threads_of(const Config& config, Communicator& ranks);
+
+/// Throws on every rank unless all have the text of rank 0. `what` ends the sentence that begins with a rank.
+void check_same_text(Communicator& ranks, const std::string& own, ErrorKind kind, std::string_view what);
 
 /// The largest `own` of all ranks, on every rank.
 int largest_of(Communicator& ranks, int own);

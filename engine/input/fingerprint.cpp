@@ -1,0 +1,17 @@
+#include "engine/input/fingerprint.h"
+
+#include "kernels/base/hash.h"
+
+namespace bsq {
+
+SetFingerprint::SetFingerprint(const DatasetInfo& info) : hash(kEmptyHash) {
+  for (const std::string& name : info.class_names) hash = hash_of(name, mix_word(hash, name.size()));
+  hash = mix_word(mix_word(hash, static_cast<std::uint64_t>(info.height)), static_cast<std::uint64_t>(info.width));
+}
+
+void SetFingerprint::add(std::int32_t label, std::span<const std::uint8_t> pixels) {
+  ++images;
+  hash = mix_bytes(mix_word(hash, static_cast<std::uint64_t>(label)), std::as_bytes(pixels));
+}
+
+}  // namespace bsq

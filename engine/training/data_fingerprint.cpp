@@ -1,0 +1,49 @@
+// To and from state.json, and what is said where images differ.
+#include "engine/training/data_fingerprint.h"
+
+#include "engine/files/json.h"
+#include "kernels/base/error.h"
+
+namespace bsq {
+namespace {
+
+nlohmann::json to_json(const SetFingerprint& set) {
+  return {{"images", set.images}, {"hash", set.hash}};
+}
+
+SetFingerprint set_from_json(const nlohmann::json& json) {
+  SetFingerprint set;
+  set.images = json_count<std::int64_t>(json.at("images"));
+  set.hash = json_count<std::uint64_t>(json.at("hash"));
+  return set;
+}
+
+std::string changes(const char* name, const SetFingerprint& then, const SetFingerprint& now) {
+  if (then == now) return "";
+  if (then.images != now.images)
+    return fmt::format("the {} set has {} images, and had {}", name, now.images, then.images);
+  return fmt::format("the {} set has as many images, but other pixels, labels, classes or another order", name);
+}
+
+}  // namespace
+
+nlohmann::json to_json(const DataFingerprint& data) {
+  return {{"train", to_json(data.train)}, {"test", to_json(data.test)}};
+}
+
+std::optional<DataFingerprint> fingerprint_from_json(const nlohmann::json& state, const std::string& where) {
+  if (!state.contains("data")) return std::nullopt;
+  try {
+    const nlohmann::json& data = state.at("data");
+    return DataFingerprint{set_from_json(data.at("train")), set_from_json(data.at("test"))};
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::checkpoint, "{}: state.json is damaged ({}); take an older checkpoint", where, error.what());
+  }
+}
+
+std::string changes(const DataFingerprint& then, const DataFingerprint& now) {
+  const std::string train = changes("training", then.train, now.train), test = changes("test", then.test, now.test);
+  return train + (train.empty() || test.empty() ? "" : ", and ") + test;
+}
+
+}  // namespace bsq

@@ -1,0 +1,14 @@
+// Image folders for tests that start the program.
+#pragma once
+
+#include <filesystem>
+
+namespace bsq::test {
+
+/// A square of noise, the same for the same seed; makes the folders above it.
+void put_png(const std::filesystem::path& file, unsigned seed = 0, int side = 8);
+
+/// root/{train,test}/{cat,dog}/N.png, so many of each class, each another noise.
+void put_pictures(const std::filesystem::path& root, int train_per_class = 4, int test_per_class = 2);
+
+}  // namespace bsq::test
