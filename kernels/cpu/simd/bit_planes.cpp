@@ -27,12 +27,15 @@ BSQ_LANES_INLINE void dispatch_bits(int bits, Body body) {
   }
 }
 
-/// Adds (p - n) 2^(n-1-b) to u levels, and p^2 + n^2 to the squares of the plane.
+/// Adds (p - n) 2^(n-1-b) to u levels, and p^2 + n^2 to the squares of the plane: the larger number first, so that they
+/// are the same, bit for bit, where p and n change places.
 template <int Bits>
 BSQ_LANES_INLINE void add_plane(FloatLanes positive, FloatLanes negative, int bit, FloatLanes& scaled,
                                 FloatLanes& squares) {
   scaled += (positive - negative) * static_cast<float>(1 << (Bits - 1 - bit));
-  squares += positive * positive + negative * negative;
+  const FloatLanes larger = positive < negative ? negative : positive;
+  const FloatLanes smaller = positive < negative ? positive : negative;
+  squares += larger * larger + smaller * smaller;
 }
 
 template <int Bits>

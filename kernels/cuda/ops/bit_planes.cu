@@ -30,13 +30,17 @@ ChunkSums sums_in(void* scratch, std::int64_t chunks) {
   return {squares, squares + chunks * kMaxBits};
 }
 
-/// Adds (p - n) 2^(n-1-b) to u levels, and p^2 + n^2 to the squares of the plane.
+/// Adds (p - n) 2^(n-1-b) to u levels, and p^2 + n^2 to the squares of the plane: the larger number first, so that they
+/// are the same, bit for bit, where p and n change places.
 template <int Bits, int Width>
 __device__ void add_plane(const float (&positive)[Width], const float (&negative)[Width], int bit,
                           float (&scaled)[Width], float& squares) {
   for (int i = 0; i < Width; ++i) {
     scaled[i] += (positive[i] - negative[i]) * static_cast<float>(1 << (Bits - 1 - bit));
-    squares = fmaf(positive[i], positive[i], fmaf(negative[i], negative[i], squares));
+    const bool swapped = positive[i] < negative[i];  // not by fmaxf(), which drops a NaN
+    const float larger = swapped ? negative[i] : positive[i];
+    const float smaller = swapped ? positive[i] : negative[i];
+    squares = fmaf(larger, larger, fmaf(smaller, smaller, squares));
   }
 }
 
