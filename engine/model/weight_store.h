@@ -8,6 +8,7 @@
 #include "engine/model/model_state.h"
 #include "engine/network/parameters.h"
 
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -54,7 +55,7 @@ WeightStorage storage_of(const ParameterSlot& slot);
 TensorView stored_weights(const ParameterSlot& slot, const Buffer& arena, const float* unit);
 
 /// WeightStore::count() from what the device has counted of tensors with these bit widths. If there was a NaN, the host
-/// counts, which throws the error that a conversion would.
+/// counts, which throws the error that a conversion would. Scales are those of files: not below 0.
 template <typename Tensor>
 std::vector<TensorCounts> tensor_counts(Backend& backend, const WeightStore& store, const std::vector<Tensor>& tensors,
                                         const Buffer& scales, const Buffer& counts) {
@@ -64,7 +65,7 @@ std::vector<TensorCounts> tensor_counts(Backend& backend, const WeightStore& sto
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (found[i].nans > 0) return count_weights(*download(backend, store.masters()));
     const auto* ones = found[i].ones.data();
-    result.push_back({tensors[i].bits, host_scales[i], found[i].zeros, {ones, ones + tensors[i].bits}});
+    result.push_back({tensors[i].bits, std::abs(host_scales[i]), found[i].zeros, {ones, ones + tensors[i].bits}});
   }
   return result;
 }

@@ -63,6 +63,13 @@ const std::vector<BitPlanes>& all_of(const Weights& weights) {
   return static_cast<const StoredPlanes&>(*weights).all();
 }
 
+/// The planes of a model as they lie on the device, scales below zero included.
+std::vector<BitPlanes> as_trained(const Weights& weights) {
+  std::vector<BitPlanes> planes = all_of(weights);
+  for (const std::size_t slot : static_cast<const StoredPlanes&>(*weights).turned()) turn(planes[slot]);
+  return planes;
+}
+
 /// A model of 8-bit planes at work, and its numbers in double.
 class PlanesBesideDouble {
  public:
@@ -199,7 +206,7 @@ Weights train(PlanesBesideDouble& run, const std::vector<float>& d_logits, doubl
 double rate_of(Backend& backend, const SmallNetwork& network, const std::vector<float>& d_logits) {
   constexpr double trial = 1e-3, far = 0.4;
   PlanesBesideDouble run(backend, network, ExecutionMode::training);
-  return trial * far / largest_move(run.start(), all_of(train(run, d_logits, trial)));
+  return trial * far / largest_move(run.start(), as_trained(train(run, d_logits, trial)));
 }
 
 /// The gradient of the planes, which a step of theirs shows, along a random direction through the ones of some slots.
@@ -235,8 +242,7 @@ void check_gradients(Backend& backend, const SmallNetwork& network) {
   const std::vector<float> d_logits = RandomTensors("d_logits").normal(network.batch * 10, 0, 1);
   const double rate = rate_of(backend, network, d_logits);
   PlanesBesideDouble run(backend, network, ExecutionMode::training);
-  const Weights stepped = train(run, d_logits, rate);
-  const std::vector<BitPlanes>& after = all_of(stepped);
+  const std::vector<BitPlanes> after = as_trained(train(run, d_logits, rate));
   REQUIRE(largest_move(run.start(), after) < 0.9);
   std::set<std::size_t> all;
   std::vector<std::size_t> weights;  // biases may start at zero, and have no ones then

@@ -155,6 +155,11 @@ void adjust_precision(BitPlanes& planes, double threshold_percent) {
   planes.scale = rescaled(planes.scale, max_level(planes.bits), max_level(bits_before));
 }
 
+void turn(BitPlanes& planes) {
+  std::swap(planes.p, planes.n);
+  planes.scale = 0.0F - planes.scale;  // and no -0
+}
+
 std::vector<double> plane_density_percent(const BitPlanes& planes) {
   require_consistent(planes);
   std::vector<double> density(static_cast<std::size_t>(planes.bits));

@@ -48,6 +48,9 @@ void requantize(BitPlanes& planes, int max_bits);
 /// stay, and so do the effective weights up to the rounding of the scale; exactly so if nothing is dropped.
 void adjust_precision(BitPlanes& planes, double threshold_percent);
 
+/// Lets p and n change places and the scale its sign: the same weights, and for training the same thing (bit for bit).
+void turn(BitPlanes& planes);
+
 /// Per plane, the percentage of entries with p_b - n_b other than zero.
 std::vector<double> plane_density_percent(const BitPlanes& planes);
 

@@ -3,6 +3,8 @@
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
+#include <cmath>
+
 namespace bsq {
 namespace {
 
@@ -11,11 +13,28 @@ std::size_t capacity_of(const ParameterSlot& slot, int most_bits) {
   return 2 * static_cast<std::size_t>(most_bits) * padded(static_cast<std::size_t>(slot.spec.shape.numel()));
 }
 
+/// `copies`: p and n of every tensor.
+std::vector<BitPlanes> planes_of(const std::vector<PlaneTensor>& tensors, const std::vector<float>& scales,
+                                 HostCopies& copies) {
+  std::vector<BitPlanes> planes;
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    planes.push_back({.bits = tensors[i].bits,
+                      .scale = scales[i],
+                      .numel = tensors[i].numel,
+                      .p = std::move(copies[2 * i]),
+                      .n = std::move(copies[2 * i + 1])});
+  return planes;
+}
+
 }  // namespace
 
 PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                            const StoredPlanes& weights, int max_bits)
-    : backend_(memory.backend()), layout_(layout), gradients_(gradients), most_bits_(bsq::most_bits(layout, max_bits)) {
+    : backend_(memory.backend()),
+      layout_(layout),
+      gradients_(gradients),
+      most_bits_(bsq::most_bits(layout, max_bits)),
+      turned_(weights.turned()) {
   const std::size_t count = layout.slots.size();
   std::size_t capacity = 0, norms = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -72,38 +91,45 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   reset_momentum();
 }
 
-OnDevice<Weights> PlaneWeights::on_device(const Buffer& arena, const Buffer& scales) const {
-  OnDevice<Weights> result;
+std::vector<DeviceSpan> PlaneWeights::spans_of(const Buffer& arena) const {
+  std::vector<DeviceSpan> spans;
   for (const PlaneTensor& tensor : tensors_) {
     const auto half = static_cast<std::size_t>(tensor.bits * tensor.numel);
     const float* p = arena.as<float>() + tensor.plane_offset;
-    result.spans.push_back({p, half});
-    result.spans.push_back({p + half, half});
+    spans.push_back({p, half});
+    spans.push_back({p + half, half});
   }
-  result.spans.push_back({scales.as<float>(), tensors_.size()});
-  result.to_host = [tensors = tensors_](HostCopies copies) {
-    std::vector<BitPlanes> planes;
-    for (std::size_t i = 0; i < tensors.size(); ++i)
-      planes.push_back({.bits = tensors[i].bits,
-                        .scale = copies.back()[i],
-                        .numel = tensors[i].numel,
-                        .p = std::move(copies[2 * i]),
-                        .n = std::move(copies[2 * i + 1])});
-    return Weights(std::make_shared<StoredPlanes>(std::move(planes)));
+  return spans;
+}
+
+OnDevice<Weights> PlaneWeights::masters() const {
+  OnDevice<Weights> result{.spans = spans_of(planes_), .to_host = {}};
+  result.spans.push_back({scales_.as<float>(), tensors_.size()});
+  result.to_host = [tensors = tensors_](HostCopies copies) -> Weights {
+    const std::vector<float> scales = std::move(copies.back());
+    return StoredPlanes::with_positive_scales(planes_of(tensors, scales, copies));
   };
   return result;
 }
 
-OnDevice<Weights> PlaneWeights::masters() const {
-  return on_device(planes_, scales_);
-}
-
 OnDevice<Weights> PlaneWeights::momentum() const {
-  return on_device(momentum_, scale_momentum_);
+  OnDevice<Weights> result{.spans = spans_of(momentum_), .to_host = {}};
+  result.spans.push_back({scale_momentum_.as<float>(), tensors_.size()});
+  result.spans.push_back({scales_.as<float>(), tensors_.size()});
+  result.to_host = [tensors = tensors_](HostCopies copies) -> Weights {
+    const std::vector<float> scales = std::move(copies.back());
+    copies.pop_back();
+    const std::vector<float> scale_momentum = std::move(copies.back());
+    std::vector<BitPlanes> momentum = planes_of(tensors, scale_momentum, copies);
+    for (std::size_t slot = 0; slot < scales.size(); ++slot)
+      if (std::signbit(scales[slot])) turn(momentum[slot]);  // with its planes
+    return std::make_shared<StoredPlanes>(std::move(momentum));
+  };
+  return result;
 }
 
 std::size_t PlaneWeights::largest_count() const {
-  return planes_.size_bytes() / sizeof(float) + padded(layout_.slots.size());
+  return planes_.size_bytes() / sizeof(float) + 2 * padded(layout_.slots.size());
 }
 
 std::vector<BitPlanes> PlaneWeights::planes() const {
@@ -162,16 +188,21 @@ std::int64_t PlaneWeights::trainable_numbers() const {
 }
 
 void PlaneWeights::load_momentum(const TensorFile& file) {
+  const std::string suffix(kMomentumSuffix);
   std::vector<float> scales;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const PlaneTensor& tensor = tensors_[i];
     const ParameterSpec& spec = layout_.slots[i].spec;
+    BitPlanes momentum{.bits = tensor.bits,
+                       .scale = read_number(file, scale_name(spec.name) + suffix),
+                       .numel = tensor.numel,
+                       .p = read_planes(file, plane_name(spec.name, "p") + suffix, spec, tensor.bits),
+                       .n = read_planes(file, plane_name(spec.name, "n") + suffix, spec, tensor.bits)};
+    if (turned_.count(i) > 0) turn(momentum);
     float* target = momentum_.as<float>() + tensor.plane_offset;
-    const std::string suffix(kMomentumSuffix);
-    upload_array(backend_, target, read_planes(file, plane_name(spec.name, "p") + suffix, spec, tensor.bits));
-    upload_array(backend_, target + tensor.bits * tensor.numel,
-                 read_planes(file, plane_name(spec.name, "n") + suffix, spec, tensor.bits));
-    scales.push_back(read_number(file, scale_name(spec.name) + suffix));
+    upload_array(backend_, target, momentum.p);
+    upload_array(backend_, target + tensor.bits * tensor.numel, momentum.n);
+    scales.push_back(momentum.scale);
   }
   upload_array(backend_, scale_momentum_.as<float>(), scales);
 }

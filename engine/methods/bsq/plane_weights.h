@@ -38,14 +38,16 @@ class PlaneWeights final : public WeightStore {
  private:
   DeviceTable<PlaneTensor> table() const { return {tensors_, table_.as<PlaneTensor>()}; }
   void write_effective();
-  OnDevice<Weights> on_device(const Buffer& arena, const Buffer& scales) const;
+  /// Where a plane arena lies on the device.
+  std::vector<DeviceSpan> spans_of(const Buffer& arena) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;
   const float* gradients_;
   std::vector<int> most_bits_;
   std::vector<PlaneTensor> tensors_;
-  Buffer table_;  // tensors_ on the device
+  std::set<std::size_t> turned_;  // slots that a file of an older version has the other way round, momentum too
+  Buffer table_;                  // tensors_ on the device
   Buffer planes_;
   Buffer momentum_;
   Buffer scales_;

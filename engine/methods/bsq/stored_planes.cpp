@@ -4,6 +4,7 @@
 #include "kernels/base/error.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -38,6 +39,18 @@ BitPlanes planes_of_values(const std::vector<float>& values, int bits) {
 }
 
 }  // namespace
+
+std::shared_ptr<const StoredPlanes> StoredPlanes::with_positive_scales(std::vector<BitPlanes> planes) {
+  std::set<std::size_t> turned;
+  for (std::size_t slot = 0; slot < planes.size(); ++slot) {
+    if (!std::signbit(planes[slot].scale)) continue;
+    turn(planes[slot]);
+    turned.insert(slot);
+  }
+  auto result = std::make_shared<StoredPlanes>(std::move(planes));
+  result->turned_ = std::move(turned);
+  return result;
+}
 
 std::optional<Levels> StoredPlanes::levels(std::size_t slot) const {
   const BitPlanes& planes = planes_[slot];
@@ -91,7 +104,7 @@ Weights StoredPlanes::read(const TensorFile& file, const ArenaLayout& layout, in
                       .p = read_planes(file, name, slot.spec, width),
                       .n = read_planes(file, plane_name(slot.spec.name, "n"), slot.spec, width)});
   }
-  return std::make_shared<StoredPlanes>(std::move(result));
+  return with_positive_scales(std::move(result));
 }
 
 Weights StoredPlanes::convert(const Weights& from, const std::vector<int>& bits) {
@@ -106,13 +119,14 @@ Weights StoredPlanes::convert(const Weights& from, const std::vector<int>& bits)
 
 Weights StoredPlanes::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
   const Weights converted = convert(from, bits);
-  std::vector<BitPlanes> planes = static_cast<const StoredPlanes&>(*converted).all();
+  const auto result = std::make_shared<StoredPlanes>(static_cast<const StoredPlanes&>(*converted));
+  std::vector<BitPlanes>& planes = result->planes_;
   for (std::size_t slot = 0; slot < planes.size(); ++slot) {
     const WidthRule& widths = layout.slots[slot].spec.widths;
     if (widths.fixed && planes[slot].bits < widths.start && is_empty(planes[slot]))
       planes[slot] = empty_planes(planes[slot].numel, widths.start, planes[slot].scale);
   }
-  return std::make_shared<StoredPlanes>(std::move(planes));
+  return result;
 }
 
 std::vector<float> read_planes(const TensorFile& file, const std::string& name, const ParameterSpec& spec, int bits) {

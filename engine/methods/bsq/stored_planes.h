@@ -1,9 +1,13 @@
 // Bit planes at rest: `<layer>.pweight`, `<layer>.nweight` [O, I, K, K, bits], most significant first, and
-// `<layer>.scale` [1], as the published code writes them.
+// `<layer>.scale` [1], as the published code writes them; but no scale is below 0. Training may drive it there: then p
+// and n have changed places, which are the same weights.
 #pragma once
 
 #include "engine/methods/bsq/bit_planes.h"
 #include "engine/model/stored_weights.h"
+
+#include <memory>
+#include <set>
 
 namespace bsq {
 
@@ -12,8 +16,12 @@ class StoredPlanes final : public StoredWeights {
   static constexpr std::string_view kForm = kQuantizedForm;
 
   explicit StoredPlanes(std::vector<BitPlanes> planes) : planes_(std::move(planes)) {}
+  /// Planes of training, or of a file that an older version wrote: those with a scale below 0 are turned.
+  static std::shared_ptr<const StoredPlanes> with_positive_scales(std::vector<BitPlanes> planes);
 
   const std::vector<BitPlanes>& all() const { return planes_; }
+  /// The slots that with_positive_scales() has turned.
+  const std::set<std::size_t>& turned() const { return turned_; }
   std::string_view form() const override { return kForm; }
   std::size_t size() const override { return planes_.size(); }
   std::vector<float> values(std::size_t slot) const override { return effective_weights(planes_[slot]); }
@@ -35,6 +43,7 @@ class StoredPlanes final : public StoredWeights {
 
  private:
   std::vector<BitPlanes> planes_;
+  std::set<std::size_t> turned_;
 };
 
 /// Planes [bits][numel] in memory order from the tensor `name`. Throws Error(checkpoint).

@@ -3,11 +3,26 @@
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
+#include <cmath>
+
 namespace bsq {
+namespace {
+
+std::vector<FixedPoint> fixed_points_of(const std::vector<FixedTensor>& tensors, const std::vector<float>& u,
+                                        const std::vector<float>& scales) {
+  std::vector<FixedPoint> result;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto begin = u.begin() + tensors[i].weight_offset;
+    result.push_back({tensors[i].bits, scales[i], {begin, begin + tensors[i].numel}});
+  }
+  return result;
+}
+
+}  // namespace
 
 FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                      const StoredFixedPoint& stored)
-    : backend_(memory.backend()), layout_(layout), gradients_(gradients) {
+    : backend_(memory.backend()), layout_(layout), gradients_(gradients), turned_(stored.turned()) {
   const std::vector<FixedPoint>& weights = stored.all();
   require(weights.size() == layout.slots.size(), "{} tensors for {} slots", weights.size(), layout.slots.size());
   const std::size_t count = layout.slots.size();
@@ -36,29 +51,27 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
   write_effective();
 }
 
-OnDevice<Weights> FixedPointWeights::on_device(const Buffer& arena, const Buffer& scales) const {
-  return {
-      .spans = {{arena.as<float>(), static_cast<std::size_t>(layout_.numel)}, {scales.as<float>(), tensors_.size()}},
-      .to_host = [tensors = tensors_](HostCopies copies) {
-        std::vector<FixedPoint> weights;
-        for (std::size_t i = 0; i < tensors.size(); ++i) {
-          const auto begin = copies[0].begin() + tensors[i].weight_offset;
-          weights.push_back({tensors[i].bits, copies[1][i], {begin, begin + tensors[i].numel}});
-        }
-        return Weights(std::make_shared<StoredFixedPoint>(std::move(weights)));
-      }};
-}
-
 OnDevice<Weights> FixedPointWeights::masters() const {
-  return on_device(u_, scales_);
+  return {.spans = {{u_.as<float>(), static_cast<std::size_t>(layout_.numel)}, {scales_.as<float>(), tensors_.size()}},
+          .to_host = [tensors = tensors_](HostCopies copies) -> Weights {
+            return StoredFixedPoint::with_positive_scales(fixed_points_of(tensors, copies[0], copies[1]));
+          }};
 }
 
 OnDevice<Weights> FixedPointWeights::momentum() const {
-  return on_device(momentum_, scale_momentum_);
+  return {.spans = {{momentum_.as<float>(), static_cast<std::size_t>(layout_.numel)},
+                    {scale_momentum_.as<float>(), tensors_.size()},
+                    {scales_.as<float>(), tensors_.size()}},
+          .to_host = [tensors = tensors_](HostCopies copies) -> Weights {
+            std::vector<FixedPoint> momentum = fixed_points_of(tensors, copies[0], copies[1]);
+            for (std::size_t slot = 0; slot < momentum.size(); ++slot)
+              if (std::signbit(copies[2][slot])) turn(momentum[slot]);  // with its weights
+            return std::make_shared<StoredFixedPoint>(std::move(momentum));
+          }};
 }
 
 std::size_t FixedPointWeights::largest_count() const {
-  return static_cast<std::size_t>(layout_.numel) + padded(layout_.slots.size());
+  return static_cast<std::size_t>(layout_.numel) + 2 * padded(layout_.slots.size());
 }
 
 std::vector<TensorCounts> FixedPointWeights::count() const {
@@ -106,9 +119,14 @@ std::int64_t FixedPointWeights::trainable_numbers() const {
 void FixedPointWeights::load_momentum(const TensorFile& file) {
   const std::string suffix(kMomentumSuffix);
   std::vector<float> scales;
-  for (const ParameterSlot& slot : layout_.slots) {
-    load_tensor(backend_, slot, momentum_.as<float>(), file, plane_name(slot.spec.name, "u") + suffix);
-    scales.push_back(read_number(file, scale_name(slot.spec.name) + suffix));
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    const ParameterSpec& spec = layout_.slots[i].spec;
+    FixedPoint momentum{.bits = tensors_[i].bits,
+                        .scale = read_number(file, scale_name(spec.name) + suffix),
+                        .u = read_tensor(file, plane_name(spec.name, "u") + suffix, spec)};
+    if (turned_.count(i) > 0) turn(momentum);
+    upload_array(backend_, momentum_.as<float>() + tensors_[i].weight_offset, momentum.u);
+    scales.push_back(momentum.scale);
   }
   upload_array(backend_, scale_momentum_.as<float>(), scales);
 }

@@ -26,12 +26,12 @@ class FixedPointWeights final : public WeightStore {
  private:
   void write_effective();
   DeviceTable<FixedTensor> table() const { return {tensors_, table_.as<FixedTensor>()}; }
-  OnDevice<Weights> on_device(const Buffer& arena, const Buffer& scales) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;
   const float* gradients_;
   std::vector<FixedTensor> tensors_;
+  std::set<std::size_t> turned_;  // slots that a file of an older version has with the other sign, momentum too
   Buffer table_;
   Buffer u_;
   Buffer momentum_;

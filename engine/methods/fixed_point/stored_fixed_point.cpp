@@ -3,6 +3,8 @@
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
+#include <cmath>
+
 namespace bsq {
 namespace {
 
@@ -13,9 +15,26 @@ std::vector<int> levels_of(const FixedPoint& tensor) {
 
 }  // namespace
 
+void turn(FixedPoint& tensor) {
+  for (float& u : tensor.u) u = 0.0F - u;  // and no -0
+  tensor.scale = 0.0F - tensor.scale;
+}
+
 FixedPoint fixed_from_levels(const Levels& levels) {
   require(levels.low == -levels.high && levels.unit.size() == 1, "fixed-point weights are symmetric, with one unit");
   return {levels.bits, scale_of(levels), grid_weights(levels.k, levels.bits, 1.0F)};
+}
+
+std::shared_ptr<const StoredFixedPoint> StoredFixedPoint::with_positive_scales(std::vector<FixedPoint> tensors) {
+  std::set<std::size_t> turned;
+  for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
+    if (!std::signbit(tensors[slot].scale)) continue;
+    turn(tensors[slot]);
+    turned.insert(slot);
+  }
+  auto result = std::make_shared<StoredFixedPoint>(std::move(tensors));
+  result->turned_ = std::move(turned);
+  return result;
 }
 
 std::vector<float> StoredFixedPoint::values(std::size_t slot) const {
@@ -55,7 +74,7 @@ Weights StoredFixedPoint::read(const TensorFile& file, const ArenaLayout& layout
     std::vector<float> u = read_tensor(file, plane_name(spec.name, "u"), spec);
     result.push_back({.bits = bits[i], .scale = read_number(file, scale_name(spec.name)), .u = std::move(u)});
   }
-  return std::make_shared<StoredFixedPoint>(std::move(result));
+  return with_positive_scales(std::move(result));
 }
 
 Weights StoredFixedPoint::convert(const Weights& from, const std::vector<int>& /*bits*/) {
@@ -71,12 +90,13 @@ Weights StoredFixedPoint::convert(const Weights& from, const std::vector<int>& /
 
 Weights StoredFixedPoint::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
   const Weights converted = convert(from, bits);
-  std::vector<FixedPoint> tensors = static_cast<const StoredFixedPoint&>(*converted).all();
+  const auto result = std::make_shared<StoredFixedPoint>(static_cast<const StoredFixedPoint&>(*converted));
+  std::vector<FixedPoint>& tensors = result->tensors_;
   for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
     const WidthRule& widths = layout.slots[slot].spec.widths;
     if (widths.fixed && tensors[slot].bits == 0) tensors[slot].bits = widths.start;
   }
-  return std::make_shared<StoredFixedPoint>(std::move(tensors));
+  return result;
 }
 
 }  // namespace bsq

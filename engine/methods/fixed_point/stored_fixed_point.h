@@ -1,7 +1,11 @@
-// Fixed-point weights at rest: `<layer>.uweight` (u), `<layer>.scale`; the widths are in the metadata, `scheme`.
+// Fixed-point weights at rest: `<layer>.uweight` (u), `<layer>.scale`; the widths are in the metadata, `scheme`. No
+// scale is below 0: where training has driven it there, u has the other sign.
 #pragma once
 
 #include "engine/model/stored_weights.h"
+
+#include <memory>
+#include <set>
 
 namespace bsq {
 
@@ -13,6 +17,9 @@ struct FixedPoint {
   std::vector<float> u;
 };
 
+/// Changes the signs of u and scale: the same weights, and for training the same thing (bit for bit).
+void turn(FixedPoint& tensor);
+
 /// u = k / (2^bits - 1), the scale kept bit for bit.
 FixedPoint fixed_from_levels(const Levels& levels);
 
@@ -21,8 +28,12 @@ class StoredFixedPoint final : public StoredWeights {
   static constexpr std::string_view kForm = "fixed";
 
   explicit StoredFixedPoint(std::vector<FixedPoint> tensors) : tensors_(std::move(tensors)) {}
+  /// Weights of training, or of a file that an older version wrote: those with a scale below 0 are turned.
+  static std::shared_ptr<const StoredFixedPoint> with_positive_scales(std::vector<FixedPoint> tensors);
 
   const std::vector<FixedPoint>& all() const { return tensors_; }
+  /// The slots that with_positive_scales() has turned.
+  const std::set<std::size_t>& turned() const { return turned_; }
   std::string_view form() const override { return kForm; }
   std::size_t size() const override { return tensors_.size(); }
   std::vector<float> values(std::size_t slot) const override;
@@ -41,6 +52,7 @@ class StoredFixedPoint final : public StoredWeights {
 
  private:
   std::vector<FixedPoint> tensors_;
+  std::set<std::size_t> turned_;
 };
 
 }  // namespace bsq

@@ -71,6 +71,15 @@ struct StoreMemory {
   Buffer gradients, inputs, metrics;
 };
 
+/// Steps with gradients of their own, under a penalty.
+inline void take_steps(StoreMemory& store_memory, WeightStore& store, int first, int count) {
+  for (int step = first; step < first + count; ++step) {
+    const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F, .method = {0.1F}});
+    store_memory.draw_gradients(store, step, 0.3F);
+    store.step({}, inputs, nullptr);
+  }
+}
+
 /// PyTorch's SGD in double: what one number does.
 struct SgdNumber {
   double value = 0;

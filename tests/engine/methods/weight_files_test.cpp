@@ -12,15 +12,6 @@ std::vector<BitPlanes> trained(const ArenaLayout& layout) {
           trained_planes("c", 1, numel_of(layout.slots[2]), 3.0F)};
 }
 
-/// What the optimizer state would be after a step or two.
-void take_steps(StoreMemory& store_memory, WeightStore& store, int first, int count) {
-  for (int step = first; step < first + count; ++step) {
-    const StepInputs* inputs = store_memory.set_inputs({.learning_rate = 0.05F, .method = {0.1F}});
-    store_memory.draw_gradients(store, step, 0.3F);
-    store.step({}, inputs, nullptr);
-  }
-}
-
 TensorFile through_disk(const TemporaryFolder& folder, const std::vector<HostTensor>& tensors,
                         const std::map<std::string, std::string>& metadata = {}) {
   TensorFile file;

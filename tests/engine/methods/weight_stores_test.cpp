@@ -234,10 +234,13 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
           expected.push_back(u[slot][i].value);
         }
         scales[slot].step(d_scale, kRule, double{rate});
+        if (scales[slot].value < 0)  // files have the same weights with the other signs
+          for (double& value : expected) value = -value;
         check_close(after[slot].u, expected, "u of slot " + std::to_string(slot));
-        check_close({after[slot].scale}, {scales[slot].value}, "scale of slot " + std::to_string(slot));
+        check_close({after[slot].scale}, {std::abs(scales[slot].value)}, "scale of slot " + std::to_string(slot));
       }
     }
+    CHECK(scales[0].value < 0);
     const std::vector<float> moved = fixed_of(download(backend, store.masters()))[0].u;
     CHECK(std::count(moved.begin(), moved.end(), 1.0F) > 5);
     CHECK(std::count(moved.begin(), moved.end(), -1.0F) > 5);
