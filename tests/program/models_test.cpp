@@ -83,7 +83,8 @@ TEST_CASE("what a model file does not say of its activations and images is said 
   const std::string images = "mean and deviation of its images: data.mean=[0.4914, 0.4822, 0.4465] data.std=[";
   const std::vector<Words> uses = {
       {"eval", "m.safetensors", "--config", "tiny.yaml"},
-      {"export", "m.safetensors", "--config", "tiny.yaml", "--format", "onnx", "--output", "m.onnx", "--force"},
+      {"export", "m.safetensors", "--config", "tiny.yaml", "--format", "onnx", "--output", "m.onnx", "--force",
+       "quant.act_scale=batch_max"},
       {"train", "tiny.yaml", "--run-dir", "again", "--force", "model.init=m.safetensors", "stages=[convert]"},
   };
   for (Words use : uses) {

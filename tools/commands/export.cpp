@@ -134,7 +134,8 @@ int export_command(const Arguments& arguments) {
                 .config = config,
                 .output = {},
                 .opset = options.opset,
-                .int8_at_least = !options.min_container.empty()};
+                .int8_at_least = !options.min_container.empty(),
+                .names_act_scale = options.words.overrides_key("quant.act_scale")};
   const TensorFile& file = job.model.file;
   if (format.wants_levels && !job.model.weights->is_quantized())
     fail(ErrorKind::usage, "--format {}: {} is a float model and has no bit widths; bsq convert gives it some",

@@ -22,8 +22,9 @@ struct ExportJob {
   OpenModel model;
   Config config;  // how it is run
   std::filesystem::path output;
-  std::optional<int> opset;    // for a format that has opsets
-  bool int8_at_least = false;  // for a format that has types below a byte
+  std::optional<int> opset;      // for a format that has opsets
+  bool int8_at_least = false;    // for a format that has types below a byte
+  bool names_act_scale = false;  // whether a person has said quant.act_scale
 };
 
 /// What a person is told.

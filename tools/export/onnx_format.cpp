@@ -94,12 +94,23 @@ std::string types_text(const OnnxModel& model) {
   return fmt::format("weights in {}", fmt::join(types, ", "));
 }
 
+/// Throws Error(usage) where the result of an image would depend on the others of its batch, unless that is asked for.
+void check_batches(const ExportJob& job, const Network& network) {
+  if (job.names_act_scale || !depends_on_batch(network)) return;
+  const std::string path = job.model.file.path.string();
+  fail(ErrorKind::usage,
+       "{}: activations are scaled by the maximum of each batch, so that what is said of an image depends on the batch "
+       "it is in; calibrate them: {}; or export it like that: quant.act_scale=batch_max",
+       path, calibration_command(path));
+}
+
 ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   const VerificationImages images = verification_images(job.config, console);
   const OpenModel& from = job.model;
   if (!images.is_stand_in) check_classes(from, images.images->info(), console);
   uses_calibrated_scales(from, job.config);  // or throws
   const Network network = network_for(from, images.images->info());
+  check_batches(job, network);
   OnnxModel model = network_graph(network, from.file, from.weights,
                                   {.qonnx = qonnx, .opset = job.opset, .int8_at_least = job.int8_at_least});
   add_description(job, model);

@@ -124,6 +124,11 @@ void say_assumptions(const ModelFile& model, const Config& config,
   guesses_activation ? console.warning(text) : console.info(text);
 }
 
+std::string calibration_command(const std::string& model) {
+  return fmt::format("bsq train CFG quant.act_scale=calibrated stages=[finetune] finetune.epochs=0 model.init={}",
+                     model);
+}
+
 bool uses_calibrated_scales(const OpenModel& model, const Config& config) {
   if (config.quant.act_scale != "calibrated" || config.quant.act_bits == 0) return false;
   const std::string path = model.file.path.string();
@@ -131,10 +136,8 @@ bool uses_calibrated_scales(const OpenModel& model, const Config& config) {
     if (state.role != Role::act_scale) continue;
     const HostTensor* scale = model.file.find(state.name);
     if (scale == nullptr || scale->values<float>()[0] < 0)
-      fail(ErrorKind::usage,
-           "{}: has no calibrated {}; evaluate with quant.act_scale=batch_max, or calibrate it: bsq train CFG "
-           "quant.act_scale=calibrated stages=[finetune] finetune.epochs=0 model.init={}",
-           path, state.name, path);
+      fail(ErrorKind::usage, "{}: has no calibrated {}; evaluate with quant.act_scale=batch_max, or calibrate it: {}",
+           path, state.name, calibration_command(path));
   }
   return true;
 }

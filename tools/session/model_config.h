@@ -28,6 +28,9 @@ Config config_of_model(const ModelWords& words, const ModelFile& model, Console&
 void say_assumptions(const ModelFile& model, const Config& config,
                      const std::function<bool(const std::string& key)>& says, Console& console);
 
+/// What a person types to give a model calibrated activation scales and change nothing else.
+std::string calibration_command(const std::string& model);
+
 /// Whether activations are quantized by scales of the model. Throws Error(usage) if they should be and the model lacks
 /// them.
 bool uses_calibrated_scales(const OpenModel& model, const Config& config);
