@@ -160,6 +160,35 @@ TEST_CASE("export of calibrated activation scales does not depend on the batch")
               2, {"has no calibrated layer1.0.relu1.act_scale"});
 }
 
+TEST_CASE("export says which types of a graph few runtimes read, and what to do about it") {
+  const Workspace here;
+  BSQ_NEEDS_ONNX(here);
+  here.train("run", {"quant.act_scale=calibrated", "stages=[pretrain,convert]"});
+  const auto said = [&](Words words) {
+    words.insert(words.begin(), {"export", "--format=onnx", "--output=m.onnx", "--force"});
+    return here.must(words).err;
+  };
+  const std::string wide = "9 tensors of 8 bits reach from -255 to 255 and are INT16",
+                    halved = "TensorRT takes for INT8";
+  const std::string model = "run/checkpoints/convert/model.safetensors";
+  const std::string eight = said({"run/checkpoints/convert"});
+  CHECK_THAT(eight, Catch::Contains(wide) && !Catch::Contains(halved) && !Catch::Contains("INT4"));
+  CHECK_THAT(eight, Catch::Contains("bsq convert " + model + " OUT --max-bits 7"));
+  here.must({"convert", model, "seven.safetensors", "--max-bits", "7"});  // as the warning says
+  CHECK(json_from(here, {"eval", "seven.safetensors", "--config", "tiny.yaml"})
+            .at("precision")
+            .at("bits_per_parameter") == 7.0);
+  const std::string seven = said({"seven.safetensors", "--config", "tiny.yaml"});
+  CHECK_FALSE(contains(seven, "INT"));
+  CHECK(contains(text_of(here / "m.onnx"), "zero_INT8"));
+  here.must({"convert", model, "three.safetensors", "--max-bits", "3"});
+  CHECK_FALSE(contains(said({"three.safetensors", "--config", "tiny.yaml"}), "INT4"));
+  CHECK_THAT(said({"three.safetensors", "--config", "tiny.yaml", "--min-container", "int4"}),
+             Catch::Contains("INT4 and INT2 make a file smaller, not faster"));
+  here.train("eight", {"quant.act_scale=calibrated", "quant.act_bits=8", "stages=[pretrain,convert]"});
+  CHECK_THAT(said({"eight"}), Catch::Contains(halved));
+}
+
 TEST_CASE("export of a model from anywhere, with an empty layer, without its data") {
   const Workspace here;
   BSQ_NEEDS_ONNX(here);

@@ -19,6 +19,7 @@ struct ConvertOptions {
   std::string input;
   std::string output;
   std::optional<int> bits;
+  std::optional<int> max_bits;
   std::string scheme;
   std::string form{kQuantizedForm};
   bool force = false;
@@ -33,16 +34,19 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
   app.add_option("--bits", options.bits, "width of every layer but those that have their own, 1..8 (default 8)")
       ->between(1, kMaxBits)
       ->option_text("N");
+  app.add_option("--max-bits", options.max_bits, "round wider layers to this width; the others stay as they are")
+      ->between(1, kMaxBits)
+      ->option_text("N");
   app.add_option("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
   const std::vector<std::string> forms = {std::string(kQuantizedForm), std::string(kFloatForm)};
   app.add_option("--to", options.form, fmt::format("{}", fmt::join(forms, " | ")))->one_of(forms)->option_text("FORM");
   app.add_flag("--force", options.force, "replace OUT");
   add_console_flags(app, options.console);
   if (!parse_arguments(app, arguments)) return false;
-  const bool chooses_bits = options.bits || !options.scheme.empty();
-  if (options.bits && !options.scheme.empty()) fail(ErrorKind::usage, "--bits and --scheme: give one of them");
-  if (options.form == kFloatForm && chooses_bits)
-    fail(ErrorKind::usage, "--to float: has no bits; leave out --bits and --scheme");
+  const int choices = (options.bits ? 1 : 0) + (options.max_bits ? 1 : 0) + (options.scheme.empty() ? 0 : 1);
+  if (choices > 1) fail(ErrorKind::usage, "--bits, --max-bits and --scheme: give one of them");
+  if (options.form == kFloatForm && choices > 0)
+    fail(ErrorKind::usage, "--to float: has no bits; leave out --bits, --max-bits and --scheme");
   if (!options.output.ends_with(".safetensors"))
     fail(ErrorKind::usage, "{}: name the output *.safetensors", options.output);
   if (fs::exists(options.output) && !options.force)
@@ -61,6 +65,15 @@ std::vector<int> scheme_of(const OpenModel& model) {
 Weights convert(const OpenModel& model, const ConvertOptions& options, Console& console) {
   const Weights& weights = model.weights;
   if (options.form == kFloatForm) return StoredDense::convert(weights);
+  if (options.max_bits) {
+    if (!weights->is_quantized())
+      fail(ErrorKind::usage, "--max-bits: {} is a float model and has no bit widths; --bits gives it some",
+           model.file.path.string());
+    const Weights narrowed = StoredPlanes::narrow(weights, *options.max_bits);
+    if (const std::string why = width_conflict(*narrowed, model.layout); !why.empty())
+      fail(ErrorKind::usage, "--max-bits {}: {}", *options.max_bits, why);
+    return narrowed;
+  }
   if (weights->is_quantized() && options.scheme.empty() && !options.bits) return convert_weights(options.form, weights);
   std::vector<int> bits = start_bits(model.layout, options.bits.value_or(kMaxBits));
   if (!options.scheme.empty()) {

@@ -54,12 +54,13 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
   app.add_option("--output", options.output, "file to write (default: export/ of the run, or beside the model)")
       ->option_text("FILE");
   app.add_option("--opset", options.opset,
-                 fmt::format("of {} (default: 13, or 21 where INT4 or INT16 is needed)",
+                 fmt::format("of {} (default: 19, or the first that has the types; qonnx: 13)",
                              format_names(&ExportFormat::has_opsets, "and")))
       ->between(kLeastOpset, kMostOpset)
       ->option_text("N");
-  app.add_option("--min-container", options.min_container, "int8: no type below a byte, for runtimes without INT4")
-      ->one_of({"int8"})
+  app.add_option("--min-container", options.min_container,
+                 "narrowest type of weights: int8 (default) | int4 | int2, for runtimes that read them")
+      ->one_of({"int8", "int4", "int2"})
       ->option_text("TYPE");
   app.add_option("--config", options.words.config_file, "the configuration of the data that onnx is verified on")
       ->option_text("CFG");
@@ -134,7 +135,7 @@ int export_command(const Arguments& arguments) {
                 .config = config,
                 .output = {},
                 .opset = options.opset,
-                .int8_at_least = !options.min_container.empty(),
+                .min_container = options.min_container,
                 .names_act_scale = options.words.overrides_key("quant.act_scale")};
   const TensorFile& file = job.model.file;
   if (format.wants_levels && !job.model.weights->is_quantized())

@@ -23,7 +23,7 @@ struct ExportJob {
   Config config;  // how it is run
   std::filesystem::path output;
   std::optional<int> opset;      // for a format that has opsets
-  bool int8_at_least = false;    // for a format that has types below a byte
+  std::string min_container;     // for a format that has types below a byte; empty: int8
   bool names_act_scale = false;  // whether a person has said quant.act_scale
 };
 

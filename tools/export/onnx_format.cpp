@@ -104,6 +104,38 @@ void check_batches(const ExportJob& job, const Network& network) {
        path, calibration_command(path));
 }
 
+OnnxType narrowest_type(const ExportJob& job) {
+  if (job.min_container == "int4") return OnnxType::int4;
+  return job.min_container == "int2" ? OnnxType::int2 : OnnxType::int8;
+}
+
+/// Says which types of a graph few runtimes read, or read in another way, and what to do about it.
+void say_types(const ExportJob& job, const OnnxModel& model, Console& console) {
+  const auto count = [&](OnnxType type) {
+    return std::count_if(model.initializers.begin(), model.initializers.end(),
+                         [&](const OnnxTensor& tensor) { return tensor.type == type && !tensor.dims.empty(); });
+  };
+  if (const auto wide = count(OnnxType::int16); wide > 0)
+    console.warning(
+        fmt::format("{} tensors of 8 bits reach from -255 to 255 and are INT16, which no runtime multiplies as "
+                    "integers; 7 bits are "
+                    "INT8: train with quant.weight_bits=7 quant.max_bits=7, or round: bsq convert {} OUT --max-bits 7, "
+                    "and see what "
+                    "it costs: bsq eval OUT",
+                    wide, job.model.file.path.string()));
+  if (count(OnnxType::int4) + count(OnnxType::int2) > 0)
+    console.warning(
+        "INT4 and INT2 make a file smaller, not faster: runtimes compute such convolutions in float32 or refuse them; "
+        "leave out --min-container for INT8");
+  const bool has_uint8 = std::any_of(model.initializers.begin(), model.initializers.end(),
+                                     [](const OnnxTensor& tensor) { return tensor.type == OnnxType::uint8; });
+  if (has_uint8)
+    console.warning(
+        "activations of 8 bits are UINT8, which TensorRT takes for INT8 and cuts off at half of their range; those of "
+        "7 "
+        "bits are INT8: quant.act_bits=7");
+}
+
 ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   const VerificationImages images = verification_images(job.config, console);
   const OpenModel& from = job.model;
@@ -112,7 +144,7 @@ ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   const Network network = network_for(from, images.images->info());
   check_batches(job, network);
   OnnxModel model = network_graph(network, from.file, from.weights,
-                                  {.qonnx = qonnx, .opset = job.opset, .int8_at_least = job.int8_at_least});
+                                  {.qonnx = qonnx, .opset = job.opset, .narrowest = narrowest_type(job)});
   add_description(job, model);
   const auto backend = make_backend("cpu", {.threads = job.config.threads});
   const auto batch = static_cast<int>(std::min(images.images->size(), kVerifiedImages));
@@ -124,6 +156,7 @@ ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   write_file_atomically(job.output, onnx_bytes(model), ErrorKind::checkpoint, [&](const fs::path& temporary) {
     outcome.verified = verify(temporary, job.output, engine, images.what);
   });
+  if (!qonnx) say_types(job, model, console);
   if (depends_on_batch(network))
     console.warning(
         "activations are scaled by the maximum of each batch, as in training: what this model says of an image depends "

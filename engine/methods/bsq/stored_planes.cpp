@@ -129,6 +129,13 @@ Weights StoredPlanes::convert(const Weights& from, const ArenaLayout& layout, co
   return result;
 }
 
+Weights StoredPlanes::narrow(const Weights& from, int most_bits) {
+  std::vector<BitPlanes> planes = static_cast<const StoredPlanes&>(*convert(from, std::vector<int>{})).all();
+  for (BitPlanes& tensor : planes)
+    if (tensor.bits > most_bits) tensor = planes_of_values(effective_weights(tensor), most_bits);
+  return std::make_shared<StoredPlanes>(std::move(planes));
+}
+
 std::vector<float> read_planes(const TensorFile& file, const std::string& name, const ParameterSpec& spec, int bits) {
   const HostTensor& tensor = file.at(name);
   check_shape(file, tensor, spec, {bits});

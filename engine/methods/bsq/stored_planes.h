@@ -40,6 +40,9 @@ class StoredPlanes final : public StoredWeights {
   static Weights convert(const Weights& from, const std::vector<int>& bits);
   /// The same, where slots of a fixed width have it in any case: with empty planes, if all of their weights are 0.
   static Weights convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits);
+  /// Weights on a grid as bit planes of no more than `most_bits`: wider ones are rounded anew, the others keep their
+  /// levels.
+  static Weights narrow(const Weights& from, int most_bits);
 
  private:
   std::vector<BitPlanes> planes_;

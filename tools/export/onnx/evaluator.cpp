@@ -297,9 +297,10 @@ GraphTensor dequantize(const OnnxNode& node, const Inputs& in) {
 }
 
 GraphTensor quantize(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
-  constexpr double kMostUint8 = 255;
   check(in.size() == 3 && scalar(node, *in[2]) == 0, node, "wants a zero point of 0");
-  return rounded(node, *in[0], scalar(node, *in[1]), 0, kMostUint8, 1.0F, guide);
+  check(in[2]->type == OnnxType::uint8 || in[2]->type == OnnxType::int8, node, "wants levels of a byte");
+  const bool is_signed = in[2]->type == OnnxType::int8;
+  return rounded(node, *in[0], scalar(node, *in[1]), is_signed ? -128 : 0, is_signed ? 127 : 255, 1.0F, guide);
 }
 
 GraphTensor reduce_max(const OnnxNode& node, const Inputs& in) {
@@ -344,7 +345,8 @@ GraphTensor run(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
 
 GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, RoundingGuide* guide) {
   std::map<std::string, GraphTensor> tensors;
-  for (const OnnxTensor& tensor : model.initializers) tensors[tensor.name] = {tensor.dims, values_of(tensor)};
+  for (const OnnxTensor& tensor : model.initializers)
+    tensors[tensor.name] = {tensor.dims, values_of(tensor), tensor.type};
   tensors[model.input.name] = input;
   std::map<std::string, std::size_t> last_reader;
   for (std::size_t i = 0; i < model.nodes.size(); ++i)

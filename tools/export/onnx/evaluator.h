@@ -17,6 +17,7 @@ namespace bsq {
 struct GraphTensor {
   std::vector<std::int64_t> dims;
   std::vector<float> values;
+  OnnxType type = OnnxType::float32;  // of the file; what is computed is float32
 
   std::int64_t numel() const { return static_cast<std::int64_t>(values.size()); }
 };

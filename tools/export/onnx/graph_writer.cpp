@@ -12,29 +12,31 @@ namespace bsq {
 namespace {
 
 constexpr const char* kQonnxDomain = "qonnx.custom_op.general";
-constexpr int kInt4Opset = 21;  // INT16 in DequantizeLinear came with it
-constexpr int kInt2Opset = 25;
+constexpr int kUsualOpset = 19;  // the first that the evaluator of the package onnx has
+
+/// The first opset whose DequantizeLinear reads the type.
+int first_opset_of(OnnxType type) {
+  if (type == OnnxType::int2) return 25;
+  return type == OnnxType::int4 || type == OnnxType::int16 ? 21 : kLeastOpset;
+}
 
 int ir_version_of(int opset) {
-  constexpr std::pair<int, int> first_opset_of[] = {{25, 13}, {24, 12}, {23, 11}, {21, 10}, {19, 9}, {15, 8}};
-  for (const auto& [first, version] : first_opset_of)
+  constexpr std::pair<int, int> versions[] = {{25, 13}, {24, 12}, {23, 11}, {21, 10}, {19, 9}, {15, 8}};
+  for (const auto& [first, version] : versions)
     if (opset >= first) return version;
   return 7;
 }
 
-int opset_for(int bits, bool int8_at_least) {
-  const bool fits_int8 = bits == 0 || (4 <= bits && bits <= 7) || (bits < 4 && int8_at_least);
-  return fits_int8 ? kLeastOpset : kInt4Opset;
-}
-
 int chosen_opset(const std::vector<IntegerTensor>& weights, const OnnxOptions& options) {
-  int needed = kLeastOpset;
+  if (options.qonnx) return options.opset.value_or(kLeastOpset);
+  int needed = kUsualOpset;
   for (const IntegerTensor& tensor : weights) {
-    const int opset = options.qonnx ? kLeastOpset : opset_for(tensor.bits, options.int8_at_least);
+    const OnnxType type = container_of(tensor.bits, options.narrowest);
+    const int opset = first_opset_of(type);
     if (options.opset && *options.opset < opset)
-      fail(ErrorKind::usage, "--opset {}: {} has {} bits, and ONNX has {} from opset {} on; {}", *options.opset,
-           tensor.name, tensor.bits, name_of(container_of(tensor.bits, opset, options.int8_at_least)), opset,
-           tensor.bits < 4 ? "leave out --opset, or give --min-container int8" : "leave out --opset");
+      fail(ErrorKind::usage, "--opset {}: {} has {} bits, and ONNX has {} from opset {} on; leave out --opset{}",
+           *options.opset, tensor.name, tensor.bits, name_of(type), opset,
+           tensor.bits < 4 ? ", or --min-container" : "");
     needed = std::max(needed, opset);
   }
   return options.opset.value_or(needed);
@@ -51,9 +53,9 @@ GraphWriter::GraphWriter(const Network& network, const TensorFile& file, const S
       file_name_(file.path.string()) {
   if (weights.is_quantized())
     integers_ = integer_weights(weights, lay_out(network.parameters(), ParameterGroup::quantized));
-  opset_ = chosen_opset(integers_, options);
-  model_.ir_version = ir_version_of(opset_);
-  model_.opsets[""] = opset_;
+  const int opset = chosen_opset(integers_, options);
+  model_.ir_version = ir_version_of(opset);
+  model_.opsets[""] = opset;
   if (options_.qonnx) model_.opsets[kQonnxDomain] = 1;
 }
 
@@ -86,9 +88,9 @@ std::string GraphWriter::parameter(ParameterId id) {
     add_int_quant(spec.name, spec.name + "_float", unit, found->bits + 1, /*is_signed=*/true);
     return spec.name;
   }
-  const OnnxType type = container_of(found->bits, opset_, options_.int8_at_least);
+  const OnnxType type = container_of(found->bits, options_.narrowest);
   model_.initializers.push_back(integer_tensor(spec.name + "_integers", type, found->shape, found->levels));
-  return add("DequantizeLinear", spec.name, {spec.name + "_integers", unit});
+  return add("DequantizeLinear", spec.name, {spec.name + "_integers", unit, zero_point(type)});
 }
 
 std::string GraphWriter::plain_tensor(const std::string& name) {
@@ -112,19 +114,24 @@ std::string GraphWriter::number(const std::string& name, float value) {
   return name;
 }
 
-std::string GraphWriter::zero_point() {
-  if (zero_point_.empty()) {
-    zero_point_ = "zero_uint8";
-    model_.initializers.push_back({zero_point_, OnnxType::uint8, {}, std::string(1, '\0')});
+std::string GraphWriter::zero_point(OnnxType type) {
+  std::string name = fmt::format("zero_{}", name_of(type));
+  if (numbers_.insert(name).second) {
+    const auto bytes = static_cast<std::size_t>(std::max(bits_of(type) / 8, 1));
+    model_.initializers.push_back({name, type, {}, std::string(bytes, '\0')});
   }
-  return zero_point_;
+  return name;
 }
 
-OnnxType container_of(int bits, int opset, bool int8_at_least) {
+OnnxType container_of(int bits, OnnxType narrowest) {
   require(0 <= bits && bits <= kMaxBits, "{} bits have no type in ONNX", bits);
   if (bits == kMaxBits) return OnnxType::int16;
-  if (bits > 3 || int8_at_least || opset < kInt4Opset) return OnnxType::int8;
-  return bits <= 1 && opset >= kInt2Opset ? OnnxType::int2 : OnnxType::int4;
+  if (bits <= 1 && narrowest == OnnxType::int2) return OnnxType::int2;
+  return bits <= 3 && narrowest != OnnxType::int8 ? OnnxType::int4 : OnnxType::int8;
+}
+
+OnnxType level_type_of(int act_bits) {
+  return act_bits < 8 ? OnnxType::int8 : OnnxType::uint8;
 }
 
 }  // namespace bsq

@@ -28,8 +28,8 @@ class GraphWriter {
   float number_of_state(StateId id) const;
   /// Writes a scalar, once however often it is asked for; returns its name.
   std::string number(const std::string& name, float value);
-  /// The same for 0 as UINT8.
-  std::string zero_point();
+  /// The same for 0 of a type.
+  std::string zero_point(OnnxType type);
 
   /// Of a tensor of the network, for one image.
   const Shape& shape_of(TensorId id) const { return tensors_[static_cast<std::size_t>(id)].shape; }
@@ -46,11 +46,9 @@ class GraphWriter {
   const TensorFile& file_;
   const OnnxOptions& options_;
   std::string file_name_;
-  int opset_ = 0;
   std::vector<IntegerTensor> integers_;
   OnnxModel model_;
   std::set<std::string> numbers_;
-  std::string zero_point_;
 };
 
 }  // namespace bsq

@@ -120,7 +120,7 @@ std::string write_fixed_quantizer(GraphWriter& writer, const ActivationPart& act
   const std::string unit_name = writer.number(name + ".unit", unit);
   if (writer.is_qonnx())
     return writer.add_int_quant(name + ".round", y, unit_name, activation.act_bits, /*is_signed=*/false);
-  const std::string zero = writer.zero_point();
+  const std::string zero = writer.zero_point(level_type_of(activation.act_bits));
   const std::string rounded = writer.add("QuantizeLinear", name + ".round", {y, unit_name, zero});
   return writer.add("DequantizeLinear", name + ".quantized", {rounded, unit_name, zero});
 }

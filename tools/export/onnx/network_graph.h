@@ -16,9 +16,9 @@
 namespace bsq {
 
 struct OnnxOptions {
-  bool qonnx = false;             // IntQuant nodes of exact widths
-  std::optional<int> opset = {};  // default: 13, or 21 if the widths need it
-  bool int8_at_least = false;     // no type below a byte
+  bool qonnx = false;                   // IntQuant nodes of exact widths
+  std::optional<int> opset = {};        // default: 19, or the first that has the types
+  OnnxType narrowest = OnnxType::int8;  // of weights; int4 and int2 save bytes, and no runtime multiplies them faster
 };
 
 /// `model`: the file that all that is not quantized is read from. Throws Error(usage) if the opset has no type for a
@@ -26,8 +26,10 @@ struct OnnxOptions {
 OnnxModel network_graph(const Network& network, const TensorFile& model, const Weights& weights,
                         const OnnxOptions& options);
 
-/// The narrowest type for an n-bit weight, within +-(2^n - 1), that an opset has.
-OnnxType container_of(int bits, int opset, bool int8_at_least);
+/// The type of n-bit weights, within +-(2^n - 1): no narrower than `narrowest`.
+OnnxType container_of(int bits, OnnxType narrowest);
+/// The type of activation levels 0 .. 2^bits - 1. Up to 7 bits INT8, which is all that TensorRT has.
+OnnxType level_type_of(int act_bits);
 
 /// The name of the ONNX node that rounds the activations this node of the network writes; empty if none does.
 std::string rounding_node(const Node& node);

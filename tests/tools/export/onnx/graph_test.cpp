@@ -31,21 +31,21 @@ TEST_CASE("every number of every type comes back, and one outside it is refused"
   CHECK_THAT(error_of(ErrorKind::verification, [&] { values_of(cut); }), Catch::Contains("7 bytes do not fill 2"));
 }
 
-TEST_CASE("each width has the narrowest type that holds its levels and that the opset has") {
-  const auto table = [](int opset, bool int8_at_least) {
+TEST_CASE("each width has a type that holds its levels, no narrower than asked for") {
+  const auto table = [](OnnxType narrowest) {
     std::string text;
-    for (int bits = 0; bits <= 8; ++bits) text += std::string(" ") + name_of(container_of(bits, opset, int8_at_least));
+    for (int bits = 0; bits <= 8; ++bits) text += std::string(" ") + name_of(container_of(bits, narrowest));
     return text;
   };
-  CHECK(table(13, true) == " INT8 INT8 INT8 INT8 INT8 INT8 INT8 INT8 INT16");
-  CHECK(table(21, true) == table(13, true));
-  CHECK(table(21, false) == " INT4 INT4 INT4 INT4 INT8 INT8 INT8 INT8 INT16");
-  CHECK(table(25, false) == " INT2 INT2 INT4 INT4 INT8 INT8 INT8 INT8 INT16");
-  for (int bits = 0; bits <= 8; ++bits)
-    for (const int opset : {13, 21, 25}) {
-      const int most = (1 << bits) - 1;
-      CHECK(most < 1 << (bits_of(container_of(bits, opset, false)) - 1));
-    }
+  CHECK(table(OnnxType::int8) == " INT8 INT8 INT8 INT8 INT8 INT8 INT8 INT8 INT16");
+  CHECK(table(OnnxType::int4) == " INT4 INT4 INT4 INT4 INT8 INT8 INT8 INT8 INT16");
+  CHECK(table(OnnxType::int2) == " INT2 INT2 INT4 INT4 INT8 INT8 INT8 INT8 INT16");
+  for (int bits = 0; bits <= 8; ++bits) {
+    const int most = (1 << bits) - 1;
+    for (const OnnxType narrowest : {OnnxType::int8, OnnxType::int4, OnnxType::int2})
+      CHECK(most < 1 << (bits_of(container_of(bits, narrowest)) - 1));
+    CHECK(level_type_of(bits) == (bits < 8 ? OnnxType::int8 : OnnxType::uint8));
+  }
 }
 
 }  // namespace bsq::test

@@ -29,21 +29,21 @@ EngineRun check_same(const OnnxModel& model, EngineRun engine) {
 
 TEST_CASE("the integers of a graph are the weights' levels at every width, in the narrowest types") {
   const int bits = GENERATE(range(0, 9));
-  const int opset = GENERATE(21, 25);
+  const OnnxType narrowest = GENERATE(OnnxType::int8, OnnxType::int4, OnnxType::int2);
   const bool as_planes = GENERATE(false, true);
-  INFO(bits << " bits, opset " << opset);
+  INFO(bits << " bits, " << name_of(narrowest));
   const Network network = make_resnet(tiny(0));
   const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
   Weights weights = fixed_weights(network, [&](std::size_t) { return bits; });
   if (as_planes) weights = StoredPlanes::convert(weights, {});
   const TensorFile plain = random_plain(network);
-  const OnnxModel model = network_graph(network, plain, weights, {.opset = opset});
+  const OnnxModel model = network_graph(network, plain, weights, {.narrowest = narrowest});
   const DenseTensors dense = to_dense(weights);
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
     const ParameterSpec& spec = layout.slots[i].spec;
     const OnnxTensor& integers = initializer(model, spec.name + "_integers");
     const float unit = values_of(initializer(model, spec.name + "_scale")).at(0);
-    CHECK(integers.type == container_of(bits == 0 && as_planes ? 1 : bits, opset, false));
+    CHECK(integers.type == container_of(bits == 0 && as_planes ? 1 : bits, narrowest));
     CHECK(integers.dims == file_shape(spec.shape));
     const std::vector<float> levels = values_of(integers), expected = to_file_layout(dense[i], spec.shape);
     const float most =
@@ -125,7 +125,7 @@ TEST_CASE("float weights become a plain float graph") {
   }
   const OnnxModel model = network_graph(network, file, as_weights(weights), {});
   CHECK(count_nodes(model, "DequantizeLinear") == 0);
-  CHECK(model.opsets.at("") == 13);
+  CHECK(model.opsets.at("") == 19);
   check_same(model, engine_run(tiny(0), file, as_weights(weights), 3));
 }
 
@@ -241,20 +241,21 @@ TEST_CASE("an opset that cannot hold a width is refused by name, and wider conta
   const auto opset_of = [&](int bits, const OnnxOptions& options) {
     return network_graph(network, plain, of_bits(bits), options).opsets.at("");
   };
-  for (const int bits : {0, 4, 5, 6, 7}) CHECK(opset_of(bits, {}) == 13);
-  for (const int bits : {1, 2, 3, 8}) CHECK(opset_of(bits, {}) == 21);
-  for (const int bits : {1, 2, 3}) CHECK(opset_of(bits, {.int8_at_least = true}) == 13);
-  CHECK(opset_of(8, {.int8_at_least = true}) == 21);
-  CHECK(opset_of(5, {.opset = 17}) == 17);
+  for (int bits = 0; bits < 8; ++bits) CHECK(opset_of(bits, {}) == 19);
+  CHECK(opset_of(8, {}) == 21);
+  for (const int bits : {1, 2, 3}) CHECK(opset_of(bits, {.narrowest = OnnxType::int4}) == 21);
+  CHECK(opset_of(1, {.narrowest = OnnxType::int2}) == 25);
+  CHECK(opset_of(5, {.narrowest = OnnxType::int2}) == 19);
+  CHECK(opset_of(3, {.opset = 13}) == 13);
   CHECK(opset_of(8, {.qonnx = true}) == 13);
   const std::string name = lay_out(network.parameters(), ParameterGroup::quantized).slots[3].spec.name;
   const auto refused = [&](int bits, const OnnxOptions& options) {
     return error_of(ErrorKind::usage, [&] { network_graph(network, plain, of_bits(bits), options); });
   };
-  CHECK(refused(2, {.opset = 20}) == "--opset 20: " + name +
-                                         " has 2 bits, and ONNX has INT4 from opset 21 on; leave out --opset, or give "
-                                         "--min-container int8");
-  CHECK(refused(8, {.opset = 13, .int8_at_least = true}) ==
+  CHECK(refused(2, {.opset = 20, .narrowest = OnnxType::int4}) ==
+        "--opset 20: " + name +
+            " has 2 bits, and ONNX has INT4 from opset 21 on; leave out --opset, or --min-container");
+  CHECK(refused(8, {.opset = 13}) ==
         "--opset 13: " + name + " has 8 bits, and ONNX has INT16 from opset 21 on; leave out --opset");
 }
 

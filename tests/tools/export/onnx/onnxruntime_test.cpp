@@ -126,14 +126,14 @@ TEST_CASE("onnxruntime says of 1,000 images what the engine says") {
     WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/ort-venv with onnxruntime");
     return;
   }
-  const int opset = GENERATE(21, 25);
-  INFO("opset " << opset);
+  const OnnxType narrowest = GENERATE(OnnxType::int8, OnnxType::int4, OnnxType::int2);
+  INFO(name_of(narrowest));
   const ResNetOptions options = tiny_resnet(Activation::relu6, 0);
   const Network network = make_resnet(options);
   const Weights weights = fixed_weights(network, mixed_bits);
   const TensorFile plain = random_plain(network);
   const std::vector<EngineRun> engine = engine_on_all(options, plain, weights);
-  const OnnxModel model = network_graph(network, plain, weights, {.opset = opset});
+  const OnnxModel model = network_graph(network, plain, weights, {.narrowest = narrowest});
   const GraphTensor logits = run_onnxruntime(python, model, engine);
   for (int batch = 0; batch < kImages / kBatch; ++batch) {
     const EngineRun& own = engine[static_cast<std::size_t>(batch)];
