@@ -30,10 +30,12 @@ class ConfigSchema;
 using ConfigValue = std::variant<bool, int, std::uint64_t, double, std::string, std::vector<int>, std::vector<double>,
                                  std::vector<std::string>, LayerRules>;
 
-/// One stage of training with SGD. The rate of epoch e is lr * gamma^(number of milestones <= e).
+/// One stage of training with SGD; its rate is learning_rate() in engine/training/schedule.h.
 struct StageConfig {
   int epochs = 350;
   double lr = 0.1;
+  std::string schedule = "milestones";  // or cosine
+  int warmup_epochs = 0;
   double momentum = 0.9;
   double weight_decay = 1e-4;   // on planes, scales, batch norm and PACT too
   std::vector<int> milestones;  // counted from 0

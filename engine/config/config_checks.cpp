@@ -69,6 +69,10 @@ void check_stage_settings(const Config& config, std::vector<Conflict>& conflicts
                            fmt::format("{}.epochs = {}; must be an integer >= 1, or leave {} out of stages", name,
                                        settings.epochs, name)});
     }
+    if (config.runs(name) && settings.warmup_epochs > 0 && settings.warmup_epochs >= settings.epochs)
+      conflicts.push_back({{name + ".warmup_epochs", name + ".epochs"},
+                           fmt::format("{}.warmup_epochs = {}; must be less than {}.epochs = {}", name,
+                                       settings.warmup_epochs, name, settings.epochs)});
     const std::vector<int>& milestones = settings.milestones;
     if (std::adjacent_find(milestones.begin(), milestones.end(), std::greater_equal<>()) != milestones.end()) {
       conflicts.push_back(
@@ -120,7 +124,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
 std::vector<std::string> config_warnings(const Config& config) {
   std::vector<std::string> warnings;
   for (const auto& [name, settings] : training_stages(config)) {
-    if (!config.runs(name)) continue;
+    if (!config.runs(name) || settings.schedule != "milestones") continue;
     std::vector<int> beyond;
     std::copy_if(settings.milestones.begin(), settings.milestones.end(), std::back_inserter(beyond),
                  [epochs = settings.epochs](int milestone) { return milestone >= epochs; });

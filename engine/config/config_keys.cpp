@@ -114,11 +114,15 @@ void ConfigSchema::add_training(const std::string& name, const StageConfig& stan
   auto stage = rows(
       name, [name](auto& config) -> auto& { return config.stage(name); });
   stage.add("epochs", &StageConfig::epochs, at_least(0), "passes over the training set", "--epochs");
-  stage.add("lr", &StageConfig::lr, at_least(0), "learning rate of epoch 0", "--lr");
+  stage.add("lr", &StageConfig::lr, at_least(0), "learning rate, after the warm-up if there is one", "--lr");
+  stage.add("schedule", &StageConfig::schedule, one_of({"milestones", "cosine"}),
+            "how lr falls: at milestones, or as half a cosine to 0");
+  stage.add("warmup_epochs", &StageConfig::warmup_epochs, at_least(0),
+            "epochs in which lr rises to its full value in equal steps");
   stage.add("momentum", &StageConfig::momentum, between(0, 1), "momentum of SGD", "--momentum");
   stage.add("weight_decay", &StageConfig::weight_decay, at_least(0), "weight decay of all parameters", "--wd");
-  stage.add("milestones", &StageConfig::milestones, at_least(1), "epochs from which lr is multiplied by gamma",
-            "--schedule");
+  stage.add("milestones", &StageConfig::milestones, at_least(1),
+            "epochs from which lr is multiplied by gamma; not of a cosine", "--schedule");
   stage.add("gamma", &StageConfig::gamma, between(0, 1), "factor of lr at each milestone", "--gamma");
 }
 

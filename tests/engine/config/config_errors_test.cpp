@@ -105,6 +105,8 @@ TEST_CASE("values that contradict each other are refused at the place that set t
        "finetune"},
       {"seed: 1\nbsq:\n  epochs: 0\n",
        "c.yaml:3:3: bsq.epochs = 0; must be an integer >= 1, or leave bsq out of stages"},
+      {"bsq: {warmup_epochs: 350}\n", "c.yaml:1:7: bsq.warmup_epochs = 350; must be less than bsq.epochs = 350"},
+      {"bsq: {schedule: steps}\n", "c.yaml:1:7: bsq.schedule = steps; must be one of milestones, cosine"},
       {"bsq: {milestones: [250, 150]}\n", "c.yaml:1:7: bsq.milestones = [250, 150]; must increase"},
       {"bsq: {milestones: [150, 150]}\n", "c.yaml:1:7: bsq.milestones = [150, 150]; must increase"},
       {"model: {depth: 21}\n", "c.yaml:1:9: model.depth = 21; must be 6n+2, such as 20 or 26"},

@@ -46,8 +46,14 @@ Config unusual_config() {
                               {.pattern = "layer*", .max_bits = 3, .act_bits = 0, .fixed = false},
                               {.pattern = "fc", .stays_float = true}}},
                   .projections = true};
-  const StageConfig stage = {
-      .epochs = 9, .lr = 1e-5, .momentum = 0.1, .weight_decay = 1e-300, .milestones = {1, 2}, .gamma = 0.3};
+  const StageConfig stage = {.epochs = 9,
+                             .lr = 1e-5,
+                             .schedule = "cosine",
+                             .warmup_epochs = 2,
+                             .momentum = 0.1,
+                             .weight_decay = 1e-300,
+                             .milestones = {1, 2},
+                             .gamma = 0.3};
   for (const char* name : {"pretrain", "bsq", "finetune"}) config.stage(name) = stage;
   config.part<SyntheticConfig>() = {3, 4};
   config.part<PretrainConfig>() = {3};
