@@ -214,8 +214,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   next.logs = output.log.position();
   output.log.sync();
   ++next.total_epochs;
-  files.state = {{"progress", to_json(next)}, {"stage", stage.name()}, {"config_hash", config_hash(config_)}};
-  files.state["world_size"] = parts_.communicator.world();
+  files.state = resumable_state(context_, stage.name(), next);
   const std::string folder = fmt::format("epoch_{:04}", next.total_epochs);
   if (output.directory.writes()) {
     save_checkpoint(output.directory.checkpoints() / folder, files);

@@ -142,6 +142,8 @@ class Stage {
   Background writer_;                        // last: it ends before what it reads
 };
 
+/// The state.json of a checkpoint that a run can go on from.
+nlohmann::json resumable_state(const StageContext& context, const std::string& stage, const Progress& progress);
 /// How many epochs the stages before the one of this index have.
 int epochs_before(const Config& config, int stage);
 /// The activation of this name. Throws Error(usage) if there is none.

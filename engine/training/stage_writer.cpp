@@ -28,6 +28,14 @@ std::string changed_layers(const BitSummary& before, const BitSummary& after) {
 
 }  // namespace
 
+nlohmann::json resumable_state(const StageContext& context, const std::string& stage, const Progress& progress) {
+  return {{"progress", to_json(progress)},
+          {"stage", stage},
+          {"config_hash", config_hash(context.config)},
+          {"world_size", context.communicator.world()},
+          {"data", to_json(context.data)}};
+}
+
 void Stage::check_ranks(const Progress& progress, std::string_view after) const {
   if (context_.communicator.world() == 1) return;
   check_same_on_ranks(
@@ -166,9 +174,7 @@ void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
   CheckpointFiles files;
   files.tensors["model.safetensors"] = model_.save(state, card());
   files.tensors["optimizer.safetensors"] = model_.save_momentum(*state.momentum);
-  files.state = {{"progress", to_json(progress)}, {"stage", name_}, {"config_hash", config_hash(context_.config)}};
-  files.state["world_size"] = context_.communicator.world();
-  files.state["data"] = to_json(context_.data);
+  files.state = resumable_state(context_, name_, progress);
   const std::string name = fmt::format("epoch_{:04}", progress.total_epochs);
   save_checkpoint(checkpoints / name, files);
   update_last(checkpoints, name, context_.config.checkpoint.keep_last);

@@ -56,6 +56,18 @@ TEST_CASE("a run does not go on where pictures were added, removed, moved or pai
   CHECK_FALSE(contains(here.must({"train", "--resume", "run"}).err, "other images"));
 }
 
+TEST_CASE("a run does not go on with other images after a stage") {
+  const Workspace here;
+  put_pictures(here / "pictures");
+  Words words = kPictures;
+  words.emplace_back("stages=[pretrain,convert]");
+  here.must(words);
+  REQUIRE(json_of(here / "run/checkpoints/last/state.json").at("stage") == "convert");
+  edit_text(here / "run/status.json", "done", "interrupted");
+  fs::remove(here / "pictures/train/cat/0.png");
+  check_error(here, {"train", "--resume", "run", "-q"}, 3, {"the training set has 7 images, and had 8"});
+}
+
 TEST_CASE("the same pictures elsewhere and under other names are the same images") {
   const Workspace here;
   put_interrupted_run(here);

@@ -46,10 +46,18 @@ TEST_CASE("CIFAR-10 that is missing, short, mislabelled or another version") {
   const Words cifar = {"data.kind=cifar10", "data.root=cifar"};
   check_data_error(here, cifar, {"data.root 'cifar': no such folder"});
   fs::create_directory(here / "cifar");
-  put_text(here / "cifar/data_batch_1", "python");
   check_data_error(here, cifar,
                    {"data.root 'cifar': data_batch_1.bin not found; expected the CIFAR-10 binary version (6 files, "
-                    "30,730,000 bytes each), see tools/get_cifar10.sh; this folder holds the Python version"});
+                    "30,730,000 bytes each) or cifar-10-batches-py/ of the Python version, see tools/get_cifar10.sh"});
+  put_text(here / "cifar/cifar-10-batches-py/data_batch_1", "");
+  check_data_error(
+      here, cifar,
+      {"data.root 'cifar/cifar-10-batches-py': data_batch_2 not found beside the other files of CIFAR-10 for "
+       "Python"});
+  for (const char* name : {"data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"})
+    put_text(here / "cifar/cifar-10-batches-py" / name, "");
+  check_data_error(here, cifar,
+                   {"cifar/cifar-10-batches-py/data_batch_1: byte 0: it ends in the middle; the file is damaged"});
   put_cifar(here / "cifar/cifar-10-batches-bin");  // as the archive unpacks
   const fs::path batch = here / "cifar/cifar-10-batches-bin/data_batch_3.bin";
   const std::string shown = "cifar/cifar-10-batches-bin/data_batch_3.bin: ";
