@@ -66,7 +66,8 @@ struct Edit {
   std::int64_t cut = -1;  // the length that the file gets; -1: its own
 };
 
-/// The first edit of value 0xFF may cut or lengthen the file, since every other length is refused alike.
+/// Entries say a file by number, a place and a value. From 128 on the place is that of a label; 127 gives the file the
+/// place as its length.
 std::vector<Edit> edits_of(const Files& files, std::string_view bytes) {
   std::vector<Edit> edits;
   const auto byte = [&](std::size_t i) { return std::int64_t{static_cast<std::uint8_t>(bytes[i])}; };

@@ -21,8 +21,12 @@ void resume(const LogPosition& position) {
   RunLog log = RunLog::resume(fuzz::scratch(), position);
   const std::int64_t before = log.position().metrics_bytes;
   log.event("resume");
-  log.epoch({.stage = "bsq", .epoch = 1});
-  log.precision({.stage = "bsq", .epoch = 1, .layer = "conv1"});
+  EpochRow row;
+  row.stage = "bsq";
+  log.epoch(row);
+  PrecisionRow precision;
+  precision.layer = "conv1";
+  log.precision(precision);
   fuzz::must_hold(before == position.metrics_bytes && log.position().metrics_bytes > before,
                   "a log goes on from its position");
   const auto size_bytes = std::filesystem::file_size(fuzz::scratch() / "metrics.jsonl");
