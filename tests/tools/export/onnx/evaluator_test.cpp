@@ -180,7 +180,10 @@ TEST_CASE("a graph whose numbers are beyond all bounds is refused before memory 
   CHECK_THAT(error_of(ErrorKind::verification, [&] { evaluate_graph(doubled, x, nullptr, 7); }),
              Catch::Contains("makes a tensor that is empty or too large"));
   for (const std::vector<std::int64_t>& dims : {all(3, huge), {0, 4}, {-1, -4}})
-    CHECK_THAT(error_of(ErrorKind::verification, [&] { values_of({"w", OnnxType::float32, dims, ""}); }),
+    CHECK_THAT(error_of(ErrorKind::verification,
+                        [&] {
+                          values_of({"w", OnnxType::float32, dims, ""});
+                        }),
                Catch::Contains("ONNX tensor w: no tensor of bsq has the shape ["));
 }
 
