@@ -1,6 +1,7 @@
 // YAML to JSON and back; problems get the line that they are on.
 #include "models/network_file.h"
 
+#include "engine/base/text.h"
 #include "engine/files/json.h"
 #include "engine/config/yaml_reader.h"
 #include "engine/files/posix_file.h"
@@ -61,7 +62,7 @@ Position place_of(const SpecError& error, const YamlValue& root) {
 }
 
 [[noreturn]] void refuse(const fs::path& file, Position where, const std::string& what) {
-  fail(ErrorKind::usage, "{}:{}:{}: {}", file.string(), where.line, where.column, what);
+  fail(ErrorKind::usage, "{}:{}:{}: {}", file.string(), where.line, where.column, excerpt(what, 2000));
 }
 
 std::string read_file(const fs::path& file) {

@@ -1,12 +1,11 @@
 #include "models/roles.h"
 
 #include "engine/base/suggest.h"
+#include "engine/base/text.h"
 #include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
 
 #include <fnmatch.h>
-
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -82,8 +81,7 @@ class Rules {
         }))
       refuse(quant_.layers.rules.back().places.at(""), "every layer stays float; leave one that is quantized");
     if (problems_.empty()) return;
-    fail(ErrorKind::usage, "{}\n{} error{}; nothing was written", fmt::join(problems_, "\n"), problems_.size(),
-         problems_.size() == 1 ? "" : "s");
+    throw Error(ErrorKind::usage, problems_message(problems_));
   }
 
  private:

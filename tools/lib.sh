@@ -6,7 +6,7 @@ readonly packages=(
   cmake ninja-build g++ ccache
   libdnnl-dev ocl-icd-opencl-dev
   libyaml-cpp-dev libfmt-dev libcli11-dev nlohmann-json3-dev libpng-dev libjpeg-dev
-  libwebp-dev libtiff-dev libstb-dev
+  libwebp-dev libtiff-dev
   libkainjow-mustache-dev
   libopenmpi-dev openmpi-bin
   libonnx-dev libprotobuf-dev

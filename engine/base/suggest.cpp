@@ -38,6 +38,9 @@ std::string nearest_word(std::string_view word, std::span<const std::string> can
   int smallest = std::max(1, static_cast<int>(word.size()) / 3) + 1;
   std::string nearest;
   for (const std::string& candidate : candidates) {
+    // The distance is no less than the difference in length, and takes long where a file has a word of a megabyte.
+    const auto [shorter, longer] = std::minmax({word.size(), candidate.size()});
+    if (longer - shorter >= static_cast<std::size_t>(smallest)) continue;
     const int distance = edit_distance(word, candidate);
     if (distance >= smallest) continue;
     smallest = distance;

@@ -64,6 +64,22 @@ std::string shown_name(const std::string& bytes) {
   return text;
 }
 
+std::string excerpt(std::string text, std::size_t most_bytes) {
+  constexpr std::string_view kBetween = " ... ";
+  if (text.size() <= most_bytes) return text;
+  const std::size_t tail = most_bytes / 3;
+  return text.replace(most_bytes - tail, text.size() - most_bytes, kBetween);
+}
+
+std::string problems_message(std::span<const std::string> problems) {
+  constexpr std::size_t kMostShown = 100;
+  const auto shown = problems.first(std::min(problems.size(), kMostShown));
+  std::string message;
+  for (const std::string& problem : shown) message += excerpt(problem, 2000) + "\n";
+  if (shown.size() < problems.size()) message += fmt::format("... and {} more\n", problems.size() - shown.size());
+  return message + fmt::format("{} error{}; nothing was written", problems.size(), problems.size() == 1 ? "" : "s");
+}
+
 std::string layer_name(const std::string& parameter) {
   constexpr std::string_view kSuffix = ".weight";
   return parameter.ends_with(kSuffix) ? parameter.substr(0, parameter.size() - kSuffix.size()) : parameter;

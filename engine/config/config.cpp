@@ -3,6 +3,7 @@
 #include "engine/config/config.h"
 
 #include "engine/base/suggest.h"
+#include "engine/base/text.h"
 #include "engine/config/config_checks.h"
 #include "engine/config/config_schema.h"
 #include "engine/config/yaml_reader.h"
@@ -112,8 +113,7 @@ class Loader {
   Config finish(const std::string& file, ConfigUse use) {
     if (cross_checks_make_sense_) report_conflicts(file, use);
     if (problems_.empty()) return config_;
-    fail(ErrorKind::usage, "{}\n{} error{}; nothing was written", fmt::join(problems_, "\n"), problems_.size(),
-         problems_.size() == 1 ? "" : "s");
+    throw Error(ErrorKind::usage, problems_message(problems_));
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -20,14 +21,63 @@ class JsonError : public nlohmann::json::exception {
   explicit JsonError(const std::string& what) : exception(0, what.c_str()) {}
 };
 
+/// Looks at a text before values are made of it. The library's own way, a callback of the parser, looks at all that is
+/// in a map or list again after each map or list in it, so that a file of some megabytes takes minutes.
+template <typename Json>
+class JsonLook : public nlohmann::json_sax<Json> {
+ public:
+  using typename nlohmann::json_sax<Json>::string_t;
+
+  /// A map or list begins, inside of so many others.
+  virtual void opens(bool is_map, int depth) = 0;
+  virtual void names(const std::string& /*key*/) {}
+  virtual void closes() {}
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(typename Json::number_integer_t) override { return true; }
+  bool number_unsigned(typename Json::number_unsigned_t) override { return true; }
+  bool number_float(typename Json::number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(typename Json::binary_t&) override { return true; }
+  bool key(string_t& key) override { return names(key), true; }
+  bool start_object(std::size_t) override { return open(true); }
+  bool start_array(std::size_t) override { return open(false); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  /// Left to the parser, which comes after this and has the better words.
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+
+ private:
+  bool open(bool is_map) {
+    opens(is_map, depth_++);
+    return true;
+  }
+  bool close() {
+    --depth_;
+    closes();
+    return true;
+  }
+
+  int depth_ = 0;
+};
+
 /// `Json`: nlohmann::json, or nlohmann::ordered_json.
 template <typename Json = nlohmann::json>
 Json parse_json(std::string_view text, int max_depth = kMaxJsonDepth) {
-  return Json::parse(text, [max_depth](int depth, typename Json::parse_event_t event, Json&) {
-    const bool opens = event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-    if (opens && depth >= max_depth) throw JsonError("nested deeper than " + std::to_string(max_depth));
-    return true;
-  });
+  class DepthLook final : public JsonLook<Json> {
+   public:
+    explicit DepthLook(int most) : most_(most) {}
+    void opens(bool, int depth) override {
+      if (depth >= most_) throw JsonError("nested deeper than " + std::to_string(most_));
+    }
+
+   private:
+    int most_;
+  };
+  DepthLook look(max_depth);
+  Json::sax_parse(text, &look);
+  return Json::parse(text);
 }
 
 /// The same; a discarded value (is_discarded()) if the text is no such JSON.

@@ -4,6 +4,7 @@
 
 #include "engine/base/text.h"
 #include "engine/files/atomic_file.h"
+#include "engine/files/json.h"
 #include "engine/files/posix_file.h"
 
 #include <nlohmann/json.hpp>
@@ -26,6 +27,7 @@ using nlohmann::json;
 static_assert(std::endian::native == std::endian::little, "tensors are stored little-endian and copied as they are");
 
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the cap of the format
+constexpr std::size_t kMostNameBytes = 4096;            // no module lies this deep
 constexpr std::int64_t kLengthBytes = 8;
 constexpr std::size_t kAlignmentBytes = 8;
 constexpr const char* kMetadataKey = "__metadata__";
@@ -72,18 +74,16 @@ std::vector<T> converted(std::span<const std::byte> bytes, T (*convert)(From)) {
   return values;
 }
 
-/// What a file says goes to a terminal: no control characters, and no more than a person reads.
-std::string printable(std::string text) {
-  constexpr std::size_t kHead = 240, kTail = 120;
-  if (text.size() > kHead + kTail) text.replace(kHead, text.size() - kHead - kTail, " ... ");
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, '?');
+/// One line, and no more than a person reads of what a file says.
+std::string short_line(std::string text) {
+  text = excerpt(std::move(text), 360);
+  std::replace(text.begin(), text.end(), '\n', '?');
   return text;
 }
 
 template <typename... Args>
 [[noreturn]] void refuse(const std::filesystem::path& path, fmt::format_string<Args...> format, Args&&... args) {
-  fail(ErrorKind::checkpoint, "{}: {}", path.string(), printable(fmt::format(format, std::forward<Args>(args)...)));
+  fail(ErrorKind::checkpoint, "{}: {}", path.string(), short_line(fmt::format(format, std::forward<Args>(args)...)));
 }
 
 bool is_pytorch_file(const PosixFile& file) {
@@ -119,24 +119,30 @@ std::string read_header(const PosixFile& file) {
 
 /// JSON as the format allows it: no key twice, and no deeper than tensor -> shape -> number, so that a header of a
 /// million brackets is refused before it becomes a million objects.
+class HeaderLook final : public JsonLook<json> {
+ public:
+  explicit HeaderLook(const std::filesystem::path& path) : path_(path) {}
+
+  void opens(bool /*is_map*/, int depth) override {
+    constexpr int kMaxNesting = 3;
+    if (depth >= kMaxNesting) refuse(path_, "header is nested too deeply; not a safetensors file");
+    keys_.emplace_back();
+  }
+  void closes() override { keys_.pop_back(); }
+  void names(const std::string& key) override {
+    if (!keys_.back().insert(key).second) refuse(path_, "header has '{}' twice; the file is corrupt", key);
+  }
+
+ private:
+  const std::filesystem::path& path_;
+  std::vector<std::set<std::string>> keys_;  // of the maps that are open
+};
+
 json parse_header(const std::filesystem::path& path, const std::string& text) {
-  constexpr int kMaxNesting = 3;
-  std::vector<std::set<std::string>> keys_of_open_objects;
-  const auto check = [&](int depth, json::parse_event_t event, json& parsed) {
-    const bool opens = event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
-    if (opens && depth >= kMaxNesting) refuse(path, "header is nested too deeply; not a safetensors file");
-    if (event == json::parse_event_t::object_start) keys_of_open_objects.emplace_back();
-    if (event == json::parse_event_t::object_end) keys_of_open_objects.pop_back();
-    if (event == json::parse_event_t::key) {
-      const auto& name = parsed.get_ref<const std::string&>();
-      if (!keys_of_open_objects.back().insert(name).second) {
-        refuse(path, "header has '{}' twice; the file is corrupt", name);
-      }
-    }
-    return true;
-  };
+  HeaderLook look(path);
+  json::sax_parse(text, &look);
   try {
-    return json::parse(text, check);
+    return json::parse(text);
   } catch (const json::exception& error) {
     refuse(path, "header is not JSON ({}); not a safetensors file or corrupt", error.what());
   }
@@ -187,6 +193,8 @@ std::uint64_t read_shape(const std::filesystem::path& path, const json& value, b
 Extent read_entry(const std::filesystem::path& path, const std::string& name, const json& entry) {
   const bool has_fields = entry.is_object() && entry.size() == 3 && entry.contains("dtype") &&
                           entry.contains("shape") && entry.contains("data_offsets");
+  if (name.size() > kMostNameBytes)
+    refuse(path, "tensor '{}' has a name of {} bytes; the file is corrupt", excerpt(name, 80), name.size());
   if (!has_fields) refuse(path, "tensor '{}': expected dtype, shape and data_offsets; the file is corrupt", name);
 
   Extent extent;

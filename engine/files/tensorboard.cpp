@@ -88,12 +88,13 @@ std::string start_event(std::int64_t step) {
 
 // ---- names --------------------------------------------------------------------------------------------------------
 
-/// The time in the name of an event file; 0 in any other name.
+/// The time in the name of an event file; 0 in any other name, and where it is no time that there will be.
 std::int64_t time_in_name(std::string_view name) {
+  constexpr std::int64_t kLatest = 253'402'300'799;  // the last second of the year 9999
   std::int64_t time = 0;
   if (!name.starts_with(kNameStart)) return 0;
   std::from_chars(name.data() + kNameStart.size(), name.data() + name.size(), time);
-  return time;
+  return time <= kLatest ? time : 0;
 }
 
 std::string host_name() {

@@ -1,5 +1,6 @@
 #include "engine/methods/weight_forms.h"
 
+#include "engine/base/text.h"
 #include "engine/methods/bsq/plane_weights.h"
 #include "engine/methods/fixed_point/fixed_point_weights.h"
 #include "engine/model/dense_weights.h"
@@ -100,7 +101,7 @@ void check_names(const TensorFile& file, const Network& network) {
   std::string message = file.path.string() + ": not a checkpoint of this network";
   if (!missing.empty()) message += fmt::format("; missing: {}", fmt::join(missing, ", "));
   if (!unexpected.empty()) message += fmt::format("; unexpected: {}", fmt::join(unexpected, ", "));
-  throw Error(ErrorKind::checkpoint, message);
+  throw Error(ErrorKind::checkpoint, excerpt(message, 20'000));
 }
 
 }  // namespace bsq

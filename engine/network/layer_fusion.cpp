@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 namespace bsq {
@@ -209,31 +210,33 @@ class Fusion {
 /// reads a sum of one.
 class ConvolutionOutputs {
  public:
-  explicit ConvolutionOutputs(FusedNetwork network) : network_(std::move(network)) {
+  explicit ConvolutionOutputs(FusedNetwork network) : network_(std::move(network)), readers_(network_.spec.nodes) {
     for (const NodeSpec& node : network_.spec.nodes) taken_.insert(node.name);
   }
 
   FusedNetwork run() {
+    std::vector<std::optional<NodeSpec>> sums(nodes().size());  // to be put behind these nodes
     for (std::size_t i = 0; i < nodes().size(); ++i) {
       const NodeSpec& node = nodes()[i];
       const bool keeps_unit = node.layer == "dropout" && with_unit_.count(node.inputs.front()) > 0;
       const bool has_unit = node.layer == "conv2d" || keeps_unit;
-      const Readers readers(nodes());
-      if (needs_sum(node, has_unit, readers.of(i)))
-        insert_sum(i, readers.of(i));
+      if (needs_sum(node, has_unit, readers_.of(i)))
+        sums[i] = sum_behind(i);
       else if (has_unit)
         with_unit_.insert(node.name);
     }
     float_biases_before_norms();
+    put_in(std::move(sums));
     return std::move(network_);
   }
 
  private:
   std::vector<NodeSpec>& nodes() { return network_.spec.nodes; }
 
+  /// Null if it is none of those that are there, as the image and sums that are to be put in.
   NodeSpec* find(const std::string& name) {
-    const auto found = std::ranges::find(nodes(), name, &NodeSpec::name);
-    return found == nodes().end() ? nullptr : &*found;
+    const int number = readers_.find(name);
+    return number < 0 ? nullptr : &nodes()[static_cast<std::size_t>(number)];
   }
 
   bool is_biased(const std::string& name) {
@@ -257,15 +260,26 @@ class ConvolutionOutputs {
     return is_any_of(reader.layer, {"bias_act", "add"}) && (is_first || !is_biased(reader.inputs.front()));
   }
 
-  void insert_sum(std::size_t number, const std::vector<std::size_t>& readers) {
+  NodeSpec sum_behind(std::size_t number) {
     const std::string input = nodes()[number].name;
     std::string name = input + ".out";
     while (!taken_.insert(name).second) name += "_";
-    for (const std::size_t reader : readers) std::ranges::replace(nodes()[reader].inputs, input, name);
-    const auto place = static_cast<std::ptrdiff_t>(number) + 1;
-    nodes().insert(nodes().begin() + place, {name, "bias_act", {input}, {{"activation", "none"}}});
-    const Origin origin = network_.origins[number];
-    network_.origins.insert(network_.origins.begin() + place, origin);
+    for (const std::size_t reader : readers_.of(number)) std::ranges::replace(nodes()[reader].inputs, input, name);
+    return {name, "bias_act", {input}, {{"activation", "none"}}};
+  }
+
+  void put_in(std::vector<std::optional<NodeSpec>> sums) {
+    const std::vector<NodeSpec> before = std::move(network_.spec.nodes);
+    const std::vector<Origin> origins = std::move(network_.origins);
+    network_.spec.nodes.clear();
+    network_.origins.clear();
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      network_.spec.nodes.push_back(before[i]);
+      network_.origins.push_back(origins[i]);
+      if (!sums[i]) continue;
+      network_.spec.nodes.push_back(std::move(*sums[i]));
+      network_.origins.push_back(origins[i]);
+    }
   }
 
   /// A bias before a norm has no effect: it gets no bit widths, unless it is said that it does.
@@ -279,6 +293,7 @@ class ConvolutionOutputs {
   }
 
   FusedNetwork network_;
+  Readers readers_;                  // of its nodes as they were handed in
   std::set<std::string> taken_;      // names
   std::set<std::string> with_unit_;  // nodes whose output has the unit of a convolution
 };

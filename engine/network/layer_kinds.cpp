@@ -160,12 +160,11 @@ class Builder {
                             const std::vector<TensorSpec>& inputs) {
     TensorView integers;
     integers.unit.weight = &one_;
-    ParameterMemory parameters;
-    parameters.values.assign(network_.parameters().size(), integers);
+    as_integers_.values.resize(network_.parameters().size(), integers);
     std::vector<TensorView> views;
     for (std::size_t i = 0; i < ids.size(); ++i)
       views.push_back({DType::f32, inputs[i].shape, nullptr, units_[static_cast<std::size_t>(ids[i])]});
-    return layer.output_unit(views, parameters, &one_);
+    return layer.output_unit(views, as_integers_, &one_);
   }
 
   /// Whether a gradient comes to every tensor.
@@ -197,6 +196,7 @@ class Builder {
   Network network_;
   std::vector<TensorSpec> tensors_;
   float one_ = 1;                                 // that units point to
+  ParameterMemory as_integers_;                   // of the parameters so far
   std::vector<TensorUnit> units_{TensorUnit{}};   // null where they are 1
   std::map<TensorId, std::size_t> bias_readers_;  // the nodes that take the biases that convolutions have left
   std::map<std::string, TensorId> ids_ = {{kImage, 0}};

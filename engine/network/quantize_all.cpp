@@ -60,10 +60,12 @@ class Projections {
   }
 
   int projection_of(const Side& side, const Side& other) const {
+    std::map<std::string, std::size_t> places;
+    for (std::size_t i = 0; i < other.tensors.size(); ++i) places.emplace(other.tensors[i], i);
     for (std::size_t i = 0; i < side.tensors.size(); ++i) {
-      const auto same = std::ranges::find(other.tensors, side.tensors[i]);
-      if (same == other.tensors.end()) continue;
-      const auto place = static_cast<std::size_t>(same - other.tensors.begin());
+      const auto same = places.find(side.tensors[i]);
+      if (same == places.end()) continue;
+      const std::size_t place = same->second;
       if (count(side, i) != 1 || count(other, place) < 2) return -1;
       const int number = side.convolutions.front();
       const NodeSpec& node = spec_.nodes[static_cast<std::size_t>(number)];

@@ -22,9 +22,20 @@ enum class ErrorKind : int {
   verification = 7,  // a result failed its check
 };
 
+/// A message goes to a terminal, and may quote a file: control characters, which could clear it or write over what it
+/// shows, become `?`. Ends of lines stay, since a message may have several.
+inline std::string without_control_characters(std::string message) {
+  for (char& c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < ' ' && c != '\n') || byte == 0x7f) c = '?';
+  }
+  return message;
+}
+
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  Error(ErrorKind kind, const std::string& message)
+      : std::runtime_error(without_control_characters(message)), kind_(kind) {}
 
   ErrorKind kind() const { return kind_; }
   int exit_code() const { return static_cast<int>(kind_); }

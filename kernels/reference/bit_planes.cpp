@@ -81,9 +81,10 @@ void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
         const double straight_through = plane_weight(tensor.bits, b) * scaled_gradient(tensor, d_weights, i, scale);
         const double shrink = alpha * tensor.penalty_weight / plane_norms[tensor.first_plane + b];
         const auto step = [&](std::int64_t index, double data_gradient) {
-          const double x = planes[index];
-          const double moved = sgd_updated(x, data_gradient + shrink * x, rule, learning_rate, plane_momentum[index]);
-          planes[index] = static_cast<float>(std::clamp(moved, 0.0, 2.0));
+          float& plane = args.planes[index];
+          const double gradient = data_gradient + shrink * plane;
+          const double moved = sgd_updated(plane, gradient, args.rule, learning_rate, args.plane_momentum[index]);
+          plane = static_cast<float>(std::clamp(moved, 0.0, 2.0));
         };
         step(p_index(tensor, b, i), straight_through);
         step(n_index(tensor, b, i), -straight_through);

@@ -112,6 +112,46 @@ TEST_CASE("every file of PIL's cut short or damaged is read or refused by name, 
   }
 }
 
+TEST_CASE("a BMP whose top row comes first is read as it stands") {
+  const TemporaryFolder folder;
+  for (const PilImage& image : kPilImages) {
+    if (image.name != "BMP") continue;
+    constexpr std::size_t kPixelsAt = 54, kHeightAt = 22, kStride = 16;
+    const std::vector<std::uint8_t> file = bytes_of(image.file);
+    std::vector<std::uint8_t> turned(file.begin(), file.begin() + kPixelsAt);
+    turned[kHeightAt] = 0xFD;  // -3
+    for (std::size_t i = 1; i < 4; ++i) turned[kHeightAt + i] = 0xFF;
+    for (std::size_t row = 3; row-- > 0;) {
+      const auto begin = file.begin() + static_cast<std::ptrdiff_t>(kPixelsAt + row * kStride);
+      turned.insert(turned.end(), begin, begin + kStride);
+    }
+    write_bytes(folder / "turned.bmp", turned);
+    CHECK(decode(folder / "turned.bmp", 3, 5) == bytes_of(image.pixels));
+  }
+}
+
+TEST_CASE("a BMP that says more than it holds is refused with the reason") {
+  const TemporaryFolder folder;
+  const fs::path path = folder / "a.bmp";
+  for (const PilImage& image : kPilImages) {
+    const std::vector<std::uint8_t> file = bytes_of(image.file);
+    const auto refuse_changed = [&](std::size_t at, std::uint8_t value, const std::string& why) {
+      std::vector<std::uint8_t> changed = file;
+      changed[at] = value;
+      write_bytes(path, changed);
+      check_refused(path, 3, 5, "not a readable BMP: " + why);
+    };
+    if (image.name == "BMP") {
+      refuse_changed(10, 60, "the file ends within its pixels");
+      refuse_changed(14, 41, "a header of 41 bytes; 12, 40, 56, 108 and 124 are read");
+      refuse_changed(28, 16, "16 bits a pixel; 1, 4, 8, 24 and 32 are read");
+      refuse_changed(30, 1, "it is compressed; save it uncompressed");
+    }
+    if (image.name == "BMP, palette") refuse_changed(46, 1, "a pixel has colour 11 of a palette of 1");
+    if (image.name == "BMP with alpha") refuse_changed(30, 3, "colours that are no whole bytes; save it with 24 bits");
+  }
+}
+
 TEST_CASE("16-bit gray is the one kind whose pixels are not those of PIL, and says so") {
   const TemporaryFolder folder;
   write_png_16bit(folder / "deep.png", 1, 1, 300);

@@ -118,5 +118,9 @@ TEST_CASE("what is no run, or a damaged one") {
   put_text(here / "run/metrics.csv", csv + "pretrain,3,");  // a line half written is no damage
   here.must({"report", "run"});
   put_text(here / "run/metrics.csv", csv + "pretrain,3\n");
-  check_error(here, {"report", "run"}, 4, {"run/metrics.csv:4: the log is damaged ("});
+  check_error(here, {"report", "run"}, 4, {"run/metrics.csv:4: the log is damaged (it has no cell step)"});
+  put_text(here / "run/metrics.csv", csv + "pretrain,2147483647,1,0,0,0,0,0,0,0,0,0,0,0\n");  // sums of it overflow
+  check_error(here, {"report", "run"}, 4, {"run/metrics.csv:4: the log is damaged (2147483647 is no count from 0 to"});
+  put_text(here / "run/metrics.csv", csv + "pretrain,3,1,0,1x,0,0,0,0,0,0,0,0,0\n");
+  check_error(here, {"report", "run"}, 4, {"run/metrics.csv:4: the log is damaged (train_loss is '1x', which is no"});
 }

@@ -10,6 +10,7 @@
 #include "tools/session/run_files.h"
 
 #include <algorithm>
+#include <charconv>
 #include <functional>
 #include <sstream>
 
@@ -18,6 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+
+// Beyond any run; sums over all stages still fit.
+constexpr int kMostEpochs = 100'000'000;
+constexpr std::int64_t kMostSteps = std::int64_t{1} << 53;
 
 /// Calls `read` with every whole line; the last may still be half written. A file that is not there has no lines.
 void for_each_line(const fs::path& file, const std::function<void(const std::string&)>& read) {
@@ -41,13 +46,22 @@ int epochs_of(const Config& config, const std::string& stage) {
   return settings == nullptr ? 0 : settings->epochs;
 }
 
-/// NaN and infinity are texts in a log.
-double number_of(const json& value) {
-  return value.is_string() ? std::stod(value.get<std::string>()) : value.get<double>();
+/// The number that a text is as a whole; NaN and infinity are texts in a log.
+template <typename T>
+T number_in(const std::string& text, const char* name) {
+  T value{};
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size())
+    throw JsonError(fmt::format("{} is '{}', which is no such number", name, text.substr(0, 40)));
+  return value;
+}
+
+double number_of(const json& value, const char* name) {
+  return value.is_string() ? number_in<double>(value.get<std::string>(), name) : value.get<double>();
 }
 
 StageResult result_of(const json& event) {
-  const auto number = [&](const char* key) { return number_of(event.at(key)); };
+  const auto number = [&](const char* key) { return number_of(event.at(key), key); };
   StageResult result{.test_top1 = number("test_top1"),
                      .test_top5 = number("test_top5"),
                      .test_loss = number("test_loss"),
@@ -93,13 +107,14 @@ void read_epochs(RunReport& report) {
       return;
     }
     const auto cell = [&](const char* name) {
-      const auto column = std::find(header.begin(), header.end(), name) - header.begin();
-      return cells.at(static_cast<std::size_t>(column));
+      const auto column = static_cast<std::size_t>(std::find(header.begin(), header.end(), name) - header.begin());
+      if (column >= cells.size()) throw JsonError(fmt::format("it has no cell {}", name));
+      return cells[column];
     };
-    const auto number = [&](const char* name) { return std::stod(cell(name)); };
+    const auto number = [&](const char* name) { return number_in<double>(cell(name), name); };
     const EpochRow row{.stage = cell("stage"),
-                       .epoch = std::stoi(cell("epoch")),
-                       .step = std::stoll(cell("step")),
+                       .epoch = json_count(number_in<int>(cell("epoch"), "epoch"), kMostEpochs),
+                       .step = json_count(number_in<std::int64_t>(cell("step"), "step"), kMostSteps),
                        .learning_rate = number("learning_rate"),
                        .train_loss = number("train_loss"),
                        .train_penalty = number("train_penalty"),

@@ -1,6 +1,8 @@
 // Widths first, then lines.
 #include "tools/report/table.h"
 
+#include "kernels/base/error.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,9 +17,9 @@ std::string padded(const std::string& cell, std::size_t width, Align align) {
   return align == Align::left ? cell + spaces : spaces + cell;
 }
 
-std::string without_control_characters(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, '?');
+std::string one_line(std::string text) {
+  text = without_control_characters(std::move(text));
+  std::replace(text.begin(), text.end(), '\n', '?');
   return text;
 }
 
@@ -25,7 +27,7 @@ std::string without_control_characters(std::string text) {
 
 void Table::add_row(std::vector<std::string> cells) {
   cells.resize(columns_.size());
-  for (std::string& cell : cells) cell = without_control_characters(std::move(cell));
+  for (std::string& cell : cells) cell = one_line(std::move(cell));
   rows_.push_back(std::move(cells));
 }
 
@@ -54,7 +56,7 @@ std::string Table::text(const std::string& indent) const {
 
 std::string shortened(std::string text, std::size_t width) {
   constexpr std::size_t kDots = 3;
-  text = without_control_characters(std::move(text));
+  text = one_line(std::move(text));
   if (text.size() <= width || width <= kDots) return text;
   const std::size_t tail = (width - kDots) / 3;
   return text.substr(0, width - kDots - tail) + "..." + text.substr(text.size() - tail);

@@ -1,6 +1,7 @@
 // Opening models, and what the configuration of a run says about its own.
 #include "tools/session/open_model.h"
 
+#include "engine/base/text.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
@@ -28,7 +29,8 @@ std::vector<std::string> normalize(TensorFile& file) {
 
 template <typename... Args>
 [[noreturn]] void refuse(const TensorFile& file, fmt::format_string<Args...> format, Args&&... args) {
-  fail(ErrorKind::checkpoint, "{}: {}", file.path.string(), fmt::format(format, std::forward<Args>(args)...));
+  fail(ErrorKind::checkpoint, "{}: {}", file.path.string(),
+       excerpt(fmt::format(format, std::forward<Args>(args)...), 2000));
 }
 
 /// The network that the file says, or that its tensors show.

@@ -3,6 +3,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <string>
+#include <vector>
+
 using namespace bsq;
 
 TEST_CASE("large numbers are written for people") {
@@ -37,4 +40,16 @@ TEST_CASE("names of files are shown as UTF-8, whatever their bytes") {
   CHECK(shown_name("\xED\xA0\x80") == "\\xED\\xA0\\x80");           // half of a pair of UTF-16
   CHECK(shown_name("\xF4\x90\x80\x80") == "\\xF4\\x90\\x80\\x80");  // behind the last character
   CHECK(shown_name("a\x80\xE7\x8C\xAB") == "a\\x80\xE7\x8C\xAB");
+}
+
+TEST_CASE("of what is too long for a message both ends are shown") {
+  CHECK(excerpt("short", 9) == "short");
+  CHECK(excerpt("abcdefghijkl", 9) == "abcdef ... jkl");
+}
+
+TEST_CASE("problems are listed, the first hundred of them, and counted") {
+  CHECK(problems_message(std::vector<std::string>{"a: no"}) == "a: no\n1 error; nothing was written");
+  const std::string many = problems_message(std::vector<std::string>(170'000, "again"));
+  CHECK(many.ends_with("again\n... and 169900 more\n170000 errors; nothing was written"));
+  CHECK(many.size() < 1000);
 }

@@ -205,6 +205,14 @@ TEST_CASE("headers that are not the JSON of the format are refused") {
   CHECK(refusal(file_text("{\"a\":" + std::string(100000, 'x'), 0)).size() < 600);  // readable, whatever the file holds
 }
 
+TEST_CASE("a name that no module has is refused before anybody takes it apart") {
+  std::string name;
+  for (int i = 0; i < 200'000; ++i) name += "model.";
+  const std::string message = refusal(file_text("{" + entry(name, "F32", "[1]", "[0,4]") + "}", 4));
+  CHECK_THAT(message, Catch::StartsWith("tensor 'model.model.") &&
+                          Catch::EndsWith("' has a name of 1200000 bytes; the file is corrupt"));
+}
+
 TEST_CASE("keys given twice are refused at every level") {
   const std::string a = entry("a", "U8", "[1]", "[0,1]");
   CHECK(refusal(file_text(fmt::format("{{{},{}}}", a, a), 1)) == "header has 'a' twice; the file is corrupt");

@@ -82,6 +82,9 @@ TEST_CASE("event files are named so that readers find them and take them one aft
   put_text(folder / "tb/events.out.tfevents.9999999990.other.7.0", "");
   TensorBoard::start(folder.path(), 3);
   CHECK_THAT(event_files(folder.path()).back().string(), Catch::Contains("tfevents.9999999991."));
+  put_text(folder / "tb/events.out.tfevents.9223372036854775807.other.7.0", "");  // no time that a later one could have
+  TensorBoard::start(folder.path(), 3);
+  CHECK(event_files(folder.path()).size() == 7);
 }
 
 TEST_CASE("what a killed run wrote beyond its checkpoint is shown once, with the values of the resumed one") {

@@ -30,7 +30,27 @@ T attribute(const OnnxNode& node, const std::string& name, const T& otherwise) {
   return *value;
 }
 
-using Inputs = std::vector<const GraphTensor*>;
+/// What a node reads, and how large what it makes may be.
+struct Inputs : std::vector<const GraphTensor*> {
+  std::int64_t most_numbers = 0;
+
+  /// Dims of the node's output, once it is known that they are none too many.
+  std::vector<std::int64_t> output_dims(const OnnxNode& node, const std::vector<std::int64_t>& dims) const {
+    std::int64_t count = 1;
+    for (const std::int64_t dim : dims) {
+      check(dim > 0 && dim <= most_numbers / count, node, "makes a tensor that is empty or too large");
+      count *= dim;
+    }
+    return dims;
+  }
+};
+
+constexpr std::int64_t kLongestSide = 1 << 16;  // of windows and strides
+
+/// Whether windows of this size, at this distance and beyond the edge by as much, all have a part of the image.
+bool is_window(std::int64_t size, std::int64_t stride, std::int64_t pad) {
+  return size >= 1 && size <= kLongestSide && stride >= 1 && stride <= kLongestSide && pad >= 0 && pad < size;
+}
 
 GraphTensor same_shape(const GraphTensor& x) {
   return {x.dims, std::vector<float>(x.values.size())};
@@ -94,8 +114,9 @@ GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
   check(in.size() == 2 || (in.size() == 3 && in[2]->numel() == w.dims[0]), node, "its bias is not [O]");
   const auto strides = attribute<std::vector<std::int64_t>>(node, "strides", {1, 1});
   const auto pads = attribute<std::vector<std::int64_t>>(node, "pads", {0, 0, 0, 0});
-  check(strides.size() == 2 && strides[0] == strides[1] && strides[0] > 0, node, "wants equal strides");
+  check(strides.size() == 2 && strides[0] == strides[1], node, "wants equal strides");
   check(pads.size() == 4 && std::count(pads.begin(), pads.end(), pads[0]) == 4, node, "wants equal pads");
+  check(is_window(w.dims[2], strides[0], pads[0]), node, "its kernel, stride and padding do not fit");
   const auto groups = attribute<std::int64_t>(node, "group", 1);
   check(groups > 0 && w.dims[0] % groups == 0, node, "its groups do not divide the outputs");
   check(w.dims[1] * groups == x.dims[1] && w.dims[2] == w.dims[3], node, "weight and input do not fit");
@@ -103,10 +124,11 @@ GraphTensor convolution(const OnnxNode& node, const Inputs& in) {
             std::vector<std::int64_t>{w.dims[2], w.dims[3]},
         node, "kernel_shape is not that of the weight");
   ConvolutionShape s{w.dims[1], x.dims[2], x.dims[3], w.dims[2], strides[0], pads[0], 0, 0};
-  s.out_height = (s.height + 2 * s.padding - s.kernel) / s.stride + 1;
-  s.out_width = (s.width + 2 * s.padding - s.kernel) / s.stride + 1;
-  check(s.out_height > 0 && s.out_width > 0, node, "the kernel is larger than the image");
-  GraphTensor y{{x.dims[0], w.dims[0], s.out_height, s.out_width}, {}};
+  const std::int64_t rows_left = s.height + 2 * s.padding - s.kernel, columns_left = s.width + 2 * s.padding - s.kernel;
+  check(rows_left >= 0 && columns_left >= 0, node, "the kernel is larger than the image");
+  s.out_height = rows_left / s.stride + 1;
+  s.out_width = columns_left / s.stride + 1;
+  GraphTensor y{in.output_dims(node, {x.dims[0], w.dims[0], s.out_height, s.out_width}), {}};
   std::vector<double> sums(static_cast<std::size_t>(s.out_height * s.out_width));
   for (std::int64_t n = 0; n < x.dims[0]; ++n) {
     for (std::int64_t o = 0; o < w.dims[0]; ++o) {
@@ -156,6 +178,7 @@ GraphTensor concatenation(const OnnxNode& node, const Inputs& in) {
     check(x->dims == dims, node, "its inputs differ in size");
     y.dims[1] += x->dims[1];
   }
+  in.output_dims(node, y.dims);
   for (std::int64_t n = 0; n < y.dims[0]; ++n) {
     for (const GraphTensor* x : in) {
       const std::int64_t of_image = x->numel() / x->dims[0];
@@ -177,13 +200,14 @@ GraphTensor pooled(const OnnxNode& node, const Inputs& in, double (*reduce)(cons
   const auto strides = attribute<std::vector<std::int64_t>>(node, "strides", {1, 1});
   const auto pads = attribute<std::vector<std::int64_t>>(node, "pads", {0, 0, 0, 0});
   check(kernel.size() == 2 && strides.size() == 2 && pads.size() == 4, node, "wants a window of two axes");
-  check(std::min({kernel[0], kernel[1], strides[0], strides[1]}) > 0, node, "its window is empty");
+  for (std::size_t i = 0; i < 4; ++i)  // pads are those before both axes, then those behind them
+    check(is_window(kernel[i % 2], strides[i % 2], pads[i]), node, "its window, stride and padding do not fit");
   const std::int64_t height = x.dims[2], width = x.dims[3];
   const std::int64_t out_height = (height + pads[0] + pads[2] - kernel[0]) / strides[0] + 1;
   const std::int64_t out_width = (width + pads[1] + pads[3] - kernel[1]) / strides[1] + 1;
   check(height + pads[0] + pads[2] >= kernel[0] && width + pads[1] + pads[3] >= kernel[1], node,
         "its window is larger than the image");
-  GraphTensor y{{x.dims[0], x.dims[1], out_height, out_width}, {}};
+  GraphTensor y{in.output_dims(node, {x.dims[0], x.dims[1], out_height, out_width}), {}};
   std::vector<float> numbers;
   for (std::int64_t plane = 0; plane < x.dims[0] * x.dims[1]; ++plane) {
     for (std::int64_t pixel = 0; pixel < out_height * out_width; ++pixel) {
@@ -224,7 +248,7 @@ GraphTensor gemm(const OnnxNode& node, const Inputs& in) {
   const GraphTensor *x = in[0], *w = in[1], *bias = in[2];
   check(x->dims.size() == 2 && w->dims.size() == 2 && x->dims[1] == w->dims[1] && bias->numel() == w->dims[0], node,
         "its inputs do not fit");
-  GraphTensor y{{x->dims[0], w->dims[0]}, {}};
+  GraphTensor y{in.output_dims(node, {x->dims[0], w->dims[0]}), {}};
   for (std::int64_t n = 0; n < x->dims[0]; ++n) {
     for (std::int64_t o = 0; o < w->dims[0]; ++o) {
       const auto row = x->values.begin() + n * x->dims[1];
@@ -343,7 +367,8 @@ GraphTensor run(const OnnxNode& node, const Inputs& in, RoundingGuide* guide) {
 
 }  // namespace
 
-GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, RoundingGuide* guide) {
+GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, RoundingGuide* guide,
+                           std::int64_t most_numbers) {
   std::map<std::string, GraphTensor> tensors;
   for (const OnnxTensor& tensor : model.initializers)
     tensors[tensor.name] = {tensor.dims, values_of(tensor), tensor.type};
@@ -355,6 +380,7 @@ GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, Rou
     const OnnxNode& node = model.nodes[i];
     check(node.outputs.size() == 1, node, "wants one output");
     Inputs in;
+    in.most_numbers = most_numbers;
     for (const std::string& name : node.inputs) {
       const auto found = tensors.find(name);
       if (found == tensors.end()) refuse(node, "reads {}, which nobody has written", name);

@@ -34,6 +34,8 @@ struct RoundingGuide {
   std::int64_t disagreements = 0;  // of these, different without a tie
 };
 
-GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, RoundingGuide* guide = nullptr);
+/// `most_numbers`: of a tensor; a node that would make a larger one is an error before memory is taken for it.
+GraphTensor evaluate_graph(const OnnxModel& model, const GraphTensor& input, RoundingGuide* guide = nullptr,
+                           std::int64_t most_numbers = std::int64_t{1} << 32);
 
 }  // namespace bsq

@@ -2,6 +2,8 @@
 
 #include "kernels/base/error.h"
 
+#include <fmt/ranges.h>
+
 #include <cstring>
 
 namespace bsq {
@@ -56,8 +58,13 @@ int bits_of(OnnxType type) {
 }
 
 std::int64_t OnnxTensor::numel() const {
+  constexpr std::int64_t kMost = std::int64_t{1} << 48;  // times the bits of a number it still fits
   std::int64_t count = 1;
-  for (const std::int64_t dim : dims) count *= dim;
+  for (const std::int64_t dim : dims) {
+    if (dim < 1 || dim > kMost / count)
+      fail(ErrorKind::verification, "ONNX tensor {}: no tensor of bsq has the shape [{}]", name, fmt::join(dims, ", "));
+    count *= dim;
+  }
   return count;
 }
 
@@ -89,7 +96,7 @@ OnnxTensor integer_tensor(const std::string& name, OnnxType type, const std::vec
 
 std::vector<float> values_of(const OnnxTensor& tensor) {
   const std::int64_t numel = tensor.numel();
-  if (numel < 0 || bytes_for(numel, tensor.type) != tensor.raw.size())
+  if (bytes_for(numel, tensor.type) != tensor.raw.size())
     fail(ErrorKind::verification, "ONNX tensor {}: {} bytes do not fill {} numbers of type {}", tensor.name,
          tensor.raw.size(), numel, name_of(tensor.type));
   std::vector<float> values(static_cast<std::size_t>(numel));

@@ -25,6 +25,7 @@ struct OnnxTensor {
   std::vector<std::int64_t> dims;  // a scalar has none
   std::string raw;
 
+  /// Throws Error(verification) if the dims are none that a tensor has: each is at least 1.
   std::int64_t numel() const;
 };
 

@@ -4,6 +4,8 @@
 #include "tests/support/files.h"
 #include "tools/export/onnx/evaluator.h"
 
+#include <limits>
+
 namespace bsq::test {
 namespace {
 
@@ -163,6 +165,26 @@ TEST_CASE("what bsq would not have written is refused") {
   check_refused(one_node("Clip", {number("a", 0), float_tensor("b", {2}, {1, 2})}), x, "wants a scalar");
   check_refused(one_node("Add", {float_tensor("a", {2}, {1, 2})}), x, "differ in shape");
   check_refused(one_node("Gemm", {number("w", 0), number("c", 0)}, {{"transB", 1.0F}}), x, "is of another type");
+}
+
+TEST_CASE("a graph whose numbers are beyond all bounds is refused before memory is taken for it") {
+  const GraphTensor x{{1, 1, 2, 2}, {1, 2, 3, 4}};
+  const OnnxTensor w = float_tensor("w", {1, 1, 1, 1}, {1});
+  const auto all = [](std::size_t count, std::int64_t value) { return std::vector<std::int64_t>(count, value); };
+  const std::int64_t huge = std::numeric_limits<std::int64_t>::max();
+  check_refused(one_node("Conv", {w}, {{"pads", all(4, huge)}}), x, "its kernel, stride and padding do not fit");
+  check_refused(one_node("Conv", {w}, {{"strides", all(2, 0)}}), x, "its kernel, stride and padding do not fit");
+  check_refused(one_node("MaxPool", {}, {{"kernel_shape", all(2, huge)}}), x, "its window, stride and padding");
+  const OnnxModel doubled = one_node("Concat", {float_tensor("w", x.dims, x.values)}, {{"axis", std::int64_t{1}}});
+  CHECK(evaluate_graph(doubled, x, nullptr, 8).numel() == 8);
+  CHECK_THAT(error_of(ErrorKind::verification, [&] { evaluate_graph(doubled, x, nullptr, 7); }),
+             Catch::Contains("makes a tensor that is empty or too large"));
+  for (const std::vector<std::int64_t>& dims : {all(3, huge), {0, 4}, {-1, -4}})
+    CHECK_THAT(error_of(ErrorKind::verification,
+                        [&] {
+                          values_of({"w", OnnxType::float32, dims, ""});
+                        }),
+               Catch::Contains("ONNX tensor w: no tensor of bsq has the shape ["));
 }
 
 }  // namespace bsq::test

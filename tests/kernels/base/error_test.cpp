@@ -1,0 +1,11 @@
+// What a message may have in it.
+#include "kernels/base/error.h"
+
+#include <catch2/catch.hpp>
+
+using namespace bsq;
+
+TEST_CASE("an error shows no control characters, whatever file it quotes") {
+  const Error error(ErrorKind::data, "a\x1b[2J\x7f\tb\nc\xc3\xa9");
+  CHECK(std::string(error.what()) == "a?[2J??b\nc\xc3\xa9");
+}
