@@ -140,3 +140,37 @@ TEST_CASE("a tilde and / in the value of a path is the home folder, in a file an
   CHECK(homeless.exit_code == 2);
   CHECK_THAT(homeless.err, Catch::Contains("run.dir = ~/x; ~ is the home folder, and HOME is not set"));
 }
+
+TEST_CASE("a tilde and / in the value of an option is the home folder, after a = and as a word") {
+  const Workspace here;
+  fs::create_directory(here / "home");
+  Setup setup = here.setup();
+  setup.environment["HOME"] = here / "home";
+  const auto must = [&](const Words& words) {
+    const Outcome outcome = run(words, setup);
+    INFO(describe(words, outcome));
+    CHECK(outcome.exit_code == 0);
+  };
+  must({"train", "tiny.yaml", "stages=[pretrain]", "--run-dir=~/x"});
+  CHECK(status_of(here / "home/x") == "done 0");
+  must({"train", "tiny.yaml", "stages=[pretrain]", "--run-dir", "~/y"});
+  CHECK(status_of(here / "home/y") == "done 0");
+  must({"train", "--resume=~/x"});
+  must({"report", "home/x", "home/y", "--out=~/both"});
+  CHECK(fs::exists(here / "home/both/index.html"));
+  must({"export", "home/x", "--format", "float", "--output=~/m.safetensors"});
+  must({"convert", "home/m.safetensors", "planes.safetensors"});
+  must({"convert", "home/m.safetensors", "again.safetensors", "--scheme=~/../planes.safetensors"});
+  fs::copy_file(here / "tiny.yaml", here / "home/tiny.yaml");
+  must({"eval", "home/m.safetensors", "--config=~/tiny.yaml"});
+  must({"sweep", "tiny.yaml", "stages=[pretrain]", "seed=1,2", "--sweep-dir=~/sweep"});
+  CHECK(status_of(here / "home/sweep/seed-2") == "done 0");
+  must({"sweep", "--resume=~/sweep"});
+  CHECK_FALSE(fs::exists(here / "~"));
+
+  const Outcome refused = run({"train", "tiny.yaml", "--run-dir=~nobody/x"}, setup);
+  CHECK(refused.exit_code == 2);
+  CHECK(refused.err ==
+        "error: --run-dir ~nobody/x: ~ is your home folder, followed by '/'; write another user's in full, or "
+        "./~nobody/x if it is here\n");
+}

@@ -2,6 +2,7 @@
 #include "tools/cli/arguments.h"
 
 #include "engine/base/suggest.h"
+#include "engine/config/config_keys.h"
 #include "engine/config/config_schema.h"
 #include "kernels/base/error.h"
 
@@ -35,6 +36,17 @@ class HelpFormatter : public CLI::Formatter {
   }
   std::string make_positionals(const CLI::App*) const override { return ""; }
 };
+
+/// No shell expands the ~ of `--run-dir=~/x`, nor a quoted one.
+CLI::Option* from_home(CLI::Option* option) {
+  return option->transform([name = option->get_name()](const std::string& path) {
+    try {
+      return with_home(path);
+    } catch (const Error& reason) {
+      fail(ErrorKind::usage, "{} {}: {}", name, path, reason.what());
+    }
+  });
+}
 
 [[noreturn]] void fail_on_option(const CLI::App& app, const ConfigSchema& schema, const std::string& word) {
   const std::string name = option_name(word);
@@ -97,11 +109,6 @@ CommandLine::Option* CommandLine::add_option(const std::string& names, std::stri
   return remember(app_->add_option(names, value, description));
 }
 
-CommandLine::Option* CommandLine::add_option(const std::string& names, std::filesystem::path& value,
-                                             const std::string& description) {
-  return remember(app_->add_option(names, value, description));
-}
-
 CommandLine::Option* CommandLine::add_option(const std::string& names, std::vector<std::string>& value,
                                              const std::string& description) {
   return remember(app_->add_option(names, value, description));
@@ -118,6 +125,16 @@ CommandLine::Option* CommandLine::add_option(const std::string& names, double& v
 CommandLine::Option* CommandLine::add_option(const std::string& names, std::optional<int>& value,
                                              const std::string& description) {
   return remember(app_->add_option(names, value, description));
+}
+
+CommandLine::Option* CommandLine::add_path(const std::string& names, std::string& value,
+                                           const std::string& description) {
+  return remember(from_home(app_->add_option(names, value, description)));
+}
+
+CommandLine::Option* CommandLine::add_path(const std::string& names, std::filesystem::path& value,
+                                           const std::string& description) {
+  return remember(from_home(app_->add_option(names, value, description)));
 }
 
 void CommandLine::footer(const std::string& text) {

@@ -56,11 +56,11 @@ void add_what(CommandLine& app, bench::Options& options, std::vector<std::string
 }
 
 void add_comparisons(CommandLine& app, bench::Options& options) {
-  app.add_option("--json", options.json, "writes all figures into FILE")->option_text("FILE");
-  app.add_option("--against", options.against, "the change since an earlier --json, and whether it is more than noise")
+  app.add_path("--json", options.json, "writes all figures into FILE")->option_text("FILE");
+  app.add_path("--against", options.against, "the change since an earlier --json, and whether it is more than noise")
       ->option_text("FILE");
   app.add_flag("--peers", options.peers, "PyTorch's time of the same, where python3 imports torch");
-  app.add_option("--python", options.python, "the python3 of --peers; default: the first on the PATH")
+  app.add_path("--python", options.python, "the python3 of --peers; default: the first on the PATH")
       ->option_text("PROGRAM");
 }
 

@@ -37,7 +37,7 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
   app.add_option("--max-bits", options.max_bits, "round wider layers to this width; the others stay as they are")
       ->between(1, kMaxBits)
       ->option_text("N");
-  app.add_option("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
+  app.add_path("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
   const std::vector<std::string> forms = {std::string(kQuantizedForm), std::string(kFloatForm)};
   app.add_option("--to", options.form, fmt::format("{}", fmt::join(forms, " | ")))->one_of(forms)->option_text("FORM");
   app.add_flag("--force", options.force, "replace OUT");

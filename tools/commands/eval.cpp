@@ -37,8 +37,8 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
   std::vector<std::string> words;
   app.add_option("words", words, "what to evaluate, and overrides such as data.root=DIR, quant.act_bits=4")
       ->option_text("CHECKPOINT [key=value ...]");
-  app.add_option("--config", options.words.config_file,
-                 "the data, by a configuration; default: that of the checkpoint's run")
+  app.add_path("--config", options.words.config_file,
+               "the data, by a configuration; default: that of the checkpoint's run")
       ->option_text("CFG");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
   add_console_flags(app, options.console);

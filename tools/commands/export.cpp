@@ -51,7 +51,7 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
   app.add_option("words", words, "what to export, and overrides such as quant.act_bits=4, data.root=DIR")
       ->option_text("CHECKPOINT [key=value ...]");
   app.add_option("--format", options.format, format_help())->option_text("F");
-  app.add_option("--output", options.output, "file to write (default: export/ of the run, or beside the model)")
+  app.add_path("--output", options.output, "file to write (default: export/ of the run, or beside the model)")
       ->option_text("FILE");
   app.add_option("--opset", options.opset,
                  fmt::format("of {} (default: 19, or the first that has the types; qonnx: 13)",
@@ -62,7 +62,7 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
                  "narrowest type of weights: int8 (default) | int4 | int2, for runtimes that read them")
       ->one_of({"int8", "int4", "int2"})
       ->option_text("TYPE");
-  app.add_option("--config", options.words.config_file, "the configuration of the data that onnx is verified on")
+  app.add_path("--config", options.words.config_file, "the configuration of the data that onnx is verified on")
       ->option_text("CFG");
   app.add_flag("--force", options.force, "replace FILE");
   add_console_flags(app, options.console);

@@ -26,8 +26,8 @@ bool parse(const Arguments& arguments, ReportOptions& options) {
       ->required()
       ->option_text("RUN...");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
-  app.add_option("--out", options.folder,
-                 "write here instead of report/ in the run, or in the folder that several have in common")
+  app.add_path("--out", options.folder,
+               "write here instead of report/ in the run, or in the folder that several have in common")
       ->option_text("DIR");
   app.footer("\nFiles: index.html, which opens offline; every table as CSV, every figure as SVG.");
   return parse_arguments(app, arguments);

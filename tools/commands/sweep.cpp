@@ -39,9 +39,9 @@ bool parse(const Arguments& arguments, SweepWords& words) {
   app.add_option("--jobs", words.options.jobs, "runs at a time; where threads is not set, cores are divided among them")
       ->between(1, 1000)
       ->option_text("N");
-  app.add_option("--resume", words.resume, "go on with a sweep: finished runs are left, all others go on or start")
+  app.add_path("--resume", words.resume, "go on with a sweep: finished runs are left, all others go on or start")
       ->option_text("SWEEP");
-  app.add_option("--sweep-dir", words.sweep_dir, "write here instead of <run.dir>/<name>/sweep-<time>-<hash>")
+  app.add_path("--sweep-dir", words.sweep_dir, "write here instead of <run.dir>/<name>/sweep-<time>-<hash>")
       ->option_text("DIR");
   app.add_flag("--dry-run", words.dry_run, "list the runs, write nothing");
   add_console_flags(app, words.options.console);

@@ -49,10 +49,10 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
   std::vector<std::string> words;
   app.add_option("words", words, "configuration file, and overrides such as bsq.alpha=0.01")
       ->option_text("CFG [key=value ...]");
-  app.add_option("--resume", options.resume,
-                 "go on with a run; auto: with the newest of this configuration's name, or start it")
+  app.add_path("--resume", options.resume,
+               "go on with a run; auto: with the newest of this configuration's name, or start it")
       ->option_text("RUN|auto");
-  app.add_option("--run-dir", options.run_dir, "write here instead of <run.dir>/<name>/<time>-<hash>")
+  app.add_path("--run-dir", options.run_dir, "write here instead of <run.dir>/<name>/<time>-<hash>")
       ->option_text("DIR");
   app.add_flag("--force", options.force, "clear the run that is in --run-dir");
   app.add_flag("--other-data", options.other_data, "with --resume: go on although the images have changed");
