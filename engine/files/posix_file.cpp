@@ -91,6 +91,10 @@ PosixFile PosixFile::open_append(const std::filesystem::path& path, ErrorKind ki
   return PosixFile(path, kind, O_WRONLY | O_CREAT | O_APPEND, "cannot open for writing", path);
 }
 
+PosixFile PosixFile::open_over(const std::filesystem::path& path, ErrorKind kind) {
+  return PosixFile(path, kind, O_WRONLY, "cannot open for writing", path);
+}
+
 PosixFile::PosixFile(PosixFile&& other) noexcept
     : path_(std::move(other.path_)), kind_(other.kind_), descriptor_(std::exchange(other.descriptor_, -1)) {}
 

@@ -35,6 +35,8 @@ class PosixFile {
   static PosixFile create(const std::filesystem::path& path, ErrorKind kind, const std::filesystem::path& shown_as);
   /// Opens a file for writing at its end; makes it if it is missing.
   static PosixFile open_append(const std::filesystem::path& path, ErrorKind kind);
+  /// Opens a file that is there for writing from its beginning, over what it holds.
+  static PosixFile open_over(const std::filesystem::path& path, ErrorKind kind);
 
   PosixFile(PosixFile&& other) noexcept;
   PosixFile& operator=(PosixFile&& other) noexcept;

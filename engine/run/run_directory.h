@@ -77,7 +77,8 @@ class RunDirectory {
 
   /// Whether files of this run are ours to write.
   bool writes() const { return lock_.has_value(); }
-  /// Atomic, so that a watching script never reads half a status. Nothing if the run is another rank's to write.
+  /// Atomic, so that a watching script never reads half a status; that of a failed run goes into the file that is there
+  /// if there is no room for another. Nothing if the run is another rank's to write.
   void write_status(const RunStatus& status) const;
   /// An entry of env.json, written anew. Nothing if the run is another rank's to write.
   void add_to_environment(const std::string& name, const nlohmann::ordered_json& value) const;

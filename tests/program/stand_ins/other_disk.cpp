@@ -7,6 +7,8 @@
 //   fail=N:ERRNO    the N-th call (0: the first) fails, without having done anything
 //   always=N:ERRNO  this call and all after it that need room fail, as on a disk that is full
 //   short=N         if the N-th call is a write, it writes half of its bytes and the next one fails with ENOSPC
+//   room=BYTES      files below the folder have so much room together, in blocks as on any disk; a write is cut where
+//                   the room ends, and one without any fails with ENOSPC. What is removed gives its room back.
 //   list=FILE       every call is written into FILE, a line `<number> <name> <path>`
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -14,10 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdlib>
+#include <filesystem>
+#include <mutex>
 #include <string>
 
 namespace {
@@ -26,7 +31,7 @@ struct Wishes {
   bool nfs_locks = false;
   int flock = 0, symlink = 0, sync_folder = 0;
   std::string below;
-  long fail = -1, always = -1, cut = -1;
+  long fail = -1, always = -1, cut = -1, room = -1;
   int fail_errno = 0, always_errno = 0;
   int list = -1;
 };
@@ -65,6 +70,7 @@ Wishes read_wishes() {
     if (name == "fail") wishes.fail = number, wishes.fail_errno = errno_value;
     if (name == "always") wishes.always = number, wishes.always_errno = errno_value;
     if (name == "short") wishes.cut = number;
+    if (name == "room") wishes.room = number;
     if (name == "list") wishes.list = real_open(value.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   }
   return wishes;
@@ -112,6 +118,38 @@ Verdict judge(const char* name, const std::string& path, bool needs_room) {
 
 bool fails(const char* name, const std::string& path, bool needs_room = true) {
   return judge(name, path, needs_room).fails;
+}
+
+constexpr long kBlockBytes = 4096;
+
+long in_blocks(long bytes) {
+  return (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+}
+
+/// Of the files below the folder; one that another thread removes meanwhile has none.
+long room_taken() {
+  namespace fs = std::filesystem;
+  long taken = 0;
+  std::error_code code;
+  for (fs::recursive_directory_iterator entry(wishes().below, code), end; !code && entry != end;
+       entry.increment(code)) {
+    std::error_code gone;
+    if (!entry->is_regular_file(gone) || entry->is_symlink(gone)) continue;
+    const auto size = entry->file_size(gone);
+    if (!gone) taken += in_blocks(static_cast<long>(size));
+  }
+  return taken;
+}
+
+/// How many of `size` bytes there is room for in the file.
+size_t room_for(int file, size_t size) {
+  struct stat status {};
+  if (wishes().room < 0 || ::fstat(file, &status) != 0 || path_of(file).find(wishes().below) == std::string::npos)
+    return size;
+  const bool appends = (::fcntl(file, F_GETFL) & O_APPEND) != 0;
+  const long at = appends ? status.st_size : ::lseek(file, 0, SEEK_CUR);
+  const long end = in_blocks(status.st_size) + std::max(wishes().room - room_taken(), 0L) / kBlockBytes * kBlockBytes;
+  return std::min(size, static_cast<size_t>(std::max(end - at, 0L)));
 }
 
 bool opens_for_writing(int flags) {
@@ -181,7 +219,14 @@ int open64(const char* path, int flags, ...) {
 ssize_t write(int file, const void* bytes, size_t size) {
   const Verdict verdict = judge("write", path_of(file), true);
   if (verdict.fails) return -1;
-  return real_write(file, bytes, verdict.is_cut ? (size + 1) / 2 : size);
+  static std::mutex one_writer;  // two would take the same room
+  const std::lock_guard lock(one_writer);
+  const size_t fitting = room_for(file, size);
+  if (fitting == 0 && size > 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return real_write(file, bytes, std::min(fitting, verdict.is_cut ? (size + 1) / 2 : size));
 }
 
 int ftruncate(int file, off_t size) noexcept {
