@@ -11,13 +11,27 @@ fs::path stand_in(const std::string& folder) {
   return fs::path(BSQ_STAND_INS) / folder;
 }
 
-Setup with_disk(const Workspace& here, const std::string& disk, const std::string& wish) {
+namespace {
+
+/// The stand-in `name` is loaded before the C library, and finds `wish` in `variable`.
+Setup with_stand_in(const Workspace& here, const std::string& name, const std::string& variable,
+                    const std::string& wish) {
   Setup setup = here.setup();
-  setup.environment["LD_PRELOAD"] = (stand_in(disk) / ("lib" + disk + ".so")).string();
-  setup.environment["BSQ_STAND_IN_DISK"] = wish;
+  setup.environment["LD_PRELOAD"] = (stand_in(name) / ("lib" + name + ".so")).string();
+  setup.environment[variable] = wish;
   const char* options = std::getenv("ASAN_OPTIONS");
   setup.environment["ASAN_OPTIONS"] = std::string(options == nullptr ? "" : options) + ":verify_asan_link_order=0";
   return setup;
+}
+
+}  // namespace
+
+Setup with_disk(const Workspace& here, const std::string& disk, const std::string& wish) {
+  return with_stand_in(here, disk, "BSQ_STAND_IN_DISK", wish);
+}
+
+Setup with_clock(const Workspace& here, const std::string& wish) {
+  return with_stand_in(here, "other_clock", "BSQ_STAND_IN_CLOCK", wish);
 }
 
 ProgramTree::ProgramTree() {

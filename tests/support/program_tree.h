@@ -13,6 +13,8 @@ fs::path stand_in(const std::string& folder);
 
 /// The workspace on another disk: of the stand-ins `slow_disk` or `other_disk`, which do what `wish` says.
 Setup with_disk(const Workspace& here, const std::string& disk, const std::string& wish);
+/// The workspace with another clock on the wall, which does what `wish` says (stand_ins/other_clock.cpp).
+Setup with_clock(const Workspace& here, const std::string& wish);
 
 class ProgramTree {
  public:
