@@ -67,8 +67,8 @@ struct ConfigKey {
 ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value, const PlaceText& place,
                               std::vector<Problem>& problems);
 
-/// A path in which `~/` is the home folder: no shell expands it in YAML, or after `key=` and `--option=`. Throws Error(usage) with the
-/// reason alone for the home of another user, or if HOME is not set.
+/// A path in which `~/` is the home folder: no shell expands it in YAML, or after `key=` and `--option=`. Throws
+/// Error(usage) with the reason alone for the home of another user, or if HOME is not set.
 std::string with_home(const std::string& path);
 
 /// What the key accepts, in words: `an integer in 1..8`, `a list of 3 numbers >= 0`.
