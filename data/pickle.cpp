@@ -17,6 +17,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr std::size_t kMostValues = 4'000'000;  // CIFAR-100 has 150,000
+constexpr std::size_t kMostDimensions = 64;     // as in numpy
 constexpr std::uintmax_t kMostBytes = 512U << 20;
 
 /// What a pickle may ask for, by module and name; numpy 2 has renamed its modules.
@@ -228,6 +229,7 @@ class PickleReader {
   void remember(std::uint64_t place) {
     top();
     memo_[place] = stack_.back();
+    demand(memo_.size() <= kMostValues, "it has millions of values");
   }
   void recall(std::uint64_t place) {
     const auto found = memo_.find(place);
@@ -253,9 +255,9 @@ class PickleReader {
         break;
       }
       case 'b': {
-        const PickleValue state = value(pop());
+        const std::size_t state = pop();
         if (top().kind == Kind::array)
-          fill(top(), state);
+          fill(top(), value(state));
         else
           demand(top().kind == Kind::type, "it changes what is no array");
         break;
@@ -316,6 +318,7 @@ class PickleReader {
 
   void set_array(PickleValue& array, const PickleValue& shape, const PickleValue& type, const PickleValue& numbers) {
     demand(pickle_.text(type) == "u1" || pickle_.text(type) == "|u1", "an array of numbers that are not uint8");
+    demand(shape.members.size() <= kMostDimensions, "an array of more dimensions than there are");
     array.members.clear();
     std::size_t count = 1;
     for (std::size_t i = 0; i < shape.members.size(); ++i) {

@@ -163,6 +163,27 @@ TEST_CASE("a pickle that repeats itself ends in a moment, in bounded memory") {
   CHECK_THAT(refusal(to_bytes(again + "e.")), Catch::Contains("it writes the same bytes again and again"));
 }
 
+TEST_CASE("a pickle of arrays that share one long shape, of a long memo, or of states set again, is refused at once") {
+  const auto repeated = [](const std::string& text, int times) {
+    std::string all;
+    for (int i = 0; i < times; ++i) all += text;
+    return all;
+  };
+  constexpr int kMany = 300'000;
+  const std::string type = literal("cnumpy\ndtype\nU\x02u1K\0K\1\x87R");
+  const std::string shape = "(" + repeated(literal("K\1"), kMany) + "tq\2";
+  const std::string array =
+      "](cnumpy.core.multiarray\n_reconstruct\n)R" + literal("(K\1") + shape + type + "\x89U\1xtb";
+  CHECK_THAT(refusal(to_bytes(array + "e.")), Catch::Contains("an array of more dimensions than there are"));
+  CHECK_THAT(refusal(to_bytes("\x80\4N" + repeated("\x94", 4'100'000) + ".")),
+             Catch::Contains("it has millions of values"));
+  // Each state is as long as the file is: 300,000 copies of it would take minutes.
+  const auto begun = std::chrono::steady_clock::now();
+  const Pickle set_again(to_bytes(shape + type + repeated("h\2b", kMany) + "\x86."), "p");
+  CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(10));
+  CHECK(set_again.root().kind == PickleValue::Kind::tuple);
+}
+
 TEST_CASE("a batch of CIFAR for Python gives labels and planes, wherever they lie") {
   const TemporaryFolder folder;
   const Bytes pixels = some_pixels(3, 5);
