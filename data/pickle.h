@@ -1,5 +1,5 @@
 // Python's pickles, as much of them as plain data needs: numbers, texts, lists, dictionaries and numpy's arrays of
-// bytes, in protocols 0 to 5. Nothing is imported and nothing is executed: a pickle that asks for anything else is
+// bytes, in protocols 1 to 5. Nothing is imported and nothing is executed: a pickle that asks for anything else is
 // refused by name.
 //
 // The work, and the memory, grow with the length of the file and no faster: what a file merely claims costs nothing.

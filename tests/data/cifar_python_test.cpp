@@ -163,6 +163,27 @@ TEST_CASE("a pickle that repeats itself ends in a moment, in bounded memory") {
   CHECK_THAT(refusal(to_bytes(again + "e.")), Catch::Contains("it writes the same bytes again and again"));
 }
 
+TEST_CASE("bytes that Python 3 has written for Python 2 are all 256 again, and what is no such text is refused") {
+  const auto encoded = [](const std::string& utf8) {
+    return to_bytes("c_codecs\nencode\nX" + little_endian(utf8.size()) + utf8 + "X\6" + std::string(3, '\0') +
+                    "latin1\x86R.");
+  };
+  std::string all, expected;
+  for (unsigned i = 0; i < 256; ++i) {
+    expected += static_cast<char>(i);
+    if (i >= 0x80) all += static_cast<char>(0xc0 | i >> 6);
+    all += static_cast<char>(i < 0x80 ? i : 0x80 | (i & 0x3f));
+  }
+  const Pickle pickle(encoded(all), "p");
+  CHECK((pickle.text(pickle.root()) == expected));
+  CHECK(Pickle(encoded(""), "p").root().size == 0);
+  for (const char* wrong :
+       {"\x80", "a\xbf", "\xc2", "\xc3z", "\xc2\xc2\x80", "\xc4\x80", "\xc0\x80", "\xc2\x80\x80", "\xe2\x82\xac"}) {
+    INFO(wrong);
+    CHECK_THAT(refusal(encoded(wrong)), Catch::Contains("a byte that is no character below 256"));
+  }
+}
+
 TEST_CASE("a pickle of arrays that share one long shape, of a long memo, or of states set again, is refused at once") {
   const auto repeated = [](const std::string& text, int times) {
     std::string all;
