@@ -188,8 +188,11 @@ TEST_CASE("a rank that dies ends all within seconds, the last checkpoint stays g
   const Workspace here;
   const Outcome outcome = end_by_signal_to_rank_1(signal, here);
   INFO(outcome.err);
-  CHECK(outcome.exit_code != 0);  // mpirun's own: it is the only one to see it
-  CHECK_THAT(outcome.err, Catch::Contains("process rank 1 ") && Catch::Contains("exited on signal"));
+  CHECK(outcome.exit_code != 0);
+  // mpirun sees it, or where a dying process takes long to write its stack, rank 0 before it.
+  CHECK_THAT(outcome.err,
+             (Catch::Contains("process rank 1 ") && Catch::Contains("exited on signal")) ||
+                 (Catch::Contains("error: rank 1 (process ") && Catch::Contains(") has died; the run ends.")));
   CHECK(fs::exists(here / "run/checkpoints/last/DONE"));
   Program resumed(ranks_of_bsq(2, {"train", "--resume", "run"}), mpirun_setup(here.path()));
   resumed.wait_for("resuming after ");

@@ -90,12 +90,12 @@ void check_mirrored(const std::vector<Case>& cases, Run run) {
 
 }  // namespace
 
-TEST_CASE("planes that change places with the sign of their scale are trained to the same bits") {
+TEST_CASE("planes that change places with the sign of their scale are trained to the same bits", "[bits_alone]") {
   check_mirrored(cases::plane_cases(), run_weights_from_planes);
   check_mirrored(cases::plane_cases(), run_planes_step_to_weights);
 }
 
-TEST_CASE("fixed-point weights that change their sign with their scale are trained to the same bits") {
+TEST_CASE("fixed-point weights that change their sign with their scale are trained to the same bits", "[bits_alone]") {
   check_mirrored(cases::fixed_cases(), run_weights_from_fixed);
   check_mirrored(cases::fixed_cases(), run_fixed_step);
 }
