@@ -61,18 +61,22 @@ fs::path folder_of(const Workspace& here, const std::string& wish, const Words& 
   return fs::read_symlink(here / "runs/tiny/latest");
 }
 
-}  // namespace
-
-TEST_CASE("the clock jumps back by an hour while a run goes: it ends as any, and no duration is wrong") {
-  const Workspace here;
-  here.train("whole", {"log.tensorboard=true"});
-  const Outcome outcome = run(kFresh, with_clock(here, "back=3600 after=20"));
-  INFO(describe(kFresh, outcome));
+/// A run whose clock jumped back once, beside one whose clock did not.
+void check_ended_as_whole(const Workspace& here, const Words& words, const Outcome& outcome) {
+  INFO(describe(words, outcome));
   CHECK(outcome.exit_code == 0);
   CHECK(jumps_back(times_of(here / "run")) == 1);
   CHECK(status_of(here / "run") == "done 0");
   check_durations(here / "run");
   check_same_run(here / "whole", here / "run");
+}
+
+}  // namespace
+
+TEST_CASE("the clock jumps back by an hour while a run goes: it ends as any, and no duration is wrong") {
+  const Workspace here;
+  here.train("whole", {"log.tensorboard=true"});
+  check_ended_as_whole(here, kFresh, run(kFresh, with_clock(here, "back=3600 after=20")));
   CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains("run       run  done\n"));
 }
 
@@ -86,13 +90,7 @@ TEST_CASE("a run that is resumed an hour before it was stopped goes on to the sa
   begun.send(GENERATE(SIGTERM, SIGKILL));
   begun.finish();
   const Words resume = {"train", "--resume", "run"};
-  const Outcome outcome = run(resume, with_clock(here, "back=3600"));
-  INFO(describe(resume, outcome));
-  CHECK(outcome.exit_code == 0);
-  CHECK(jumps_back(times_of(here / "run")) == 1);
-  CHECK(status_of(here / "run") == "done 0");
-  check_durations(here / "run");
-  check_same_run(here / "whole", here / "run");
+  check_ended_as_whole(here, resume, run(resume, with_clock(here, "back=3600")));
   // TensorBoard reads files by their names: the second one's must not come first, though its clock was behind.
   CHECK(event_files(here / "run").size() == 2);
   CHECK(shown_scalars(here / "run").at("train/loss") == shown_scalars(here / "whole").at("train/loss"));

@@ -1,10 +1,10 @@
 #include "engine/methods/bsq/stored_planes.h"
 
+#include "engine/methods/scale_signs.h"
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -41,12 +41,7 @@ BitPlanes planes_of_values(const std::vector<float>& values, int bits) {
 }  // namespace
 
 std::shared_ptr<const StoredPlanes> StoredPlanes::with_positive_scales(std::vector<BitPlanes> planes) {
-  std::set<std::size_t> turned;
-  for (std::size_t slot = 0; slot < planes.size(); ++slot) {
-    if (!std::signbit(planes[slot].scale)) continue;
-    turn(planes[slot]);
-    turned.insert(slot);
-  }
+  std::set<std::size_t> turned = turn_below_zero(planes);
   auto result = std::make_shared<StoredPlanes>(std::move(planes));
   result->turned_ = std::move(turned);
   return result;

@@ -1,9 +1,8 @@
 #include "engine/methods/fixed_point/stored_fixed_point.h"
 
+#include "engine/methods/scale_signs.h"
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
-
-#include <cmath>
 
 namespace bsq {
 namespace {
@@ -26,12 +25,7 @@ FixedPoint fixed_from_levels(const Levels& levels) {
 }
 
 std::shared_ptr<const StoredFixedPoint> StoredFixedPoint::with_positive_scales(std::vector<FixedPoint> tensors) {
-  std::set<std::size_t> turned;
-  for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
-    if (!std::signbit(tensors[slot].scale)) continue;
-    turn(tensors[slot]);
-    turned.insert(slot);
-  }
+  std::set<std::size_t> turned = turn_below_zero(tensors);
   auto result = std::make_shared<StoredFixedPoint>(std::move(tensors));
   result->turned_ = std::move(turned);
   return result;
