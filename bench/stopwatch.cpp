@@ -8,14 +8,14 @@ namespace bsq::bench {
 namespace {
 
 constexpr std::size_t kSweptBytes = std::size_t{256} << 20;
-constexpr std::size_t kLeastSamples = 7;
+constexpr std::size_t kLeastTimes = 7;
 constexpr std::size_t kMostSamples = 1000;
 
 }  // namespace
 
 Timing Stopwatch::repeat(const std::function<double()>& sample) const {
   sample();  // whatever is prepared once
-  const std::size_t least = has_samples() ? kLeastSamples : 2;
+  const std::size_t least = has_samples() ? kLeastTimes : 2;
   std::vector<double> seconds;
   const auto start = std::chrono::steady_clock::now();
   const auto is_over = [&] {

@@ -64,10 +64,11 @@ install_packages() {
   quietly apt-install "${apt[@]}" install --no-install-recommends "${missing[@]}"
 }
 
-# build PRESET [TARGET...]: configures where that has not been done yet (Ninja sees to it later) and builds.
+# build PRESET [TARGET...]: configures where that has not been done yet (Ninja sees to it later) and builds, several files
+# at once, which is fast where all is compiled.
 build() {
   local folder=build
   [[ "$1" == release ]] || folder="build/$1"
-  [[ -e "$folder/build.ninja" ]] || quietly configure cmake --preset "$1"
+  [[ -e "$folder/build.ninja" ]] || quietly configure cmake --preset "$1" -DBSQ_UNITY=ON
   cmake --build "$folder" ${2:+--target "${@:2}"}
 }

@@ -38,6 +38,11 @@ std::vector<double> levels_before_rounding(Backend& oracle, const cases::NormAct
 /// How large the terms of d_x are: with a row or two it is next to nothing, since the three of them cancel.
 double size_of_d_x_terms(Backend& oracle, const cases::NormActCase& c, DType dtype, const NormActInputs& inputs);
 
+/// Their cases. ThreadSanitizer looks for races, and takes a hundred times as long: there without large ones, if
+/// another case has their accesses.
+std::vector<cases::PlaneCase> compared_plane_cases();
+std::vector<cases::NormActCase> compared_norm_act_cases();
+
 /// What `run` returns; it is run once more and has to return the same bits.
 Outputs run_twice(const std::function<Outputs()>& run);
 

@@ -7,7 +7,7 @@
 namespace bsq::test {
 
 TEST_CASE("count_planes agrees with the reference") {
-  check_cases(cases::plane_cases(), run_count_planes);
+  check_cases(compared_plane_cases(), run_count_planes);
 }
 
 TEST_CASE("count_fixed agrees with the reference") {

@@ -8,7 +8,7 @@ namespace {
 TEST_CASE("norm_act forward agrees with the reference, to a level where it quantizes") {
   for_each_compared_backend([](Backend& backend, Backend& oracle) {
     for (const DType dtype : activation_dtypes(backend)) {
-      for (const cases::NormActCase& c : cases::norm_act_cases()) {
+      for (const cases::NormActCase& c : compared_norm_act_cases()) {
         INFO("case " << c.name << ", " << name_of(dtype));
         const NormActInputs inputs = make_inputs(c, dtype);
         const Outputs actual =
@@ -30,7 +30,7 @@ TEST_CASE("norm_act forward agrees with the reference, to a level where it quant
 TEST_CASE("norm_act forward with a given activation scale agrees with the reference") {
   for_each_compared_backend([](Backend& backend, Backend& oracle) {
     for (const DType dtype : activation_dtypes(backend)) {
-      for (const cases::NormActCase& c : cases::norm_act_cases()) {
+      for (const cases::NormActCase& c : compared_norm_act_cases()) {
         if (c.rule.act_bits == 0 || c.batch * c.pixels > 300) continue;
         INFO("case " << c.name << ", " << name_of(dtype));
         NormActInputs inputs = make_inputs(c, dtype);
@@ -50,7 +50,7 @@ TEST_CASE("norm_act forward with a given activation scale agrees with the refere
 TEST_CASE("norm_act backward agrees with the reference, in place or not, overwriting and accumulating") {
   for_each_compared_backend([](Backend& backend, Backend& oracle) {
     for (const DType dtype : activation_dtypes(backend)) {
-      for (const cases::NormActCase& c : cases::norm_act_cases()) {
+      for (const cases::NormActCase& c : compared_norm_act_cases()) {
         if (!c.rule.batch_statistics && c.rule.normalize) continue;
         INFO("case " << c.name << ", " << name_of(dtype));
         const NormActInputs inputs = make_inputs(c, dtype);
