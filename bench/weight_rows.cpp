@@ -95,6 +95,34 @@ void add_fixed(RowList& list, const cases::FixedCase& c, const Type& type) {
            });
 }
 
+void add_lsq(RowList& list, const cases::LsqCase& c, const Type& type) {
+  Backend& backend = *type.backend;
+  const std::vector<LsqTensor> host = c.tensors();
+  double weights = 0;
+  for (const LsqTensor& t : host) weights += real(t.numel);
+  // as finetuning, 0 times per step. w in, weights out; quotient 1, clamp 2, round 2, step 1
+  list.add("weights_from_lsq", c.name, type, 0, {(4 + real(stored_bytes(c.storage))) * weights, 6 * weights, weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), w = a.uniform(c.arena_size()),
+                     steps = a.uniform(std::ssize(host), 0.05F, 0.1F), weights = a.uniform(c.arena_size()),
+                     units = a.uniform(std::ssize(host))] {
+               backend.weights_from_lsq({{host, device}, w, steps, weights, units});
+             };
+           });
+  // w and momentum in and out, dW in; quotient, clamp and round 5, compare 1, gradient 1, decay 2, momentum 2, step 2,
+  // what s moves 3
+  list.add("lsq_step", c.name, type, 0,
+           {.bytes = 20 * weights, .flops = 16 * weights, .items = weights, .footprint_bytes = 12 * weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), dw = a.uniform(c.arena_size()), w = a.uniform(c.arena_size()),
+                     momentum = a.uniform(c.arena_size()), steps = a.uniform(std::ssize(host), 0.05F, 0.1F),
+                     step_momentum = a.uniform(std::ssize(host)), inputs = a.step_inputs(),
+                     scratch = a.scratch(backend.lsq_scratch_bytes({host, nullptr}))] {
+               backend.lsq_step({{host, device}, c.rule, inputs, dw, w, momentum, steps, step_momentum, scratch});
+             };
+           });
+}
+
 /// One small filter, the weights of ResNet-20, one large filter.
 std::vector<std::vector<std::int64_t>> networks() {
   return {{9 * 16 * 16}, cases::resnet20_numels(), {9 * 512 * 512}};
@@ -123,6 +151,9 @@ void add_plane_sweep(RowList& list) {
       cases::FixedCase fixed{size, 0, numels, cases::cycle_bits(numels.size(), {kMaxBits}), alignment};
       fixed.storage = storage;
       add_fixed(list, fixed, type);
+      cases::LsqCase lsq{size, 0, numels, cases::cycle_bits(numels.size(), {kMaxBits}), alignment};
+      lsq.storage = storage;
+      add_lsq(list, lsq, type);
     }
   }
 }
@@ -132,6 +163,8 @@ void add_fixed_and_plain(RowList& list) {
   Backend& backend = *type.backend;
   for (const cases::FixedCase& c : cases::fixed_cases())
     if (c.layers > 0) add_fixed(list, c, type);
+  for (const cases::LsqCase& c : cases::lsq_cases())
+    if (c.layers > 0) add_lsq(list, c, type);
   for (const cases::SgdCase& c : cases::sgd_cases()) {
     if (c.layers == 0) continue;
     const double n = real(c.numel);  // float training, not BSQ training; decay 2, momentum 2, step 2

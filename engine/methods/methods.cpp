@@ -6,6 +6,8 @@
 #include "engine/methods/dense/dense_method.h"
 #include "engine/methods/fixed_point/fixed_point_keys.h"
 #include "engine/methods/fixed_point/fixed_point_method.h"
+#include "engine/methods/lsq/lsq_keys.h"
+#include "engine/methods/lsq/lsq_method.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
@@ -20,6 +22,7 @@ const std::vector<MethodEntry>& methods() {
       {{{"pretrain", add_pretrain_keys}, StageWidths::none, kStandard, /*starts_untrained=*/true}, make_dense_method},
       {{{"convert"}, StageWidths::finds, kStandard}, make_bsq_method},
       {{{"bsq", add_bsq_keys}, StageWidths::finds, kStandard}, make_bsq_method},
+      {{{"lsq", add_lsq_keys}, StageWidths::finds}, make_lsq_method},
       {{{"finetune", add_finetune_keys}, StageWidths::needs, kStandard}, make_fixed_point_method},
   };
   return table;

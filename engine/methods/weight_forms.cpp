@@ -3,6 +3,7 @@
 #include "engine/base/text.h"
 #include "engine/methods/bsq/plane_weights.h"
 #include "engine/methods/fixed_point/fixed_point_weights.h"
+#include "engine/methods/lsq/lsq_weights.h"
 #include "engine/model/dense_weights.h"
 #include "kernels/base/error.h"
 
@@ -26,6 +27,7 @@ constexpr WeightForm form_of() {
 constexpr WeightForm kForms[] = {
     form_of<StoredPlanes, PlaneWeights>(),
     form_of<StoredFixedPoint, FixedPointWeights>(),
+    form_of<StoredLsq, LsqWeights>(),
     form_of<StoredDense, DenseWeights>(),
 };
 

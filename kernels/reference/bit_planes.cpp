@@ -47,7 +47,8 @@ void ReferenceBackend::weights_from_planes(const PlanesForwardArgs& args) {
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const PlaneTensor& tensor = tensors.device[t];
     for (std::int64_t i = 0; i < tensor.numel; ++i)
-      store_weight(tensor, weights, i, scales[t], level_of(plane_sum(tensor, planes, i), tensor.bits));
+      store_weight(tensor, weights, i, scales[t], level_of(plane_sum(tensor, planes, i), tensor.bits),
+                   levels_of(tensor.bits));
     if (tensor.storage != WeightStorage::values)
       weight_units[t] = static_cast<float>(scales[t] / levels_of(tensor.bits));
     for (int b = 0; b < tensor.bits; ++b) {

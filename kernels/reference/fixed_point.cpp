@@ -29,7 +29,7 @@ void ReferenceBackend::weights_from_fixed(const FixedForwardArgs& args) {
     const int bits = std::max(tensor.bits, 1);
     for (std::int64_t i = 0; i < tensor.numel; ++i)
       store_weight(tensor, weights, i, scales[t],
-                   tensor.bits == 0 ? 0.0 : level_of(u[tensor.weight_offset + i], tensor.bits));
+                   tensor.bits == 0 ? 0.0 : level_of(u[tensor.weight_offset + i], tensor.bits), levels_of(bits));
     if (tensor.storage != WeightStorage::values) weight_units[t] = static_cast<float>(scales[t] / levels_of(bits));
   }
 }

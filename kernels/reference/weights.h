@@ -29,15 +29,14 @@ inline double quantized(double u, int bits) {
   return level_of(u, bits) / levels_of(bits);
 }
 
-/// Writes weight i of a tensor: s q, or the integer that its unit is to multiply.
+/// Writes weight i of a tensor: s level / most, or the integer that its unit is to multiply.
 template <typename Tensor>
-void store_weight(const Tensor& tensor, float* weights, std::int64_t i, double scale, double level) {
+void store_weight(const Tensor& tensor, float* weights, std::int64_t i, double scale, double level, double most) {
   if (tensor.storage != WeightStorage::values) {
     const DType dtype = tensor.storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32;
     store(dtype, weights + tensor.weight_offset, i, level);
   } else {
-    weights[tensor.weight_offset + i] =
-        level == 0 ? 0.0F : static_cast<float>(scale * (level / levels_of(tensor.bits)));
+    weights[tensor.weight_offset + i] = level == 0 ? 0.0F : static_cast<float>(scale * (level / most));
   }
 }
 

@@ -130,7 +130,7 @@ TEST_CASE("every row of bench has a name of its own, and --list measures none") 
     CHECK(std::count(names.begin(), names.end(), name) == 1);
 }
 
-TEST_CASE("the sweep over planes has every width, and the passes over fixed-point weights") {
+TEST_CASE("the sweep over planes has every width, and the passes over weights of one master") {
   if (is_missing()) return;
   const Workspace here;
   here.must({"bench", "planes", "/2,304 weights", "--device", "cpu", "--seconds", "0", "--cache", "warm", "--json",
@@ -141,8 +141,9 @@ TEST_CASE("the sweep over planes has every width, and the passes over fixed-poin
     CHECK(row.contains("warm"));
     ++rows[row.at("operation")];
   }
-  const std::map<std::string, int> expected = {
-      {"weights_from_planes", 8}, {"planes_step", 8}, {"weights_from_fixed", 1}, {"fixed_step", 1}};
+  const std::map<std::string, int> expected = {{"weights_from_planes", 8}, {"planes_step", 8},
+                                               {"weights_from_fixed", 1},  {"fixed_step", 1},
+                                               {"weights_from_lsq", 1},    {"lsq_step", 1}};
   CHECK(rows == expected);
 }
 

@@ -80,7 +80,8 @@ struct Chunk {
 __device__ inline bool made_of_vectors(const PlaneTensor& tensor) {
   return (tensor.numel | tensor.plane_offset | tensor.weight_offset) % kVectorWidth<float> == 0;
 }
-__device__ inline bool made_of_vectors(const FixedTensor& tensor) {
+template <typename Tensor>
+__device__ bool made_of_vectors(const Tensor& tensor) {
   return (tensor.numel | tensor.weight_offset) % kVectorWidth<float> == 0;
 }
 

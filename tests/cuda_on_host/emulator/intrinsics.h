@@ -75,6 +75,9 @@ inline int __float2int_rn(float value) {
 inline float __fmul_rn(float a, float b) {
   return a * b;
 }
+inline float __fdiv_rn(float a, float b) {
+  return a / b;
+}
 inline float __fadd_rn(float a, float b) {
   return a + b;
 }

@@ -16,14 +16,22 @@ std::vector<float> random_integers(RandomTensors& random, std::int64_t count, in
   return values;
 }
 
+/// What the integers of a tensor are worth.
+template <typename Tensor, typename Inputs>
+float unit_of(const Tensor& tensor, const Inputs& inputs, std::size_t t) {
+  return inputs.scales[t] / static_cast<float>((1 << std::max(tensor.bits, 1)) - 1);
+}
+float unit_of(const LsqTensor& /*tensor*/, const LsqInputs& inputs, std::size_t t) {
+  return inputs.steps[t];
+}
+
 /// d_weights of the weights -> of the integers that stand for them.
-template <typename Tensor>
-void to_integer_gradients(const std::vector<Tensor>& tensors, const std::vector<float>& scales,
-                          std::vector<float>& d_weights) {
+template <typename Tensor, typename Inputs>
+void to_integer_gradients(const std::vector<Tensor>& tensors, Inputs& inputs) {
   for (std::size_t t = 0; t < tensors.size(); ++t) {
-    const float unit = scales[t] / static_cast<float>((1 << std::max(tensors[t].bits, 1)) - 1);
+    const float unit = unit_of(tensors[t], inputs, t);
     for (std::int64_t i = 0; i < tensors[t].numel; ++i)
-      d_weights[static_cast<std::size_t>(tensors[t].weight_offset + i)] *= unit;
+      inputs.d_weights[static_cast<std::size_t>(tensors[t].weight_offset + i)] *= unit;
   }
 }
 
@@ -38,7 +46,7 @@ void check_integer_steps(const std::vector<Case>& all_cases, Run&& run) {
       with_values.storage = WeightStorage::values;
       auto inputs = make_inputs(c);
       const Outputs expected = run(backend, with_values, inputs);
-      to_integer_gradients(c.tensors(), inputs.scales, inputs.d_weights);
+      to_integer_gradients(c.tensors(), inputs);
       const Outputs actual = run(backend, c, inputs);
       for (const auto& [name, output] : expected) {
         const Comparison comparison =
@@ -84,6 +92,10 @@ TEST_CASE("planes move by the gradients of integers as by those of weights") {
 
 TEST_CASE("fixed-point weights move by the gradients of integers as by those of weights") {
   check_integer_steps(cases::fixed_cases(), run_fixed_step);
+}
+
+TEST_CASE("weights and steps of LSQ move by the gradients of integers as by those of weights") {
+  check_integer_steps(cases::lsq_cases(), run_lsq_step);
 }
 
 TEST_CASE("a scale of 0 has the gradient 0 where weights are integers") {

@@ -145,6 +145,15 @@ Outputs run_weights_from_fixed(Backend& backend, const cases::FixedCase& c, cons
 Outputs run_count_fixed(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
 Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
 
+/// Steps so small that some weights lie outside. d_weights as in PlaneInputs.
+struct LsqInputs {
+  std::vector<float> w, momentum, steps, step_momentum, d_weights;
+  float learning_rate = 0.1F;
+};
+LsqInputs make_inputs(const cases::LsqCase& c);
+Outputs run_weights_from_lsq(Backend& backend, const cases::LsqCase& c, const LsqInputs& inputs);
+Outputs run_lsq_step(Backend& backend, const cases::LsqCase& c, const LsqInputs& inputs);
+
 struct SgdInputs {
   std::vector<float> parameter, momentum, gradient;
   float learning_rate = 0.1F;

@@ -245,6 +245,59 @@ Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedI
   return memory.finish();
 }
 
+// ---- weights whose step is trained ----------------------------------------------------------------------------------
+
+LsqInputs make_inputs(const cases::LsqCase& c) {
+  const std::vector<LsqTensor> tensors = c.tensors();
+  RandomTensors random("lsq " + c.name);
+  const std::vector<float> w = random.normal(c.arena_size(), 0.0F, 0.5F);
+  const std::vector<float> momentum = random.normal(c.arena_size(), 0.0F, 0.02F);
+  const std::vector<float> d_weights = random.normal(c.arena_size(), 0.0F, 0.1F);
+
+  LsqInputs inputs;
+  inputs.w.assign(w.size(), gap_value);
+  inputs.momentum.assign(w.size(), gap_value);
+  inputs.d_weights.assign(w.size(), gap_value);
+  inputs.steps = random.uniform(std::ssize(tensors), 0.5F, 1.0F);
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    const LsqTensor& tensor = tensors[t];
+    copy_range(w, tensor.weight_offset, tensor.numel, inputs.w);
+    copy_range(momentum, tensor.weight_offset, tensor.numel, inputs.momentum);
+    copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
+    inputs.steps[t] /= static_cast<float>(std::max(tensor.high, 1));
+  }
+  inputs.step_momentum = random.normal(std::ssize(tensors), 0.0F, 0.01F);
+  return inputs;
+}
+
+Outputs run_weights_from_lsq(Backend& backend, const cases::LsqCase& c, const LsqInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<LsqTensor> tensors = c.tensors();
+  const DeviceTable<LsqTensor> table = upload_table(memory, tensors);
+  const float* w = memory.input("w", inputs.w);
+  const float* steps = memory.input("steps", inputs.steps);
+  float* weights = weight_output(memory, c.storage, c.arena_size());
+  auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
+  backend.weights_from_lsq({table, w, steps, weights, weight_units});
+  Outputs outputs = memory.finish();
+  read_weights(tensors, outputs);
+  return outputs;
+}
+
+Outputs run_lsq_step(Backend& backend, const cases::LsqCase& c, const LsqInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<LsqTensor> tensors = c.tensors();
+  const DeviceTable<LsqTensor> table = upload_table(memory, tensors);
+  const float* d_weights = memory.input("d_weights", inputs.d_weights);
+  float* w = memory.in_out("w", inputs.w);
+  float* momentum = memory.in_out("momentum", inputs.momentum);
+  float* steps = memory.in_out("steps", inputs.steps);
+  float* step_momentum = memory.in_out("step_momentum", inputs.step_momentum);
+  backend.lsq_step({table, c.rule, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, w, momentum, steps,
+                    step_momentum, memory.scratch(backend.lsq_scratch_bytes(table))});
+  return memory.finish();
+}
+
 // ---- plain parameters ---------------------------------------------------------------------------------------------
 
 SgdInputs make_inputs(const cases::SgdCase& c) {

@@ -1,0 +1,215 @@
+// Cases of the operators on weights: all tensors of a network in one arena. See op_cases.h.
+#pragma once
+
+#include "kernels/ops/operations.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+namespace bsq::cases {
+
+/// Sizes of the tensors of ResNet-20 that are quantized, in the order of the network: 268,346 elements.
+inline std::vector<std::int64_t> resnet20_numels() {
+  return {432,  2304, 2304,  2304,  2304,  2304,  2304,  4608,  9216, 9216, 9216,
+          9216, 9216, 18432, 36864, 36864, 36864, 36864, 36864, 640,  10};
+}
+
+inline std::vector<std::int32_t> cycle_bits(std::size_t count, std::vector<std::int32_t> pattern) {
+  std::vector<std::int32_t> bits(count);
+  for (std::size_t i = 0; i < count; ++i) bits[i] = pattern[i % pattern.size()];
+  return bits;
+}
+
+/// `alignment`: of every tensor in the arenas, in floats: 1 packs them, 16 leaves gaps, which nobody may touch.
+struct PlaneCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::vector<std::int32_t> bits;
+  std::int64_t alignment = 1;
+  float alpha = 5e-3F;
+  SgdRule rule = {};
+  WeightStorage storage = WeightStorage::values;
+
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  std::vector<PlaneTensor> tensors() const {
+    double total = 0;
+    for (const std::int64_t numel : numels) total += static_cast<double>(numel);
+    std::vector<PlaneTensor> table;
+    PlaneTensor next;
+    for (std::size_t t = 0; t < numels.size(); ++t) {
+      next.numel = numels[t];
+      next.bits = bits[t];
+      next.storage = storage;
+      next.penalty_weight = static_cast<float>(static_cast<double>(numels[t]) * bits[t] / total);
+      table.push_back(next);
+      next.plane_offset += aligned(2 * bits[t] * numels[t]);
+      next.weight_offset += aligned(numels[t]);
+      next.first_plane += bits[t];
+    }
+    return table;
+  }
+  std::int64_t plane_arena_size() const {
+    const PlaneTensor last = tensors().back();
+    return last.plane_offset + aligned(2 * last.bits * last.numel);
+  }
+  std::int64_t weight_arena_size() const {
+    const PlaneTensor last = tensors().back();
+    return last.weight_offset + aligned(last.numel);
+  }
+  int plane_count() const {
+    const PlaneTensor last = tensors().back();
+    return last.first_plane + last.bits;
+  }
+};
+
+inline std::vector<PlaneCase> plane_cases() {
+  const std::vector<std::int64_t> resnet20 = resnet20_numels();
+  return {{"ResNet-20, 8 bits", 1, resnet20, cycle_bits(resnet20.size(), {8}), 16},
+          {"ResNet-20, mixed bits", 0, resnet20, cycle_bits(resnet20.size(), {8, 5, 3, 4, 2, 1, 6, 7}), 1},
+          {"1 to 8 bits, tails", 0, {1, 3, 15, 16, 17, 31, 33, 1027}, {1, 2, 3, 4, 5, 6, 7, 8}, 1},
+          {"8 to 1 bits, tails with gaps", 0, {1027, 33, 31, 17, 16, 15, 3, 1}, {8, 7, 6, 5, 4, 3, 2, 1}, 16},
+          {"one element", 0, {1}, {8}, 1},
+          {"no penalty, no momentum", 0, {100, 7}, {4, 3}, 1, 0, {0, 0}},
+          {"strong penalty", 0, {513, 10}, {8, 8}, 1, 0.5F, {0.9F, 0}},
+          {"ResNet-20, 8 bits, integers",
+           0,
+           resnet20,
+           cycle_bits(resnet20.size(), {8}),
+           16,
+           5e-3F,
+           {},
+           WeightStorage::integers},
+          {"ResNet-20, 8 bits, bf16",
+           0,
+           resnet20,
+           cycle_bits(resnet20.size(), {8}),
+           16,
+           5e-3F,
+           {},
+           WeightStorage::integers_bf16},
+          {"1 to 8 bits, tails, bf16",
+           0,
+           {1, 3, 15, 16, 17, 31, 33, 1027},
+           {1, 2, 3, 4, 5, 6, 7, 8},
+           1,
+           5e-3F,
+           {},
+           WeightStorage::integers_bf16}};
+}
+
+struct FixedCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::vector<std::int32_t> bits;
+  std::int64_t alignment = 1;
+  SgdRule rule = {};
+  WeightStorage storage = WeightStorage::values;
+
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  std::vector<FixedTensor> tensors() const {
+    std::vector<FixedTensor> table;
+    std::int64_t offset = 0;
+    for (std::size_t t = 0; t < numels.size(); ++t) {
+      table.push_back({numels[t], offset, bits[t], storage});
+      offset += aligned(numels[t]);
+    }
+    return table;
+  }
+  std::int64_t arena_size() const {
+    const FixedTensor last = tensors().back();
+    return last.weight_offset + aligned(last.numel);
+  }
+};
+
+inline std::vector<FixedCase> fixed_cases() {
+  const std::vector<std::int64_t> resnet20 = resnet20_numels();
+  return {{"ResNet-20, mixed bits", 1, resnet20, cycle_bits(resnet20.size(), {8, 5, 3, 4, 2, 1, 0, 6, 7}), 16},
+          {"0 to 8 bits, tails", 0, {5, 1, 3, 15, 16, 17, 31, 33, 1027}, {0, 1, 2, 3, 4, 5, 6, 7, 8}, 1},
+          {"one element", 0, {1}, {3}, 1},
+          {"all zero", 0, {17, 3}, {0, 0}, 16},
+          {"plain descent", 0, {100, 7}, {4, 2}, 1, {0, 0}},
+          {"ResNet-20, mixed bits, integers",
+           0,
+           resnet20,
+           cycle_bits(resnet20.size(), {8, 5, 3, 4, 2, 1, 0, 6, 7}),
+           16,
+           {},
+           WeightStorage::integers},
+          {"0 to 8 bits, tails, bf16",
+           0,
+           {5, 1, 3, 15, 16, 17, 31, 33, 1027},
+           {0, 1, 2, 3, 4, 5, 6, 7, 8},
+           1,
+           {},
+           WeightStorage::integers_bf16}};
+}
+
+/// bits: of k without its sign; 0: a tensor that is zero. The grid is -(2^bits - 1) .. 2^bits - 1, or one level longer
+/// below.
+struct LsqCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::vector<std::int32_t> bits;
+  std::int64_t alignment = 1;
+  SgdRule rule = {};
+  WeightStorage storage = WeightStorage::values;
+  bool symmetric = true;
+
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  std::vector<LsqTensor> tensors() const {
+    std::vector<LsqTensor> table;
+    std::int64_t offset = 0;
+    for (std::size_t t = 0; t < numels.size(); ++t) {
+      const int high = (1 << bits[t]) - 1;
+      const float grad_scale =
+          high == 0 ? 0 : static_cast<float>(1 / std::sqrt(static_cast<double>(high) * static_cast<double>(numels[t])));
+      table.push_back({numels[t], offset, symmetric || high == 0 ? -high : -high - 1, high, grad_scale, storage});
+      offset += aligned(numels[t]);
+    }
+    return table;
+  }
+  std::int64_t arena_size() const {
+    const LsqTensor last = tensors().back();
+    return last.weight_offset + aligned(last.numel);
+  }
+};
+
+inline std::vector<LsqCase> lsq_cases() {
+  using enum WeightStorage;
+  const std::vector<std::int64_t> resnet20 = resnet20_numels();
+  const std::vector<std::int32_t> mixed = cycle_bits(resnet20.size(), {8, 5, 3, 4, 2, 1, 0, 6, 7});
+  const std::vector<std::int64_t> tails = {5, 1, 3, 15, 16, 17, 31, 33, 1027};
+  const std::vector<std::int32_t> every_width = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  return {{"ResNet-20, mixed bits", 1, resnet20, mixed, 16},
+          {"0 to 8 bits, tails", 0, tails, every_width, 1},
+          {"one more level below, tails", 0, tails, {0, 1, 2, 3, 4, 5, 6, 7, 7}, 16, {}, values, false},
+          {"one element", 0, {1}, {3}, 1},
+          {"all zero", 0, {17, 3}, {0, 0}, 16},
+          {"plain descent", 0, {100, 7}, {4, 2}, 1, {0, 0}},
+          {"0 to 8 bits, tails, integers", 0, tails, every_width, 16, {}, integers},
+          {"0 to 8 bits, tails, bf16", 0, tails, every_width, 1, {}, integers_bf16}};
+}
+
+struct SgdCase {
+  std::string name;
+  int layers = 0;
+  std::int64_t numel = 0;
+  SgdRule rule = {};
+};
+
+inline std::vector<SgdCase> sgd_cases() {
+  return {{"ResNet-20", 1, 272474, {}},
+          {"1", 0, 1, {}},
+          {"15", 0, 15, {}},
+          {"16", 0, 16, {}},
+          {"17", 0, 17, {}},
+          {"1027", 0, 1027, {}},
+          {"plain descent", 0, 37, {0, 0}},
+          {"no decay", 0, 37, {0.9F, 0}}};
+}
+
+}  // namespace bsq::cases

@@ -1,0 +1,45 @@
+// Weights of LSQ: the parameters are w and a step per tensor (METHOD 13); bit widths never change.
+#pragma once
+
+#include "engine/methods/lsq/stored_lsq.h"
+#include "engine/model/weight_store.h"
+
+namespace bsq {
+
+class LsqWeights final : public WeightStore {
+ public:
+  LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredLsq& stored);
+
+  std::string_view form() const override { return StoredLsq::kForm; }
+  TensorView effective(std::size_t slot) const override;
+  void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
+  void reset_momentum() override;
+  OnDevice<Weights> masters() const override;
+  OnDevice<Weights> momentum() const override;
+  std::size_t largest_count() const override;
+  std::vector<TensorCounts> count() const override;
+  void load_momentum(const TensorFile& file) override;
+  std::int64_t trainable_numbers() const override;
+
+ private:
+  void write_effective();
+  DeviceTable<LsqTensor> table() const { return {tensors_, table_.as<LsqTensor>()}; }
+  /// What arenas of w and of steps hold, on the host.
+  OnDevice<Weights> on_device(const Buffer& w, const Buffer& steps) const;
+
+  Backend& backend_;
+  const ArenaLayout& layout_;
+  const float* gradients_;
+  std::vector<LsqTensor> tensors_;
+  std::vector<int> bits_;  // by slot
+  Buffer table_;
+  Buffer w_;
+  Buffer momentum_;
+  Buffer steps_;
+  Buffer step_momentum_;
+  Buffer values_;  // each tensor at its offset, whatever its type
+  Buffer units_;
+  Buffer scratch_;
+};
+
+}  // namespace bsq

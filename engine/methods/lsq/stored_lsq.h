@@ -1,0 +1,51 @@
+// Weights of LSQ at rest: `<layer>.lsq_weight` (w), `<layer>.lsq_step`; the widths are in the metadata, `scheme`.
+#pragma once
+
+#include "engine/model/stored_weights.h"
+
+#include <memory>
+#include <vector>
+
+namespace bsq {
+
+/// w: [numel], the parameter; W = step k, k = round(clamp(w / step, -high, high)), high = 2^bits - 1. 0 bits: the
+/// tensor is zero and stays zero.
+struct LsqTensorAtRest {
+  int bits = 0;
+  float step = 0;
+  std::vector<float> w;
+};
+
+/// k of every weight, by the float32 quotient that devices take. Throws Error(diverged) for a NaN.
+std::vector<int> lsq_levels(const LsqTensorAtRest& tensor);
+/// The step that training begins with: 2 mean|w| / sqrt(2^bits - 1), and no less than kSmallestStep.
+float lsq_start_step(const std::vector<float>& w, int bits);
+
+class StoredLsq final : public StoredWeights {
+ public:
+  static constexpr std::string_view kForm = "lsq";
+
+  explicit StoredLsq(std::vector<LsqTensorAtRest> tensors) : tensors_(std::move(tensors)) {}
+
+  const std::vector<LsqTensorAtRest>& all() const { return tensors_; }
+  std::string_view form() const override { return kForm; }
+  std::size_t size() const override { return tensors_.size(); }
+  std::vector<float> values(std::size_t slot) const override;
+  std::optional<Levels> levels(std::size_t slot) const override;
+  int bits(std::size_t slot) const override { return tensors_[slot].bits; }
+  std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+
+  static std::vector<std::string> tensor_names(const std::string& parameter);
+  /// Throws Error(checkpoint).
+  static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);
+  /// Weights on a grid keep their widths and begin with its unit as the step; float weights get bits[slot] and the
+  /// start step.
+  static Weights convert(const Weights& from, const std::vector<int>& bits);
+  /// The same, where slots of a fixed width have it although all of their weights are 0.
+  static Weights convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits);
+
+ private:
+  std::vector<LsqTensorAtRest> tensors_;
+};
+
+}  // namespace bsq

@@ -1,0 +1,84 @@
+// Weights on a grid whose step is trained: every tensor of a network in one pass, sixteen weights at a time.
+#include "kernels/cpu/simd/variant.h"
+#include "kernels/cpu/simd/weight_chunks.h"
+
+namespace bsq::BSQ_SIMD_NAMESPACE {
+namespace {
+
+/// Weights on the grid of their tensor, before and after rounding.
+struct Placed {
+  FloatLanes quotient;  // w / s
+  FloatLanes clamped;
+  FloatLanes level;
+};
+
+BSQ_LANES_INLINE Placed placed_on(const LsqTensor& tensor, FloatLanes w, float step) {
+  const FloatLanes quotient = w / step;
+  const FloatLanes clamped = at_most(at_least(quotient, broadcast(static_cast<float>(tensor.low))),
+                                     broadcast(static_cast<float>(tensor.high)));
+  return {quotient, clamped, round_half_even(clamped)};
+}
+
+}  // namespace
+
+std::size_t lsq_scratch_bytes(const DeviceTable<LsqTensor>& tensors) {
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * sizeof(double);
+}
+
+void weights_from_lsq(const LsqForwardArgs& args) {
+  const std::int64_t chunks = total_chunks(args.tensors.host);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t index = 0; index < chunks; ++index) {
+    const Chunk chunk = find_chunk(args.tensors.host, index);
+    const LsqTensor& tensor = args.tensors.device[chunk.tensor];
+    const float step = args.steps[chunk.tensor];
+    for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
+      FloatLanes level{};
+      if (tensor.high > 0)
+        level = placed_on(tensor, load_lanes<Full>(args.w + tensor.weight_offset + at, count), step).level;
+      store_weights<Full>(tensor, args.weights, at, level, step, 1.0F, count);
+    });
+    if (tensor.storage != WeightStorage::values && chunk.begin == 0) args.weight_units[chunk.tensor] = step;
+  }
+}
+
+void lsq_step(const LsqStepArgs& args) {
+  auto* partials = static_cast<double*>(args.scratch);
+  const float learning_rate = args.inputs->learning_rate;
+  const std::int64_t chunks = total_chunks(args.tensors.host);
+#pragma omp parallel for schedule(static)
+  for (std::int64_t index = 0; index < chunks; ++index) {
+    const Chunk chunk = find_chunk(args.tensors.host, index);
+    const LsqTensor& tensor = args.tensors.host.data()[chunk.tensor];
+    if (tensor.high == 0) continue;
+    const float step = args.steps[chunk.tensor];
+    const float to_true = gradient_factors(tensor.storage, step, 1.0F).to_true;
+    FloatLanes d_step{};
+    for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
+      float* target = args.w + tensor.weight_offset + at;
+      const FloatLanes value = load_lanes<Full>(target, count);
+      const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
+      const Placed placed = placed_on(tensor, value, step);
+      const auto inside = placed.clamped == placed.quotient;
+      d_step += (placed.level - (inside ? placed.quotient : FloatLanes{})) * d_weight;
+      const FloatLanes gradient = inside ? to_true * d_weight : FloatLanes{};
+      const FloatLanes moved =
+          momentum_step<Full>(gradient + args.rule.weight_decay * value, value,
+                              args.w_momentum + tensor.weight_offset + at, count, args.rule.momentum, learning_rate);
+      store_lanes<Full>(target, moved, count);
+    });
+    partials[index] = sum_of(d_step) * static_cast<double>(to_true) * static_cast<double>(tensor.grad_scale);
+  }
+  const SgdRule without_decay = {args.rule.momentum, 0.0F};
+  for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
+    const LsqTensor& tensor = args.tensors.host.data()[i];
+    const std::int64_t count = chunks_of(tensor.numel);
+    if (tensor.high > 0) {
+      step_scale(partials, count, without_decay, learning_rate, args.steps + i, args.step_momentum + i);
+      if (!(args.steps[i] >= kSmallestStep)) args.steps[i] = kSmallestStep;
+    }
+    partials += count;
+  }
+}
+
+}  // namespace bsq::BSQ_SIMD_NAMESPACE

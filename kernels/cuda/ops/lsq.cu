@@ -1,0 +1,109 @@
+// Weights on a grid whose step is trained, of all layers: the weights that a convolution reads, and the SGD step; the
+// last block of each tensor moves its step.
+//
+// weights_from_lsq moves 8 bytes per weight, 6 if it writes bf16; lsq_step moves 20: it reads w, its momentum and dW,
+// and writes w and momentum.
+#include "kernels/cuda/device/scale_step.cuh"
+#include "kernels/cuda/device/weight_chunks.cuh"
+
+namespace bsq::cuda {
+namespace {
+
+/// A weight on the grid of its tensor, before and after rounding.
+struct Placed {
+  float quotient;  // w / s
+  float level;
+  bool inside;
+};
+
+/// Rounds the quotient to nearest, whatever the compiler is allowed.
+__device__ Placed placed_on(float w, float step, float low, float high) {
+  const float quotient = __fdiv_rn(w, step);
+  return {quotient, rintf(clamped(quotient, low, high)), low <= quotient && quotient <= high};
+}
+
+// grid one block per chunk, block kChunkThreads, one thread per vector of weights
+__global__ void place_weights(LsqForwardArgs args, int num_tensors) {
+  wait_for_previous();
+  const Chunk chunk(args.tensors.device, num_tensors);
+  const LsqTensor tensor = args.tensors.device[chunk.tensor];
+  const auto low = static_cast<float>(tensor.low);
+  const auto high = static_cast<float>(tensor.high);
+  const float step = args.steps[chunk.tensor];
+  if (tensor.storage != WeightStorage::values && chunk.begin == 0 && threadIdx.x == 0)
+    args.weight_units[chunk.tensor] = step;
+  for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
+    float value[Width];
+    load<Width>(args.w + tensor.weight_offset + index, value);
+    for (int i = 0; i < Width; ++i) value[i] = tensor.high == 0 ? 0.0F : placed_on(value[i], step, low, high).level;
+    store_weights<Width>(tensor, args.weights, index, value, step, 1.0F);
+  });
+}
+
+/// Returns the sum over Width weights of what a step moves each, times its stored gradient. `to_true`: the factor that
+/// makes the stored gradient dW.
+template <int Width>
+__device__ float step_weights(const LsqStepArgs& args, const LsqTensor& tensor, float step, float to_true,
+                              std::int64_t at) {
+  const auto low = static_cast<float>(tensor.low);
+  const auto high = static_cast<float>(tensor.high);
+  float value[Width];
+  float d_weight[Width];
+  float velocity[Width];
+  load<Width>(args.w + at, value);
+  load<Width>(args.d_weights + at, d_weight);
+  load<Width>(args.w_momentum + at, velocity);
+  float sum = 0;
+  for (int i = 0; i < Width; ++i) {
+    const Placed placed = placed_on(value[i], step, low, high);
+    sum = fmaf(placed.inside ? placed.level - placed.quotient : placed.level, d_weight[i], sum);
+    const float gradient = fmaf(placed.inside ? to_true : 0.0F, d_weight[i], args.rule.weight_decay * value[i]);
+    value[i] = sgd_moved(value[i], gradient, args.rule.momentum, args.inputs->learning_rate, velocity[i]);
+  }
+  store<Width>(args.w_momentum + at, velocity);
+  store<Width>(args.w + at, value);
+  return sum;
+}
+
+// grid one block per chunk, block kChunkThreads, one thread per vector of weights
+__global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, GridMemory memory) {
+  wait_for_previous();
+  BSQ_SHARED(float, shared, [kChunkWarps]);
+  const Chunk chunk(args.tensors.device, num_tensors);
+  const LsqTensor tensor = args.tensors.device[chunk.tensor];
+  if (tensor.high == 0) return;  // the whole block returns: nothing of this tensor moves
+  const float step = args.steps[chunk.tensor];
+  const float to_true = GradientFactors(tensor.storage, step, 1.0F).to_true;
+  float d_step = 0;
+  for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
+    d_step += step_weights<Width>(args, tensor, step, to_true, tensor.weight_offset + index);
+  });
+  d_step = reduce_block(d_step, shared, Sum());
+  if (threadIdx.x == 0) partials[blockIdx.x] = d_step * to_true * tensor.grad_scale;
+  if (!arrives_last(memory.counters + chunk.tensor, static_cast<unsigned>(chunk.count))) return;
+  if (threadIdx.x >= kWarp) return;
+  const SgdRule without_decay = {args.rule.momentum, 0.0F};
+  const float moved = ScaleStep{without_decay, args.inputs, partials, args.steps, args.step_momentum}.run(chunk);
+  if (threadIdx.x == 0 && !(moved >= kSmallestStep)) args.steps[chunk.tensor] = kSmallestStep;
+}
+
+}  // namespace
+
+std::size_t lsq_scratch_bytes(const DeviceTable<LsqTensor>& tensors, const DeviceContext& /*on*/) {
+  check_tensors(tensors.host);
+  return static_cast<std::size_t>(total_chunks(tensors.host)) * sizeof(float);
+}
+
+void weights_from_lsq(const LsqForwardArgs& args, const DeviceContext& on) {
+  const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
+  launch(place_weights, dim3(chunks), dim3(kChunkThreads), 0, on.stream, args,
+         static_cast<int>(args.tensors.host.size()));
+}
+
+void lsq_step(const LsqStepArgs& args, const DeviceContext& on) {
+  const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
+  launch(step_lsq, dim3(chunks), dim3(kChunkThreads), 0, on.stream, args, static_cast<int>(args.tensors.host.size()),
+         static_cast<float*>(args.scratch), on.memory);
+}
+
+}  // namespace bsq::cuda

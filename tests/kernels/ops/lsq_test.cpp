@@ -1,0 +1,123 @@
+// Weights whose step is trained: values by hand, the gradients of METHOD 13, the smallest step.
+#include "tests/kernels/ops/op_runs.h"
+#include "tests/support/backends.h"
+#include "tests/support/compare.h"
+#include "tests/support/tolerances.h"
+
+#include <cmath>
+
+namespace bsq::test {
+namespace {
+
+LsqInputs at_rest(std::vector<float> w, std::vector<float> steps) {
+  LsqInputs inputs;
+  inputs.momentum.assign(w.size(), 0.0F);
+  inputs.step_momentum.assign(steps.size(), 0.0F);
+  inputs.d_weights.assign(w.size(), 0.0F);
+  inputs.w = std::move(w);
+  inputs.steps = std::move(steps);
+  return inputs;
+}
+
+const cases::LsqCase kTwoBits{"2 bits", 0, {6}, {2}, 1, {0, 0}};
+
+}  // namespace
+
+TEST_CASE("LSQ: weights are levels times the step, clamped, rounded half to even") {
+  for_each_backend([](Backend& backend) {
+    const LsqInputs inputs = at_rest({0.25F, 0.75F, -0.75F, 0.8F, 9, -9}, {0.5F});
+    CHECK(run_weights_from_lsq(backend, kTwoBits, inputs).at("weights").values ==
+          std::vector<double>{0, 1, -1, 1, 1.5, -1.5});
+    cases::LsqCase longer = kTwoBits;
+    longer.symmetric = false;
+    CHECK(run_weights_from_lsq(backend, longer, inputs).at("weights").values ==
+          std::vector<double>{0, 1, -1, 1, 1.5, -2});
+    cases::LsqCase integers = longer;
+    integers.storage = WeightStorage::integers;
+    const Outputs stored = run_weights_from_lsq(backend, integers, inputs);
+    CHECK(stored.at("weights").values == std::vector<double>{0, 2, -2, 2, 3, -4});
+    CHECK(stored.at("weight_units").values == std::vector<double>{0.5});
+  });
+}
+
+TEST_CASE("LSQ: inside, the gradient of a weight passes; outside, none does, and its level alone moves the step") {
+  for_each_backend([](Backend& backend) {
+    // quotients 0.5, 1.75, -3 (an end counts as inside), 3.5, -40, 0
+    LsqInputs inputs = at_rest({0.25F, 0.875F, -1.5F, 1.75F, -20, 0}, {0.5F});
+    inputs.d_weights = {1, 2, 4, 8, 16, 32};
+    inputs.learning_rate = 0.125F;
+    const Outputs stepped = run_lsq_step(backend, kTwoBits, inputs);
+    CHECK(stepped.at("momentum").values == std::vector<double>{1, 2, 4, 0, 0, 32});
+    // k - w / s: -0.5, 0.25, 0; k: 3, -3; 0
+    const double sum = -0.5 * 1 + 0.25 * 2 + 0 * 4 + 3 * 8 - 3 * 16;
+    const double gradient = sum / std::sqrt(3.0 * 6);
+    CHECK(stepped.at("step_momentum").values[0] == Approx(gradient).epsilon(1e-6));
+    CHECK(stepped.at("steps").values[0] == Approx(0.5 - 0.125 * gradient).epsilon(1e-6));
+    CHECK(stepped.at("w").values == std::vector<double>{0.125, 0.625, -2, 1.75, -20, -4});
+  });
+}
+
+TEST_CASE("LSQ: the gradient of the step is the slope of the weights along it, at fixed levels outside") {
+  for_each_backend([](Backend& backend) {
+    LsqInputs inputs = at_rest({7, -7, 8, -30, 100, 5}, {0.5F});  // all outside
+    inputs.d_weights = {0.3F, -0.2F, 0.7F, 0.1F, -0.4F, 0.6F};
+    const auto loss = [&](float step) {
+      LsqInputs at = inputs;
+      at.steps = {step};
+      const std::vector<double> weights = run_weights_from_lsq(backend, kTwoBits, at).at("weights").values;
+      double sum = 0;
+      for (std::size_t i = 0; i < weights.size(); ++i) sum += weights[i] * static_cast<double>(inputs.d_weights[i]);
+      return sum;
+    };
+    const double slope = (loss(0.53125F) - loss(0.46875F)) / 0.0625;
+    const double gradient = run_lsq_step(backend, kTwoBits, inputs).at("step_momentum").values[0];
+    CHECK(gradient * std::sqrt(3.0 * 6) == Approx(slope).epsilon(1e-5));
+  });
+}
+
+TEST_CASE("LSQ: weight decay pulls at weights and not at the step, which never falls below the smallest") {
+  for_each_backend([](Backend& backend) {
+    cases::LsqCase c = kTwoBits;
+    c.rule = {0, 0.5F};
+    LsqInputs inputs = at_rest({1, -1, 0.5F, 0.25F, 40, 0}, {0.5F});
+    Outputs stepped = run_lsq_step(backend, c, inputs);
+    CHECK(stepped.at("momentum").values == std::vector<double>{0.5, -0.5, 0.25, 0.125, 20, 0});
+    CHECK(stepped.at("steps").values == std::vector<double>{0.5});
+    inputs.d_weights.assign(6, 1e6F);  // and the level of the largest is 3: the step would turn negative
+    stepped = run_lsq_step(backend, c, inputs);
+    CHECK(stepped.at("steps").values == std::vector<double>{double{kSmallestStep}});
+  });
+}
+
+TEST_CASE("LSQ: a tensor without levels is zero, and nothing of it moves") {
+  for_each_backend([](Backend& backend) {
+    const cases::LsqCase c{"pruned", 0, {3, 2}, {0, 4}, 1, {}};
+    LsqInputs inputs = at_rest({0.5F, -0.5F, 1, 0.25F, -1}, {2, 0.5F});
+    inputs.d_weights.assign(5, 1.0F);
+    inputs.momentum.assign(5, 0.5F);
+    inputs.step_momentum.assign(2, 0.5F);
+    const std::vector<double> weights = run_weights_from_lsq(backend, c, inputs).at("weights").values;
+    const Outputs stepped = run_lsq_step(backend, c, inputs);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(weights[i] == 0);
+      CHECK(stepped.at("w").values[i] == inputs.w[i]);
+      CHECK(stepped.at("momentum").values[i] == 0.5);
+    }
+    CHECK(stepped.at("steps").values[0] == 2);
+    CHECK(stepped.at("step_momentum").values[0] == 0.5);
+    CHECK(weights[4] == -1);  // its neighbour lives
+    CHECK(stepped.at("w").values[3] < inputs.w[3]);
+    CHECK(stepped.at("steps").values[1] != 0.5);
+  });
+}
+
+TEST_CASE("LSQ: a NaN stays one, and so does what it meets") {
+  for_each_backend([](Backend& backend) {
+    LsqInputs inputs = at_rest({0.25F, NAN, 0, 0, 0, 0}, {0.5F});
+    inputs.d_weights.assign(6, 1.0F);
+    CHECK(std::isnan(run_weights_from_lsq(backend, kTwoBits, inputs).at("weights").values[1]));
+    CHECK(std::isnan(run_lsq_step(backend, kTwoBits, inputs).at("w").values[1]));
+  });
+}
+
+}  // namespace bsq::test
