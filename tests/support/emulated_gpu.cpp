@@ -71,7 +71,7 @@ std::string error_of(const Outcome& outcome) {
 void check_similar_epochs(const fs::path& expected, const fs::path& found) {
   const std::vector<Epoch> expected_epochs = epochs_of(expected);
   const std::vector<Epoch> found_epochs = epochs_of(found);
-  REQUIRE(expected_epochs.size() == 7);
+  REQUIRE(expected_epochs.size() > 1);
   REQUIRE(found_epochs.size() == expected_epochs.size());
   for (std::size_t i = 0; i < expected_epochs.size(); ++i) {
     INFO("epoch " << i + 1);

@@ -54,11 +54,12 @@ Config unusual_config() {
                              .weight_decay = 1e-300,
                              .milestones = {1, 2},
                              .gamma = 0.3};
-  for (const char* name : {"pretrain", "bsq", "finetune"}) config.stage(name) = stage;
+  for (const char* name : {"pretrain", "bsq", "lsq", "finetune"}) config.stage(name) = stage;
   config.part<SyntheticConfig>() = {3, 4};
   config.part<PretrainConfig>() = {3};
   config.part<BsqConfig>() = {0.1 + 0.2, 4, 2.5};
   config.stage("finetune").milestones = {};
+  config.stage("lsq").schedule = "milestones";  // whose default the others do not have
   config.checkpoint = {.every_epochs = 2, .keep_last = 3};
   config.run.dir = "true";
   config.log = {.every_steps = 10, .tensorboard = true, .tensorboard_layers = true};
@@ -94,7 +95,7 @@ TEST_CASE("numbers in the resolved text are numbers to every YAML reader") {
 }
 
 TEST_CASE("the hash is six hexadecimal digits that never change, and follows every value") {
-  CHECK(config_hash(test::default_config()) == "c93915");  // changes only with a key's name, default or addition
+  CHECK(config_hash(test::default_config()) == "c76dec");  // changes only with a key's name, default or addition
   std::set<std::string> hashes = {config_hash(test::default_config())};
   const Config unusual = unusual_config();
   for (const ConfigKey& key : test::schema().keys()) {
@@ -180,7 +181,7 @@ TEST_CASE("the schema describes every key with type, default and limits") {
   CHECK(weight_bits["minimum"] == 1);
   CHECK(weight_bits["maximum"] == 8);
   CHECK(schema["properties"]["device"]["enum"] == std::vector<std::string>{"auto", "cpu", "reference", "cuda"});
-  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 4);
+  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 5);
   CHECK(schema["additionalProperties"] == false);
 }
 

@@ -1,4 +1,4 @@
-// Weights and momentum to files and back in all three forms, and the conversions among the forms: exact wherever the
+// Weights and momentum to files and back in every form, and the conversions among the forms: exact wherever the
 // algebra says so.
 #include "tests/engine/methods/store_support.h"
 #include "tests/support/files.h"
@@ -71,7 +71,7 @@ TEST_CASE("bit planes lie in files as [O, I, K, K, bits], most significant first
 
 TEST_CASE("weights and momentum of every form come back from a file bit for bit and train on alike") {
   const TemporaryFolder folder;
-  const std::string form = GENERATE("float", "planes", "fixed");
+  const std::string form = GENERATE("float", "planes", "fixed", "lsq");
   INFO(form);
   for_each_device([&](Backend& backend) {
     StoreMemory first_memory(backend);

@@ -34,7 +34,7 @@ void run_training(NetworkRun& run) {
   run.backward();
 }
 
-std::string refused(const std::string& nodes) {
+std::string refusal_of(const std::string& nodes) {
   const std::string text = R"({"image": [5, 8, 3], "nodes": [
     {"name": "conv", "layer": "conv2d", "out": 4, "quantized": true}, {"name": "norm", "layer": "norm_act"}, )" +
                            nodes + "]}";
@@ -105,21 +105,21 @@ TEST_CASE("max_pool hands levels on as they are, and flatten multiplies their un
 }
 
 TEST_CASE("images that are too small for a window are refused with their size, and so is what cannot be pooled") {
-  CHECK(refused(R"({"name": "p", "layer": "max_pool", "kernel": 6})") ==
+  CHECK(refusal_of(R"({"name": "p", "layer": "max_pool", "kernel": 6})") ==
         "node 'p', key 'kernel': 6 is larger than the image of 5x8 it reads");
-  CHECK(refused(R"({"name": "p", "layer": "average_pool", "kernel": 6})") ==
+  CHECK(refusal_of(R"({"name": "p", "layer": "average_pool", "kernel": 6})") ==
         "node 'p', key 'kernel': 6 is larger than the image of 5x8 it reads");
-  CHECK(refused(R"({"name": "p", "layer": "max_pool"})") ==
+  CHECK(refusal_of(R"({"name": "p", "layer": "max_pool"})") ==
         "node 'p', key 'kernel': is missing; it must be an integer in 1..16");
-  CHECK(refused(R"({"name": "p", "layer": "max_pool", "kernel": 3, "padding": 2})") ==
+  CHECK(refusal_of(R"({"name": "p", "layer": "max_pool", "kernel": 3, "padding": 2})") ==
         "node 'p', key 'padding': must be an integer in 0..1");
-  CHECK(refused(R"({"name": "p", "layer": "average_pool", "kernel": 2, "out": 2})") ==
+  CHECK(refusal_of(R"({"name": "p", "layer": "average_pool", "kernel": 2, "out": 2})") ==
         "node 'p', key 'out': cannot be there beside 'kernel'; give one of them");
-  CHECK(refused(R"({"name": "p", "layer": "max_pool", "inputs": ["conv"], "kernel": 2})") ==
+  CHECK(refusal_of(R"({"name": "p", "layer": "max_pool", "inputs": ["conv"], "kernel": 2})") ==
         "node 'p': reads the conv2d 'conv'; put a norm_act or a bias_act between them");
-  CHECK(refused(R"({"name": "v", "layer": "average_pool"}, {"name": "p", "layer": "flatten"})") ==
+  CHECK(refusal_of(R"({"name": "v", "layer": "average_pool"}, {"name": "p", "layer": "flatten"})") ==
         "node 'p': 'v' is no image that flatten can read");
-  CHECK(refused(R"({"name": "p", "layer": "max_pool", "kernel": 2}, {"name": "fc", "layer": "linear", "out": 3})") ==
+  CHECK(refusal_of(R"({"name": "p", "layer": "max_pool", "kernel": 2}, {"name": "fc", "layer": "linear", "out": 3})") ==
         "node 'fc': reads the image 'p'; put an average_pool or a flatten between");
 }
 

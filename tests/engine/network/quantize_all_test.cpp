@@ -8,7 +8,7 @@
 namespace bsq::test {
 namespace {
 
-NetworkSpec spec_of(const std::string& nodes) {
+NetworkSpec spec_in(const std::string& nodes) {
   NetworkSpec spec = spec_from_text(R"({"image": [8, 8, 3], "nodes": [)" + nodes + "]}");
   quantize_all(spec);
   return spec;
@@ -40,7 +40,7 @@ constexpr const char* kBottleneck = R"(
 }  // namespace
 
 TEST_CASE("all weights but those of projections, all activations but the stem's") {
-  const NetworkSpec spec = spec_of(kBottleneck);
+  const NetworkSpec spec = spec_in(kBottleneck);
   CHECK(nodes_with(spec, "projection") == Names{"down"});
   CHECK(nodes_with(spec, "quantized") == Names{"conv1", "a", "b", "c", "fc", "relua", "relub"});
 }
@@ -51,24 +51,24 @@ TEST_CASE("a projection may have no norm, and a pool before it") {
     {"name": "b", "layer": "conv2d", "out": 8})";
   const std::string end = R"(, {"name": "pool", "layer": "average_pool"}, {"name": "fc", "layer": "linear", "out": 3})";
   CHECK(nodes_with(
-            spec_of(begin + std::string(R"(, {"name": "s", "layer": "conv2d", "inputs": ["bn1"], "out": 8, "kernel": 1},
+            spec_in(begin + std::string(R"(, {"name": "s", "layer": "conv2d", "inputs": ["bn1"], "out": 8, "kernel": 1},
     {"name": "add", "layer": "add", "inputs": ["b", "s"]})") +
                     end),
             "projection") == Names{"s"});
   CHECK(nodes_with(
-            spec_of(begin + std::string(R"(, {"name": "p", "layer": "average_pool", "inputs": ["bn1"], "kernel": 1},
+            spec_in(begin + std::string(R"(, {"name": "p", "layer": "average_pool", "inputs": ["bn1"], "kernel": 1},
     {"name": "s", "layer": "conv2d", "out": 8, "kernel": 1}, {"name": "add", "layer": "add", "inputs": ["b", "s"]})") +
                     end),
             "projection") == Names{"s"});
   // Two branches of one convolution each are no shortcut and no main path, and a 3x3 convolution is no projection.
-  CHECK(nodes_with(spec_of(R"({"name": "conv1", "layer": "conv2d", "out": 4}, {"name": "bn1", "layer": "batch_norm"},
+  CHECK(nodes_with(spec_in(R"({"name": "conv1", "layer": "conv2d", "out": 4}, {"name": "bn1", "layer": "batch_norm"},
     {"name": "a", "layer": "conv2d", "out": 8},
     {"name": "s", "layer": "conv2d", "inputs": ["bn1"], "out": 8, "kernel": 1},
     {"name": "add", "layer": "add", "inputs": ["a", "s"]})" +
                            end),
                    "projection")
             .empty());
-  CHECK(nodes_with(spec_of(begin + std::string(R"(, {"name": "s", "layer": "conv2d", "inputs": ["bn1"], "out": 8},
+  CHECK(nodes_with(spec_in(begin + std::string(R"(, {"name": "s", "layer": "conv2d", "inputs": ["bn1"], "out": 8},
     {"name": "add", "layer": "add", "inputs": ["b", "s"]})") +
                            end),
                    "projection")
@@ -76,7 +76,7 @@ TEST_CASE("a projection may have no norm, and a pool before it") {
 }
 
 TEST_CASE("what a node says itself is kept") {
-  const NetworkSpec spec = spec_of(R"({"name": "conv1", "layer": "conv2d", "out": 4, "quantized": false},
+  const NetworkSpec spec = spec_in(R"({"name": "conv1", "layer": "conv2d", "out": 4, "quantized": false},
     {"name": "relu1", "layer": "activation", "quantized": true},
     {"name": "conv2", "layer": "conv2d", "out": 4, "projection": true},
     {"name": "relu2", "layer": "activation", "quantized": false},
@@ -86,7 +86,7 @@ TEST_CASE("what a node says itself is kept") {
 }
 
 TEST_CASE("layers that are run get the activation of the stage") {
-  const NetworkSpec spec = spec_of(R"({"name": "c", "layer": "conv2d", "out": 4}, {"name": "stem", "layer": "norm_act"},
+  const NetworkSpec spec = spec_in(R"({"name": "c", "layer": "conv2d", "out": 4}, {"name": "stem", "layer": "norm_act"},
     {"name": "n", "layer": "norm_act"}, {"name": "r", "layer": "norm_act", "activation": "relu"},
     {"name": "six", "layer": "bias_act", "activation": "relu6"},
     {"name": "p", "layer": "norm_act", "activation": "pact"},

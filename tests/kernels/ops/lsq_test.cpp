@@ -23,7 +23,7 @@ const cases::LsqCase kTwoBits{"2 bits", 0, {6}, {2}, 1, {0, 0}};
 
 }  // namespace
 
-TEST_CASE("LSQ: weights are levels times the step, clamped, rounded half to even") {
+TEST_CASE("weights of LSQ are levels times the step, clamped, rounded half to even") {
   for_each_backend([](Backend& backend) {
     const LsqInputs inputs = at_rest({0.25F, 0.75F, -0.75F, 0.8F, 9, -9}, {0.5F});
     CHECK(run_weights_from_lsq(backend, kTwoBits, inputs).at("weights").values ==
@@ -40,7 +40,7 @@ TEST_CASE("LSQ: weights are levels times the step, clamped, rounded half to even
   });
 }
 
-TEST_CASE("LSQ: inside, the gradient of a weight passes; outside, none does, and its level alone moves the step") {
+TEST_CASE("LSQ passes the gradient of a weight on its grid, of one beyond only its level moves the step") {
   for_each_backend([](Backend& backend) {
     // quotients 0.5, 1.75, -3 (an end counts as inside), 3.5, -40, 0
     LsqInputs inputs = at_rest({0.25F, 0.875F, -1.5F, 1.75F, -20, 0}, {0.5F});
@@ -57,7 +57,7 @@ TEST_CASE("LSQ: inside, the gradient of a weight passes; outside, none does, and
   });
 }
 
-TEST_CASE("LSQ: the gradient of the step is the slope of the weights along it, at fixed levels outside") {
+TEST_CASE("the gradient of LSQ's step is the slope of the weights along it, at fixed levels outside") {
   for_each_backend([](Backend& backend) {
     LsqInputs inputs = at_rest({7, -7, 8, -30, 100, 5}, {0.5F});  // all outside
     inputs.d_weights = {0.3F, -0.2F, 0.7F, 0.1F, -0.4F, 0.6F};
@@ -75,7 +75,7 @@ TEST_CASE("LSQ: the gradient of the step is the slope of the weights along it, a
   });
 }
 
-TEST_CASE("LSQ: weight decay pulls at weights and not at the step, which never falls below the smallest") {
+TEST_CASE("weight decay pulls at weights of LSQ and not at the step, which never falls below the smallest") {
   for_each_backend([](Backend& backend) {
     cases::LsqCase c = kTwoBits;
     c.rule = {0, 0.5F};
@@ -89,7 +89,7 @@ TEST_CASE("LSQ: weight decay pulls at weights and not at the step, which never f
   });
 }
 
-TEST_CASE("LSQ: a tensor without levels is zero, and nothing of it moves") {
+TEST_CASE("a tensor of LSQ without levels is zero, and nothing of it moves") {
   for_each_backend([](Backend& backend) {
     const cases::LsqCase c{"pruned", 0, {3, 2}, {0, 4}, 1, {}};
     LsqInputs inputs = at_rest({0.5F, -0.5F, 1, 0.25F, -1}, {2, 0.5F});
@@ -111,7 +111,7 @@ TEST_CASE("LSQ: a tensor without levels is zero, and nothing of it moves") {
   });
 }
 
-TEST_CASE("LSQ: a NaN stays one, and so does what it meets") {
+TEST_CASE("a NaN among weights of LSQ stays one") {
   for_each_backend([](Backend& backend) {
     LsqInputs inputs = at_rest({0.25F, NAN, 0, 0, 0, 0}, {0.5F});
     inputs.d_weights.assign(6, 1.0F);

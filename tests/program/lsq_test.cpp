@@ -1,0 +1,83 @@
+// The stage lsq: from float weights, under the widths that BSQ has found, resumed, exported; what it cannot start from.
+#include "tests/support/emulated_gpu.h"
+#include "tests/support/tensor_file.h"
+#include "tests/support/trace.h"
+#include "tests/support/workspace.h"
+
+#include <csignal>
+
+using namespace bsq::test;
+using nlohmann::json;
+
+namespace {
+
+const Words kShort = {"lsq.epochs=2", "quant.weight_bits=3"};
+
+Words with_lsq(Words words, const std::string& stages) {
+  words.insert(words.end(), kShort.begin(), kShort.end());
+  words.push_back("stages=" + stages);
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("LSQ trains a float model, is evaluated, exported and finetuned") {
+  const Workspace here;
+  here.train("run", with_lsq({}, "[pretrain,lsq,finetune]"));
+  const std::string model = "run/checkpoints/lsq/model.safetensors";
+  CHECK_THAT(here.must({"eval", model}).out, Catch::Contains("3.000 bits per weight"));
+  for (const char* format : {"packed", "float"})
+    here.must({"export", model, "--format", format, "--output", std::string(format) + ".safetensors"});
+  const bsq::TensorFile trained = bsq::read_safetensors(here / "run/checkpoints/lsq_best/model.safetensors");
+  CHECK(trained.metadata.at("form") == "planes");  // handed on as every quantized model is
+  CHECK_THAT(text_of(here / "run/train.log"), Catch::Contains("[T] finetune 2/2"));
+  CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains("lsq"));
+}
+
+TEST_CASE("LSQ trains on under the widths that BSQ has found") {
+  const Workspace here;
+  here.train("run", with_lsq({}, "[pretrain,convert,bsq,lsq]"));
+  const auto scheme = [&](const char* stage) {
+    const fs::path folder = fs::path("run/checkpoints") / stage;
+    return json::parse(bsq::read_safetensors(here / folder / "model.safetensors").metadata.at("scheme"));
+  };
+  const json found = scheme("bsq");
+  const json kept = scheme("lsq");
+  for (const auto& [layer, bits] : found.items()) {
+    INFO(layer);
+    for (std::size_t i = 0; i < 2; ++i) CHECK(kept.at(layer).at(i) == bits.at(i));
+  }
+  CHECK(found != json::object());
+}
+
+TEST_CASE("LSQ killed in its epochs and resumed comes to the bits of a run that was not") {
+  if (!can_trace()) {
+    WARN("SKIPPED: this system does not let a process trace its children");
+    return;
+  }
+  const Workspace here;
+  here.train("whole", with_lsq({}, "[pretrain,lsq]"));
+  const Words train = with_lsq({"train", "tiny.yaml", "--run-dir", "run"}, "[pretrain,lsq]");
+  REQUIRE(signal_after("[T] lsq 1/2", SIGKILL, train, here.setup()).signal == SIGKILL);
+  Words resume = train;
+  resume.insert(resume.end(), {"--resume", "auto"});
+  here.must(resume);
+  check_same_run(here / "whole", here / "run");
+}
+
+TEST_CASE("LSQ on an emulated GPU comes to what it comes to on the CPU") {
+  if (EmulatedGpu::is_missing()) return;
+  const Workspace here;
+  const EmulatedGpu gpu;
+  gpu.run(here, with_lsq({"train", "tiny.yaml", "--run-dir", "gpu", "device=cuda"}, "[pretrain,lsq]"), 0);
+  here.train("cpu", with_lsq({"device=cpu"}, "[pretrain,lsq]"));
+  check_similar_epochs(here / "cpu", here / "gpu");
+}
+
+TEST_CASE("LSQ needs a model to start from") {
+  const Workspace here;
+  const Outcome outcome = here.run({"train", "tiny.yaml", "--run-dir", "run", "stages=[lsq]"});
+  CHECK(outcome.exit_code == 2);
+  CHECK_THAT(outcome.err, Catch::Contains("stages begin with lsq, which needs a trained model; set model.init"));
+  CHECK_FALSE(fs::exists(here / "run"));
+}
