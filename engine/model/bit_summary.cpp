@@ -51,18 +51,17 @@ BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const ArenaLa
                           std::int64_t float_parameters) {
   BitSummary summary;
   summary.float_parameters = float_parameters;
-  std::int64_t packed_bits = 0;
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
     TensorBits tensor = bits_of(counts[i], layout.slots[i].spec);
     summary.parameters += tensor.numel;
     summary.weight_bits += tensor.numel * std::max(tensor.bits, 1);  // as an empty plane, a pruned tensor counts 1 bit
     if (tensor.bits == kFloatBits)
-      packed_bits += tensor.numel * kFloatBits;
+      summary.stored_bits += tensor.numel * kFloatBits;
     else
-      packed_bits += (tensor.empty ? 0 : tensor.numel * (tensor.bits + 1)) + kFloatBits;
+      summary.stored_bits += (tensor.empty ? 0 : tensor.numel * (tensor.bits + 1)) + kFloatBits;
     summary.tensors.push_back(std::move(tensor));
   }
-  summary.packed_bytes = (packed_bits + 7) / 8 + 4 * float_parameters;
+  summary.packed_bytes = (summary.stored_bits + 7) / 8 + 4 * float_parameters;
   summary.float_bytes = 4 * (summary.parameters + float_parameters);
   return summary;
 }
@@ -96,6 +95,10 @@ bool BitSummary::is_quantized() const {
 
 double BitSummary::bits_per_parameter() const {
   return static_cast<double>(weight_bits) / static_cast<double>(parameters);
+}
+
+double BitSummary::stored_bits_per_parameter() const {
+  return static_cast<double>(stored_bits) / static_cast<double>(parameters);
 }
 
 double BitSummary::compression() const {

@@ -9,7 +9,8 @@
 //       requant        stage, epoch (how many are over), bits_before and bits_after (per quantizable parameter),
 //                      compression
 //       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
-//                      epochs since the last re-quantization), bits_per_parameter, compression (the paper's rule),
+//                      epochs since the last re-quantization), bits_per_parameter, stored_bits_per_parameter (sign and
+//                      scale counted, an empty layer as 0 bits), compression (the paper's rule),
 //                      compression_without_empty (empty layers at 0 bits), compression_on_disk (all counted),
 //                      trainable_numbers, planned_bytes, peak_resident_mib, seconds (of its epochs)
 //     metrics.csv      one row per epoch, columns as in EpochRow

@@ -183,6 +183,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
     summary["best_epoch"] = progress.best_epoch;
   }
   summary["bits_per_parameter"] = bits.bits_per_parameter();
+  summary["stored_bits_per_parameter"] = bits.stored_bits_per_parameter();
   summary["compression"] = bits.compression();
   summary["compression_without_empty"] = bits.compression_without_empty();
   summary["compression_on_disk"] = bits.compression_on_disk();
@@ -196,8 +197,9 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
       stage.calibrates() ? fmt::format(" with calibrated activation scales, {:.2f} % with those of each batch",
                                        summary.at("test_top1_batch_max").get<double>())
                          : "";
-  output.console.info(fmt::format("stage {} done: test {:.2f} %{}, {:.2f} bits per parameter, {:.2f}x", stage.name(),
-                                  result.top1_percent(), by_batch, bits.bits_per_parameter(), bits.compression()));
+  output.console.info(fmt::format("stage {} done: test {:.2f} %{}, {:.2f} bits per parameter ({:.2f} stored), {:.2f}x",
+                                  stage.name(), result.top1_percent(), by_batch, bits.bits_per_parameter(),
+                                  bits.stored_bits_per_parameter(), bits.compression()));
 
   CheckpointFiles files;
   files.tensors["model.safetensors"] = model;

@@ -133,7 +133,9 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
       name_, row.epoch, std::to_string(settings_->epochs).size(), settings_->epochs, row.learning_rate, row.train_loss,
       method_->describe().penalty ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
       *progress.best_top1,
-      bits.is_quantized() ? fmt::format(" | {:.2f} bits {:.2f}x", *row.bits_per_parameter, *row.compression) : "",
+      bits.is_quantized() ? fmt::format(" | {:.2f} bits ({:.2f} stored) {:.2f}x", *row.bits_per_parameter,
+                                        bits.stored_bits_per_parameter(), *row.compression)
+                          : "",
       row.images_per_second / 1000, row.seconds));
   ++progress.epoch;
   ++progress.total_epochs;

@@ -209,8 +209,8 @@ TEST_CASE("runs that differ in alpha and seed are compared on a page of their ow
   const std::vector<std::string> groups = lines_of(text_of(report / "groups.csv"));
   REQUIRE(groups.size() == 4);
   CHECK(groups[0] ==
-        "setting,runs,finished,top1_mean,top1_sd,bits_mean,bits_sd,compression_mean,compression_sd,"
-        "compression_everything_mean,compression_everything_sd,pareto");
+        "setting,runs,finished,top1_mean,top1_sd,bits_mean,bits_sd,stored_bits_mean,stored_bits_sd,"
+        "compression_mean,compression_sd,compression_everything_mean,compression_everything_sd,pareto");
   CHECK_THAT(groups[1] + "\n" + groups[2] + "\n" + groups[3],
              Catch::Contains("bsq.alpha=0.5") && Catch::Contains(",2,2,") && Catch::Contains(",1,0,"));
   CHECK(lines_of(text_of(report / "comparison.csv")).size() == 6);

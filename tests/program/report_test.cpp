@@ -55,11 +55,13 @@ TEST_CASE("the report of a run is what the run printed, as text, JSON and CSV") 
   CHECK(check_csv(report / "history.csv", "stage,epoch,layer,bits_before,bits_after,scale,density_percent") == 4 * 9);
   CHECK(check_csv(report / "stages.csv",
                   "stage,epochs,planned_epochs,form,test_top1,test_top5,test_loss,best_top1,best_epoch,"
-                  "bits_per_parameter,compression,compression_without_empty,compression_everything,compression_file,"
+                  "bits_per_parameter,stored_bits_per_parameter,compression,compression_without_empty,compression_"
+                  "everything,compression_file,"
                   "seconds_per_epoch,images_per_second,train_seconds,trainable_numbers,planned_bytes,"
                   "peak_resident_mib") == 4);
   const json& last = found.at("stages")[3];
-  for (const char* ratio : {"compression", "compression_without_empty", "compression_everything"})
+  for (const char* ratio :
+       {"stored_bits_per_parameter", "compression", "compression_without_empty", "compression_everything"})
     CHECK(found.at("precision").at(ratio) == last.at(ratio));
   const json& precision = found.at("precision");
   CHECK(precision.at("compression_file").get<double>() * precision.at("file_bytes").get<double>() ==
@@ -73,8 +75,8 @@ TEST_CASE("several runs are compared, one row per run, whatever has become of th
   CHECK(here.run({"train", "tiny.yaml", "--run-dir", "nan", "pretrain.lr=1e30"}).exit_code == 6);
   const Outcome printed = here.must({"report", "float", "whole", "nan"});
   const std::vector<std::string> lines = lines_of(printed.out);
-  REQUIRE(lines.size() == 8);
-  CHECK(lines[7] == "page: report/index.html");
+  REQUIRE(lines.size() == 9);
+  CHECK(lines[8] == "page: report/index.html");
   CHECK_THAT(lines[0], Catch::Contains("run    state") && Catch::Contains("alpha") && Catch::Contains("final %"));
   CHECK_THAT(lines[2], Catch::StartsWith("float  done ") && Catch::Contains(" 32.000 "));
   CHECK_THAT(lines[3], Catch::StartsWith("whole  done "));

@@ -89,6 +89,9 @@ Table compression_table(const BitSummary& summary, std::uintmax_t file_bytes, bo
   table.add_row({"paper's rule", ratio_text(summary.compression()),
                  fmt::format("{:.3f} bits per weight over {} quantized weights", summary.bits_per_parameter(),
                              with_thousands(static_cast<std::uint64_t>(summary.parameters)))});
+  table.add_row({"stored bits", ratio_text(kFloatBits / summary.stored_bits_per_parameter()),
+                 fmt::format("{:.3f} bits per weight: signs and scales too, nothing of an empty layer",
+                             summary.stored_bits_per_parameter())});
   table.add_row({"empty as 0 bits", ratio_text(summary.compression_without_empty()),
                  empty_tensors == 0 ? "the same, since no layer is empty"
                                     : fmt::format("the same, but {} empty layer{} (*) not as 1 bit per weight",
@@ -145,6 +148,7 @@ nlohmann::ordered_json to_json(const BitSummary& summary, std::uintmax_t file_by
           {"float_layers", float_layers(summary)},
           {"layers_with_float_inputs", float_readers(summary)},
           {"bits_per_parameter", summary.bits_per_parameter()},
+          {"stored_bits_per_parameter", summary.stored_bits_per_parameter()},
           {"compression", summary.compression()},
           {"compression_without_empty", summary.compression_without_empty()},
           {"compression_everything", summary.compression_on_disk()},

@@ -101,7 +101,7 @@ std::vector<std::pair<std::string, double>> strength_values(const Config& config
 
 bool is_quantized(const RunReport& report) {
   const StageReport* last = report.last_done();
-  return last != nullptr && !last->is_float();
+  return last != nullptr && !last->is_float() && last->result->stored_bits;
 }
 
 template <typename Value>
@@ -120,6 +120,7 @@ void measure(RunGroup& group) {
   const auto result = [](const RunReport& run) -> const StageResult& { return *run.last_done()->result; };
   group.top1 = mean_of(group.finished, [](const RunReport& run) { return *run.top1_of(run.last_done()->name); });
   group.bits = mean_of(group.finished, [&](const RunReport& run) { return result(run).bits_per_parameter; });
+  group.stored_bits = mean_of(group.finished, [&](const RunReport& run) { return *result(run).stored_bits; });
   group.compression = mean_of(group.finished, [&](const RunReport& run) { return result(run).compression; });
   group.compression_everything =
       mean_of(group.finished, [&](const RunReport& run) { return result(run).compression_everything; });
@@ -129,8 +130,8 @@ void find_front(std::vector<RunGroup>& groups) {
   for (RunGroup& group : groups) {
     const auto beats = [&](const RunGroup& other) {
       const double accuracy = other.top1.mean - group.top1.mean;
-      const double size = other.compression.mean - group.compression.mean;
-      return !other.finished.empty() && accuracy >= 0 && size >= 0 && (accuracy > 0 || size > 0);
+      const double saved = group.stored_bits.mean - other.stored_bits.mean;
+      return !other.finished.empty() && accuracy >= 0 && saved >= 0 && (accuracy > 0 || saved > 0);
     };
     group.on_front = !group.finished.empty() && std::none_of(groups.begin(), groups.end(), beats);
   }

@@ -25,6 +25,7 @@ struct RunGroup {
   std::vector<const RunReport*> finished;  // those with a quantized model; the numbers below are theirs
   MeanAndSpread top1;
   MeanAndSpread bits;
+  MeanAndSpread stored_bits;
   MeanAndSpread compression;
   MeanAndSpread compression_everything;
   bool on_front = false;  // no other group is both as accurate and as small, and better in one of the two

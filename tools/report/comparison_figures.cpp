@@ -27,28 +27,28 @@ void add_point(ScatterChart& chart, const RunGroup& group) {
   auto series = std::find_if(chart.series.begin(), chart.series.end(),
                              [&](const ScatterSeries& one) { return one.name == group.series; });
   if (series == chart.series.end()) series = chart.series.insert(series, {group.series, {}});
-  series->points.push_back({.x = group.compression.mean,
+  series->points.push_back({.x = group.stored_bits.mean,
                             .y = group.top1.mean,
-                            .x_spread = group.compression.spread,
+                            .x_spread = group.stored_bits.spread,
                             .y_spread = group.top1.spread,
                             .label = group.in_series,
-                            .tooltip = fmt::format("{}, {}: top-1 {:.2f} ± {:.2f} %, compression {:.2f} ± {:.2f}x",
+                            .tooltip = fmt::format("{}, {}: top-1 {:.2f} ± {:.2f} %, {:.3f} ± {:.3f} stored bits",
                                                    group.label, seeds_text(group), group.top1.mean, group.top1.spread,
-                                                   group.compression.mean, group.compression.spread)});
+                                                   group.stored_bits.mean, group.stored_bits.spread)});
   if (group.finished.size() < 2) return;
   for (const RunReport* run : group.finished) {
     const StageReport& last = *run->last_done();
     const double top1 = *run->top1_of(last.name);
-    chart.faint.push_back({.x = last.result->compression,
+    chart.faint.push_back({.x = *last.result->stored_bits,
                            .y = top1,
-                           .tooltip = fmt::format("{}, seed {}: top-1 {:.2f} %, compression {:.2f}x", group.label,
-                                                  run->config.seed, top1, last.result->compression)});
+                           .tooltip = fmt::format("{}, seed {}: top-1 {:.2f} %, {:.3f} stored bits", group.label,
+                                                  run->config.seed, top1, *last.result->stored_bits)});
   }
 }
 
 ReportFigure pareto_figure(const Comparison& comparison) {
-  ScatterChart chart{.text = {"pareto", "Accuracy against compression", ""},
-                     .x = {.title = "compression against float32, paper's rule (times smaller)"},
+  ScatterChart chart{.text = {"pareto", "Accuracy against stored bits", ""},
+                     .x = {.title = "stored bits per weight (signs and scales counted)"},
                      .y = {.title = "top-1 in %"},
                      .faint_name = "single runs",
                      .front_name = "Pareto line"};
@@ -57,12 +57,13 @@ ReportFigure pareto_figure(const Comparison& comparison) {
     if (group.finished.empty()) continue;
     ++points;
     add_point(chart, group);
-    if (group.on_front) chart.front.push_back({group.compression.mean, group.top1.mean});
+    if (group.on_front) chart.front.push_back({group.stored_bits.mean, group.top1.mean});
   }
   std::sort(chart.front.begin(), chart.front.end(), [](Place a, Place b) { return a.x < b.x; });
   chart.text.description = fmt::format(
-      "Top-1 accuracy of {} settings against their compression; {} of them are not beaten in both by another.", points,
-      chart.front.size());
+      "Top-1 accuracy of {} settings against the bits that a file needs for each weight; {} of them are not beaten in "
+      "both by another.",
+      points, chart.front.size());
   const bool spread = !chart.faint.empty();
   return {draw(chart),
           std::string(spread ? "Mean and standard deviation over runs that differ in nothing but the seed. " : "") +

@@ -20,7 +20,14 @@ std::string with_spread(const MeanAndSpread& value, std::size_t runs, const char
 }
 
 Table groups_table(const Comparison& comparison) {
-  Table table({{"setting", Align::left}, {"runs"}, {"final %"}, {"bits"}, {"paper"}, {"all"}, {"Pareto", Align::left}});
+  Table table({{"setting", Align::left},
+               {"runs"},
+               {"final %"},
+               {"bits"},
+               {"stored"},
+               {"paper"},
+               {"all"},
+               {"Pareto", Align::left}});
   for (const RunGroup& group : comparison.groups) {
     const std::size_t runs = group.finished.size();
     if (runs == 0)
@@ -29,8 +36,9 @@ Table groups_table(const Comparison& comparison) {
       table.add_row(
           {group.label,
            runs == group.runs.size() ? std::to_string(runs) : fmt::format("{} of {}", runs, group.runs.size()),
-           with_spread(group.top1, runs), with_spread(group.bits, runs), with_spread(group.compression, runs, "x"),
-           with_spread(group.compression_everything, runs, "x"), group.on_front ? "yes" : ""});
+           with_spread(group.top1, runs), with_spread(group.bits, runs), with_spread(group.stored_bits, runs),
+           with_spread(group.compression, runs, "x"), with_spread(group.compression_everything, runs, "x"),
+           group.on_front ? "yes" : ""});
   }
   return table;
 }
@@ -54,29 +62,33 @@ std::string comparison_csv(const std::vector<RunReport>& reports) {
   for (const Strength& strength : strengths) text += strength.title + ",";
   text += "act_bits,seed,";
   for (const ComparedStage& stage : stages) text += fmt::format("top1_{},", stage.title);
-  text += "top1_final,bits_per_parameter,compression,compression_without_empty,compression_everything\n";
+  text +=
+      "top1_final,bits_per_parameter,stored_bits_per_parameter,compression,compression_without_empty,compression_"
+      "everything\n";
   for (const RunReport& run : reports) {
     text += fmt::format("{},{},", quoted(run.path.string()), run.state());
     for (const Strength& strength : strengths) text += cell(value_of(run.config, strength)) + ",";
     text += fmt::format("{},{},", run.config.quant.act_bits, run.config.seed);
     for (const ComparedStage& stage : stages) text += cell(run.top1_of(stage.name)) + ",";
     if (const StageReport* last = run.last_done())
-      text += fmt::format("{},{},{},{},{}\n", *run.top1_of(last->name), last->result->bits_per_parameter,
-                          last->result->compression, last->result->compression_without_empty,
-                          last->result->compression_everything);
+      text += fmt::format("{},{},{},{},{},{}\n", *run.top1_of(last->name), last->result->bits_per_parameter,
+                          cell(last->result->stored_bits), last->result->compression,
+                          last->result->compression_without_empty, last->result->compression_everything);
     else
-      text += ",,,,\n";
+      text += ",,,,,\n";
   }
   return text;
 }
 
 std::string groups_csv(const Comparison& comparison) {
   std::string text =
-      "setting,runs,finished,top1_mean,top1_sd,bits_mean,bits_sd,compression_mean,compression_sd,"
+      "setting,runs,finished,top1_mean,top1_sd,bits_mean,bits_sd,stored_bits_mean,stored_bits_sd,compression_mean,"
+      "compression_sd,"
       "compression_everything_mean,compression_everything_sd,pareto\n";
   for (const RunGroup& group : comparison.groups) {
     text += fmt::format("{},{},{}", quoted(group.label), group.runs.size(), group.finished.size());
-    for (const MeanAndSpread& value : {group.top1, group.bits, group.compression, group.compression_everything})
+    for (const MeanAndSpread& value :
+         {group.top1, group.bits, group.stored_bits, group.compression, group.compression_everything})
       text += group.finished.empty() ? ",," : fmt::format(",{},{}", value.mean, value.spread);
     text += fmt::format(",{}\n", group.on_front ? 1 : 0);
   }

@@ -40,6 +40,7 @@ ordered_json stage_json(const StageReport& stage) {
     json["best_epoch"] = result.best_epoch;
   }
   json["bits_per_parameter"] = result.bits_per_parameter;
+  if (result.stored_bits) json["stored_bits_per_parameter"] = *result.stored_bits;
   json["compression"] = result.compression;
   json["compression_without_empty"] = result.compression_without_empty;
   json["compression_everything"] = result.compression_everything;
@@ -50,17 +51,18 @@ ordered_json stage_json(const StageReport& stage) {
 std::string stages_csv(const RunReport& report) {
   std::string text =
       "stage,epochs,planned_epochs,form,test_top1,test_top5,test_loss,best_top1,best_epoch,bits_per_parameter,"
-      "compression,compression_without_empty,compression_everything,compression_file,seconds_per_epoch,"
+      "stored_bits_per_parameter,compression,compression_without_empty,compression_everything,compression_file,seconds_"
+      "per_epoch,"
       "images_per_second,train_seconds,trainable_numbers,planned_bytes,peak_resident_mib\n";
   for (const StageReport& stage : report.stages) {
     text += fmt::format("{},{},{},{},", stage.name, stage.epochs, stage.planned_epochs, stage.form);
     if (const auto& result = stage.result)
-      text += fmt::format("{},{},{},{},{},{},{},{},{},{},", result->test_top1, result->test_top5, result->test_loss,
+      text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},", result->test_top1, result->test_top5, result->test_loss,
                           csv_cell(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
-                          result->bits_per_parameter, result->compression, result->compression_without_empty,
-                          result->compression_everything, file_ratio(stage));
+                          result->bits_per_parameter, csv_cell(result->stored_bits), result->compression,
+                          result->compression_without_empty, result->compression_everything, file_ratio(stage));
     else
-      text += std::string(10, ',');
+      text += std::string(11, ',');
     const bool trained = stage.epochs > 0 && stage.train_seconds > 0;
     text += fmt::format("{},{},{},{},{},{}\n", trained ? csv_cell(stage.train_seconds / stage.epochs) : "",
                         trained ? csv_cell(stage.train_images / stage.train_seconds) : "", stage.train_seconds,

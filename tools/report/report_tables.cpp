@@ -75,15 +75,19 @@ std::string history_table(const RunReport& report) {
 
 const char* const kStagesNotes =
     "best: by test accuracy, of the epochs since the last re-quantization. Ratios against float32: paper = bits per\n"
-    "quantized weight, an empty layer as 1 bit; empty=0 = that layer as 0 bits; all = signs, scales, shortcuts and\n"
-    "batch norm counted too, packed; file = the model file as it is, with numbers in float32 to train on.\n";
+    "quantized weight, an empty layer as 1 bit; empty=0 = that layer as 0 bits; stored = bits per weight with signs "
+    "and\n"
+    "scales, an empty layer as 0; all = shortcuts and batch norm counted too, packed; file = the model file as it is, "
+    "with numbers in float32 to train on.\n";
 
 const char* const kCostNotes =
     "training: time in training steps, without evaluation. planned: tensors on the device, data included.\n"
     "peak: resident memory of the whole process up to the end of the stage.\n";
 
 const char* const kComparisonNotes =
-    "top-1 on the test set, each stage's best; final, bits (per weight) and ratios: of the last finished stage\n";
+    "top-1 on the test set, each stage's best; final, bits per weight (as published; stored, with signs and scales) "
+    "and\n"
+    "ratios: of the last finished stage\n";
 
 std::string experiment_text(const Config& config) {
   const std::string activations =
@@ -97,6 +101,10 @@ std::string text_of(const nlohmann::json& environment, const char* key) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+std::string stored_text(const StageResult& result) {
+  return result.stored_bits ? fmt::format("{:.3f}", *result.stored_bits) : "";
+}
+
 Table stages_table(const RunReport& report) {
   Table table({{"stage", Align::left},
                {"epochs"},
@@ -106,6 +114,7 @@ Table stages_table(const RunReport& report) {
                {"best top-1 %"},
                {"at"},
                {"bits/weight"},
+               {"stored"},
                {"paper"},
                {"empty=0"},
                {"all"},
@@ -114,14 +123,15 @@ Table stages_table(const RunReport& report) {
     std::vector<std::string> row = {
         stage.name, stage.planned_epochs == 0 ? "-" : fmt::format("{}/{}", stage.epochs, stage.planned_epochs)};
     if (const auto& result = stage.result) {
-      row.insert(row.end(),
-                 {percent(result->test_top1), percent(result->test_top5), fmt::format("{:.4f}", result->test_loss),
-                  percent(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
-                  fmt::format("{:.3f}", result->bits_per_parameter), ratio_text(result->compression),
-                  ratio_text(result->compression_without_empty), ratio_text(result->compression_everything),
-                  stage.file_bytes == 0 ? ""
-                                        : ratio_text(static_cast<double>(stage.float_file_bytes) /
-                                                     static_cast<double>(stage.file_bytes))});
+      row.insert(
+          row.end(),
+          {percent(result->test_top1), percent(result->test_top5), fmt::format("{:.4f}", result->test_loss),
+           percent(result->best_top1), result->best_top1 ? std::to_string(result->best_epoch) : "",
+           fmt::format("{:.3f}", result->bits_per_parameter), stored_text(*result), ratio_text(result->compression),
+           ratio_text(result->compression_without_empty), ratio_text(result->compression_everything),
+           stage.file_bytes == 0
+               ? ""
+               : ratio_text(static_cast<double>(stage.float_file_bytes) / static_cast<double>(stage.file_bytes))});
     } else {
       row.push_back(stage.form.empty() ? "not started" : "not finished");
     }
@@ -158,11 +168,11 @@ std::string verdict(const RunReport& report) {
   const double top1 = *report.top1_of(last->name);
   const std::optional<double> float_top1 = report.float_top1();
   return fmt::format(
-      "{:.2f} %{} at {:.3f} bits per weight, {} smaller by the paper's rule, {} with everything "
+      "{:.2f} %{} at {:.3f} bits per weight ({:.3f} stored), {} by the paper's rule, {} with everything "
       "counted\n",
       top1, float_top1 ? fmt::format(", {:+.2f} points against the float model,", top1 - *float_top1) : "",
-      report.bit_summary->bits_per_parameter(), ratio_text(report.bit_summary->compression()),
-      ratio_text(report.bit_summary->compression_on_disk()));
+      report.bit_summary->bits_per_parameter(), report.bit_summary->stored_bits_per_parameter(),
+      ratio_text(report.bit_summary->compression()), ratio_text(report.bit_summary->compression_on_disk()));
 }
 
 std::string report_text(const RunReport& report) {
@@ -202,7 +212,7 @@ Table comparison_table(const std::vector<RunReport>& reports) {
   for (const Strength& strength : strengths) columns.push_back({strength.title});
   columns.insert(columns.end(), {{"act"}, {"seed"}});
   for (const ComparedStage& stage : stages) columns.push_back({stage.title + " %"});
-  columns.insert(columns.end(), {{"final %"}, {"bits"}, {"paper"}, {"all"}});
+  columns.insert(columns.end(), {{"final %"}, {"bits"}, {"stored"}, {"paper"}, {"all"}});
   Table table(columns);
   const std::filesystem::path shared = shared_folder(reports);
   for (const RunReport& report : reports) {
@@ -215,9 +225,9 @@ Table comparison_table(const std::vector<RunReport>& reports) {
     row.insert(row.end(), {std::to_string(report.config.quant.act_bits), std::to_string(report.config.seed)});
     for (const ComparedStage& stage : stages) row.push_back(percent(report.top1_of(stage.name)));
     if (const StageReport* last = report.last_done())
-      row.insert(row.end(),
-                 {percent(report.top1_of(last->name)), fmt::format("{:.3f}", last->result->bits_per_parameter),
-                  ratio_text(last->result->compression), ratio_text(last->result->compression_everything)});
+      row.insert(row.end(), {percent(report.top1_of(last->name)),
+                             fmt::format("{:.3f}", last->result->bits_per_parameter), stored_text(*last->result),
+                             ratio_text(last->result->compression), ratio_text(last->result->compression_everything)});
     table.add_row(std::move(row));
   }
   return table;

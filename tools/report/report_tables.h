@@ -10,6 +10,8 @@
 
 namespace bsq {
 
+/// Stored bits per weight; empty if they are unknown.
+std::string stored_text(const StageResult& result);
 /// One row per stage: accuracy, bits, ratios.
 Table stages_table(const RunReport& report);
 extern const char* const kStagesNotes;

@@ -52,6 +52,7 @@ std::vector<std::pair<std::string, std::string>> numbers_of(const RunReport& rep
   if (const auto in_float = report.float_top1())
     numbers.emplace_back("points against the float model", fmt::format("{:+.2f}", top1 - *in_float));
   numbers.emplace_back("bits per weight", fmt::format("{:.3f}", last->result->bits_per_parameter));
+  numbers.emplace_back("stored bits per weight", stored_text(*last->result));
   numbers.emplace_back("compression, paper's rule", ratio_text(last->result->compression));
   numbers.emplace_back("with everything counted", ratio_text(last->result->compression_everything));
   return numbers;
@@ -66,6 +67,7 @@ Table headline_table(const RunReport& report) {
     row.push_back(top1 ? fmt::format("{:.2f}", *top1) : "-");
   }
   columns.insert(columns.end(), {{"bits/weight"},
+                                 {"stored"},
                                  {"paper"},
                                  {"empty=0"},
                                  {"all"},
@@ -74,11 +76,11 @@ Table headline_table(const RunReport& report) {
                                  {"peak MiB"},
                                  {"trainable numbers"}});
   if (const StageReport* last = report.last_done())
-    row.insert(row.end(),
-               {fmt::format("{:.3f}", last->result->bits_per_parameter), ratio_text(last->result->compression),
-                ratio_text(last->result->compression_without_empty), ratio_text(last->result->compression_everything)});
+    row.insert(row.end(), {fmt::format("{:.3f}", last->result->bits_per_parameter), stored_text(*last->result),
+                           ratio_text(last->result->compression), ratio_text(last->result->compression_without_empty),
+                           ratio_text(last->result->compression_everything)});
   else
-    row.insert(row.end(), 4, "-");
+    row.insert(row.end(), 5, "-");
   const Cost cost = cost_of(report);
   const auto number = [](const std::optional<double>& value, int digits) {
     return value ? fmt::format("{:.{}f}", *value, digits) : std::string("-");

@@ -68,10 +68,12 @@ StageResult result_of(const json& event) {
                      .best_top1 = {},
                      .best_epoch = event.contains("best_epoch") ? json_count(event.at("best_epoch")) : 0,
                      .bits_per_parameter = number("bits_per_parameter"),
+                     .stored_bits = {},
                      .compression = number("compression"),
                      .compression_without_empty = number("compression_without_empty"),
                      .compression_everything = number("compression_on_disk"),
                      .peak_resident_mib = number("peak_resident_mib")};
+  if (event.contains("stored_bits_per_parameter")) result.stored_bits = number("stored_bits_per_parameter");
   if (event.contains("best_top1")) result.best_top1 = number("best_top1");
   return result;
 }
@@ -161,6 +163,7 @@ void read_model_files(RunReport& report) {
       const OpenModel model = open_model(std::move(read), quantizer);
       const BitSummary summary = summarize_bits(*model.weights, model.network);
       stage.file_bytes = fs::file_size(file);
+      if (!stage.result->stored_bits) stage.result->stored_bits = summary.stored_bits_per_parameter();
       stage.float_file_bytes = static_cast<std::uintmax_t>(summary.float_bytes);
       report.bit_summary = summary;
       report.model = name;

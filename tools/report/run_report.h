@@ -29,6 +29,7 @@ struct StageResult {
   std::optional<double> best_top1;  // of the epochs since the last re-quantization
   int best_epoch = 0;
   double bits_per_parameter = 0;
+  std::optional<double> stored_bits;  // per parameter; unknown of runs of older versions whose model is gone
   double compression = 0;
   double compression_without_empty = 0;
   double compression_everything = 0;

@@ -47,6 +47,8 @@ TEST_CASE("the published ratio is 32 P over the sum of weights times bits") {
 
   // With everything: one more bit per weight for the sign, three scales, ten floats.
   const std::int64_t bits = 36 * 4 + 6 * 6 + 3 * 3 + 3 * 32;
+  CHECK(summary.stored_bits == bits);
+  CHECK(summary.stored_bits_per_parameter() == Approx(static_cast<double>(bits) / 45));
   CHECK(summary.packed_bytes == (bits + 7) / 8 + 40);
   CHECK(summary.float_bytes == 4 * 55);
   CHECK(summary.compression_on_disk() == Approx(220.0 / static_cast<double>(summary.packed_bytes)));
@@ -71,6 +73,7 @@ TEST_CASE("an empty layer counts 1 bit per weight in the published ratio, and 0 
   CHECK(summary.tensors.at(0).bits == 1);
   CHECK(summary.tensors.at(0).zero_percent == 100);
   CHECK(summary.weight_bits == 36 + 9 * 4);
+  CHECK(summary.stored_bits == 9 * 5 + 3 * 32);
   CHECK(summary.compression() == Approx(32.0 * 45 / 72));                // 20
   CHECK(summary.compression_without_empty() == Approx(32.0 * 45 / 36));  // 40
   CHECK(summary.packed_bytes == (9 * 5 + 3 * 32 + 7) / 8 + 40);          // the empty one leaves its scale only

@@ -18,7 +18,8 @@ RunReport report_of(double alpha, int act_bits = 4) {
   StageReport stage;
   stage.name = "bsq";
   stage.form = "planes";
-  stage.result = StageResult{.test_top1 = 90 - alpha, .best_top1 = {}, .bits_per_parameter = 4, .compression = 8};
+  stage.result = StageResult{
+      .test_top1 = 90 - alpha, .best_top1 = {}, .bits_per_parameter = 4, .stored_bits = 5, .compression = 8};
   report.stages = {stage};
   report.bit_summary = BitSummary{};
   TensorBits& tensor = report.bit_summary->tensors.emplace_back();
@@ -60,6 +61,22 @@ TEST_CASE("runs that differ in something else too are series over alpha") {
   CHECK_FALSE(comparison.axis.has_value());
   CHECK(places_of(comparison) ==
         std::vector<std::string>{"quant.act_bits=3|alpha 1", "quant.act_bits=3|alpha 2", "quant.act_bits=4|alpha 2"});
+}
+
+TEST_CASE("the front is that of stored bits, and a run without them is said to be left out") {
+  std::vector<RunReport> reports = {report_of(1), report_of(2), report_of(3), report_of(4)};
+  reports[0].stages[0].result->stored_bits = 6;
+  reports[1].stages[0].result->stored_bits = 5;
+  reports[2].stages[0].result->stored_bits = 5.5;  // as accurate as none before, and larger than the second
+  reports[2].stages[0].result->compression = 100;
+  reports[3].stages[0].result->stored_bits.reset();
+  const Comparison comparison = compare(reports);
+  std::vector<bool> on_front;
+  for (const RunGroup& group : comparison.groups) on_front.push_back(group.on_front);
+  CHECK(on_front == std::vector<bool>{true, true, false, false});
+  CHECK(comparison.groups[1].stored_bits.mean == 5);
+  REQUIRE(comparison.remarks.size() == 1);
+  CHECK_THAT(comparison.remarks[0], Catch::Contains("Without a quantized model, and so not in the figures"));
 }
 
 TEST_CASE("runs that differ in no strength are called by what they differ in") {
