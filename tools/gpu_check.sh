@@ -194,7 +194,7 @@ run_tests() {
     independent_step "tests-$part" 240 env BSQ_RUNNER="${start[*]}" bash "$here/tests/gpu_tests.sh" "$bin" "$part" -d yes
   done
   [[ -n $golden ]] || { skip golden "no --golden DIR"; return; }
-  for trace in "$golden"/*.safetensors "$golden"/zoo/*.safetensors; do
+  for trace in "$golden"/*.safetensors "$golden"/methods/*.safetensors "$golden"/zoo/*.safetensors; do
     [[ -f $trace ]] || continue
     if "$quick" && [[ $trace == *resnet20* ]]; then continue; fi
     independent_step "golden-$(basename "$trace" .safetensors)" 120 \

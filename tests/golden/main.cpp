@@ -20,6 +20,8 @@ Replay replay_of(const std::string& kind) {
       {"requantize_cases", compare_requantize_cases},
       {"activation_cases", compare_activation_cases},
       {"operator_cases", compare_operator_cases},
+      {"lsq_cases", compare_lsq_cases},
+      {"csq_cases", [](const TensorFile&, Comparison&) { throw Skipped("its method is not there yet"); }},
       {"bsq_trace", compare_bsq_trace},
       {"finetune_trace", compare_finetune_trace},
       {"model_trace", compare_model_trace},
