@@ -75,7 +75,7 @@ void lsq_step(const LsqStepArgs& args) {
     const std::int64_t count = chunks_of(tensor.numel);
     if (tensor.high > 0) {
       step_scale(partials, count, without_decay, learning_rate, args.steps + i, args.step_momentum + i);
-      if (!(args.steps[i] >= kSmallestStep)) args.steps[i] = kSmallestStep;
+      if (args.steps[i] < kSmallestStep) args.steps[i] = kSmallestStep;  // a NaN stays one
     }
     partials += count;
   }

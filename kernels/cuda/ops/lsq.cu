@@ -84,7 +84,7 @@ __global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, Gri
   if (threadIdx.x >= kWarp) return;
   const SgdRule without_decay = {args.rule.momentum, 0.0F};
   const float moved = ScaleStep{without_decay, args.inputs, partials, args.steps, args.step_momentum}.run(chunk);
-  if (threadIdx.x == 0 && !(moved >= kSmallestStep)) args.steps[chunk.tensor] = kSmallestStep;
+  if (threadIdx.x == 0 && moved < kSmallestStep) args.steps[chunk.tensor] = kSmallestStep;  // a NaN stays one
 }
 
 }  // namespace

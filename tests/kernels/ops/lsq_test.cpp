@@ -117,6 +117,7 @@ TEST_CASE("a NaN among weights of LSQ stays one") {
     inputs.d_weights.assign(6, 1.0F);
     CHECK(std::isnan(run_weights_from_lsq(backend, kTwoBits, inputs).at("weights").values[1]));
     CHECK(std::isnan(run_lsq_step(backend, kTwoBits, inputs).at("w").values[1]));
+    CHECK(std::isnan(run_lsq_step(backend, kTwoBits, inputs).at("steps").values[0]));
   });
 }
 
