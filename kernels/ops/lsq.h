@@ -5,7 +5,7 @@
 
 namespace bsq {
 
-/// No step is smaller: one that has turned negative would never come back.
+/// No step is smaller: with one below 0 all weights change their signs, and it never comes back.
 inline constexpr float kSmallestStep = 1e-8F;
 
 /// One tensor of such weights: w at weight_offset of its arena, of the effective weights and of d_weights.

@@ -19,9 +19,21 @@ int high_of(int bits) {
   return (1 << bits) - 1;
 }
 
-LsqTensorAtRest tensor_from_levels(const Levels& levels, std::vector<float> values) {
+/// The step of a tensor that has none yet: of zeros, whose grid then spans -1 .. 1.
+float step_of_zeros(int bits) {
+  return 1.0F / static_cast<float>(std::max(high_of(bits), 1));
+}
+
+LsqTensorAtRest tensor_from_levels(const Levels& levels) {
   require(levels.low == -levels.high && levels.unit.size() == 1, "LSQ's grid is symmetric, with one unit");
-  return {levels.bits, std::max(static_cast<float>(levels.unit.front()), kSmallestStep), std::move(values)};
+  LsqTensorAtRest tensor{levels.bits, static_cast<float>(levels.unit.front()), std::vector<float>(levels.k.size())};
+  if (!(tensor.step >= kSmallestStep)) tensor.step = step_of_zeros(levels.bits);
+  std::transform(levels.k.begin(), levels.k.end(), tensor.w.begin(), [&](int k) {
+    const float w = tensor.step * static_cast<float>(k);
+    // Rounding may put the largest level out of its grid, where no gradient would reach it.
+    return std::abs(w / tensor.step) > static_cast<float>(levels.high) ? std::nextafter(w, 0.0F) : w;
+  });
+  return tensor;
 }
 
 LsqTensorAtRest tensor_from_float(std::vector<float> values, int bits) {
@@ -47,6 +59,7 @@ float lsq_start_step(const std::vector<float>& w, int bits) {
   double sum = 0;
   for (const float weight : w) sum += std::abs(static_cast<double>(weight));
   const double mean = sum / static_cast<double>(w.size());
+  if (!(mean > 0)) return step_of_zeros(bits);
   return std::max(static_cast<float>(2 * mean / std::sqrt(static_cast<double>(high_of(bits)))), kSmallestStep);
 }
 
@@ -60,7 +73,7 @@ std::vector<float> StoredLsq::values(std::size_t slot) const {
 
 std::optional<Levels> StoredLsq::levels(std::size_t slot) const {
   const LsqTensorAtRest& tensor = tensors_[slot];
-  const int high = tensor.bits == 0 ? 0 : high_of(tensor.bits);
+  const int high = high_of(tensor.bits);
   return Levels{.bits = tensor.bits,
                 .low = -high,
                 .high = high,
@@ -93,9 +106,9 @@ Weights StoredLsq::read(const TensorFile& file, const ArenaLayout& layout, int /
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
     const ParameterSpec& spec = layout.slots[i].spec;
     const float step = read_number(file, step_name(spec.name));
-    if (!(step >= kSmallestStep))
-      fail(ErrorKind::checkpoint, "{}: {} is {}; a step is at least {}", file.path.string(), step_name(spec.name), step,
-           kSmallestStep);
+    if (!(step >= kSmallestStep) || !std::isfinite(step))
+      fail(ErrorKind::checkpoint, "{}: {} is {}; a step is a number of at least {}", file.path.string(),
+           step_name(spec.name), step, kSmallestStep);
     result.push_back({.bits = bits[i], .step = step, .w = read_tensor(file, plane_name(spec.name, "lsq_"), spec)});
   }
   return std::make_shared<StoredLsq>(std::move(result));
@@ -106,8 +119,7 @@ Weights StoredLsq::convert(const Weights& from, const std::vector<int>& bits) {
   std::vector<LsqTensorAtRest> tensors;
   for (std::size_t slot = 0; slot < from->size(); ++slot) {
     const std::optional<Levels> levels = from->levels(slot);
-    tensors.push_back(levels ? tensor_from_levels(*levels, from->values(slot))
-                             : tensor_from_float(from->values(slot), bits.at(slot)));
+    tensors.push_back(levels ? tensor_from_levels(*levels) : tensor_from_float(from->values(slot), bits.at(slot)));
   }
   return std::make_shared<StoredLsq>(std::move(tensors));
 }
@@ -118,7 +130,9 @@ Weights StoredLsq::convert(const Weights& from, const ArenaLayout& layout, const
   std::vector<LsqTensorAtRest>& tensors = result->tensors_;
   for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
     const WidthRule& widths = layout.slots[slot].spec.widths;
-    if (widths.fixed && tensors[slot].bits == 0) tensors[slot].bits = widths.start;
+    if (!widths.fixed || tensors[slot].bits > 0) continue;
+    tensors[slot].bits = widths.start;
+    tensors[slot].step = step_of_zeros(widths.start);
   }
   return result;
 }

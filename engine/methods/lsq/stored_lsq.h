@@ -18,7 +18,8 @@ struct LsqTensorAtRest {
 
 /// k of every weight, by the float32 quotient that devices take. Throws Error(diverged) for a NaN.
 std::vector<int> lsq_levels(const LsqTensorAtRest& tensor);
-/// The step that training begins with: 2 mean|w| / sqrt(2^bits - 1), and no less than kSmallestStep.
+/// The step that training begins with: 2 mean|w| / sqrt(2^bits - 1), and no less than kSmallestStep; of zeros
+/// 1 / (2^bits - 1).
 float lsq_start_step(const std::vector<float>& w, int bits);
 
 class StoredLsq final : public StoredWeights {

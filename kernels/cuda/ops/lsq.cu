@@ -57,7 +57,8 @@ __device__ float step_weights(const LsqStepArgs& args, const LsqTensor& tensor, 
   for (int i = 0; i < Width; ++i) {
     const Placed placed = placed_on(value[i], step, low, high);
     sum = fmaf(placed.inside ? placed.level - placed.quotient : placed.level, d_weight[i], sum);
-    const float gradient = fmaf(placed.inside ? to_true : 0.0F, d_weight[i], args.rule.weight_decay * value[i]);
+    const float decay = args.rule.weight_decay * value[i];
+    const float gradient = placed.inside ? fmaf(to_true, d_weight[i], decay) : decay;
     value[i] = sgd_moved(value[i], gradient, args.rule.momentum, args.inputs->learning_rate, velocity[i]);
   }
   store<Width>(args.w_momentum + at, velocity);

@@ -145,7 +145,7 @@ Outputs run_weights_from_fixed(Backend& backend, const cases::FixedCase& c, cons
 Outputs run_count_fixed(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
 Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedInputs& inputs);
 
-/// Steps so small that some weights lie outside. d_weights as in PlaneInputs.
+/// Steps so small that some weights lie outside.
 struct LsqInputs {
   std::vector<float> w, momentum, steps, step_momentum, d_weights;
   float learning_rate = 0.1F;

@@ -91,7 +91,8 @@ TEST_CASE("several steps of LSQ's weights are those of the formulas, and 0 bits 
 TEST_CASE("LSQ's step starts at twice the mean magnitude over the root of the largest level") {
   CHECK(lsq_start_step({1, -3, 0, 4}, 2) == static_cast<float>(4 / std::sqrt(3.0)));
   CHECK(lsq_start_step({1, -3, 0, 4}, 1) == 4);
-  CHECK(lsq_start_step({0, 0}, 3) == kSmallestStep);
+  CHECK(lsq_start_step({0, 0}, 3) == 1.0F / 7);
+  CHECK(lsq_start_step({1e-20F, 0}, 3) == kSmallestStep);
 }
 
 TEST_CASE("LSQ takes weights on a grid as they are, and gives float weights the widths asked for") {
@@ -117,6 +118,19 @@ TEST_CASE("LSQ takes weights on a grid as they are, and gives float weights the 
   CHECK(counts.zeros == planes->count(0).zeros);
 }
 
+TEST_CASE("no level of a grid that LSQ takes over lies outside of it") {
+  RandomTensors random("scales");
+  for (const float scale : random.uniform(300, 0.01F, 2.0F))
+    for (int bits = 1; bits <= 8; ++bits) {
+      const int high = (1 << bits) - 1;
+      const Weights planes =
+          as_weights(std::vector<BitPlanes>{planes_from_levels(symmetric_levels(bits, scale, {high, -high, 0}))});
+      const LsqTensorAtRest tensor = lsq_of(StoredLsq::convert(planes, std::vector<int>{}))[0];
+      for (const float w : tensor.w) CHECK(std::abs(w / tensor.step) <= static_cast<float>(high));
+      CHECK(lsq_levels(tensor) == std::vector<int>{high, -high, 0});
+    }
+}
+
 TEST_CASE("what a device reads of LSQ's weights is what their file means, bit for bit") {
   for_each_device([](Backend& backend) {
     StoreMemory memory(backend);
@@ -137,7 +151,7 @@ TEST_CASE("a file of LSQ's weights without widths, or with a step that no traini
              Catch::Contains("without a scheme"));
   file.metadata["scheme"] = scheme_to_json(stored, layout);
   CHECK(read_weights(file, layout, 8)->form() == "lsq");
-  for (const float bad : {0.0F, -0.5F, std::nanf("")}) {
+  for (const float bad : {0.0F, -0.5F, std::nanf(""), INFINITY}) {
     for (HostTensor& tensor : file.tensors)
       if (tensor.name == "fc.lsq_weight_step") tensor = HostTensor::from<float>(tensor.name, {1}, std::span(&bad, 1));
     CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { read_weights(file, layout, 8); }),
