@@ -15,13 +15,10 @@ struct ScaleStep {
   /// All lanes of a full warp call it; the new scale is there for lane 0.
   __device__ float run(const Chunk& chunk) const {
     const auto gradient = static_cast<float>(sum_of_chunks(partials + chunk.first, chunk.count, 1));
-    float scale = scales[chunk.tensor];
-    if (threadIdx.x % kWarp == 0) {
-      scale = sgd_moved(scale, fmaf(rule.weight_decay, scale, gradient), rule.momentum, inputs->learning_rate,
-                        momentum[chunk.tensor]);
-      scales[chunk.tensor] = scale;
-    }
-    return scale;
+    if (threadIdx.x % kWarp != 0) return 0;  // who reads the scale here would race with lane 0
+    const float scale = scales[chunk.tensor];
+    return scales[chunk.tensor] = sgd_moved(scale, fmaf(rule.weight_decay, scale, gradient), rule.momentum,
+                                            inputs->learning_rate, momentum[chunk.tensor]);
   }
 };
 
