@@ -7,6 +7,8 @@
 
 #include "engine/model/weight_store.h"
 
+#include <nlohmann/json.hpp>
+
 #include <array>
 #include <memory>
 #include <optional>
@@ -30,6 +32,13 @@ struct MethodDescription {
   std::optional<PenaltyDescription> penalty = {};  // none: steps measure no penalty, and none is logged
 };
 
+/// What a method says of an epoch that begins, or of the end of its stage.
+struct EpochNote {
+  std::string event;                                                 // its name in metrics.jsonl
+  nlohmann::ordered_json fields = nlohmann::ordered_json::object();  // of the event, behind stage and epoch
+  std::string text;                                                  // for the log of the run
+};
+
 class Method {
  public:
   virtual ~Method() = default;
@@ -46,14 +55,29 @@ class Method {
   /// Bits of the activations in training; 0: not quantized.
   virtual int act_bits() const = 0;
 
-  /// The numbers of StepInputs::method in this epoch, counted from 0 within the stage.
+  // An epoch begins with start_epoch(), then epoch_note(), then adjust() if adjusts() says so; its steps get
+  // step_numbers(). A stage ends with adjust() and epoch_note() if adjusts() says so. Epochs are counted from 0 within
+  // the stage; the store is one that make_store() has made. All ranks make the same calls with the same weights.
+
+  /// Called before the first step of every epoch, and once more where a resumed run goes on within an epoch: then the
+  /// weights have moved on, and what is to be found once must be in state(). It may rewrite effective weights, but no
+  /// widths: captured steps stay valid.
+  virtual void start_epoch(WeightStore& /*store*/, int /*epoch*/) {}
+  /// Nothing: the method has nothing to say.
+  virtual std::optional<EpochNote> epoch_note() const { return std::nullopt; }
+  /// What the method has come to besides the weights, for checkpoints; null: nothing.
+  virtual nlohmann::json state() const { return nullptr; }
+  /// Goes on from what state() was; not called where a checkpoint has none, as those of older versions. Throws
+  /// nlohmann::json::exception if it is no state of this method.
+  virtual void restore(const nlohmann::json& /*state*/) {}
+
+  /// The numbers of StepInputs::method in this epoch.
   virtual std::array<float, 4> step_numbers(int /*epoch*/) const { return {}; }
 
   /// Whether weights are adjusted before this epoch; `is_end`: after the last one.
   virtual bool adjusts(int /*epoch*/, bool /*is_end*/) const { return false; }
-  /// Re-quantizes the weights, which may get other bit widths. Momentum and captured steps are void afterwards. The
-  /// store is one that make_store() has made.
-  virtual void adjust(WeightStore& /*store*/) const {}
+  /// Re-quantizes the weights, which may get other bit widths. Momentum and captured steps are void afterwards.
+  virtual void adjust(WeightStore& /*store*/, bool /*is_end*/) {}
   /// What to do if an adjustment leaves nothing but zeros.
   virtual std::string advice_against_zeros() const { return "lower the strength of the quantization"; }
 };

@@ -32,6 +32,7 @@ struct Progress {
   std::optional<double> best_top1;  // percent, of this stage since its last re-quantization
   int best_epoch = 0;
   double stage_seconds = 0;  // spent in the epochs of this stage that are over
+  nlohmann::json method;     // what the stage's method has come to (Method::state); null: nothing
   LogPosition logs;
 };
 

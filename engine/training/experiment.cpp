@@ -213,6 +213,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   next.best_top1.reset();
   next.best_epoch = 0;
   next.stage_seconds = 0;
+  next.method = nullptr;
   next.logs = output.log.position();
   output.log.sync();
   ++next.total_epochs;

@@ -130,8 +130,9 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
          "{}: state.json is damaged (step {}, but an epoch has {}), or the training set is another one now; take an "
          "older checkpoint",
          (output.directory.checkpoints() / "last").string(), progress.step, batches_.count());
+  restore_method(progress, output);
   while (progress.epoch < settings_->epochs) {
-    if (progress.step == 0 && method_->adjusts(progress.epoch, false)) adjust(progress, output);
+    start_epoch(progress, output);
     const auto start = std::chrono::steady_clock::now();
     const StageOutcome outcome = train_epoch(progress, output);
     progress.totals.seconds += seconds_since(start);
@@ -144,12 +145,30 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     finish_epoch(progress, output);
   }
   if (trains() && method_->adjusts(progress.epoch, true)) {
-    adjust(progress, output);
+    adjust(progress, output, true);
+    write_note(progress, output);
     keep_best(progress);
     write_files(progress, output, false);
   }
   wait_for_files();
   return StageOutcome::done;
+}
+
+void Stage::restore_method(const Progress& progress, const StageOutput& output) {
+  if (progress.method.is_null()) return;
+  try {
+    method_->restore(progress.method);
+  } catch (const nlohmann::json::exception& error) {
+    fail(ErrorKind::checkpoint, "{}: state.json is damaged (progress.method: {}); take an older checkpoint",
+         (output.directory.checkpoints() / "last").string(), error.what());
+  }
+}
+
+void Stage::start_epoch(Progress& progress, StageOutput& output) {
+  method_->start_epoch(model_.quantized(), progress.epoch);
+  if (progress.step > 0) return;  // the rest was done before the run was interrupted
+  write_note(progress, output);
+  if (method_->adjusts(progress.epoch, false)) adjust(progress, output, false);
 }
 
 StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {

@@ -96,7 +96,12 @@ class Stage {
   void read_finished_metrics(Window& window, Progress& progress, const StageOutput& output);
   void collect_metrics(std::int64_t end, const Marker* marker, Progress& progress, const StageOutput& output);
   void finish_epoch(Progress& progress, StageOutput& output);
-  void adjust(Progress& progress, StageOutput& output);
+  /// Puts the method where it was when the checkpoint was written that the run goes on from.
+  void restore_method(const Progress& progress, const StageOutput& output);
+  /// What the method does and says before the steps of an epoch.
+  void start_epoch(Progress& progress, StageOutput& output);
+  void adjust(Progress& progress, StageOutput& output, bool is_end);
+  void write_note(const Progress& progress, StageOutput& output) const;
   /// Whether the model is the best so far: then it is to be written.
   void keep_best(Progress& progress);
   /// Waits for what threads write; throws what went wrong there.

@@ -55,9 +55,18 @@ TensorFile Stage::save_result(const ModelState& state) const {
   return model_.save(state, *convert_weights(method_->result_form(), state.weights), card());
 }
 
-void Stage::adjust(Progress& progress, StageOutput& output) {
+void Stage::write_note(const Progress& progress, StageOutput& output) const {
+  const std::optional<EpochNote> note = method_->epoch_note();
+  if (!note) return;
+  nlohmann::ordered_json fields = {{"stage", name_}, {"epoch", progress.epoch}};
+  fields.update(note->fields);
+  output.log.event(note->event, std::move(fields));
+  output.console.info(fmt::format("[M] {} after epoch {}: {}", name_, progress.epoch, note->text));
+}
+
+void Stage::adjust(Progress& progress, StageOutput& output, bool is_end) {
   const BitSummary before = bit_summary();
-  method_->adjust(model_.quantized());
+  method_->adjust(model_.quantized(), is_end);
   model_.reset_momentum();
   check_ranks(progress, "a re-quantization");
   step_->recapture();
@@ -161,6 +170,7 @@ void Stage::write_files(Progress& progress, StageOutput& output, bool with_check
   const Range range(context_.backend, "snapshot");
   snapshot_->take(model_, with_checkpoint ? StateScope::model_and_momentum : StateScope::model);
   progress.logs = output.log.position();
+  progress.method = method_->state();
   writer_.start(
       [this, best, with_checkpoint, progress, &log = output.log, checkpoints = output.directory.checkpoints()] {
         const ModelState state = snapshot_->read();

@@ -108,7 +108,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"engine/config/yaml",         "",      {"kernels/base/", "engine/config/"},                          {"fmt/", "yaml-cpp/"}},
     {"engine/network/",            "",      {"kernels/", "engine/memory/", "engine/files/"},              {"fmt/", "nlohmann/"}},
     {"engine/model/",              "",      {"engine/network/"},                                          {"fmt/", "nlohmann/"}},
-    {"engine/methods/",            "",      {"engine/model/", "engine/config/"},                          {"fmt/"}},
+    {"engine/methods/",            "",      {"engine/model/", "engine/config/"},                          {"fmt/", "nlohmann/"}},
     {"engine/input/",              "",      {"kernels/", "engine/memory/"},                               {"fmt/"}},
     {"engine/ranks/",              "",      {"kernels/", "engine/files/"},                                {"fmt/"}},
     {"engine/run/",                "",      {"kernels/", "engine/files/"},                                {"fmt/", "nlohmann/"}},

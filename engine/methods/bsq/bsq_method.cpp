@@ -35,7 +35,7 @@ class BsqMethod final : public Method {
   std::array<float, 4> step_numbers(int /*epoch*/) const override { return {static_cast<float>(options_.alpha)}; }
 
   bool adjusts(int epoch, bool is_end) const override { return is_end || epoch % options_.requant_interval == 0; }
-  void adjust(WeightStore& store) const override {
+  void adjust(WeightStore& store, bool /*is_end*/) override {
     auto& plane_weights = static_cast<PlaneWeights&>(store);
     std::vector<BitPlanes> planes = plane_weights.planes();
     for (std::size_t i = 0; i < planes.size(); ++i) {

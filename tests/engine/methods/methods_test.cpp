@@ -70,7 +70,7 @@ TEST_CASE("an adjustment drops the planes that hold nothing, and the weights sta
     planes[0] = planes_from_levels(symmetric_levels(8, 0.5F, k));
     const auto store = store_of_stage(memory, config, "bsq", as_weights(planes));
     const std::vector<float> before = memory.values(*store, 0);
-    method_of_stage("bsq", config)->adjust(*store);
+    method_of_stage("bsq", config)->adjust(*store, false);
     CHECK(store->count()[0].bits == 2);
     check_close(memory.values(*store, 0), to_doubles(before), "weights");
   });

@@ -60,7 +60,7 @@ TEST_CASE("a fixed slot has its width even if all of its weights are 0, in every
     const Config config = config_with(5, 8);
     const auto planes = store_of_stage(memory, config, "bsq", as_weights(start));
     CHECK(bits_of(*planes) == std::vector<int>{2, 6, 1});
-    method_of_stage("bsq", config)->adjust(*planes);
+    method_of_stage("bsq", config)->adjust(*planes, false);
     CHECK(bits_of(*planes) == std::vector<int>{2, 6, 1});
     const Weights trained = download(backend, planes->masters());
     const auto fixed = store_of_stage(memory, config, "finetune", trained);
@@ -119,7 +119,7 @@ TEST_CASE("a re-quantization keeps to the most bits of a slot, and to the width 
       planes = plane_weights.planes();
       for (BitPlanes& tensor : planes) tensor = grown(tensor.bits, tensor.numel);
       plane_weights.set_planes(planes);
-      method->adjust(*store);
+      method->adjust(*store, false);
       CHECK(bits_of(*store) == expected);
     }
     std::vector<BitPlanes> small = planes;  // one weight of level 1: all planes but the last are empty
@@ -129,7 +129,7 @@ TEST_CASE("a re-quantization keeps to the most bits of a slot, and to the width 
       tensor = planes_from_levels(symmetric_levels(tensor.bits, 1, k));
     }
     dynamic_cast<PlaneWeights&>(*store).set_planes(small);
-    method->adjust(*store);
+    method->adjust(*store, false);
     CHECK(bits_of(*store) == std::vector<int>{1, 6, 1});
   });
 }
