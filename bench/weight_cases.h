@@ -194,6 +194,64 @@ inline std::vector<LsqCase> lsq_cases() {
           {"0 to 8 bits, tails, bf16", 0, tails, every_width, 1, {}, integers_bf16}};
 }
 
+/// bits: N of every tensor. The masks of every third tensor are not trained if `some_fixed`.
+struct CsqCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::vector<std::int32_t> bits;
+  std::int64_t alignment = 1;
+  CsqNumbers numbers = {.temperature = 4, .strength = 0.01F, .target = 3};
+  SgdRule rule = {};
+  bool some_fixed = false;
+
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  std::vector<CsqTensor> tensors() const {
+    double total = 0;
+    for (const std::int64_t numel : numels) total += static_cast<double>(numel);
+    std::vector<CsqTensor> table;
+    CsqTensor next;
+    for (std::size_t t = 0; t < numels.size(); ++t) {
+      next.numel = numels[t];
+      next.bits = bits[t];
+      next.masked = !some_fixed || t % 3 != 2;
+      next.share = static_cast<float>(static_cast<double>(numels[t]) / total);
+      next.pull = next.masked ? next.share * static_cast<float>(numels.size()) / static_cast<float>(bits[t]) : 0.0F;
+      table.push_back(next);
+      next.plane_offset += aligned(2 * bits[t] * numels[t]);
+      next.weight_offset += aligned(numels[t]);
+      next.first_mask += bits[t];
+    }
+    return table;
+  }
+  std::int64_t plane_arena_size() const {
+    const CsqTensor last = tensors().back();
+    return last.plane_offset + aligned(2 * last.bits * last.numel);
+  }
+  std::int64_t weight_arena_size() const {
+    const CsqTensor last = tensors().back();
+    return last.weight_offset + aligned(last.numel);
+  }
+  int mask_count() const {
+    const CsqTensor last = tensors().back();
+    return last.first_mask + last.bits;
+  }
+};
+
+inline std::vector<CsqCase> csq_cases() {
+  using enum CsqHardness;
+  const std::vector<std::int64_t> resnet20 = resnet20_numels();
+  const std::vector<std::int32_t> eight = cycle_bits(resnet20.size(), {8});
+  const std::vector<std::int64_t> tails = {1, 3, 15, 16, 17, 31, 33, 1027};
+  const std::vector<std::int32_t> widths = {1, 2, 3, 4, 5, 6, 7, 8};
+  return {{"ResNet-20, 8 bits", 1, resnet20, eight, 16},
+          {"1 to 8 bits, tails, some fixed", 0, tails, widths, 1, {1, none, 0.5F, 2}, {}, true},
+          {"1 to 8 bits, tails with gaps, hard masks", 0, tails, widths, 16, {200, masks, 0.01F, 2}},
+          {"temperatures of hundreds", 0, {513, 10}, {8, 6}, 1, {300, none, 0.01F, 3}},
+          {"one element", 0, {1}, {8}, 1},
+          {"plain descent", 0, {100, 7}, {4, 3}, 1, {2, none, 0, 3}, {0, 0}}};
+}
+
 struct SgdCase {
   std::string name;
   int layers = 0;

@@ -123,6 +123,55 @@ void add_lsq(RowList& list, const cases::LsqCase& c, const Type& type) {
            });
 }
 
+void add_csq(RowList& list, const cases::CsqCase& c, const Type& type) {
+  Backend& backend = *type.backend;
+  const std::vector<CsqTensor> host = c.tensors();
+  double weights = 0, planes = 0;
+  for (const CsqTensor& t : host) {
+    weights += real(t.numel);
+    planes += 2.0 * t.bits * real(t.numel);
+  }
+  // 0 times per step of BSQ training. planes in, weights out; a gate: an exponential of 16, sum and quotient 3; its
+  // part of the weight 1.5
+  list.add("weights_from_csq", c.name, type, 0, {4 * planes + 4 * weights, 20.5 * planes + weights, weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), inputs = a.step_inputs({.method = c.numbers.to_method()}),
+                     planes = a.uniform(c.plane_arena_size(), 0, 1), scales = a.uniform(std::ssize(host), 0.5F, 1),
+                     masks = a.uniform(c.mask_count()), weights = a.uniform(c.weight_arena_size()),
+                     budget = a.array(std::vector<CsqBudget>(1))] {
+               backend.weights_from_csq({{host, device}, inputs, planes, scales, masks, weights, budget});
+             };
+           });
+  // planes and momentum in and out, dW in; a gate and its slope 22, S_b 1.5, gradient 2, decay 2, momentum 2, step 2
+  list.add("csq_step", c.name, type, 0,
+           {.bytes = 16 * planes + 4 * weights,
+            .flops = 31.5 * planes,
+            .items = weights,
+            .footprint_bytes = 8 * planes + 4 * weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), inputs = a.step_inputs({.method = c.numbers.to_method()}),
+                     dw = a.uniform(c.weight_arena_size()), budget = a.array(std::vector<CsqBudget>(1)),
+                     planes = a.uniform(c.plane_arena_size(), 0, 1), momentum = a.uniform(c.plane_arena_size()),
+                     scales = a.uniform(std::ssize(host), 0.5F, 1), scale_momentum = a.uniform(std::ssize(host)),
+                     masks = a.uniform(c.mask_count()), mask_momentum = a.uniform(c.mask_count()),
+                     metrics = a.metrics(), scratch = a.scratch(backend.csq_scratch_bytes({host, nullptr}))] {
+               backend.csq_step({.tensors = {host, device},
+                                 .rule = c.rule,
+                                 .inputs = inputs,
+                                 .d_weights = dw,
+                                 .budget = budget,
+                                 .planes = planes,
+                                 .plane_momentum = momentum,
+                                 .scales = scales,
+                                 .scale_momentum = scale_momentum,
+                                 .masks = masks,
+                                 .mask_momentum = mask_momentum,
+                                 .metrics = metrics,
+                                 .scratch = scratch});
+             };
+           });
+}
+
 /// One small filter, the weights of ResNet-20, one large filter.
 std::vector<std::vector<std::int64_t>> networks() {
   return {{9 * 16 * 16}, cases::resnet20_numels(), {9 * 512 * 512}};
@@ -165,6 +214,8 @@ void add_fixed_and_plain(RowList& list) {
     if (c.layers > 0) add_fixed(list, c, type);
   for (const cases::LsqCase& c : cases::lsq_cases())
     if (c.layers > 0) add_lsq(list, c, type);
+  for (const cases::CsqCase& c : cases::csq_cases())
+    if (c.layers > 0) add_csq(list, c, type);
   for (const cases::SgdCase& c : cases::sgd_cases()) {
     if (c.layers == 0) continue;
     const double n = real(c.numel);  // float training, not BSQ training; decay 2, momentum 2, step 2

@@ -2,6 +2,7 @@
 
 #include "engine/base/text.h"
 #include "engine/methods/bsq/plane_weights.h"
+#include "engine/methods/csq/csq_weights.h"
 #include "engine/methods/fixed_point/fixed_point_weights.h"
 #include "engine/methods/lsq/lsq_weights.h"
 #include "engine/model/dense_weights.h"
@@ -25,9 +26,8 @@ constexpr WeightForm form_of() {
 }
 
 constexpr WeightForm kForms[] = {
-    form_of<StoredPlanes, PlaneWeights>(),
-    form_of<StoredFixedPoint, FixedPointWeights>(),
-    form_of<StoredLsq, LsqWeights>(),
+    form_of<StoredPlanes, PlaneWeights>(), form_of<StoredFixedPoint, FixedPointWeights>(),
+    form_of<StoredLsq, LsqWeights>(),      form_of<StoredCsq, CsqWeights>(),
     form_of<StoredDense, DenseWeights>(),
 };
 
@@ -37,12 +37,21 @@ const WeightForm& form_named(std::string_view name) {
   fail(ErrorKind::internal, "no form of weights is called {}", name);
 }
 
-/// The form in which a file has a parameter; null if the file lacks it.
+/// The form in which a file has a parameter: the one of whose tensors it has the most, since the names of one form may
+/// be among those of another; null if the file lacks the parameter.
 const WeightForm* form_in(const TensorFile& file, const std::string& parameter) {
-  const auto found = std::find_if(std::begin(kForms), std::end(kForms), [&](const WeightForm& form) {
-    return file.find(form.tensor_names(parameter).front()) != nullptr;
-  });
-  return found == std::end(kForms) ? nullptr : &*found;
+  const WeightForm* best = nullptr;
+  std::ptrdiff_t most = 0;
+  for (const WeightForm& form : kForms) {
+    const std::vector<std::string> names = form.tensor_names(parameter);
+    if (file.find(names.front()) == nullptr) continue;
+    const auto found =
+        std::ranges::count_if(names, [&](const std::string& name) { return file.find(name) != nullptr; });
+    if (found <= most) continue;
+    most = found;
+    best = &form;
+  }
+  return best;
 }
 
 }  // namespace

@@ -30,7 +30,11 @@ std::vector<IntegerTensor> integer_weights(const StoredWeights& weights, const A
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
     const ParameterSpec& spec = layout.slots[i].spec;
     const std::optional<Levels> levels = weights.levels(i);
-    require(levels.has_value(), "{}: weights that are on no grid are no integers", spec.name);
+    if (!levels)
+      fail(ErrorKind::usage,
+           "{}: weights of form {} are on no grid yet, so that they are no integers; take the model of the end of the "
+           "stage, or export floats",
+           spec.name, weights.form());
     result.push_back({.name = spec.name,
                       .shape = file_shape(spec.shape),
                       .bits = weights.bits(i),

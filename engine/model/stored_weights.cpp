@@ -78,8 +78,17 @@ std::vector<TensorCounts> count_weights(const StoredWeights& weights) {
   return result;
 }
 
+bool are_soft(const StoredWeights& weights) {
+  return weights.size() > 0 && weights.bits(0) != kFloatBits && !weights.levels(0);
+}
+
 std::string width_conflict(const StoredWeights& weights, const ArenaLayout& layout) {
   if (!weights.is_quantized()) return {};
+  if (are_soft(weights))
+    return fmt::format(
+        "has weights of stage {} that are still soft, on no grid; take the model of the end of that "
+        "stage",
+        weights.form());
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
     const WidthRule& widths = layout.slots[i].spec.widths;
     const int bits = weights.bits(i);

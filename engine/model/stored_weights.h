@@ -93,8 +93,11 @@ Weights initial_weights(const ArenaLayout& layout, std::uint64_t seed);
 DenseTensors all_values(const StoredWeights& weights);
 /// StoredWeights::count() of all slots.
 std::vector<TensorCounts> count_weights(const StoredWeights& weights);
-/// Which slot has another width than the network says, in words: `has 5 bits in fc.weight, where the network says 8,
-/// fixed; ...`; empty if none has. Float weights have no width yet.
+/// Whether a method is still on the way from float numbers to a grid: its weights have widths, but no levels yet.
+bool are_soft(const StoredWeights& weights);
+/// Why no other method can start from these weights, in words: they are soft, or a slot has another width than the
+/// network says: `has 5 bits in fc.weight, where the network says 8, fixed; ...`; empty if all is well. Float weights
+/// have no width yet.
 std::string width_conflict(const StoredWeights& weights, const ArenaLayout& layout);
 
 /// {"conv1": [8, 0], "fc": [8, 8]}: bits of weight and bias, the form that checkpoints store.

@@ -118,7 +118,7 @@ EvalResult Stage::evaluate() {
 StepMetrics Stage::try_step() {
   require(trains(), "stage {} has no steps", name_);
   context_.train.begin_epoch(order_of(0));
-  step_->run(context_.config.data.batch_size, {.learning_rate = 0});
+  step_->run(context_.config.data.batch_size, {.learning_rate = 0, .method = method_->step_numbers(0)});
   return step_->metrics(0, 1).front();
 }
 

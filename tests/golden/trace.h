@@ -28,6 +28,7 @@ void compare_requantize_cases(const TensorFile& trace, Comparison& comparison);
 void compare_activation_cases(const TensorFile& trace, Comparison& comparison);
 void compare_operator_cases(const TensorFile& trace, Comparison& comparison);
 void compare_lsq_cases(const TensorFile& trace, Comparison& comparison);
+void compare_csq_cases(const TensorFile& trace, Comparison& comparison);
 void compare_bsq_trace(const TensorFile& trace, Comparison& comparison);
 void compare_finetune_trace(const TensorFile& trace, Comparison& comparison);
 void compare_model_trace(const TensorFile& trace, Comparison& comparison);

@@ -105,8 +105,9 @@ TEST_CASE("the flags of the published scripts lead to the keys") {
       {"--model", "model.init=VALUE"},
       {"--depth", "model.depth=VALUE"},
       {"--checkpoint", "run.dir=VALUE"},
-      {"--lr", "pretrain.lr=VALUE or bsq.lr=VALUE or lsq.lr=VALUE or finetune.lr=VALUE"},
-      {"--epochs", "pretrain.epochs=VALUE or bsq.epochs=VALUE or lsq.epochs=VALUE or finetune.epochs=VALUE"},
+      {"--lr", "pretrain.lr=VALUE or bsq.lr=VALUE or csq.lr=VALUE or lsq.lr=VALUE or finetune.lr=VALUE"},
+      {"--epochs",
+       "pretrain.epochs=VALUE or bsq.epochs=VALUE or csq.epochs=VALUE or lsq.epochs=VALUE or finetune.epochs=VALUE"},
   };
   const std::string help = here.must({"train", "--help-keys"}).out;
   for (const auto& [flag, key] : keys) {

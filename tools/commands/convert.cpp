@@ -65,6 +65,8 @@ std::vector<int> scheme_of(const OpenModel& model) {
 Weights convert(const OpenModel& model, const ConvertOptions& options, Console& console) {
   const Weights& weights = model.weights;
   if (options.form == kFloatForm) return StoredDense::convert(weights);
+  if (are_soft(*weights))
+    fail(ErrorKind::usage, "{}: {}", model.file.path.string(), width_conflict(*weights, model.layout));
   if (options.max_bits) {
     if (!weights->is_quantized())
       fail(ErrorKind::usage, "--max-bits: {} is a float model and has no bit widths; --bits gives it some",

@@ -17,7 +17,7 @@ std::vector<std::int64_t> counts_of(const IntegerTensor& tensor) {
 
 LevelCounts count_levels(const OpenModel& model) {
   LevelCounts all;
-  if (!model.weights->is_quantized()) return all;
+  if (!model.weights->is_quantized() || are_soft(*model.weights)) return all;
   for (const IntegerTensor& tensor : integer_weights(*model.weights, model.layout)) all.push_back(counts_of(tensor));
   return all;
 }

@@ -1,5 +1,6 @@
 #include "engine/methods/bsq/plane_weights.h"
 
+#include "engine/model/plane_tensors.h"
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 

@@ -1,6 +1,7 @@
 #include "engine/methods/bsq/stored_planes.h"
 
 #include "engine/methods/scale_signs.h"
+#include "engine/model/plane_tensors.h"
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 
@@ -10,21 +11,6 @@
 
 namespace bsq {
 namespace {
-
-/// Planes [bits][numel] in memory order -> [O, I, K, K, bits] of a file.
-HostTensor planes_to_file(const std::vector<float>& planes, const ParameterSpec& spec, int bits,
-                          const std::string& name) {
-  std::vector<std::int64_t> shape = file_shape(spec.shape);
-  shape.push_back(bits);
-  HostTensor tensor{name, DType::f32, std::move(shape), std::vector<std::byte>(planes.size() * sizeof(float))};
-  auto* interleaved = reinterpret_cast<float*>(tensor.bytes.data());
-  const std::vector<std::size_t> places = file_places(spec.shape);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    float* place = interleaved + places[i] * static_cast<std::size_t>(bits);
-    for (int bit = 0; bit < bits; ++bit) place[bit] = planes[static_cast<std::size_t>(bit) * places.size() + i];
-  }
-  return tensor;
-}
 
 BitPlanes empty_planes(std::int64_t numel, int bits, float scale) {
   const std::vector<float> none(static_cast<std::size_t>(bits * numel));
@@ -86,13 +72,7 @@ Weights StoredPlanes::read(const TensorFile& file, const ArenaLayout& layout, in
   std::vector<BitPlanes> result;
   for (const ParameterSlot& slot : layout.slots) {
     const std::string name = plane_name(slot.spec.name, "p");
-    const HostTensor& positive = file.at(name);
-    const std::int64_t bits = positive.shape.empty() ? 0 : positive.shape.back();
-    const int most_bits = slot.spec.most_bits(max_bits);
-    if (bits < 1 || bits > most_bits)
-      fail(ErrorKind::checkpoint, "{}: {} has {} bit planes, expected 1..{}; is quant.max_bits too small?",
-           file.path.string(), name, bits, most_bits);
-    const int width = static_cast<int>(bits);
+    const int width = count_planes(file, name, slot.spec.most_bits(max_bits));
     result.push_back({.bits = width,
                       .scale = read_number(file, scale_name(slot.spec.name)),
                       .numel = slot.spec.shape.numel(),
@@ -129,22 +109,6 @@ Weights StoredPlanes::narrow(const Weights& from, int most_bits) {
   for (BitPlanes& tensor : planes)
     if (tensor.bits > most_bits) tensor = planes_of_values(effective_weights(tensor), most_bits);
   return std::make_shared<StoredPlanes>(std::move(planes));
-}
-
-std::vector<float> read_planes(const TensorFile& file, const std::string& name, const ParameterSpec& spec, int bits) {
-  const HostTensor& tensor = file.at(name);
-  check_shape(file, tensor, spec, {bits});
-  const auto interleaved = tensor.values<float>();
-  const auto numel = static_cast<std::size_t>(spec.shape.numel());
-  std::vector<float> planes;
-  planes.reserve(interleaved.size());
-  for (int bit = 0; bit < bits; ++bit) {
-    std::vector<float> plane(numel);
-    for (std::size_t i = 0; i < numel; ++i) plane[i] = interleaved[i * static_cast<std::size_t>(bits) + bit];
-    const std::vector<float> in_memory = from_file_layout(plane, spec.shape);
-    planes.insert(planes.end(), in_memory.begin(), in_memory.end());
-  }
-  return planes;
 }
 
 }  // namespace bsq

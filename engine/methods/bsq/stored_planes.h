@@ -49,7 +49,4 @@ class StoredPlanes final : public StoredWeights {
   std::set<std::size_t> turned_;
 };
 
-/// Planes [bits][numel] in memory order from the tensor `name`. Throws Error(checkpoint).
-std::vector<float> read_planes(const TensorFile& file, const std::string& name, const ParameterSpec& spec, int bits);
-
 }  // namespace bsq

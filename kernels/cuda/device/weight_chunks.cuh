@@ -76,13 +76,13 @@ struct Chunk {
   }
 };
 
-/// Whether every access of a whole vector is aligned: planes follow each other at a distance of numel.
-__device__ inline bool made_of_vectors(const PlaneTensor& tensor) {
-  return (tensor.numel | tensor.plane_offset | tensor.weight_offset) % kVectorWidth<float> == 0;
-}
+/// Whether every access of a whole vector is aligned: planes, where a tensor has any, follow each other at a distance
+/// of numel.
 template <typename Tensor>
 __device__ bool made_of_vectors(const Tensor& tensor) {
-  return (tensor.numel | tensor.weight_offset) % kVectorWidth<float> == 0;
+  std::int64_t offsets = tensor.numel | tensor.weight_offset;
+  if constexpr (requires { tensor.plane_offset; }) offsets |= tensor.plane_offset;
+  return offsets % kVectorWidth<float> == 0;
 }
 
 /// Calls body<Width>(index) for this thread's weights of a chunk: with one vector if the tensor is made of whole ones,

@@ -54,11 +54,13 @@ Config unusual_config() {
                              .weight_decay = 1e-300,
                              .milestones = {1, 2},
                              .gamma = 0.3};
-  for (const char* name : {"pretrain", "bsq", "lsq", "finetune"}) config.stage(name) = stage;
+  for (const char* name : {"pretrain", "bsq", "csq", "lsq", "finetune"}) config.stage(name) = stage;
   config.part<SyntheticConfig>() = {3, 4};
   config.part<PretrainConfig>() = {3};
   config.part<BsqConfig>() = {0.1 + 0.2, 4, 2.5};
+  config.part<CsqConfig>() = {1.5, 0.25, 100, 2, "masks"};
   config.stage("finetune").milestones = {};
+  config.stage("csq").schedule = "milestones";
   config.stage("lsq").schedule = "milestones";  // whose default the others do not have
   config.checkpoint = {.every_epochs = 2, .keep_last = 3};
   config.run.dir = "true";

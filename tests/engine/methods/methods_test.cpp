@@ -11,8 +11,9 @@ namespace {}  // namespace
 TEST_CASE("every stage makes a store of its form from weights of any form, or says why it cannot") {
   const auto oracle = make_reference_backend();
   const Config config = default_config();
-  const std::map<std::string, std::string> trained = {
-      {"pretrain", "float"}, {"convert", "planes"}, {"bsq", "planes"}, {"lsq", "lsq"}, {"finetune", "fixed"}};
+  const std::map<std::string, std::string> trained = {{"pretrain", "float"}, {"convert", "planes"},
+                                                      {"bsq", "planes"},     {"csq", "csq"},
+                                                      {"lsq", "lsq"},        {"finetune", "fixed"}};
   for (const MethodEntry& entry : methods()) {
     for (const WeightForm& form : weight_forms()) {
       INFO(entry.name << " from " << form.name);
@@ -20,7 +21,8 @@ TEST_CASE("every stage makes a store of its form from weights of any form, or sa
       const Weights planes = StoredPlanes::convert(initial_weights(memory.layout, 1), {4, 4, 4});
       const Weights from = convert_weights(form.name, planes);
       const std::unique_ptr<Method> method = entry.make(config);
-      const bool is_refused = entry.name == "finetune" && form.name == kFloatForm;
+      const bool is_float = form.name == kFloatForm;
+      const bool is_refused = entry.name == "csq" ? !is_float : entry.name == "finetune" && is_float;
       CHECK(method->refusal(*from, memory.layout).empty() != is_refused);
       if (is_refused) continue;
       const auto store = store_of_stage(memory, config, entry.name, from);
@@ -42,7 +44,7 @@ TEST_CASE("what a stage hands on is in the form of its results, which holds the 
     const Weights from = StoredPlanes::convert(initial_weights(memory.layout, 1), {4, 4, 4});
     const Weights trained = download(*oracle, store_of_stage(memory, config, entry.name, from)->masters());
     const Weights result = convert_weights(entry.make(config)->result_form(), trained);
-    CHECK(result->form() == (entry.name == "pretrain" ? "float" : "planes"));
+    CHECK(result->form() == (entry.name == "pretrain" ? "float" : entry.name == "csq" ? "csq" : "planes"));
     CHECK(all_values(*result) == all_values(*from));
   }
 }

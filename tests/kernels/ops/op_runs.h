@@ -154,6 +154,15 @@ LsqInputs make_inputs(const cases::LsqCase& c);
 Outputs run_weights_from_lsq(Backend& backend, const cases::LsqCase& c, const LsqInputs& inputs);
 Outputs run_lsq_step(Backend& backend, const cases::LsqCase& c, const LsqInputs& inputs);
 
+struct CsqInputs {
+  std::vector<float> planes, momentum, scales, scale_momentum, masks, mask_momentum, d_weights;
+  CsqBudget budget = {4.5, 0.625};  // of a step
+  float learning_rate = 0.1F;
+};
+CsqInputs make_inputs(const cases::CsqCase& c);
+Outputs run_weights_from_csq(Backend& backend, const cases::CsqCase& c, const CsqInputs& inputs);
+Outputs run_csq_step(Backend& backend, const cases::CsqCase& c, const CsqInputs& inputs);
+
 struct SgdInputs {
   std::vector<float> parameter, momentum, gradient;
   float learning_rate = 0.1F;

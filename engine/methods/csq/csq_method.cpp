@@ -1,0 +1,80 @@
+#include "engine/methods/csq/csq_method.h"
+
+#include "engine/methods/csq/csq_keys.h"
+#include "engine/methods/csq/csq_weights.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace bsq {
+namespace {
+
+class CsqMethod final : public Method {
+ public:
+  explicit CsqMethod(const Config& config)
+      : options_(config.part<CsqConfig>()),
+        quant_(config.quant),
+        soft_mask_epochs_(config.stage("csq").epochs - options_.hard_mask_epochs) {}
+
+  MethodDescription describe() const override {
+    return {
+        .title = "CSQ",
+        .settings = fmt::format("{:g} bits wanted, counted by {}, strength {:g}; temperature to {:g}, hard masks "
+                                "in the last {} epochs",
+                                options_.target_bits, options_.count, options_.budget_strength,
+                                options_.end_temperature, options_.hard_mask_epochs),
+        .strength_key = "csq.target_bits",
+        .penalty = PenaltyDescription{
+            .title = "Budget of CSQ", .meaning = "The loss of the budget on masks", .factor = "csq.budget_strength"}};
+  }
+  std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
+                                          const Weights& from) const override {
+    const Weights weights = StoredCsq::convert(from, start_bits(layout, quant_.weight_bits));
+    return std::make_unique<CsqWeights>(memory, layout, gradients, static_cast<const StoredCsq&>(*weights),
+                                        options_.count == "weights" ? CsqCount::weights : CsqCount::masks);
+  }
+  std::string refusal(const StoredWeights& from, const ArenaLayout& /*layout*/) const override {
+    if (!from.is_quantized() || are_soft(from)) return {};
+    return "has weights on a grid, and csq starts from float ones; start from a float model (model_float.safetensors "
+           "beside a quantized one), or take another stage";
+  }
+  std::string_view result_form() const override { return StoredCsq::kForm; }
+  int act_bits() const override { return quant_.act_bits; }
+  std::array<float, 4> step_numbers(int epoch) const override { return numbers_in(epoch).to_method(); }
+
+  void start_epoch(WeightStore& store, int epoch) override {
+    const CsqNumbers numbers = numbers_in(epoch);
+    static_cast<CsqWeights&>(store).set_gates({numbers.temperature, numbers.hardness});
+  }
+  bool adjusts(int /*epoch*/, bool is_end) const override { return is_end; }
+  void adjust(WeightStore& store, bool /*is_end*/) override {
+    auto& weights = static_cast<CsqWeights&>(store);
+    weights.set_gates({weights.gates().temperature, CsqHardness::all});
+  }
+  std::string advice_against_zeros() const override {
+    return fmt::format("raise csq.target_bits ({:g})", options_.target_bits);
+  }
+
+ private:
+  /// t = end_temperature^(e / epochs with soft masks), e counted from 1; it goes on rising when masks are hard.
+  CsqNumbers numbers_in(int epoch) const {
+    const double exponent = (epoch + 1.0) / soft_mask_epochs_;
+    return {.temperature = static_cast<float>(std::pow(options_.end_temperature, exponent)),
+            .hardness = epoch < soft_mask_epochs_ ? CsqHardness::none : CsqHardness::masks,
+            .strength = static_cast<float>(options_.budget_strength),
+            .target = static_cast<float>(options_.target_bits)};
+  }
+
+  CsqConfig options_;
+  QuantConfig quant_;
+  int soft_mask_epochs_;
+};
+
+}  // namespace
+
+std::unique_ptr<Method> make_csq_method(const Config& config) {
+  return std::make_unique<CsqMethod>(config);
+}
+
+}  // namespace bsq
