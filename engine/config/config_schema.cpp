@@ -56,11 +56,11 @@ void ConfigSchema::warn(const Config& config, std::vector<std::string>& warnings
   for (const ConfigWarning& warning : warnings_) warning(config, warnings);
 }
 
-void ConfigSchema::add(ConfigKey key) {
+ConfigKey& ConfigSchema::add(ConfigKey key) {
   require(find(key.name) == nullptr, "two keys {}", key.name);
   const auto last = std::find_if(keys_.rbegin(), keys_.rend(),
                                  [&](const ConfigKey& other) { return other.section() == key.section(); });
-  keys_.insert(last == keys_.rend() ? keys_.end() : last.base(), std::move(key));
+  return *keys_.insert(last == keys_.rend() ? keys_.end() : last.base(), std::move(key));
 }
 
 }  // namespace bsq

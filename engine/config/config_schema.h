@@ -81,20 +81,21 @@ class ConfigSchema {
     Rows(ConfigSchema& schema, std::string section, Reach reach)
         : schema_(schema), section_(std::move(section)), reach_(reach) {}
 
+    /// The key, for what few keys need beside this; until the next one is added.
     template <typename Owner, typename T>
-    void add(const std::string& leaf, T Owner::*member, Allowed allowed, std::string meaning, std::string old_flag = "",
-             bool may_change_on_resume = false) {
+    ConfigKey& add(const std::string& leaf, T Owner::*member, Allowed allowed, std::string meaning,
+                   std::string old_flag = "", bool may_change_on_resume = false) {
       ConfigField field = {
           [reach = reach_, member](const Config& config) { return ConfigValue(reach(config).*member); },
           [reach = reach_, member](Config& config, const ConfigValue& value) {
             reach(config).*member = std::get<T>(value);
           }};
-      schema_.add({.name = section_.empty() ? leaf : section_ + "." + leaf,
-                   .field = std::move(field),
-                   .allowed = std::move(allowed),
-                   .meaning = std::move(meaning),
-                   .old_flag = std::move(old_flag),
-                   .may_change_on_resume = may_change_on_resume});
+      return schema_.add({.name = section_.empty() ? leaf : section_ + "." + leaf,
+                          .field = std::move(field),
+                          .allowed = std::move(allowed),
+                          .meaning = std::move(meaning),
+                          .old_flag = std::move(old_flag),
+                          .may_change_on_resume = may_change_on_resume});
     }
 
    private:
@@ -135,7 +136,7 @@ class ConfigSchema {
 
  private:
   /// Puts the key after the others of its section.
-  void add(ConfigKey key);
+  ConfigKey& add(ConfigKey key);
   void add_root();
   void add_model(const std::vector<ConfigChoice>& families);
   void add_family_key(const std::string& family, const FamilyKey& key);
