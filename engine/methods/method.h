@@ -50,6 +50,8 @@ class Method {
                                                   const float* gradients, const Weights& from) const = 0;
   /// Why it cannot start from them, and what to do; empty if it can.
   virtual std::string refusal(const StoredWeights& /*from*/, const ArenaLayout& /*layout*/) const { return {}; }
+  /// What the configuration asks of it that no weights of this network can give, and what they can; empty: nothing.
+  virtual std::string conflict(const ArenaLayout& /*layout*/) const { return {}; }
   /// The form in which it hands its weights on, to the next stage and as the best model.
   virtual std::string_view result_form() const = 0;
   /// Bits of the activations in training; 0: not quantized.

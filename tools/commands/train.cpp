@@ -12,6 +12,7 @@
 #include "tools/session/config_schema.h"
 #include "tools/session/device.h"
 #include "tools/session/model_config.h"
+#include "tools/session/network_checks.h"
 #include "tools/session/open_model.h"
 #include "tools/session/rank_watch.h"
 #include "tools/session/ranks.h"
@@ -166,6 +167,7 @@ class TrainRun {
           *init, config_, [](const std::string&) { return false; }, console_);
     }
     const NetworkSpec spec = network_of(images);
+    check_network(config_, spec);
     console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({}{})", data.train->size(),
                               data.test->size(), images.width, images.height, images.num_classes(), config_.data.kind,
                               is_planned_blank(config_) ? "; data.root is not set: blank images for the plan" : ""));
@@ -367,7 +369,7 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
   if (resumed_run)
     check_same_experiment(*resumed_run, config);
   else
-    check_layers(config);
+    check_network(config);
   if (options.print_config) {
     fmt::print("{}", to_yaml(config));
     return 0;

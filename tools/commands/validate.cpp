@@ -1,8 +1,8 @@
 // `bsq validate`: every problem of a configuration at once, without touching data.
 #include "kernels/base/error.h"
-#include "models/families.h"
 #include "tools/cli/arguments.h"
 #include "tools/session/config_schema.h"
+#include "tools/session/network_checks.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -27,7 +27,7 @@ int validate_command(const Arguments& arguments) {
   if (split.file.empty())
     fail(ErrorKind::usage, "bsq validate: which configuration? usage: bsq validate CFG [key=value ...]");
   const Config config = load_config(config_schema(), split.file, split.overrides);
-  check_layers(config);
+  check_network(config);
   Console console = flags.console();
   const std::vector<std::string> warnings = config_warnings(config);
   for (const std::string& warning : warnings) console.warning(warning);

@@ -10,6 +10,7 @@
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 #include "tools/cli/build_info.h"
+#include "tools/session/network_checks.h"
 
 #include <algorithm>
 #include <set>
@@ -172,6 +173,7 @@ OpenModel open_start_model(ModelFile model, const Config& config) {
   const std::unique_ptr<Method> first = method_of_stage(config.stages.front(), config);
   if (const std::string why = first->refusal(*opened.weights, layout); !why.empty())
     fail(ErrorKind::usage, "{}: {}", opened.file.path.string(), why);
+  check_network(config, spec);
   return opened;
 }
 

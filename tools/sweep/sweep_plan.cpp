@@ -4,8 +4,8 @@
 #include "engine/files/json.h"
 #include "engine/files/atomic_file.h"
 #include "kernels/base/error.h"
-#include "models/families.h"
 #include "tools/session/config_schema.h"
+#include "tools/session/network_checks.h"
 
 #include <fmt/format.h>
 
@@ -156,7 +156,7 @@ std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vect
     }
     try {
       run.config = load_config(config_schema(), config_file, run.overrides);
-      check_layers(run.config);
+      check_network(run.config);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::usage) throw;
       errors.add(error.what());

@@ -1,0 +1,30 @@
+#include "tools/session/network_checks.h"
+
+#include "data/datasets.h"
+#include "engine/methods/methods.h"
+#include "engine/network/layer_kinds.h"
+#include "kernels/base/error.h"
+#include "models/families.h"
+
+namespace bsq {
+
+void check_network(const Config& config, const NetworkSpec& spec) {
+  const Network network = build_network(spec);
+  const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
+  for (const std::string& stage : config.stages) {
+    if (config.find_stage(stage) == nullptr) continue;  // it only converts
+    if (const std::string why = method_of_stage(stage, config)->conflict(layout); !why.empty())
+      throw Error(ErrorKind::usage, why);
+  }
+}
+
+void check_network(const Config& config) {
+  check_layers(config);
+  for (const DatasetKind& kind : dataset_kinds()) {
+    if (kind.name != config.data.kind || kind.known_sizes == nullptr) continue;
+    const DatasetInfo images = kind.known_sizes().info;
+    check_network(config, configured_network(config, {images.height, images.width, 3}, images.num_classes()));
+  }
+}
+
+}  // namespace bsq

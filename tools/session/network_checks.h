@@ -1,0 +1,16 @@
+// What a configuration asks of its network, checked before anything runs.
+#pragma once
+
+#include "engine/config/config.h"
+#include "engine/network/network_spec.h"
+
+namespace bsq {
+
+/// Before any data are opened. Throws Error(usage) if quant.layers does not fit the network, or if a method cannot give
+/// what it is asked for (Method::conflict). The latter may depend on size and classes of the images: where only files
+/// tell these, it is left to the check of the whole network.
+void check_network(const Config& config);
+/// Throws Error(usage) if a method cannot give with this network what it is asked for.
+void check_network(const Config& config, const NetworkSpec& spec);
+
+}  // namespace bsq
