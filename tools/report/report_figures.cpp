@@ -125,6 +125,32 @@ ReportFigure bits_figure(const RunReport& report, const std::vector<EpochRow>& q
   return {draw(chart), "Stages in float have 32 bits and are left out. An empty layer counts as 1 bit (paper's rule)."};
 }
 
+/// What a stage under a budget measured and did at the beginning of each epoch.
+std::vector<ReportFigure> budget_figures(const RunReport& report, const StageReport& stage, const std::string& ending) {
+  const auto line_of = [&](const std::string& name, double BudgetRow::*value, bool dashed) {
+    LineSeries line{.name = name, .points = {}, .dashed = dashed};
+    for (const BudgetRow& row : stage.budget->epochs)
+      line.points.push_back({1.0 * (epochs_before(report, stage.name) + row.epoch), row.*value});
+    return line;
+  };
+  LineChart bits = over_epochs(
+      report,
+      {"budget" + ending, "Bits under the budget",
+       fmt::format("What a re-quantization would give at the beginning of each epoch of the stage {}, and what "
+                   "was planned for its end; the budget is {:g} bits.",
+                   stage.name, stage.budget->bits)},
+      "bits per weight", {});
+  bits.series = {line_of("now", &BudgetRow::bits_now, false), line_of("planned", &BudgetRow::bits_planned, true)};
+  LineChart alpha = over_epochs(report,
+                                {"budget_alpha" + ending, "Strength of the penalty under the budget",
+                                 fmt::format("Alpha in every epoch of the stage {}.", stage.name)},
+                                "alpha", {});
+  alpha.series = {line_of("alpha", &BudgetRow::alpha, false)};
+  alpha.y.range.include(0);
+  return {{draw(bits), "In the count of the budget, bsq.budget_count. Once the budget is met nothing is measured."},
+          {draw(alpha), "From the epoch on in which the budget is met it is 0."}};
+}
+
 ReportFigure layers_figure(const RunReport& report) {
   const BitSummary& summary = *report.bit_summary;
   BarChart chart{
@@ -242,6 +268,12 @@ std::vector<ReportFigure> training_figures(const RunReport& report) {
   if (quantized.empty()) return figures;
   figures.push_back(bits_figure(report, quantized));
   for (ReportFigure& figure : penalty_figures(report, quantized)) figures.push_back(std::move(figure));
+  std::string ending;
+  for (const StageReport& stage : report.stages) {
+    if (!stage.budget || stage.budget->epochs.empty()) continue;
+    for (ReportFigure& figure : budget_figures(report, stage, ending)) figures.push_back(std::move(figure));
+    ending += "_more";
+  }
   return figures;
 }
 

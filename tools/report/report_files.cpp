@@ -20,6 +20,23 @@ std::string file_ratio(const StageReport& stage) {
   return fmt::format("{}", static_cast<double>(stage.float_file_bytes) / static_cast<double>(stage.file_bytes));
 }
 
+ordered_json budget_json(const BudgetReport& budget) {
+  ordered_json epochs = ordered_json::array();
+  for (const BudgetRow& row : budget.epochs)
+    epochs.push_back({{"epoch", row.epoch},
+                      {"bits_now", row.bits_now},
+                      {"bits_planned", row.bits_planned},
+                      {"alpha", row.alpha},
+                      {"is_met", row.is_met}});
+  ordered_json json = {{"budget_bits", budget.bits}, {"epochs", std::move(epochs)}};
+  if (!budget.bits_at_end) return json;
+  json["bits_at_end"] = *budget.bits_at_end;
+  json["bits_trained"] = budget.bits_trained;
+  json["removed_planes"] = ordered_json::object();
+  for (const auto& [tensor, planes] : budget.removed) json["removed_planes"][tensor] = planes;
+  return json;
+}
+
 ordered_json stage_json(const StageReport& stage) {
   ordered_json json = {{"stage", stage.name},
                        {"epochs", stage.epochs},
@@ -30,6 +47,7 @@ ordered_json stage_json(const StageReport& stage) {
                        {"trainable_numbers", stage.trainable_numbers},
                        {"planned_bytes", stage.planned_bytes},
                        {"file_bytes", stage.file_bytes}};
+  if (stage.budget) json["budget"] = budget_json(*stage.budget);
   if (!stage.result) return json;
   const StageResult& result = *stage.result;
   json["test_top1"] = result.test_top1;

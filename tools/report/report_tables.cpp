@@ -175,6 +175,27 @@ std::string verdict(const RunReport& report) {
       ratio_text(report.bit_summary->compression()), ratio_text(report.bit_summary->compression_on_disk()));
 }
 
+std::string budget_text(const RunReport& report) {
+  std::string text;
+  for (const StageReport& stage : report.stages) {
+    if (!stage.budget) continue;
+    const BudgetReport& budget = *stage.budget;
+    text += fmt::format("budget of {}: {:g} bits per weight", stage.name, budget.bits);
+    const auto met =
+        std::find_if(budget.epochs.begin(), budget.epochs.end(), [](const BudgetRow& row) { return row.is_met; });
+    if (met != budget.epochs.end()) text += fmt::format("; met after epoch {}", met->epoch);
+    if (budget.bits_at_end) text += fmt::format("; {:.3f} at the end", *budget.bits_at_end);
+    std::vector<std::string> removed;
+    for (const auto& [tensor, planes] : budget.removed)
+      removed.push_back(fmt::format("{} of {}", planes, layer_name(tensor)));
+    if (!removed.empty())
+      text += fmt::format("; training came to {:.3f}, so that planes were removed: {}", budget.bits_trained,
+                          fmt::join(removed, ", "));
+    text += '\n';
+  }
+  return text;
+}
+
 std::string report_text(const RunReport& report) {
   std::vector<std::string> parts = {heading(report)};
   if (report.epochs.empty() && report.last_done() == nullptr) {
@@ -183,6 +204,7 @@ std::string report_text(const RunReport& report) {
     parts.push_back(stages_table(report).text() + kStagesNotes);
     parts.push_back(cost_table(report).text() + kCostNotes);
   }
+  if (const std::string budgets = budget_text(report); !budgets.empty()) parts.push_back(budgets);
   if (!report.history.empty()) parts.push_back(history_table(report));
   if (report.bit_summary) {
     parts.push_back(fmt::format("model: checkpoints/{}\n{}", report.model, layer_table(*report.bit_summary).text()));

@@ -26,6 +26,8 @@ extern const char* const kComparisonNotes;
 
 /// One line: what the quantized model is worth against the float one; empty if there is none.
 std::string verdict(const RunReport& report);
+/// A line per stage under a budget of bits: what it came to, and how; empty if there is none.
+std::string budget_text(const RunReport& report);
 /// One line: network, data, activations, seed.
 std::string experiment_text(const Config& config);
 /// An entry of env.json, or `unknown`.

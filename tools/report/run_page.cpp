@@ -105,6 +105,7 @@ std::string headline_note(const RunReport& report) {
 PageSection results(const RunReport& report) {
   PageSection section{.title = "Results"};
   if (const std::string sentence = verdict(report); !sentence.empty()) section.paragraphs.push_back(sentence);
+  if (const std::string budgets = budget_text(report); !budgets.empty()) section.paragraphs.push_back(budgets);
   section.tables.push_back({"Headline", headline_table(report), headline_note(report), "stages.csv", {}});
   section.tables.push_back({"Stages", stages_table(report), kStagesNotes, "stages.csv", {}});
   section.tables.push_back({"Cost", cost_table(report), kCostNotes, "stages.csv", {}});

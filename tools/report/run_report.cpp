@@ -78,6 +78,24 @@ StageResult result_of(const json& event) {
   return result;
 }
 
+/// A line of a stage under a budget: of an epoch, or of its end.
+void read_budget(const json& event, BudgetReport& budget) {
+  const auto number = [&](const char* key) { return number_of(event.at(key), key); };
+  budget.bits = number("budget_bits");
+  if (!event.contains("bits_trained")) {
+    budget.epochs.push_back({.epoch = json_count(event.at("epoch"), kMostEpochs),
+                             .bits_now = number("bits_now"),
+                             .bits_planned = number("bits_planned"),
+                             .alpha = number("alpha"),
+                             .is_met = event.at("is_met")});
+    return;
+  }
+  budget.bits_at_end = number("bits_now");
+  budget.bits_trained = number("bits_trained");
+  for (const auto& [tensor, planes] : event.at("removed_planes").items())
+    budget.removed.emplace_back(tensor, json_count(planes, kMaxBits));
+}
+
 StageReport* find_stage(RunReport& report, const std::string& name) {
   const auto found = std::find_if(report.stages.begin(), report.stages.end(),
                                   [&](const StageReport& stage) { return stage.name == name; });
@@ -93,6 +111,10 @@ void read_events(RunReport& report) {
       stage->form = event.at("form");
       stage->trainable_numbers = json_count<std::int64_t>(event.at("trainable_numbers"));
       stage->planned_bytes = json_count<std::int64_t>(event.at("planned_bytes"));
+    }
+    if (event.at("event") == "budget") {
+      if (!stage->budget) stage->budget.emplace();
+      read_budget(event, *stage->budget);
     }
     if (event.at("event") == "stage_end") stage->result = result_of(event);
   });

@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bsq {
@@ -36,6 +37,23 @@ struct StageResult {
   double peak_resident_mib = 0;
 };
 
+/// How a stage under a budget of bits stood at the beginning of an epoch; bits are in the count of the budget.
+struct BudgetRow {
+  int epoch = 0;  // how many were over
+  double bits_now = 0;
+  double bits_planned = 0;
+  double alpha = 0;  // the strength of the penalty
+  bool is_met = false;
+};
+
+struct BudgetReport {
+  double bits = 0;  // the budget
+  std::vector<BudgetRow> epochs;
+  std::optional<double> bits_at_end;
+  double bits_trained = 0;                                // at the end, before planes were removed
+  std::vector<std::pair<std::string, int>> removed = {};  // planes, by tensor
+};
+
 struct StageReport {
   std::string name;
   int planned_epochs = 0;
@@ -45,6 +63,7 @@ struct StageReport {
   std::string form;          // the StoredWeights::form() of the weights that it trains; empty: not started
   std::int64_t trainable_numbers = 0;
   std::int64_t planned_bytes = 0;
+  std::optional<BudgetReport> budget;
   std::optional<StageResult> result;    // once it is done
   std::uintmax_t file_bytes = 0;        // of its model
   std::uintmax_t float_file_bytes = 0;  // what its network takes in float32

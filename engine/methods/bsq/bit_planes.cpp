@@ -67,10 +67,11 @@ void drop_leading_planes(std::vector<float>& side, std::size_t numel, std::size_
   for (std::size_t i = 0; i < side.size(); ++i) side[i] = std::min(side[i] + last[i % numel], ceiling);
 }
 
-void drop_most_significant(BitPlanes& planes, double threshold_percent) {
+void drop_most_significant(BitPlanes& planes, double threshold_percent, int least_bits) {
   const std::vector<double> density = plane_density_percent(planes);
+  const auto least = static_cast<std::size_t>(least_bits);
   std::size_t count = 0;
-  while (count + 1 < density.size() && (density[count] == 0 || density[count] < threshold_percent)) ++count;
+  while (count + least < density.size() && (density[count] == 0 || density[count] < threshold_percent)) ++count;
   if (count == 0) return;
   planes.bits -= static_cast<int>(count);
   const bool fold = density[count - 1] > 0;
@@ -81,9 +82,9 @@ void drop_most_significant(BitPlanes& planes, double threshold_percent) {
   drop_leading_planes(planes.n, numel, count, fold, ceiling);
 }
 
-void drop_least_significant(BitPlanes& planes, double threshold_percent) {
+void drop_least_significant(BitPlanes& planes, double threshold_percent, int least_bits) {
   const std::vector<double> density = plane_density_percent(planes);
-  while (planes.bits > 1 && density[static_cast<std::size_t>(planes.bits) - 1] <= threshold_percent) {
+  while (planes.bits > least_bits && density[static_cast<std::size_t>(planes.bits) - 1] <= threshold_percent) {
     --planes.bits;
     planes.scale *= 2.0F;
   }
@@ -145,14 +146,32 @@ void requantize(BitPlanes& planes, int max_bits) {
   planes = planes_from_levels(levels, bits, scale);
 }
 
-void adjust_precision(BitPlanes& planes, double threshold_percent) {
+void adjust_precision(BitPlanes& planes, double threshold_percent, int least_bits) {
   require_consistent(planes);
-  if (planes.bits == 1) return;
+  if (planes.bits <= least_bits) return;
   const int bits_before = planes.bits;
-  drop_most_significant(planes, threshold_percent);
-  drop_least_significant(planes, threshold_percent);
+  drop_most_significant(planes, threshold_percent, least_bits);
+  drop_least_significant(planes, threshold_percent, least_bits);
   if (planes.bits == bits_before) return;
   planes.scale = rescaled(planes.scale, max_level(planes.bits), max_level(bits_before));
+}
+
+void remove_least_significant(BitPlanes& planes) {
+  require(planes.bits > 1, "bit planes: the last plane stays");
+  std::vector<int> levels = integer_levels(planes);
+  const int largest = max_level(planes.bits - 1);
+  for (int& level : levels)
+    level = std::clamp(static_cast<int>(std::nearbyint(0.5F * static_cast<float>(level))), -largest, largest);
+  planes = planes_from_levels(levels, planes.bits - 1, rescaled(2.0F * planes.scale, largest, max_level(planes.bits)));
+}
+
+double removal_cost(const BitPlanes& planes) {
+  double odd = 0, squares = 0;
+  for (const int level : integer_levels(planes)) {
+    odd += level & 1;
+    squares += 1.0 * level * level;
+  }
+  return squares > 0 ? odd / squares : 0;
 }
 
 void turn(BitPlanes& planes) {

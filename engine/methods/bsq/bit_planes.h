@@ -42,11 +42,18 @@ std::vector<int> integer_levels(const BitPlanes& planes);
 /// rounded anew (a few ulp).
 void requantize(BitPlanes& planes, int max_bits);
 
-/// Drops planes from both ends of re-quantized planes; at least one stays. From the most significant side: those of
-/// density 0, and those below the threshold, the last plane dropped (if it was one of these) being added to every plane
-/// that stays. From the least significant side: those of density <= threshold. With threshold 0 the levels' values
-/// stay, and so do the effective weights up to the rounding of the scale; exactly so if nothing is dropped.
-void adjust_precision(BitPlanes& planes, double threshold_percent);
+/// Drops planes from both ends of re-quantized planes; at least `least_bits` stay. From the most significant side:
+/// those of density 0, and those below the threshold, the last plane dropped (if it was one of these) being added to
+/// every plane that stays. From the least significant side: those of density <= threshold. With threshold 0 the levels'
+/// values stay, and so do the effective weights up to the rounding of the scale; exactly so if nothing is dropped.
+void adjust_precision(BitPlanes& planes, double threshold_percent, int least_bits = 1);
+
+/// Takes away the least significant of two planes or more: k becomes round(k / 2), at most the new largest level, of
+/// twice the unit. Odd levels move by one of their old units, so that the squared change of the weights is
+/// removal_cost() times the sum of their squares.
+void remove_least_significant(BitPlanes& planes);
+/// The number of odd k over the sum of k^2; 0 if all are 0.
+double removal_cost(const BitPlanes& planes);
 
 /// Lets p and n change places and the scale its sign: the same weights, and for training the same thing (bit for bit).
 void turn(BitPlanes& planes);

@@ -14,17 +14,52 @@ void warn_of_interval(const Config& config, std::vector<std::string>& warnings) 
                                  interval, epochs));
 }
 
+void check_budget(const Config& config, std::vector<Conflict>& conflicts) {
+  const BsqConfig& bsq = config.part<BsqConfig>();
+  if (!config.runs("bsq") || !bsq.has_budget()) return;
+  if (bsq.alpha_is_set && bsq.alpha != 0)
+    conflicts.push_back(
+        {{"bsq.budget_bits", "bsq.alpha"},
+         fmt::format("bsq.budget_bits = {:g} and bsq.alpha = {:g}; a budget finds alpha by itself: leave bsq.alpha "
+                     "out, or set it to 0 where a file sets it; bsq.budget_alpha is what it begins with",
+                     bsq.budget_bits, bsq.alpha)});
+  const int least = bsq.counts_stored_bits() ? 2 : 1;
+  if (bsq.budget_bits < least)
+    conflicts.push_back(
+        {{"bsq.budget_bits", "bsq.budget_count"},
+         fmt::format("bsq.budget_bits = {:g}; must be at least {}: every layer keeps a bit plane{}, or 0 for no budget",
+                     bsq.budget_bits, least, least == 2 ? " and its signs (bsq.budget_count: stored)" : "")});
+}
+
 }  // namespace
 
 void add_bsq_keys(ConfigSchema& schema) {
+  const auto has_budget = [](const Config& config) { return config.part<BsqConfig>().has_budget(); };
   schema.add_training("bsq", {.epochs = 350, .lr = 0.1, .milestones = {250}});
   auto bsq = schema.part<BsqConfig>("bsq");
-  bsq.add("alpha", &BsqConfig::alpha, at_least(0), "strength of the penalty on bit planes; more gives fewer bits",
-          "--decay");
+  ConfigKey& alpha = bsq.add("alpha", &BsqConfig::alpha, at_least(0),
+                             "strength of the penalty on bit planes; more gives fewer bits", "--decay");
+  // A configuration has alpha or a budget.
+  alpha.applies = [=](const Config& config) { return !has_budget(config); };
+  alpha.field.set = [](Config& config, const ConfigValue& value) {
+    config.part<BsqConfig>().alpha = std::get<double>(value);
+    config.part<BsqConfig>().alpha_is_set = true;
+  };
   bsq.add("requant_interval", &BsqConfig::requant_interval, at_least(1), "epochs from one re-quantization to the next",
           "--Prun_Int");
   bsq.add("prune_threshold", &BsqConfig::prune_threshold, between(0, 100),
           "percent of ones at or below which a plane is dropped", "--thre");
+  bsq.add("budget_bits", &BsqConfig::budget_bits, between(0, 9),
+          "bits per weight to come to, as budget_count counts them: alpha is then controlled; 0 = no budget")
+      .applies = has_budget;
+  bsq.add("budget_count", &BsqConfig::budget_count, one_of({"stored", "published"}),
+          "what budget_bits counts: stored: planes, signs and scales, by which methods are compared; published: planes "
+          "alone; an empty layer counts as one plane in both")
+      .applies = has_budget;
+  bsq.add("budget_alpha", &BsqConfig::budget_alpha, between(1e-6, 1e6),
+          "alpha that a budget begins with; it may go to a 20th and to 20 times of it")
+      .applies = has_budget;
+  schema.add_check("bsq", check_budget);
   schema.add_warning(warn_of_interval);
 }
 

@@ -1,6 +1,8 @@
 // The section `bsq` of a configuration.
 #pragma once
 
+#include <string>
+
 namespace bsq {
 
 class ConfigSchema;
@@ -9,6 +11,16 @@ struct BsqConfig {
   double alpha = 5e-3;         // strength of the group penalty on bit planes (--decay)
   int requant_interval = 50;   // epochs from one re-quantization to the next (--Prun_Int)
   double prune_threshold = 0;  // percent of non-zero entries at or below which a plane is dropped (--thre)
+
+  // In place of alpha (engine/methods/bsq/budget_controller.h).
+  double budget_bits = 0;               // per weight; 0: no budget
+  std::string budget_count = "stored";  // or published
+  double budget_alpha = 0.02;           // the strength to begin with
+  bool alpha_is_set = false;            // by a person
+
+  bool has_budget() const { return budget_bits > 0; }
+  /// Whether a sign per weight and a scale per tensor count as well.
+  bool counts_stored_bits() const { return budget_count == "stored"; }
 };
 
 void add_bsq_keys(ConfigSchema& schema);

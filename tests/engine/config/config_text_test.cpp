@@ -91,6 +91,33 @@ TEST_CASE("the resolved text of a configuration reads back as the same configura
   }
 }
 
+TEST_CASE("a configuration has an alpha or a budget, and its text has that one alone") {
+  CHECK(to_yaml(test::default_config()).find("budget") == std::string::npos);
+  Config config = test::default_config();
+  BsqConfig& bsq = config.part<BsqConfig>();
+  bsq.budget_bits = 2.75;
+  bsq.budget_count = "published";
+  bsq.budget_alpha = 0.125;
+  const std::string text = to_yaml(config);
+  INFO(text);
+  CHECK(text.find("\n  alpha:") == std::string::npos);
+  const Config again = load_text(text);
+  CHECK(differences(config, again).empty());
+  CHECK(to_yaml(again) == text);
+  CHECK(again.part<BsqConfig>().budget_bits == 2.75);
+  CHECK(again.part<BsqConfig>().budget_count == "published");
+  CHECK(again.part<BsqConfig>().budget_alpha == 0.125);
+  CHECK(differences(test::default_config(), config).size() == 3);
+  std::set<std::string> hashes = {config_hash(test::default_config()), config_hash(config)};
+  for (const char* key : {"bsq.budget_bits", "bsq.budget_alpha"}) {
+    Config other = config;
+    test::schema().find(key)->field.set(other, 0.75);
+    CHECK(hashes.insert(config_hash(other)).second);
+  }
+  bsq.budget_count = "stored";
+  CHECK(hashes.insert(config_hash(config)).second);
+}
+
 TEST_CASE("numbers in the resolved text are numbers to every YAML reader") {
   // YAML 1.1 takes 1e-05 for a text: it wants a dot before the exponent.
   CHECK(to_yaml(unusual_config()).find("lr: 1.0e-05") != std::string::npos);

@@ -1,6 +1,9 @@
 // The table of methods: what each stage begins with, hands on and changes between epochs.
 #include "engine/methods/methods.h"
 
+#include "engine/methods/bsq/plane_budget.h"
+#include "engine/methods/bsq/plane_weights.h"
+
 #include "tests/engine/methods/store_support.h"
 #include "tests/support/config.h"
 #include "tests/support/files.h"
@@ -83,6 +86,55 @@ TEST_CASE("the strength of the penalty travels with the inputs of a step") {
   config.part<BsqConfig>().alpha = 0.25;
   CHECK(method_of_stage("bsq", config)->step_numbers(7) == std::array<float, 4>{0.25F, 0, 0, 0});
   CHECK(method_of_stage("finetune", config)->step_numbers(7) == std::array<float, 4>{});
+}
+
+TEST_CASE("a network that cannot come to a budget is told, with the least it can come to, in the count of the budget") {
+  const auto oracle = make_reference_backend();
+  StoreMemory memory(*oracle);
+  memory.layout.slots[0].spec.widths = {.start = 4, .most = 4, .fixed = true};  // 225 of 249 weights
+  Config config = default_config();
+  CHECK(method_of_stage("bsq", config)->conflict(memory.layout).empty());
+  BsqConfig& bsq = config.part<BsqConfig>();
+  bsq.budget_bits = 3.7;
+  bsq.budget_count = "published";
+  CHECK_THAT(method_of_stage("bsq", config)->conflict(memory.layout),
+             Catch::StartsWith("bsq.budget_bits = 3.7: this network cannot come below 3.7108 bits per weight"));
+  bsq.budget_bits = 3.72;
+  CHECK(method_of_stage("bsq", config)->conflict(memory.layout).empty());
+  bsq.budget_count = "stored";
+  CHECK_THAT(method_of_stage("bsq", config)->conflict(memory.layout),
+             Catch::Contains("below 5.0964 bits per weight (bsq.budget_count: stored)"));
+}
+
+TEST_CASE("under a budget weights are measured once an epoch, which changes none of them") {
+  for_each_device([](Backend& backend) {
+    StoreMemory memory(backend);
+    Config config = default_config();
+    BsqConfig& bsq = config.part<BsqConfig>();
+    bsq.budget_bits = 3;
+    bsq.budget_count = "published";
+    const std::unique_ptr<Method> method = method_of_stage("bsq", config);
+    CHECK(method->state().is_null());
+    RandomTensors random("weights under a budget");
+    DenseTensors weights;
+    for (const ParameterSlot& slot : memory.layout.slots) weights.push_back(random.normal(numel_of(slot), 0, 0.2F));
+    const auto store = store_of_stage(memory, config, "bsq", as_weights(weights));
+    const auto before = memory.saved(*store);
+    method->start_epoch(*store, 0);
+    CHECK(different_tensors(memory.saved(*store), before).empty());
+    const nlohmann::json state = method->state();
+    const auto bits = [&] { return bits_per_weight(static_cast<PlaneWeights&>(*store).planes(), memory.layout); };
+    CHECK(method->step_numbers(0)[0] > 0.02F);
+    method->adjust(*store, false);
+    CHECK(bits() == state.at("bits"));  // what was measured is what it comes to; the budget is not met yet
+    const StepInputs* inputs = memory.set_inputs({.learning_rate = 0.001F});
+    memory.draw_gradients(*store, 0, 0.3F);
+    store->step({}, inputs, nullptr);
+    method->start_epoch(*store, 0);  // as after an interruption
+    CHECK(method->state() == state);
+    method->adjust(*store, true);
+    CHECK(std::abs(bits() - 3) < 0.46);  // half a plane of the largest tensor
+  });
 }
 
 TEST_CASE("what a stage that trains says of itself, reports can show") {

@@ -1,0 +1,77 @@
+#include "engine/methods/bsq/budget_controller.h"
+
+#include "engine/files/json.h"
+#include "engine/model/levels.h"
+#include "kernels/types.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bsq {
+namespace {
+
+// Found on a small network (40 epochs): bits are so steep in alpha that less than an answer in every epoch overshoots.
+constexpr double kPlannedShare = 0.8;
+constexpr double kErrorGain = 2;
+constexpr double kIntegralGain = 20;  // over all epochs of the stage
+constexpr double kMostIntegral = 6;
+constexpr double kMostExponent = 3;  // alpha between a 20th and 20 times of what it began with
+
+double number_in(const nlohmann::json& state, const char* key, double low, double high) {
+  const nlohmann::json& value = state.at(key);
+  if (!value.is_number() || !(value.get<double>() >= low && value.get<double>() <= high))
+    throw JsonError(std::string(key) + " is out of range");
+  return value.get<double>();
+}
+
+}  // namespace
+
+double planned_epochs(const StageConfig& stage) {
+  double high_rate = stage.epochs;
+  if (stage.schedule == "cosine")
+    high_rate = stage.warmup_epochs + 0.5 * (stage.epochs - stage.warmup_epochs);
+  else if (!stage.milestones.empty())
+    high_rate = std::min(stage.milestones.front(), stage.epochs);
+  return std::max(1.0, kPlannedShare * high_rate);
+}
+
+BudgetController::BudgetController(double start_alpha, const StageConfig& stage)
+    : start_alpha_(start_alpha), epochs_(std::max(stage.epochs, 1)), planned_epochs_(bsq::planned_epochs(stage)) {}
+
+double BudgetController::planned_bits(int epochs) const {
+  const double left = std::max(0.0, 1 - epochs / planned_epochs_);
+  return target_ + std::max(0.0, start_bits_ - target_) * left * left;
+}
+
+void BudgetController::measure(int epoch, double bits, double target) {
+  target_ = target;
+  if (start_bits_ == 0) start_bits_ = bits;
+  epoch_ = epoch;
+  bits_ = bits;
+  error_ = std::log(bits / planned_bits(epoch + 1));
+  integral_ = std::clamp(integral_ + error_, -kMostIntegral, kMostIntegral);
+}
+
+double BudgetController::alpha() const {
+  if (is_met_) return 0;
+  const double exponent = kErrorGain * error_ + kIntegralGain / epochs_ * integral_;
+  return start_alpha_ * std::exp(std::clamp(exponent, -kMostExponent, kMostExponent));
+}
+
+nlohmann::json BudgetController::state() const {
+  if (epoch_ < 0 && !is_met_) return nullptr;
+  return {{"epoch", epoch_}, {"is_met", is_met_}, {"start_bits", start_bits_},
+          {"bits", bits_},   {"error", error_},   {"integral", integral_}};
+}
+
+void BudgetController::restore(const nlohmann::json& state) {
+  constexpr double kMostError = 3;  // ln(8) is 2.1
+  epoch_ = json_count(state.at("epoch"), epochs_);
+  is_met_ = state.at("is_met").get<bool>();
+  start_bits_ = number_in(state, "start_bits", 1, kMaxBits);
+  bits_ = number_in(state, "bits", 1, kMaxBits);
+  error_ = number_in(state, "error", -kMostError, kMostError);
+  integral_ = number_in(state, "integral", -kMostIntegral, kMostIntegral);
+}
+
+}  // namespace bsq

@@ -1,0 +1,61 @@
+// BSQ under a budget: finds alpha while it trains, so that the bits per weight come down along a plan (METHOD 15).
+//
+// All bits here are those of the published count: planes per weight, no signs, no scales. Epochs count from 0 within
+// the stage. Sources: none; the method and its numbers are ours.
+#pragma once
+
+#include "engine/config/config.h"
+
+#include <nlohmann/json.hpp>
+
+namespace bsq {
+
+/// Beyond the budget by so little that nobody needs another plane to go, in bits per weight.
+inline constexpr double kBudgetTolerance = 0.005;
+
+/// Until when the plan leads down to the budget, in epochs: 0.8 of those before the rate falls, for afterwards alpha
+/// moves nothing. The rate falls at the first milestone, or where a cosine has come down to half.
+double planned_epochs(const StageConfig& stage);
+
+class BudgetController {
+ public:
+  /// `start_alpha`: the strength to begin with, above 0.
+  BudgetController(double start_alpha, const StageConfig& stage);
+
+  /// Before the steps of an epoch: what a re-quantization would leave now, and what the budget is, in bits per weight.
+  void measure(int epoch, double bits, double target);
+  /// Whether this epoch, in which a run may have been interrupted, has been measured.
+  bool has_measured(int epoch) const { return epoch_ == epoch; }
+  /// From now on the budget is met: alpha is 0.
+  void set_met() { is_met_ = true; }
+
+  bool is_met() const { return is_met_; }
+  /// The strength of the penalty in this epoch.
+  double alpha() const;
+  double bits() const { return bits_; }
+  /// The bits after so many epochs by the plan: from those at the start down to the target, as a parabola.
+  double planned_bits(int epochs) const;
+  /// ln(bits / planned bits at the end of the epoch), and the sum of it over the epochs, kept within +-6.
+  double error() const { return error_; }
+  double integral() const { return integral_; }
+
+  nlohmann::json state() const;
+  /// Throws nlohmann::json::exception.
+  void restore(const nlohmann::json& state);
+
+ private:
+  double start_alpha_;
+  int epochs_;
+  double planned_epochs_;
+  double target_ = 0;
+
+  // What a checkpoint holds.
+  int epoch_ = -1;  // the one measured last
+  bool is_met_ = false;
+  double start_bits_ = 0;
+  double bits_ = 0;
+  double error_ = 0;
+  double integral_ = 0;
+};
+
+}  // namespace bsq

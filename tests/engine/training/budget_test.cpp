@@ -1,0 +1,120 @@
+// BSQ under a budget as a stage of an experiment: where the budget is met, what is kept from then on, and that a run
+// which was interrupted anywhere comes to the same bits.
+#include "tests/engine/training/experiment_support.h"
+
+namespace bsq::test {
+namespace {
+
+/// 8 epochs of 3 steps under a budget, of which 7 have the full rate.
+Config budget_config(double bits, double alpha) {
+  Config config = tiny_config();
+  config.stages = {"pretrain", "bsq"};
+  config.stage("pretrain").epochs = 1;
+  config.stage("bsq").epochs = 8;
+  config.stage("bsq").lr = 0.3;
+  config.stage("bsq").milestones = {7};
+  BsqConfig& bsq = config.part<BsqConfig>();
+  bsq = {.requant_interval = 2, .budget_bits = bits, .budget_count = "published", .budget_alpha = alpha};
+  return config;
+}
+
+std::vector<nlohmann::json> budget_events(const ExperimentRuns& runs, const std::string& name = "budget") {
+  std::vector<nlohmann::json> found;
+  for (const std::string& line : lines_of(runs.path() / "metrics.jsonl")) {
+    nlohmann::json json = nlohmann::json::parse(line);
+    if (json.at("event") == name) found.push_back(std::move(json));
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("a budget that is met stays met, the widths with it, and nothing of the model from before counts") {
+  ExperimentRuns runs(budget_config(6, 0.5));
+  REQUIRE(runs.run() == StageOutcome::done);
+  const std::vector<nlohmann::json> notes = budget_events(runs);
+  REQUIRE(notes.size() >= 3);
+  const auto met = std::find_if(notes.begin(), notes.end(), [](const auto& note) { return note.at("is_met"); });
+  REQUIRE(met != notes.end());
+  REQUIRE(met + 2 == notes.end());  // from then on nothing is said until the end
+  const int epoch = met->at("epoch");
+  REQUIRE(epoch > 0);
+  REQUIRE(epoch < 7);
+  CHECK(met->at("alpha") == 0);
+  CHECK(met->at("bits_now") <= 6.005);
+  CHECK((met - 1)->at("bits_now") > 6.005);
+  CHECK((met - 1)->at("alpha") > 0);
+
+  std::vector<int> adjusted;
+  for (const auto& event : budget_events(runs, "requant")) adjusted.push_back(event.at("epoch"));
+  std::vector<int> expected;
+  for (int i = 0; i < epoch; i += 2) expected.push_back(i);
+  expected.push_back(epoch);
+  expected.push_back(8);
+  CHECK(adjusted == expected);
+  CHECK(budget_events(runs, "requant").back().at("bits_after") ==
+        budget_events(runs, "requant").end()[-2].at("bits_after"));
+  CHECK(notes.back().at("bits_now") == budget_events(runs, "requant").back().at("bits_after"));
+  CHECK(notes.back().at("removed_planes").empty());
+  const nlohmann::json end = budget_events(runs, "stage_end").back();
+  CHECK(end.at("best_epoch") > epoch);
+}
+
+TEST_CASE("a budget that training has not met is met at the end, where planes go, and that is said") {
+  const double bits = GENERATE(5.0, 3.0);
+  ExperimentRuns runs(budget_config(bits, 1e-6));
+  REQUIRE(runs.run() == StageOutcome::done);
+  const nlohmann::json end = budget_events(runs).back();
+  CHECK(end.at("is_met") == false);
+  CHECK(end.at("bits_trained") > bits + 1);
+  CHECK(std::abs(end.at("bits_now").get<double>() - bits) < 0.25);  // half a plane of the largest layer
+  CHECK_FALSE(end.at("removed_planes").empty());
+  CHECK(end.at("bits_now") == budget_events(runs, "requant").back().at("bits_after"));
+}
+
+TEST_CASE("a run under a budget that is stopped after any step, or killed, comes to the bits of a straight one") {
+  const Config config = budget_config(6, 0.5);
+  ExperimentRuns straight(config);
+  int steps = 0;
+  REQUIRE(straight.run([&](int step) {
+    steps = step;
+    return Request::none;
+  }) == StageOutcome::done);
+  REQUIRE(steps == 3 * (1 + 8));
+  const auto expected = traces_of(straight);
+  for (int stop = 4; stop <= steps; ++stop) {
+    INFO("stopped after step " << stop);
+    ExperimentRuns runs(config);
+    REQUIRE(runs.run([&](int step) { return step == stop ? Request::stop : Request::none; }) == StageOutcome::stopped);
+    REQUIRE(runs.run() == StageOutcome::done);
+    CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+  }
+  for (int kill = 4; kill <= steps; kill += 5) {
+    INFO("killed after step " << kill);
+    ExperimentRuns runs(config);
+    CHECK_THROWS_AS(runs.run([&](int step) -> Request {
+      if (step == kill) throw Killed{};
+      return Request::none;
+    }),
+                    Killed);
+    REQUIRE(runs.run() == StageOutcome::done);
+    CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+  }
+}
+
+TEST_CASE("a state of the controller that is damaged is named") {
+  ExperimentRuns runs(budget_config(6, 0.5));
+  REQUIRE(runs.run([&](int step) { return step == 8 ? Request::stop : Request::none; }) == StageOutcome::stopped);
+  const fs::path folder = fs::canonical(runs.path() / "checkpoints/last");
+  nlohmann::json state = nlohmann::json::parse(text_of(folder / "state.json"));
+  REQUIRE(state.at("progress").at("method").at("epoch") == 1);
+  state["progress"]["method"]["integral"] = "x";
+  CheckpointFiles files = runs.checkpoint("last");
+  files.state = state;
+  fs::remove_all(folder);
+  save_checkpoint(folder, files);
+  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { runs.run(); }),
+             Catch::Contains("state.json is damaged (progress.method: ") && Catch::Contains("integral"));
+}
+
+}  // namespace bsq::test

@@ -1,0 +1,129 @@
+// A budget of bits in place of bsq.alpha: what a run says of it, what it comes to, and what is refused.
+#include "tests/support/emulated_gpu.h"
+#include "tests/support/trace.h"
+#include "tests/support/workspace.h"
+
+#include <csignal>
+
+using namespace bsq::test;
+using nlohmann::json;
+
+namespace {
+
+/// tiny.yaml sets an alpha.
+const Words kBudget = {"bsq.alpha=0", "bsq.budget_bits=6", "bsq.budget_count=published", "bsq.budget_alpha=1",
+                       "bsq.epochs=6"};
+
+Words with_budget(Words words, const Words& more = {}) {
+  words.insert(words.end(), kBudget.begin(), kBudget.end());
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+double final_bits(const Workspace& here, const fs::path& run, const char* key) {
+  for (const json& stage : json_of(here / run / "report/summary.json").at("stages"))
+    if (stage.at("stage") == "bsq") return stage.at(key);
+  return -1;
+}
+
+}  // namespace
+
+TEST_CASE("a run meets its budget, and log, report and page say so") {
+  const Workspace here;
+  const Outcome outcome = here.train("run", with_budget({}));
+  const std::string log = text_of(here / "run/train.log");
+  CHECK_THAT(log, Catch::Contains("[M] bsq after epoch 0: budget 6 (published count): ") &&
+                      Catch::Contains(" planned for the end of the epoch; alpha "));
+  CHECK_THAT(log, Catch::Contains("bits per weight now, met, so that they are re-quantized now"));
+  CHECK_THAT(log, Catch::Contains("bits per weight at the end; met by training"));
+  CHECK_THAT(outcome.out, Catch::Contains("budget of bsq: 6 bits per weight; met after epoch "));
+  CHECK(std::abs(final_bits(here, "run", "bits_per_parameter") - 6) < 0.4);
+  const std::string page = text_of(here / "run/report/index.html");
+  CHECK_THAT(page, Catch::Contains("budget of bsq: 6 bits per weight; met after epoch ") &&
+                       Catch::Contains("Bits under the budget") &&
+                       Catch::Contains("Strength of the penalty under the budget"));
+  CHECK(fs::exists(here / "run/report/budget.svg"));
+  CHECK(fs::exists(here / "run/report/budget_alpha.svg"));
+  const std::string config = text_of(here / "run/config.yaml");
+  CHECK_THAT(config, Catch::Contains("budget_bits: 6"));
+  CHECK_FALSE(contains(config, "\n  alpha:"));  // a run has alpha or a budget
+  here.must({"report", "run"});
+}
+
+TEST_CASE("a budget in stored bits is what comparisons show") {
+  const Workspace here;
+  here.train("run", {"bsq.alpha=0", "bsq.budget_bits=6.5", "bsq.budget_alpha=1", "bsq.epochs=6"});
+  const double stored = final_bits(here, "run", "stored_bits_per_parameter");
+  CHECK(stored < 6.5 + 0.4);
+  CHECK(stored > 6.5 - 0.6);  // an empty layer counts as none there
+}
+
+TEST_CASE("a budget that training does not come to is met by taking planes away") {
+  const Workspace here;
+  const Outcome outcome =
+      here.train("run", {"bsq.alpha=0", "bsq.budget_bits=3", "bsq.budget_count=published", "bsq.budget_alpha=1e-6"});
+  CHECK_THAT(text_of(here / "run/train.log"), Catch::Contains("; training came to ") &&
+                                                  Catch::Contains("the planes went whose loss changes the weights"));
+  CHECK_THAT(outcome.out, Catch::Contains("so that planes were removed: "));
+  CHECK(std::abs(final_bits(here, "run", "bits_per_parameter") - 3) < 0.2);
+}
+
+TEST_CASE("a run under a budget that is killed and resumed comes to the bits of one that was not") {
+  if (!can_trace()) {
+    WARN("SKIPPED: this system does not let a process trace its children");
+    return;
+  }
+  const Workspace here;
+  here.train("whole", with_budget({}));
+  const Words train = with_budget({"train", "tiny.yaml", "--run-dir", "run"});
+  REQUIRE(signal_after("[T] bsq 2/6", SIGKILL, train, here.setup()).signal == SIGKILL);
+  Words resume = train;
+  resume.insert(resume.end(), {"--resume", "auto"});
+  here.must(resume);
+  check_same_run(here / "whole", here / "run");
+}
+
+TEST_CASE("a budget on an emulated GPU comes to what it comes to on the CPU") {
+  if (EmulatedGpu::is_missing()) return;
+  const Workspace here;
+  const EmulatedGpu gpu;
+  gpu.run(here, with_budget({"train", "tiny.yaml", "--run-dir", "gpu", "device=cuda"}), 0);
+  here.train("cpu", with_budget({}, {"device=cpu"}));
+  check_similar_epochs(here / "cpu", here / "gpu");
+}
+
+TEST_CASE("a budget beside an alpha, below what a layer needs, or without a meaning is refused") {
+  const Workspace here;
+  check_error(here, {"validate", "tiny.yaml", "bsq.budget_bits=3"}, 2,
+              {"bsq.budget_bits = 3 and bsq.alpha = 2; a budget finds alpha by itself",
+               "set it to 0 where a file sets it; bsq.budget_alpha is what it begins with"});
+  check_error(here, {"validate", "tiny.yaml", "bsq.alpha=0", "bsq.budget_bits=1.5"}, 2,
+              {"bsq.budget_bits = 1.5; must be at least 2: every layer keeps a bit plane and its signs"});
+  check_error(here, {"validate", "tiny.yaml", "bsq.alpha=0", "bsq.budget_bits=0.5", "bsq.budget_count=published"}, 2,
+              {"bsq.budget_bits = 0.5; must be at least 1: every layer keeps a bit plane, or 0 for no budget"});
+  check_error(here, {"validate", "tiny.yaml", "bsq.budget_bits=10"}, 2,
+              {"bsq.budget_bits = 10; must be a number in 0..9"});
+  check_error(here, {"validate", "tiny.yaml", "bsq.budget_bits=3", "bsq.budget_count=planes"}, 2,
+              {"bsq.budget_count = planes; must be one of stored, published"});
+  here.must({"validate", "tiny.yaml", "bsq.alpha=0", "bsq.budget_bits=3"});
+}
+
+TEST_CASE("a budget that fixed layers leave no room for is refused before any data is read, with the least there is") {
+  const Workspace here;
+  const Words cifar = {
+      "data.kind=cifar10", "data.root=nowhere",          "bsq.alpha=0",
+      "bsq.budget_bits=3", "bsq.budget_count=published", "quant.layers={\"layer*\": {weight_bits: 8, fixed: true}}"};
+  for (const char* command : {"validate", "train"}) {
+    Words words = {command, "tiny.yaml"};
+    words.insert(words.end(), cifar.begin(), cifar.end());
+    check_error(
+        here, words, 2,
+        {"bsq.budget_bits = 3: this network cannot come below ", " bits per weight (bsq.budget_count: published)"});
+  }
+  // Of a data set whose sizes only the files tell, before a run folder is made.
+  check_error(here,
+              {"train", "tiny.yaml", "--run-dir", "run", "bsq.alpha=0", "bsq.budget_bits=3",
+               "quant.layers={\"layer*\": {weight_bits: 8, fixed: true}}", "-q"},
+              2, {"this network cannot come below "});
+  CHECK_FALSE(fs::exists(here / "run"));
+}

@@ -1,0 +1,58 @@
+// A budget of bits on several ranks: each measures the same weights, so that all decide the same.
+#include "tests/ranks/launch.h"
+#include "tests/support/workspace.h"
+
+namespace bsq::test {
+namespace {
+
+using nlohmann::json;
+
+Outcome train_under_budget(int ranks, const std::string& run, const Workspace& here) {
+  const Words words = {"train",
+                       "tiny.yaml",
+                       "--run-dir",
+                       run,
+                       "bsq.alpha=0",
+                       "bsq.budget_bits=6",
+                       "bsq.budget_count=published",
+                       "bsq.budget_alpha=1",
+                       "bsq.epochs=6",
+                       "quant.act_bits=0",
+                       "model.sync_batch_norm=true"};
+  Outcome outcome = run_ranks(ranks, words, here.path());
+  INFO(describe(words, outcome));
+  REQUIRE(outcome.exit_code == 0);
+  return outcome;
+}
+
+/// Of every epoch that was measured: bits and alpha; of the end the bits.
+std::vector<std::pair<double, double>> notes_of(const fs::path& run) {
+  std::vector<std::pair<double, double>> notes;
+  for (const std::string& line : lines_of(text_of(run / "metrics.jsonl"))) {
+    const json event = json::parse(line);
+    if (event.at("event") == "budget") notes.emplace_back(event.at("bits_now"), event.value("alpha", 0.0));
+  }
+  return notes;
+}
+
+}  // namespace
+
+TEST_CASE("a budget is met on three ranks as on one, and with the same bits every time") {
+  BSQ_NEEDS_RANKS();
+  const Workspace here;
+  train_under_budget(1, "one", here);
+  train_under_budget(3, "three", here);
+  train_under_budget(3, "again", here);
+  check_same_run(here / "three", here / "again");
+  const auto one = notes_of(here / "one"), three = notes_of(here / "three");
+  REQUIRE(one.size() >= 3);
+  REQUIRE(one.size() == three.size());
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    INFO("measurement " << i);
+    CHECK(one[i].first == Approx(three[i].first).margin(0.3));
+    if (i == 0) CHECK(one[i].second == three[i].second);  // the same weights
+  }
+  CHECK(std::abs(one.back().first - three.back().first) < 0.3);
+}
+
+}  // namespace bsq::test
