@@ -39,6 +39,21 @@ class CsqMethod final : public Method {
     return "has weights on a grid, and csq starts from float ones; start from a float model (model_float.safetensors "
            "beside a quantized one), or take another stage";
   }
+  std::string conflict(const ArenaLayout& layout) const override {
+    double least = 0;
+    for (const ParameterSlot& slot : layout.slots) {
+      if (!slot.spec.widths.fixed) continue;
+      const double share = options_.count == "weights"
+                               ? static_cast<double>(slot.spec.shape.numel()) / static_cast<double>(layout.parameters)
+                               : 1 / static_cast<double>(layout.slots.size());
+      least += share * slot.spec.widths.start;
+    }
+    if (options_.target_bits >= least) return {};
+    return fmt::format(
+        "csq.target_bits = {:g}: the tensors of a fixed width alone have {:.4f} bits (csq.count: {}); raise "
+        "it",
+        options_.target_bits, least, options_.count);
+  }
   std::string_view result_form() const override { return StoredCsq::kForm; }
   int act_bits() const override { return quant_.act_bits; }
   std::array<float, 4> step_numbers(int epoch) const override { return numbers_in(epoch).to_method(); }
