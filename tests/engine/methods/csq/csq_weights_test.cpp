@@ -166,6 +166,20 @@ TEST_CASE("soft weights of CSQ are what no other stage starts from") {
   CHECK_THAT(method_of_stage("csq", config)->refusal(hard, layout), Catch::Contains("starts from float ones"));
 }
 
+TEST_CASE("a target of CSQ below the bits of fixed widths is refused, by what is counted") {
+  ArenaLayout layout = store_layout();  // 225, 21 and 3 weights
+  layout.slots[1].spec.widths = {.start = 8, .most = 8, .fixed = true};
+  Config config = default_config();
+  const auto conflict = [&](double target, const std::string& count) {
+    config.part<CsqConfig>().target_bits = target;
+    config.part<CsqConfig>().count = count;
+    return method_of_stage("csq", config)->conflict(layout);
+  };
+  CHECK(conflict(0.7, "weights").empty());  // 21 * 8 / 249
+  CHECK_THAT(conflict(0.6, "weights"), Catch::Contains("csq.target_bits = 0.6") && Catch::Contains("0.6747 bits"));
+  CHECK_THAT(conflict(2.5, "masks"), Catch::Contains("2.6667 bits (csq.count: masks)"));
+}
+
 TEST_CASE("a file of CSQ's weights with masks or gates that no training leaves is refused") {
   const ArenaLayout layout = store_layout();
   const StoredCsq stored(drawn(layout, {3, 8, 1}), {2, CsqHardness::none});
