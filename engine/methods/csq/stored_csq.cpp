@@ -171,13 +171,13 @@ int StoredCsq::bits(std::size_t slot) const {
 }
 
 TensorCounts StoredCsq::count(std::size_t slot) const {
-  if (is_hard()) return StoredWeights::count(slot);
   const std::vector<float> weights = values(slot);
-  const Levels levels = hardened(tensors_[slot], gates_.hardness == CsqHardness::none);
-  TensorCounts counts{.bits = levels.bits,
-                      .scale = scale_of(levels),
-                      .zeros = std::count(weights.begin(), weights.end(), 0.0F),
-                      .ones = {}};
+  return count(slot, std::count(weights.begin(), weights.end(), 0.0F));
+}
+
+TensorCounts StoredCsq::count(std::size_t slot, std::int64_t zeros) const {
+  const Levels levels = is_hard() ? levels_[slot] : hardened(tensors_[slot], gates_.hardness == CsqHardness::none);
+  TensorCounts counts{.bits = levels.bits, .scale = scale_of(levels), .zeros = zeros, .ones = {}};
   for (int bit = counts.bits - 1; bit >= 0; --bit)
     counts.ones.push_back(
         std::count_if(levels.k.begin(), levels.k.end(), [bit](int level) { return (std::abs(level) >> bit) & 1; }));

@@ -52,6 +52,8 @@ class StoredCsq final : public StoredWeights {
   std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
   /// A one of a soft tensor is a bit of |k| as its gates would harden now.
   TensorCounts count(std::size_t slot) const override;
+  /// The same, where it is known how many effective weights are 0.
+  TensorCounts count(std::size_t slot, std::int64_t zeros) const;
 
   static std::vector<std::string> tensor_names(const std::string& parameter);
   /// Throws Error(checkpoint).
