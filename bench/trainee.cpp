@@ -35,7 +35,7 @@ AugmentRule augmentation() {
 }
 
 std::string mode_of(const StageChoice& stage) {
-  return stage.starts_untrained ? "float" : stage.name;
+  return stage.widths == StageWidths::none ? "float" : stage.name;
 }
 
 const StageChoice& stage_of(const std::string& mode) {

@@ -154,7 +154,7 @@ TEST_CASE("steps are timed beside the float step") {
                                      "--batch", "4", "--seconds", "0", "--json", "s.json"});
   CHECK_THAT(outcome.out, Catch::Contains("images/s") && Catch::Contains("x float"));
   const json rows = json_of(here / "s.json").at("rows");
-  REQUIRE(rows.size() == 4);
+  REQUIRE(rows.size() == 5);  // float, bsq, csq, lsq, finetune
   CHECK(rows.at(1).at("shape") == "bsq, ResNet-8, 8 bits");
   CHECK(rows.at(1).at("times_float_step").get<double>() == Approx(rows.at(1).at("warm").at("median_s").get<double>() /
                                                                   rows.at(0).at("warm").at("median_s").get<double>()));

@@ -11,8 +11,8 @@ using nlohmann::json;
 
 namespace {
 
-const Words kShort = {"csq.epochs=3",           "csq.warmup_epochs=0", "csq.hard_mask_epochs=1", "csq.target_bits=2",
-                      "csq.budget_strength=50", "csq.lr=0.05",         "quant.weight_bits=4"};
+const Words kShort = {"csq.epochs=3",      "csq.warmup_epochs=0", "csq.hard_mask_epochs=1",
+                      "csq.target_bits=2", "csq.lr=0.05",         "quant.weight_bits=4"};
 
 Words with_csq(Words words, const std::string& stages) {
   words.insert(words.end(), kShort.begin(), kShort.end());
@@ -30,8 +30,9 @@ TEST_CASE("CSQ trains a float model, hardens it, and its result is evaluated, ex
   CHECK(hard.metadata.at("form") == "csq");
   CHECK(hard.at("conv1.gates_weight").values<float>()[1] == 2);  // all gates
   CHECK_THAT(here.must({"eval", model}).out, Catch::Contains("bits per weight"));
-  for (const char* format : {"packed", "float", "onnx"})
-    here.must({"export", model, "--format", format, "--output", std::string(format) + ".model.safetensors"});
+  for (const char* format : {"packed", "float"})
+    here.must({"export", model, "--format", format, "--output", std::string(format) + ".safetensors"});
+  here.must({"export", model, "--format", "onnx", "--output", "model.onnx"});
   const std::string log = text_of(here / "run/train.log");
   CHECK_THAT(log, Catch::Contains("csq 3/3") && Catch::Contains("[Q] csq after epoch 3: "));
   CHECK_THAT(log, Catch::Contains("[T] finetune 2/2"));

@@ -92,7 +92,7 @@ TEST_CASE("the resolved text of a configuration reads back as the same configura
 }
 
 TEST_CASE("a configuration has an alpha or a budget, and its text has that one alone") {
-  CHECK(to_yaml(test::default_config()).find("budget") == std::string::npos);
+  CHECK(to_yaml(test::default_config()).find("budget_bits") == std::string::npos);
   Config config = test::default_config();
   BsqConfig& bsq = config.part<BsqConfig>();
   bsq.budget_bits = 2.75;
@@ -210,7 +210,7 @@ TEST_CASE("the schema describes every key with type, default and limits") {
   CHECK(weight_bits["minimum"] == 1);
   CHECK(weight_bits["maximum"] == 8);
   CHECK(schema["properties"]["device"]["enum"] == std::vector<std::string>{"auto", "cpu", "reference", "cuda"});
-  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 5);
+  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 6);
   CHECK(schema["additionalProperties"] == false);
 }
 

@@ -10,7 +10,7 @@ namespace bsq::test {
 namespace {
 
 /// Planes and masks as training leaves them.
-std::vector<CsqTensorAtRest> drawn(const ArenaLayout& layout, const std::vector<int>& bits) {
+std::vector<CsqTensorAtRest> drawn_csq(const ArenaLayout& layout, const std::vector<int>& bits) {
   std::vector<CsqTensorAtRest> tensors;
   for (std::size_t slot = 0; slot < bits.size(); ++slot) {
     RandomTensors random("csq " + std::to_string(slot));
@@ -33,7 +33,7 @@ const std::vector<CsqTensorAtRest>& csq_of(const Weights& weights) {
 TEST_CASE("what a device reads of CSQ's weights is what their file means, soft, with hard masks and hard") {
   for_each_device([](Backend& backend) {
     StoreMemory memory(backend);
-    const auto tensors = drawn(memory.layout, {3, 8, 1});
+    const auto tensors = drawn_csq(memory.layout, {3, 8, 1});
     for (const CsqHardness hardness : {CsqHardness::none, CsqHardness::masks, CsqHardness::all}) {
       const StoredCsq stored(tensors, {5, hardness});
       const CsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), stored);
@@ -99,7 +99,7 @@ TEST_CASE("hard weights of CSQ span the selected planes and lose the empty ones 
 TEST_CASE("CSQ's steps move the store by the masks' budget, whichever way it counts") {
   for_each_device([](Backend& backend) {
     StoreMemory memory(backend);
-    const StoredCsq stored(drawn(memory.layout, {3, 8, 1}), {2, CsqHardness::none});
+    const StoredCsq stored(drawn_csq(memory.layout, {3, 8, 1}), {2, CsqHardness::none});
     const CsqNumbers numbers{.temperature = 2, .strength = 0.5F, .target = 1};
     const auto masks_after = [&](CsqCount count) {
       DeviceMemory own(backend);
@@ -157,11 +157,11 @@ TEST_CASE("the temperature of CSQ rises by a factor per epoch, and masks harden 
 TEST_CASE("soft weights of CSQ are what no other stage starts from") {
   const ArenaLayout layout = store_layout();
   const Config config = default_config();
-  const StoredCsq soft(drawn(layout, {3, 8, 1}), {2, CsqHardness::masks});
+  const StoredCsq soft(drawn_csq(layout, {3, 8, 1}), {2, CsqHardness::masks});
   for (const char* stage : {"convert", "bsq", "lsq", "finetune"})
     CHECK_THAT(method_of_stage(stage, config)->refusal(soft, layout), Catch::Contains("weights of stage csq that are"));
   CHECK(method_of_stage("csq", config)->refusal(soft, layout).empty());
-  const StoredCsq hard(drawn(layout, {3, 8, 1}), {2, CsqHardness::all});
+  const StoredCsq hard(drawn_csq(layout, {3, 8, 1}), {2, CsqHardness::all});
   CHECK(method_of_stage("finetune", config)->refusal(hard, layout).empty());
   CHECK_THAT(method_of_stage("csq", config)->refusal(hard, layout), Catch::Contains("starts from float ones"));
 }
@@ -182,7 +182,7 @@ TEST_CASE("a target of CSQ below the bits of fixed widths is refused, by what is
 
 TEST_CASE("a file of CSQ's weights with masks or gates that no training leaves is refused") {
   const ArenaLayout layout = store_layout();
-  const StoredCsq stored(drawn(layout, {3, 8, 1}), {2, CsqHardness::none});
+  const StoredCsq stored(drawn_csq(layout, {3, 8, 1}), {2, CsqHardness::none});
   const auto refusal = [&](const std::string& name, const std::vector<float>& numbers) {
     TensorFile file;
     file.path = "x.safetensors";
