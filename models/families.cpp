@@ -51,7 +51,7 @@ NetworkSpec configured_network(const Config& config, const Shape& image, int cla
 }
 
 void check_layers(const Config& config) {
-  if (config.quant.layers.rules.empty()) return;
+  if (config.quant.layers.rules.empty() && config.quant.scheme.layers.rules.empty()) return;
   const Shape image = {224, 224, 3};  // large enough for any network
   constexpr int kClasses = 10;
   const std::string& file = config.model.network;

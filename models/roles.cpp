@@ -5,6 +5,7 @@
 #include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
 
+#include <fmt/ranges.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -26,6 +27,7 @@ struct Said {
 /// A node as rules see it.
 struct RuledNode {
   bool has_weights = false;     // quantized ones
+  bool owns_weights = false;    // that are called by its name: not the bias of a convolution before it
   bool is_projection = false;   // that stays float
   std::string activation = {};  // name of its quantizer; empty: it has none
   Said<int> weight_bits = {}, max_bits = {}, act_bits = {};
@@ -63,15 +65,25 @@ class Rules {
     for (std::size_t i = 0; i < network.nodes().size(); ++i) {
       const Layer& layer = *network.nodes()[i].layer;
       RuledNode node{.is_projection = float_projections[i]};
-      for (const ParameterId id : layer.parameters())
-        node.has_weights |= network.parameters()[static_cast<std::size_t>(id)].group == ParameterGroup::quantized;
+      for (const ParameterId id : layer.parameters()) {
+        const ParameterSpec& parameter = network.parameters()[static_cast<std::size_t>(id)];
+        if (parameter.group != ParameterGroup::quantized) continue;
+        node.has_weights = true;
+        node.owns_weights |= parameter.role == Role::weight;
+      }
       if (const auto quantizer = layer.quantizer()) node.activation = quantizer->name;
       nodes_.push_back(std::move(node));
     }
+    for (const LayerRule& rule : quant.scheme.layers.rules) {
+      rules_.push_back(&rule);
+      for (const auto& [key, place] : rule.places) places_of_scheme_.insert(place);
+    }
+    for (const LayerRule& rule : quant.layers.rules) rules_.push_back(&rule);
   }
 
   void apply() {
-    for (std::size_t i = 0; i < quant_.layers.rules.size(); ++i) match(quant_.layers.rules[i], i);
+    for (std::size_t i = 0; i < rules_.size(); ++i) match(*rules_[i], i);
+    check_scheme_is_whole();
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       check(spec_.nodes[i], nodes_[i]);
       write(spec_.nodes[i], nodes_[i]);
@@ -79,7 +91,7 @@ class Rules {
     if (problems_.empty() && std::none_of(nodes_.begin(), nodes_.end(), [](const RuledNode& node) {
           return node.has_weights && !node.stays_float.is_true();
         }))
-      refuse(quant_.layers.rules.back().places.at(""), "every layer stays float; leave one that is quantized");
+      refuse(rules_.back()->places.at(""), "every layer stays float; leave one that is quantized");
     if (problems_.empty()) return;
     throw Error(ErrorKind::usage, problems_message(problems_));
   }
@@ -88,7 +100,24 @@ class Rules {
   /// Once, if several nodes have the same problem.
   void refuse(const std::string& place, const std::string& what) {
     if (!refused_.insert(place).second) return;
-    problems_.push_back(fmt::format("{}: quant.layers: {}", place, what));
+    problems_.push_back(
+        fmt::format("{}: {}: {}", place, places_of_scheme_.contains(place) ? "scheme" : "quant.layers", what));
+  }
+
+  /// That of a smaller network of the same family has names that all are known.
+  void check_scheme_is_whole() {
+    if (quant_.scheme.layers.rules.empty()) return;
+    std::vector<std::string> missing;
+    for (std::size_t i = 0; i < nodes_.size(); ++i)
+      if (nodes_[i].owns_weights && !nodes_[i].weight_bits.value && !nodes_[i].stays_float.is_true())
+        missing.push_back(spec_.nodes[i].name);
+    if (missing.empty()) return;
+    constexpr std::size_t kMostNamed = 5;
+    const std::size_t more = missing.size() - std::min(missing.size(), kMostNamed);
+    missing.resize(missing.size() - more);
+    refuse(quant_.scheme.layers.rules.front().places.at(""),
+           fmt::format("says no weight_bits of {}{}; add them, or is it the scheme of another network?",
+                       fmt::join(missing, ", "), more > 0 ? fmt::format(" and {} more layers", more) : ""));
   }
 
   /// The nodes that a key of a rule is about.
@@ -190,6 +219,8 @@ class Rules {
 
   NetworkSpec& spec_;
   const QuantConfig& quant_;
+  std::vector<const LayerRule*> rules_;  // of the scheme, then of quant.layers, which wins
+  std::set<std::string> places_of_scheme_;
   std::vector<RuledNode> nodes_;
   std::vector<std::string> problems_;
   std::set<std::string> refused_;  // places
@@ -199,7 +230,7 @@ class Rules {
 
 NetworkSpec with_roles(NetworkSpec spec, const QuantConfig& quant) {
   const std::vector<bool> float_projections = decide_projections(spec, quant.projections);
-  if (!quant.layers.rules.empty()) Rules(spec, quant, float_projections).apply();
+  if (!quant.layers.rules.empty() || !quant.scheme.layers.rules.empty()) Rules(spec, quant, float_projections).apply();
   return spec;
 }
 

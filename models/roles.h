@@ -8,10 +8,10 @@
 
 namespace bsq {
 
-/// The network with what quant.layers and quant.projections say of its nodes: `quantized`, `weight_bits`, `max_bits`,
-/// `fixed`, `act_bits`. Projections have been decided about, so that `projection` goes. Throws Error(usage) with a line
-/// per problem, each with the place of its key: patterns that match nothing, keys that mean nothing where they match,
-/// contradictions.
+/// The network with what quant.scheme, quant.layers and quant.projections say of its nodes: `quantized`, `weight_bits`,
+/// `max_bits`, `fixed`, `act_bits`. Projections have been decided about, so that `projection` goes. Throws Error(usage)
+/// with a line per problem, each with the place of its key: patterns that match nothing, keys that mean nothing where
+/// they match, contradictions, quantized layers that a scheme says no bits of.
 NetworkSpec with_roles(NetworkSpec spec, const QuantConfig& quant);
 
 }  // namespace bsq

@@ -7,7 +7,6 @@
 #include "engine/config/config_checks.h"
 #include "engine/config/config_schema.h"
 #include "engine/config/yaml_reader.h"
-#include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
 
 #include <fmt/format.h>
@@ -61,14 +60,6 @@ std::string unknown_key(const ConfigSchema& schema, const std::string& name) {
   return fmt::format("unknown key '{}'; did you mean {}'{}'?", name, others, last);
 }
 
-std::string read_config_file(const fs::path& file) {
-  constexpr std::int64_t kMaxBytes = 1 << 20;  // a configuration has some 2 KB; more is another kind of file
-  if (PosixFile::open_regular(file, ErrorKind::usage).size_bytes() > kMaxBytes) {
-    fail(ErrorKind::usage, "{}: too large for a configuration; expected a YAML file", file.string());
-  }
-  return read_text_file(file, ErrorKind::usage);
-}
-
 class Loader {
  public:
   explicit Loader(const ConfigSchema& schema) : schema_(schema), config_(schema) {}
@@ -85,7 +76,7 @@ class Loader {
     }
     YamlDocument document;
     try {
-      document = read_yaml(read_config_file(chain.back()));
+      document = read_yaml(read_config_text(chain.back()));
     } catch (const Error& error) {
       problems_.push_back(error.what());  // names the file itself
     }

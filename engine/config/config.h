@@ -11,6 +11,7 @@
 #pragma once
 
 #include "engine/config/layer_rules.h"
+#include "engine/config/scheme.h"
 
 #include <any>
 #include <cstdint>
@@ -28,7 +29,7 @@ class ConfigSchema;
 
 /// The value of a key. The alternative that its default holds is the key's type.
 using ConfigValue = std::variant<bool, int, std::uint64_t, double, std::string, std::vector<int>, std::vector<double>,
-                                 std::vector<std::string>, LayerRules>;
+                                 std::vector<std::string>, LayerRules, Scheme>;
 
 /// One stage of training with SGD; its rate is learning_rate() in engine/training/schedule.h.
 struct StageConfig {
@@ -69,7 +70,8 @@ struct QuantConfig {
   std::string activation = "auto";
   std::string act_scale = "batch_max";  // in training always the batch's maximum
   int calibration_batches = 32;         // before each evaluation
-  LayerRules layers = {};               // in place of the three numbers above
+  Scheme scheme = {};                   // in place of the first two numbers above
+  LayerRules layers = {};               // in place of the three, and of the scheme
   bool projections = false;
 };
 

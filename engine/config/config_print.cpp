@@ -67,7 +67,8 @@ Json value_schema(const Allowed& allowed, const std::vector<T>&) {
   return schema;
 }
 
-Json value_schema(const Allowed&, const LayerRules&) {
+/// `or_file`: the name of a file may stand in its place.
+Json rules_schema(bool or_file) {
   Json keys = Json::object();
   for (const LayerKey& key : layer_keys()) {
     keys[key.name] = {{"description", key.meaning}, {"type", key.number != nullptr ? "integer" : "boolean"}};
@@ -75,11 +76,25 @@ Json value_schema(const Allowed&, const LayerRules&) {
     keys[key.name]["minimum"] = key.minimum;
     keys[key.name]["maximum"] = key.maximum;
   }
-  return {{"type", {"object", "null"}},
+  Json types = {"object", "null"};
+  if (or_file) types.push_back("string");
+  return {{"type", types},
           {"additionalProperties", {{"type", "object"}, {"additionalProperties", false}, {"properties", keys}}}};
 }
 
+Json value_schema(const Allowed&, const LayerRules&) {
+  return rules_schema(false);
+}
+
+Json value_schema(const Allowed&, const Scheme&) {
+  return rules_schema(true);
+}
+
 Json json_of(const LayerRules&) {  // of the default
+  return Json::object();
+}
+
+Json json_of(const Scheme&) {
   return Json::object();
 }
 

@@ -69,6 +69,18 @@ LayerRules read_rules(const YamlValue& value, const PlaceText& place, std::vecto
   return read_layer_rules(value, place, problems);
 }
 
+/// Written out, or the name of a file that has it; an empty name is none.
+Scheme read_scheme_or_file(const YamlValue& value, const PlaceText& place, std::vector<Problem>& problems) {
+  const bool is_written_out = value.kind == YamlValue::Kind::map || value.kind == YamlValue::Kind::nothing;
+  if (is_written_out) return read_scheme(value, place, problems);
+  if (value.kind != YamlValue::Kind::scalar) throw Error(ErrorKind::usage, "expected the name of a file");
+  if (value.text.empty()) return {};
+  std::vector<std::string> problems_of_file;
+  Scheme scheme = read_scheme_file(with_home(value.text), problems_of_file);
+  if (!problems_of_file.empty()) fail(ErrorKind::usage, "{}", fmt::join(problems_of_file, "; "));
+  return scheme;
+}
+
 template <typename T>
 std::vector<T> read_many(const Allowed& allowed, const YamlValue& value, const std::string& example) {
   std::vector<T> list;
@@ -138,6 +150,10 @@ std::string one_to_text(const LayerRules& value) {
   return to_text(value, quoted_if_needed);
 }
 
+std::string one_to_text(const Scheme& value) {
+  return one_to_text(value.layers);
+}
+
 template <typename T>
 std::string one_to_text(const std::vector<T>& values) {
   std::vector<std::string> texts;
@@ -165,6 +181,8 @@ ConfigValue read_config_value(const ConfigKey& key, const YamlValue& value, cons
           return read_many<typename T::value_type>(key.allowed, value, to_text(key.standard));
         } else if constexpr (std::is_same_v<T, LayerRules>) {
           return read_rules(value, place, problems);
+        } else if constexpr (std::is_same_v<T, Scheme>) {
+          return read_scheme_or_file(value, place, problems);
         } else {
           return read_one<T>(key.allowed, value);
         }
@@ -194,6 +212,8 @@ std::string allowed_text(const ConfigKey& key) {
           std::vector<std::string> names;
           for (const LayerKey& layer_key : layer_keys()) names.push_back(layer_key.name);
           return fmt::format("a map of names or patterns to {{{}}}", fmt::join(names, ", "));
+        } else if constexpr (std::is_same_v<T, Scheme>) {
+          return std::string("a file name, or a map of names or patterns to {weight_bits, max_bits, fixed}");
         } else {
           return describe<T>(key.allowed, false);
         }

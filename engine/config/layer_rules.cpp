@@ -38,7 +38,8 @@ void read_key(const LayerKey& key, const YamlValue& value, LayerRule& rule) {
 
 class Reader {
  public:
-  Reader(const PlaceText& place, std::vector<Problem>& problems) : place_(place), problems_(problems) {}
+  Reader(const PlaceText& place, std::vector<Problem>& problems, const std::string& heading)
+      : place_(place), problems_(problems), heading_(heading) {}
 
   LayerRule read(const YamlEntry& entry) {
     LayerRule rule{.pattern = entry.key, .places = {{"", place_(entry.where)}}};
@@ -65,7 +66,7 @@ class Reader {
 
  private:
   void report(const LayerRule& rule, Position where, const std::string& what) {
-    problems_.push_back({where, fmt::format("quant.layers: '{}' {}", rule.pattern, what)});
+    problems_.push_back({where, fmt::format("{}: '{}' {}", heading_, rule.pattern, what)});
   }
 
   /// What one rule cannot mean at once.
@@ -88,6 +89,7 @@ class Reader {
 
   const PlaceText& place_;
   std::vector<Problem>& problems_;
+  const std::string& heading_;
 };
 
 }  // namespace
@@ -123,9 +125,10 @@ std::span<const LayerKey> layer_keys() {
   return keys;
 }
 
-LayerRules read_layer_rules(const YamlValue& value, const PlaceText& place, std::vector<Problem>& problems) {
+LayerRules read_layer_rules(const YamlValue& value, const PlaceText& place, std::vector<Problem>& problems,
+                            const std::string& heading) {
   LayerRules rules;
-  Reader reader(place, problems);
+  Reader reader(place, problems, heading);
   for (const YamlEntry& entry : value.entries) rules.rules.push_back(reader.read(entry));
   return rules;
 }

@@ -51,8 +51,9 @@ std::span<const LayerKey> layer_keys();
 /// Where a position of the text is: `c.yaml:12:5`.
 using PlaceText = std::function<std::string(Position)>;
 
-/// Adds everything that is wrong to `problems`, rules that contradict themselves as well.
-LayerRules read_layer_rules(const YamlValue& value, const PlaceText& place, std::vector<Problem>& problems);
+/// Adds everything that is wrong to `problems`, rules that contradict themselves as well. `heading` begins each.
+LayerRules read_layer_rules(const YamlValue& value, const PlaceText& place, std::vector<Problem>& problems,
+                            const std::string& heading = "quant.layers");
 
 /// `{conv1: {weight_bits: 8, fixed: true}}`. `quoted`: how YAML wants a pattern.
 std::string to_text(const LayerRules& rules, const std::function<std::string(const std::string&)>& quoted);

@@ -183,6 +183,72 @@ TEST_CASE("several mistakes are said at once, with the lines of their keys") {
             "2 errors; nothing was written");
 }
 
+namespace {
+
+/// A scheme of the layers of ResNet-8 without `left_out`, as the value of quant.scheme.
+std::string scheme_without(const std::string& left_out, const std::string& more = "") {
+  std::string text;
+  for (const char* name : {"conv1", "layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "layer2.0.conv2",
+                           "layer3.0.conv1", "layer3.0.conv2", "fc"})
+    if (name != left_out) text += fmt::format("{}{}: {{weight_bits: 3}}", text.empty() ? "" : ", ", name);
+  return "quant.scheme={" + text + more + "}";
+}
+
+/// What is said of this scheme, but for its place and the last line.
+std::string refused_scheme(const std::string& scheme, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> words = {scheme};
+  words.insert(words.end(), more.begin(), more.end());
+  const std::string message = error_of(ErrorKind::usage, [&] { spec_with(words); });
+  const std::string start = "override 2: scheme: ", end = "\n1 error; nothing was written";
+  REQUIRE(message.starts_with(start));
+  REQUIRE(message.ends_with(end));
+  return message.substr(start.size(), message.size() - start.size() - end.size());
+}
+
+}  // namespace
+
+TEST_CASE("a scheme says the widths of all layers, and quant.layers wins over it") {
+  const auto widths = widths_of(spec_with(
+      {scheme_without(""), "quant.layers={\"layer1.*\": {weight_bits: 5}, fc: {weight_bits: 8, fixed: true}}"}));
+  CHECK(widths.at("conv1.weight") == WidthRule{3, 0, false});
+  CHECK(widths.at("layer1.0.conv2.weight") == WidthRule{5, 0, false});
+  CHECK(widths.at("fc.bias") == WidthRule{8, 0, true});
+  CHECK(widths_of(spec_with({"quant.scheme={\"*\": {weight_bits: 2}}"})).at("fc.weight") == WidthRule{2, 0, false});
+  const auto some_float = widths_of(spec_with({scheme_without("conv1"), "quant.layers={conv1: {float: true}}"}));
+  CHECK_FALSE(some_float.contains("conv1.weight"));
+  CHECK_NOTHROW(spec_with({scheme_without("conv1"), "quant.layers={conv1: {weight_bits: 4}}"}));
+}
+
+TEST_CASE("the scheme of another network is refused") {
+  CHECK(refused_scheme(scheme_without("", ", layer1.1.conv1: {weight_bits: 3}")) ==
+        "'layer1.1.conv1' matches no layer; did you mean 'layer1.0.conv1'?");
+  CHECK(refused_scheme(scheme_without("layer2.0.conv1")) ==
+        "says no weight_bits of layer2.0.conv1; add them, or is it the scheme of another network?");
+  CHECK(refused_scheme(scheme_without(""), {"model.depth=20"}) ==
+        "says no weight_bits of layer1.1.conv1, layer1.1.conv2, layer1.2.conv1, layer1.2.conv2, layer2.1.conv1 and 7 "
+        "more layers; add them, or is it the scheme of another network?");
+  CHECK(refused_scheme(scheme_without(""), {"quant.projections=true"}) ==
+        "says no weight_bits of layer2.0.downsample.0, layer3.0.downsample.0; add them, or is it the scheme of another "
+        "network?");
+  CHECK(refused_scheme(scheme_without("", ", bn1: {weight_bits: 3}")) ==
+        "'bn1' has no quantized weights; weight_bits means nothing there");
+  const Config config = config_with({scheme_without("fc")});
+  CHECK_THAT(error_of(ErrorKind::usage, [&] { check_layers(config); }), Catch::Contains("says no weight_bits of fc"));
+}
+
+TEST_CASE("the bias that another node adds is no layer of a scheme") {
+  std::vector<std::string> words = {"model.arch=vgg", "model.depth=11", "quant.scheme={\"*\": {weight_bits: 2}}"};
+  const NetworkSpec all = configured_network(load_config(schema(), "", words), {32, 32, 3}, 10);
+  std::string scheme;
+  for (const NodeSpec& node : all.nodes)
+    if (node.layer == "conv2d" || node.layer == "linear")
+      scheme += fmt::format("{}\"{}\": {{weight_bits: 4}}", scheme.empty() ? "" : ", ", node.name);
+  words.back() = "quant.scheme={" + scheme + "}";
+  const auto widths = widths_of(configured_network(load_config(schema(), "", words), {32, 32, 3}, 10));
+  CHECK(widths.size() > 16);  // weights and biases
+  for (const auto& [name, rule] : widths) CHECK(rule.start == 4);
+}
+
 TEST_CASE("what a network file says of widths holds, unless a rule says otherwise") {
   const TemporaryFolder folder;
   put_text(folder / "net.yaml",

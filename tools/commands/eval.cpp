@@ -17,7 +17,6 @@
 #include "tools/session/model_config.h"
 #include "tools/session/open_model.h"
 #include "tools/session/ranks.h"
-#include "tools/session/run_files.h"
 
 namespace bsq {
 namespace {
@@ -133,9 +132,7 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   if (!parse(arguments, options)) return 0;
   Console console = console_of(options.console, ranks);
   ModelFile read = read_model(options.checkpoint, console);
-  if (options.words.config_file.empty() && !run_of_checkpoint(read.file.path) &&
-      !options.words.overrides_key("data.kind"))
-    fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
+  require_data(options.words, read);
   const Config config = config_of_model(options.words, read, console);
   const OpenModel model = open_model(std::move(read), quantizer_of(config));
   const std::unique_ptr<const Dataset> images = open_test_set(config);

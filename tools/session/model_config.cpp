@@ -39,7 +39,7 @@ void refuse_other_network(const Config& config, const ModelWords& words, const M
   const std::string path = model.file.path.string();
   if (words.overrides_key("model.network"))
     fail(ErrorKind::usage, "model.network = {}: {} says its network; leave it out", config.model.network, path);
-  for (const char* key : {"quant.layers", "quant.projections"})
+  for (const char* key : {"quant.layers", "quant.scheme", "quant.projections"})
     if (words.overrides_key(key))
       fail(ErrorKind::usage, "{}: {} says the widths of its layers; leave it out", key, path);
   Config of_family = config;
@@ -93,6 +93,11 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
 
 bool ModelWords::overrides_key(const std::string& key) const {
   return is_overridden(overrides, key);
+}
+
+void require_data(const ModelWords& words, const ModelFile& model) {
+  if (words.config_file.empty() && !run_of_checkpoint(model.file.path) && !words.overrides_key("data.kind"))
+    fail(ErrorKind::usage, "which data? give --config CFG, or data.kind=cifar10 data.root=DIR");
 }
 
 Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console) {

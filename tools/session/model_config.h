@@ -19,6 +19,8 @@ struct ModelWords {
   bool overrides_key(const std::string& key) const;
 };
 
+/// Throws Error(usage) unless somebody says which data a model is run on: a person, or the run that it is in.
+void require_data(const ModelWords& words, const ModelFile& model);
 /// The console says what is assumed, see say_assumptions().
 Config config_of_model(const ModelWords& words, const ModelFile& model, Console& console);
 
