@@ -35,6 +35,11 @@ constexpr Command kCommands[] = {
     {"eval", "CHECKPOINT [key=value ...]", "accuracy, bits of every layer, compression", eval_command,
      /*computes=*/true, /*runs_on_ranks=*/true},
     {"convert", "IN OUT", "float to bit planes (--bits, --scheme) and back (--to float)", convert_command},
+    {"scheme", "CHECKPOINT", "bits of every layer as a file to be edited, for quant.scheme and convert",
+     scheme_command},
+    {"sensitivity", "CHECKPOINT [key=value ...]", "rise of the loss by layer and bits; a scheme for a budget",
+     sensitivity_command, /*computes=*/true},
+    {"what-if", "CHECKPOINT SCHEME", "size, operations and loss under a scheme, without training", what_if_command},
     {"export", "CHECKPOINT --format F", "a file for other programs, verified before it is there", export_command},
     {"inspect", "FILE", "tensors, metadata and bits of a model file", inspect_command},
     {"report", "RUN...", "what a run has come to; several: a comparison", report_command},
@@ -48,7 +53,7 @@ void print_help() {
   fmt::print("bsq {}: mixed-precision quantization of networks, found while they train\n\nusage: bsq COMMAND ...\n\n",
              kVersion);
   for (const Command& command : kCommands)
-    fmt::print("  {:<9} {:<27} {}\n", command.name, command.arguments, command.meaning);
+    fmt::print("  {:<11} {:<27} {}\n", command.name, command.arguments, command.meaning);
   fmt::print(
       "\n  bsq COMMAND --help     options of a command\n"
       "  bsq train --help-keys  every key of a configuration, with the flag of the published scripts it replaces\n"

@@ -357,6 +357,12 @@ void check_finite(const TensorFile& file) {
   }
 }
 
+std::uint64_t safetensors_bytes(const TensorFile& file) {
+  std::uint64_t bytes = sizeof(std::uint64_t) + header_text(file, in_writing_order(file)).size();
+  for (const HostTensor& tensor : file.tensors) bytes += tensor.bytes.size();
+  return bytes;
+}
+
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file, const FileCheck& check) {
   const std::vector<const HostTensor*> order = in_writing_order(file);
   const std::string header = header_text(file, order);

@@ -102,6 +102,8 @@ int widen_to_float32(TensorFile& file);
 /// made of them look like results.
 void check_finite(const TensorFile& file);
 
+/// How large the file will be that write_safetensors() makes of it.
+std::uint64_t safetensors_bytes(const TensorFile& file);
 /// Atomic (engine/files/atomic_file.h): a failure leaves the old file as it was and throws Error(checkpoint). `check`
 /// may look at the file before it gets its name, and refuse it by an Error of its own.
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file,

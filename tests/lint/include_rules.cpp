@@ -126,8 +126,9 @@ const std::vector<IncludeRule>& include_rules() {
     {"tools/report/",              "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
     {"tools/report/charts/",       "",      {},                                                           {"fmt/"}},
     {"tools/report/report_page",   "",      {"tools/report/", "tools/cli/"},                              {"fmt/", "kainjow/"}},
+    {"tools/scheme/",              "",      {"tools/session/", "tools/report/"},                          {"fmt/", "nlohmann/"}},
     {"tools/sweep/",               "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
-    {"tools/commands/",            "",      {"tools/export/", "tools/report/", "tools/sweep/"},           {"fmt/", "nlohmann/"}},
+    {"tools/commands/",            "",      {"tools/export/", "tools/report/", "tools/scheme/", "tools/sweep/"}, {"fmt/", "nlohmann/"}},
     {"tools/commands/bench.cpp",   "",      {"tools/cli/", "bench/plugin.h"},                             {"fmt/"}},
     {"tools/main.cpp",             "",      {"tools/commands/"},                                          {"fmt/", "nlohmann/"}},
 

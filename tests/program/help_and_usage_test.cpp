@@ -10,8 +10,8 @@ using namespace bsq::test;
 
 namespace {
 
-const std::vector<std::string> kCommands = {"train",  "sweep",    "eval",  "convert", "inspect",
-                                            "report", "validate", "bench", "info"};
+const std::vector<std::string> kCommands = {"train",       "sweep",   "eval",   "convert",  "inspect", "scheme",
+                                            "sensitivity", "what-if", "report", "validate", "bench",   "info"};
 
 }  // namespace
 
@@ -87,6 +87,9 @@ TEST_CASE("a mistyped command line is answered with what was meant") {
       {{"convert", "a.safetensors"}, "bsq convert: OUT is missing; usage: bsq convert IN OUT"},
       {{"convert", "a", "b", "c"}, "unexpected 'c'; see bsq convert --help"},
       {{"inspect"}, "bsq inspect: FILE is missing; usage: bsq inspect FILE"},
+      {{"scheme"}, "bsq scheme: CHECKPOINT is missing; usage: bsq scheme CHECKPOINT"},
+      {{"sensitivity"}, "bsq sensitivity: which checkpoint? usage: bsq sensitivity CHECKPOINT [key=value ...]"},
+      {{"what-if", "a"}, "bsq what-if: SCHEME is missing; usage: bsq what-if CHECKPOINT SCHEME"},
       {{"report"}, "bsq report: RUN... is missing; usage: bsq report RUN..."},
       {{"info", "gpu"}, "unexpected 'gpu'; see bsq info --help"},
   };

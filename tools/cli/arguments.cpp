@@ -127,6 +127,11 @@ CommandLine::Option* CommandLine::add_option(const std::string& names, std::opti
   return remember(app_->add_option(names, value, description));
 }
 
+CommandLine::Option* CommandLine::add_option(const std::string& names, std::optional<double>& value,
+                                             const std::string& description) {
+  return remember(app_->add_option(names, value, description));
+}
+
 CommandLine::Option* CommandLine::add_path(const std::string& names, std::string& value,
                                            const std::string& description) {
   return remember(from_home(app_->add_option(names, value, description)));

@@ -50,6 +50,7 @@ class CommandLine {
   Option* add_option(const std::string& names, int& value, const std::string& description);
   Option* add_option(const std::string& names, double& value, const std::string& description);
   Option* add_option(const std::string& names, std::optional<int>& value, const std::string& description);
+  Option* add_option(const std::string& names, std::optional<double>& value, const std::string& description);
   /// An option whose value is a path: `~/` at its start is the home folder, as in a configuration.
   Option* add_path(const std::string& names, std::string& value, const std::string& description);
   Option* add_path(const std::string& names, std::filesystem::path& value, const std::string& description);

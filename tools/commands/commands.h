@@ -15,6 +15,9 @@ int inspect_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
+int scheme_command(const Arguments& arguments);
+int sensitivity_command(const Arguments& arguments);
+int what_if_command(const Arguments& arguments);
 int info_command(const Arguments& arguments);
 
 }  // namespace bsq

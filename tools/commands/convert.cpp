@@ -1,11 +1,12 @@
 // `bsq convert`: a model file in another form: float to bit planes, with uniform bits or the scheme of another
-// checkpoint, and any form to plain float.
+// checkpoint or of a file, and any form to plain float.
 #include "engine/files/posix_file.h"
 #include "engine/methods/bsq/stored_planes.h"
 #include "engine/methods/weight_forms.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/report/bits_text.h"
+#include "tools/scheme/apply_scheme.h"
 #include "tools/session/open_model.h"
 
 #include <fmt/ranges.h>
@@ -37,7 +38,8 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
   app.add_option("--max-bits", options.max_bits, "round wider layers to this width; the others stay as they are")
       ->between(1, kMaxBits)
       ->option_text("N");
-  app.add_path("--scheme", options.scheme, "widths as in this checkpoint")->option_text("CKPT");
+  app.add_path("--scheme", options.scheme, "widths as in this checkpoint, or in this scheme (*.yaml)")
+      ->option_text("CKPT|FILE");
   const std::vector<std::string> forms = {std::string(kQuantizedForm), std::string(kFloatForm)};
   app.add_option("--to", options.form, fmt::format("{}", fmt::join(forms, " | ")))->one_of(forms)->option_text("FORM");
   app.add_flag("--force", options.force, "replace OUT");
@@ -96,13 +98,15 @@ int convert_command(const Arguments& arguments) {
   ConvertOptions options;
   if (!parse(arguments, options)) return 0;
   Console console = options.console.console();
-  const OpenModel model = open_model(read_model(options.input, console));
-  const Weights converted = convert(model, options, console);
+  OpenModel model = open_model(read_model(options.input, console));
+  const std::string form(model.weights->form());
+  const bool by_file = is_scheme_file(options.scheme);
+  if (by_file) model = with_scheme(std::move(model), read_scheme_file(options.scheme));
+  const Weights converted = by_file ? model.weights : convert(model, options, console);
   write_safetensors(options.output, with_weights(model, *converted));
   const BitSummary summary = summarize_bits(*converted, model.network);
-  console.info(fmt::format("{}: {} -> {}, {:.2f} bits per weight, {} by the paper's rule", options.output,
-                           model.weights->form(), converted->form(), summary.bits_per_parameter(),
-                           ratio_text(summary.compression())));
+  console.info(fmt::format("{}: {} -> {}, {:.2f} bits per weight, {} by the paper's rule", options.output, form,
+                           converted->form(), summary.bits_per_parameter(), ratio_text(summary.compression())));
   return 0;
 }
 
