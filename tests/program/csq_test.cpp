@@ -66,6 +66,10 @@ TEST_CASE("a checkpoint of CSQ on the way is evaluated and exported as floats, n
   const Outcome converted = here.run({"convert", soft, "planes.safetensors"});
   CHECK(converted.exit_code == 2);
   CHECK_THAT(converted.err, Catch::Contains("still soft"));
+  put_text(here / "s.yaml", here.must({"scheme", soft}).out);
+  const Outcome judged = here.run({"what-if", soft, "s.yaml"});
+  CHECK(judged.exit_code == 2);
+  CHECK_THAT(judged.err, Catch::Contains("still soft"));
   const Outcome tuned =
       here.run({"train", "tiny.yaml", "--run-dir", "tuned", "stages=[finetune]", "model.init=" + soft});
   CHECK(tuned.exit_code == 2);

@@ -5,6 +5,7 @@
 #include "data/synthetic.h"
 #include "engine/config/config_schema.h"
 #include "engine/methods/bsq/bsq_keys.h"
+#include "engine/methods/csq/csq_keys.h"
 #include "engine/methods/dense/dense_keys.h"
 #include "engine/methods/methods.h"
 #include "models/families.h"

@@ -2,6 +2,7 @@
 
 #include "engine/methods/bsq/stored_planes.h"
 #include "engine/methods/weight_forms.h"
+#include "kernels/base/error.h"
 #include "models/roles.h"
 
 namespace bsq {
@@ -27,6 +28,8 @@ std::vector<float> values_under(const StoredWeights& from, std::size_t slot, int
 }
 
 OpenModel with_scheme(OpenModel model, const Scheme& scheme) {
+  if (are_soft(*model.weights))
+    fail(ErrorKind::usage, "{}: {}", model.file.path.string(), width_conflict(*model.weights, model.layout));
   QuantConfig quant;
   quant.scheme = scheme;
   model.spec = with_roles(std::move(model.spec), quant);
