@@ -31,8 +31,7 @@ class CsqMethod final : public Method {
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     const Weights weights = StoredCsq::convert(from, start_bits(layout, quant_.weight_bits));
-    return std::make_unique<CsqWeights>(memory, layout, gradients, static_cast<const StoredCsq&>(*weights),
-                                        options_.count == "weights" ? CsqCount::weights : CsqCount::masks);
+    return std::make_unique<CsqWeights>(memory, layout, gradients, static_cast<const StoredCsq&>(*weights), count());
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& /*layout*/) const override {
     if (!from.is_quantized() || are_soft(from)) return {};
@@ -41,13 +40,8 @@ class CsqMethod final : public Method {
   }
   std::string conflict(const ArenaLayout& layout) const override {
     double least = 0;
-    for (const ParameterSlot& slot : layout.slots) {
-      if (!slot.spec.widths.fixed) continue;
-      const double share = options_.count == "weights"
-                               ? static_cast<double>(slot.spec.shape.numel()) / static_cast<double>(layout.parameters)
-                               : 1 / static_cast<double>(layout.slots.size());
-      least += share * slot.spec.widths.start;
-    }
+    for (const ParameterSlot& slot : layout.slots)
+      if (slot.spec.widths.fixed) least += budget_share(layout, slot, count()) * slot.spec.widths.start;
     if (options_.target_bits >= least) return {};
     return fmt::format(
         "csq.target_bits = {:g}: the tensors of a fixed width alone have {:.4f} bits (csq.count: {}); raise "
@@ -72,6 +66,7 @@ class CsqMethod final : public Method {
   }
 
  private:
+  CsqCount count() const { return options_.count == "weights" ? CsqCount::weights : CsqCount::masks; }
   /// t = end_temperature^(e / epochs with soft masks), e counted from 1; it goes on rising when masks are hard.
   CsqNumbers numbers_in(int epoch) const {
     const double exponent = (epoch + 1.0) / soft_mask_epochs_;

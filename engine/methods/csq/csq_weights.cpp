@@ -15,6 +15,11 @@ std::int64_t plane_count(const CsqTensor& tensor) {
 
 }  // namespace
 
+double budget_share(const ArenaLayout& layout, const ParameterSlot& slot, CsqCount count) {
+  if (count == CsqCount::masks) return 1 / static_cast<double>(layout.slots.size());
+  return static_cast<double>(slot.spec.shape.numel()) / static_cast<double>(layout.parameters);
+}
+
 CsqWeights::CsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                        const StoredCsq& weights, CsqCount count)
     : backend_(memory.backend()), layout_(layout), gradients_(gradients) {
@@ -57,9 +62,7 @@ void CsqWeights::make_table(const StoredCsq& weights, CsqCount count) {
     next.weight_offset = slot.offset;
     next.bits = weights.all()[i].bits;
     next.masked = !slot.spec.widths.fixed;
-    const double share = count == CsqCount::weights
-                             ? static_cast<double>(next.numel) / static_cast<double>(layout_.parameters)
-                             : 1 / tensors;
+    const double share = budget_share(layout_, slot, count);
     next.share = static_cast<float>(share);
     next.pull = next.masked ? static_cast<float>(share * tensors / next.bits) : 0.0F;
     tensors_.push_back(next);

@@ -10,6 +10,8 @@ namespace bsq {
 
 /// What the budget averages over.
 enum class CsqCount { weights, masks };
+/// What each bit of a slot adds to the bits of the budget.
+double budget_share(const ArenaLayout& layout, const ParameterSlot& slot, CsqCount count);
 
 class CsqWeights final : public WeightStore {
  public:
