@@ -165,6 +165,23 @@ __device__ inline float clamped(float value, float low, float high) {
   return value < low ? low : value > high ? high : value;
 }
 
+/// Stores the sums, one per plane, that the threads of a chunk have added up, at kMaxBits per chunk.
+template <int Bits>
+__device__ void leave_sums(const float (&sums)[Bits], float* partials) {
+  BSQ_SHARED(float, shared, [kMaxBits][kChunkWarps]);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+#pragma unroll
+  for (int bit = 0; bit < Bits; ++bit) {
+    const float sum = reduce_warp(sums[bit], Sum());
+    if (threadIdx.x % kWarp == 0) shared[bit][warp] = sum;
+  }
+  __syncthreads();
+  if (static_cast<int>(threadIdx.x) >= Bits) return;
+  float sum = 0;
+  for (int other = 0; other < kChunkWarps; ++other) sum += shared[threadIdx.x][other];
+  partials[std::int64_t{blockIdx.x} * kMaxBits + threadIdx.x] = sum;
+}
+
 /// Adds up a tensor's partial sums, one per chunk, `stride` floats apart; all lanes of a full warp call it.
 __device__ inline double sum_of_chunks(const float* partials, std::int64_t chunks, int stride) {
   double sum = 0;

@@ -63,23 +63,6 @@ __device__ void reconstruct(const PlaneTensor& tensor, const float* planes, floa
   store_weights<Width>(tensor, weights, index, scaled, scale, levels);
 }
 
-/// Stores the squares that the threads of a chunk have added up.
-template <int Bits>
-__device__ void leave_squares(const float (&squares)[Bits], const ChunkSums& sums) {
-  BSQ_SHARED(float, shared, [kMaxBits][kChunkWarps]);
-  const int warp = static_cast<int>(threadIdx.x) / kWarp;
-#pragma unroll
-  for (int bit = 0; bit < Bits; ++bit) {
-    const float sum = reduce_warp(squares[bit], Sum());
-    if (threadIdx.x % kWarp == 0) shared[bit][warp] = sum;
-  }
-  __syncthreads();
-  if (static_cast<int>(threadIdx.x) >= Bits) return;
-  float sum = 0;
-  for (int other = 0; other < kChunkWarps; ++other) sum += shared[threadIdx.x][other];
-  sums.squares[std::int64_t{blockIdx.x} * kMaxBits + threadIdx.x] = sum;
-}
-
 /// Called by the last block of a tensor: makes its norms, one warp per plane in turn. Returns true to the block of the
 /// last tensor, whose thread 0 gets the penalty of all tensors in `penalty`.
 __device__ bool finish_norms(const PlaneTensor& tensor, const Chunk& chunk, int num_tensors, const ChunkSums& sums,
@@ -118,7 +101,7 @@ __global__ void reconstruct_weights(PlanesForwardArgs args, int num_tensors, Chu
     for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
       reconstruct<Bits, Width>(tensor, args.planes, args.weights, scale, index, squares);
     });
-    leave_squares(squares, sums);
+    leave_sums(squares, sums.squares);
   });
   if (!arrives_last(memory.counters + chunk.tensor, static_cast<unsigned>(chunk.count))) return;
   double penalty = 0;
@@ -224,7 +207,7 @@ __global__ void __launch_bounds__(kChunkThreads, kStepsAtOnce)
     for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
       d_scale += step_weights<Bits, Width>(args, tensor, factors, index, squares);
     });
-    leave_squares(squares, sums);
+    leave_sums(squares, sums.squares);
   });
   d_scale = reduce_block(d_scale, shared, Sum());
   if (threadIdx.x == 0) sums.d_scales[blockIdx.x] = d_scale * gradient.to_true;

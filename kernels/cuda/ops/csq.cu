@@ -142,23 +142,6 @@ __device__ void step_weights(const CsqStepArgs& args, const CsqTensor& tensor, c
   }
 }
 
-/// Stores the sums that the threads of a chunk have added up.
-template <int Bits>
-__device__ void leave_sums(const float (&sums)[Bits], float* partials) {
-  BSQ_SHARED(float, shared, [kMaxBits][kChunkWarps]);
-  const int warp = static_cast<int>(threadIdx.x) / kWarp;
-#pragma unroll
-  for (int bit = 0; bit < Bits; ++bit) {
-    const float sum = reduce_warp(sums[bit], Sum());
-    if (threadIdx.x % kWarp == 0) shared[bit][warp] = sum;
-  }
-  __syncthreads();
-  if (static_cast<int>(threadIdx.x) >= Bits) return;
-  float sum = 0;
-  for (int other = 0; other < kChunkWarps; ++other) sum += shared[threadIdx.x][other];
-  partials[std::int64_t{blockIdx.x} * kMaxBits + threadIdx.x] = sum;
-}
-
 __device__ void step_number(const SgdRule& rule, float learning_rate, double gradient, float& number, float& velocity) {
   number = sgd_moved(number, fmaf(rule.weight_decay, number, static_cast<float>(gradient)), rule.momentum,
                      learning_rate, velocity);
