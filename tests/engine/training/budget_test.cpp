@@ -83,22 +83,10 @@ TEST_CASE("a run under a budget that is stopped after any step, or killed, comes
   REQUIRE(steps == 3 * (1 + 8));
   const auto expected = traces_of(straight);
   for (int stop = 4; stop <= steps; ++stop) {
-    INFO("stopped after step " << stop);
-    ExperimentRuns runs(config);
-    REQUIRE(runs.run([&](int step) { return step == stop ? Request::stop : Request::none; }) == StageOutcome::stopped);
-    REQUIRE(runs.run() == StageOutcome::done);
-    CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+    check_stopped_and_resumed(config, stop, expected);
   }
   for (int kill = 4; kill <= steps; kill += 5) {
-    INFO("killed after step " << kill);
-    ExperimentRuns runs(config);
-    CHECK_THROWS_AS(runs.run([&](int step) -> Request {
-      if (step == kill) throw Killed{};
-      return Request::none;
-    }),
-                    Killed);
-    REQUIRE(runs.run() == StageOutcome::done);
-    CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+    check_killed_and_resumed(config, kill, expected);
   }
 }
 

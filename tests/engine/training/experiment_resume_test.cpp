@@ -23,11 +23,7 @@ std::map<std::string, std::string> straight_run(const Config& config = tiny_conf
 TEST_CASE("an experiment stopped after any one step and resumed writes what a straight one writes, bit for bit") {
   const auto expected = straight_run();
   for (int stop = 1; stop <= kStepsOfTinyRun; ++stop) {
-    INFO("stopped after step " << stop);
-    ExperimentRuns runs;
-    REQUIRE(runs.run([&](int step) { return step == stop ? Request::stop : Request::none; }) == StageOutcome::stopped);
-    REQUIRE(runs.run() == StageOutcome::done);
-    CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+    check_stopped_and_resumed(tiny_config(), stop, expected);
   }
 }
 
@@ -46,15 +42,7 @@ TEST_CASE("an experiment killed at any step goes on from its last checkpoint to 
   INFO("a checkpoint every " << config.checkpoint.every_epochs << " epochs");
   const auto expected = straight_run(config);
   for (int kill = 1; kill <= kStepsOfTinyRun; kill += 2) {
-    INFO("killed after step " << kill);
-    ExperimentRuns runs(config);
-    CHECK_THROWS_AS(runs.run([&](int step) -> Request {
-      if (step == kill) throw Killed{};
-      return Request::none;
-    }),
-                    Killed);
-    REQUIRE(runs.run() == StageOutcome::done);
-    CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+    check_killed_and_resumed(config, kill, expected);
   }
 }
 

@@ -145,4 +145,28 @@ inline std::vector<std::string> differences_of(const std::map<std::string, std::
   return names;
 }
 
+/// A run that is stopped after this step and resumed leaves what is expected, bit for bit.
+inline void check_stopped_and_resumed(const Config& config, int stop,
+                                      const std::map<std::string, std::string>& expected) {
+  INFO("stopped after step " << stop);
+  ExperimentRuns runs(config);
+  REQUIRE(runs.run([&](int step) { return step == stop ? Request::stop : Request::none; }) == StageOutcome::stopped);
+  REQUIRE(runs.run() == StageOutcome::done);
+  CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+}
+
+/// The same of a run that is killed after this step, and goes on from its last checkpoint.
+inline void check_killed_and_resumed(const Config& config, int kill,
+                                     const std::map<std::string, std::string>& expected) {
+  INFO("killed after step " << kill);
+  ExperimentRuns runs(config);
+  CHECK_THROWS_AS(runs.run([&](int step) -> Request {
+    if (step == kill) throw Killed{};
+    return Request::none;
+  }),
+                  Killed);
+  REQUIRE(runs.run() == StageOutcome::done);
+  CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+}
+
 }  // namespace bsq::test
