@@ -2,6 +2,8 @@
 #include "kernels/reference/elements.h"
 #include "kernels/reference/reference_backend.h"
 
+#include <vector>
+
 namespace bsq {
 namespace {
 
@@ -69,9 +71,10 @@ double d_input_element(const ConvGeometry& g, const void* d_output, const void* 
   return sum;
 }
 
-/// d_weight[o, ky, kx, i] = sum over outputs (n, y, x) of d_output[n, y, x, o] times the input that tap read.
-double d_weight_element(const ConvGeometry& g, const void* input, const void* d_output, int o, int ky, int kx, int i) {
-  double sum = 0;
+/// d_weight[o, ky, kx, i] for all i = sum over outputs (n, y, x) of d_output[n, y, x, o] times the input that tap read.
+std::vector<double> d_weight_tap(const ConvGeometry& g, const void* input, const void* d_output, int o, int ky,
+                                 int kx) {
+  std::vector<double> sums(static_cast<std::size_t>(g.group_inputs()));
   for (int n = 0; n < g.batch; ++n) {
     for (int y = 0; y < g.out_height(); ++y) {
       const int in_y = y * g.stride - g.padding + ky;
@@ -79,12 +82,13 @@ double d_weight_element(const ConvGeometry& g, const void* input, const void* d_
       for (int x = 0; x < g.out_width(); ++x) {
         const int in_x = x * g.stride - g.padding + kx;
         if (in_x < 0 || in_x >= g.width) continue;
-        sum += load(g.dtype, d_output, output_index(g, n, y, x) + o) *
-               load(g.dtype, input, input_index(g, n, in_y, in_x) + first_input(g, o) + i);
+        const double gradient = load(g.dtype, d_output, output_index(g, n, y, x) + o);
+        std::int64_t from = input_index(g, n, in_y, in_x) + first_input(g, o);
+        for (double& sum : sums) sum += gradient * load(g.dtype, input, from++);
       }
     }
   }
-  return sum;
+  return sums;
 }
 
 }  // namespace
@@ -130,10 +134,8 @@ void ReferenceBackend::conv2d_backward_weight(const ConvBackwardWeightArgs& args
   for (int o = 0; o < geometry.out_channels; ++o) {
     for (int ky = 0; ky < geometry.kernel; ++ky) {
       for (int kx = 0; kx < geometry.kernel; ++kx) {
-        for (int i = 0; i < geometry.group_inputs(); ++i) {
-          d_weight[weight_index(geometry, o, ky, kx) + i] =
-              static_cast<float>(d_weight_element(geometry, input, d_output, o, ky, kx, i));
-        }
+        float* to = d_weight + weight_index(geometry, o, ky, kx);
+        for (const double sum : d_weight_tap(geometry, input, d_output, o, ky, kx)) *to++ = static_cast<float>(sum);
       }
     }
   }
