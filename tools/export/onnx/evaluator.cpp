@@ -226,9 +226,7 @@ GraphTensor pooled(const OnnxNode& node, const Inputs& in, double (*reduce)(cons
 }
 
 GraphTensor max_pool(const OnnxNode& node, const Inputs& in) {
-  return pooled(node, in, [](const std::vector<float>& numbers) {
-    return double{*std::max_element(numbers.begin(), numbers.end())};
-  });
+  return pooled(node, in, [](const std::vector<float>& numbers) { return double{std::ranges::max(numbers)}; });
 }
 
 GraphTensor average_pool(const OnnxNode& node, const Inputs& in) {
@@ -309,6 +307,7 @@ GraphTensor int_quant(const OnnxNode& node, const Inputs& in, RoundingGuide* gui
   const double half = std::exp2(double{scalar(node, *in[3])} - (is_signed ? 1 : 0));
   const double least = is_signed ? (is_narrow ? 1 - half : -half) : 0;
   const double most = half - 1 - (!is_signed && is_narrow ? 1 : 0);
+  check(least <= most, node, "wants a width that has levels");
   const float unit = scalar(node, *in[1]);
   if (unit == 0 && least == 0 && most == 0) return same_shape(*in[0]);
   return rounded(node, *in[0], unit, least, most, unit, guide);
