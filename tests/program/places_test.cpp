@@ -141,7 +141,7 @@ TEST_CASE("a tilde and / in the value of a path is the home folder, in a file an
   CHECK_THAT(homeless.err, Catch::Contains("run.dir = ~/x; ~ is the home folder, and HOME is not set"));
 }
 
-TEST_CASE("a tilde and / in the value of an option is the home folder, after a = and as a word") {
+TEST_CASE("a tilde and / in the value of an option is the home folder, after a = and as a word of its own") {
   const Workspace here;
   fs::create_directory(here / "home");
   Setup setup = here.setup();
@@ -163,6 +163,12 @@ TEST_CASE("a tilde and / in the value of an option is the home folder, after a =
   must({"convert", "home/m.safetensors", "again.safetensors", "--scheme=~/../planes.safetensors"});
   fs::copy_file(here / "tiny.yaml", here / "home/tiny.yaml");
   must({"eval", "home/m.safetensors", "--config=~/tiny.yaml"});
+  must({"train", "~/tiny.yaml", "stages=[pretrain]", "--run-dir=~/z"});
+  must({"eval", "~/z", "data.batch_size=4"});
+  must({"inspect", "~/m.safetensors"});
+  must({"convert", "~/m.safetensors", "~/planes.safetensors"});
+  CHECK(fs::exists(here / "home/planes.safetensors"));
+  must({"report", "~/x", "~/y", "--out=~/again"});
   must({"sweep", "tiny.yaml", "stages=[pretrain]", "seed=1,2", "--sweep-dir=~/sweep"});
   CHECK(status_of(here / "home/sweep/seed-2") == "done 0");
   must({"sweep", "--resume=~/sweep"});

@@ -137,6 +137,11 @@ CommandLine::Option* CommandLine::add_path(const std::string& names, std::string
   return remember(from_home(app_->add_option(names, value, description)));
 }
 
+CommandLine::Option* CommandLine::add_path(const std::string& names, std::vector<std::string>& value,
+                                           const std::string& description) {
+  return remember(from_home(app_->add_option(names, value, description)));
+}
+
 CommandLine::Option* CommandLine::add_path(const std::string& names, std::filesystem::path& value,
                                            const std::string& description) {
   return remember(from_home(app_->add_option(names, value, description)));
@@ -204,12 +209,13 @@ ConfigWords split_config_words(const std::vector<std::string>& words, bool (*is_
   ConfigWords result;
   std::error_code ignored;
   for (const std::string& word : words) {
+    const bool is_at_home = word.starts_with("~/");
     const bool is_path =  // of a folder such as lr=0.1
-        !is_key(word.substr(0, word.find('='))) && std::filesystem::exists(word, ignored);
+        is_at_home || (!is_key(word.substr(0, word.find('='))) && std::filesystem::exists(word, ignored));
     if (!is_path && (word.find('=') != std::string::npos || word.starts_with('+') || word.starts_with('~')))
       result.overrides.push_back(word);
     else if (result.file.empty())
-      result.file = word;
+      result.file = is_at_home ? with_home(word) : word;
     else
       fail(ErrorKind::usage, "unexpected '{}': there is a configuration already ({}); overrides are key=value", word,
            result.file);

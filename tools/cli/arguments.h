@@ -53,6 +53,7 @@ class CommandLine {
   Option* add_option(const std::string& names, std::optional<double>& value, const std::string& description);
   /// An option whose value is a path: `~/` at its start is the home folder, as in a configuration.
   Option* add_path(const std::string& names, std::string& value, const std::string& description);
+  Option* add_path(const std::string& names, std::vector<std::string>& value, const std::string& description);
   Option* add_path(const std::string& names, std::filesystem::path& value, const std::string& description);
   void footer(const std::string& text);
 

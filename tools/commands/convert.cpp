@@ -30,8 +30,8 @@ struct ConvertOptions {
 bool parse(const Arguments& arguments, ConvertOptions& options) {
   CommandLine app("Writes a model in another form. IN: a file, checkpoint folder or run; OUT: a .safetensors file.",
                   "bsq convert");
-  app.add_option("in", options.input, "model in any form")->required()->option_text("IN");
-  app.add_option("out", options.output, "file to write")->required()->option_text("OUT");
+  app.add_path("in", options.input, "model in any form")->required()->option_text("IN");
+  app.add_path("out", options.output, "file to write")->required()->option_text("OUT");
   app.add_option("--bits", options.bits, "width of every layer but those that have their own, 1..8 (default 8)")
       ->between(1, kMaxBits)
       ->option_text("N");

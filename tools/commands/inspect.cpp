@@ -30,7 +30,7 @@ struct InspectOptions {
 
 bool parse(const Arguments& arguments, InspectOptions& options) {
   CommandLine app("Lists the tensors and metadata of a safetensors file, checkpoint or run.", "bsq inspect");
-  app.add_option("file", options.file, "what to look into")->required()->option_text("FILE");
+  app.add_path("file", options.file, "what to look into")->required()->option_text("FILE");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables or YAML");
   app.add_flag("--network", options.network,
                "the network of FILE, of a configuration, or of a network file; as a network file");

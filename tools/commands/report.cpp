@@ -22,7 +22,7 @@ struct ReportOptions {
 
 bool parse(const Arguments& arguments, ReportOptions& options) {
   CommandLine app("Shows what a run has come to, or compares several. Runs may still be going on.", "bsq report");
-  app.add_option("runs", options.runs, "run directories, folders of runs (their newest), folders of sweeps (all runs)")
+  app.add_path("runs", options.runs, "run directories, folders of runs (their newest), folders of sweeps (all runs)")
       ->required()
       ->option_text("RUN...");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
