@@ -21,7 +21,7 @@ constexpr WeightForm form_of() {
   return {Stored::kForm, Stored::tensor_names, Stored::read, Stored::convert,
           [](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
              const StoredWeights& weights) -> std::unique_ptr<WeightStore> {
-            return std::make_unique<Store>(memory, layout, gradients, static_cast<const Stored&>(weights));
+            return std::make_unique<Store>(memory, layout, gradients, dynamic_cast<const Stored&>(weights));
           }};
 }
 

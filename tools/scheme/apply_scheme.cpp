@@ -14,10 +14,10 @@ bool is_scheme_file(const std::filesystem::path& path) {
 Weights with_widths(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
   const Weights anew = StoredPlanes::convert(StoredDense::convert(from), layout, bits);
   if (!from->is_quantized()) return anew;
-  std::vector<BitPlanes> planes = static_cast<const StoredPlanes&>(*anew).all();
+  std::vector<BitPlanes> planes = dynamic_cast<const StoredPlanes&>(*anew).all();
   const Weights kept = convert_weights(kQuantizedForm, from);
   for (std::size_t slot = 0; slot < planes.size(); ++slot)
-    if (kept->bits(slot) == bits[slot]) planes[slot] = static_cast<const StoredPlanes&>(*kept).all()[slot];
+    if (kept->bits(slot) == bits[slot]) planes[slot] = dynamic_cast<const StoredPlanes&>(*kept).all()[slot];
   return std::make_shared<StoredPlanes>(std::move(planes));
 }
 

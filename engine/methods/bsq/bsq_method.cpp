@@ -27,7 +27,7 @@ class BsqMethod : public Method {
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     const Weights planes = StoredPlanes::convert(from, layout, start_bits(layout, quant_.weight_bits));
-    return std::make_unique<PlaneWeights>(memory, layout, gradients, static_cast<const StoredPlanes&>(*planes),
+    return std::make_unique<PlaneWeights>(memory, layout, gradients, dynamic_cast<const StoredPlanes&>(*planes),
                                           quant_.max_bits);
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
@@ -40,7 +40,7 @@ class BsqMethod : public Method {
 
   bool adjusts(int epoch, bool is_end) const override { return is_end || epoch % options_.requant_interval == 0; }
   void adjust(WeightStore& store, bool /*is_end*/) override {
-    auto& plane_weights = static_cast<PlaneWeights&>(store);
+    auto& plane_weights = dynamic_cast<PlaneWeights&>(store);
     std::vector<BitPlanes> planes = plane_weights.planes();
     requantize_all(planes, plane_weights.layout(), plane_weights.most_bits(), true);
     adjust_all(planes, plane_weights.layout(), options_.prune_threshold);
@@ -85,7 +85,7 @@ class BudgetedBsqMethod final : public BsqMethod {
     if (controller_.has_measured(epoch)) return;  // before the run was interrupted
     note_.reset();
     if (controller_.is_met()) return;
-    const auto& plane_weights = static_cast<const PlaneWeights&>(store);
+    const auto& plane_weights = dynamic_cast<const PlaneWeights&>(store);
     const ArenaLayout& layout = plane_weights.layout();
     std::vector<BitPlanes> planes = plane_weights.planes();
     requantize_all(planes, layout, plane_weights.most_bits(), true);
@@ -105,7 +105,7 @@ class BudgetedBsqMethod final : public BsqMethod {
     return is_end || is_due_ || (!controller_.is_met() && BsqMethod::adjusts(epoch, false));
   }
   void adjust(WeightStore& store, bool is_end) override {
-    auto& plane_weights = static_cast<PlaneWeights&>(store);
+    auto& plane_weights = dynamic_cast<PlaneWeights&>(store);
     const ArenaLayout& layout = plane_weights.layout();
     const bool is_due = std::exchange(is_due_, false);
     const bool was_met = controller_.is_met() && !is_due;

@@ -134,7 +134,7 @@ std::size_t PlaneWeights::largest_count() const {
 }
 
 std::vector<BitPlanes> PlaneWeights::planes() const {
-  return static_cast<const StoredPlanes&>(*download(backend_, masters())).all();
+  return dynamic_cast<const StoredPlanes&>(*download(backend_, masters())).all();
 }
 
 std::vector<TensorCounts> PlaneWeights::count() const {

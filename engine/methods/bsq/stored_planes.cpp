@@ -94,7 +94,7 @@ Weights StoredPlanes::convert(const Weights& from, const std::vector<int>& bits)
 
 Weights StoredPlanes::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
   const Weights converted = convert(from, bits);
-  const auto result = std::make_shared<StoredPlanes>(static_cast<const StoredPlanes&>(*converted));
+  const auto result = std::make_shared<StoredPlanes>(dynamic_cast<const StoredPlanes&>(*converted));
   std::vector<BitPlanes>& planes = result->planes_;
   for (std::size_t slot = 0; slot < planes.size(); ++slot) {
     const WidthRule& widths = layout.slots[slot].spec.widths;
@@ -105,7 +105,7 @@ Weights StoredPlanes::convert(const Weights& from, const ArenaLayout& layout, co
 }
 
 Weights StoredPlanes::narrow(const Weights& from, int most_bits) {
-  std::vector<BitPlanes> planes = static_cast<const StoredPlanes&>(*convert(from, std::vector<int>{})).all();
+  std::vector<BitPlanes> planes = dynamic_cast<const StoredPlanes&>(*convert(from, std::vector<int>{})).all();
   for (BitPlanes& tensor : planes)
     if (tensor.bits > most_bits) tensor = planes_of_values(effective_weights(tensor), most_bits);
   return std::make_shared<StoredPlanes>(std::move(planes));

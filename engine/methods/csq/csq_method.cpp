@@ -31,7 +31,7 @@ class CsqMethod final : public Method {
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     const Weights weights = StoredCsq::convert(from, start_bits(layout, quant_.weight_bits));
-    return std::make_unique<CsqWeights>(memory, layout, gradients, static_cast<const StoredCsq&>(*weights), count());
+    return std::make_unique<CsqWeights>(memory, layout, gradients, dynamic_cast<const StoredCsq&>(*weights), count());
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& /*layout*/) const override {
     if (!from.is_quantized() || are_soft(from)) return {};
@@ -54,11 +54,11 @@ class CsqMethod final : public Method {
 
   void start_epoch(WeightStore& store, int epoch) override {
     const CsqNumbers numbers = numbers_in(epoch);
-    static_cast<CsqWeights&>(store).set_gates({numbers.temperature, numbers.hardness});
+    dynamic_cast<CsqWeights&>(store).set_gates({numbers.temperature, numbers.hardness});
   }
   bool adjusts(int /*epoch*/, bool is_end) const override { return is_end; }
   void adjust(WeightStore& store, bool /*is_end*/) override {
-    auto& weights = static_cast<CsqWeights&>(store);
+    auto& weights = dynamic_cast<CsqWeights&>(store);
     weights.set_gates({weights.gates().temperature, CsqHardness::all});
   }
   std::string advice_against_zeros() const override {

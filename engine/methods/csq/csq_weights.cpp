@@ -166,7 +166,7 @@ std::size_t CsqWeights::largest_count() const {
 
 std::vector<TensorCounts> CsqWeights::count() const {
   const Weights weights = download(backend_, masters());
-  const auto& stored = static_cast<const StoredCsq&>(*weights);
+  const auto& stored = dynamic_cast<const StoredCsq&>(*weights);
   std::vector<TensorCounts> counts;
   for (std::size_t slot = 0; slot < tensors_.size(); ++slot) {
     // Zeros are looked for in what the device has made: exponentials of all planes take the host too long.

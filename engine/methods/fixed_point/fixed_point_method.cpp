@@ -14,7 +14,8 @@ class FixedPointMethod final : public Method {
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     const Weights fixed = StoredFixedPoint::convert(from, layout, {});
-    return std::make_unique<FixedPointWeights>(memory, layout, gradients, static_cast<const StoredFixedPoint&>(*fixed));
+    return std::make_unique<FixedPointWeights>(memory, layout, gradients,
+                                               dynamic_cast<const StoredFixedPoint&>(*fixed));
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
     if (from.is_quantized()) return width_conflict(from, layout);

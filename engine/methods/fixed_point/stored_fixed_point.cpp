@@ -84,7 +84,7 @@ Weights StoredFixedPoint::convert(const Weights& from, const std::vector<int>& /
 
 Weights StoredFixedPoint::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
   const Weights converted = convert(from, bits);
-  const auto result = std::make_shared<StoredFixedPoint>(static_cast<const StoredFixedPoint&>(*converted));
+  const auto result = std::make_shared<StoredFixedPoint>(dynamic_cast<const StoredFixedPoint&>(*converted));
   std::vector<FixedPoint>& tensors = result->tensors_;
   for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
     const WidthRule& widths = layout.slots[slot].spec.widths;

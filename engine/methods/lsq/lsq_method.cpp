@@ -17,7 +17,7 @@ class LsqMethod final : public Method {
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     const Weights weights = StoredLsq::convert(from, layout, start_bits(layout, quant_.weight_bits));
-    return std::make_unique<LsqWeights>(memory, layout, gradients, static_cast<const StoredLsq&>(*weights));
+    return std::make_unique<LsqWeights>(memory, layout, gradients, dynamic_cast<const StoredLsq&>(*weights));
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
     return width_conflict(from, layout);

@@ -126,7 +126,7 @@ Weights StoredLsq::convert(const Weights& from, const std::vector<int>& bits) {
 
 Weights StoredLsq::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
   const Weights converted = convert(from, bits);
-  const auto result = std::make_shared<StoredLsq>(static_cast<const StoredLsq&>(*converted));
+  const auto result = std::make_shared<StoredLsq>(dynamic_cast<const StoredLsq&>(*converted));
   std::vector<LsqTensorAtRest>& tensors = result->tensors_;
   for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
     const WidthRule& widths = layout.slots[slot].spec.widths;

@@ -41,7 +41,7 @@ std::string write_convolution(GraphWriter& writer, const Node& node, const Input
 }
 
 std::string write_linear(GraphWriter& writer, const Node& node, const InputNames& inputs) {
-  const auto& linear = static_cast<const Linear&>(*node.layer);
+  const auto& linear = dynamic_cast<const Linear&>(*node.layer);
   const std::string weight = writer.parameter(linear.weight()), bias = writer.parameter(linear.bias());
   return writer.add("Gemm", node.name, {inputs[0], weight, bias}, {{"transB", std::int64_t{1}}});
 }
@@ -58,7 +58,7 @@ std::string write_dropout(GraphWriter& /*writer*/, const Node& /*node*/, const I
 /// Windows that reach beyond the image reach into padding here, of which no maximum is made either: runtimes differ in
 /// what ceil_mode means.
 std::string write_max_pool(GraphWriter& writer, const Node& node, const InputNames& inputs) {
-  const auto& pool = static_cast<const MaxPool&>(*node.layer);
+  const auto& pool = dynamic_cast<const MaxPool&>(*node.layer);
   const MaxPoolGeometry g = pool.geometry(writer.shape_of(node.inputs[0]), DType::f32);
   const auto at_end = [&](int windows, int size) {
     return std::max<std::int64_t>((windows - 1) * g.stride + g.kernel - size - g.padding, 0);
@@ -90,7 +90,7 @@ std::string write_flatten(GraphWriter& writer, const Node& node, const InputName
 }
 
 std::string write_average_pool(GraphWriter& writer, const Node& node, const InputNames& inputs) {
-  const AveragePoolOptions& options = static_cast<const AveragePool&>(*node.layer).options();
+  const AveragePoolOptions& options = dynamic_cast<const AveragePool&>(*node.layer).options();
   if (!options.is_global()) return write_window_average(writer, node, inputs, options);
   const std::string pooled = writer.add("GlobalAveragePool", node.name, inputs);
   return writer.add("Flatten", node.name + ".flat", {pooled}, {{"axis", std::int64_t{1}}});
@@ -156,7 +156,7 @@ std::string write_activation(GraphWriter& writer, const ActivationPart& activati
 }
 
 std::string write_norm(GraphWriter& writer, const Node& node, const InputNames& inputs) {
-  const auto& norm = static_cast<const NormAct&>(*node.layer);
+  const auto& norm = dynamic_cast<const NormAct&>(*node.layer);
   const NormActParameters& ids = norm.ids();
   std::string x = writer.add("BatchNormalization", node.name,
                              {inputs[0], writer.parameter(ids.gamma), writer.parameter(ids.beta),
@@ -168,7 +168,7 @@ std::string write_norm(GraphWriter& writer, const Node& node, const InputNames& 
 
 /// The bias is that of the Conv before it.
 std::string write_bias_act(GraphWriter& writer, const Node& node, const InputNames& inputs) {
-  const auto& bias_act = static_cast<const BiasAct&>(*node.layer);
+  const auto& bias_act = dynamic_cast<const BiasAct&>(*node.layer);
   const std::string x = inputs.size() == 2 ? writer.add("Add", node.name + ".sum", inputs) : inputs[0];
   return write_activation(writer, bias_act.options().activation, x);
 }
