@@ -2,8 +2,7 @@
 #pragma once
 
 #include "kernels/base/error.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <cstdint>
 #include <filesystem>

@@ -2,8 +2,7 @@
 #include "data/synthetic.h"
 
 #include "tests/support/read_all.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <omp.h>
 

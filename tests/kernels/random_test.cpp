@@ -1,7 +1,6 @@
 // The generator every random number comes from, against the published known answers, and the draws made from it.
 #include "kernels/random.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <map>
 #include <utility>

@@ -25,6 +25,8 @@ std::vector<std::string> check_text(std::string_view path, std::string_view text
     ++number;
     if (line.find_first_of("\t\r") != std::string::npos) fault("a tab or a carriage return");
     if (line.ends_with(' ')) fault("spaces at the end of the line");
+    if (line.starts_with("#include <catch2/") && path != "tests/support/catch.h")
+      fault("include tests/support/catch.h, which knows both versions of Catch2");
     for (const std::string word : {"TO"
                                    "DO",
                                    "FIX"

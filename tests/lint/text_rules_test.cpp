@@ -29,6 +29,13 @@ TEST_CASE("a file ends in exactly one line end") {
   CHECK(check_text("a.yaml", "a: 1\n\n") == Faults{"a.yaml:2: the file must end in one line end"});
 }
 
+TEST_CASE("Catch2 is included in one place, for its versions have other headers") {
+  const std::string text = "// A header.\n#pragma once\n#include <catch2/catch.hpp>\n";
+  CHECK(check_text("tests/support/xml.h", text) ==
+        Faults{"tests/support/xml.h:3: include tests/support/catch.h, which knows both versions of Catch2"});
+  CHECK(check_text("tests/support/catch.h", text).empty());
+}
+
 TEST_CASE("work that was put off is found") {
   const std::string word = std::string("FIX") + "ME";
   CHECK(check_text("a.cpp", "// A file.\n// " + word + "\n") ==

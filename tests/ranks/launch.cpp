@@ -1,6 +1,5 @@
 // mpirun's settings, and finding the processes it has started.
 #include "tests/ranks/launch.h"
-
 #include "tests/support/catch.h"
 
 #include <unistd.h>
@@ -76,7 +75,7 @@ Setup mpirun_setup(const fs::path& folder) {
       {"OMPI_MCA_mpi_yield_when_idle", "1"},           // two ranks on one core
       {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"},  // containers forbid it, with a warning
       // Open MPI leaves memory behind, in libraries that are unloaded at its end and have no names to tell it by.
-      {"ASAN_OPTIONS", "detect_leaks=0"},
+      {"ASAN_OPTIONS", "detect_leaks=0:handle_sigill=1"},
   };
   return setup;
 }

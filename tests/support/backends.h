@@ -7,8 +7,7 @@
 #include "kernels/base/error.h"
 #include "kernels/devices.h"
 #include "kernels/reference/reference_backend.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <cstdlib>
 #include <memory>

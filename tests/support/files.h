@@ -3,8 +3,7 @@
 
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <sys/resource.h>
 #include <unistd.h>

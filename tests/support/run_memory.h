@@ -4,8 +4,7 @@
 
 #include "kernels/bf16.h"
 #include "tests/support/guarded_buffer.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <list>
 #include <map>

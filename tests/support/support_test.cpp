@@ -3,8 +3,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/gradients.h"
 #include "tests/support/guarded_buffer.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <cmath>
 

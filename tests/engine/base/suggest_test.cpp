@@ -1,7 +1,6 @@
 // The edit distance, and what is suggested for a mistyped word.
 #include "engine/base/suggest.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <string>
 #include <vector>

@@ -1,7 +1,6 @@
 // Numbers and names as people read them.
 #include "engine/base/text.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <string>
 #include <vector>

@@ -5,8 +5,7 @@
 #include "kernels/base/error.h"
 #include "tests/support/config.h"
 #include "tests/support/files.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <filesystem>
 #include <string>

@@ -3,8 +3,7 @@
 
 #include "kernels/base/error.h"
 #include "tests/support/catch.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <set>
 

@@ -1,7 +1,6 @@
 // What a message may have in it.
 #include "kernels/base/error.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 using namespace bsq;
 

@@ -1,7 +1,6 @@
 // The one hash of names and texts (kernels/base/hash.h).
 #include "kernels/base/hash.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 namespace bsq::test {
 

@@ -3,8 +3,7 @@
 #include "engine/methods/bsq/bit_planes.h"
 
 #include "kernels/base/error.h"
-
-#include <catch2/catch.hpp>
+#include "tests/support/catch.h"
 
 #include <algorithm>
 #include <cmath>
