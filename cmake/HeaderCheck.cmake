@@ -1,7 +1,7 @@
 # bsq_check_headers(target FOLDERS folders... [EXCEPT folders...] [FIRST_IN_SOURCE folders...] LINKS libraries...):
-# compiles every header in there by itself, twice in a row, so that one that leans on its includers, or lacks its guard,
-# breaks the build. Nothing links the objects. In FIRST_IN_SOURCE a header x.h beside an x.cpp is left out: there x.cpp
-# includes it before all else, and so compiles it by itself; tests/lint sees to that and to the guard.
+# compiles every header in there by itself, so that one that leans on its includers breaks the build. Nothing links the
+# objects. What another header, or in FIRST_IN_SOURCE a source, includes before all else is compiled by itself there, and
+# needs no source of its own; tests/lint sees to the guards, and that x.cpp includes x.h first.
 function(bsq_check_headers target)
   cmake_parse_arguments(ARG "" "" "FOLDERS;EXCEPT;FIRST_IN_SOURCE;LINKS" ${ARGN})
   foreach(folder IN LISTS ARG_FOLDERS)
@@ -11,14 +11,20 @@ function(bsq_check_headers target)
   foreach(folder IN LISTS ARG_EXCEPT)
     list(FILTER headers EXCLUDE REGEX "^${folder}/")
   endforeach()
+  set(includers ${headers})
   foreach(folder IN LISTS ARG_FIRST_IN_SOURCE)
     file(GLOB_RECURSE sources_there CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
-    list(TRANSFORM sources_there REPLACE "\\.cpp$" ".h")
-    list(REMOVE_ITEM headers ${sources_there})
+    list(APPEND includers ${sources_there})
+  endforeach()
+  foreach(includer IN LISTS includers)
+    file(STRINGS ${CMAKE_SOURCE_DIR}/${includer} include REGEX "^#include" LIMIT_COUNT 1)
+    if(include MATCHES "\"(.+)\"")
+      list(REMOVE_ITEM headers ${CMAKE_MATCH_1})
+    endif()
   endforeach()
   foreach(header IN LISTS headers)
     set(source ${CMAKE_BINARY_DIR}/headers/${header}.cpp)
-    file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n#include \"${header}\"\n")
+    file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n")
     list(APPEND sources ${source})
   endforeach()
   add_library(${target} OBJECT ${sources})

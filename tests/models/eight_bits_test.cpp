@@ -60,13 +60,13 @@ Network float_network(const NetworkSpec& spec) {
 }
 
 const std::vector<BitPlanes>& all_of(const Weights& weights) {
-  return static_cast<const StoredPlanes&>(*weights).all();
+  return dynamic_cast<const StoredPlanes&>(*weights).all();
 }
 
 /// The planes of a model as they lie on the device, scales below zero included.
 std::vector<BitPlanes> as_trained(const Weights& weights) {
   std::vector<BitPlanes> planes = all_of(weights);
-  for (const std::size_t slot : static_cast<const StoredPlanes&>(*weights).turned()) turn(planes[slot]);
+  for (const std::size_t slot : dynamic_cast<const StoredPlanes&>(*weights).turned()) turn(planes[slot]);
   return planes;
 }
 

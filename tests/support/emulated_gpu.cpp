@@ -38,7 +38,7 @@ EmulatedGpu::EmulatedGpu() {
   // LeakSanitizer's tracer stumbles now and then over a process that has switched stacks.
   tree_.with_plugin(emulated_plugin())
       .with_variable("BSQ_CUDA_FORCE_LOAD", "1")
-      .with_variable("ASAN_OPTIONS", "detect_leaks=0");
+      .with_variable("ASAN_OPTIONS", "detect_leaks=0:handle_sigill=1");
 }
 
 Setup EmulatedGpu::setup(const Workspace& here, const std::string& device) const {

@@ -25,7 +25,7 @@ std::vector<CsqTensorAtRest> drawn_csq(const ArenaLayout& layout, const std::vec
 }
 
 const std::vector<CsqTensorAtRest>& csq_of(const Weights& weights) {
-  return static_cast<const StoredCsq&>(*weights).all();
+  return dynamic_cast<const StoredCsq&>(*weights).all();
 }
 
 }  // namespace
@@ -146,7 +146,7 @@ TEST_CASE("the temperature of CSQ rises by a factor per epoch, and masks harden 
     StoreMemory memory(backend);
     const auto store = store_of_stage(memory, config, "csq", initial_weights(memory.layout, 1));
     method->start_epoch(*store, 3);
-    CHECK(static_cast<CsqWeights&>(*store).gates() == CsqGates{16, CsqHardness::none});
+    CHECK(dynamic_cast<CsqWeights&>(*store).gates() == CsqGates{16, CsqHardness::none});
     CHECK_FALSE(method->adjusts(12, false));
     REQUIRE(method->adjusts(12, true));
     method->adjust(*store, true);

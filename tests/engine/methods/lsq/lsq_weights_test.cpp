@@ -39,7 +39,7 @@ struct LsqOracle {
 };
 
 const std::vector<LsqTensorAtRest>& lsq_of(const Weights& weights) {
-  return static_cast<const StoredLsq&>(*weights).all();
+  return dynamic_cast<const StoredLsq&>(*weights).all();
 }
 
 std::vector<LsqTensorAtRest> drawn(const ArenaLayout& layout, const std::vector<int>& bits) {
