@@ -144,12 +144,20 @@ struct LossCase {
   int classes = 1;
   bool evaluation = false;  // no d_logits
   bool ties = false;        // logits are small integers, so that equal ones abound
+  float label_smoothing = 0;
 };
 
 inline std::vector<LossCase> loss_cases() {
-  return {{"10 classes", 1, 8, 10},          {"10 classes, evaluation", 1, 8, 10, true},
-          {"100 classes", 0, 8, 100},        {"ties", 0, 33, 10, false, true},
-          {"fewer than 5 classes", 0, 7, 3}, {"one class, one image", 0, 1, 1}};
+  return {{"10 classes", 1, 8, 10},
+          {"10 classes, evaluation", 1, 8, 10, true},
+          {"100 classes", 0, 8, 100},
+          {"ties", 0, 33, 10, false, true},
+          {"fewer than 5 classes", 0, 7, 3},
+          {"one class, one image", 0, 1, 1},
+          {"smoothed", 0, 9, 10, false, false, 0.1F},
+          {"100 classes, smoothed", 0, 8, 100, false, false, 0.3F},
+          {"nothing but smoothing", 0, 3, 7, false, false, 1},
+          {"one class, smoothed", 0, 2, 1, false, false, 0.5F}};
 }
 
 // ---- input ----------------------------------------------------------------------------------------------------------

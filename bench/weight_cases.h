@@ -21,6 +21,12 @@ inline std::vector<std::int32_t> cycle_bits(std::size_t count, std::vector<std::
   return bits;
 }
 
+/// Of tensor t, if `some` do not decay: neither part, one of them, the other, both.
+inline DecayedParts decayed_parts(bool some, std::size_t t) {
+  if (!some) return {};
+  return {.weights = t % 2 == 1, .scale = t % 4 > 1};
+}
+
 /// `alignment`: of every tensor in the arenas, in floats: 1 packs them, 16 leaves gaps, which nobody may touch.
 struct PlaneCase {
   std::string name;
@@ -31,6 +37,7 @@ struct PlaneCase {
   float alpha = 5e-3F;
   SgdRule rule = {};
   WeightStorage storage = WeightStorage::values;
+  bool some_without_decay = false;
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<PlaneTensor> tensors() const {
@@ -42,6 +49,7 @@ struct PlaneCase {
       next.numel = numels[t];
       next.bits = bits[t];
       next.storage = storage;
+      next.decay = decayed_parts(some_without_decay, t);
       next.penalty_weight = static_cast<float>(static_cast<double>(numels[t]) * bits[t] / total);
       table.push_back(next);
       next.plane_offset += aligned(2 * bits[t] * numels[t]);
@@ -73,6 +81,7 @@ inline std::vector<PlaneCase> plane_cases() {
           {"one element", 0, {1}, {8}, 1},
           {"no penalty, no momentum", 0, {100, 7}, {4, 3}, 1, 0, {0, 0}},
           {"strong penalty", 0, {513, 10}, {8, 8}, 1, 0.5F, {0.9F, 0}},
+          {"Nesterov", 0, {513, 10, 3}, {8, 1, 4}, 1, 5e-3F, {0.9F, 0.01F, true}},
           {"ResNet-20, 8 bits, integers",
            0,
            resnet20,
@@ -96,7 +105,16 @@ inline std::vector<PlaneCase> plane_cases() {
            1,
            5e-3F,
            {},
-           WeightStorage::integers_bf16}};
+           WeightStorage::integers_bf16},
+          {"some without decay, Nesterov",
+           0,
+           {15, 16, 17, 33, 513},
+           {3, 8, 1, 4, 5},
+           1,
+           5e-3F,
+           {0.9F, 0.2F, true},
+           WeightStorage::integers,
+           true}};
 }
 
 struct FixedCase {
@@ -107,13 +125,14 @@ struct FixedCase {
   std::int64_t alignment = 1;
   SgdRule rule = {};
   WeightStorage storage = WeightStorage::values;
+  bool some_without_decay = false;
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<FixedTensor> tensors() const {
     std::vector<FixedTensor> table;
     std::int64_t offset = 0;
     for (std::size_t t = 0; t < numels.size(); ++t) {
-      table.push_back({numels[t], offset, bits[t], storage});
+      table.push_back({numels[t], offset, bits[t], storage, decayed_parts(some_without_decay, t)});
       offset += aligned(numels[t]);
     }
     return table;
@@ -131,6 +150,7 @@ inline std::vector<FixedCase> fixed_cases() {
           {"one element", 0, {1}, {3}, 1},
           {"all zero", 0, {17, 3}, {0, 0}, 16},
           {"plain descent", 0, {100, 7}, {4, 2}, 1, {0, 0}},
+          {"Nesterov", 0, {513, 10, 3}, {8, 1, 4}, 1, {0.9F, 0.01F, true}},
           {"ResNet-20, mixed bits, integers",
            0,
            resnet20,
@@ -144,7 +164,15 @@ inline std::vector<FixedCase> fixed_cases() {
            {0, 1, 2, 3, 4, 5, 6, 7, 8},
            1,
            {},
-           WeightStorage::integers_bf16}};
+           WeightStorage::integers_bf16},
+          {"some without decay, Nesterov",
+           0,
+           {15, 16, 17, 33, 513},
+           {3, 8, 1, 4, 5},
+           1,
+           {0.9F, 0.2F, true},
+           WeightStorage::integers,
+           true}};
 }
 
 /// bits: of k without its sign; 0: a tensor that is zero. The grid is -(2^bits - 1) .. 2^bits - 1, or one level longer
@@ -158,6 +186,7 @@ struct LsqCase {
   SgdRule rule = {};
   WeightStorage storage = WeightStorage::values;
   bool symmetric = true;
+  bool some_without_decay = false;
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<LsqTensor> tensors() const {
@@ -167,7 +196,8 @@ struct LsqCase {
       const int high = (1 << bits[t]) - 1;
       const float grad_scale =
           high == 0 ? 0 : static_cast<float>(1 / std::sqrt(static_cast<double>(high) * static_cast<double>(numels[t])));
-      table.push_back({numels[t], offset, symmetric || high == 0 ? -high : -high - 1, high, grad_scale, storage});
+      table.push_back({numels[t], offset, symmetric || high == 0 ? -high : -high - 1, high, grad_scale, storage,
+                       decayed_parts(some_without_decay, t).weights});
       offset += aligned(numels[t]);
     }
     return table;
@@ -190,8 +220,18 @@ inline std::vector<LsqCase> lsq_cases() {
           {"one element", 0, {1}, {3}, 1},
           {"all zero", 0, {17, 3}, {0, 0}, 16},
           {"plain descent", 0, {100, 7}, {4, 2}, 1, {0, 0}},
+          {"Nesterov", 0, {513, 10, 3}, {8, 1, 4}, 1, {0.9F, 0.01F, true}},
           {"0 to 8 bits, tails, integers", 0, tails, every_width, 16, {}, integers},
-          {"0 to 8 bits, tails, bf16", 0, tails, every_width, 1, {}, integers_bf16}};
+          {"0 to 8 bits, tails, bf16", 0, tails, every_width, 1, {}, integers_bf16},
+          {"some without decay, Nesterov",
+           0,
+           {15, 16, 17, 33, 513},
+           {3, 8, 1, 4, 5},
+           1,
+           {0.9F, 0.2F, true},
+           integers,
+           true,
+           true}};
 }
 
 /// bits: N of every tensor. The masks of every third tensor are not trained if `some_fixed`.
@@ -257,6 +297,14 @@ struct SgdCase {
   int layers = 0;
   std::int64_t numel = 0;
   SgdRule rule = {};
+  bool some_without_decay = false;  // every second and third block
+
+  std::vector<std::uint8_t> decays() const {
+    std::vector<std::uint8_t> blocks;
+    for (std::int64_t i = 0; some_without_decay && i < numel; i += kDecayBlock)
+      blocks.push_back(i / kDecayBlock % 3 == 0 ? 1 : 0);
+    return blocks;
+  }
 };
 
 inline std::vector<SgdCase> sgd_cases() {
@@ -267,7 +315,45 @@ inline std::vector<SgdCase> sgd_cases() {
           {"17", 0, 17, {}},
           {"1027", 0, 1027, {}},
           {"plain descent", 0, 37, {0, 0}},
-          {"no decay", 0, 37, {0.9F, 0}}};
+          {"no decay", 0, 37, {0.9F, 0}},
+          {"Nesterov", 0, 1027, {0.9F, 0.01F, true}},
+          {"some without decay", 0, 1027, {0.9F, 0.2F}, true},
+          {"some without decay, Nesterov", 0, 17, {0.9F, 0.2F, true}, true}};
+}
+
+/// Gradients of tensors of which every second, if `some_integers`, is of weights stored as integers.
+struct ClipCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::int64_t alignment = 1;
+  float max_norm = 1;
+  bool some_integers = false;
+
+  /// `units`: one per tensor, in device memory.
+  std::vector<GradientTensor> tensors(const float* units) const {
+    std::vector<GradientTensor> table;
+    std::int64_t offset = 0;
+    for (std::size_t t = 0; t < numels.size(); ++t) {
+      table.push_back({numels[t], offset, some_integers && t % 2 == 1 ? units + t : nullptr});
+      offset += aligned(numels[t]);
+    }
+    return table;
+  }
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  std::int64_t arena_size() const {
+    const GradientTensor last = tensors(nullptr).back();
+    return last.weight_offset + aligned(last.numel);
+  }
+};
+
+inline std::vector<ClipCase> clip_cases() {
+  return {{"ResNet-20", 1, resnet20_numels(), 16},
+          {"ResNet-20, some integers", 0, resnet20_numels(), 16, 0.5F, true},
+          {"tails", 0, {1, 3, 15, 16, 17, 31, 33, 1027, 2049}, 1, 0.25F, true},
+          {"tails with gaps", 0, {1027, 33, 31, 17, 16, 15, 3, 1}, 16, 2, true},
+          {"short enough", 0, {100, 7}, 16, 1e6F},
+          {"one number", 0, {1}, 1, 1e-3F}};
 }
 
 }  // namespace bsq::cases

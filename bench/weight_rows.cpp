@@ -172,6 +172,20 @@ void add_csq(RowList& list, const cases::CsqCase& c, const Type& type) {
            });
 }
 
+/// Gradients that are clipped: read twice, written once; a number: square and sum 2, product 1.
+void add_clipping(RowList& list, const cases::ClipCase& c, const Type& type) {
+  Backend& backend = *type.backend;
+  const std::vector<GradientTensor> host = c.tensors(nullptr);
+  const double n = real(std::reduce(c.numels.begin(), c.numels.end(), std::int64_t{0}));
+  list.add("clip_gradients", c.name, type, 0, {.bytes = 12 * n, .flops = 3 * n, .items = n, .footprint_bytes = 4 * n},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), g = a.uniform(c.arena_size()),
+                     scratch = a.scratch(backend.clip_scratch_bytes({host, nullptr}))] {
+               backend.clip_gradients({{host, device}, c.max_norm, g, scratch});
+             };
+           });
+}
+
 /// One small filter, the weights of ResNet-20, one large filter.
 std::vector<std::vector<std::int64_t>> networks() {
   return {{9 * 16 * 16}, cases::resnet20_numels(), {9 * 512 * 512}};
@@ -216,6 +230,8 @@ void add_fixed_and_plain(RowList& list) {
     if (c.layers > 0) add_lsq(list, c, type);
   for (const cases::CsqCase& c : cases::csq_cases())
     if (c.layers > 0) add_csq(list, c, type);
+  for (const cases::ClipCase& c : cases::clip_cases())
+    if (c.layers > 0) add_clipping(list, c, type);
   for (const cases::SgdCase& c : cases::sgd_cases()) {
     if (c.layers == 0) continue;
     const double n = real(c.numel);  // float training, not BSQ training; decay 2, momentum 2, step 2

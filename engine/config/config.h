@@ -38,9 +38,13 @@ struct StageConfig {
   std::string schedule = "milestones";  // or cosine
   int warmup_epochs = 0;
   double momentum = 0.9;
-  double weight_decay = 1e-4;   // on planes, scales, batch norm and PACT too
+  bool nesterov = false;
+  double weight_decay = 1e-4;  // on planes, scales, batch norm and PACT too
+  std::vector<std::string> no_decay = {};
   std::vector<int> milestones;  // counted from 0
   double gamma = 0.1;
+  double label_smoothing = 0;
+  double clip_norm = 0;
 };
 
 struct ModelConfig {

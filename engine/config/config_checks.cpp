@@ -81,6 +81,21 @@ void check_stage_settings(const Config& config, std::vector<Conflict>& conflicts
   }
 }
 
+/// `a.no_decay = [norms, norms]; norms is listed twice` and the like, whether or not the stage is to run.
+void check_optimizers(const Config& config, std::vector<Conflict>& conflicts) {
+  for (const auto& [name, settings] : training_stages(config)) {
+    if (settings.nesterov && settings.momentum == 0)
+      conflicts.push_back({{name + ".nesterov", name + ".momentum"},
+                           fmt::format("{0}.nesterov = true; needs {0}.momentum above 0", name)});
+    const std::vector<std::string>& spared = settings.no_decay;
+    for (auto what = spared.begin(); what != spared.end(); ++what) {
+      if (std::find(spared.begin(), what, *what) == what) continue;
+      conflicts.push_back(
+          {{name + ".no_decay"}, fmt::format("{}.no_decay = {}; {} is listed twice", name, to_text(spared), *what)});
+    }
+  }
+}
+
 void check_model(const Config& config, std::vector<Conflict>& conflicts) {
   if (!config.stages.empty() && !config.schema().find_stage(config.stages.front())->starts_untrained &&
       config.model.init.empty()) {
@@ -117,6 +132,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
   config.schema().check("model", config, conflicts);
   check_model(config, conflicts);
   check_stage_settings(config, conflicts);
+  check_optimizers(config, conflicts);
   for (const StageChoice& stage : config.schema().stages()) config.schema().check(stage.name, config, conflicts);
   return conflicts;
 }
@@ -124,7 +140,11 @@ std::vector<Conflict> find_conflicts(const Config& config) {
 std::vector<std::string> config_warnings(const Config& config) {
   std::vector<std::string> warnings;
   for (const auto& [name, settings] : training_stages(config)) {
-    if (!config.runs(name) || settings.schedule != "milestones") continue;
+    if (!config.runs(name)) continue;
+    if (settings.weight_decay == 0 && !settings.no_decay.empty())
+      warnings.push_back(
+          fmt::format("{0}.no_decay = {1}, {0}.weight_decay = 0; nothing decays", name, to_text(settings.no_decay)));
+    if (settings.schedule != "milestones") continue;
     std::vector<int> beyond;
     std::copy_if(settings.milestones.begin(), settings.milestones.end(), std::back_inserter(beyond),
                  [epochs = settings.epochs](int milestone) { return milestone >= epochs; });

@@ -122,10 +122,18 @@ void ConfigSchema::add_training(const std::string& name, const StageConfig& stan
   stage.add("warmup_epochs", &StageConfig::warmup_epochs, at_least(0),
             "epochs in which lr rises to its full value in equal steps");
   stage.add("momentum", &StageConfig::momentum, between(0, 1), "momentum of SGD", "--momentum");
-  stage.add("weight_decay", &StageConfig::weight_decay, at_least(0), "weight decay of all parameters", "--wd");
+  stage.add("nesterov", &StageConfig::nesterov, anything(), "momentum as Nesterov's, in PyTorch's form");
+  stage.add("weight_decay", &StageConfig::weight_decay, at_least(0),
+            "weight decay of all parameters but those of no_decay", "--wd");
+  stage.add("no_decay", &StageConfig::no_decay, one_of({"norms", "biases", "pact", "scales"}),
+            "what weight decay leaves alone: gamma and beta, biases, PACT's ceilings, scales of planes and of u");
   stage.add("milestones", &StageConfig::milestones, at_least(1),
             "epochs from which lr is multiplied by gamma; not of a cosine", "--schedule");
   stage.add("gamma", &StageConfig::gamma, between(0, 1), "factor of lr at each milestone", "--gamma");
+  stage.add("label_smoothing", &StageConfig::label_smoothing, between(0, 1),
+            "part of every label that is spread evenly over all classes; the training loss in logs has it, too");
+  stage.add("clip_norm", &StageConfig::clip_norm, at_least(0),
+            "largest norm of the gradients of all weights together, before each step; 0 = no limit");
 }
 
 void ConfigSchema::add_files() {

@@ -14,6 +14,19 @@ DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
   const auto is_rounded = [](const ParameterSlot& slot) { return slot.dtype == DType::bf16; };
   if (std::ranges::any_of(layout.slots, is_rounded))
     rounded_ = memory.allocate(name + ", rounded", static_cast<std::size_t>(layout.numel) * size_of(DType::bf16));
+  mark_decays(memory, name);
+}
+
+void DenseWeights::mark_decays(DeviceMemory& memory, const std::string& name) {
+  if (std::ranges::all_of(layout_.slots, [](const ParameterSlot& slot) { return slot.decay.weights; })) return;
+  std::vector<std::uint8_t> decays(static_cast<std::size_t>((layout_.numel + kDecayBlock - 1) / kDecayBlock), 1);
+  for (const ParameterSlot& slot : layout_.slots) {
+    const std::int64_t end = slot.offset + slot.spec.shape.numel();
+    for (std::int64_t at = slot.offset; at < end; at += kDecayBlock)
+      decays[static_cast<std::size_t>(at / kDecayBlock)] = slot.decay.weights ? 1 : 0;
+  }
+  decays_ = memory.allocate_array<std::uint8_t>(name + ", what decays", decays.size());
+  upload_array(backend_, decays_.as<std::uint8_t>(), decays);
 }
 
 DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
@@ -23,7 +36,7 @@ DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
 }
 
 TensorView DenseWeights::effective(std::size_t slot) const {
-  const auto& [spec, offset, dtype] = layout_.slots[slot];
+  const auto& [spec, offset, dtype, decay] = layout_.slots[slot];
   if (dtype == DType::f32) return {dtype, spec.shape, values() + offset};
   return {dtype, spec.shape, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(dtype)};
 }
@@ -45,7 +58,8 @@ void DenseWeights::load(const TensorFile& file, const ParameterSlot& slot) {
 }
 
 void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* /*metrics*/) {
-  backend_.sgd_step({layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>()});
+  backend_.sgd_step(
+      {layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>(), decays_.as<std::uint8_t>()});
   write_effective(0, layout_.numel);
 }
 

@@ -34,6 +34,7 @@ class DenseWeights final : public WeightStore {
   /// Rounds `numel` masters from `offset` on, where a slot begins.
   void write_effective(std::int64_t offset, std::int64_t numel);
   OnDevice<Weights> on_device(const Buffer& arena) const;
+  void mark_decays(DeviceMemory& memory, const std::string& name);
 
   Backend& backend_;
   const ArenaLayout& layout_;
@@ -41,6 +42,7 @@ class DenseWeights final : public WeightStore {
   Buffer values_;
   Buffer rounded_;  // bf16 copies, at the same offsets; empty if no slot wants any
   Buffer momentum_;
+  Buffer decays_;  // of SgdStepArgs; empty if all slots decay
 };
 
 }  // namespace bsq

@@ -20,12 +20,13 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 
 }  // namespace
 
-Model::Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const StoreMaker& make_store)
+Model::Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const StoreMaker& make_store,
+             const NoDecay& no_decay)
     : backend_(memory.backend()),
       network_(std::move(network)),
       dtype_(dtype),
-      quantized_layout_(lay_out(network_.parameters(), ParameterGroup::quantized, dtype)),
-      plain_layout_(lay_out(network_.parameters(), ParameterGroup::plain, dtype)) {
+      quantized_layout_(lay_out(network_.parameters(), ParameterGroup::quantized, dtype, no_decay)),
+      plain_layout_(lay_out(network_.parameters(), ParameterGroup::plain, dtype, no_decay)) {
   const auto gradient_count = static_cast<std::size_t>(quantized_layout_.numel + plain_layout_.numel);
   gradients_ = memory.allocate_array<float>("gradients", gradient_count);
   quantized_ = make_store(memory, quantized_layout_, gradients_.as<float>());

@@ -16,8 +16,9 @@ namespace bsq {
 class Model {
  public:
   /// Plain parameters and statistics get their start values; `make_store` decides how the others are stored and
-  /// trained. `dtype`: the type of activations and filters.
-  Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const StoreMaker& make_store);
+  /// trained. `dtype`: the type of activations and filters. `no_decay`: what step() does not decay.
+  Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t seed, const StoreMaker& make_store,
+        const NoDecay& no_decay = {});
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 

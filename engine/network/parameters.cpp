@@ -14,6 +14,7 @@ namespace bsq {
 namespace {
 
 constexpr std::int64_t kAlignmentFloats = 16;
+static_assert(kAlignmentFloats % kDecayBlock == 0);  // a parameter decays as a whole
 
 /// Calls visit(index in OHWI, index in OIHW) for every element of a rank-4 shape.
 template <typename Visit>
@@ -25,6 +26,13 @@ void visit_layouts(const Shape& shape, Visit visit) {
       for (std::int64_t w = 0; w < width; ++w)
         for (std::int64_t i = 0; i < in; ++i)
           visit(memory_index++, static_cast<std::size_t>(((o * in + i) * height + h) * width + w));
+}
+
+DecayedParts decay_of(Role role, const NoDecay& no_decay) {
+  const bool is_norm = role == Role::norm_gamma || role == Role::norm_beta;
+  const bool is_spared =
+      (is_norm && no_decay.norms) || (role == Role::bias && no_decay.biases) || (role == Role::clip && no_decay.pact);
+  return {.weights = !is_spared, .scale = !is_spared && !no_decay.scales};
 }
 
 }  // namespace
@@ -51,12 +59,14 @@ std::vector<int> most_bits(const ArenaLayout& layout, int otherwise) {
   return bits;
 }
 
-ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group, DType filter_dtype) {
+ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group, DType filter_dtype,
+                    const NoDecay& no_decay) {
   ArenaLayout layout;
   for (const ParameterSpec& spec : parameters) {
     if (spec.group != group) continue;
     layout.slots.push_back({spec, layout.numel});
     if (layout.slots.back().is_filter()) layout.slots.back().dtype = filter_dtype;
+    layout.slots.back().decay = decay_of(spec.role, no_decay);
     layout.parameters += spec.shape.numel();
     layout.numel += (spec.shape.numel() + kAlignmentFloats - 1) / kAlignmentFloats * kAlignmentFloats;
   }

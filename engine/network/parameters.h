@@ -7,6 +7,7 @@
 #pragma once
 
 #include "engine/memory/device_memory.h"
+#include "kernels/ops/sgd.h"
 #include "kernels/types.h"
 
 #include <cstdint>
@@ -71,8 +72,17 @@ struct ParameterSlot {
   ParameterSpec spec;
   std::int64_t offset = 0;
   DType dtype = DType::f32;  // of the effective values: what layers read
+  DecayedParts decay = {};   // `scale`: of the store that has one
 
   bool is_filter() const { return spec.shape.rank == 4; }  // of a convolution
+};
+
+/// Parameters that weight decay leaves alone, by their roles.
+struct NoDecay {
+  bool norms = false;   // gamma and beta
+  bool biases = false;  // with their scales
+  bool pact = false;    // PACT's ceilings
+  bool scales = false;  // of bit planes and of fixed-point weights
 };
 
 /// The flat layout of one group.
@@ -83,8 +93,8 @@ struct ArenaLayout {
 };
 
 /// `filter_dtype`: the type of the effective values of convolution filters; everything else is float32.
-ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group,
-                    DType filter_dtype = DType::f32);
+ArenaLayout lay_out(const std::vector<ParameterSpec>& parameters, ParameterGroup group, DType filter_dtype = DType::f32,
+                    const NoDecay& no_decay = {});
 
 /// Of every slot; see ParameterSpec.
 std::vector<int> start_bits(const ArenaLayout& layout, int otherwise);

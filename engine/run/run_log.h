@@ -61,7 +61,7 @@ struct EpochRow {
   int epoch = 0;  // counts from 1 within the stage
   std::int64_t step = 0;
   double learning_rate = 0;
-  double train_loss = 0;     // mean cross entropy
+  double train_loss = 0;     // mean cross entropy; with label smoothing where the stage has it
   double train_penalty = 0;  // R, the penalty of the method without its factor; 0 if it has none
   double train_top1 = 0;     // percent, as all accuracies
   std::optional<double> test_loss;

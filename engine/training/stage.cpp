@@ -29,6 +29,13 @@ Weights start_weights(const Config& config, const std::string& stage, const Meth
   return weights;
 }
 
+/// Of a stage that trains.
+NoDecay no_decay_of(const StageConfig* settings) {
+  if (settings == nullptr) return {};
+  const auto lists = [&](const char* what) { return std::ranges::count(settings->no_decay, what) > 0; };
+  return {.norms = lists("norms"), .biases = lists("biases"), .pact = lists("pact"), .scales = lists("scales")};
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -59,11 +66,13 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
       activation_(activation_from_name(
           block_activation({.act_bits = act_bits_, .activation = context.config.quant.activation}))),
       memory_(context.backend),
-      model_(memory_, context.make_network(activation_, act_bits_), context.dtype, context.config.seed,
-             [&](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) {
-               return method_->make_store(memory, layout, gradients,
-                                          start_weights(context.config, name, *method_, start, layout));
-             }),
+      model_(
+          memory_, context.make_network(activation_, act_bits_), context.dtype, context.config.seed,
+          [&](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients) {
+            return method_->make_store(memory, layout, gradients,
+                                       start_weights(context.config, name, *method_, start, layout));
+          },
+          no_decay_of(settings_)),
       batches_{context.train.size(), context.config.data.batch_size},
       evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
                  context.communicator) {
@@ -79,7 +88,10 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   if (!trains()) return;
   TrainingOptions options{.augment = plain_input(context.input),
                           .rule = {.momentum = static_cast<float>(settings_->momentum),
-                                   .weight_decay = static_cast<float>(settings_->weight_decay)},
+                                   .weight_decay = static_cast<float>(settings_->weight_decay),
+                                   .nesterov = settings_->nesterov},
+                          .label_smoothing = static_cast<float>(settings_->label_smoothing),
+                          .clip_norm = static_cast<float>(settings_->clip_norm),
                           .batch_size = config.data.batch_size,
                           .metrics_slots = batches_.count(),
                           .synchronised_norms = config.model.sync_batch_norm};

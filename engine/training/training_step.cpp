@@ -34,12 +34,14 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
       source_(source),
       augment_(options.augment),
       rule_(options.rule),
+      label_smoothing_(options.label_smoothing),
       dropout_stream_(options.dropout_stream),
       synchronised_norms_(options.synchronised_norms && communicator.world() > 1),
       communicator_(communicator),
       executor_(memory, model.network(), model.parameters(), largest_slice(options.batch_size, communicator),
                 model.dtype(), ExecutionMode::training, own_slices(source.size(), options, communicator)),
       reducer_(communicator, model),
+      clipper_(memory, model, options.clip_norm),
       labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(executor_.max_batch()))),
       feed_(memory, "training", options.metrics_slots),
       metrics_(
@@ -61,6 +63,7 @@ void TrainingStep::enqueue(int count, int batch) {
     const Range range(backend_, "reductions");
     reducer_.finish();
   }
+  clipper_.enqueue();
   const Range range(backend_, "weights step");
   model_.step(rule_, inputs, metrics_.as<StepMetrics>());
 }
@@ -78,7 +81,7 @@ void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
     const TensorView logits = executor_.logits(count);
     backend_.softmax_cross_entropy({count, static_cast<int>(logits.shape[1]), logits.as<float>(),
                                     labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
-                                    metrics_.as<StepMetrics>()});
+                                    metrics_.as<StepMetrics>(), label_smoothing_});
   }
   executor_.backward(
       count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice, keys());

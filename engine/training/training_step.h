@@ -1,13 +1,14 @@
 // One optimizer step as a recorded sequence: augment, forward, loss, backward, update of masters and weights.
 //
 // On several ranks the gradients are summed between backward and update, while backward still runs
-// (engine/training/gradient_reducer.h). Captured once for each batch size and replayed; captures are void after a
-// re-quantization (new tables): call recapture().
+// (engine/training/gradient_reducer.h), then clipped, if that is wanted. Captured once for each batch size and
+// replayed; captures are void after a re-quantization (new tables): call recapture().
 #pragma once
 
 #include "engine/input/batch_source.h"
 #include "engine/model/model.h"
 #include "engine/network/executor.h"
+#include "engine/training/gradient_clipper.h"
 #include "engine/training/gradient_reducer.h"
 #include "engine/training/step_feed.h"
 
@@ -17,8 +18,10 @@
 namespace bsq {
 
 struct TrainingOptions {
-  AugmentRule augment;
-  SgdRule rule;
+  AugmentRule augment = {};
+  SgdRule rule = {};
+  float label_smoothing = 0;         // of the loss, whose sum in the metrics has it too
+  float clip_norm = 0;               // of the gradients of all ranks together; 0: they are as long as they are
   int batch_size = 0;                // of all ranks together
   std::int64_t metrics_slots = 0;    // steps an epoch has: as many can be planned together
   std::uint32_t dropout_stream = 0;  // of the stage (engine/input/sampler.h); the seed is that of `augment`
@@ -64,11 +67,13 @@ class TrainingStep {
   BatchSource& source_;
   AugmentRule augment_;
   SgdRule rule_;
+  float label_smoothing_;
   std::uint32_t dropout_stream_;
   bool synchronised_norms_;
   Communicator& communicator_;
   Executor executor_;
   GradientReducer reducer_;
+  GradientClipper clipper_;
   Buffer labels_;
   StepFeed feed_;
   std::vector<PlannedStep> planned_;

@@ -17,6 +17,13 @@ int rank_of_label(const float* logits, int classes, int label) {
   return rank;
 }
 
+/// The mean over all classes of what a row would cost if it were the label.
+double mean_loss(const float* logits, int classes, float largest, double exponentials) {
+  double sum = 0;
+  for (int i = 0; i < classes; ++i) sum += static_cast<double>(logits[i] - largest);
+  return std::log(exponentials) - sum / classes;
+}
+
 }  // namespace
 
 void CpuBackend::linear_forward(const LinearForwardArgs& args) {
@@ -47,20 +54,26 @@ void CpuBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
   result.top1 = 0;
   result.top5 = 0;
   result.samples = args.batch;
+  const double smoothing = static_cast<double>(args.label_smoothing);
+  const double elsewhere = smoothing / classes;  // the target of a class that is not the label
+  const double at_label = 1.0 - smoothing + elsewhere;
   for (int row = 0; row < args.batch; ++row, logits += classes) {
     const int label = args.labels[row];
     float largest = logits[0];
     for (int i = 1; i < classes; ++i) largest = std::max(largest, logits[i]);
     double sum = 0;
     for (int i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(logits[i] - largest));
-    result.loss_sum += std::log(sum) - static_cast<double>(logits[label] - largest);
+    const double loss = std::log(sum) - static_cast<double>(logits[label] - largest);
+    result.loss_sum +=
+        smoothing > 0 ? (1.0 - smoothing) * loss + smoothing * mean_loss(logits, classes, largest, sum) : loss;
     const int rank = rank_of_label(logits, classes, label);
     result.top1 += rank < 1;
     result.top5 += rank < 5;
     if (args.d_logits == nullptr) continue;
     for (int i = 0; i < classes; ++i) {
       const double probability = std::exp(static_cast<double>(logits[i] - largest)) / sum;
-      args.d_logits[row * classes + i] = static_cast<float>((probability - (i == label ? 1.0 : 0.0)) / args.batch);
+      args.d_logits[row * classes + i] =
+          static_cast<float>((probability - (i == label ? at_label : elsewhere)) / args.batch);
     }
   }
 }

@@ -14,8 +14,9 @@ struct PlaneTensor {
   std::int64_t weight_offset = 0;                 // floats, in the effective weights and in d_weight
   std::int32_t bits = 0;                          // 1..8
   WeightStorage storage = WeightStorage::values;  // integers_bf16: at the same place in bytes
-  std::int32_t first_plane = 0;                   // index of plane 0 in plane_norms
-  float penalty_weight = 0;                       // numel * bits / P of the group penalty
+  DecayedParts decay = {};
+  std::int32_t first_plane = 0;  // index of plane 0 in plane_norms
+  float penalty_weight = 0;      // numel * bits / P of the group penalty
 };
 
 /// weights_from_planes: weights = s q, q = sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(sum_b c_b (p_b - n_b),

@@ -33,9 +33,10 @@ struct CsqTensor {
   std::int64_t weight_offset = 0;  // floats, in the effective weights and in d_weights
   std::int32_t bits = 0;           // N, 1..8
   std::int32_t first_mask = 0;
-  float share = 0;      // what a mask of this tensor that counts adds to the bits of the budget
-  float pull = 0;       // what a mask of this tensor weighs in the loss of the budget
-  bool masked = false;  // else every M_b is 1, and no mask is trained
+  float share = 0;          // what a mask of this tensor that counts adds to the bits of the budget
+  float pull = 0;           // what a mask of this tensor weighs in the loss of the budget
+  bool masked = false;      // else every M_b is 1, and no mask is trained
+  DecayedParts decay = {};  // masks decay as planes do
 };
 
 /// The masks together. A mask counts if m >= 0, one that is hard if m > 0: if M >= 1/2.
@@ -60,8 +61,9 @@ struct CsqForwardArgs {
 /// csq_step: with S_b = sum((P_b - Q_b) dW):
 ///   g_p = s c_b M_b t P_b (1 - P_b) dW, g_n = -s c_b M_b t Q_b (1 - Q_b) dW, g_s = sum_b c_b M_b S_b,
 ///   g_m = (s c_b S_b + lambda (bits - target) pull) t M_b (1 - M_b),
-/// then `rule`, without any clamp. Hard masks do not move, nor does their momentum. `budget` is what weights_from_csq
-/// has left of the same masks; metrics[metrics_slot].penalty becomes its loss. Planes that are hard cannot be stepped.
+/// then `rule` with what `decay` leaves of it, without any clamp. Hard masks do not move, nor does their momentum.
+/// `budget` is what weights_from_csq has left of the same masks; metrics[metrics_slot].penalty becomes its loss. Planes
+/// that are hard cannot be stepped.
 struct CsqStepArgs {
   DeviceTable<CsqTensor> tensors;
   SgdRule rule;

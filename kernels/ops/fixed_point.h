@@ -12,6 +12,7 @@ struct FixedTensor {
   std::int64_t weight_offset = 0;
   std::int32_t bits = 0;  // 0: the tensor is zero and stays zero
   WeightStorage storage = WeightStorage::values;
+  DecayedParts decay = {};
 };
 
 /// weights_from_fixed: weights = s sign(v) round(|v| (2^n - 1)) / (2^n - 1), v = clamp(u, -1, 1); 0 if bits = 0.

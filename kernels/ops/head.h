@@ -59,9 +59,11 @@ struct LinearBackwardArgs {
   GradMode mode = GradMode::overwrite;  // of d_input
 };
 
-/// softmax_cross_entropy: the mean cross entropy over the batch: d_logits = (softmax(logits) - onehot) / batch; null in
-/// evaluation. Overwrites loss_sum, top1, top5 and samples of metrics[metrics_slot]. A label counts as top-k if
-/// fewer than k logits are larger, or equal and earlier; a row with a NaN never counts.
+/// softmax_cross_entropy: the mean over the batch of - sum over classes of t log(softmax(logits)), with the target t =
+/// (1 - label_smoothing) onehot + label_smoothing / classes, as PyTorch's CrossEntropyLoss has it: d_logits =
+/// (softmax(logits) - t) / batch; null in evaluation. Overwrites loss_sum, top1, top5 and samples of
+/// metrics[metrics_slot]. A label counts as top-k if fewer than k logits are larger, or equal and earlier; a row with a
+/// NaN never counts.
 struct CrossEntropyArgs {
   int batch = 0;
   int classes = 0;
@@ -70,6 +72,7 @@ struct CrossEntropyArgs {
   float* d_logits = nullptr;
   const StepInputs* inputs = nullptr;
   StepMetrics* metrics = nullptr;
+  float label_smoothing = 0;  // 0..1
 };
 
 }  // namespace bsq

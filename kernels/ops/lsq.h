@@ -17,6 +17,7 @@ struct LsqTensor {
   std::int32_t high = 0;  // at most 255; 0: the tensor is zero and stays zero
   float grad_scale = 0;   // g: what the gradient of the step is multiplied by
   WeightStorage storage = WeightStorage::values;
+  bool decays = true;  // the weights; the step never does
 };
 
 /// weights_from_lsq: weights = s k, k = round(clamp(w / s, low, high)); 0 if high = 0. The quotient is that of float32,

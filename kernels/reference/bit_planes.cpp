@@ -75,6 +75,7 @@ void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const PlaneTensor& tensor = tensors.device[t];
     const double scale = scales[t];
+    const SgdRule weight_rule = rule_for(rule, tensor.decay.weights);
     double d_scale = 0;
     for (std::int64_t i = 0; i < tensor.numel; ++i) {
       d_scale += quantized(plane_sum(tensor, planes, i), tensor.bits) * true_gradient(tensor, d_weights, i, scale);
@@ -84,14 +85,15 @@ void ReferenceBackend::planes_step(const PlanesStepArgs& args) {
         const auto step = [&](std::int64_t index, double data_gradient) {
           float& plane = args.planes[index];
           const double gradient = data_gradient + shrink * plane;
-          const double moved = sgd_updated(plane, gradient, args.rule, learning_rate, args.plane_momentum[index]);
+          const double moved = sgd_updated(plane, gradient, weight_rule, learning_rate, args.plane_momentum[index]);
           plane = static_cast<float>(std::clamp(moved, 0.0, 2.0));
         };
         step(p_index(tensor, b, i), straight_through);
         step(n_index(tensor, b, i), -straight_through);
       }
     }
-    scales[t] = static_cast<float>(sgd_updated(scale, d_scale, rule, learning_rate, scale_momentum[t]));
+    scales[t] = static_cast<float>(
+        sgd_updated(scale, d_scale, rule_for(rule, tensor.decay.scale), learning_rate, scale_momentum[t]));
   }
   weights_from_planes({tensors, planes, scales, weights, weight_units, plane_norms, penalty, scratch});
 }

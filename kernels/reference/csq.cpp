@@ -66,6 +66,7 @@ struct Stepped {
 /// Steps the planes of bit b and returns S_b.
 double step_planes(const Stepped& step, const CsqTensor& tensor, int b, double factor) {
   const CsqStepArgs& args = step.args;
+  const SgdRule rule = rule_for(args.rule, tensor.decay.weights);
   double sum = 0;
   for (std::int64_t i = 0; i < tensor.numel; ++i) {
     const double d_weight = args.d_weights[tensor.weight_offset + i];
@@ -75,8 +76,8 @@ double step_planes(const Stepped& step, const CsqTensor& tensor, int b, double f
     const Gate n(args.planes[n_at], step.numbers.temperature, false);
     sum += (p.value - n.value) * d_weight;
     const auto move = [&](std::int64_t at, double gradient) {
-      args.planes[at] = static_cast<float>(
-          sgd_updated(args.planes[at], gradient, args.rule, step.learning_rate, args.plane_momentum[at]));
+      args.planes[at] =
+          static_cast<float>(sgd_updated(args.planes[at], gradient, rule, step.learning_rate, args.plane_momentum[at]));
     };
     move(p_at, factor * p.slope * d_weight);
     move(n_at, -factor * n.slope * d_weight);
@@ -98,11 +99,12 @@ void step_tensor(const Stepped& step, std::size_t t) {
     d_scale += weight * gate.value * sum;
     if (!tensor.masked || step.numbers.hardness != CsqHardness::none) continue;
     float& mask = args.masks[tensor.first_mask + b];
-    mask = static_cast<float>(sgd_updated(mask, (scale * weight * sum + excess) * gate.slope, args.rule,
-                                          step.learning_rate, args.mask_momentum[tensor.first_mask + b]));
+    mask = static_cast<float>(sgd_updated(mask, (scale * weight * sum + excess) * gate.slope,
+                                          rule_for(args.rule, tensor.decay.weights), step.learning_rate,
+                                          args.mask_momentum[tensor.first_mask + b]));
   }
-  args.scales[t] =
-      static_cast<float>(sgd_updated(scale, d_scale, args.rule, step.learning_rate, args.scale_momentum[t]));
+  args.scales[t] = static_cast<float>(
+      sgd_updated(scale, d_scale, rule_for(args.rule, tensor.decay.scale), step.learning_rate, args.scale_momentum[t]));
 }
 
 }  // namespace

@@ -41,15 +41,17 @@ void ReferenceBackend::fixed_step(const FixedStepArgs& args) {
     const FixedTensor& tensor = tensors.device[t];
     if (tensor.bits == 0) continue;
     const double scale = scales[t];
+    const SgdRule weight_rule = rule_for(rule, tensor.decay.weights);
     double d_scale = 0;
     for (std::int64_t i = 0; i < tensor.numel; ++i) {
       float& value = u[tensor.weight_offset + i];
       d_scale += quantized(value, tensor.bits) * true_gradient(tensor, d_weights, i, scale);
-      const double moved = sgd_updated(value, scaled_gradient(tensor, d_weights, i, scale), rule, learning_rate,
+      const double moved = sgd_updated(value, scaled_gradient(tensor, d_weights, i, scale), weight_rule, learning_rate,
                                        u_momentum[tensor.weight_offset + i]);
       value = static_cast<float>(std::clamp(moved, -1.0, 1.0));
     }
-    scales[t] = static_cast<float>(sgd_updated(scale, d_scale, rule, learning_rate, scale_momentum[t]));
+    scales[t] = static_cast<float>(
+        sgd_updated(scale, d_scale, rule_for(rule, tensor.decay.scale), learning_rate, scale_momentum[t]));
   }
 }
 

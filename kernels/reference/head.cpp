@@ -76,7 +76,9 @@ void ReferenceBackend::linear_backward(const LinearBackwardArgs& args) {
 }
 
 void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
-  const auto& [batch, classes, logits, labels, d_logits, inputs, metrics] = args;
+  const auto& [batch, classes, logits, labels, d_logits, inputs, metrics, label_smoothing] = args;
+  const double elsewhere = double{label_smoothing} / classes;  // the target of a class that is not the label
+  const double at_label = 1 - double{label_smoothing} + elsewhere;
   double loss_sum = 0;
   std::int64_t top1 = 0;
   std::int64_t top5 = 0;
@@ -86,7 +88,10 @@ void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
     const double largest = *std::max_element(row, row + classes);
     double exponentials = 0;
     for (int c = 0; c < classes; ++c) exponentials += std::exp(row[c] - largest);
-    loss_sum += std::log(exponentials) - (row[label] - largest);
+    for (int c = 0; c < classes; ++c) {
+      const double target = c == label ? at_label : elsewhere;
+      if (target > 0) loss_sum += target * (std::log(exponentials) - (row[c] - largest));
+    }
 
     int ahead = 0;  // logits that come before the label's
     bool has_nan = false;
@@ -100,7 +105,8 @@ void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
     if (d_logits == nullptr) continue;
     for (int c = 0; c < classes; ++c) {
       const double probability = std::exp(row[c] - largest) / exponentials;
-      d_logits[std::int64_t{n} * classes + c] = static_cast<float>((probability - (c == label ? 1 : 0)) / batch);
+      const double target = c == label ? at_label : elsewhere;
+      d_logits[std::int64_t{n} * classes + c] = static_cast<float>((probability - target) / batch);
     }
   }
   StepMetrics& slot = metrics[inputs->metrics_slot];

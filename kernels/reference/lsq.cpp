@@ -46,6 +46,7 @@ void ReferenceBackend::lsq_step(const LsqStepArgs& args) {
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const LsqTensor& tensor = tensors.device[t];
     if (tensor.high == 0) continue;
+    const SgdRule weight_rule = rule_for(rule, tensor.decays);
     double d_step = 0;
     for (std::int64_t i = 0; i < tensor.numel; ++i) {
       float& value = w[tensor.weight_offset + i];
@@ -53,11 +54,11 @@ void ReferenceBackend::lsq_step(const LsqStepArgs& args) {
       const double stored = d_weights[tensor.weight_offset + i];
       const double gradient = tensor.storage == WeightStorage::values ? stored : stored / steps[t];
       d_step += (placed.level - (placed.inside ? placed.quotient : 0)) * gradient;
-      value = static_cast<float>(
-          sgd_updated(value, placed.inside ? gradient : 0, rule, learning_rate, w_momentum[tensor.weight_offset + i]));
+      value = static_cast<float>(sgd_updated(value, placed.inside ? gradient : 0, weight_rule, learning_rate,
+                                             w_momentum[tensor.weight_offset + i]));
     }
     const double moved =
-        sgd_updated(steps[t], tensor.grad_scale * d_step, {rule.momentum, 0}, learning_rate, step_momentum[t]);
+        sgd_updated(steps[t], tensor.grad_scale * d_step, rule_for(rule, false), learning_rate, step_momentum[t]);
     steps[t] = std::max(static_cast<float>(moved), kSmallestStep);
   }
 }

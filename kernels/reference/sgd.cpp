@@ -5,10 +5,11 @@
 namespace bsq {
 
 void ReferenceBackend::sgd_step(const SgdStepArgs& args) {
-  const auto& [numel, rule, inputs, gradient, parameter, momentum] = args;
+  const auto& [numel, rule, inputs, gradient, parameter, momentum, decays] = args;
   for (std::int64_t i = 0; i < numel; ++i) {
+    const SgdRule own = rule_for(rule, decays == nullptr || decays[i / kDecayBlock] != 0);
     parameter[i] =
-        static_cast<float>(reference::sgd_updated(parameter[i], gradient[i], rule, inputs->learning_rate, momentum[i]));
+        static_cast<float>(reference::sgd_updated(parameter[i], gradient[i], own, inputs->learning_rate, momentum[i]));
   }
 }
 

@@ -55,11 +55,12 @@ double scaled_gradient(const Tensor& tensor, const float* d_weights, std::int64_
   return tensor.storage == WeightStorage::values ? stored * scale : stored * levels_of(tensor.bits);
 }
 
-/// PyTorch's SGD: v = momentum v + g + weight_decay x; x -= learning_rate v.
+/// x after the step of the rule; writes its momentum.
 inline double sgd_updated(double x, double gradient, const SgdRule& rule, double learning_rate, float& momentum) {
   const double velocity = double{rule.momentum} * momentum + gradient + double{rule.weight_decay} * x;
   momentum = static_cast<float>(velocity);
-  return x - learning_rate * velocity;
+  if (!rule.nesterov) return x - learning_rate * velocity;
+  return x - learning_rate * (gradient + double{rule.weight_decay} * x + double{rule.momentum} * velocity);
 }
 
 }  // namespace bsq::reference

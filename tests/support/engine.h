@@ -69,11 +69,13 @@ inline Communicator& alone() {
 struct TestModel {
   using MakeWeights = std::function<Weights(const ArenaLayout&)>;
 
-  explicit TestModel(Backend& backend, Network network, MakeWeights make_weights = {}, DType dtype = DType::f32)
+  explicit TestModel(Backend& backend, Network network, MakeWeights make_weights = {}, DType dtype = DType::f32,
+                     const NoDecay& no_decay = {})
       : memory(backend),
         model(memory, std::move(network), dtype, 1,
               store_of(make_weights ? std::move(make_weights)
-                                    : [](const ArenaLayout& layout) { return initial_weights(layout, 1); })) {}
+                                    : [](const ArenaLayout& layout) { return initial_weights(layout, 1); }),
+              no_decay) {}
 
   DeviceMemory memory;
   Model model;
@@ -89,6 +91,11 @@ inline TestModel::MakeWeights start_as_planes(int bits = 8) {
 /// Start values as fixed-point weights of so many bits, for TestModel.
 inline TestModel::MakeWeights start_as_fixed(int bits) {
   return [bits](const ArenaLayout& layout) { return StoredFixedPoint::convert(start_as_planes(bits)(layout), {}); };
+}
+
+/// Start values as LSQ's weights of so many bits, for TestModel.
+inline TestModel::MakeWeights start_as_lsq(int bits) {
+  return [bits](const ArenaLayout& layout) { return StoredLsq::convert(start_as_planes(bits)(layout), {}); };
 }
 
 /// Noise on a colour that tells the class, except for a sixth of the pictures, whose colour is that of another class.

@@ -3,6 +3,7 @@
 
 #include "engine/methods/bsq/plane_weights.h"
 #include "engine/methods/fixed_point/fixed_point_weights.h"
+#include "engine/methods/lsq/lsq_weights.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/model/model.h"
 

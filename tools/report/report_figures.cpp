@@ -64,6 +64,14 @@ LineChart over_epochs(const RunReport& report, ChartText text, std::string y_tit
   return chart;
 }
 
+/// Whether a stage of the run trains with it.
+bool smooths_labels(const Config& config) {
+  return std::ranges::any_of(config.stages, [&](const std::string& stage) {
+    const StageConfig* settings = config.find_stage(stage);
+    return settings != nullptr && settings->label_smoothing > 0;
+  });
+}
+
 ReportFigure loss_figure(const RunReport& report) {
   const EpochRow& last = report.epochs.back();
   const ChartText text{
@@ -73,7 +81,8 @@ ReportFigure loss_figure(const RunReport& report) {
   return {draw(over_epochs(report, text, "mean cross entropy",
                            {{"training", [](const EpochRow& row) { return row.train_loss; }},
                             {"test", [](const EpochRow& row) { return row.test_loss.value_or(kNothing); }}})),
-          "Training images are augmented, test images are not. Point at an epoch for its numbers."};
+          fmt::format("Training images are augmented, test images are not.{} Point at an epoch for its numbers.",
+                      smooths_labels(report.config) ? " The training loss is that of smoothed labels." : "")};
 }
 
 ReportFigure accuracy_figure(const RunReport& report) {

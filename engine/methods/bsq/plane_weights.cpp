@@ -77,6 +77,7 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
                         .weight_offset = slot.offset,
                         .bits = source.bits,
                         .storage = storage_of(slot),
+                        .decay = slot.decay,
                         .first_plane = first_plane,
                         .penalty_weight = static_cast<float>(penalty_weight)});
     first_plane += source.bits;

@@ -62,6 +62,7 @@ void CsqWeights::make_table(const StoredCsq& weights, CsqCount count) {
     next.weight_offset = slot.offset;
     next.bits = weights.all()[i].bits;
     next.masked = !slot.spec.widths.fixed;
+    next.decay = slot.decay;
     const double share = budget_share(layout_, slot, count);
     next.share = static_cast<float>(share);
     next.pull = next.masked ? static_cast<float>(share * tensors / next.bits) : 0.0F;
@@ -97,7 +98,7 @@ void CsqWeights::write_effective(const StepInputs* inputs) {
 }
 
 TensorView CsqWeights::effective(std::size_t slot) const {
-  const auto& [spec, offset, dtype] = layout_.slots[slot];
+  const auto& [spec, offset, dtype, decay] = layout_.slots[slot];
   if (dtype == DType::f32) return {dtype, spec.shape, values_.as<float>() + offset};
   return {dtype, spec.shape, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(dtype)};
 }

@@ -41,7 +41,8 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
     tensors_.push_back({.numel = slot.spec.shape.numel(),
                         .weight_offset = slot.offset,
                         .bits = weights[i].bits,
-                        .storage = storage_of(slot)});
+                        .storage = storage_of(slot),
+                        .decay = slot.decay});
     scales.push_back(weights[i].scale);
     upload_array(backend_, u_.as<float>() + slot.offset, weights[i].u);
   }

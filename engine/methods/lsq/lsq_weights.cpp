@@ -18,7 +18,8 @@ LsqTensor tensor_of(const ParameterSlot& slot, int bits) {
           .low = -high,
           .high = high,
           .grad_scale = high == 0 ? 0.0F : static_cast<float>(1 / std::sqrt(product)),
-          .storage = storage_of(slot)};
+          .storage = storage_of(slot),
+          .decays = slot.decay.weights};
 }
 
 }  // namespace

@@ -56,16 +56,16 @@ void reconstruct_chunk(const PlaneTensor& tensor, const float* planes, float* we
 }
 
 /// Steps and stores sixteen weights of a plane; returns their new values.
-template <bool Full>
+template <bool Nesterov, bool Full>
 BSQ_LANES_INLINE FloatLanes step_plane(FloatLanes gradient, FloatLanes value, float* plane, float* velocity, int count,
                                        float momentum, float learning_rate) {
-  const FloatLanes moved = momentum_step<Full>(gradient, value, velocity, count, momentum, learning_rate);
+  const FloatLanes moved = momentum_step<Nesterov, Full>(gradient, value, velocity, count, momentum, learning_rate);
   const FloatLanes clamped = at_most(at_least(moved, FloatLanes{}), broadcast(2.0F));
   store_lanes<Full>(plane, clamped, count);
   return clamped;
 }
 
-template <int Bits>
+template <int Bits, bool Nesterov>
 double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float scale, const Chunk& chunk,
                   double* norm_partials) {
   constexpr auto levels = static_cast<float>((1 << Bits) - 1);
@@ -76,8 +76,9 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
   float* n_momentum = p_momentum + Bits * tensor.numel;
   float pull[Bits];  // gradient of penalty and decay, per unit of x
   const float alpha = args.inputs->method.data()[0];
+  const float decay = decay_of(args.rule, tensor.decay.weights);
   for (int bit = 0; bit < Bits; ++bit)
-    pull[bit] = alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+    pull[bit] = alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + decay;
   const float learning_rate = args.inputs->learning_rate;
   const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
   FloatLanes d_scale{};
@@ -94,10 +95,10 @@ double step_chunk(const PlanesStepArgs& args, const PlaneTensor& tensor, float s
       const FloatLanes negative = load_lanes<Full>(n + at, count);
       scaled += (positive - negative) * weight;
       const FloatLanes slope = d_scaled * weight;
-      const FloatLanes new_p = step_plane<Full>(slope + pull[bit] * positive, positive, p + at, p_momentum + at, count,
-                                                args.rule.momentum, learning_rate);
-      const FloatLanes new_n = step_plane<Full>(pull[bit] * negative - slope, negative, n + at, n_momentum + at, count,
-                                                args.rule.momentum, learning_rate);
+      const FloatLanes new_p = step_plane<Nesterov, Full>(slope + pull[bit] * positive, positive, p + at,
+                                                          p_momentum + at, count, args.rule.momentum, learning_rate);
+      const FloatLanes new_n = step_plane<Nesterov, Full>(pull[bit] * negative - slope, negative, n + at,
+                                                          n_momentum + at, count, args.rule.momentum, learning_rate);
       add_plane<Bits>(new_p, new_n, bit, next_scaled, squares[bit]);
     }
     d_scale += level_of(scaled, levels) / levels * d_weight;
@@ -130,20 +131,25 @@ double finish_tensors(std::span<const PlaneTensor> tensors, const double* norm_p
   return penalty;
 }
 
-/// Writes the tensors that step_chunk has left out, since their scale is in every weight.
-void write_values(const PlanesStepArgs& args) {
+/// Writes the weights that step_chunk has left out, since their scale is in every one. With Nesterov's momentum all of
+/// them, and their norms: its loops may round sums of squares in another way than reconstruct_chunk, and a run that is
+/// resumed begins with the latter's.
+void write_rest(const PlanesStepArgs& args, double* norm_partials) {
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
     const PlaneTensor& tensor = args.tensors.host.data()[i];
-    if (tensor.storage != WeightStorage::values) continue;
     const std::int64_t chunks = chunks_of(tensor.numel);
+    if (tensor.storage == WeightStorage::values || args.rule.nesterov) {
 #pragma omp parallel for schedule(static) if (chunks > 1)
-    for (std::int64_t index = 0; index < chunks; ++index) {
-      const Chunk chunk = chunk_of(tensor, static_cast<std::int64_t>(i), index);
-      double unused[kMaxBits];
-      dispatch_bits(tensor.bits, [&]<int Bits>() {
-        reconstruct_chunk<Bits>(tensor, args.planes, args.weights, args.scales[i], chunk, unused);
-      });
+      for (std::int64_t index = 0; index < chunks; ++index) {
+        const Chunk chunk = chunk_of(tensor, static_cast<std::int64_t>(i), index);
+        double unused[kMaxBits];
+        double* norms = args.rule.nesterov ? norm_partials + index * kMaxBits : unused;
+        dispatch_bits(tensor.bits, [&]<int Bits>() {
+          reconstruct_chunk<Bits>(tensor, args.planes, args.weights, args.scales[i], chunk, norms);
+        });
+      }
     }
+    norm_partials += chunks * kMaxBits;
   }
 }
 
@@ -178,18 +184,22 @@ void planes_step(const PlanesStepArgs& args) {
     const Chunk chunk = find_chunk(args.tensors.host, index);
     const PlaneTensor& tensor = args.tensors.host.data()[chunk.tensor];
     dispatch_bits(tensor.bits, [&]<int Bits>() {
-      partials[index] =
-          step_chunk<Bits>(args, tensor, args.scales[chunk.tensor], chunk, norm_partials + index * kMaxBits);
+      dispatch_momentum(args.rule, [&]<bool Nesterov>() {
+        partials[index] = step_chunk<Bits, Nesterov>(args, tensor, args.scales[chunk.tensor], chunk,
+                                                     norm_partials + index * kMaxBits);
+      });
     });
   }
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
-    const std::int64_t count = chunks_of(args.tensors.host.data()[i].numel);
-    step_scale(partials, count, args.rule, args.inputs->learning_rate, args.scales + i, args.scale_momentum + i);
+    const PlaneTensor& tensor = args.tensors.host.data()[i];
+    const std::int64_t count = chunks_of(tensor.numel);
+    step_scale(partials, count, args.rule, tensor.decay.scale, args.inputs->learning_rate, args.scales + i,
+               args.scale_momentum + i);
     partials += count;
   }
   if (args.metrics != nullptr) args.metrics[args.inputs->metrics_slot].penalty = *args.penalty;
+  write_rest(args, norm_partials);
   *args.penalty = finish_tensors(args.tensors.host, norm_partials, args.scales, args.plane_norms, args.weight_units);
-  write_values(args);
 }
 
 }  // namespace bsq::BSQ_SIMD_NAMESPACE

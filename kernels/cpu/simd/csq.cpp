@@ -67,10 +67,12 @@ void place_chunk(const CsqForwardArgs& args, const CsqTensor& tensor, const Chun
 }
 
 /// Steps the planes of a chunk; sums[b]: its part of S_b.
+template <bool Nesterov>
 void step_chunk(const CsqStepArgs& args, const CsqTensor& tensor, const Chunk& chunk, const CsqNumbers& numbers,
                 double* sums) {
   const Masks masks = masks_of(tensor, args.masks, numbers);
   const float scale = args.scales[chunk.tensor], learning_rate = args.inputs->learning_rate;
+  const float decay = decay_of(args.rule, tensor.decay.weights);
   for (int bit = 0; bit < tensor.bits; ++bit) {
     const float factor = scale * masks.plane_weight[bit] * masks.value[bit];
     const std::int64_t first = tensor.plane_offset + bit * tensor.numel;
@@ -83,15 +85,16 @@ void step_chunk(const CsqStepArgs& args, const CsqTensor& tensor, const Chunk& c
       const Gates p = soft_gates(positive, numbers.temperature), n = soft_gates(negative, numbers.temperature);
       sum += (p.value - n.value) * d_weight;
       const FloatLanes slope = factor * d_weight;
-      const float decay = args.rule.weight_decay;
-      store_lanes<Full>(args.planes + p_at,
-                        momentum_step<Full>(slope * p.slope + decay * positive, positive, args.plane_momentum + p_at,
-                                            count, args.rule.momentum, learning_rate),
-                        count);
-      store_lanes<Full>(args.planes + n_at,
-                        momentum_step<Full>(decay * negative - slope * n.slope, negative, args.plane_momentum + n_at,
-                                            count, args.rule.momentum, learning_rate),
-                        count);
+      store_lanes<Full>(
+          args.planes + p_at,
+          momentum_step<Nesterov, Full>(slope * p.slope + decay * positive, positive, args.plane_momentum + p_at, count,
+                                        args.rule.momentum, learning_rate),
+          count);
+      store_lanes<Full>(
+          args.planes + n_at,
+          momentum_step<Nesterov, Full>(decay * negative - slope * n.slope, negative, args.plane_momentum + n_at, count,
+                                        args.rule.momentum, learning_rate),
+          count);
     });
     sums[bit] = sum_of(sum);
   }
@@ -113,9 +116,11 @@ void finish_tensor(const CsqStepArgs& args, std::size_t index, const CsqNumbers&
     if (!masks.move) continue;
     const double d_mask = (scale * sum + excess) * static_cast<double>(masks.slope[bit]);
     const std::int32_t at = tensor.first_mask + bit;
-    step_scale(&d_mask, 1, args.rule, args.inputs->learning_rate, args.masks + at, args.mask_momentum + at);
+    step_scale(&d_mask, 1, args.rule, tensor.decay.weights, args.inputs->learning_rate, args.masks + at,
+               args.mask_momentum + at);
   }
-  step_scale(&d_scale, 1, args.rule, args.inputs->learning_rate, args.scales + index, args.scale_momentum + index);
+  step_scale(&d_scale, 1, args.rule, tensor.decay.scale, args.inputs->learning_rate, args.scales + index,
+             args.scale_momentum + index);
 }
 
 }  // namespace
@@ -142,7 +147,9 @@ void csq_step(const CsqStepArgs& args) {
 #pragma omp parallel for schedule(static)
   for (std::int64_t index = 0; index < chunks; ++index) {
     const Chunk chunk = find_chunk(args.tensors.host, index);
-    step_chunk(args, args.tensors.host.data()[chunk.tensor], chunk, numbers, partials + index * kMaxBits);
+    dispatch_momentum(args.rule, [&]<bool Nesterov>() {
+      step_chunk<Nesterov>(args, args.tensors.host.data()[chunk.tensor], chunk, numbers, partials + index * kMaxBits);
+    });
   }
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
     finish_tensor(args, i, numbers, partials);

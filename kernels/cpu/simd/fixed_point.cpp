@@ -26,6 +26,31 @@ void weights_from_fixed(const FixedForwardArgs& args) {
   }
 }
 
+namespace {
+
+/// Steps the weights of a chunk; returns its part of the scale's gradient.
+template <bool Nesterov>
+double step_chunk(const FixedStepArgs& args, const FixedTensor& tensor, float scale, const Chunk& chunk) {
+  const float learning_rate = args.inputs->learning_rate;
+  const auto levels = static_cast<float>((1 << tensor.bits) - 1);
+  const float decay = decay_of(args.rule, tensor.decay.weights);
+  const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
+  FloatLanes d_scale{};
+  for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
+    float* target = args.u + tensor.weight_offset + at;
+    const FloatLanes value = load_lanes<Full>(target, count);
+    const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
+    d_scale += level_of(value * levels, levels) / levels * d_weight;
+    const FloatLanes moved = momentum_step<Nesterov, Full>(factors.to_u * d_weight + decay * value, value,
+                                                           args.u_momentum + tensor.weight_offset + at, count,
+                                                           args.rule.momentum, learning_rate);
+    store_lanes<Full>(target, at_most(at_least(moved, broadcast(-1.0F)), broadcast(1.0F)), count);
+  });
+  return sum_of(d_scale) * static_cast<double>(factors.to_true);
+}
+
+}  // namespace
+
 void fixed_step(const FixedStepArgs& args) {
   auto* partials = static_cast<double*>(args.scratch);
   const float learning_rate = args.inputs->learning_rate;
@@ -35,26 +60,16 @@ void fixed_step(const FixedStepArgs& args) {
     const Chunk chunk = find_chunk(args.tensors.host, index);
     const FixedTensor& tensor = args.tensors.host.data()[chunk.tensor];
     if (tensor.bits == 0) continue;
-    const auto levels = static_cast<float>((1 << tensor.bits) - 1);
-    const float scale = args.scales[chunk.tensor];
-    const GradientFactors factors = gradient_factors(tensor.storage, scale, levels);
-    FloatLanes d_scale{};
-    for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
-      float* target = args.u + tensor.weight_offset + at;
-      const FloatLanes value = load_lanes<Full>(target, count);
-      const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
-      d_scale += level_of(value * levels, levels) / levels * d_weight;
-      const FloatLanes moved =
-          momentum_step<Full>(factors.to_u * d_weight + args.rule.weight_decay * value, value,
-                              args.u_momentum + tensor.weight_offset + at, count, args.rule.momentum, learning_rate);
-      store_lanes<Full>(target, at_most(at_least(moved, broadcast(-1.0F)), broadcast(1.0F)), count);
+    dispatch_momentum(args.rule, [&]<bool Nesterov>() {
+      partials[index] = step_chunk<Nesterov>(args, tensor, args.scales[chunk.tensor], chunk);
     });
-    partials[index] = sum_of(d_scale) * static_cast<double>(factors.to_true);
   }
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
-    const std::int64_t count = chunks_of(args.tensors.host.data()[i].numel);
-    if (args.tensors.host.data()[i].bits > 0)
-      step_scale(partials, count, args.rule, args.inputs->learning_rate, args.scales + i, args.scale_momentum + i);
+    const FixedTensor& tensor = args.tensors.host.data()[i];
+    const std::int64_t count = chunks_of(tensor.numel);
+    if (tensor.bits > 0)
+      step_scale(partials, count, args.rule, tensor.decay.scale, learning_rate, args.scales + i,
+                 args.scale_momentum + i);
     partials += count;
   }
 }

@@ -19,6 +19,29 @@ BSQ_LANES_INLINE Placed placed_on(const LsqTensor& tensor, FloatLanes w, float s
   return {quotient, clamped, round_half_even(clamped)};
 }
 
+/// Steps the weights of a chunk; returns its part of the step's gradient.
+template <bool Nesterov>
+double step_chunk(const LsqStepArgs& args, const LsqTensor& tensor, float step, const Chunk& chunk) {
+  const float learning_rate = args.inputs->learning_rate;
+  const float decay = decay_of(args.rule, tensor.decays);
+  const float to_true = gradient_factors(tensor.storage, step, 1.0F).to_true;
+  FloatLanes d_step{};
+  for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
+    float* target = args.w + tensor.weight_offset + at;
+    const FloatLanes value = load_lanes<Full>(target, count);
+    const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
+    const Placed placed = placed_on(tensor, value, step);
+    const auto inside = placed.clamped == placed.quotient;
+    d_step += (placed.level - (inside ? placed.quotient : FloatLanes{})) * d_weight;
+    const FloatLanes gradient = inside ? to_true * d_weight : FloatLanes{};
+    const FloatLanes moved =
+        momentum_step<Nesterov, Full>(gradient + decay * value, value, args.w_momentum + tensor.weight_offset + at,
+                                      count, args.rule.momentum, learning_rate);
+    store_lanes<Full>(target, moved, count);
+  });
+  return sum_of(d_step) * static_cast<double>(to_true) * static_cast<double>(tensor.grad_scale);
+}
+
 }  // namespace
 
 std::size_t lsq_scratch_bytes(const DeviceTable<LsqTensor>& tensors) {
@@ -51,30 +74,15 @@ void lsq_step(const LsqStepArgs& args) {
     const Chunk chunk = find_chunk(args.tensors.host, index);
     const LsqTensor& tensor = args.tensors.host.data()[chunk.tensor];
     if (tensor.high == 0) continue;
-    const float step = args.steps[chunk.tensor];
-    const float to_true = gradient_factors(tensor.storage, step, 1.0F).to_true;
-    FloatLanes d_step{};
-    for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
-      float* target = args.w + tensor.weight_offset + at;
-      const FloatLanes value = load_lanes<Full>(target, count);
-      const FloatLanes d_weight = load_lanes<Full>(args.d_weights + tensor.weight_offset + at, count);
-      const Placed placed = placed_on(tensor, value, step);
-      const auto inside = placed.clamped == placed.quotient;
-      d_step += (placed.level - (inside ? placed.quotient : FloatLanes{})) * d_weight;
-      const FloatLanes gradient = inside ? to_true * d_weight : FloatLanes{};
-      const FloatLanes moved =
-          momentum_step<Full>(gradient + args.rule.weight_decay * value, value,
-                              args.w_momentum + tensor.weight_offset + at, count, args.rule.momentum, learning_rate);
-      store_lanes<Full>(target, moved, count);
+    dispatch_momentum(args.rule, [&]<bool Nesterov>() {
+      partials[index] = step_chunk<Nesterov>(args, tensor, args.steps[chunk.tensor], chunk);
     });
-    partials[index] = sum_of(d_step) * static_cast<double>(to_true) * static_cast<double>(tensor.grad_scale);
   }
-  const SgdRule without_decay = {args.rule.momentum, 0.0F};
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
     const LsqTensor& tensor = args.tensors.host.data()[i];
     const std::int64_t count = chunks_of(tensor.numel);
     if (tensor.high > 0) {
-      step_scale(partials, count, without_decay, learning_rate, args.steps + i, args.step_momentum + i);
+      step_scale(partials, count, args.rule, false, learning_rate, args.steps + i, args.step_momentum + i);
       if (args.steps[i] < kSmallestStep) args.steps[i] = kSmallestStep;  // a NaN stays one
     }
     partials += count;

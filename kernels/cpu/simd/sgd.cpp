@@ -1,18 +1,33 @@
 // SGD with momentum on plain parameters.
 #include "kernels/cpu/simd/parallel_lanes.h"
 #include "kernels/cpu/simd/variant.h"
+#include "kernels/cpu/simd/weight_chunks.h"
 
 namespace bsq::BSQ_SIMD_NAMESPACE {
 
-void sgd_step(const SgdStepArgs& args) {
+static_assert(kDecayBlock == kLanes && kFlatChunk % kLanes == 0);  // so that lanes decay together
+
+namespace {
+
+template <bool Nesterov>
+void step(const SgdStepArgs& args) {
   const float learning_rate = args.inputs->learning_rate;
   parallel_lanes(args.numel, [=]<bool Full>(std::int64_t at, int count) {
+    const float decay = decay_of(args.rule, args.decays == nullptr || args.decays[at / kDecayBlock] != 0);
     const FloatLanes value = load_lanes<Full>(args.parameter + at, count);
-    const FloatLanes speed = args.rule.momentum * load_lanes<Full>(args.momentum + at, count) +
-                             load_lanes<Full>(args.gradient + at, count) + args.rule.weight_decay * value;
+    const FloatLanes gradient = load_lanes<Full>(args.gradient + at, count);
+    const FloatLanes speed =
+        args.rule.momentum * load_lanes<Full>(args.momentum + at, count) + gradient + decay * value;
     store_lanes<Full>(args.momentum + at, speed, count);
-    store_lanes<Full>(args.parameter + at, value - learning_rate * speed, count);
+    const FloatLanes move = Nesterov ? gradient + decay * value + args.rule.momentum * speed : speed;
+    store_lanes<Full>(args.parameter + at, value - learning_rate * move, count);
   });
+}
+
+}  // namespace
+
+void sgd_step(const SgdStepArgs& args) {
+  dispatch_momentum(args.rule, [&]<bool Nesterov>() { step<Nesterov>(args); });
 }
 
 }  // namespace bsq::BSQ_SIMD_NAMESPACE

@@ -83,22 +83,46 @@ BSQ_LANES_INLINE GradientFactors gradient_factors(WeightStorage storage, float s
   return {levels, scale == 0 ? 0.0F : levels / scale};
 }
 
-/// x -= learning_rate v, v = momentum v + gradient + decay x; both stored.
-template <bool Full>
+/// The weight decay of numbers that decay, or do not.
+BSQ_LANES_INLINE float decay_of(const SgdRule& rule, bool decays) {
+  return decays ? rule.weight_decay : 0.0F;
+}
+
+/// Calls body<Nesterov>(): whoever steps many numbers is compiled once for either momentum, so that the loop of the one
+/// does not depend on there being another.
+template <typename Body>
+BSQ_LANES_INLINE void dispatch_momentum(const SgdRule& rule, Body body) {
+  rule.nesterov ? body.template operator()<true>() : body.template operator()<false>();
+}
+
+/// Values after a step of the rule, whose velocities are stored. `gradient` has the decay in it.
+template <bool Nesterov, bool Full>
 BSQ_LANES_INLINE FloatLanes momentum_step(FloatLanes gradient, FloatLanes value, float* velocity, int count,
                                           float momentum, float learning_rate) {
   const FloatLanes speed = momentum * load_lanes<Full>(velocity, count) + gradient;
   store_lanes<Full>(velocity, speed, count);
+  if constexpr (Nesterov) return value - learning_rate * (gradient + momentum * speed);
   return value - learning_rate * speed;
 }
 
+/// The SGD step of a single number. Not inlined: what is done beside it must not change how its sums are rounded.
+template <bool Nesterov>
+[[gnu::noinline]] void step_number(float gradient, float decay, float momentum, float learning_rate, float* number,
+                                   float* velocity) {
+  *velocity = momentum * *velocity + gradient + decay * *number;
+  const float move = Nesterov ? gradient + decay * *number + momentum * *velocity : *velocity;
+  *number -= learning_rate * move;
+}
+
 /// The SGD step of a scale, from the partial sums of its gradient.
-inline void step_scale(const double* partials, std::int64_t chunks, const SgdRule& rule, float learning_rate,
-                       float* scale, float* velocity) {
-  double gradient = 0;
-  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) gradient += partials[chunk];
-  *velocity = rule.momentum * *velocity + static_cast<float>(gradient) + rule.weight_decay * *scale;
-  *scale -= learning_rate * *velocity;
+inline void step_scale(const double* partials, std::int64_t chunks, const SgdRule& rule, bool decays,
+                       float learning_rate, float* scale, float* velocity) {
+  double sum = 0;
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += partials[chunk];
+  dispatch_momentum(rule, [&]<bool Nesterov>() {
+    step_number<Nesterov>(static_cast<float>(sum), decay_of(rule, decays), rule.momentum, learning_rate, scale,
+                          velocity);
+  });
 }
 
 }  // namespace bsq::BSQ_SIMD_NAMESPACE

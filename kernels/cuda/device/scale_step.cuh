@@ -17,7 +17,7 @@ struct ScaleStep {
     const auto gradient = static_cast<float>(sum_of_chunks(partials + chunk.first, chunk.count, 1));
     if (threadIdx.x % kWarp != 0) return 0;  // who reads the scale here would race with lane 0
     const float scale = scales[chunk.tensor];
-    return scales[chunk.tensor] = sgd_moved(scale, fmaf(rule.weight_decay, scale, gradient), rule.momentum,
+    return scales[chunk.tensor] = sgd_moved(scale, fmaf(rule.weight_decay, scale, gradient), rule,
                                             inputs->learning_rate, momentum[chunk.tensor]);
   }
 };

@@ -154,11 +154,12 @@ struct GradientFactors {
   }
 };
 
-/// SGD with momentum: the velocity is written, the moved value returned.
-__device__ inline float sgd_moved(float value, float gradient_and_decay, float momentum, float learning_rate,
+/// A step of the rule: the velocity is written, the moved value returned.
+__device__ inline float sgd_moved(float value, float gradient_and_decay, const SgdRule& rule, float learning_rate,
                                   float& velocity) {
-  velocity = fmaf(momentum, velocity, gradient_and_decay);
-  return fmaf(-learning_rate, velocity, value);
+  velocity = fmaf(rule.momentum, velocity, gradient_and_decay);
+  const float move = rule.nesterov ? fmaf(rule.momentum, velocity, gradient_and_decay) : velocity;
+  return fmaf(-learning_rate, move, value);
 }
 
 __device__ inline float clamped(float value, float low, float high) {

@@ -112,9 +112,9 @@ __global__ void reconstruct_weights(PlanesForwardArgs args, int num_tensors, Chu
 /// The numbers that the step of one tensor needs besides its planes.
 struct StepFactors {
   float to_scaled;  // makes a stored gradient dL / d(u levels)
-  float momentum;
   float learning_rate;
   float alpha;  // strength of the group penalty
+  SgdRule rule;
 };
 
 /// Steps one plane of a bit for Width weights.
@@ -124,9 +124,9 @@ __device__ void step_plane(float* planes, float* momentum, float (&plane)[Width]
   float velocity[Width];
   load<Width>(momentum, velocity);
   for (int i = 0; i < Width; ++i)
-    plane[i] = clamped(
-        sgd_moved(plane[i], fmaf(pull, plane[i], slope[i]), factors.momentum, factors.learning_rate, velocity[i]), 0.0F,
-        2.0F);
+    plane[i] =
+        clamped(sgd_moved(plane[i], fmaf(pull, plane[i], slope[i]), factors.rule, factors.learning_rate, velocity[i]),
+                0.0F, 2.0F);
   store<Width>(momentum, velocity);
   store<Width>(planes, plane);
 }
@@ -148,7 +148,7 @@ __device__ float step_weights(const PlanesStepArgs& args, const PlaneTensor& ten
     const auto weight = static_cast<float>(1 << (Bits - 1 - bit));
     // Gradient of penalty and decay, per unit of x.
     const float pull =
-        factors.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + args.rule.weight_decay;
+        factors.alpha * tensor.penalty_weight / args.plane_norms[tensor.first_plane + bit] + factors.rule.weight_decay;
     float positive[Width];
     float negative[Width];
     float slope[Width];
@@ -177,7 +177,8 @@ __device__ float step_weights(const PlanesStepArgs& args, const PlaneTensor& ten
 /// block of all makes the penalty.
 __device__ void finish_step(const PlanesStepArgs& args, const PlaneTensor& tensor, const Chunk& chunk, int num_tensors,
                             const ChunkSums& sums, const GridMemory& memory) {
-  const ScaleStep scale_step{args.rule, args.inputs, sums.d_scales, args.scales, args.scale_momentum};
+  const ScaleStep scale_step{rule_for(args.rule, tensor.decay.scale), args.inputs, sums.d_scales, args.scales,
+                             args.scale_momentum};
   if (static_cast<int>(threadIdx.x) / kWarp == kChunkWarps - 1) {
     const float scale = scale_step.run(chunk);
     if (threadIdx.x % kWarp == 0 && tensor.storage != WeightStorage::values)
@@ -190,7 +191,9 @@ __device__ void finish_step(const PlanesStepArgs& args, const PlaneTensor& tenso
   *args.penalty = penalty;
 }
 
+// `Nesterov` is that of the rule: a kernel for both would have no register left.
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
+template <bool Nesterov>
 __global__ void __launch_bounds__(kChunkThreads, kStepsAtOnce)
     step_planes(PlanesStepArgs args, int num_tensors, ChunkSums sums, GridMemory memory) {
   wait_for_previous();
@@ -199,8 +202,9 @@ __global__ void __launch_bounds__(kChunkThreads, kStepsAtOnce)
   const PlaneTensor tensor = args.tensors.device[chunk.tensor];
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
   const GradientFactors gradient(tensor.storage, args.scales[chunk.tensor], levels);
-  const StepFactors factors{gradient.to_u / levels, args.rule.momentum, args.inputs->learning_rate,
-                            args.inputs->method.data()[0]};
+  SgdRule rule = rule_for(args.rule, tensor.decay.weights);
+  rule.nesterov = Nesterov;
+  const StepFactors factors{gradient.to_u / levels, args.inputs->learning_rate, args.inputs->method.data()[0], rule};
   float d_scale = 0;
   dispatch_bits(tensor.bits, [&]<int Bits>() {
     float squares[Bits] = {};
@@ -254,8 +258,8 @@ void weights_from_planes(const PlanesForwardArgs& args, const DeviceContext& on)
 void planes_step(const PlanesStepArgs& args, const DeviceContext& on) {
   const auto num_tensors = static_cast<int>(args.tensors.host.size());
   const std::int64_t chunks = total_chunks(args.tensors.host);
-  launch(step_planes, dim3(static_cast<unsigned>(chunks)), dim3(kChunkThreads), 0, on.stream, args, num_tensors,
-         sums_in(args.scratch, chunks), on.memory);
+  launch(args.rule.nesterov ? step_planes<true> : step_planes<false>, dim3(static_cast<unsigned>(chunks)),
+         dim3(kChunkThreads), 0, on.stream, args, num_tensors, sums_in(args.scratch, chunks), on.memory);
   std::int64_t value_chunks = 0;
   for (const PlaneTensor& tensor : args.tensors.host)
     if (StoredAsValues()(tensor)) value_chunks += chunks_of(tensor.numel);

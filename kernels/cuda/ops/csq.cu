@@ -102,8 +102,8 @@ __device__ void step_plane(const SgdRule& rule, float learning_rate, float* plan
   float velocity[Width];
   load<Width>(momentum, velocity);
   for (int i = 0; i < Width; ++i)
-    plane[i] = sgd_moved(plane[i], fmaf(rule.weight_decay, plane[i], to_gate[i] * slope[i]), rule.momentum,
-                         learning_rate, velocity[i]);
+    plane[i] =
+        sgd_moved(plane[i], fmaf(rule.weight_decay, plane[i], to_gate[i] * slope[i]), rule, learning_rate, velocity[i]);
   store<Width>(momentum, velocity);
   store<Width>(planes, plane);
 }
@@ -112,6 +112,7 @@ __device__ void step_plane(const SgdRule& rule, float learning_rate, float* plan
 template <int Bits, int Width>
 __device__ void step_weights(const CsqStepArgs& args, const CsqTensor& tensor, const CsqNumbers& numbers,
                              const float* factors, std::int64_t index, float (&sums)[Bits]) {
+  const SgdRule rule = rule_for(args.rule, tensor.decay.weights);
   const float learning_rate = args.inputs->learning_rate;
   float d_weight[Width];
   load<Width>(args.d_weights + tensor.weight_offset + index, d_weight);
@@ -134,17 +135,15 @@ __device__ void step_weights(const CsqStepArgs& args, const CsqTensor& tensor, c
       to_gate[i] = factors[bit] * d_weight[i];
       sums[bit] = fmaf(p.value - n.value, d_weight[i], sums[bit]);
     }
-    step_plane<Width>(args.rule, learning_rate, args.planes + p_at, args.plane_momentum + p_at, positive, p_slope,
-                      to_gate);
+    step_plane<Width>(rule, learning_rate, args.planes + p_at, args.plane_momentum + p_at, positive, p_slope, to_gate);
     for (int i = 0; i < Width; ++i) to_gate[i] = -to_gate[i];
-    step_plane<Width>(args.rule, learning_rate, args.planes + n_at, args.plane_momentum + n_at, negative, n_slope,
-                      to_gate);
+    step_plane<Width>(rule, learning_rate, args.planes + n_at, args.plane_momentum + n_at, negative, n_slope, to_gate);
   }
 }
 
 __device__ void step_number(const SgdRule& rule, float learning_rate, double gradient, float& number, float& velocity) {
-  number = sgd_moved(number, fmaf(rule.weight_decay, number, static_cast<float>(gradient)), rule.momentum,
-                     learning_rate, velocity);
+  number =
+      sgd_moved(number, fmaf(rule.weight_decay, number, static_cast<float>(gradient)), rule, learning_rate, velocity);
 }
 
 /// Called by the last block of a tensor, when all its planes have moved: moves its masks and its scale.
@@ -166,10 +165,11 @@ __device__ void finish_step(const CsqStepArgs& args, const CsqTensor& tensor, co
     d_scale += mask.value * sums[bit];
     if (!moves_masks(tensor, numbers)) continue;
     const std::int32_t at = tensor.first_mask + bit;
-    step_number(args.rule, learning_rate, (scale * sums[bit] + excess) * mask.slope, args.masks[at],
-                args.mask_momentum[at]);
+    step_number(rule_for(args.rule, tensor.decay.weights), learning_rate, (scale * sums[bit] + excess) * mask.slope,
+                args.masks[at], args.mask_momentum[at]);
   }
-  step_number(args.rule, learning_rate, d_scale, args.scales[chunk.tensor], args.scale_momentum[chunk.tensor]);
+  step_number(rule_for(args.rule, tensor.decay.scale), learning_rate, d_scale, args.scales[chunk.tensor],
+              args.scale_momentum[chunk.tensor]);
 }
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights

@@ -29,8 +29,8 @@ __global__ void round_weights(FixedForwardArgs args, int num_tensors) {
 /// Returns q times the stored gradient, summed over the Width weights. `to_u`: the factor that makes the stored
 /// gradient dL / du.
 template <int Width>
-__device__ float step_weights(const FixedStepArgs& args, float to_u, float levels, float learning_rate,
-                              std::int64_t at) {
+__device__ float step_weights(const FixedStepArgs& args, float to_u, float levels, const SgdRule& rule,
+                              float learning_rate, std::int64_t at) {
   float value[Width];
   float d_weight[Width];
   float velocity[Width];
@@ -40,8 +40,8 @@ __device__ float step_weights(const FixedStepArgs& args, float to_u, float level
   float sum = 0;
   for (int i = 0; i < Width; ++i) {
     sum = fmaf(level_of(value[i] * levels, levels) / levels, d_weight[i], sum);
-    const float gradient = fmaf(to_u, d_weight[i], args.rule.weight_decay * value[i]);
-    value[i] = clamped(sgd_moved(value[i], gradient, args.rule.momentum, learning_rate, velocity[i]), -1.0F, 1.0F);
+    const float gradient = fmaf(to_u, d_weight[i], rule.weight_decay * value[i]);
+    value[i] = clamped(sgd_moved(value[i], gradient, rule, learning_rate, velocity[i]), -1.0F, 1.0F);
   }
   store<Width>(args.u_momentum + at, velocity);
   store<Width>(args.u + at, value);
@@ -57,15 +57,17 @@ __global__ void step_fixed(FixedStepArgs args, int num_tensors, float* partials,
   if (tensor.bits == 0) return;  // the whole block returns: nothing of this tensor moves
   const auto levels = static_cast<float>((1 << tensor.bits) - 1);
   const GradientFactors factors(tensor.storage, args.scales[chunk.tensor], levels);
+  const SgdRule weight_rule = rule_for(args.rule, tensor.decay.weights);
   float d_scale = 0;
   for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
-    d_scale +=
-        step_weights<Width>(args, factors.to_u, levels, args.inputs->learning_rate, tensor.weight_offset + index);
+    d_scale += step_weights<Width>(args, factors.to_u, levels, weight_rule, args.inputs->learning_rate,
+                                   tensor.weight_offset + index);
   });
   d_scale = reduce_block(d_scale, shared, Sum());
   if (threadIdx.x == 0) partials[blockIdx.x] = d_scale * factors.to_true;
   if (!arrives_last(memory.counters + chunk.tensor, static_cast<unsigned>(chunk.count))) return;
-  const ScaleStep scale_step{args.rule, args.inputs, partials, args.scales, args.scale_momentum};
+  const ScaleStep scale_step{rule_for(args.rule, tensor.decay.scale), args.inputs, partials, args.scales,
+                             args.scale_momentum};
   if (threadIdx.x < kWarp) scale_step.run(chunk);
 }
 

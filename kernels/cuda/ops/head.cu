@@ -1,8 +1,8 @@
-// The end of a network: average pooling, the classifier if it is small and its bias if it is not, the loss with its
-// counts.
+// The end of a network: average pooling, the classifier if it is small and its bias if it is not. The loss is in
+// head_loss.cu.
 //
-// Least bytes: pooling reads (writes) its large side once; the loss reads the logits and writes their gradient. All
-// this is small beside one convolution. What costs time is launches: so there are few of them, over many blocks.
+// Least bytes: pooling reads (writes) its large side once. All this is small beside one convolution. What costs time is
+// launches: so there are few of them, over many blocks.
 #include "kernels/cuda/device/channel_tiles.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/vendor/dense_math.h"
@@ -218,115 +218,6 @@ __global__ void sum_columns(int batch, int out_features, const float* d_output, 
   if (threadIdx.x == 0) d_bias[o] = sum;
 }
 
-// ---- loss -----------------------------------------------------------------------------------------------------------
-
-constexpr int kLastRank = 1 << 30;     // past every top
-constexpr unsigned kLossBlocks = 256;  // at most
-
-/// The sums of a warp, then of a block, then of the grid.
-struct LossSums {
-  double loss = 0;
-  int top1 = 0;
-  int top5 = 0;
-
-  __device__ void add(const LossSums& other) {
-    loss += other.loss;
-    top1 += other.top1;
-    top5 += other.top5;
-  }
-};
-static_assert(kLossBlocks * sizeof(LossSums) <= GridMemory::kSumBytes);
-
-struct RowLoss {
-  float largest = 0;
-  double exponentials = 0;
-  int rank = 0;  // how many logits come before the label's; kLastRank if the row has a NaN
-};
-
-/// A row of logits. Each lane of a full warp holds one of them; if there are more, the others are read again.
-class RowLogits {
- public:
-  __device__ RowLogits(const float* logits, int classes)
-      : logits_(logits),
-        lane_(static_cast<int>(threadIdx.x) % kWarp),
-        own_(lane_ < classes ? logits[lane_] : -INFINITY) {}
-  /// `i`: the lane plus a multiple of kWarp.
-  __device__ float of_lane(int i) const { return i == lane_ ? own_ : logits_[i]; }
-  /// `i`: the same in all lanes.
-  __device__ float of_class(int i) const {
-    const float among_first = __shfl_sync(kFullMask, own_, i % kWarp);
-    return i < kWarp ? among_first : logits_[i];
-  }
-
- private:
-  const float* logits_;
-  int lane_;
-  float own_;
-};
-
-/// All lanes of a full warp work on one row.
-__device__ RowLoss row_loss(const RowLogits& logits, int classes, int label, float of_label) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  float largest = -INFINITY;
-  int rank = 0;
-  int nans = 0;
-  for (int i = lane; i < classes; i += kWarp) {
-    const float logit = logits.of_lane(i);
-    largest = Largest()(largest, logit);
-    nans += logit != logit;
-    rank += logit > of_label || (logit == of_label && i < label);
-  }
-  largest = reduce_warp(largest, Largest());
-  double exponentials = 0;
-  for (int i = lane; i < classes; i += kWarp) exponentials += expf(logits.of_lane(i) - largest);
-  exponentials = reduce_warp(exponentials, Sum());
-  rank = reduce_warp(rank, Sum());
-  nans = reduce_warp(nans, Sum());
-  return {largest, exponentials, nans > 0 ? kLastRank : rank};
-}
-
-// grid at most kLossBlocks, block kHeadThreads, one warp per row at a time
-__global__ void cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
-                              const StepInputs* inputs, StepMetrics* metrics, GridMemory memory) {
-  wait_for_previous();
-  BSQ_SHARED(LossSums, shared, [kHeadWarps]);
-  const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const std::int64_t row_step = std::int64_t{gridDim.x} * kHeadWarps;
-  const std::int64_t slot = inputs->metrics_slot;
-  LossSums own;
-  for (std::int64_t row = std::int64_t{blockIdx.x} * kHeadWarps + warp; row < batch; row += row_step) {
-    const RowLogits row_logits(logits + row * classes, classes);
-    const int label = labels[row];
-    const float of_label = row_logits.of_class(label);
-    const RowLoss found = row_loss(row_logits, classes, label, of_label);
-    own.add({log(found.exponentials) - static_cast<double>(of_label - found.largest), found.rank < 1, found.rank < 5});
-    if (d_logits == nullptr) continue;
-    const double per_exponential = 1.0 / (found.exponentials * batch);
-    for (int i = lane; i < classes; i += kWarp) {
-      const double exponential = expf(row_logits.of_lane(i) - found.largest);
-      const double above = i == label ? exponential - found.exponentials : exponential;  // of certainty nothing cancels
-      d_logits[row * classes + i] = static_cast<float>(above * per_exponential);
-    }
-  }
-  if (lane == 0) shared[warp] = own;
-  __syncthreads();
-  auto* blocks = static_cast<LossSums*>(memory.sums);
-  if (threadIdx.x == 0) {
-    for (int other = 1; other < kHeadWarps; ++other) own.add(shared[other]);
-    blocks[blockIdx.x] = own;
-  }
-  if (!arrives_last(memory.counters, gridDim.x) || threadIdx.x != 0) return;
-  LossSums all;
-#pragma unroll 16
-  for (unsigned block = 0; block < gridDim.x; ++block) all.add(blocks[block]);
-  StepMetrics& result = metrics[slot];
-  result.loss_sum = all.loss;
-  result.top1 = all.top1;
-  result.top5 = all.top5;
-  result.samples = batch;
-}
-
 }  // namespace
 
 void average_pool_forward(const PoolForwardArgs& args, const DeviceContext& on) {
@@ -381,12 +272,6 @@ void linear_backward(const LinearBackwardArgs& args, const DeviceContext& on) {
   on.math->gemm(products.d_weight, factor, args.d_output, args.input, GradMode::overwrite, args.d_weight);
   launch(sum_columns, dim3(static_cast<unsigned>(geometry.out_features)), dim3(kHeadThreads), 0, on.stream,
          geometry.batch, geometry.out_features, args.d_output, args.d_bias);
-}
-
-void softmax_cross_entropy(const CrossEntropyArgs& args, const DeviceContext& on) {
-  const unsigned blocks = row_blocks_of(args.batch);
-  launch(cross_entropy, blocks < kLossBlocks ? blocks : kLossBlocks, dim3(kHeadThreads), 0, on.stream, args.batch,
-         args.classes, args.logits, args.labels, args.d_logits, args.inputs, args.metrics, on.memory);
 }
 
 }  // namespace bsq::cuda

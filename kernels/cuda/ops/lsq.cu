@@ -53,13 +53,14 @@ __device__ float step_weights(const LsqStepArgs& args, const LsqTensor& tensor, 
   load<Width>(args.w + at, value);
   load<Width>(args.d_weights + at, d_weight);
   load<Width>(args.w_momentum + at, velocity);
+  const SgdRule rule = rule_for(args.rule, tensor.decays);
   float sum = 0;
   for (int i = 0; i < Width; ++i) {
     const Placed placed = placed_on(value[i], step, low, high);
     sum = fmaf(placed.inside ? placed.level - placed.quotient : placed.level, d_weight[i], sum);
-    const float decay = args.rule.weight_decay * value[i];
+    const float decay = rule.weight_decay * value[i];
     const float gradient = placed.inside ? fmaf(to_true, d_weight[i], decay) : decay;
-    value[i] = sgd_moved(value[i], gradient, args.rule.momentum, args.inputs->learning_rate, velocity[i]);
+    value[i] = sgd_moved(value[i], gradient, rule, args.inputs->learning_rate, velocity[i]);
   }
   store<Width>(args.w_momentum + at, velocity);
   store<Width>(args.w + at, value);
@@ -83,8 +84,8 @@ __global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, Gri
   if (threadIdx.x == 0) partials[blockIdx.x] = d_step * to_true * tensor.grad_scale;
   if (!arrives_last(memory.counters + chunk.tensor, static_cast<unsigned>(chunk.count))) return;
   if (threadIdx.x >= kWarp) return;
-  const SgdRule without_decay = {args.rule.momentum, 0.0F};
-  const float moved = ScaleStep{without_decay, args.inputs, partials, args.steps, args.step_momentum}.run(chunk);
+  const ScaleStep scale_step{rule_for(args.rule, false), args.inputs, partials, args.steps, args.step_momentum};
+  const float moved = scale_step.run(chunk);
   if (threadIdx.x == 0 && moved < kSmallestStep) args.steps[chunk.tensor] = kSmallestStep;  // a NaN stays one
 }
 

@@ -1,4 +1,4 @@
-// SGD with momentum on plain parameters: v = momentum v + g + weight_decay x; x -= learning_rate v.
+// SGD with momentum on plain parameters (kernels/ops/sgd.h).
 //
 // Flat arrays of numel floats. Reads 12 and writes 8 bytes per element, with 16-byte accesses; the last numel % 4
 // elements go one by one.
@@ -10,19 +10,23 @@ namespace {
 
 // Nothing is shared between threads: any whole number of warps does, and 256 fill an SM of every architecture.
 constexpr int kThreads = 256;
-constexpr int kLanes = 4;  // floats per access
+constexpr int kLanes = 4;                  // floats per access
+static_assert(kDecayBlock % kLanes == 0);  // so that they decay together
 
 __device__ void update(const SgdRule& rule, float learning_rate, float gradient, float& parameter, float& momentum) {
   momentum = rule.momentum * momentum + gradient + rule.weight_decay * parameter;
-  parameter -= learning_rate * momentum;
+  const float move = rule.nesterov ? gradient + rule.weight_decay * parameter + rule.momentum * momentum : momentum;
+  parameter -= learning_rate * move;
 }
 
 // grid ceil(numel / (4 kThreads)), block kThreads, one thread per 4 elements
-__global__ void __launch_bounds__(kThreads) sgd_step_kernel(std::int64_t numel, SgdRule rule, const StepInputs* inputs,
-                                                            const float* gradient, float* parameter, float* momentum) {
+__global__ void __launch_bounds__(kThreads)
+    sgd_step_kernel(std::int64_t numel, SgdRule rule, const StepInputs* inputs, const float* gradient, float* parameter,
+                    float* momentum, const std::uint8_t* decays) {
   wait_for_previous();
   const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kLanes;
   const float learning_rate = inputs->learning_rate;
+  if (decays != nullptr && first < numel) rule = rule_for(rule, decays[first / kDecayBlock] != 0);
   if (first + kLanes <= numel) {
     const float4 g = *reinterpret_cast<const float4*>(gradient + first);
     float4 x = *reinterpret_cast<const float4*>(parameter + first);
@@ -45,7 +49,7 @@ void sgd_step(const SgdStepArgs& args, const DeviceContext& on) {
   const std::int64_t per_block = std::int64_t{kThreads} * kLanes;
   const auto blocks = static_cast<unsigned>((args.numel + per_block - 1) / per_block);
   launch(sgd_step_kernel, blocks, kThreads, 0, on.stream, args.numel, args.rule, args.inputs, args.gradient,
-         args.parameter, args.momentum);
+         args.parameter, args.momentum, args.decays);
 }
 
 }  // namespace bsq::cuda

@@ -102,6 +102,12 @@ TEST_CASE("warnings name combinations that are legal but probably not meant") {
             "bsq.requant_interval = 400, bsq.epochs = 350; no re-quantization before the final one"});
   config.stages = {"pretrain"};  // what does not run needs no warning
   CHECK(config_warnings(config).empty());
+  config.stage("pretrain").no_decay = {"norms"};
+  config.stage("pretrain").weight_decay = 0;
+  CHECK(config_warnings(config) ==
+        std::vector<std::string>{"pretrain.no_decay = [norms], pretrain.weight_decay = 0; nothing decays"});
+  config.stage("pretrain").weight_decay = 1e-4;
+  CHECK(config_warnings(config).empty());
 }
 
 TEST_CASE("auto takes PACT for one to three activation bits and ReLU6 otherwise") {

@@ -86,8 +86,9 @@ struct SgdNumber {
   double velocity = 0;
 
   void step(double gradient, const SgdRule& rule, double learning_rate) {
-    velocity = double{rule.momentum} * velocity + gradient + double{rule.weight_decay} * value;
-    value -= learning_rate * velocity;
+    const double pull = gradient + double{rule.weight_decay} * value;
+    velocity = double{rule.momentum} * velocity + pull;
+    value -= learning_rate * (rule.nesterov ? pull + double{rule.momentum} * velocity : velocity);
   }
 };
 

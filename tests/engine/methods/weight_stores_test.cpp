@@ -6,6 +6,7 @@ namespace bsq::test {
 namespace {
 
 constexpr SgdRule kRule{.momentum = 0.9F, .weight_decay = 0.02F};
+constexpr SgdRule kNesterov{.momentum = 0.9F, .weight_decay = 0.02F, .nesterov = true};
 constexpr double kPlaneNormEpsilon = 1e-8;
 
 /// One tensor of bit planes in double.
@@ -34,7 +35,7 @@ class PlaneOracle {
     for (int bit = 0; bit < bits_; ++bit) total += penalty_weight_ * norm(bit);
     return total;
   }
-  void step(const std::vector<float>& d_weights, double alpha, double learning_rate) {
+  void step(const std::vector<float>& d_weights, double alpha, const SgdRule& rule, double learning_rate) {
     std::vector<double> norms;
     for (int bit = 0; bit < bits_; ++bit) norms.push_back(norm(bit));
     const double scale = scale_.value;
@@ -49,12 +50,12 @@ class PlaneOracle {
         const double pull = alpha * penalty_weight_ / norms[static_cast<std::size_t>(bit)];
         SgdNumber& p = p_[at(bit, i)];
         SgdNumber& n = n_[at(bit, i)];
-        p.step(coefficient(bit) * du + pull * p.value, kRule, learning_rate);
-        n.step(-coefficient(bit) * du + pull * n.value, kRule, learning_rate);
+        p.step(coefficient(bit) * du + pull * p.value, rule, learning_rate);
+        n.step(-coefficient(bit) * du + pull * n.value, rule, learning_rate);
         for (SgdNumber* number : {&p, &n}) number->value = std::min(std::max(number->value, 0.0), 2.0);
       }
     }
-    scale_.step(d_scale, kRule, learning_rate);
+    scale_.step(d_scale, rule, learning_rate);
   }
 
   std::vector<double> p() const { return values(p_); }
@@ -93,7 +94,8 @@ std::vector<BitPlanes> planes_for(const ArenaLayout& layout, const std::vector<i
 }  // namespace
 
 TEST_CASE("dense weights step as PyTorch's SGD does") {
-  for_each_device([](Backend& backend) {
+  const SgdRule rule = GENERATE(kRule, kNesterov);
+  for_each_device([&](Backend& backend) {
     StoreMemory store_memory(backend);
     DenseWeights store(store_memory.memory, store_memory.layout, store_memory.gradients.as<float>(), "weights");
     std::vector<std::vector<SgdNumber>> oracle;
@@ -106,11 +108,11 @@ TEST_CASE("dense weights step as PyTorch's SGD does") {
     for (int step = 0; step < 6; ++step) {
       const float rate = step < 3 ? 0.1F : 0.01F;
       const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
-      store.step(kRule, store_memory.set_inputs({.learning_rate = rate}), nullptr);
+      store.step(rule, store_memory.set_inputs({.learning_rate = rate}), nullptr);
       for (std::size_t slot = 0; slot < oracle.size(); ++slot) {
         std::vector<double> expected;
         for (std::size_t i = 0; i < oracle[slot].size(); ++i) {
-          oracle[slot][i].step(double{gradients[slot][i]}, kRule, double{rate});
+          oracle[slot][i].step(double{gradients[slot][i]}, rule, double{rate});
           expected.push_back(oracle[slot][i].value);
         }
         check_close(store_memory.values(store, slot), expected, "step " + std::to_string(step));
@@ -142,7 +144,8 @@ TEST_CASE("effective weights and penalty of bit planes are those of the formulas
 }
 
 TEST_CASE("several steps of bit planes are those of the formulas, into both clamps") {
-  for_each_device([](Backend& backend) {
+  const SgdRule rule = GENERATE(kRule, kNesterov);
+  for_each_device([&](Backend& backend) {
     constexpr float kAlpha = 0.3F;
     StoreMemory store_memory(backend);
     const auto planes = planes_for(store_memory.layout, {4, 8, 1});
@@ -154,10 +157,10 @@ TEST_CASE("several steps of bit planes are those of the formulas, into both clam
       const float rate = step < 5 ? 0.3F : 0.1F;
       const StepInputs* inputs = store_memory.set_inputs({.learning_rate = rate, .method = {kAlpha}});
       const auto gradients = store_memory.draw_gradients(store, step, 0.5F);
-      store.step(kRule, inputs, nullptr);
+      store.step(rule, inputs, nullptr);
       const std::vector<BitPlanes> after = store.planes();
       for (std::size_t slot = 0; slot < oracle.size(); ++slot) {
-        oracle[slot].step(gradients[slot], double{kAlpha}, double{rate});
+        oracle[slot].step(gradients[slot], double{kAlpha}, rule, double{rate});
         const std::string what = "step " + std::to_string(step) + ", slot " + std::to_string(slot);
         check_close(after[slot].p, oracle[slot].p(), what + ", p");
         check_close(after[slot].n, oracle[slot].n(), what + ", n");
@@ -188,7 +191,8 @@ TEST_CASE("the scale of bit planes is not clamped") {
 }
 
 TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0 bits stay zero") {
-  for_each_device([](Backend& backend) {
+  const SgdRule rule = GENERATE(kRule, kNesterov);
+  for_each_device([&](Backend& backend) {
     StoreMemory store_memory(backend);
     const std::vector<int> bits = {3, 0, 8};
     std::vector<FixedPoint> start;
@@ -215,7 +219,7 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
           expected.push_back(bits[slot] == 0 ? 0 : scales[slot].value * quantized_value(number.value, bits[slot]));
         check_close(store_memory.values(store, slot), expected, "weights of slot " + std::to_string(slot));
       }
-      store.step(kRule, store_memory.set_inputs({.learning_rate = rate}), nullptr);
+      store.step(rule, store_memory.set_inputs({.learning_rate = rate}), nullptr);
       const auto after = fixed_of(download(backend, store.masters()));
       for (std::size_t slot = 0; slot < bits.size(); ++slot) {
         if (bits[slot] == 0) {
@@ -229,11 +233,11 @@ TEST_CASE("several steps of fixed-point weights are those of the formulas, and 0
         for (std::size_t i = 0; i < u[slot].size(); ++i) {
           const double d_weight = gradients[slot][i];
           d_scale += quantized_value(u[slot][i].value, bits[slot]) * d_weight;
-          u[slot][i].step(scale * d_weight, kRule, double{rate});
+          u[slot][i].step(scale * d_weight, rule, double{rate});
           u[slot][i].value = std::min(std::max(u[slot][i].value, -1.0), 1.0);
           expected.push_back(u[slot][i].value);
         }
-        scales[slot].step(d_scale, kRule, double{rate});
+        scales[slot].step(d_scale, rule, double{rate});
         if (scales[slot].value < 0)  // files have the same weights with the other signs
           for (double& value : expected) value = -value;
         check_close(after[slot].u, expected, "u of slot " + std::to_string(slot));

@@ -64,6 +64,27 @@ TEST_CASE("a checkpoint asked for in the middle of an epoch changes nothing and 
   CHECK(differences_of(traces_of(runs), straight_run()) == std::vector<std::string>{});
 }
 
+TEST_CASE("with every option of the optimizer and the loss, a stopped and a killed run go on to the same bits") {
+  Config config = tiny_config();
+  for (const char* stage : {"pretrain", "bsq", "finetune"}) {
+    StageConfig& settings = config.stage(stage);
+    settings.nesterov = true;
+    settings.no_decay = {"norms", "biases", "pact", "scales"};
+    settings.label_smoothing = 0.1;
+    settings.clip_norm = 0.5;
+  }
+  const auto expected = straight_run(config);
+  const std::vector<std::string> changed = differences_of(expected, straight_run());
+  CHECK(std::count(changed.begin(), changed.end(), "metrics.csv") == 1);
+  for (const int stop : {1, 5, 8, 14, 17, 20}) {
+    INFO("stopped after step " << stop);
+    ExperimentRuns runs(config);
+    REQUIRE(runs.run([&](int step) { return step == stop ? Request::stop : Request::none; }) == StageOutcome::stopped);
+    REQUIRE(runs.run() == StageOutcome::done);
+    CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
+  }
+}
+
 TEST_CASE("resuming a run that is over does nothing more") {
   ExperimentRuns runs;
   REQUIRE(runs.run() == StageOutcome::done);

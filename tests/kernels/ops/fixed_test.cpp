@@ -114,4 +114,38 @@ TEST_CASE("sgd_step is PyTorch's: momentum of the gradient with decay, the first
   });
 }
 
+TEST_CASE("sgd_step with nesterov gives the numbers of PyTorch's SGD(nesterov=True)") {
+  // o = torch.optim.SGD([x], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True); x.grad = g; o.step()
+  const std::vector<std::vector<float>> gradients = {{0.5F, -1, 2}, {0.25F, 0.5F, -1}, {-1, 0.125F, 0.75F}};
+  const std::vector<std::vector<double>> parameters = {{0.903100014, -0.309049994, -0.130475},
+                                                       {0.812574148, -0.322057813, -0.102429599},
+                                                       {0.942869723, -0.312181085, -0.309611559}};
+  const std::vector<double> last_momentum = {-0.345646381, -0.24505198, 1.46982646};
+  for_each_backend([&](Backend& backend) {
+    SgdInputs inputs{{1, -0.5F, 0.25F}, {0, 0, 0}, {}, {}};
+    for (std::size_t step = 0; step < gradients.size(); ++step) {
+      inputs.gradient = gradients[step];
+      const Outputs stepped = run_sgd_step(backend, {0.9F, 0.01F, true}, inputs);
+      const std::vector<double>& x = stepped.at("parameter").values;
+      const std::vector<double>& v = stepped.at("momentum").values;
+      CHECK(compare_scaled(x, parameters[step], relative_tolerance(DType::f32)).ok());
+      if (step == 2) CHECK(compare_scaled(v, last_momentum, relative_tolerance(DType::f32)).ok());
+      inputs.parameter.assign(x.begin(), x.end());
+      inputs.momentum.assign(v.begin(), v.end());
+    }
+  });
+}
+
+TEST_CASE("of plain parameters those blocks decay that are to") {
+  for_each_backend([](Backend& backend) {
+    SgdInputs inputs;
+    inputs.parameter.assign(40, 2.0F);
+    inputs.momentum.assign(40, 0.0F);
+    inputs.gradient.assign(40, 0.0F);
+    inputs.decays = {0, 1, 0};
+    const Outputs stepped = run_sgd_step(backend, {.momentum = 0.5F, .weight_decay = 0.25F}, inputs);
+    for (std::size_t i = 0; i < 40; ++i) CHECK(stepped.at("momentum").values[i] == (i >= 16 && i < 32 ? 0.5 : 0.0));
+  });
+}
+
 }  // namespace bsq::test

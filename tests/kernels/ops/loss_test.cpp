@@ -1,6 +1,7 @@
 // Softmax cross entropy: known values, the rule for ties, and what does not fit in a float.
 #include "tests/kernels/ops/op_runs.h"
 #include "tests/support/backends.h"
+#include "tests/support/compare.h"
 #include "tests/support/tolerances.h"
 
 #include <cmath>
@@ -62,6 +63,49 @@ TEST_CASE("large logits do not overflow") {
     const Outputs outputs = one_row(backend, {1e4F, -1e4F, 0}, 1);
     CHECK(outputs.at("loss_sum").values[1] == Approx(2e4).epsilon(relative_tolerance(DType::f64)));
     CHECK(outputs.at("d_logits").values == std::vector<double>{1, -1, 0});
+  });
+}
+
+TEST_CASE("with label smoothing, loss and gradient are those of PyTorch's CrossEntropyLoss") {
+  // z.grad after F.cross_entropy(z, torch.tensor([3, 1]), label_smoothing=eps).backward(), and twice that mean
+  struct Expected {
+    float smoothing;
+    double loss_sum;
+    std::vector<double> d_logits;
+  };
+  const std::vector<Expected> table = {{0.1F,
+                                        2.4901762,
+                                        {0.042776864, -0.00974792615, 0.0210271105, -0.0540560745, 0.0372960232,
+                                         -0.398560613, 0.00581893371, 0.355445623}},
+                                       {0.5F,
+                                        3.41517615,
+                                        {-0.007223133, -0.0597479269, -0.0289728865, 0.0959439278, -0.0127039701,
+                                         -0.248560637, -0.0441810638, 0.305445671}},
+                                       {1,
+                                        4.57142591,
+                                        {-0.0697231293, -0.122247927, -0.0914728865, 0.283443928, -0.0752039701,
+                                         -0.0610606298, -0.106681064, 0.242945671}}};
+  for_each_backend([&](Backend& backend) {
+    for (const auto& [smoothing, loss_sum, d_logits] : table) {
+      INFO("smoothing " << smoothing);
+      const LossInputs inputs{{1, -2, 0.5F, 3, 0, 0.25F, -1, 2}, {3, 1}, smoothing};
+      const Outputs outputs = run_loss(backend, 2, 4, false, inputs);
+      CHECK(outputs.at("loss_sum").values[1] == Approx(loss_sum).epsilon(relative_tolerance(DType::f32)));
+      CHECK(compare_scaled(outputs.at("d_logits").values, d_logits, relative_tolerance(DType::f32)).ok());
+      CHECK(counts_of(outputs) == Counts{1, 2, 2});
+    }
+  });
+}
+
+TEST_CASE("a class that cannot be costs nothing without label smoothing, and everything with it") {
+  for_each_backend([](Backend& backend) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    LossInputs inputs{{1, -infinity, 1}, {0}, 0};
+    const Outputs plain = run_loss(backend, 1, 3, false, inputs);
+    CHECK(plain.at("loss_sum").values[1] == Approx(std::log(2.0)).epsilon(relative_tolerance(DType::f64)));
+    CHECK(plain.at("d_logits").values == std::vector<double>{-0.5, 0, 0.5});
+    inputs.label_smoothing = 0.25F;
+    CHECK(run_loss(backend, 1, 3, false, inputs).at("loss_sum").values[1] == HUGE_VAL);
   });
 }
 

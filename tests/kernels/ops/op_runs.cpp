@@ -263,7 +263,7 @@ Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, co
 LossInputs make_inputs(const cases::LossCase& c) {
   RandomTensors random("loss " + c.name);
   LossInputs inputs{random.normal(std::int64_t{c.batch} * c.classes, 0.0F, 3.0F),
-                    random.integers(c.batch, static_cast<std::uint32_t>(c.classes))};
+                    random.integers(c.batch, static_cast<std::uint32_t>(c.classes)), c.label_smoothing};
   if (c.ties) {
     for (float& logit : inputs.logits) logit = std::nearbyint(logit / 2);
   }
@@ -275,7 +275,8 @@ Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, cons
   const float* logits = memory.input("logits", inputs.logits);
   const std::int32_t* labels = memory.input("labels", inputs.labels);
   float* d_logits = evaluation ? nullptr : memory.output<float>("d_logits", std::int64_t{batch} * classes);
-  backend.softmax_cross_entropy({batch, classes, logits, labels, d_logits, memory.step_inputs({}), memory.metrics()});
+  backend.softmax_cross_entropy(
+      {batch, classes, logits, labels, d_logits, memory.step_inputs({}), memory.metrics(), inputs.label_smoothing});
   return memory.finish();
 }
 

@@ -108,6 +108,7 @@ Outputs run_linear_backward(Backend& backend, const LinearGeometry& geometry, co
 struct LossInputs {
   std::vector<float> logits;
   std::vector<std::int32_t> labels;
+  float label_smoothing = 0;
 };
 LossInputs make_inputs(const cases::LossCase& c);
 Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, const LossInputs& inputs);
@@ -165,10 +166,17 @@ Outputs run_csq_step(Backend& backend, const cases::CsqCase& c, const CsqInputs&
 
 struct SgdInputs {
   std::vector<float> parameter, momentum, gradient;
+  std::vector<std::uint8_t> decays = {};  // of SgdStepArgs, or empty
   float learning_rate = 0.1F;
 };
 SgdInputs make_inputs(const cases::SgdCase& c);
 Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inputs);
+/// Random where somebody has them, and one unit per tensor.
+struct ClipInputs {
+  std::vector<float> gradients, units;
+};
+ClipInputs make_inputs(const cases::ClipCase& c);
+Outputs run_clip_gradients(Backend& backend, const cases::ClipCase& c, const ClipInputs& inputs);
 Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values);
 
 /// Takes the second of three.

@@ -83,6 +83,7 @@ std::vector<OperationRun> runs_on_weights() {
   const auto lsq = named(cases::lsq_cases(), "plain descent");
   const auto csq = named(cases::csq_cases(), "plain descent");
   const auto sgd = named(cases::sgd_cases(), "17");
+  const auto clip = named(cases::clip_cases(), "tails with gaps");
   const auto planes_of = [=](auto run) {
     return [=](Backend& backend) { return run(backend, planes, make_inputs(planes)); };
   };
@@ -107,6 +108,7 @@ std::vector<OperationRun> runs_on_weights() {
       {"count_planes", planes_of(run_count_planes)},
       {"count_fixed", fixed_of(run_count_fixed)},
       {"sgd_step", [=](Backend& backend) { return run_sgd_step(backend, sgd.rule, make_inputs(sgd)); }},
+      {"clip_gradients", [=](Backend& backend) { return run_clip_gradients(backend, clip, make_inputs(clip)); }},
   };
 }
 

@@ -12,6 +12,10 @@ TEST_CASE("sgd_step agrees with the reference") {
   });
 }
 
+TEST_CASE("clip_gradients agrees with the reference, and leaves what lies between tensors") {
+  check_cases(cases::clip_cases(), run_clip_gradients);
+}
+
 TEST_CASE("round_to_bf16 rounds to nearest, ties to even, whatever the tail") {
   for_each_compared_backend([](Backend& backend, Backend& oracle) {
     for (const std::int64_t numel : {1, 7, 8, 9, 255, 2048, 2055}) {

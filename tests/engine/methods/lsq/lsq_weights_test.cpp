@@ -9,6 +9,7 @@ namespace bsq::test {
 namespace {
 
 constexpr SgdRule kLsqRule{.momentum = 0.9F, .weight_decay = 0.02F};
+constexpr SgdRule kLsqNesterov{.momentum = 0.9F, .weight_decay = 0.02F, .nesterov = true};
 
 /// One tensor in double.
 struct LsqOracle {
@@ -23,7 +24,7 @@ struct LsqOracle {
     for (std::size_t i = 0; i < w.size(); ++i) result.push_back(step.value * level(i));
     return result;
   }
-  void move(const std::vector<float>& d_weights, double rate) {
+  void move(const std::vector<float>& d_weights, const SgdRule& rule, double rate) {
     double d_step = 0;
     for (std::size_t i = 0; i < w.size(); ++i) {
       const bool inside = std::abs(quotient(i)) <= high;
@@ -32,9 +33,10 @@ struct LsqOracle {
     }
     for (std::size_t i = 0; i < w.size(); ++i) {
       const bool inside = std::abs(quotient(i)) <= high;
-      w[i].step(inside ? double{d_weights[i]} : 0, kLsqRule, rate);
+      w[i].step(inside ? double{d_weights[i]} : 0, rule, rate);
     }
-    step.step(d_step / std::sqrt(high * static_cast<double>(w.size())), {kLsqRule.momentum, 0}, rate);
+    const SgdRule without_decay{.momentum = rule.momentum, .weight_decay = 0, .nesterov = rule.nesterov};
+    step.step(d_step / std::sqrt(high * static_cast<double>(w.size())), without_decay, rate);
   }
 };
 
@@ -55,7 +57,8 @@ std::vector<LsqTensorAtRest> drawn(const ArenaLayout& layout, const std::vector<
 }  // namespace
 
 TEST_CASE("several steps of LSQ's weights are those of the formulas, and 0 bits stay zero") {
-  for_each_device([](Backend& backend) {
+  const SgdRule rule = GENERATE(kLsqRule, kLsqNesterov);
+  for_each_device([&](Backend& backend) {
     StoreMemory memory(backend);
     const std::vector<int> bits = {2, 0, 8};
     const std::vector<LsqTensorAtRest> start = drawn(memory.layout, bits);
@@ -67,7 +70,7 @@ TEST_CASE("several steps of LSQ's weights are those of the formulas, and 0 bits 
     LsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), StoredLsq(start));
     for (int step = 0; step < 6; ++step) {
       const auto gradients = memory.draw_gradients(store, step, 0.1F);
-      store.step(kLsqRule, memory.set_inputs({.learning_rate = 0.05F}), nullptr);
+      store.step(rule, memory.set_inputs({.learning_rate = 0.05F}), nullptr);
       const auto after = lsq_of(download(backend, store.masters()));
       for (std::size_t slot = 0; slot < bits.size(); ++slot) {
         INFO("step " << step << ", slot " << slot);
@@ -76,7 +79,7 @@ TEST_CASE("several steps of LSQ's weights are those of the formulas, and 0 bits 
           CHECK(memory.values(store, slot) == std::vector<float>(start[slot].w.size()));
           continue;
         }
-        oracles[slot].move(gradients[slot], double{0.05F});
+        oracles[slot].move(gradients[slot], rule, double{0.05F});
         std::vector<double> expected;
         for (const SgdNumber& w : oracles[slot].w) expected.push_back(w.value);
         check_close(after[slot].w, expected, "w");
