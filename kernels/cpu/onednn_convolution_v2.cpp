@@ -6,14 +6,14 @@
 namespace bsq {
 namespace {
 
-/// The first implementation of `primitive` that can be trusted. With several groups, brgconv for AMX reads memory that
-/// it has not written, and now and then crashes where it is made (seen in 2.6.3).
+/// The first implementation of `primitive` that can be trusted. brgconv for AMX reads memory that it has not written,
+/// and now and then crashes where it is made (seen in 2.6.3, with a stride).
 template <typename PrimitiveDesc>
-PrimitiveDesc trusted(PrimitiveDesc primitive, bool has_groups) {
+PrimitiveDesc trusted(PrimitiveDesc primitive) {
   const auto is_faulty = [](const std::string& name) {
-    return name.starts_with("brgconv") && name.ends_with("amx_bf16");
+    return name.starts_with("brgconv") && name.find("amx") != std::string::npos;
   };
-  while (has_groups && is_faulty(primitive.impl_info_str()))
+  while (is_faulty(primitive.impl_info_str()))
     if (!primitive.next_impl()) throw dnnl::error(dnnl_unimplemented, "none but brgconv for AMX");
   return primitive;
 }
@@ -22,22 +22,17 @@ PrimitiveDesc trusted(PrimitiveDesc primitive, bool has_groups) {
 
 ConvolutionPrimitives make_convolution(const ConvolutionDescs& d, const dnnl::engine& engine) {
   constexpr auto direct = dnnl::algorithm::convolution_direct;
-  constexpr int kDimsWithGroups = 5;
-  const bool has_groups = d.weight.data.ndims == kDimsWithGroups;
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   ConvolutionPrimitives result;
   result.forward = trusted<dnnl::convolution_forward::primitive_desc>(
       {{dnnl::prop_kind::forward_training, direct, d.input, d.weight, d.output, d.strides, d.padding, d.padding},
        attributes,
-       engine},
-      has_groups);
+       engine});
   result.backward_data = trusted<dnnl::convolution_backward_data::primitive_desc>(
-      {{direct, d.input, d.weight, d.output, d.strides, d.padding, d.padding}, attributes, engine, result.forward},
-      has_groups);
+      {{direct, d.input, d.weight, d.output, d.strides, d.padding, d.padding}, attributes, engine, result.forward});
   result.backward_weight = trusted<dnnl::convolution_backward_weights::primitive_desc>(
-      {{direct, d.input, d.d_weight, d.output, d.strides, d.padding, d.padding}, attributes, engine, result.forward},
-      has_groups);
+      {{direct, d.input, d.d_weight, d.output, d.strides, d.padding, d.padding}, attributes, engine, result.forward});
   return result;
 }
 
