@@ -114,6 +114,13 @@ class Backend {
   /// Prepares a linear layer, so that its first run can be within capture(). `backward`: prepares both passes.
   virtual void plan_linear(const LinearGeometry& /*geometry*/, bool /*backward*/) {}
 
+  // ---- filter gradients of several layers at once ----------------------------------------------------------------
+  /// In how many parts conv2d_backward_weight leaves the gradient if it gets memory for them; 1: it takes none. The sum
+  /// of the parts has the bits that it has otherwise.
+  virtual int gradient_parts(const ConvGeometry& /*geometry*/) { return 1; }
+  /// Enqueues the sums of what was left in parts.
+  virtual void sum_gradient_parts(std::span<const GradientParts> /*gradients*/) {}
+
   // ---- the operations --------------------------------------------------------------------------------------------
   // kernels/ops/operations.def lists them, one line per operation: augment(const AugmentArgs&), conv2d_forward(const
   // ConvForwardArgs&), ... What an operation does stands above its arguments, in the header of its family in

@@ -26,8 +26,9 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
       max_batch_(max_batch),
       mode_(mode),
       tensors_(network.tensors(max_batch, dtype)),
-      owners_(tensor_owners(network, mode == ExecutionMode::training)) {
-  plan_convolutions(other_batches, dtype);
+      owners_(tensor_owners(network, mode == ExecutionMode::training)),
+      gradient_parts_(memory.backend()) {
+  const std::vector<std::vector<ConvGeometry>> convolutions = plan_convolutions(other_batches, dtype);
   plan_tensors();
   plan_gradients();
   for (const int batch : other_batches) plan_scratch(batch, dtype);
@@ -36,6 +37,7 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
   arena_ = memory.allocate("activations and gradients, " + what, plan_.arena_bytes);
   scratch_ = memory.allocate("scratch, " + what, plan_.scratch_bytes);
   unit_values_ = memory.allocate_array<float>("units of activations, " + what, tensors_.size());
+  if (mode == ExecutionMode::training) gradient_parts_.allocate(memory, convolutions);
   resolve_units();
 }
 
@@ -45,18 +47,23 @@ LayerUse Executor::use_of(const Node& node) const {
   return {.backward = training, .input_gradients = training && !reads_images};
 }
 
-void Executor::plan_convolutions(const std::vector<int>& other_batches, DType dtype) {
+std::vector<std::vector<ConvGeometry>> Executor::plan_convolutions(const std::vector<int>& other_batches, DType dtype) {
   std::vector<ConvRequest> requests;
+  std::vector<std::vector<ConvGeometry>> geometries;
   const auto add = [&](int batch) {
     const std::vector<TensorSpec> tensors = network_.tensors(batch, dtype);
+    geometries.emplace_back();
     for (const Node& node : network_.nodes()) {
       const auto request = node.layer->convolution(network_.inputs_of(node, tensors), use_of(node));
-      if (request) requests.push_back(*request);
+      if (!request) continue;
+      requests.push_back(*request);
+      geometries.back().push_back(request->geometry);
     }
   };
   add(max_batch_);
   for (const int batch : other_batches) add(batch);
   backend_.plan_convolutions(requests);
+  return geometries;
 }
 
 void Executor::plan_tensors() {
@@ -189,59 +196,87 @@ TensorView Executor::d_logits(int batch) const {
   return gradient(static_cast<TensorId>(network_.nodes().size()), batch);
 }
 
+ConvGeometry Executor::convolution(int node, int batch) const {
+  const Node& of = network_.nodes()[static_cast<std::size_t>(node)];
+  ConvGeometry geometry = of.layer->convolution(network_.inputs_of(of, tensors_), use_of(of))->geometry;
+  geometry.batch = batch;
+  return geometry;
+}
+
+ForwardPass Executor::forward_pass(std::size_t node, int batch, const ForwardOptions& options, Call& call) const {
+  const Node& of = network_.nodes()[node];
+  call.inputs.clear();
+  for (const TensorId input : of.inputs) call.inputs.push_back(tensor(input, batch));
+  const TensorView output = tensor(static_cast<TensorId>(node) + 1, batch);
+  require_dense(of, call.inputs, output);
+  return {.backend = backend_,
+          .parameters = parameters_,
+          .inputs = call.inputs,
+          .output = output,
+          .saved = view({}, saved_buffer_[node], batch).data,
+          .scratch = scratch_.data(),
+          .training = mode_ == ExecutionMode::training,
+          .slice = options.slice,
+          .act_scale = options.act_scale,
+          .keys = options.keys};
+}
+
 void Executor::forward(int batch, const ForwardOptions& options) {
   require(batch >= 1 && batch <= max_batch_, "batch of {} in an executor planned for {}", batch, max_batch_);
   const auto& nodes = network_.nodes();
-  std::vector<TensorView> inputs;
+  Call call;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Range range(backend_, nodes[i].name);
     if (is_left_out(i)) continue;
-    inputs.clear();
-    for (const TensorId input : nodes[i].inputs) inputs.push_back(tensor(input, batch));
-    const TensorView output = tensor(static_cast<TensorId>(i) + 1, batch);
-    require_dense(nodes[i], inputs, output);
-    void* saved = view({}, saved_buffer_[i], batch).data;
-    nodes[i].layer->forward({.backend = backend_,
-                             .parameters = parameters_,
-                             .inputs = inputs,
-                             .output = output,
-                             .saved = saved,
-                             .scratch = scratch_.data(),
-                             .training = mode_ == ExecutionMode::training,
-                             .slice = options.slice,
-                             .act_scale = options.act_scale,
-                             .keys = options.keys});
+    const ForwardPass pass = forward_pass(i, batch, options, call);
+    nodes[i].layer->forward(pass);
   }
+}
+
+BackwardPass Executor::backward_pass(std::size_t node, int batch, BatchSlice* slice, const SampleKeys& keys,
+                                     Call& call) const {
+  const Node& of = network_.nodes()[node];
+  call.inputs.clear();
+  call.d_inputs.clear();
+  for (const TensorId input : of.inputs) {
+    call.inputs.push_back(tensor(input, batch));
+    call.d_inputs.push_back(gradient(input, batch));
+  }
+  TensorView d_output = gradient(static_cast<TensorId>(node) + 1, batch);
+  d_output.unit = units_[node + 1];
+  require_dense(of, call.d_inputs, d_output);
+  return {.backend = backend_,
+          .parameters = parameters_,
+          .inputs = call.inputs,
+          .d_output = d_output,
+          .d_inputs = call.d_inputs,
+          .modes = modes_[node],
+          .saved = view({}, saved_buffer_[node], batch).data,
+          .scratch = scratch_.data(),
+          .slice = slice,
+          .keys = keys};
 }
 
 void Executor::backward(int batch, const std::function<void(std::size_t node)>& node_done, BatchSlice* slice,
                         const SampleKeys& keys) {
   require(mode_ == ExecutionMode::training, "backward of an inference executor");
   const auto& nodes = network_.nodes();
-  std::vector<TensorView> inputs;
-  std::vector<TensorView> d_inputs;
+  Call call;
   for (std::size_t i = nodes.size(); i-- > 0;) {
     const Range range(backend_, nodes[i].name + " backward");
-    inputs.clear();
-    d_inputs.clear();
-    for (const TensorId input : nodes[i].inputs) {
-      inputs.push_back(tensor(input, batch));
-      d_inputs.push_back(gradient(input, batch));
+    BackwardPass pass = backward_pass(i, batch, slice, keys, call);
+    if (nodes[i].layer->runs_convolution()) {
+      const ConvGeometry own = convolution(static_cast<int>(i), batch);
+      if (gradient_parts_.is_full_for(own)) {
+        gradient_parts_.sum();
+        if (node_done && i + 1 < nodes.size()) node_done(i + 1);
+      }
+      const ParameterId weight = nodes[i].layer->parameters().front();
+      pass.gradient_parts = gradient_parts_.take(own, parameters_.gradients[static_cast<std::size_t>(weight)]);
     }
-    TensorView d_output = gradient(static_cast<TensorId>(i) + 1, batch);
-    d_output.unit = units_[i + 1];
-    require_dense(nodes[i], d_inputs, d_output);
-    nodes[i].layer->backward({.backend = backend_,
-                              .parameters = parameters_,
-                              .inputs = inputs,
-                              .d_output = d_output,
-                              .d_inputs = d_inputs,
-                              .modes = modes_[i],
-                              .saved = view({}, saved_buffer_[i], batch).data,
-                              .scratch = scratch_.data(),
-                              .slice = slice,
-                              .keys = keys});
-    if (node_done) node_done(i);
+    nodes[i].layer->backward(pass);
+    if (i == 0) gradient_parts_.sum();
+    if (node_done && gradient_parts_.is_empty()) node_done(i);
   }
 }
 

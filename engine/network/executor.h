@@ -6,6 +6,7 @@
 #pragma once
 
 #include "engine/memory/memory_planner.h"
+#include "engine/network/gradient_parts_buffer.h"
 #include "engine/network/network.h"
 
 #include <functional>
@@ -38,7 +39,7 @@ class Executor {
 
   void forward(int batch, const ForwardOptions& options = {});
   /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient; calls `node_done`
-  /// when those of a node are enqueued, the last node first.
+  /// when those of a node and of all behind it are enqueued, the last node first, but not necessarily for each.
   /// `slice`, `keys`: as in forward.
   void backward(int batch, const std::function<void(std::size_t node)>& node_done = {}, BatchSlice* slice = nullptr,
                 const SampleKeys& keys = {});
@@ -54,8 +55,8 @@ class Executor {
 
  private:
   LayerUse use_of(const Node& node) const;
-  /// Plans the convolutions of all batch sizes at once.
-  void plan_convolutions(const std::vector<int>& other_batches, DType dtype);
+  /// Plans the convolutions of all batch sizes at once; returns them, by batch.
+  std::vector<std::vector<ConvGeometry>> plan_convolutions(const std::vector<int>& other_batches, DType dtype);
   void plan_tensors();
   void plan_gradients();
   void plan_scratch(int batch, DType dtype);
@@ -65,6 +66,15 @@ class Executor {
   /// Of wider pixels, of which a tensor is a part; 0: it is not.
   std::int64_t pitch(TensorId id) const;
   bool is_left_out(std::size_t node) const;
+  /// What one call of a layer is made with, and the tensors that it refers to.
+  struct Call {
+    std::vector<TensorView> inputs;
+    std::vector<TensorView> d_inputs;
+  };
+  ForwardPass forward_pass(std::size_t node, int batch, const ForwardOptions& options, Call& call) const;
+  BackwardPass backward_pass(std::size_t node, int batch, BatchSlice* slice, const SampleKeys& keys, Call& call) const;
+  /// The convolution of a node.
+  ConvGeometry convolution(int node, int batch) const;
 
   const Network& network_;
   const ParameterMemory& parameters_;
@@ -72,13 +82,14 @@ class Executor {
   int max_batch_;
   ExecutionMode mode_;
   std::vector<TensorSpec> tensors_;
-  std::vector<TensorId> owners_;              // by tensor
+  std::vector<TensorId> owners_;  // by tensor
   std::vector<int> tensor_buffer_;            // index into plan_.buffers
   std::vector<int> gradient_buffer_;          // likewise; -1: no gradient (the images, and everything in inference)
   std::vector<int> saved_buffer_;             // by node; -1: nothing saved
   std::vector<std::vector<GradMode>> modes_;  // by node and input
   std::vector<TensorUnit> units_;             // by tensor
   ExecutionPlan plan_;
+  GradientPartsBuffer gradient_parts_;
   Buffer unit_values_;  // one per tensor; most are not used
   Buffer arena_;
   Buffer scratch_;

@@ -53,7 +53,9 @@ struct ForwardPass {
   bool training = true;
   BatchSlice* slice = nullptr;  // statistics are those of its whole batch; null: those of the inputs
   ActScale act_scale = ActScale::batch_max;
-  SampleKeys keys = {};  // training: what random numbers are drawn by
+  SampleKeys keys = {};                      // training: what random numbers are drawn by
+  const NormActForwardArgs* norm = nullptr;  // of a convolution: those of the norm that reads the output
+  const ConvGeometry* x_from = nullptr;      // of a norm: the convolution that got them
 };
 
 struct BackwardPass {
@@ -65,8 +67,11 @@ struct BackwardPass {
   std::span<const GradMode> modes;       // one per entry of d_inputs
   void* saved = nullptr;
   void* scratch = nullptr;
-  BatchSlice* slice = nullptr;  // as in forward
-  SampleKeys keys = {};         // likewise
+  BatchSlice* slice = nullptr;                // as in forward
+  SampleKeys keys = {};                       // likewise
+  const NormActBackwardArgs* norm = nullptr;  // of a convolution: those of the norm that wrote the input
+  const ConvGeometry* d_y_from = nullptr;     // of a norm: the convolution that got them
+  float* gradient_parts = nullptr;  // of a convolution: where the filter gradient is left (ConvBackwardWeightArgs)
 };
 
 /// The quantizer of a layer's output.
@@ -86,6 +91,11 @@ class Layer {
   virtual LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const = 0;
   /// The convolution it runs, if it runs one: backends plan those of a network together, before plan().
   virtual std::optional<ConvRequest> convolution(std::span<const TensorSpec>, const LayerUse&) const { return {}; }
+  virtual bool runs_convolution() const { return false; }
+  /// Whether it runs a norm_act that normalizes; what forward and backward call it with.
+  virtual bool runs_norm() const { return false; }
+  virtual NormActForwardArgs norm(const ForwardPass&) const { return {}; }
+  virtual NormActBackwardArgs norm(const BackwardPass&) const { return {}; }
   /// The parameters whose gradients backward writes.
   virtual std::vector<ParameterId> parameters() const { return {}; }
   /// The unit of the output. `own` is a number in device memory that forward may write as a part of it.

@@ -8,12 +8,12 @@ std::size_t CpuBackend::conv2d_scratch_bytes(const ConvRequest& request) {
 }
 
 void CpuBackend::conv2d_forward(const ConvForwardArgs& args) {
-  const auto& [geometry, input, weight, output, scratch] = args;
+  const auto& [geometry, input, weight, output, scratch, norm] = args;
   convolutions_.forward(geometry, input, weight, output, scratch);
 }
 
 void CpuBackend::conv2d_backward_data(const ConvBackwardDataArgs& args) {
-  const auto& [geometry, d_output, weight, d_input, mode, scratch] = args;
+  const auto& [geometry, d_output, weight, d_input, mode, scratch, norm] = args;
   if (mode == GradMode::overwrite) return convolutions_.backward_data(geometry, d_output, weight, d_input, scratch);
   // oneDNN cannot add to d_input here: the gradient goes to the room in the scratch and is added from there.
   void* addend = static_cast<std::byte*>(scratch) + convolutions_.room_offset(geometry);
@@ -22,7 +22,7 @@ void CpuBackend::conv2d_backward_data(const ConvBackwardDataArgs& args) {
 }
 
 void CpuBackend::conv2d_backward_weight(const ConvBackwardWeightArgs& args) {
-  const auto& [geometry, input, d_output, d_weight, scratch] = args;
+  const auto& [geometry, input, d_output, d_weight, scratch, parts] = args;
   convolutions_.backward_weight(geometry, input, d_output, d_weight, scratch);
 }
 

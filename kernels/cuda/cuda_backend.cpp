@@ -65,7 +65,7 @@ CudaBackend::CudaBackend(int device, const MathFactory& make_math)
     notes_.push_back(fmt::format(
         "device: cuda: kernels are loaded when they are first used, and not before work is recorded: {}", obstacle));
   fill_zero(counters_.data(), GridMemory::kCounters * sizeof(unsigned));
-  math_ = with_own_convolutions(make_math(stream_.get()), stream_.get(), properties_.multiProcessorCount);
+  math_ = with_own_convolutions(make_math(stream_.get()), context().memory, stream_.get());
 }
 
 DeviceContext CudaBackend::context() const {

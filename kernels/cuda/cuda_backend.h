@@ -48,6 +48,11 @@ class CudaBackend final : public Backend {
   void plan_convolutions(std::span<const ConvRequest> requests) override { math_->plan_convolutions(requests); }
   void plan_linear(const LinearGeometry& geometry, bool backward) override;
 
+  int gradient_parts(const ConvGeometry& geometry) override { return math_->gradient_parts(geometry); }
+  void sum_gradient_parts(std::span<const GradientParts> gradients) override {
+    cuda::sum_gradient_parts(gradients, stream_.get());
+  }
+
   // The operations, one file per family in ops/.
 #define BSQ_OPERATION(family, name, Args) void name(const Args& args) override;
 #define BSQ_SCRATCH(family, name, Of) std::size_t name(const Of& of) override;

@@ -1,6 +1,7 @@
 #include "kernels/cuda/own_convolutions.h"
 
 #include "kernels/base/error.h"
+#include "kernels/cuda/ops/filter_cuts.h"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/planned_passes.h"
 
@@ -30,8 +31,8 @@ ConvPasses left_of(const ConvGeometry& geometry, const ConvPasses& passes) {
 
 class OwnConvolutions final : public DenseMath {
  public:
-  OwnConvolutions(std::unique_ptr<DenseMath> vendor, cudaStream_t stream, int multiprocessors)
-      : vendor_(std::move(vendor)), stream_(stream), multiprocessors_(multiprocessors) {}
+  OwnConvolutions(std::unique_ptr<DenseMath> vendor, const GridMemory& memory, cudaStream_t stream)
+      : vendor_(std::move(vendor)), memory_(memory), stream_(stream) {}
 
   std::string describe() const override { return vendor_->describe(); }
   std::vector<std::string> notes() const override { return vendor_->notes(); }
@@ -60,15 +61,29 @@ class OwnConvolutions final : public DenseMath {
 
   void conv2d_forward(const ConvForwardArgs& args) override {
     if (!is_own(args.geometry, ConvPass::forward)) return vendor_->conv2d_forward(args);
-    own_conv2d_forward(args, stream_);
+    ConvForwardArgs own = args;
+    if (own.norm != nullptr && !leaves_statistics(args.geometry, *own.norm)) own.norm = nullptr;
+    own_conv2d_forward(own, memory_, stream_);
   }
   void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
     if (!is_own(args.geometry, ConvPass::backward_data)) return vendor_->conv2d_backward_data(args);
-    own_conv2d_backward_data(args, stream_);
+    ConvBackwardDataArgs own = args;
+    if (own.norm != nullptr && !leaves_sums(args.geometry, *own.norm)) own.norm = nullptr;
+    own_conv2d_backward_data(own, memory_, stream_);
   }
   void conv2d_backward_weight(const ConvBackwardWeightArgs& args) override {
     if (!is_own(args.geometry, ConvPass::backward_weight)) return vendor_->conv2d_backward_weight(args);
-    own_filter_gradient(args, stream_, multiprocessors_);
+    own_filter_gradient(args, stream_, memory_.multiprocessors);
+  }
+  int gradient_parts(const ConvGeometry& geometry) const override {
+    if (!serves(geometry, ConvPass::backward_weight)) return 1;
+    return filter_gradient_parts(geometry, memory_.multiprocessors);
+  }
+  bool leaves_statistics(const ConvGeometry& geometry, const NormActForwardArgs& norm) const override {
+    return own_forward_leaves_statistics(geometry, norm);
+  }
+  bool leaves_sums(const ConvGeometry& geometry, const NormActBackwardArgs& norm) const override {
+    return own_backward_data_leaves_sums(geometry, norm);
   }
 
   void plan_gemm(const GemmGeometry& geometry, GradMode mode) override { vendor_->plan_gemm(geometry, mode); }
@@ -79,7 +94,12 @@ class OwnConvolutions final : public DenseMath {
 
  private:
   std::size_t own_scratch_bytes(const ConvGeometry& geometry, ConvPass pass) const {
-    return pass == ConvPass::backward_weight ? own_filter_gradient_scratch_bytes(geometry, multiprocessors_) : 0;
+    switch (pass) {
+      case ConvPass::forward: return own_forward_scratch_bytes(geometry);
+      case ConvPass::backward_data: return own_backward_data_scratch_bytes(geometry);
+      case ConvPass::backward_weight: return own_filter_gradient_scratch_bytes(geometry, memory_.multiprocessors);
+    }
+    return 0;
   }
 
   void plan_own(const ConvGeometry& geometry, ConvPass pass) {
@@ -101,21 +121,21 @@ class OwnConvolutions final : public DenseMath {
   }
 
   std::unique_ptr<DenseMath> vendor_;
+  GridMemory memory_;
   cudaStream_t stream_;
-  int multiprocessors_;
   PlannedPasses planned_;
   std::vector<EngineNote> own_engines_;
 };
 
 }  // namespace
 
-std::unique_ptr<DenseMath> with_own_convolutions(std::unique_ptr<DenseMath> vendor, cudaStream_t stream,
-                                                 int multiprocessors) {
+std::unique_ptr<DenseMath> with_own_convolutions(std::unique_ptr<DenseMath> vendor, const GridMemory& memory,
+                                                 cudaStream_t stream) {
   const char* const setting = std::getenv("BSQ_CONVOLUTION");
   const std::string_view choice = setting == nullptr ? "own" : setting;
   if (choice == "vendor") return vendor;
   if (choice != "own") fail(ErrorKind::usage, "BSQ_CONVOLUTION={}: use own (the default) or vendor", choice);
-  return std::make_unique<OwnConvolutions>(std::move(vendor), stream, multiprocessors);
+  return std::make_unique<OwnConvolutions>(std::move(vendor), memory, stream);
 }
 
 }  // namespace bsq::cuda

@@ -7,6 +7,9 @@
 
 namespace bsq {
 
+struct NormActForwardArgs;
+struct NormActBackwardArgs;
+
 /// A 2-D convolution with square filters and equal stride and padding on both axes. With groups, output channel o reads
 /// the input channels [o / (O/g) * I/g, ...) of its group, I/g of them: groups = I = O is a depthwise convolution.
 struct ConvGeometry {
@@ -67,15 +70,19 @@ struct ConvRequest {
 /// conv2d_forward. A pass that has not been planned is refused, here and below. With dtype bf16 all three passes
 /// multiply bf16 operands, weights included, and accumulate in float32: integer levels whose sums stay below 2^24 give
 /// exactly their integer convolution.
+/// `norm` are the arguments that norm_act_forward will get to read the output as its x; it may then be done in part:
+/// see NormActForwardArgs::x_from.
 struct ConvForwardArgs {
   ConvGeometry geometry;
   const void* input = nullptr;
   const void* weight = nullptr;
   void* output = nullptr;
   void* scratch = nullptr;
+  const NormActForwardArgs* norm = nullptr;
 };
 
-/// conv2d_backward_data.
+/// conv2d_backward_data. `norm` are the arguments that norm_act_backward will get for the norm_act that wrote the
+/// input: its d_y is d_input as this call leaves it. It may then be done in part: see NormActBackwardArgs::d_y_from.
 struct ConvBackwardDataArgs {
   ConvGeometry geometry;
   const void* d_output = nullptr;
@@ -83,15 +90,27 @@ struct ConvBackwardDataArgs {
   void* d_input = nullptr;
   GradMode mode = GradMode::overwrite;
   void* scratch = nullptr;
+  const NormActBackwardArgs* norm = nullptr;
 };
 
 /// conv2d_backward_weight: d_weight float32 [O, K, K, I / groups], overwritten.
+/// `parts` is memory for Backend::gradient_parts() such tensors: the gradient is left there in so many parts, for
+/// sum_gradient_parts(), and d_weight is not looked at.
 struct ConvBackwardWeightArgs {
   ConvGeometry geometry;
   const void* input = nullptr;
   const void* d_output = nullptr;
   float* d_weight = nullptr;
   void* scratch = nullptr;
+  float* parts = nullptr;
+};
+
+/// A filter gradient in parts: their sum becomes d_weight, overwritten.
+struct GradientParts {
+  std::int64_t numel = 0;
+  int count = 0;
+  const float* parts = nullptr;  // [count][numel]
+  float* d_weight = nullptr;
 };
 
 /// round_to_bf16: rounded [numel] bf16 = values, to nearest even: float weights as bf16 convolutions read them.

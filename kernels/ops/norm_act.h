@@ -6,6 +6,7 @@
 namespace bsq {
 
 class BatchSlice;
+struct ConvGeometry;
 
 enum class Activation : std::uint8_t { none, relu, relu6, pact };
 
@@ -44,11 +45,13 @@ struct NormParameters {
   const float* input_bias = nullptr;  // [C] or null: of the convolution that wrote x, which has not added it
 };
 
-/// What forward leaves for backward. If nothing is normalized, act_scale alone.
+/// What forward leaves for backward, and backward of a convolution for that of the norm behind which it stands. If
+/// nothing is normalized, act_scale alone.
 struct NormSaved {
-  float* mean = nullptr;       // [C], of x without input_bias: that of the statistics used
-  float* inv_std = nullptr;    // [C], 1 / sqrt(var + epsilon)
-  float* act_scale = nullptr;  // [1], max|y| before quantization; written only if act_bits > 0
+  float* mean = nullptr;          // [C], of x without input_bias: that of the statistics used
+  float* inv_std = nullptr;       // [C], 1 / sqrt(var + epsilon)
+  float* act_scale = nullptr;     // [1], max|y| before quantization; written only if act_bits > 0
+  float* coefficients = nullptr;  // [2 C], what d_x takes from x and from 1: of backward, if it has a d_y_from
 };
 
 /// If nothing is normalized, d_beta and d_clip alone.
@@ -70,6 +73,8 @@ struct NormGradients {
 /// pitch and nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is
 /// rounded.
 /// If `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
+/// `x_from`: the convolution that has written x, and has got these arguments, so that it may have left the statistics.
+/// Whether it has depends on the backend, the convolution and these arguments alone; whoever passes both need not know.
 struct NormActForwardArgs {
   NormActGeometry geometry;
   NormActRule rule;
@@ -84,6 +89,7 @@ struct NormActForwardArgs {
   float* y_unit = nullptr;  // null: y is stored as it is; else as integer levels, and the unit goes here (act_bits > 0)
   const float* act_scale = nullptr;  // [1]; null: S = max|y|; else S is this, and y is clamped to +-S
   BatchSlice* slice = nullptr;       // statistics and S are those of its whole batch; null: they are those of x
+  const ConvGeometry* x_from = nullptr;
 };
 
 /// norm_act_backward, straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];
@@ -95,6 +101,8 @@ struct NormActForwardArgs {
 /// of the slice. A norm needs rule.batch_statistics. `x_mode` and `shortcut_mode` say how d_x and d_shortcut are
 /// written. d_x may be d_y if it is overwritten and has no pitch. d_shortcut is null exactly if shortcut is; it may be
 /// d_x, which is written first, if it is added to and has no pitch.
+/// `d_y_from`: the convolution whose backward pass has written d_y last, and has got these arguments, so that it may
+/// have left the sums over all rows; as x_from in forward.
 struct NormActBackwardArgs {
   NormActGeometry geometry;
   NormActRule rule;
@@ -113,6 +121,7 @@ struct NormActBackwardArgs {
   TensorUnit shortcut_unit = {};
   const float* y_unit = nullptr;  // as in forward
   BatchSlice* slice = nullptr;    // likewise
+  const ConvGeometry* d_y_from = nullptr;
 };
 
 }  // namespace bsq

@@ -99,7 +99,7 @@ std::size_t ReferenceBackend::conv2d_scratch_bytes(const ConvRequest& request) {
 }
 
 void ReferenceBackend::conv2d_forward(const ConvForwardArgs& args) {
-  const auto& [geometry, input, weight, output, scratch] = args;
+  const auto& [geometry, input, weight, output, scratch, norm] = args;
   planned_.check(geometry, ConvPass::forward);
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.out_height(); ++y) {
@@ -114,7 +114,7 @@ void ReferenceBackend::conv2d_forward(const ConvForwardArgs& args) {
 }
 
 void ReferenceBackend::conv2d_backward_data(const ConvBackwardDataArgs& args) {
-  const auto& [geometry, d_output, weight, d_input, mode, scratch] = args;
+  const auto& [geometry, d_output, weight, d_input, mode, scratch, norm] = args;
   planned_.check(geometry, ConvPass::backward_data);
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.height; ++y) {
@@ -129,7 +129,7 @@ void ReferenceBackend::conv2d_backward_data(const ConvBackwardDataArgs& args) {
 }
 
 void ReferenceBackend::conv2d_backward_weight(const ConvBackwardWeightArgs& args) {
-  const auto& [geometry, input, d_output, d_weight, scratch] = args;
+  const auto& [geometry, input, d_output, d_weight, scratch, parts] = args;
   planned_.check(geometry, ConvPass::backward_weight);
   for (int o = 0; o < geometry.out_channels; ++o) {
     for (int ky = 0; ky < geometry.kernel; ++ky) {

@@ -96,11 +96,11 @@ class OwnMath final : public cuda::DenseMath {
   std::size_t conv2d_scratch_bytes(const ConvGeometry&, const ConvPasses&) const override { return 0; }
   void conv2d_forward(const ConvForwardArgs& args) override {
     REQUIRE(cuda::own_forward_serves(args.geometry));
-    cuda::own_conv2d_forward(args, stream_);
+    cuda::own_conv2d_forward(args, {}, stream_);
   }
   void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
     REQUIRE(cuda::own_backward_data_serves(args.geometry));
-    cuda::own_conv2d_backward_data(args, stream_);
+    cuda::own_conv2d_backward_data(args, {}, stream_);
   }
   void conv2d_backward_weight(const ConvBackwardWeightArgs&) override { require(false, "not of these"); }
   void gemm(const cuda::GemmGeometry&, const float*, const float*, const float*, GradMode, float*) override {

@@ -64,6 +64,8 @@ class GuardingBackend : public Backend {
 
   void plan_convolutions(std::span<const ConvRequest> requests) override { inner_.plan_convolutions(requests); }
   void plan_linear(const LinearGeometry& geometry, bool backward) override { inner_.plan_linear(geometry, backward); }
+  int gradient_parts(const ConvGeometry& geometry) override { return inner_.gradient_parts(geometry); }
+  void sum_gradient_parts(std::span<const GradientParts> gradients) override { inner_.sum_gradient_parts(gradients); }
 #define BSQ_OPERATION(family, name, Args) \
   void name(const Args& args) override {  \
     inner_.name(args);                    \

@@ -31,6 +31,7 @@ class Conv2d final : public Layer {
   TensorSpec output(std::span<const TensorSpec> inputs) const override;
   LayerMemory plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& use) const override;
   std::optional<ConvRequest> convolution(std::span<const TensorSpec> inputs, const LayerUse& use) const override;
+  bool runs_convolution() const override { return true; }
   bool reads_images() const override { return true; }
   std::vector<ParameterId> parameters() const override { return {weight_}; }
   std::optional<ParameterId> output_bias() const override { return bias_; }

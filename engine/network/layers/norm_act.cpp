@@ -31,7 +31,11 @@ NormParameters NormAct::parameters(const ParameterMemory& memory) const {
 
 NormSaved NormAct::saved(void* memory) const {
   auto* floats = static_cast<float*>(memory);
-  return {.mean = floats, .inv_std = floats + options_.channels, .act_scale = floats + 2 * options_.channels};
+  const int channels = options_.channels;
+  return {.mean = floats,
+          .inv_std = floats + channels,
+          .act_scale = floats + 4 * channels,
+          .coefficients = floats + 2 * channels};
 }
 
 TensorSpec NormAct::output(std::span<const TensorSpec> inputs) const {
@@ -42,7 +46,7 @@ TensorSpec NormAct::output(std::span<const TensorSpec> inputs) const {
 }
 
 LayerMemory NormAct::plan(Backend& backend, std::span<const TensorSpec> inputs, const LayerUse& /*use*/) const {
-  return {.saved_bytes = static_cast<std::size_t>(2 * options_.channels + 1) * sizeof(float),
+  return {.saved_bytes = static_cast<std::size_t>(4 * options_.channels + 1) * sizeof(float),
           .scratch_bytes = backend.norm_act_scratch_bytes(geometry(inputs[0].shape, inputs[0].dtype))};
 }
 
@@ -58,50 +62,51 @@ TensorUnit NormAct::output_unit(std::span<const TensorView> /*inputs*/, const Pa
   return {.activation = options_.act_bits > 0 ? own : nullptr};
 }
 
-void NormAct::forward(const ForwardPass& pass) const {
+NormActForwardArgs NormAct::norm(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const TensorView shortcut = pass.inputs.size() == 2 ? pass.inputs[1] : TensorView{};
-  pass.backend.norm_act_forward({.geometry = geometry(x.shape, x.dtype, x.pitch),
-                                 .rule = rule(pass.training),
-                                 .x = x.data,
-                                 .shortcut = shortcut.data,
-                                 .parameters = parameters(pass.parameters),
-                                 .saved = saved(pass.saved),
-                                 .y = pass.output.data,
-                                 .scratch = pass.scratch,
-                                 .x_unit = x.unit,
-                                 .shortcut_unit = shortcut.unit,
-                                 .y_unit = pass.output.unit.activation,
-                                 .act_scale = activation().fixed_scale(pass),
-                                 .slice = pass.slice});
+  return {.geometry = geometry(x.shape, x.dtype, x.pitch),
+          .rule = rule(pass.training),
+          .x = x.data,
+          .shortcut = shortcut.data,
+          .parameters = parameters(pass.parameters),
+          .saved = saved(pass.saved),
+          .y = pass.output.data,
+          .scratch = pass.scratch,
+          .x_unit = x.unit,
+          .shortcut_unit = shortcut.unit,
+          .y_unit = pass.output.unit.activation,
+          .act_scale = activation().fixed_scale(pass),
+          .slice = pass.slice,
+          .x_from = pass.x_from};
 }
 
-void NormAct::backward(const BackwardPass& pass) const {
+NormActBackwardArgs NormAct::norm(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const bool has_shortcut = pass.inputs.size() == 2;
   const TensorView shortcut = has_shortcut ? pass.inputs[1] : TensorView{};
   const auto& gradients = pass.parameters.gradients;
-  pass.backend.norm_act_backward(
-      {.geometry = geometry(x.shape, x.dtype, x.pitch),
-       .rule = rule(true),
-       .d_y = pass.d_output.data,
-       .x = x.data,
-       .shortcut = shortcut.data,
-       .parameters = parameters(pass.parameters),
-       .saved = saved(pass.saved),
-       .d_x = pass.d_inputs[0].data,
-       .d_shortcut = has_shortcut ? pass.d_inputs[1].data : nullptr,
-       .x_mode = pass.modes[0],
-       .shortcut_mode = has_shortcut ? pass.modes[1] : GradMode::overwrite,
-       .gradients = {.d_gamma = gradients[ids_.gamma],
-                     .d_beta = gradients[ids_.beta],
-                     .d_clip = activation().d_clip_of(pass.parameters),
-                     .d_input_bias = ids_.input_bias < 0 ? nullptr : gradients[ids_.input_bias]},
-       .scratch = pass.scratch,
-       .x_unit = x.unit,
-       .shortcut_unit = shortcut.unit,
-       .y_unit = pass.d_output.unit.activation,
-       .slice = pass.slice});
+  return {.geometry = geometry(x.shape, x.dtype, x.pitch),
+          .rule = rule(true),
+          .d_y = pass.d_output.data,
+          .x = x.data,
+          .shortcut = shortcut.data,
+          .parameters = parameters(pass.parameters),
+          .saved = saved(pass.saved),
+          .d_x = pass.d_inputs[0].data,
+          .d_shortcut = has_shortcut ? pass.d_inputs[1].data : nullptr,
+          .x_mode = pass.modes[0],
+          .shortcut_mode = has_shortcut ? pass.modes[1] : GradMode::overwrite,
+          .gradients = {.d_gamma = gradients[ids_.gamma],
+                        .d_beta = gradients[ids_.beta],
+                        .d_clip = activation().d_clip_of(pass.parameters),
+                        .d_input_bias = ids_.input_bias < 0 ? nullptr : gradients[ids_.input_bias]},
+          .scratch = pass.scratch,
+          .x_unit = x.unit,
+          .shortcut_unit = shortcut.unit,
+          .y_unit = pass.d_output.unit.activation,
+          .slice = pass.slice,
+          .d_y_from = pass.d_y_from};
 }
 
 std::int64_t NormAct::exchanged_statistics() const {

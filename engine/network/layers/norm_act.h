@@ -50,8 +50,11 @@ class NormAct final : public Layer {
   bool takes_output_bias(std::size_t input) const override { return input == 0; }
   bool takes_pitch(std::size_t input) const override { return input == 0; }
   std::int64_t exchanged_statistics() const override;
-  void forward(const ForwardPass& pass) const override;
-  void backward(const BackwardPass& pass) const override;
+  bool runs_norm() const override { return true; }
+  NormActForwardArgs norm(const ForwardPass& pass) const override;
+  NormActBackwardArgs norm(const BackwardPass& pass) const override;
+  void forward(const ForwardPass& pass) const override { pass.backend.norm_act_forward(norm(pass)); }
+  void backward(const BackwardPass& pass) const override { pass.backend.norm_act_backward(norm(pass)); }
 
   const NormActOptions& options() const { return options_; }
   /// The state that holds its static activation scale, or -1.

@@ -2,13 +2,13 @@
 #pragma once
 
 #include "kernels/cuda/device/port.h"
+#include "kernels/cuda/device/warp.h"
 #include "kernels/types.h"
 
 #include <type_traits>
 
 namespace bsq::cuda {
 
-constexpr int kWarp = 32;
 constexpr unsigned kFullMask = 0xFFFFFFFFU;
 
 /// How many elements one access of 16 bytes moves: 4 floats or 8 bf16.

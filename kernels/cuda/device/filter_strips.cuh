@@ -1,80 +1,16 @@
-// How a filter gradient (ops/filter_gradient.cu) is cut: into blocks by channels, taps and strips of pixels; and how a
-// strip lies in shared memory.
+// How the strips of a filter gradient (ops/filter_gradient.cu) lie in shared memory, and how they get there.
+// ops/filter_cuts.h has how it is cut.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
 #include "kernels/cuda/device/ptx.cuh"
-#include "kernels/ops/convolution.h"
+#include "kernels/cuda/ops/filter_cuts.h"
 
-#include <cstddef>
 #include <cstdint>
 
 namespace bsq::cuda {
 
-constexpr int kProductPixels = 16;                           // pixels per product
-constexpr int kChunkChannels = kVectorWidth<__nv_bfloat16>;  // channels in 16 bytes
-constexpr int kPixelRowBits = 22;  // enough for the pixels of a stage, fewer than 1024, and products below 2^32
-constexpr int kStripStages = 2;    // strips in shared memory: the one in use, and the next one
-constexpr std::size_t kMostStageBytes = 48 * 1024;  // so that every device has room for all stages
-
-/// How the work of a block is cut. Each warp has sums of MTiles x 16 output channels and Chunks x 8 input channels for
-/// `Taps` neighbouring taps; MWarps x NWarps x TapWarps of them make up a block's channels and taps, and PixelWarps
-/// share its pixels.
-template <int MTiles, int Chunks, int Taps, int MWarps, int NWarps, int TapWarps, int PixelWarps, int BlocksAtOnce>
-struct FilterCut {
-  static constexpr int m_tiles = MTiles;
-  static constexpr int chunks = Chunks;
-  static constexpr int taps = Taps;
-  static constexpr int m_warps = MWarps;
-  static constexpr int n_warps = NWarps;
-  static constexpr int tap_warps = TapWarps;
-  static constexpr int pixel_warps = PixelWarps;
-  static constexpr int blocks_at_once = BlocksAtOnce;  // per multiprocessor
-
-  static constexpr int kernel = Taps * TapWarps == 1 ? 1 : 3;
-  static constexpr bool has_all_taps = Taps * TapWarps == kernel * kernel;  // else one row of them
-  static constexpr int tap_blocks = kernel * kernel / (Taps * TapWarps);
-  static constexpr int out_channels = MTiles * 16 * MWarps;
-  static constexpr int in_channels = Chunks * kChunkChannels * NWarps;
-  static constexpr int out_chunks = out_channels / kChunkChannels;
-  static constexpr int in_chunks = in_channels / kChunkChannels;
-  static constexpr int sums = Taps * MTiles * Chunks * 4;  // per thread
-  static constexpr int group_threads = MWarps * NWarps * TapWarps * kWarp;
-  static constexpr int threads = group_threads * PixelWarps;
-  static constexpr std::size_t reduction_bytes = std::size_t{PixelWarps / 2} * sums * group_threads * sizeof(float);
-};
-
-using Narrow3x3 = FilterCut<1, 1, 3, 1, 1, 3, 4, 2>;  // up to 8 input channels: the first convolution
-using Small3x3 = FilterCut<1, 2, 3, 1, 1, 3, 4, 2>;   // 16 output, 16 input channels
-using Mixed3x3 = FilterCut<2, 2, 3, 1, 1, 3, 4, 1>;   // 32 output, 16 input channels
-using Middle3x3 = FilterCut<2, 2, 3, 1, 2, 3, 2, 1>;  // 32 output, 32 input channels
-using Large3x3 = FilterCut<2, 4, 3, 2, 2, 1, 2, 1>;   // 64 output, 64 input channels; one block per row of taps
-using Small1x1 = FilterCut<2, 2, 1, 1, 1, 1, 8, 2>;   // 32 output, 16 input channels
-using Middle1x1 = FilterCut<2, 4, 1, 1, 1, 1, 8, 2>;  // 32 output, 32 input channels
-
-/// The strips of all images, and how one lies in shared memory: gradients [pixels, chunks], input [rows, pitch,
-/// chunks].
-struct Strips {
-  int out_height = 0;  // of an image; given, since a kernel would have to divide by the stride for it
-  int out_width = 0;
-  int rows = 0;  // rows of the output per strip
-  int per_image = 0;
-  int count = 0;   // strips of all images
-  int pixels = 0;  // places for the gradients of a strip: whole products
-  int in_rows = 0;
-  int in_pitch = 0;
-  int column_step = 1;  // distance in the image of neighbouring pixels of a strip: above 1 only for 1x1 filters
-  int row_step = 1;     // distance of their rows in the strip
-  int even = 0;         // number of even columns; with stride 2 these come first, so that a tap's pixels are neighbours
-  int splits = 0;
-  int images_apart = 0;  // images and rows from a block's strip to its next one
-  int rows_apart = 0;
-  unsigned rows_per_pixel = 0;  // 2^kPixelRowBits / output width, rounded up: the row of a pixel without a division
-
-  std::size_t stage_vectors(int out_chunks, int in_chunks) const {
-    return static_cast<std::size_t>(pixels) * out_chunks + static_cast<std::size_t>(in_rows) * in_pitch * in_chunks;
-  }
-};
+static_assert(kChunkChannels == kVectorWidth<__nv_bfloat16>);
 
 /// Where the chunk of a pixel lies, in vectors of 16 bytes. Chunks are shifted such that the same chunk of 8
 /// neighbouring pixels is in 8 different groups of banks, wherever they begin.

@@ -3,12 +3,12 @@
 // One product of matrices per tap: rows are output channels, columns input channels, and the sum runs over pixels. A
 // block copies strips of both tensors, each some rows of one image, to shared memory, the next one while it works on
 // this one. From there a warp takes 16 pixels at a time; all taps read the same input strip, shifted. A second kernel
-// adds the sums of the blocks (splits), warps and splits in order, so the same device gives the same bits.
+// adds the sums of the blocks (splits, parts), warps and splits in order, so the same device gives the same bits: at
+// once, or later for many layers together.
 // Least bytes: both tensors once. Besides: rows that two strips share, and 8 * splits bytes per weight, which stay in
 // the cache.
 #include "kernels/cuda/device/filter_strips.cuh"
 #include "kernels/cuda/ops/launchers.h"
-#include "kernels/cuda/ops/own_geometries.h"
 
 #include <algorithm>
 
@@ -169,120 +169,52 @@ __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
 }
 
 constexpr int kSumVectors = 16;  // vectors of 4 weights that a block adds up
-constexpr int kSumLanes = 32;    // threads that share the splits of a vector
+constexpr int kSumLanes = 32;    // threads that share the parts of a vector
+constexpr int kSumWeights = kSumVectors * 4;
+constexpr int kMostSums = 32;  // that one kernel takes in: a lane each looks for the block's own
 
-// grid over the weights, block (kSumVectors, kSumLanes)
-__global__ void __launch_bounds__(kSumVectors* kSumLanes)
-    add_splits(int numel, int splits, const float* partials, float* d_weight) {
+/// The gradients of a kernel, and the number of the first block of each; past the last one that of no block.
+struct PartSums {
+  GradientParts gradients[kMostSums];
+  int first_blocks[kMostSums];
+};
+
+// grid over the weights of all gradients, block (kSumVectors, kSumLanes)
+__global__ void __launch_bounds__(kSumVectors* kSumLanes) add_parts(PartSums sums) {
   BSQ_SHARED(float4, shared, [kSumLanes][kSumVectors]);
   const int column = static_cast<int>(threadIdx.x);
   const int lane = static_cast<int>(threadIdx.y);
-  const int first = static_cast<int>(blockIdx.x) * kSumVectors * 4;
+  const int thread = lane * kSumVectors + column;
+  const auto block = static_cast<int>(blockIdx.x);
+  const unsigned begun = __ballot_sync(kFullMask, sums.first_blocks[thread % kWarp] <= block);
+  const int own = __popc(begun) - 1;
+  const GradientParts gradient = sums.gradients[own];
+  const auto numel = static_cast<int>(gradient.numel);
+  const int first = (block - sums.first_blocks[own]) * kSumWeights;
   const int at = first + column * 4;
   float4 sum = make_float4(0, 0, 0, 0);
   wait_for_previous();
   if (at < numel) {
 #pragma unroll 8
-    for (int split = lane; split < splits; split += kSumLanes) {
-      const float4 part = *reinterpret_cast<const float4*>(partials + static_cast<std::int64_t>(split) * numel + at);
+    for (int i = lane; i < gradient.count; i += kSumLanes) {
+      const float4 part = *reinterpret_cast<const float4*>(gradient.parts + i * gradient.numel + at);
       sum = make_float4(sum.x + part.x, sum.y + part.y, sum.z + part.z, sum.w + part.w);
     }
   }
   shared[lane][column] = sum;
   __syncthreads();
-  const int thread = lane * kSumVectors + column;
-  if (thread >= kSumVectors * 4 || first + thread >= numel) return;
+  if (thread >= kSumWeights || first + thread >= numel) return;
   const float* const parts = reinterpret_cast<const float*>(shared) + thread;
-  const int lanes = splits < kSumLanes ? splits : kSumLanes;
+  const int lanes = gradient.count < kSumLanes ? gradient.count : kSumLanes;
   float total = parts[0];
 #pragma unroll 8
-  for (int other = 1; other < lanes; ++other) total += parts[other * kSumVectors * 4];
-  d_weight[first + thread] = total;
-}
-
-// ---- on the host ----------------------------------------------------------------------------------------------------
-
-bool divides(int tile, int channels) {
-  return channels % tile == 0;
-}
-
-/// Calls body<C>() with the cut for a geometry; false if none takes it.
-template <typename Body>
-bool with_cut(const ConvGeometry& g, Body body) {
-  const auto use = [&]<typename C>() {
-    body.template operator()<C>();
-    return true;
-  };
-  if (!has_own_kernel(g, ConvPass::backward_weight)) return false;
-  if (g.kernel == 1 && divides(32, g.in_channels)) return use.template operator()<Middle1x1>();
-  if (g.kernel == 1) return use.template operator()<Small1x1>();
-  if (g.in_channels <= kChunkChannels) return use.template operator()<Narrow3x3>();
-  if (divides(64, g.out_channels) && divides(64, g.in_channels)) return use.template operator()<Large3x3>();
-  if (divides(32, g.out_channels) && divides(32, g.in_channels)) return use.template operator()<Middle3x3>();
-  if (divides(32, g.out_channels)) return use.template operator()<Mixed3x3>();
-  return use.template operator()<Small3x3>();
-}
-
-template <typename C>
-dim3 tiles_of(const ConvGeometry& g) {
-  const int in_tiles = (g.in_channels + C::in_channels - 1) / C::in_channels;
-  return dim3(1, static_cast<unsigned>(g.out_channels / C::out_channels),
-              static_cast<unsigned>(in_tiles * C::tap_blocks));
-}
-
-/// The distance of the input's rows in a strip. If rows are not made of eights, eight pixels that a warp reads together
-/// may lie in two rows: this pitch, near `columns`, then puts them into different groups of banks, if any does.
-int pitch_of(int columns, int row_step, int out_width) {
-  if (out_width % 8 == 0) return columns;
-  for (int pitch = columns; pitch < columns + 8; ++pitch)
-    if ((pitch * row_step - out_width) % 8 == 0) return pitch;
-  return columns;
-}
-
-template <typename C>
-Strips strips_of_rows(const ConvGeometry& g, int rows) {
-  Strips strips;
-  strips.out_height = g.out_height();
-  strips.out_width = g.out_width();
-  strips.rows = rows;
-  strips.per_image = (g.out_height() + rows - 1) / rows;
-  strips.count = strips.per_image * g.batch;
-  strips.pixels = (rows * g.out_width() + kProductPixels - 1) / kProductPixels * kProductPixels;
-  const int tap_rows = C::has_all_taps ? C::kernel : 1;
-  strips.column_step = C::kernel == 1 ? g.stride : 1;
-  strips.row_step = g.stride / strips.column_step;
-  strips.in_rows = (rows - 1) * strips.row_step + tap_rows;
-  const int columns = (g.out_width() - 1) * strips.row_step + C::kernel;
-  strips.in_pitch = pitch_of(columns, strips.row_step, g.out_width());
-  strips.even = strips.row_step == 2 ? (columns + 1) / 2 : 0;
-  strips.rows_per_pixel =
-      ((1U << kPixelRowBits) + static_cast<unsigned>(g.out_width()) - 1) / static_cast<unsigned>(g.out_width());
-  return strips;
-}
-
-/// Strips of four products per warp, or of as many rows as there is room for, about as many in each strip of an image;
-/// nothing if there is not even room for one row.
-template <typename C>
-Strips cut_strips(const ConvGeometry& g, int multiprocessors) {
-  constexpr int pixels = 4 * kProductPixels * C::pixel_warps;
-  int rows = std::min((pixels + g.out_width() - 1) / g.out_width(), g.out_height());
-  const auto bytes = [&] {
-    return strips_of_rows<C>(g, rows).stage_vectors(C::out_chunks, C::in_chunks) * sizeof(uint4);
-  };
-  while (rows > 1 && bytes() > kMostStageBytes) --rows;
-  if (bytes() > kMostStageBytes) return {};
-  const int per_image = (g.out_height() + rows - 1) / rows;
-  rows = (g.out_height() + per_image - 1) / per_image;
-  Strips strips = strips_of_rows<C>(g, rows);
-  const dim3 tiles = tiles_of<C>(g);
-  const int at_once = C::blocks_at_once * multiprocessors / static_cast<int>(tiles.y * tiles.z);
-  strips.splits = std::clamp(at_once, 1, strips.count);
-  strips.images_apart = strips.splits / strips.per_image;
-  strips.rows_apart = strips.splits % strips.per_image * rows;
-  return strips;
+  for (int other = 1; other < lanes; ++other) total += parts[other * kSumWeights];
+  gradient.d_weight[first + thread] = total;
 }
 
 }  // namespace
+
+// ---- on the host ----------------------------------------------------------------------------------------------------
 
 bool own_filter_gradient_serves(const ConvGeometry& geometry) {
   bool fits = false;
@@ -303,19 +235,37 @@ void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream
   const ConvGeometry& g = args.geometry;
   with_cut(g, [&]<typename C>() {
     const Strips strips = cut_strips<C>(g, multiprocessors);
-    dim3 grid = tiles_of<C>(g);
-    grid.x = static_cast<unsigned>(strips.splits);
+    const FilterTiles tiles = tiles_of<C>(g);
+    const dim3 grid(static_cast<unsigned>(strips.splits), static_cast<unsigned>(tiles.of_outputs),
+                    static_cast<unsigned>(tiles.of_inputs_and_taps));
     const std::size_t shared_bytes =
         std::max(kStripStages * strips.stage_vectors(C::out_chunks, C::in_chunks) * sizeof(uint4), C::reduction_bytes);
-    auto* const partials = strips.splits > 1 ? static_cast<float*>(args.scratch) : args.d_weight;
+    const bool sums_up = args.parts == nullptr && strips.splits > 1;
+    auto* const parts = args.parts != nullptr ? args.parts
+                        : sums_up             ? static_cast<float*>(args.scratch)
+                                              : args.d_weight;
     launch(sum_products<C>, grid, dim3(C::threads), shared_bytes, stream, g, strips,
-           static_cast<const __nv_bfloat16*>(args.input), static_cast<const __nv_bfloat16*>(args.d_output), partials);
-    if (strips.splits == 1) return;
-    const auto numel = static_cast<int>(g.weight_shape().numel());
-    constexpr int own = kSumVectors * 4;
-    launch(add_splits, dim3(static_cast<unsigned>((numel + own - 1) / own)), dim3(kSumVectors, kSumLanes), 0, stream,
-           numel, strips.splits, partials, args.d_weight);
+           static_cast<const __nv_bfloat16*>(args.input), static_cast<const __nv_bfloat16*>(args.d_output), parts);
+    if (!sums_up) return;
+    const GradientParts gradient{g.weight_shape().numel(), strips.splits, parts, args.d_weight};
+    sum_gradient_parts({&gradient, 1}, stream);
   });
+}
+
+void sum_gradient_parts(std::span<const GradientParts> gradients, cudaStream_t stream) {
+  while (!gradients.empty()) {
+    const std::size_t count = std::min(gradients.size(), static_cast<std::size_t>(kMostSums));
+    PartSums sums;
+    int blocks = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      sums.gradients[i] = gradients[i];
+      sums.first_blocks[i] = blocks;
+      blocks += static_cast<int>((gradients[i].numel + kSumWeights - 1) / kSumWeights);
+    }
+    std::fill(std::begin(sums.first_blocks) + count, std::end(sums.first_blocks), blocks);
+    launch(add_parts, dim3(static_cast<unsigned>(blocks)), dim3(kSumVectors, kSumLanes), 0, stream, sums);
+    gradients = gradients.subspan(count);
+  }
 }
 
 }  // namespace bsq::cuda

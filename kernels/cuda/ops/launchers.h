@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace bsq::cuda {
 
@@ -59,14 +60,22 @@ bool own_filter_gradient_serves(const ConvGeometry& geometry);
 std::size_t own_filter_gradient_scratch_bytes(const ConvGeometry& geometry, int multiprocessors);
 /// For a geometry that it serves.
 void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream, int multiprocessors);
+/// Backend::sum_gradient_parts().
+void sum_gradient_parts(std::span<const GradientParts> gradients, cudaStream_t stream);
 
 // ---- our own convolutions on tensor cores, faster than the vendor's (own_convolution.cu): all pointers are 16-byte
-// ---- aligned; no scratch --------------------------------------------------------------------------------------------
+// ---- aligned --------------------------------------------------------------------------------------------------------
 /// Whether there is a kernel (own_geometries.h) and its sizes fit in a grid.
 bool own_forward_serves(const ConvGeometry& geometry);
 bool own_backward_data_serves(const ConvGeometry& geometry);
+/// Needed where a norm is given.
+std::size_t own_forward_scratch_bytes(const ConvGeometry& geometry);
+std::size_t own_backward_data_scratch_bytes(const ConvGeometry& geometry);
+/// DenseMath::leaves_statistics() and leaves_sums(). A norm for which this is false must not be given.
+bool own_forward_leaves_statistics(const ConvGeometry& geometry, const NormActForwardArgs& norm);
+bool own_backward_data_leaves_sums(const ConvGeometry& geometry, const NormActBackwardArgs& norm);
 /// For a geometry that it serves.
-void own_conv2d_forward(const ConvForwardArgs& args, cudaStream_t stream);
-void own_conv2d_backward_data(const ConvBackwardDataArgs& args, cudaStream_t stream);
+void own_conv2d_forward(const ConvForwardArgs& args, const GridMemory& memory, cudaStream_t stream);
+void own_conv2d_backward_data(const ConvBackwardDataArgs& args, const GridMemory& memory, cudaStream_t stream);
 
 }  // namespace bsq::cuda

@@ -2,14 +2,15 @@
 //
 // Reads x for the statistics (and, without a shortcut, each channel's extremes, which give the activation's maximum),
 // reads x and the shortcut once more to write y. With a shortcut and a quantizer the maximum takes a pass of its own.
-// The last block of a pass finishes its sums, so that there is no launch between two passes.
+// The last block of a pass finishes its sums, so that there is no launch between two passes. If one of our own
+// convolutions has written x and left its statistics, there is no pass for them.
 // Least bytes, e = bytes of an element: 3 e rows C; + e rows C with a shortcut, + 2 e rows C more if quantized.
 // Where nothing is normalized there are no statistics: 2 e rows C; + e rows C with a shortcut; if quantized, what is
 // read is read twice.
 #include "kernels/batch_slice.h"
-#include "kernels/cuda/device/norm_act.cuh"
-#include "kernels/cuda/device/norm_moments.cuh"
+#include "kernels/cuda/device/norm_statistics.cuh"
 #include "kernels/cuda/ops/launchers.h"
+#include "kernels/cuda/vendor/dense_math.h"
 
 namespace bsq::cuda {
 namespace {
@@ -30,81 +31,16 @@ struct FirstPass {
   GridMemory memory;
 };
 
-/// The numbers of a channel besides its sums. The last block needs them; all blocks begin to read them before they know
-/// which one is the last, so that they have arrived by then.
-struct ChannelFacts {
-  float pivot = 0;
-  float x_unit = 0;
-  float gamma = 0;
-  float beta = 0;
-  float running_mean = 0;
-  float running_var = 0;
-  float input_bias = 0;
-
-  template <typename T>
-  __device__ static ChannelFacts load(const NormActForwardArgs& args, int channel, T) {
-    ChannelFacts facts;
-    if (channel >= args.geometry.channels) return facts;
-    float pivot[1];
-    cuda::load<1>(static_cast<const T*>(args.x) + channel, pivot);
-    facts.pivot = pivot[0];
-    facts.x_unit = value_of(args.x_unit);
-    facts.gamma = args.parameters.gamma[channel];
-    facts.beta = args.parameters.beta[channel];
-    facts.load_running_statistics(args, channel);
-    return facts;
-  }
-  __device__ void load_running_statistics(const NormActForwardArgs& args, int channel) {
-    running_mean = args.parameters.running_mean[channel];
-    running_var = args.parameters.running_var[channel];
-    if (args.parameters.input_bias != nullptr) input_bias = args.parameters.input_bias[channel];
-  }
-  /// Without the bias that the norm adds to x for it.
-  __device__ float running_mean_of_x() const { return running_mean - input_bias; }
-};
-
-/// Saves the statistics of a channel; returns 1 / sqrt(var + epsilon).
-__device__ float save_statistics(const Statistics& found, const NormActForwardArgs& args, int channel,
-                                 const ChannelFacts& facts) {
-  const double momentum = args.rule.momentum;
-  const auto inv_std = static_cast<float>(1.0 / sqrt(found.variance + static_cast<double>(args.rule.epsilon)));
-  args.saved.mean[channel] = static_cast<float>(found.mean);
-  args.saved.inv_std[channel] = inv_std;
-  args.parameters.running_mean[channel] = static_cast<float>(
-      (1 - momentum) * facts.running_mean + momentum * (found.mean + static_cast<double>(facts.input_bias)));
-  args.parameters.running_var[channel] =
-      static_cast<float>((1 - momentum) * facts.running_var + momentum * found.unbiased_variance);
-  return inv_std;
-}
-
-/// max|act(z)| of a channel without shortcut: z is monotonic in x, so it lies at an extreme of x.
-__device__ float largest_of(const NormActForwardArgs& args, const Normalization<1>& normalization, float low,
-                            float high) {
-  const Clamp clamp(args.rule.activation, args.parameters.clip);
-  const float at_low = fabsf(clamp.apply(normalization.z(low, 0.0F, 0)));
-  const float at_high = fabsf(clamp.apply(normalization.z(high, 0.0F, 0)));
-  return Largest()(at_low, at_high);
-}
-
-/// S = the largest number that any thread of the `count` blocks brings.
-__device__ void save_largest(float largest, unsigned index, unsigned count, float* act_scale, float* shared,
-                             const GridMemory& memory) {
-  largest = reduce_block(largest, shared, Largest());
-  const bool is_last =
-      combine_blocks(largest, index, count, static_cast<float*>(memory.sums), memory.last_counter(), Largest());
-  if (is_last && threadIdx.x == 0) *act_scale = largest;
-}
-
 /// Called by the last block of a column tile, with the sums of one of its channels.
 template <int Fields>
-__device__ float finish_channel(const NormActForwardArgs& args, const FirstPass& pass, const ChannelFacts& facts,
-                                int channel, const double (&sums)[Fields]) {
+__device__ float finish_channel(const NormActForwardArgs& args, const FirstPass& pass, const StatisticsFacts& facts,
+                                float pivot, int channel, const double (&sums)[Fields]) {
   float mean = facts.running_mean_of_x();
   float inv_std = 0;
   if (!pass.with_moments) {
     inv_std = 1.0F / sqrtf(facts.running_var + args.rule.epsilon);
   } else {
-    const Statistics own = statistics_of(facts.pivot, sums[kSum], sums[kSquares], pass.rows, facts.x_unit);
+    const Statistics own = statistics_of(pivot, sums[kSum], sums[kSquares], pass.rows, facts.x_unit);
     if (pass.moments.first == nullptr) {
       mean = static_cast<float>(own.mean);
       inv_std = save_statistics(own, args, channel, facts);
@@ -154,7 +90,9 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   if constexpr (WithExtremes) range.get(sums[kNegatedLow], sums[kHigh]);
   const RowBlocks row_blocks(tiles);
   const int channel = row_blocks.channel(tiles);
-  const ChannelFacts facts = ChannelFacts::load(args, channel, T{});
+  const StatisticsFacts facts = StatisticsFacts::load(args, channel);
+  float own_pivot[1] = {};
+  if (channel < tiles.channels) load<1>(x + channel, own_pivot);
   const FieldRule<kMomentFields> rule;
   reduce_lanes(tiles, place, sums, shared, rule, [&](int field, int of_channel, float sum) {
     *pass.partials.at(static_cast<int>(blockIdx.x), field, of_channel) = sum;
@@ -162,7 +100,8 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   if (!arrives_last(pass.memory.counters + blockIdx.y, gridDim.x)) return;
   double found[fields];
   row_blocks.combine(tiles, pass.partials, rule, found, shared_sums);
-  const float largest = channel < tiles.channels ? finish_channel(args, pass, facts, channel, found) : 0.0F;
+  const float largest =
+      channel < tiles.channels ? finish_channel(args, pass, facts, own_pivot[0], channel, found) : 0.0F;
   if (WithExtremes && pass.extremes.low == nullptr)
     save_largest(largest, blockIdx.y, gridDim.y, args.saved.act_scale, shared, pass.memory);
 }
@@ -174,7 +113,7 @@ __global__ void finish_over_all_slices(NormActForwardArgs args, FirstPass pass, 
   const int channel = static_cast<int>(blockIdx.x) * kTileThreads + static_cast<int>(threadIdx.x);
   const bool leads = channel < args.geometry.channels;
   if (leads) {
-    ChannelFacts facts;
+    StatisticsFacts facts;
     facts.load_running_statistics(args, channel);
     save_statistics(pass.moments.statistics(facts.running_mean_of_x(), channel), args, channel, facts);
   }
@@ -320,12 +259,12 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
 }
 
 template <typename T, int Width, bool Pitched>
-void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMemory& memory, cudaStream_t stream) {
+void run(const NormActForwardArgs& args, const ChannelTiles& tiles, bool has_statistics, const GridMemory& memory,
+         cudaStream_t stream) {
   const int channels = args.geometry.channels;
-  const bool wants_maximum = args.rule.act_bits > 0 && args.act_scale == nullptr;
   BatchSlice* slice = args.rule.batch_statistics ? args.slice : nullptr;
-  const bool with_extremes = wants_maximum && args.shortcut == nullptr && args.rule.normalize;
-  const bool passes_again = wants_maximum && !with_extremes;
+  const bool with_extremes = extremes_give_largest(args);
+  const bool passes_again = wants_largest(args) && !with_extremes;
   FirstPass pass{.with_moments = args.rule.normalize && args.rule.batch_statistics,
                  .clears_act_scale = passes_again,
                  .rows = RowCount(tiles.rows),
@@ -338,7 +277,7 @@ void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMe
     pass.moments = {behind, behind + channels, static_cast<double>(slice->rows_of_batch(tiles.rows))};
     pass.extremes = {behind + 2 * channels, behind + 3 * channels};
   }
-  if (pass.with_moments || with_extremes)
+  if (!has_statistics && (pass.with_moments || with_extremes))
     launch(with_extremes ? sum_moments<T, Width, Pitched, true> : sum_moments<T, Width, Pitched, false>, tiles.grid(),
            dim3(kTileThreads), 0, stream, tiles, args, pass);
   if (pass.moments.first != nullptr) {
@@ -350,7 +289,7 @@ void run(const NormActForwardArgs& args, const ChannelTiles& tiles, const GridMe
   if (passes_again)
     launch(find_largest<T, Width, Pitched>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args,
            pass.with_moments, memory);
-  if (wants_maximum && slice != nullptr) slice->maximum(args.saved.act_scale, 1);
+  if (wants_largest(args) && slice != nullptr) slice->maximum(args.saved.act_scale, 1);
   launch(write_activations<T, Width, Pitched>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args);
 }
 
@@ -370,9 +309,10 @@ std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry, const Device
 }
 
 void norm_act_forward(const NormActForwardArgs& args, const DeviceContext& on) {
+  const bool has_statistics = args.x_from != nullptr && on.math->leaves_statistics(*args.x_from, args);
   with_rows(args.geometry, on.memory.multiprocessors,
             [&]<typename T, int Width, bool Pitched>(const ChannelTiles& tiles) {
-              run<T, Width, Pitched>(args, tiles, on.memory, on.stream);
+              run<T, Width, Pitched>(args, tiles, has_statistics, on.memory, on.stream);
             });
 }
 

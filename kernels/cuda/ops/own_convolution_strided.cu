@@ -7,6 +7,7 @@
 //
 // Order of sums, least bytes: as in own_convolution.cu.
 #include "kernels/cuda/device/conv_patches.cuh"
+#include "kernels/cuda/device/input_gradient_sums.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/ops/own_convolution_parts.h"
 
@@ -54,6 +55,8 @@ __device__ void multiply_scattered(const WarpPlace<T>& place, const uint4* sourc
   }
 }
 
+constexpr int kQuadsOfStrip = 8;  // of a thread: four pixels on either side
+
 /// Calls body(y, x, row, side) for every quad of a thread: pixel (y, x) of the four, strip `row`, its first or last
 /// eight pixels.
 template <typename T, typename Body>
@@ -73,7 +76,8 @@ __device__ void for_each_quad(Body body) {
 template <typename T>
 __global__ void __launch_bounds__(kPatchThreads, 3)
     scatter_patches(Maps maps, const __nv_bfloat16* source, const __nv_bfloat16* weight, __nv_bfloat16* target,
-                    bool adds) {
+                    bool adds, InputGradientSums task) {
+  static_assert(T::kSharedBytes >= kGradientBytes);
   BSQ_DYNAMIC_SHARED(uint4, patches);
   uint4* filter = patches + T::kSourceChunks;
   const BlockPlace<T> block(maps);
@@ -94,30 +98,49 @@ __global__ void __launch_bounds__(kPatchThreads, 3)
   wait_for_copies<0>();
   __syncthreads();
   multiply_scattered<T>(place, patches, filter, sums);
+  Quad stored[T::kRows * kQuadsOfStrip];
   for_each_quad<T>([&](int y, int x, int row, int side) {
-    if (to.has(side, 2 * row + y, x))
-      to.at(side, 2 * row + y, x) = round_quad(sums[y][x][row], side, adds, before[y][x][row][side]);
+    Quad& quad = stored[row * kQuadsOfStrip + side * 4 + y * 2 + x];
+    quad = round_quad(sums[y][x][row], side, adds, before[y][x][row][side]);
+    if (to.has(side, 2 * row + y, x)) to.at(side, 2 * row + y, x) = quad;
   });
+  const auto row_of = [](int i) { return i / kQuadsOfStrip * 2 + i / 2 % 2; };
+  leave_sums<T::kColumns>(
+      task, record_place(maps, block), stored, [&](int i) { return to.has(i / 4 % 2, row_of(i), i % 2); },
+      [&](int i) { return to.number_of(i / 4 % 2, row_of(i), i % 2); }, patches);
 }
 
-template <int Kernel>
-void run(const ConvBackwardDataArgs& args, cudaStream_t stream) {
-  const Maps maps = maps_of(args.geometry, /*backward=*/true);
-  with_patch_sizes(args.geometry.out_channels, maps.target_channels, up(maps.target_width, 2),
-                   [&]<int Depth, int Columns, int Width>() {
-                     using T = Tiling<Depth, Columns, Kernel, 2, Width, true, 2>;
-                     launch(scatter_patches<T>, grid_of<T>(maps), dim3(kPatchThreads), T::kSharedBytes, stream, maps,
-                            static_cast<const __nv_bfloat16*>(args.d_output),
-                            static_cast<const __nv_bfloat16*>(args.weight), static_cast<__nv_bfloat16*>(args.d_input),
-                            args.mode == GradMode::accumulate);
-                   });
+/// Calls body<T>(maps) with how a geometry is cut into blocks.
+template <typename Body>
+void with_tiling(const ConvGeometry& g, Body body) {
+  const Maps maps = maps_of(g, /*backward=*/true);
+  const auto use = [&]<int Kernel>() {
+    with_patch_sizes(g.out_channels, maps.target_channels, up(maps.target_width, 2),
+                     [&]<int Depth, int Columns, int Width>() {
+                       body.template operator()<Tiling<Depth, Columns, Kernel, 2, Width, true, 2>>(maps);
+                     });
+  };
+  if (g.kernel == 3) return use.template operator()<3>();
+  use.template operator()<1>();
 }
 
 }  // namespace
 
-void run_backward_strided(const ConvBackwardDataArgs& args, cudaStream_t stream) {
-  if (args.geometry.kernel == 3) return run<3>(args, stream);
-  run<1>(args, stream);
+std::size_t strided_scratch_bytes(const ConvGeometry& geometry) {
+  std::size_t size_bytes = 0;
+  with_tiling(geometry, [&]<typename T>(const Maps& maps) {
+    size_bytes = InputGradientSums::scratch_bytes(patches_of<T>(maps), column_blocks_of<T>(maps), geometry.in_channels);
+  });
+  return size_bytes;
+}
+
+void run_backward_strided(const ConvBackwardDataArgs& args, const GridMemory& memory, cudaStream_t stream) {
+  with_tiling(args.geometry, [&]<typename T>(const Maps& maps) {
+    launch(scatter_patches<T>, grid_of<T>(maps), dim3(kPatchThreads), T::kSharedBytes, stream, maps,
+           static_cast<const __nv_bfloat16*>(args.d_output), static_cast<const __nv_bfloat16*>(args.weight),
+           static_cast<__nv_bfloat16*>(args.d_input), args.mode == GradMode::accumulate,
+           InputGradientSums(args, patches_of<T>(maps), column_blocks_of<T>(maps), memory));
+  });
 }
 
 }  // namespace bsq::cuda

@@ -7,7 +7,7 @@
 //
 // Products are summed in float32 on tensor cores, rows of taps in order, and rounded once. Least bytes: input and
 // output once; a block also reads the pixels around its patch of the input.
-#include "kernels/cuda/device/device.cuh"
+#include "kernels/cuda/device/output_statistics.cuh"
 #include "kernels/cuda/device/ptx.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/ops/own_convolution_parts.h"
@@ -16,15 +16,14 @@
 namespace bsq::cuda {
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kThreads = kRecordThreads;
 constexpr int kTaps = 3;  // taps in a row, and rows of taps
 constexpr int kRows = 8;  // rows per warp
 constexpr int kWidth = 16;
-constexpr int kColumns = 16;  // channels of a block
+constexpr int kColumns = kChannelsOfWarp;  // of a block
 constexpr int kHeight = kThreads / kWarp * kRows;
 constexpr int kSourceWidth = kWidth + kTaps - 1;
 constexpr int kSourceHeight = kHeight + kTaps - 1;
-constexpr int kQuad = 4;  // channels that a thread stores together
 
 struct StemSizes {
   int height = 0;
@@ -92,9 +91,10 @@ __device__ void load_strip(const unsigned* at, bool has_last_tap, unsigned (&lef
 // grid (patches across, patches down * column blocks, images), block kThreads, one warp per kRows rows of 16 pixels
 __global__ void __launch_bounds__(kThreads, 4)
     convolve_image(StemSizes sizes, int column_blocks, const __nv_bfloat16* input, const __nv_bfloat16* weight,
-                   __nv_bfloat16* output) {
+                   __nv_bfloat16* output, OutputStatistics task) {
   wait_for_previous();
   BSQ_SHARED(uint2, patch, [kSourceHeight * kSourceWidth]);
+  static_assert(sizeof(patch) >= kStatisticsBytes);
   const int top = static_cast<int>(blockIdx.y) / column_blocks * kHeight;
   const int first_channel = static_cast<int>(blockIdx.y) % column_blocks * kColumns;
   const int x0 = static_cast<int>(blockIdx.x) * kWidth;
@@ -126,34 +126,50 @@ __global__ void __launch_bounds__(kThreads, 4)
   auto* image = reinterpret_cast<uint2*>(output + first_pixel * sizes.channels);
   const int quads = sizes.channels / kQuad;
   const int quad = first_channel / kQuad + static_cast<int>(pair);
+  const auto x_of = [&](int i) { return x0 + static_cast<int>(lane / 4) + 8 * (i / kRows); };
+  const auto y_of = [&](int i) { return top + first_row + i % kRows; };
+  const auto has = [&](int i) { return x_of(i) < sizes.width && y_of(i) < sizes.height; };
+  uint2 stored[2 * kRows];
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int x = x0 + static_cast<int>(lane / 4) + 8 * half;
-#pragma unroll
-    for (int row = 0; row < kRows; ++row) {
-      const int y = top + first_row + row;
-      if (x < sizes.width && y < sizes.height)
-        image[(y * sizes.width + x) * quads + quad] =
-            make_uint2(pack_bf16(sums[row][0][2 * half], sums[row][0][2 * half + 1]),
-                       pack_bf16(sums[row][1][2 * half], sums[row][1][2 * half + 1]));
-    }
+  for (int i = 0; i < 2 * kRows; ++i) {
+    const int half = i / kRows;
+    const int row = i % kRows;
+    stored[i] = make_uint2(pack_bf16(sums[row][0][2 * half], sums[row][0][2 * half + 1]),
+                           pack_bf16(sums[row][1][2 * half], sums[row][1][2 * half + 1]));
+    if (has(i)) image[(y_of(i) * sizes.width + x_of(i)) * quads + quad] = stored[i];
   }
+  const auto least = [](int a, int b) { return a < b ? a : b; };
+  const unsigned down = gridDim.y / static_cast<unsigned>(column_blocks);
+  const unsigned patch_row = blockIdx.z * down + blockIdx.y / static_cast<unsigned>(column_blocks);
+  const RecordPlace place{static_cast<int>(patch_row * gridDim.x + blockIdx.x),
+                          blockIdx.y % static_cast<unsigned>(column_blocks), first_channel};
+  const int pixels = least(sizes.width - x0, kWidth) * least(sizes.height - top, kHeight);
+  leave_statistics<kColumns>(task, place, pixels, stored, has, patch);
 }
 
 unsigned up(int count, int per) {
   return static_cast<unsigned>((count + per - 1) / per);
 }
 
+/// The blocks that make the same channels.
+int patches_of(const ConvGeometry& g) {
+  return static_cast<int>(up(g.width, kWidth) * up(g.height, kHeight)) * g.batch;
+}
+
 }  // namespace
 
-void run_stem(const ConvForwardArgs& args, cudaStream_t stream) {
+std::size_t stem_scratch_bytes(const ConvGeometry& geometry) {
+  return OutputStatistics::scratch_bytes(patches_of(geometry), geometry.out_channels / kColumns, geometry.out_channels);
+}
+
+void run_stem(const ConvForwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
   const ConvGeometry& g = args.geometry;
   const int column_blocks = g.out_channels / kColumns;
   const dim3 grid(up(g.width, kWidth), up(g.height, kHeight) * static_cast<unsigned>(column_blocks),
                   static_cast<unsigned>(g.batch));
   launch(convolve_image, grid, dim3(kThreads), 0, stream, StemSizes{g.height, g.width, g.out_channels}, column_blocks,
          static_cast<const __nv_bfloat16*>(args.input), static_cast<const __nv_bfloat16*>(args.weight),
-         static_cast<__nv_bfloat16*>(args.output));
+         static_cast<__nv_bfloat16*>(args.output), OutputStatistics(args, patches_of(g), column_blocks, memory));
 }
 
 }  // namespace bsq::cuda

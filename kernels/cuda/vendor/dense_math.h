@@ -44,6 +44,16 @@ class DenseMath {
   virtual void conv2d_forward(const ConvForwardArgs& args) = 0;
   virtual void conv2d_backward_data(const ConvBackwardDataArgs& args) = 0;
   virtual void conv2d_backward_weight(const ConvBackwardWeightArgs& args) = 0;
+  /// Backend::gradient_parts().
+  virtual int gradient_parts(const ConvGeometry& /*geometry*/) const { return 1; }
+  /// Whether conv2d_forward leaves the statistics for the norm that it is given.
+  virtual bool leaves_statistics(const ConvGeometry& /*geometry*/, const NormActForwardArgs& /*norm*/) const {
+    return false;
+  }
+  /// Whether conv2d_backward_data leaves the sums for the norm that it is given.
+  virtual bool leaves_sums(const ConvGeometry& /*geometry*/, const NormActBackwardArgs& /*norm*/) const {
+    return false;
+  }
   /// Runs a product once, on memory of its own.
   virtual void plan_gemm(const GemmGeometry& /*geometry*/, GradMode /*mode*/) {}
   /// In float32, times a number in device memory; null: 1. `mode`: c is overwritten, or added to.

@@ -127,6 +127,23 @@ NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometr
   return arguments;
 }
 
+NormGradients place_gradients(RunMemory& memory, const NormActGeometry& geometry, const NormActRule& rule,
+                              const NormActInputs& inputs) {
+  NormGradients gradients;
+  if (rule.normalize) gradients.d_gamma = memory.output<float>("d_gamma", geometry.channels);
+  if (!inputs.beta.empty()) gradients.d_beta = memory.output<float>("d_beta", geometry.channels);
+  if (!inputs.input_bias.empty()) gradients.d_input_bias = memory.output<float>("d_input_bias", geometry.channels);
+  if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
+  return gradients;
+}
+
+/// Without those of forward, which it has for backward alone.
+Outputs without_forward(Outputs outputs) {
+  for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale", "y_unit"})
+    outputs.erase(forward_output);
+  return outputs;
+}
+
 void zero_gradients_at_kinks(const cases::NormActCase& c, DType dtype, NormActInputs& inputs) {
   constexpr double margin = 1e-4;
   NormActRule linear = c.rule;
@@ -204,21 +221,82 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
                      ? memory.in_out("d_shortcut", geometry.dtype, inputs.d_shortcut_before)
                      : memory.output("d_shortcut", geometry.dtype, count);
   }
-  NormGradients gradients;
-  if (rule.normalize) gradients.d_gamma = memory.output<float>("d_gamma", geometry.channels);
-  if (!inputs.beta.empty()) gradients.d_beta = memory.output<float>("d_beta", geometry.channels);
-  if (!inputs.input_bias.empty()) gradients.d_input_bias = memory.output<float>("d_input_bias", geometry.channels);
-  if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
+  const NormGradients gradients = place_gradients(memory, geometry, rule, inputs);
   void* scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
   backend.norm_act_backward({geometry, rule, d_y, x, arguments.shortcut, arguments.parameters, arguments.saved, d_x,
                              d_shortcut, modes.x, modes.shortcut, gradients, scratch, arguments.x_unit,
                              arguments.shortcut_unit, arguments.y_unit, inputs.slice});
   Outputs outputs = memory.finish();
   gather(outputs.at("d_x"), geometry);
-  for (const char* forward_output : {"y", "running_mean", "running_var", "mean", "inv_std", "act_scale", "y_unit"}) {
-    outputs.erase(forward_output);
-  }
-  return outputs;
+  return without_forward(std::move(outputs));
+}
+
+Outputs run_conv_norm_forward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& conv,
+                              const NormActRule& rule, const NormActInputs& inputs) {
+  RunMemory memory(backend);
+  const std::int64_t count = geometry.output_shape().numel();
+  const NormActGeometry rows{count / geometry.out_channels, geometry.out_channels, geometry.dtype};
+  void* x = memory.output("x", geometry.dtype, count);
+  const NormActArguments arguments = place(memory, backend, rows, rule, inputs, x);
+  NormActForwardArgs norm{rows,
+                          rule,
+                          x,
+                          arguments.shortcut,
+                          arguments.parameters,
+                          arguments.saved,
+                          memory.output("y", geometry.dtype, count),
+                          arguments.scratch,
+                          arguments.x_unit,
+                          arguments.shortcut_unit,
+                          arguments.y_unit,
+                          arguments.act_scale};
+  const void* input = memory.input("input", geometry.dtype, conv.input);
+  const void* weight = memory.input("weight", geometry.dtype, conv.weight);
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, kForwardPass}));
+  backend.conv2d_forward({geometry, input, weight, x, scratch, &norm});
+  norm.x_from = &geometry;
+  backend.norm_act_forward(norm);
+  return memory.finish();
+}
+
+Outputs run_conv_norm_backward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& conv,
+                               const NormActRule& rule, const NormActInputs& inputs, GradMode mode) {
+  RunMemory memory(backend);
+  const std::int64_t count = geometry.input_shape().numel();
+  const NormActGeometry rows{count / geometry.in_channels, geometry.in_channels, geometry.dtype};
+  const void* x = memory.input("x", geometry.dtype, inputs.x);
+  NormActArguments arguments = place(memory, backend, rows, rule, inputs, x);
+  arguments.saved.coefficients = static_cast<float*>(memory.scratch(2 * sizeof(float) * geometry.in_channels));
+  backend.norm_act_forward({rows, rule, x, arguments.shortcut, arguments.parameters, arguments.saved,
+                            memory.output("y", geometry.dtype, count), arguments.scratch, arguments.x_unit,
+                            arguments.shortcut_unit, arguments.y_unit, arguments.act_scale});
+
+  void* d_y = mode == GradMode::accumulate ? memory.in_out("d_y", geometry.dtype, conv.d_input_before)
+                                           : memory.output("d_y", geometry.dtype, count);
+  void* d_x = memory.output("d_x", geometry.dtype, count);
+  void* d_shortcut = inputs.shortcut.empty() ? nullptr : memory.output("d_shortcut", geometry.dtype, count);
+  NormActBackwardArgs norm{.geometry = rows,
+                           .rule = rule,
+                           .d_y = d_y,
+                           .x = x,
+                           .shortcut = arguments.shortcut,
+                           .parameters = arguments.parameters,
+                           .saved = arguments.saved,
+                           .d_x = d_x,
+                           .d_shortcut = d_shortcut,
+                           .gradients = place_gradients(memory, rows, rule, inputs),
+                           .scratch = memory.scratch(backend.norm_act_scratch_bytes(rows)),
+                           .x_unit = arguments.x_unit,
+                           .shortcut_unit = arguments.shortcut_unit,
+                           .y_unit = arguments.y_unit};
+  const void* d_output = memory.input("d_output", geometry.dtype, conv.d_output);
+  const void* weight = memory.input("weight", geometry.dtype, conv.weight);
+  constexpr ConvPasses pass{.forward = false, .backward_weight = false};
+  void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, pass}));
+  backend.conv2d_backward_data({geometry, d_output, weight, d_y, mode, scratch, &norm});
+  norm.d_y_from = &geometry;
+  backend.norm_act_backward(norm);
+  return without_forward(memory.finish());
 }
 
 // ---- head ---------------------------------------------------------------------------------------------------------

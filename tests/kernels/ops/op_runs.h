@@ -44,6 +44,14 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
 Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry, const NormActRule& rule,
                               const NormActInputs& inputs, const NormActModes& modes, Place place = Place::separate);
 
+/// A convolution that is told of the norm behind it, and that norm. `norm.x` is not looked at.
+Outputs run_conv_norm_forward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& conv,
+                              const NormActRule& rule, const NormActInputs& norm);
+/// A norm forward, the convolution behind it backward, which is told of the norm, and the norm backward. `norm.d_y` is
+/// not looked at: the convolution writes it, or adds to conv.d_input_before.
+Outputs run_conv_norm_backward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& conv,
+                               const NormActRule& rule, const NormActInputs& norm, GradMode mode);
+
 /// The product of up to two factors; none: no unit.
 TensorUnit place_unit(RunMemory& memory, const std::string& name, const std::vector<float>& factors);
 

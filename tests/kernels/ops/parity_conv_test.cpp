@@ -49,6 +49,48 @@ TEST_CASE("gradients of layers that are planned together, in bf16, agree with th
   });
 }
 
+/// The filter gradients of all cases, each by itself, or in parts that are summed together. `in_parts` counts those.
+Outputs run_filter_gradients(Backend& backend, DType dtype, bool together, int& in_parts) {
+  constexpr int kRepeats = 4;  // so that there are more than one operation takes in
+  RunMemory memory(backend);
+  std::vector<GradientParts> gradients;
+  for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    for (const cases::ConvCase& c : cases::conv_cases()) {
+      const ConvGeometry geometry = c.geometry(dtype);
+      const ConvInputs inputs = make_inputs(c);
+      const void* input = memory.input("input", dtype, inputs.input);
+      const void* d_output = memory.input("d_output", dtype, inputs.d_output);
+      const std::int64_t numel = geometry.weight_shape().numel();
+      auto* d_weight = memory.output<float>(c.name + ", " + std::to_string(repeat), numel);
+      const int count = together ? backend.gradient_parts(geometry) : 1;
+      auto* parts = count > 1 ? static_cast<float*>(memory.scratch(sizeof(float) * count * numel)) : nullptr;
+      constexpr ConvPasses pass{.forward = false, .backward_data = false};
+      void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, pass}));
+      backend.conv2d_backward_weight({geometry, input, d_output, d_weight, scratch, parts});
+      if (count > 1) gradients.push_back({numel, count, parts, d_weight});
+    }
+  }
+  backend.sum_gradient_parts(gradients);
+  in_parts = static_cast<int>(gradients.size());
+  return memory.finish();
+}
+
+TEST_CASE("filter gradients in parts, summed together, have the bits of each summed by itself") {
+  for_each_compared_backend([&](Backend& backend, Backend& /*oracle*/) {
+    for (const DType dtype : activation_dtypes(backend)) {
+      INFO(name_of(dtype));
+      int in_parts = 0;
+      const Outputs alone = run_filter_gradients(backend, dtype, false, in_parts);
+      const Outputs together = run_filter_gradients(backend, dtype, true, in_parts);
+      if (backend.name() == "cuda" && dtype == DType::bf16) CHECK(in_parts > 32);
+      for (const auto& [name, gradient] : alone) {
+        INFO(name);
+        CHECK(compare_exactly(together.at(name).values, gradient.values).ok());
+      }
+    }
+  });
+}
+
 TEST_CASE("a pass of a convolution that was not planned is refused by name, and can be planned later") {
   for_each_compared_backend([&](Backend& backend, Backend& /*oracle*/) {
     // A size that no other test plans on this backend.
