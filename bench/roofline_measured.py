@@ -31,7 +31,8 @@ LAST_OF_FORWARD = "pool_forward"  # convolutions behind it are gradients
 KERNELS = {
     "augment": ("take", "augment_samples"), "norm_act forward": ("sum_moments", "find_largest", "write_activations"),
     "head": ("pool_forward", "classify", "cross_entropy", "classifier_gradients", "pool_backward"),
-    "norm_act backward": ("sum_gradients", "write_gradients", "write_biased_gradients"), "conv backward weight": ("sum_products", "add_splits", "widen_elements"),
+    "norm_act backward": ("sum_gradients", "write_gradients", "write_biased_gradients"),
+    "conv backward weight": ("sum_products", "add_splits", "add_parts", "widen_elements"),
     "conv backward data": ("add_to",), "planes": ("step_planes", "write_values"), "sgd": ("sgd_step_kernel", "round_elements"),
 }
 MICROSECONDS = {"ns": 1e-3, "us": 1, "usecond": 1, "nsecond": 1e-3}

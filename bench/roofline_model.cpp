@@ -1,11 +1,14 @@
 #include "bench/roofline_model.h"
 
+#include "bench/roofline_fusions.h"
+#include "engine/network/gradient_parts_buffer.h"
 #include "engine/network/layers/bias_act.h"
 #include "engine/network/layers/conv2d.h"
 #include "engine/network/layers/norm_act.h"
 #include "engine/network/tensor_owners.h"
 #include "kernels/base/error.h"
-#include "kernels/cuda/ops/own_geometries.h"
+#include "kernels/cuda/device/filter_cuts.h"
+#include "kernels/cuda/device/own_geometries.h"
 
 #include <fmt/format.h>
 
@@ -15,24 +18,11 @@ namespace bsq::bench {
 namespace {
 
 constexpr double kFloatBytes = 4;
+constexpr int kMultiprocessors = 132;  // of an H100 or H200
 constexpr int kUncopiedChannels = 64;  // from here on cuDNN's first choice copies no operand
 
 double real(std::int64_t value) {
   return static_cast<double>(value);
-}
-
-/// Which of a node's inputs get a gradient by addition: the ones that a later node has already given one.
-std::vector<std::vector<bool>> accumulations(const Network& network) {
-  const auto& nodes = network.nodes();
-  std::vector<std::vector<bool>> result(nodes.size());
-  std::vector<bool> visited(nodes.size() + 1, false);
-  for (std::size_t i = nodes.size(); i-- > 0;) {
-    for (const TensorId input : nodes[i].inputs) {
-      result[i].push_back(visited[static_cast<std::size_t>(input)]);
-      visited[static_cast<std::size_t>(input)] = true;
-    }
-  }
-  return result;
 }
 
 /// How many numbers of each kind of parameter there are.
@@ -64,6 +54,7 @@ class StepCounter {
         element_bytes_(static_cast<double>(size_of(dtype_))),
         tensors_(network.tensors(options.batch, dtype_)),
         owners_(tensor_owners(network, /*training=*/true)),
+        left_(network, tensors_, owners_),
         counts_(network) {}
 
   std::vector<Operation> count() {
@@ -71,11 +62,12 @@ class StepCounter {
     const double pixels = real(tensors_[0].shape.numel());
     add({"augment", "augment", {pixels * (1 + element_bytes_) + 12.0 * options_.batch}});  // index, label in, label out
     const auto& nodes = network_.nodes();
-    for (std::size_t i = 0; i < nodes.size(); ++i) add_forward(nodes[i]);
+    for (std::size_t i = 0; i < nodes.size(); ++i) add_forward(nodes[i], i);
     const double logits = real(tensors_.back().shape.numel());
     add({"softmax_cross_entropy", "head", {2 * kFloatBytes * logits + kFloatBytes * options_.batch}});
     const auto adds = accumulations(network_);
-    for (std::size_t i = nodes.size(); i-- > 0;) add_backward(nodes[i], adds[i]);
+    for (std::size_t i = nodes.size(); i-- > 0;) add_backward(nodes[i], i, adds[i]);
+    add_sums_of_parts();
     add_updates();
     return std::move(operations_);
   }
@@ -106,7 +98,7 @@ class StepCounter {
 
   std::vector<TensorSpec> inputs_of(const Node& node) const { return network_.inputs_of(node, tensors_); }
 
-  void add_forward(const Node& node) {
+  void add_forward(const Node& node, std::size_t number) {
     const std::vector<TensorSpec> inputs = inputs_of(node);
     const double input = real(inputs[0].shape.numel());
     const double output = real(node.layer->output(inputs).shape.numel());
@@ -116,7 +108,8 @@ class StepCounter {
       const bool shortcut = inputs.size() == 2;
       const double tensor = input * element_bytes_;
       const double reads = shortcut ? 2 * tensor : tensor;
-      std::vector<double> kernels{tensor};                                     // sums
+      std::vector<double> kernels;
+      if (!left_.of_input(number)) kernels.push_back(tensor);                  // sums
       if (shortcut && norm->options().act_bits > 0) kernels.push_back(reads);  // the maximum
       kernels.push_back(reads + tensor);                                       // y
       add({norm_name(*norm, inputs) + " forward", "norm_act forward", kernels});
@@ -141,22 +134,26 @@ class StepCounter {
     }
   }
 
-  void add_backward(const Node& node, const std::vector<bool>& adds) {
+  void add_backward(const Node& node, std::size_t number, const std::vector<bool>& adds) {
     const std::vector<TensorSpec> inputs = inputs_of(node);
     const double input = real(inputs[0].shape.numel());
     const double output = real(node.layer->output(inputs).shape.numel());
     if (const auto* conv = dynamic_cast<const Conv2d*>(node.layer.get())) {
       add_convolution(*conv, inputs[0], ConvPass::backward_weight);
       if (node.inputs[0] == 0) return;  // nobody needs the gradient of the images
-      add_convolution(*conv, inputs[0], ConvPass::backward_data, adds[0]);
+      const int norm = left_.norm_before(number);
+      const std::size_t read_by_norm = norm < 0 ? 0 : network_.nodes()[static_cast<std::size_t>(norm)].inputs.size();
+      add_convolution(*conv, inputs[0], ConvPass::backward_data, adds[0], static_cast<int>(read_by_norm));
     } else if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get())) {
       const bool shortcut = inputs.size() == 2;
       const double tensor = input * element_bytes_;
       const double reads = (shortcut ? 3 : 2) * tensor;  // dy, x and the shortcut, for the sums and again for dx
       const double writes = (shortcut ? 2 : 1) * tensor;
-      add({norm_name(*norm, inputs) + " backward",
-           "norm_act backward",
-           {reads, reads + writes + real(std::ranges::count(adds, true)) * tensor}});
+      std::vector<double> kernels;
+      if (!left_.of_gradient(number)) kernels.push_back(reads);
+      kernels.push_back(reads + writes + real(std::ranges::count(adds, true)) * tensor);
+      const char* where = left_.has_conv_behind(number) ? "" : ", no convolution behind it";
+      add({norm_name(*norm, inputs) + " backward" + where, "norm_act backward", kernels});
     } else if (const auto* bias = dynamic_cast<const BiasAct*>(node.layer.get())) {
       const double tensor = input * real_size_of(inputs[0]);
       const double reads = 1 + (bias->backward_reads_inputs() ? real(std::ssize(inputs)) : 0);  // dy, and what z is of
@@ -214,8 +211,10 @@ class StepCounter {
          {(adds ? 2 : 1) * in + out + (kind == "max_pool" ? numbers : 0)}});
   }
 
-  /// If `adds`, a data gradient is added to the one that is there.
-  void add_convolution(const Conv2d& conv, const TensorSpec& input, ConvPass pass, bool adds = false) {
+  /// If `adds`, a data gradient is added to the one that is there. `read_by_norm`: how many tensors the norm before it
+  /// reads, whose sums our own kernels leave; 0: there is none.
+  void add_convolution(const Conv2d& conv, const TensorSpec& input, ConvPass pass, bool adds = false,
+                       int read_by_norm = 0) {
     const ConvGeometry g = conv.geometry(input.shape, input.dtype);
     const bool is_own = cuda::has_own_kernel(g, pass);
     // Filters smaller than their stride skip pixels when they read, but the gradient of all pixels is written.
@@ -226,15 +225,19 @@ class StepCounter {
     const double weights = real(g.weight_shape().numel());
     const double input_bytes = real(g.input_shape().numel()) * element_bytes_;
     const std::string name =
-        fmt::format("conv {}x{} {}->{}{} at {}x{}{} {}{}", g.kernel, g.kernel, g.in_channels, g.out_channels,
+        fmt::format("conv {}x{} {}->{}{} at {}x{}{} {}{}{}", g.kernel, g.kernel, g.in_channels, g.out_channels,
                     g.groups > 1 ? fmt::format(" in {} groups", g.groups) : "", g.height, g.width,
-                    g.stride > 1 ? fmt::format(" /{}", g.stride) : "", name_of(pass), adds ? " +=" : "");
+                    g.stride > 1 ? fmt::format(" /{}", g.stride) : "", name_of(pass), adds ? " +=" : "",
+                    read_by_norm == 2   ? " behind norm + shortcut"
+                    : read_by_norm == 1 ? " behind norm"
+                                        : "");
     Operation operation{name, fmt::format("conv {}", name_of(pass)), {}, g.flops(), 0, g};
     if (pass == ConvPass::backward_weight)
       is_own ? add_own_filter_gradient(operation, numbers, weights) : add_filter_gradient(operation, numbers, weights);
     else
       add_product(operation, numbers, weights);
     if (adds && is_own) operation.kernels[operation.worker] += input_bytes;
+    if (is_own) operation.kernels[operation.worker] += read_by_norm * input_bytes;
     if (adds && !is_own) operation.kernels.push_back(3 * input_bytes);  // `add`
     add(operation);
   }
@@ -252,10 +255,25 @@ class StepCounter {
     }
   }
 
-  /// The gradient of the weights is float32 always. A product, and the sum over what the pixels were split into, which
-  /// is counted once, as if there were one split: the others' sums stay in the cache.
-  void add_own_filter_gradient(Operation& operation, double numbers, double weights) const {
-    operation.kernels = {numbers * element_bytes_ + weights * kFloatBytes, 2 * weights * kFloatBytes};
+  /// The gradient of the weights is float32 always. The product alone: the sums of what the pixels were split into are
+  /// those of several layers together.
+  void add_own_filter_gradient(Operation& operation, double numbers, double weights) {
+    operation.kernels = {numbers * element_bytes_ + weights * kFloatBytes};
+    const ConvGeometry& g = *operation.convolution;
+    const double floats = weights * cuda::filter_gradient_parts(g, kMultiprocessors);
+    if (floats == weights) return;
+    if (parts_ + floats > static_cast<double>(GradientPartsBuffer::kMostFloats)) add_sum_of_parts();
+    parts_ += floats;
+    summed_ += weights;
+  }
+  /// Counted as if there were one part: the others stay in the cache.
+  void add_sum_of_parts() {
+    if (summed_ > 0) sums_of_parts_.push_back(2 * summed_ * kFloatBytes);
+    parts_ = summed_ = 0;
+  }
+  void add_sums_of_parts() {
+    add_sum_of_parts();
+    if (!sums_of_parts_.empty()) add({"sums of filter gradients", "conv backward weight", sums_of_parts_});
   }
 
   void add_filter_gradient(Operation& operation, double numbers, double weights) const {
@@ -300,8 +318,12 @@ class StepCounter {
   double element_bytes_;
   std::vector<TensorSpec> tensors_;
   std::vector<TensorId> owners_;
+  LeftSums left_;
   ParameterCounts counts_;
   std::vector<Operation> operations_;
+  double parts_ = 0;   // floats that wait to be summed
+  double summed_ = 0;  // floats of their sums
+  std::vector<double> sums_of_parts_;
 };
 
 }  // namespace
@@ -359,36 +381,6 @@ StepMemory memory_of(const Network& network, const StepOptions& options) {
   }
   memory.activation_peak = *std::ranges::max_element(alive);
   return memory;
-}
-
-std::vector<Saving> fusion_savings(const Network& network, const StepOptions& options) {
-  const DType dtype = dtype_of(options.precision);
-  const auto element_bytes = static_cast<double>(size_of(dtype));
-  const auto tensors = network.tensors(options.batch, dtype);
-  const auto adds = accumulations(network);
-  const auto& nodes = network.nodes();
-  Saving statistics{"batch-norm sums and extremes in the epilogue of the forward convolution", {}};
-  Saving sums{"batch-norm gradient sums in the epilogue of the data gradient", {}};
-  Saving accumulation{"the data gradient adds to what is there (no `add`)", {}};
-  Saving inner{"inner activations (bn1 of a block) normalized while the next convolution loads, never stored", {}};
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    const double numel_bytes = real(tensors[i + 1].shape.numel()) * element_bytes;
-    if (nodes[i].layer->kind() == "norm_act") {
-      statistics.kernels.push_back(numel_bytes);
-      // The node behind it writes its dy last: a convolution, but for the norm of a shortcut and for the last one.
-      if (i + 1 == nodes.size() || nodes[i + 1].layer->kind() != "conv2d") continue;
-      sums.kernels.push_back(numel_bytes);
-      if (nodes[i].inputs.size() != 1 || i == 1) continue;  // the stem's output is a shortcut as well
-      inner.kernels.push_back(2 * numel_bytes);
-    } else if (const auto* conv = dynamic_cast<const Conv2d*>(nodes[i].layer.get()); conv != nullptr && adds[i][0]) {
-      const Shape& shape = tensors[static_cast<std::size_t>(nodes[i].inputs[0])].shape;
-      if (cuda::has_own_kernel(conv->geometry(shape, dtype), ConvPass::backward_data)) continue;  // does so already
-      accumulation.kernels.push_back(2 * real(shape.numel()) * element_bytes);
-    }
-  }
-  std::vector<Saving> savings{statistics, sums, accumulation, inner};
-  std::erase_if(savings, [](const Saving& saving) { return saving.kernels.empty(); });
-  return savings;
 }
 
 }  // namespace bsq::bench

@@ -6,7 +6,7 @@
 // floor = max(bytes / bandwidth, FLOPs / rate). Arithmetic outside convolutions and the classifier is not counted: it
 // is below 4 FLOPs per byte, and the machine does 15 in the time of one byte.
 //
-// In bf16 our own kernels run the convolutions that kernels/cuda/ops/own_geometries.h names, and cuDNN the rest, one
+// In bf16 our own kernels run the convolutions that kernels/cuda/device/own_geometries.h names, and cuDNN the rest, one
 // kernel each. A data gradient that is added to another one (+=) reads that one too in our kernels; behind cuDNN's
 // kernels the addition is a pass of its own. In fp32 and tf32 cuDNN runs all, and how many kernels its engines launch
 // depends on the device: there is a lean and a long list.

@@ -27,6 +27,7 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
       mode_(mode),
       tensors_(network.tensors(max_batch, dtype)),
       owners_(tensor_owners(network, mode == ExecutionMode::training)),
+      norm_pairs_(find_norm_pairs(network, owners_)),
       gradient_parts_(memory.backend()) {
   const std::vector<std::vector<ConvGeometry>> convolutions = plan_convolutions(other_batches, dtype);
   plan_tensors();
@@ -100,7 +101,9 @@ void Executor::plan_tensors() {
     plan_.scratch_bytes = std::max(plan_.scratch_bytes, memory.scratch_bytes);
     if (memory.saved_bytes == 0) continue;
     saved_buffer_[static_cast<std::size_t>(i)] = static_cast<int>(plan_.buffers.size());
-    plan_.buffers.push_back({node.name + ", saved", memory.saved_bytes, i, training ? backward_time : i, 0});
+    const int conv_before = norm_pairs_.conv_before[static_cast<std::size_t>(i)];  // may begin to write it
+    const int first_use = training && conv_before >= 0 ? conv_before : i;
+    plan_.buffers.push_back({node.name + ", saved", memory.saved_bytes, first_use, training ? backward_time : i, 0});
   }
 }
 
@@ -225,10 +228,22 @@ void Executor::forward(int batch, const ForwardOptions& options) {
   require(batch >= 1 && batch <= max_batch_, "batch of {} in an executor planned for {}", batch, max_batch_);
   const auto& nodes = network_.nodes();
   Call call;
+  Call norm_call;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Range range(backend_, nodes[i].name);
     if (is_left_out(i)) continue;
-    const ForwardPass pass = forward_pass(i, batch, options, call);
+    ForwardPass pass = forward_pass(i, batch, options, call);
+    NormActForwardArgs norm;
+    ConvGeometry conv;
+    if (const int behind = norm_pairs_.norm_behind[i]; behind >= 0 && pass.training) {
+      const auto reader = static_cast<std::size_t>(behind);
+      norm = nodes[reader].layer->norm(forward_pass(reader, batch, options, norm_call));
+      pass.norm = &norm;
+    }
+    if (const int before = norm_pairs_.conv_before[i]; before >= 0 && pass.training) {
+      conv = convolution(before, batch);
+      pass.x_from = &conv;
+    }
     nodes[i].layer->forward(pass);
   }
 }
@@ -262,9 +277,21 @@ void Executor::backward(int batch, const std::function<void(std::size_t node)>& 
   require(mode_ == ExecutionMode::training, "backward of an inference executor");
   const auto& nodes = network_.nodes();
   Call call;
+  Call norm_call;
   for (std::size_t i = nodes.size(); i-- > 0;) {
     const Range range(backend_, nodes[i].name + " backward");
     BackwardPass pass = backward_pass(i, batch, slice, keys, call);
+    NormActBackwardArgs norm;
+    ConvGeometry conv;
+    if (const int before = norm_pairs_.norm_before[i]; before >= 0) {
+      const auto writer = static_cast<std::size_t>(before);
+      norm = nodes[writer].layer->norm(backward_pass(writer, batch, slice, keys, norm_call));
+      pass.norm = &norm;
+    }
+    if (const int behind = norm_pairs_.conv_behind[i]; behind >= 0) {
+      conv = convolution(behind, batch);
+      pass.d_y_from = &conv;
+    }
     if (nodes[i].layer->runs_convolution()) {
       const ConvGeometry own = convolution(static_cast<int>(i), batch);
       if (gradient_parts_.is_full_for(own)) {

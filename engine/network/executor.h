@@ -8,6 +8,7 @@
 #include "engine/memory/memory_planner.h"
 #include "engine/network/gradient_parts_buffer.h"
 #include "engine/network/network.h"
+#include "engine/network/norm_pairs.h"
 
 #include <functional>
 
@@ -83,6 +84,7 @@ class Executor {
   ExecutionMode mode_;
   std::vector<TensorSpec> tensors_;
   std::vector<TensorId> owners_;  // by tensor
+  NormPairs norm_pairs_;
   std::vector<int> tensor_buffer_;            // index into plan_.buffers
   std::vector<int> gradient_buffer_;          // likewise; -1: no gradient (the images, and everything in inference)
   std::vector<int> saved_buffer_;             // by node; -1: nothing saved

@@ -1,7 +1,7 @@
 #include "kernels/cuda/own_convolutions.h"
 
 #include "kernels/base/error.h"
-#include "kernels/cuda/ops/filter_cuts.h"
+#include "kernels/cuda/device/filter_cuts.h"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/planned_passes.h"
 

@@ -147,7 +147,7 @@ TEST_CASE("gradients that are added to others are as many as in a step") {
     if (c.added_gradients > 0) in_cases[c.geometry(DType::bf16)] += c.added_gradients;
   std::map<ConvGeometry, int> in_step;
   for (const Operation& operation : training_step(make_resnet({}), {.batch = batch}))
-    if (operation.name.ends_with(" backward data +=")) ++in_step[operation.convolution.value()];
+    if (operation.name.find(" backward data +=") != std::string::npos) ++in_step[operation.convolution.value()];
   CHECK(in_cases == in_step);
 }
 

@@ -1,5 +1,5 @@
 // The rule that says which convolutions are our own is what the launchers go by, for the sizes of a training step.
-#include "kernels/cuda/ops/own_geometries.h"
+#include "kernels/cuda/device/own_geometries.h"
 
 #include "bench/op_cases.h"
 #include "kernels/cuda/ops/launchers.h"

@@ -133,7 +133,8 @@ const std::vector<IncludeRule>& include_rules() {
     {"tools/main.cpp",             "",      {"tools/commands/"},                                          {"fmt/", "nlohmann/"}},
 
     {"bench/",                     "",      {"tools/session/", "tools/report/table.h"},                   {"fmt/", "nlohmann/"}},
-    {"bench/roofline_model.cpp",   "",      {"engine/network/", "kernels/cuda/ops/own_geometries.h"},     {"fmt/"}},
+    {"bench/roofline_model.cpp",   "",      {"engine/network/", "kernels/cuda/device/own_geometries.h", "kernels/cuda/device/filter_cuts.h"}, {"fmt/"}},
+    {"bench/roofline_fusions.cpp", "",      {"engine/network/", "kernels/cuda/device/own_geometries.h"},   {}},
     {"bench/engines.cpp",          "",      {"kernels/*", "kernels/cuda/"},                               {"fmt/", "cublas", "cudnn", "cuda_runtime_api.h"}},
   };
   // clang-format on

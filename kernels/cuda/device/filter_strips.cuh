@@ -1,10 +1,10 @@
 // How the strips of a filter gradient (ops/filter_gradient.cu) lie in shared memory, and how they get there.
-// ops/filter_cuts.h has how it is cut.
+// filter_cuts.h has how it is cut.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
 #include "kernels/cuda/device/ptx.cuh"
-#include "kernels/cuda/ops/filter_cuts.h"
+#include "kernels/cuda/device/filter_cuts.h"
 
 #include <cstdint>
 

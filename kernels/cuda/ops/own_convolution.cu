@@ -18,7 +18,7 @@
 #include "kernels/cuda/device/output_statistics.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/ops/own_convolution_parts.h"
-#include "kernels/cuda/ops/own_geometries.h"
+#include "kernels/cuda/device/own_geometries.h"
 
 namespace bsq::cuda {
 namespace {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "kernels/cuda/device/warp.h"
-#include "kernels/cuda/ops/own_geometries.h"
+#include "kernels/cuda/device/own_geometries.h"
 
 #include <algorithm>
 #include <cstddef>
