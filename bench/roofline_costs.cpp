@@ -43,6 +43,7 @@ double floor_s(const Operation& operation, Precision precision, const Machine& m
 }
 
 bool is_memory_bound(const Operation& operation, Precision precision, const Machine& machine) {
+  if (operation.kernels.empty()) return true;  // others do it on their way
   return operation.kernels[operation.worker] / machine.bytes_per_s >=
          operation.flops / rate_of(operation, precision, machine);
 }
@@ -79,17 +80,6 @@ std::vector<Repeated> distinct(const std::vector<Operation>& operations) {
     known == result.end() ? result.push_back({operation, 1}) : static_cast<void>(++known->times);
   }
   return result;
-}
-
-double Saving::bytes() const {
-  return std::reduce(kernels.begin(), kernels.end());
-}
-
-double Saving::seconds(const Machine& machine) const {
-  double sum = 0;
-  for (const double kernel : kernels)
-    sum += std::max(kernel / machine.bytes_per_s, machine.latency_s()) + machine.gap_s();
-  return sum;
 }
 
 double padded_floor_s(const Operation& operation, Precision precision, const Machine& machine, int tile,

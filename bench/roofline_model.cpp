@@ -54,7 +54,7 @@ class StepCounter {
         element_bytes_(static_cast<double>(size_of(dtype_))),
         tensors_(network.tensors(options.batch, dtype_)),
         owners_(tensor_owners(network, /*training=*/true)),
-        left_(network, tensors_, owners_),
+        norms_(network, tensors_, owners_, options.fusion),
         counts_(network) {}
 
   std::vector<Operation> count() {
@@ -109,9 +109,9 @@ class StepCounter {
       const double tensor = input * element_bytes_;
       const double reads = shortcut ? 2 * tensor : tensor;
       std::vector<double> kernels;
-      if (!left_.of_input(number)) kernels.push_back(tensor);                  // sums
+      if (!norms_.of_input(number)) kernels.push_back(tensor);                 // sums
       if (shortcut && norm->options().act_bits > 0) kernels.push_back(reads);  // the maximum
-      kernels.push_back(reads + tensor);                                       // y
+      if (!norms_.output_is_made(number)) kernels.push_back(reads + tensor);   // y
       add({norm_name(*norm, inputs) + " forward", "norm_act forward", kernels});
     } else if (const auto* bias = dynamic_cast<const BiasAct*>(node.layer.get())) {
       const double reads = real(std::ssize(inputs)) * input * real_size_of(inputs[0]);
@@ -141,7 +141,7 @@ class StepCounter {
     if (const auto* conv = dynamic_cast<const Conv2d*>(node.layer.get())) {
       add_convolution(*conv, inputs[0], ConvPass::backward_weight);
       if (node.inputs[0] == 0) return;  // nobody needs the gradient of the images
-      const int norm = left_.norm_before(number);
+      const int norm = norms_.norm_before(number);
       const std::size_t read_by_norm = norm < 0 ? 0 : network_.nodes()[static_cast<std::size_t>(norm)].inputs.size();
       add_convolution(*conv, inputs[0], ConvPass::backward_data, adds[0], static_cast<int>(read_by_norm));
     } else if (const auto* norm = dynamic_cast<const NormAct*>(node.layer.get())) {
@@ -150,9 +150,9 @@ class StepCounter {
       const double reads = (shortcut ? 3 : 2) * tensor;  // dy, x and the shortcut, for the sums and again for dx
       const double writes = (shortcut ? 2 : 1) * tensor;
       std::vector<double> kernels;
-      if (!left_.of_gradient(number)) kernels.push_back(reads);
+      if (!norms_.of_gradient(number)) kernels.push_back(reads);
       kernels.push_back(reads + writes + real(std::ranges::count(adds, true)) * tensor);
-      const char* where = left_.has_conv_behind(number) ? "" : ", no convolution behind it";
+      const char* where = norms_.has_conv_behind(number) ? "" : ", no convolution behind it";
       add({norm_name(*norm, inputs) + " backward" + where, "norm_act backward", kernels});
     } else if (const auto* bias = dynamic_cast<const BiasAct*>(node.layer.get())) {
       const double tensor = input * real_size_of(inputs[0]);
@@ -237,7 +237,7 @@ class StepCounter {
     else
       add_product(operation, numbers, weights);
     if (adds && is_own) operation.kernels[operation.worker] += input_bytes;
-    if (is_own) operation.kernels[operation.worker] += read_by_norm * input_bytes;
+    if (is_own && norms_.leaves_sums()) operation.kernels[operation.worker] += read_by_norm * input_bytes;
     if (adds && !is_own) operation.kernels.push_back(3 * input_bytes);  // `add`
     add(operation);
   }
@@ -262,6 +262,10 @@ class StepCounter {
     const ConvGeometry& g = *operation.convolution;
     const double floats = weights * cuda::filter_gradient_parts(g, kMultiprocessors);
     if (floats == weights) return;
+    if (options_.fusion < Fusion::parts_together) {
+      operation.kernels.push_back(2 * weights * kFloatBytes);
+      return;
+    }
     if (parts_ + floats > static_cast<double>(GradientPartsBuffer::kMostFloats)) add_sum_of_parts();
     parts_ += floats;
     summed_ += weights;
@@ -318,7 +322,7 @@ class StepCounter {
   double element_bytes_;
   std::vector<TensorSpec> tensors_;
   std::vector<TensorId> owners_;
-  LeftSums left_;
+  NormsOnTheWay norms_;
   ParameterCounts counts_;
   std::vector<Operation> operations_;
   double parts_ = 0;   // floats that wait to be summed

@@ -14,6 +14,7 @@
 
 #include "engine/network/network.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,6 +56,15 @@ struct Operation {
   int nodes() const { return static_cast<int>(kernels.size()); }
 };
 
+/// What our own convolutions, in bf16, do of others' work, each with those before it.
+enum class Fusion : std::uint8_t {
+  none,
+  statistics,      // the output's, for the norm behind it
+  gradient_sums,   // of the norm before it, with the data gradient
+  parts_together,  // the parts of filter gradients are summed for several layers at once
+  norm_in_load,    // the norm before it, where nobody else reads that norm's output
+};
+
 struct StepOptions {
   int batch = 128;
   Precision precision = Precision::bf16;
@@ -63,6 +73,7 @@ struct StepOptions {
   /// filters and the last, 64-channel layers; in fp32 operand and result of every forward pass and data gradient.
   /// Nothing of ResNet-20 in bf16.
   bool copies = false;
+  Fusion fusion = Fusion::norm_in_load;  // all that are made
 };
 
 /// Everything a step enqueues, in order.
@@ -118,20 +129,6 @@ struct StepMemory {
 };
 
 StepMemory memory_of(const Network& network, const StepOptions& options);
-
-/// A fusion: what it takes away from a step.
-struct Saving {
-  std::string what;
-  std::vector<double> kernels;  // the bytes of each kernel that goes
-
-  double bytes() const;
-  int nodes() const { return static_cast<int>(kernels.size()); }
-  double seconds(const Machine& machine) const;  // latencies and gaps in the middle
-};
-
-/// What fused convolutions would save, without fusions that have been made already; no saving counts bytes of another
-/// one.
-std::vector<Saving> fusion_savings(const Network& network, const StepOptions& options);
 
 /// The floor of a convolution whose product is filled up to tiles of `tile` channels: of its result only, or of both
 /// channel counts.

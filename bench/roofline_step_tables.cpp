@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace bsq::bench {
 namespace {
@@ -162,37 +163,26 @@ Table memory() {
 }
 
 Table fusions() {
-  Table table{"fusions", {"saved, bf16", "kernels", "MB, 128", "us, 128", "MB, 512", "us, 512"}, {}};
-  const Machine machine;
-  std::vector<std::vector<Saving>> savings;
-  for (const int batch : kBatches) savings.push_back(fusion_savings(network_of(8), {.batch = batch}));
-  std::vector<Saving> sums(savings.size());
-  const auto add_row = [&](const std::string& what, const std::vector<Saving>& saved) {
-    std::vector<std::string> row{what, std::to_string(saved.front().nodes())};
-    for (const Saving& saving : saved) {
-      row.push_back(number(saving.bytes() * kMega, 0));
-      row.push_back(number(saving.seconds(machine) * kMicro, 0));
-    }
-    table.rows.push_back(row);
+  constexpr std::pair<Fusion, const char*> made[] = {
+      {Fusion::none, "every operation has kernels of its own"},
+      {Fusion::statistics, "statistics and extremes of a norm's input by the forward convolution"},
+      {Fusion::gradient_sums, "and sums of a norm's gradients by the data gradient"},
+      {Fusion::parts_together, "and parts of filter gradients summed for several layers at once"},
+      {Fusion::norm_in_load,
+       "and the first norm of a block in the load of the next convolution, its output never stored"},
   };
-  for (std::size_t change = 0; change < savings.front().size(); ++change) {
-    std::vector<Saving> saved;
-    for (std::size_t batch = 0; batch < savings.size(); ++batch) {
-      saved.push_back(savings[batch][change]);
-      sums[batch].kernels.insert(sums[batch].kernels.end(), saved.back().kernels.begin(), saved.back().kernels.end());
+  Table table{"fusions", {"a BSQ step in bf16", "kernels"}, {}};
+  for (const int batch : kBatches)
+    for (const char* what : {"MB", "predicted us"}) table.head.push_back(fmt::format("{}, {}", batch, what));
+  table.head.push_back("measured us, 128");
+  for (const auto& [fusion, what] : made) {
+    std::vector<std::string> row{what, std::to_string(totals_of({.fusion = fusion}).nodes)};
+    for (const int batch : kBatches) {
+      const StepOptions options{.batch = batch, .fusion = fusion};
+      row.push_back(number(totals_of(options).bytes * kMega, 0));
+      row.push_back(range_of(predict(options)));
     }
-    add_row(saved.front().what, saved);
-  }
-  add_row("all of these", sums);
-  for (const bool fused : {false, true}) {
-    std::vector<std::string> row{fused ? "a step with all of these" : "a step as it is",
-                                 std::to_string(totals_of({}).nodes - (fused ? sums.front().nodes() : 0))};
-    for (std::size_t batch = 0; batch < savings.size(); ++batch) {
-      const Totals totals = totals_of({.batch = kBatches[batch]});
-      const Saving saved = fused ? sums[batch] : Saving();
-      row.push_back(number((totals.bytes - saved.bytes()) * kMega, 0));
-      row.push_back(number((totals.middle_s(machine) - saved.seconds(machine)) * kMicro, 0));
-    }
+    row.push_back(kNotMeasured);
     table.rows.push_back(row);
   }
   return table;

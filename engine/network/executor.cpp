@@ -212,37 +212,51 @@ ForwardPass Executor::forward_pass(std::size_t node, int batch, const ForwardOpt
   for (const TensorId input : of.inputs) call.inputs.push_back(tensor(input, batch));
   const TensorView output = tensor(static_cast<TensorId>(node) + 1, batch);
   require_dense(of, call.inputs, output);
-  return {.backend = backend_,
-          .parameters = parameters_,
-          .inputs = call.inputs,
-          .output = output,
-          .saved = view({}, saved_buffer_[node], batch).data,
-          .scratch = scratch_.data(),
-          .training = mode_ == ExecutionMode::training,
-          .slice = options.slice,
-          .act_scale = options.act_scale,
-          .keys = options.keys};
+  ForwardPass pass{.backend = backend_,
+                   .parameters = parameters_,
+                   .inputs = call.inputs,
+                   .output = output,
+                   .saved = view({}, saved_buffer_[node], batch).data,
+                   .scratch = scratch_.data(),
+                   .training = mode_ == ExecutionMode::training,
+                   .slice = options.slice,
+                   .act_scale = options.act_scale,
+                   .keys = options.keys};
+  if (!pass.training) return pass;
+  const auto set = [&](const ConvGeometry*& field, int conv, ConvGeometry& geometry) {
+    if (conv < 0) return;
+    geometry = convolution(conv, batch);
+    field = &geometry;
+  };
+  set(pass.x_from, norm_pairs_.conv_before[node], call.convolutions[0]);
+  set(pass.read_by, norm_pairs_.only_reader[node], call.convolutions[1]);
+  return pass;
+}
+
+NormActForwardArgs Executor::norm(int node, int batch, const ForwardOptions& options, Call& call) const {
+  const auto number = static_cast<std::size_t>(node);
+  return network_.nodes()[number].layer->norm(forward_pass(number, batch, options, call));
 }
 
 void Executor::forward(int batch, const ForwardOptions& options) {
   require(batch >= 1 && batch <= max_batch_, "batch of {} in an executor planned for {}", batch, max_batch_);
   const auto& nodes = network_.nodes();
   Call call;
-  Call norm_call;
+  Call behind_call;
+  Call before_call;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Range range(backend_, nodes[i].name);
     if (is_left_out(i)) continue;
     ForwardPass pass = forward_pass(i, batch, options, call);
-    NormActForwardArgs norm;
-    ConvGeometry conv;
+    NormActForwardArgs norm_behind;
+    NormActForwardArgs norm_before;
     if (const int behind = norm_pairs_.norm_behind[i]; behind >= 0 && pass.training) {
-      const auto reader = static_cast<std::size_t>(behind);
-      norm = nodes[reader].layer->norm(forward_pass(reader, batch, options, norm_call));
-      pass.norm = &norm;
+      norm_behind = norm(behind, batch, options, behind_call);
+      pass.norm = &norm_behind;
     }
-    if (const int before = norm_pairs_.conv_before[i]; before >= 0 && pass.training) {
-      conv = convolution(before, batch);
-      pass.x_from = &conv;
+    if (const int before = norm_pairs_.input_norm[i]; before >= 0 && pass.training) {
+      norm_before = norm(before, batch, options, before_call);
+      pass.input_norm = &norm_before;
     }
     nodes[i].layer->forward(pass);
   }
@@ -278,15 +292,21 @@ void Executor::backward(int batch, const std::function<void(std::size_t node)>& 
   const auto& nodes = network_.nodes();
   Call call;
   Call norm_call;
+  Call input_call;
   for (std::size_t i = nodes.size(); i-- > 0;) {
     const Range range(backend_, nodes[i].name + " backward");
     BackwardPass pass = backward_pass(i, batch, slice, keys, call);
-    NormActBackwardArgs norm;
+    NormActBackwardArgs norm_backward;
+    NormActForwardArgs input_norm;
     ConvGeometry conv;
     if (const int before = norm_pairs_.norm_before[i]; before >= 0) {
       const auto writer = static_cast<std::size_t>(before);
-      norm = nodes[writer].layer->norm(backward_pass(writer, batch, slice, keys, norm_call));
-      pass.norm = &norm;
+      norm_backward = nodes[writer].layer->norm(backward_pass(writer, batch, slice, keys, norm_call));
+      pass.norm = &norm_backward;
+    }
+    if (const int before = norm_pairs_.input_norm[i]; before >= 0) {
+      input_norm = norm(before, batch, {.slice = slice, .keys = keys}, input_call);
+      pass.input_norm = &input_norm;
     }
     if (const int behind = norm_pairs_.conv_behind[i]; behind >= 0) {
       conv = convolution(behind, batch);

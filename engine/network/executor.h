@@ -71,9 +71,12 @@ class Executor {
   struct Call {
     std::vector<TensorView> inputs;
     std::vector<TensorView> d_inputs;
+    ConvGeometry convolutions[2];  // beside a norm
   };
   ForwardPass forward_pass(std::size_t node, int batch, const ForwardOptions& options, Call& call) const;
   BackwardPass backward_pass(std::size_t node, int batch, BatchSlice* slice, const SampleKeys& keys, Call& call) const;
+  /// What a norm is run with forward, in training.
+  NormActForwardArgs norm(int node, int batch, const ForwardOptions& options, Call& call) const;
   /// The convolution of a node.
   ConvGeometry convolution(int node, int batch) const;
 

@@ -53,9 +53,13 @@ struct ForwardPass {
   bool training = true;
   BatchSlice* slice = nullptr;  // statistics are those of its whole batch; null: those of the inputs
   ActScale act_scale = ActScale::batch_max;
-  SampleKeys keys = {};                      // training: what random numbers are drawn by
-  const NormActForwardArgs* norm = nullptr;  // of a convolution: those of the norm that reads the output
-  const ConvGeometry* x_from = nullptr;      // of a norm: the convolution that got them
+  SampleKeys keys = {};  // training: what random numbers are drawn by
+  // Of a convolution: those of the norm that reads the output, and of the one that wrote the input for it alone.
+  const NormActForwardArgs* norm = nullptr;
+  const NormActForwardArgs* input_norm = nullptr;
+  // Of a norm: the convolutions that got them.
+  const ConvGeometry* x_from = nullptr;
+  const ConvGeometry* read_by = nullptr;
 };
 
 struct BackwardPass {
@@ -67,10 +71,11 @@ struct BackwardPass {
   std::span<const GradMode> modes;       // one per entry of d_inputs
   void* saved = nullptr;
   void* scratch = nullptr;
-  BatchSlice* slice = nullptr;                // as in forward
-  SampleKeys keys = {};                       // likewise
-  const NormActBackwardArgs* norm = nullptr;  // of a convolution: those of the norm that wrote the input
-  const ConvGeometry* d_y_from = nullptr;     // of a norm: the convolution that got them
+  BatchSlice* slice = nullptr;                     // as in forward
+  SampleKeys keys = {};                            // likewise
+  const NormActBackwardArgs* norm = nullptr;       // of a convolution: those of the norm that wrote the input
+  const NormActForwardArgs* input_norm = nullptr;  // as in forward
+  const ConvGeometry* d_y_from = nullptr;          // of a norm: the convolution that got them
   float* gradient_parts = nullptr;  // of a convolution: where the filter gradient is left (ConvBackwardWeightArgs)
 };
 

@@ -8,7 +8,7 @@ std::size_t CpuBackend::conv2d_scratch_bytes(const ConvRequest& request) {
 }
 
 void CpuBackend::conv2d_forward(const ConvForwardArgs& args) {
-  const auto& [geometry, input, weight, output, scratch, norm] = args;
+  const auto& [geometry, input, weight, output, scratch, norm, input_norm] = args;
   convolutions_.forward(geometry, input, weight, output, scratch);
 }
 
@@ -22,7 +22,7 @@ void CpuBackend::conv2d_backward_data(const ConvBackwardDataArgs& args) {
 }
 
 void CpuBackend::conv2d_backward_weight(const ConvBackwardWeightArgs& args) {
-  const auto& [geometry, input, d_output, d_weight, scratch, parts] = args;
+  const auto& [geometry, input, d_output, d_weight, scratch, parts, input_norm] = args;
   convolutions_.backward_weight(geometry, input, d_output, d_weight, scratch);
 }
 

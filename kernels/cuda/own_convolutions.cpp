@@ -63,6 +63,7 @@ class OwnConvolutions final : public DenseMath {
     if (!is_own(args.geometry, ConvPass::forward)) return vendor_->conv2d_forward(args);
     ConvForwardArgs own = args;
     if (own.norm != nullptr && !leaves_statistics(args.geometry, *own.norm)) own.norm = nullptr;
+    if (own.input_norm != nullptr && !applies_norm(args.geometry, *own.input_norm)) own.input_norm = nullptr;
     own_conv2d_forward(own, memory_, stream_);
   }
   void conv2d_backward_data(const ConvBackwardDataArgs& args) override {
@@ -73,7 +74,9 @@ class OwnConvolutions final : public DenseMath {
   }
   void conv2d_backward_weight(const ConvBackwardWeightArgs& args) override {
     if (!is_own(args.geometry, ConvPass::backward_weight)) return vendor_->conv2d_backward_weight(args);
-    own_filter_gradient(args, stream_, memory_.multiprocessors);
+    ConvBackwardWeightArgs own = args;
+    if (own.input_norm != nullptr && !applies_norm(args.geometry, *own.input_norm)) own.input_norm = nullptr;
+    own_filter_gradient(own, stream_, memory_.multiprocessors);
   }
   int gradient_parts(const ConvGeometry& geometry) const override {
     if (!serves(geometry, ConvPass::backward_weight)) return 1;
@@ -81,6 +84,12 @@ class OwnConvolutions final : public DenseMath {
   }
   bool leaves_statistics(const ConvGeometry& geometry, const NormActForwardArgs& norm) const override {
     return own_forward_leaves_statistics(geometry, norm);
+  }
+  bool applies_norm(const ConvGeometry& geometry, const NormActForwardArgs& norm) const override {
+    const bool is_known = norm.x_from != nullptr && leaves_statistics(*norm.x_from, norm) && norm.shortcut == nullptr &&
+                          norm.act_scale == nullptr;  // statistics, S and the unit are there when x is
+    return is_known && geometry.in_channels != kImageChannels && serves(geometry, ConvPass::forward) &&
+           serves(geometry, ConvPass::backward_weight);
   }
   bool leaves_sums(const ConvGeometry& geometry, const NormActBackwardArgs& norm) const override {
     return own_backward_data_leaves_sums(geometry, norm);

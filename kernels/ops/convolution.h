@@ -79,6 +79,7 @@ struct ConvForwardArgs {
   void* output = nullptr;
   void* scratch = nullptr;
   const NormActForwardArgs* norm = nullptr;
+  const NormActForwardArgs* input_norm = nullptr;
 };
 
 /// conv2d_backward_data. `norm` are the arguments that norm_act_backward will get for the norm_act that wrote the
@@ -103,6 +104,7 @@ struct ConvBackwardWeightArgs {
   float* d_weight = nullptr;
   void* scratch = nullptr;
   float* parts = nullptr;
+  const NormActForwardArgs* input_norm = nullptr;
 };
 
 /// A filter gradient in parts: their sum becomes d_weight, overwritten.

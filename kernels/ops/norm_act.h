@@ -74,7 +74,9 @@ struct NormGradients {
 /// rounded.
 /// If `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
 /// `x_from`: the convolution that has written x, and has got these arguments, so that it may have left the statistics.
-/// Whether it has depends on the backend, the convolution and these arguments alone; whoever passes both need not know.
+/// `read_by`: the convolution that alone reads y, and will get these arguments when it does; y may be left to it, and
+/// is nobody else's then. Whether a backend does so depends on the convolution and these arguments alone; whoever
+/// passes both need not know.
 struct NormActForwardArgs {
   NormActGeometry geometry;
   NormActRule rule;
@@ -90,6 +92,7 @@ struct NormActForwardArgs {
   const float* act_scale = nullptr;  // [1]; null: S = max|y|; else S is this, and y is clamped to +-S
   BatchSlice* slice = nullptr;       // statistics and S are those of its whole batch; null: they are those of x
   const ConvGeometry* x_from = nullptr;
+  const ConvGeometry* read_by = nullptr;
 };
 
 /// norm_act_backward, straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];

@@ -99,7 +99,7 @@ std::size_t ReferenceBackend::conv2d_scratch_bytes(const ConvRequest& request) {
 }
 
 void ReferenceBackend::conv2d_forward(const ConvForwardArgs& args) {
-  const auto& [geometry, input, weight, output, scratch, norm] = args;
+  const auto& [geometry, input, weight, output, scratch, norm, input_norm] = args;
   planned_.check(geometry, ConvPass::forward);
   for (int n = 0; n < geometry.batch; ++n) {
     for (int y = 0; y < geometry.out_height(); ++y) {
@@ -129,7 +129,7 @@ void ReferenceBackend::conv2d_backward_data(const ConvBackwardDataArgs& args) {
 }
 
 void ReferenceBackend::conv2d_backward_weight(const ConvBackwardWeightArgs& args) {
-  const auto& [geometry, input, d_output, d_weight, scratch, parts] = args;
+  const auto& [geometry, input, d_output, d_weight, scratch, parts, input_norm] = args;
   planned_.check(geometry, ConvPass::backward_weight);
   for (int o = 0; o < geometry.out_channels; ++o) {
     for (int ky = 0; ky < geometry.kernel; ++ky) {

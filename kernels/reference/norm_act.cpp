@@ -146,7 +146,7 @@ std::size_t ReferenceBackend::norm_act_scratch_bytes(const NormActGeometry& /*of
 
 void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
   const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit, act_scale,
-               slice, x_from] = args;
+               slice, x_from, read_by] = args;
   const bool synchronised = rule.batch_statistics && slice != nullptr;
   if (rule.normalize) use_statistics(args, synchronised);
   const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value()};

@@ -154,9 +154,9 @@ TEST_CASE("a step is as many kernels as its operations, and the engines of cuDNN
   };
   // 42 norm_act backward, 12 x 2 + 9 x 3 forward, 41 products, head 5, input 2, updates 3
   const int all = 42 + 51 + 41 + 5 + 2 + 3;
-  // Convolutions leave the sums of 21 norms forward and 18 backward; a product is a filter gradient, the parts of all
-  // are summed in 6 kernels; shortcut filters.
-  CHECK(nodes({}) == all - 21 - 18 + 21 + 6 + 1);
+  // Convolutions leave the sums of 21 norms forward and 18 backward, and make the output of 9; a product is a filter
+  // gradient, the parts of all are summed in 6 kernels; shortcut filters.
+  CHECK(nodes({}) == all - 21 - 18 - 9 + 21 + 6 + 1);
   CHECK(nodes({.copies = true}) == nodes({}));
   CHECK(nodes({.precision = Precision::tf32}) == all + 21 * 2 + 9);
   CHECK(nodes({.precision = Precision::tf32, .copies = true}) == all + 21 * 2 + 9 + 14 * 2);  // 14 copy two operands
@@ -246,19 +246,26 @@ TEST_CASE("floors are the slower of bytes and FLOPs, and sums are sums") {
   CHECK(padded_floor_s(convolution, Precision::tf32, machine, 64, true) == Approx(2 * 4 * 64.0 / 48));
 }
 
-TEST_CASE("fused convolutions save no more than there is") {
-  const auto step = resnet20_step({});
-  const auto savings = fusion_savings(make_resnet({.act_bits = 4}), {});
-  REQUIRE(savings.size() == 1);  // the others are made
-  CHECK(savings[0].nodes() == 9);
-  CHECK(savings[0].bytes() < totals_of(step, Precision::bf16, Machine()).bytes);
-  const auto wide = fusion_savings(make_resnet({.act_bits = 4}), {.precision = Precision::tf32});
-  REQUIRE(wide.size() == 4);  // where cuDNN computes them, gradients are added by a pass
-  CHECK(wide[0].nodes() == 21);
-  CHECK(wide[1].nodes() == 18);  // all norms but the last and the two on shortcuts
-  CHECK(wide[2].nodes() == 9);
-  CHECK(wide[3].nodes() == 9);
-  CHECK(wide[2].bytes() == 2 * 4 * (4 * 128 * 32 * 32 * 16 + 3 * 128 * 16 * 16 * 32 + 2 * 128 * 8 * 8 * 64));
+TEST_CASE("each fusion takes kernels and bytes away, and all of them what ROOFLINE was measured without") {
+  const auto totals = [](Fusion fusion) {
+    return totals_of(resnet20_step({.fusion = fusion}), Precision::bf16, Machine());
+  };
+  // 42 norm_act backward, 51 forward, 62 products, 21 sums of parts, head 5, input 2, updates 4
+  CHECK(totals(Fusion::none).nodes == 42 + 51 + 62 + 21 + 5 + 2 + 4);
+  CHECK(totals(Fusion::statistics).nodes == totals(Fusion::none).nodes - 21);
+  CHECK(totals(Fusion::gradient_sums).nodes == totals(Fusion::statistics).nodes - 18);  // not the last and shortcuts'
+  CHECK(totals(Fusion::parts_together).nodes == totals(Fusion::gradient_sums).nodes - 15);
+  CHECK(totals(Fusion::norm_in_load).nodes == totals(Fusion::parts_together).nodes - 9);
+  const double outputs = 2 * 128.0 * (7 * 32 * 32 * 16 + 7 * 16 * 16 * 32 + 7 * 8 * 8 * 64);
+  CHECK(totals(Fusion::none).bytes - totals(Fusion::statistics).bytes == outputs);
+  CHECK(totals(Fusion::gradient_sums).bytes == totals(Fusion::parts_together).bytes);
+  const double inner = 2 * 128.0 * 3 * (32 * 32 * 16 + 16 * 16 * 32 + 8 * 8 * 64);
+  CHECK(totals(Fusion::parts_together).bytes - totals(Fusion::norm_in_load).bytes == 2 * inner);
+  const StepOptions wide{.precision = Precision::tf32};
+  StepOptions unfused = wide;
+  unfused.fusion = Fusion::none;
+  CHECK(totals_of(resnet20_step(wide), wide.precision, Machine()).nodes ==
+        totals_of(resnet20_step(unfused), wide.precision, Machine()).nodes);
 }
 
 TEST_CASE("the memory of activations is what the executor plans") {

@@ -56,14 +56,14 @@ TensorUnit Conv2d::output_unit(std::span<const TensorView> inputs, const Paramet
 void Conv2d::forward(const ForwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   pass.backend.conv2d_forward({geometry(x.shape, x.dtype), x.data, pass.parameters.values[weight_].data,
-                               pass.output.data, pass.scratch, pass.norm});
+                               pass.output.data, pass.scratch, pass.norm, pass.input_norm});
 }
 
 void Conv2d::backward(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const ConvGeometry shape = geometry(x.shape, x.dtype);
-  pass.backend.conv2d_backward_weight(
-      {shape, x.data, pass.d_output.data, pass.parameters.gradients[weight_], pass.scratch, pass.gradient_parts});
+  pass.backend.conv2d_backward_weight({shape, x.data, pass.d_output.data, pass.parameters.gradients[weight_],
+                                       pass.scratch, pass.gradient_parts, pass.input_norm});
   if (pass.d_inputs[0].data == nullptr) return;
   pass.backend.conv2d_backward_data({shape, pass.d_output.data, pass.parameters.values[weight_].data,
                                      pass.d_inputs[0].data, pass.modes[0], pass.scratch, pass.norm});

@@ -78,7 +78,8 @@ NormActForwardArgs NormAct::norm(const ForwardPass& pass) const {
           .y_unit = pass.output.unit.activation,
           .act_scale = activation().fixed_scale(pass),
           .slice = pass.slice,
-          .x_from = pass.x_from};
+          .x_from = pass.x_from,
+          .read_by = pass.read_by};
 }
 
 NormActBackwardArgs NormAct::norm(const BackwardPass& pass) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/cuda/device/conv_tiling.cuh"
+#include "kernels/cuda/device/input_norm.cuh"
 #include "kernels/cuda/device/ptx.cuh"
 
 #include <cstdint>
@@ -16,27 +17,54 @@ __device__ inline bool is_within(int i, int size) {
   return static_cast<unsigned>(i) < static_cast<unsigned>(size);
 }
 
+/// The chunks of the source that a thread copies to shared memory, numbered from threadIdx.x on, every
+/// kPatchThreads-th; all of them have the same channels.
+template <typename T>
+struct SourceChunk {
+  unsigned position;  // in shared memory
+  int offset;         // in the image of the block, in chunks
+  bool is_there;      // else it is padding
+
+  __device__ SourceChunk(const Maps& maps, const BlockPlace<T>& block, unsigned number) {
+    const int image_chunks = maps.source_height * maps.source_width * T::kChunks;
+    const int top = block.y * T::kSourceStride - T::kPadding;
+    const int left = block.x * T::kSourceStride - T::kPadding;
+    const unsigned chunk = number % T::kChunks;
+    const unsigned pixel = number / T::kChunks % T::kSourceWidth;
+    const unsigned row = number / T::kRowChunks;
+    const int image = T::kImages == 1 ? 0 : static_cast<int>(row / T::kSourceHeight);
+    const int y = top + static_cast<int>(T::kImages == 1 ? row : row % T::kSourceHeight) * T::kSpacing;
+    const int x = left + static_cast<int>(T::column_at(pixel)) * T::kSpacing;
+    is_there = block.image + image < maps.images && is_within(y, maps.source_height) && is_within(x, maps.source_width);
+    offset = image * image_chunks + (y * maps.source_width + x) * T::kChunks + static_cast<int>(chunk);
+    position = number ^ T::swizzle_of(pixel);
+  }
+};
+
 template <typename T>
 __device__ void begin_source(const Maps& maps, const BlockPlace<T>& block, const __nv_bfloat16* source, uint4* shared) {
-  const int image_chunks = maps.source_height * maps.source_width * T::kChunks;
-  const auto* from = reinterpret_cast<const uint4*>(source + std::int64_t{block.image} * (image_chunks * kChunk));
-  const int top = block.y * T::kSourceStride - T::kPadding;
-  const int left = block.x * T::kSourceStride - T::kPadding;
+  static_assert(kPatchThreads % T::kChunks == 0);
+  const std::int64_t image_chunks = std::int64_t{maps.source_height} * maps.source_width * T::kChunks;
+  const auto* from = reinterpret_cast<const uint4*>(source) + block.image * image_chunks;
   constexpr int rounds = up(T::kSourceChunks, kPatchThreads);
 #pragma unroll
   for (int round = 0; round < rounds; ++round) {
     const unsigned i = threadIdx.x + round * kPatchThreads;
     if (round == rounds - 1 && i >= T::kSourceChunks) break;
-    const unsigned chunk = i % T::kChunks;
-    const unsigned position = i / T::kChunks % T::kSourceWidth;
-    const unsigned row = i / T::kRowChunks;
-    const int image = T::kImages == 1 ? 0 : static_cast<int>(row / T::kSourceHeight);
-    const int y = top + static_cast<int>(T::kImages == 1 ? row : row % T::kSourceHeight) * T::kSpacing;
-    const int x = left + static_cast<int>(T::column_at(position)) * T::kSpacing;
-    const bool is_there =
-        block.image + image < maps.images && is_within(y, maps.source_height) && is_within(x, maps.source_width);
-    const int offset = image * image_chunks + (y * maps.source_width + x) * T::kChunks + static_cast<int>(chunk);
-    begin_copy(shared + (i ^ T::swizzle_of(position)), from + (is_there ? offset : 0), is_there);
+    const SourceChunk<T> chunk(maps, block, i);
+    begin_copy(shared + chunk.position, from + (chunk.is_there ? chunk.offset : 0), chunk.is_there);
+  }
+}
+
+/// Makes the source of what has been copied in its place; every thread does so with its own copies, which have arrived.
+/// Padding stays zero.
+template <typename T>
+__device__ void apply_norm(const Maps& maps, const BlockPlace<T>& block, const InputNorm& norm, uint4* shared) {
+  const ChunkNorm chunk_norm(norm, static_cast<int>(threadIdx.x % T::kChunks) * kChunk);
+#pragma unroll 2
+  for (unsigned i = threadIdx.x; i < T::kSourceChunks; i += kPatchThreads) {
+    const SourceChunk<T> chunk(maps, block, i);
+    if (chunk.is_there) chunk_norm.apply(shared[chunk.position]);
   }
 }
 

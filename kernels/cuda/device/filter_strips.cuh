@@ -5,6 +5,7 @@
 #include "kernels/cuda/device/device.cuh"
 #include "kernels/cuda/device/ptx.cuh"
 #include "kernels/cuda/device/filter_cuts.h"
+#include "kernels/cuda/device/input_norm.cuh"
 
 #include <cstdint>
 
@@ -60,8 +61,7 @@ struct StripLoader {
   __device__ void load(const StripPlace& place, uint4* gradients, uint4* inputs) const {
     const auto image = static_cast<std::int64_t>(place.image);
     load_gradients((image * strips.out_height + place.row) * strips.out_width, pixels(place), gradients);
-    load_inputs(input + image * g.height * g.width * g.in_channels + first_in,
-                place.row * g.stride - g.padding + first_tap_row, inputs);
+    load_inputs(input + image * g.height * g.width * g.in_channels + first_in, top_of(place), inputs);
   }
 
   /// A thread copies the same chunk of every so many pixels; the strip has `there` pixels.
@@ -81,15 +81,16 @@ struct StripLoader {
     }
   }
 
-  /// A warp takes whole rows, its lanes the chunks of a row. `top`: the row of the image that is the first of the
-  /// strip.
-  __device__ void load_inputs(const __nv_bfloat16* image, int top, uint4* to) const {
+  /// Calls body(place, x, y, chunk, is_there) for the chunks of the input that this thread copies: a warp takes whole
+  /// rows, its lanes the chunks of a row, each always the same channels. `place`: in shared memory, from the beginning.
+  /// `top`: the row of the image that is the first of the strip.
+  template <typename Body>
+  __device__ void for_each_input(int top, Body body) const {
     const auto lane = static_cast<int>(threadIdx.x % kWarp);
 #pragma unroll 1
     for (auto row = static_cast<int>(threadIdx.x / kWarp); row < strips.in_rows; row += C::threads / kWarp) {
       const int y = top + row * strips.column_step;
       const bool has_row = y >= 0 && y < g.height;
-      const __nv_bfloat16* const from = image + (has_row ? y : 0) * g.width * g.in_channels;
 #pragma unroll 1
       for (int i = lane; i < strips.in_pitch * C::in_chunks; i += kWarp) {
         const auto position = static_cast<int>(static_cast<unsigned>(i) / C::in_chunks);
@@ -98,13 +99,33 @@ struct StripLoader {
         if (strips.even != 0) column = position < strips.even ? 2 * position : 2 * (position - strips.even) + 1;
         const int x = column * strips.column_step - g.padding;
         const bool is_there = has_row && x >= 0 && x < g.width;
-        const __nv_bfloat16* const pixel = from + (is_there ? x * g.in_channels : 0);
-        uint4* const place = to + place_of<C::in_chunks>(row * strips.in_pitch + position, chunk);
-        if constexpr (C::chunks == 1)
-          *place = is_there ? narrow_pixel(pixel) : make_uint4(0, 0, 0, 0);
-        else
-          begin_copy(place, pixel + chunk * kChunkChannels, is_there);
+        body(place_of<C::in_chunks>(row * strips.in_pitch + position, chunk), x, y, chunk, is_there);
       }
+    }
+  }
+
+  __device__ int top_of(const StripPlace& place) const {
+    return place.row * g.stride - g.padding + first_tap_row;
+  }
+
+  __device__ void load_inputs(const __nv_bfloat16* image, int top, uint4* to) const {
+    for_each_input(top, [&](int place, int x, int y, int chunk, bool is_there) {
+      const __nv_bfloat16* const pixel = image + (is_there ? (y * g.width + x) * g.in_channels : 0);
+      if constexpr (C::chunks == 1)
+        to[place] = is_there ? narrow_pixel(pixel) : make_uint4(0, 0, 0, 0);
+      else
+        begin_copy(to + place, pixel + chunk * kChunkChannels, is_there);
+    });
+  }
+
+  /// Makes the input of what this thread has copied, once that has arrived. Padding stays zero.
+  __device__ void apply_norm(const InputNorm& norm, const StripPlace& place, uint4* inputs) const {
+    if constexpr (C::chunks > 1) {
+      static_assert(kWarp % C::in_chunks == 0);
+      const ChunkNorm chunk_norm(norm, first_in + static_cast<int>(threadIdx.x % C::in_chunks) * kChunkChannels);
+      for_each_input(top_of(place), [&](int at, int /*x*/, int /*y*/, int /*chunk*/, bool is_there) {
+        if (is_there) chunk_norm.apply(inputs[at]);
+      });
     }
   }
 

@@ -59,13 +59,15 @@ __device__ inline float largest_of(const NormActForwardArgs& args, const Normali
   return Largest()(at_low, at_high);
 }
 
-/// S = the largest number that any thread of the `count` blocks brings. `shared`: one number per warp.
-__device__ inline void save_largest(float largest, unsigned index, unsigned count, float* act_scale, float* shared,
+/// S = the largest number that any thread of the `count` blocks brings. The last block to arrive is told; its thread 0
+/// has written S. `shared`: one number per warp.
+__device__ inline bool save_largest(float largest, unsigned index, unsigned count, float* act_scale, float* shared,
                                     const GridMemory& memory) {
   largest = reduce_block(largest, shared, Largest());
   const bool is_last =
       combine_blocks(largest, index, count, static_cast<float*>(memory.sums), memory.last_counter(), Largest());
   if (is_last && threadIdx.x == 0) *act_scale = largest;
+  return is_last;
 }
 
 /// How the largest activation, S, is found: it is given, or not wanted; or it follows from the extremes of each

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cuda/device/channel_records.cuh"
+#include "kernels/cuda/device/norm_levels.cuh"
 #include "kernels/cuda/device/norm_statistics.cuh"
 
 #include <cstdint>
@@ -155,7 +156,9 @@ __device__ void leave_statistics(const OutputStatistics& task, const RecordPlace
     return;
   }
   const auto tiles = static_cast<unsigned>(norm.geometry.channels / Columns);
-  save_largest(largest, place.tile, tiles, norm.saved.act_scale, static_cast<float*>(shared), task.memory);
+  const bool is_last =
+      save_largest(largest, place.tile, tiles, norm.saved.act_scale, static_cast<float*>(shared), task.memory);
+  if (is_last && thread == 0 && norm.y_unit != nullptr) *norm.y_unit = LevelGrid(norm, *norm.saved.act_scale).unit;
 }
 
 }  // namespace bsq::cuda

@@ -107,7 +107,7 @@ __device__ void add_pixel_warps(const WarpPlace<C>& warp, float* shared,
 template <typename C>
 __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
     sum_products(ConvGeometry g, Strips strips, const __nv_bfloat16* input, const __nv_bfloat16* d_output,
-                 float* partials) {
+                 float* partials, InputNorm input_norm) {
   BSQ_DYNAMIC_SHARED(uint4, shared);
   const int first_out = static_cast<int>(blockIdx.y) * C::out_channels;
   const int first_in = static_cast<int>(blockIdx.z / C::tap_blocks) * C::in_channels;
@@ -132,8 +132,9 @@ __global__ void __launch_bounds__(C::threads, C::blocks_at_once)
     if (next.image < g.batch) load(next, 1 - stage);
     end_copy_group();
     wait_for_copies<1>();
+    uint4* const gradients = shared + stage * stage_vectors;
+    if (input_norm.is_wanted) loader.apply_norm(input_norm, place, gradients + gradient_vectors);
     __syncthreads();
-    const uint4* const gradients = shared + stage * stage_vectors;
     add_strip<C>(strips, warp, loader.pixels(place), gradients, gradients + gradient_vectors, sum);
     __syncthreads();
     place = next;
@@ -233,6 +234,7 @@ std::size_t own_filter_gradient_scratch_bytes(const ConvGeometry& geometry, int 
 
 void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream, int multiprocessors) {
   const ConvGeometry& g = args.geometry;
+  const InputNorm input_norm(args.input_norm);
   with_cut(g, [&]<typename C>() {
     const Strips strips = cut_strips<C>(g, multiprocessors);
     const FilterTiles tiles = tiles_of<C>(g);
@@ -245,7 +247,8 @@ void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream
                         : sums_up             ? static_cast<float*>(args.scratch)
                                               : args.d_weight;
     launch(sum_products<C>, grid, dim3(C::threads), shared_bytes, stream, g, strips,
-           static_cast<const __nv_bfloat16*>(args.input), static_cast<const __nv_bfloat16*>(args.d_output), parts);
+           static_cast<const __nv_bfloat16*>(input_norm.source(args.input)),
+           static_cast<const __nv_bfloat16*>(args.d_output), parts, input_norm);
     if (!sums_up) return;
     const GradientParts gradient{g.weight_shape().numel(), strips.splits, parts, args.d_weight};
     sum_gradient_parts({&gradient, 1}, stream);

@@ -3,11 +3,13 @@
 // Reads x for the statistics (and, without a shortcut, each channel's extremes, which give the activation's maximum),
 // reads x and the shortcut once more to write y. With a shortcut and a quantizer the maximum takes a pass of its own.
 // The last block of a pass finishes its sums, so that there is no launch between two passes. If one of our own
-// convolutions has written x and left its statistics, there is no pass for them.
+// convolutions has written x and left its statistics, there is no pass for them; and none at all if one of them reads y
+// and makes it of x itself.
 // Least bytes, e = bytes of an element: 3 e rows C; + e rows C with a shortcut, + 2 e rows C more if quantized.
 // Where nothing is normalized there are no statistics: 2 e rows C; + e rows C with a shortcut; if quantized, what is
 // read is read twice.
 #include "kernels/batch_slice.h"
+#include "kernels/cuda/device/norm_levels.cuh"
 #include "kernels/cuda/device/norm_statistics.cuh"
 #include "kernels/cuda/ops/launchers.h"
 #include "kernels/cuda/vendor/dense_math.h"
@@ -125,29 +127,6 @@ __global__ void finish_over_all_slices(NormActForwardArgs args, FirstPass pass, 
   save_largest(largest, blockIdx.x, gridDim.x, args.saved.act_scale, shared, pass.memory);
 }
 
-/// One vector each of x and of the shortcut, as they lie in memory.
-template <typename T, int Width>
-struct RawPair {
-  Raw<T, Width> x;
-  Raw<T, Width> shortcut{};  // zeros if there is none
-
-  template <bool Pitched>
-  __device__ static RawPair load(const NormActForwardArgs& args, RowPlace<Pitched> at) {
-    RawPair pair;
-    pair.x = load_raw<Width>(static_cast<const T*>(args.x) + at.in_pitched());
-    if (args.shortcut != nullptr) pair.shortcut = load_raw<Width>(static_cast<const T*>(args.shortcut) + at.dense);
-    return pair;
-  }
-  /// act(z)
-  __device__ void activate(const Normalization<Width>& normalization, const Clamp& clamp, float (&y)[Width]) const {
-    float value[Width];
-    float addend[Width];
-    unpack(x, value);
-    unpack(shortcut, addend);
-    for (int i = 0; i < Width; ++i) y[i] = clamp.apply(normalization.z(value[i], addend[i], i));
-  }
-};
-
 /// The larger of two numbers that are not below 0, by a comparison of their bits: one instruction, and a NaN wins.
 __device__ int larger_bits(int bits, float number) {
   const int others = __float_as_int(fabsf(number));
@@ -183,40 +162,6 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   if (threadIdx.x == 0) atomicMax(reinterpret_cast<int*>(args.saved.act_scale), __float_as_int(of_block));
 }
 
-/// rintf of a number below 2^22 in two additions: an instruction that rounds runs at an eighth of their rate.
-__device__ float nearest(float number) {
-  constexpr float no_fraction = 1.5F * (1 << 23);  // numbers of this size have none
-  return __fadd_rn(__fadd_rn(number, no_fraction), -no_fraction);
-}
-
-/// The grid that activations are rounded to: all levels are 0 if S is 0, or too small for its steps to differ.
-struct LevelGrid {
-  float levels_per_one = 0;
-  float unit = 0;
-  float limit = 0;  // S
-
-  /// Reads S, which the constructor needs.
-  __device__ static float load_scale(const NormActForwardArgs& args) {
-    if (args.rule.act_bits == 0) return 0;
-    return *(args.act_scale != nullptr ? args.act_scale : args.saved.act_scale);
-  }
-  __device__ LevelGrid(const NormActForwardArgs& args, float act_scale) {
-    constexpr float largest_ratio = 1e38F;
-    if (args.rule.act_bits == 0) return;
-    const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
-    if (act_scale == 0.0F || levels / act_scale > largest_ratio) return;
-    levels_per_one = levels / act_scale;
-    unit = act_scale / levels;
-    limit = act_scale;
-  }
-  /// The level of y; a NaN stays one, and if S is NaN all levels are.
-  __device__ float level(float y) const {
-    const float above = y < -limit ? -limit : y;
-    const float within = y > limit ? limit : above;
-    return nearest(within * levels_per_one);
-  }
-};
-
 /// Writes what no earlier pass has left for backward: the statistics if they are the running ones, and the scale if it
 /// was given.
 template <int Width>
@@ -243,17 +188,11 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   if (!place.active) return;
   TileRows rows(tiles, place, gap_of<Pitched>(args.geometry),
                 [&](RowPlace<Pitched> at) { return RawPair<T, Width>::load(args, at); });
-  const float act_scale = LevelGrid::load_scale(args);
-  const Clamp clamp(args.rule.activation, args.parameters.clip);
-  const Normalization<Width> normalization(args, place.channel);
-  const LevelGrid grid(args, act_scale);
-  save_given(args, place, normalization, grid);
-  const float stored_level = args.y_unit != nullptr ? 1.0F : grid.unit;
+  const Activations<T, Width> activations(args, place.channel);
+  save_given(args, place, activations.normalization(), activations.grid());
   rows.for_each([&](RowPlace<Pitched> at, const RawPair<T, Width>& pair) {
     float y[Width];
-    pair.activate(normalization, clamp, y);
-    if (args.rule.act_bits > 0)
-      for (int i = 0; i < Width; ++i) y[i] = grid.level(y[i]) * stored_level;
+    activations.make(pair, y);
     store<Width>(static_cast<T*>(args.y) + at.dense, y);
   });
 }
@@ -309,6 +248,7 @@ std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry, const Device
 }
 
 void norm_act_forward(const NormActForwardArgs& args, const DeviceContext& on) {
+  if (args.read_by != nullptr && on.math->applies_norm(*args.read_by, args)) return;
   const bool has_statistics = args.x_from != nullptr && on.math->leaves_statistics(*args.x_from, args);
   with_rows(args.geometry, on.memory.multiprocessors,
             [&]<typename T, int Width, bool Pitched>(const ChannelTiles& tiles) {

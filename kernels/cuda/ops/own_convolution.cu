@@ -3,10 +3,10 @@
 // the gradient of the output, its taps are in reverse order, and rows and columns of each tap's filter change places.
 //
 // A block makes kColumns channels of a few patches of the target. It copies the filters and the patches of the source,
-// with the pixels around them and zeros for padding, to shared memory. A warp makes 16 channels of kRows rows of kStrip
-// pixels. A row of the source that it loads serves all taps above each other, so for a column of taps it loads kRows +
-// 2 rows and not 3 kRows. Its sums lie in registers, and a multiplication needs little more than one access to shared
-// memory.
+// with the pixels around them and zeros for padding, to shared memory. If the source is the output of a norm that
+// nobody has written, it is made of the copies there. A warp makes 16 channels of kRows rows of kStrip pixels. A row of
+// the source that it loads serves all taps above each other, so for a column of taps it loads kRows + 2 rows and not 3
+// kRows. Its sums lie in registers, and a multiplication needs little more than one access to shared memory.
 //
 // Products are summed in float32 on tensor cores, columns of taps in order, channels in order, rows of taps in order;
 // the result is rounded once. The bits are the same every time.
@@ -47,16 +47,18 @@ __device__ void multiply_column(const WarpPlace<T>& place, const uint4* source, 
   }
 }
 
-/// Multiplies column after column, each when it has arrived.
-template <typename T, int TapX = 0>
+/// Multiplies column after column, each when it has arrived. on_arrival() is called when the source has, before the
+/// barrier.
+template <typename T, int TapX = 0, typename OnArrival>
 __device__ void multiply_columns(const WarpPlace<T>& place, const uint4* source, const uint4* filter,
-                                 StripSums (&sums)[T::kRows]) {
+                                 StripSums (&sums)[T::kRows], OnArrival on_arrival) {
   if constexpr (TapX < T::kStages) {
     wait_for_copies<T::kStages - 1 - TapX>();
+    if constexpr (TapX == 0) on_arrival();
     __syncthreads();
   }
   multiply_column<T>(place, source, filter, TapX, sums);
-  if constexpr (TapX + 1 < T::kKernel) multiply_columns<T, TapX + 1>(place, source, filter, sums);
+  if constexpr (TapX + 1 < T::kKernel) multiply_columns<T, TapX + 1>(place, source, filter, sums, on_arrival);
 }
 
 /// What a pass leaves for the norm that reads its target, or has written it.
@@ -68,7 +70,7 @@ using NormTask = std::conditional_t<T::kBackward, InputGradientSums, OutputStati
 template <typename T>
 __global__ void __launch_bounds__(kPatchThreads, T::kRows > 4 ? 2 : 4)
     convolve_patches(Maps maps, const __nv_bfloat16* source, const __nv_bfloat16* weight, __nv_bfloat16* target,
-                     bool adds, NormTask<T> task) {
+                     bool adds, NormTask<T> task, InputNorm input_norm) {
   static_assert(T::kSharedBytes >= kStatisticsBytes && T::kSharedBytes >= kGradientBytes);
   BSQ_DYNAMIC_SHARED(uint4, patches);
   uint4* filter = patches + T::kSourceChunks;
@@ -96,7 +98,10 @@ __global__ void __launch_bounds__(kPatchThreads, T::kRows > 4 ? 2 : 4)
         if (to.has(half, row, 0)) before[row][half] = to.at(half, row, 0);
   }
   StripSums sums[T::kRows] = {};
-  multiply_columns<T>(place, patches, filter, sums);
+  multiply_columns<T>(place, patches, filter, sums, [&] {
+    if constexpr (!T::kBackward)
+      if (input_norm.is_wanted) apply_norm(maps, block, input_norm, patches);
+  });
   Quad stored[2 * T::kRows];
 #pragma unroll
   for (int row = 0; row < T::kRows; ++row) {
@@ -116,10 +121,10 @@ __global__ void __launch_bounds__(kPatchThreads, T::kRows > 4 ? 2 : 4)
 
 template <typename T>
 void run(const Maps& maps, const void* source, const void* weight, void* target, bool adds, const NormTask<T>& task,
-         cudaStream_t stream) {
+         const InputNorm& input_norm, cudaStream_t stream) {
   launch(convolve_patches<T>, grid_of<T>(maps), dim3(kPatchThreads), T::kSharedBytes, stream, maps,
          static_cast<const __nv_bfloat16*>(source), static_cast<const __nv_bfloat16*>(weight),
-         static_cast<__nv_bfloat16*>(target), adds, task);
+         static_cast<__nv_bfloat16*>(target), adds, task, input_norm);
 }
 
 /// Calls body<T>(maps) with how the forward pass of a geometry is cut into blocks; not for the stem.
@@ -169,9 +174,10 @@ bool own_forward_leaves_statistics(const ConvGeometry& geometry, const NormActFo
 
 void own_conv2d_forward(const ConvForwardArgs& args, const GridMemory& memory, cudaStream_t stream) {
   if (args.geometry.in_channels == kImageChannels) return run_stem(args, memory, stream);
+  const InputNorm input_norm(args.input_norm);
   with_forward_tiling(args.geometry, [&]<typename T>(const Maps& maps) {
-    run<T>(maps, args.input, args.weight, args.output, false,
-           OutputStatistics(args, patches_of<T>(maps), column_blocks_of<T>(maps), memory), stream);
+    run<T>(maps, input_norm.source(args.input), args.weight, args.output, false,
+           OutputStatistics(args, patches_of<T>(maps), column_blocks_of<T>(maps), memory), input_norm, stream);
   });
 }
 
@@ -197,7 +203,7 @@ void own_conv2d_backward_data(const ConvBackwardDataArgs& args, const GridMemory
   if (args.geometry.stride == 2) return run_backward_strided(args, memory, stream);
   with_backward_tiling(args.geometry, [&]<typename T>(const Maps& maps) {
     run<T>(maps, args.d_output, args.weight, args.d_input, args.mode == GradMode::accumulate,
-           InputGradientSums(args, patches_of<T>(maps), column_blocks_of<T>(maps), memory), stream);
+           InputGradientSums(args, patches_of<T>(maps), column_blocks_of<T>(maps), memory), {}, stream);
   });
 }
 

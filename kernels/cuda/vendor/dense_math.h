@@ -50,6 +50,10 @@ class DenseMath {
   virtual bool leaves_statistics(const ConvGeometry& /*geometry*/, const NormActForwardArgs& /*norm*/) const {
     return false;
   }
+  /// Whether conv2d_forward and conv2d_backward_weight make their input of what its norm reads.
+  virtual bool applies_norm(const ConvGeometry& /*geometry*/, const NormActForwardArgs& /*norm*/) const {
+    return false;
+  }
   /// Whether conv2d_backward_data leaves the sums for the norm that it is given.
   virtual bool leaves_sums(const ConvGeometry& /*geometry*/, const NormActBackwardArgs& /*norm*/) const {
     return false;

@@ -52,6 +52,12 @@ Outputs run_conv_norm_forward(Backend& backend, const ConvGeometry& geometry, co
 Outputs run_conv_norm_backward(Backend& backend, const ConvGeometry& geometry, const ConvInputs& conv,
                                const NormActRule& rule, const NormActInputs& norm, GradMode mode);
 
+/// A convolution, a norm and the convolution that reads it, each told of its neighbours, and the filter gradient of the
+/// second one. `told`: of the norm's only reader as well, so that y may not be written.
+Outputs run_norm_between_convs(Backend& backend, const ConvGeometry& first, const ConvInputs& first_inputs,
+                               const NormActRule& rule, const NormActInputs& norm, const ConvGeometry& second,
+                               const ConvInputs& second_inputs, bool told);
+
 /// The product of up to two factors; none: no unit.
 TensorUnit place_unit(RunMemory& memory, const std::string& name, const std::vector<float>& factors);
 
