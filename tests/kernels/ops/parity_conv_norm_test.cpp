@@ -26,18 +26,14 @@ std::vector<cases::NormActCase> norms() {
 
 /// Convolutions that a device may have kernels of its own for, whole patches and tails of them, and those of another.
 std::vector<cases::ConvCase> convolutions() {
-  std::vector<cases::ConvCase> chosen = {
+  return {
       {"stage1", 0, 2, 32, 32, 16, 16},        {"stage2", 0, 3, 16, 16, 32, 32},
       {"stage3", 0, 5, 8, 8, 64, 64},          {"one pixel", 0, 3, 1, 1, 16, 16},
       {"tails", 0, 3, 17, 19, 16, 32},         {"narrow tails", 0, 3, 9, 7, 64, 32},
       {"strided", 0, 2, 32, 32, 16, 32, 3, 2}, {"strided tails", 0, 3, 15, 18, 32, 64, 3, 2},
-      {"1x1", 0, 3, 16, 17, 32, 64, 1, 2, 0},  {"many patches", 0, 70, 3, 3, 16, 16},
+      {"1x1", 0, 3, 16, 17, 32, 64, 1, 2, 0},  {"many patches", 0, 150, 3, 3, 16, 64},
       {"17 channels", 0, 2, 9, 9, 17, 17},
   };
-#if defined(__SANITIZE_THREAD__)  // looks for races, and takes a hundred times as long
-  std::erase_if(chosen, [](const cases::ConvCase& c) { return c.name == "stage1" || c.name == "strided"; });
-#endif
-  return chosen;
 }
 
 std::vector<PairCase> pairs(bool forward) {
@@ -46,9 +42,12 @@ std::vector<PairCase> pairs(bool forward) {
     convs.push_back({"stem", 0, 2, 19, 33, 3, 16});
     convs.push_back({"stem, 32 channels", 0, 3, 9, 8, 3, 32});
   }
+  constexpr std::size_t kNormsEach = 2;  // so that each norm is asked for four times
+  const std::vector<cases::NormActCase> all_norms = norms();
   std::vector<PairCase> pairs;
   for (std::size_t i = 0; i < convs.size(); ++i) {
-    for (cases::NormActCase norm : norms()) {
+    for (std::size_t k = 0; k < kNormsEach; ++k) {
+      cases::NormActCase norm = all_norms[(i + 3 * k) % all_norms.size()];
       const ConvGeometry g = convs[i].geometry(DType::bf16);
       const Shape between = forward ? g.output_shape() : g.input_shape();
       norm.name = convs[i].name + ", " + norm.name;
@@ -58,6 +57,9 @@ std::vector<PairCase> pairs(bool forward) {
       pairs.push_back({convs[i], norm});
     }
   }
+#if defined(__SANITIZE_THREAD__)  // looks for races, and takes a hundred times as long
+  std::erase_if(pairs, [](const PairCase& c) { return c.conv.name.starts_with("stage") || c.conv.name == "strided"; });
+#endif
   return pairs;
 }
 
@@ -162,6 +164,9 @@ TEST_CASE("a convolution that makes its input of what the norm before it reads h
     for (const DType dtype : activation_dtypes(backend)) {
       for (const PairCase& c : pairs(/*forward=*/true)) {
         if (c.norm.shortcut) continue;
+#if defined(__SANITIZE_THREAD__)
+        if (c.conv.name.find("tails") == std::string::npos) continue;
+#endif
         INFO("case " << c.norm.name << ", " << name_of(dtype));
         const ConvGeometry first = c.conv.geometry(dtype);
         for (const int stride : {1, 2}) {
@@ -169,7 +174,7 @@ TEST_CASE("a convolution that makes its input of what the norm before it reads h
                                     .height = first.out_height(),
                                     .width = first.out_width(),
                                     .in_channels = first.out_channels,
-                                    .out_channels = 32,
+                                    .out_channels = 16,
                                     .stride = stride,
                                     .dtype = dtype};
           const NormActInputs inputs = make_inputs(c.norm, dtype);
@@ -188,7 +193,7 @@ TEST_CASE("a convolution that makes its input of what the norm before it reads h
         }
       }
     }
-    if (backend.name() == "cuda") CHECK(made > 40);
+    if (backend.name() == "cuda") CHECK(made >= 4);
   });
 }
 

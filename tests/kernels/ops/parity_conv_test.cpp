@@ -51,7 +51,11 @@ TEST_CASE("gradients of layers that are planned together, in bf16, agree with th
 
 /// The filter gradients of all cases, each by itself, or in parts that are summed together. `in_parts` counts those.
 Outputs run_filter_gradients(Backend& backend, DType dtype, bool together, int& in_parts) {
-  constexpr int kRepeats = 4;  // so that there are more than one operation takes in
+#if defined(__SANITIZE_THREAD__)
+  constexpr int kRepeats = 1;
+#else
+  constexpr int kRepeats = 4;  // so that there are more than one kernel takes in
+#endif
   RunMemory memory(backend);
   std::vector<GradientParts> gradients;
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
@@ -82,7 +86,7 @@ TEST_CASE("filter gradients in parts, summed together, have the bits of each sum
       int in_parts = 0;
       const Outputs alone = run_filter_gradients(backend, dtype, false, in_parts);
       const Outputs together = run_filter_gradients(backend, dtype, true, in_parts);
-      if (backend.name() == "cuda" && dtype == DType::bf16) CHECK(in_parts > 32);
+      if (backend.name() == "cuda" && dtype == DType::bf16) CHECK(in_parts > 8);
       for (const auto& [name, gradient] : alone) {
         INFO(name);
         CHECK(compare_exactly(together.at(name).values, gradient.values).ok());
