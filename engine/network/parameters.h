@@ -71,8 +71,9 @@ using StateId = int;
 struct ParameterSlot {
   ParameterSpec spec;
   std::int64_t offset = 0;
-  DType dtype = DType::f32;  // of the effective values: what layers read
-  DecayedParts decay = {};   // `scale`: of the store that has one
+  DType dtype = DType::f32;   // of the effective values: what layers read
+  DecayedParts decay = {};    // `scale`: of the store that has one
+  double bit_operations = 0;  // of one image, per bit of the weight (multiplications.h); 0 for what multiplies nothing
 
   bool is_filter() const { return spec.shape.rank == 4; }  // of a convolution
 };

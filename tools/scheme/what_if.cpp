@@ -2,7 +2,7 @@
 
 #include "engine/base/text.h"
 #include "engine/methods/packed_model.h"
-#include "engine/network/integer_inputs.h"
+#include "engine/network/multiplications.h"
 
 #include <fmt/format.h>
 
@@ -17,15 +17,6 @@ std::uint64_t file_bytes_of(const OpenModel& model) {
   const TensorFile file = with_weights(model, *model.weights);
   if (!model.weights->is_quantized()) return safetensors_bytes(file);
   return safetensors_bytes(pack(file, integer_weights(*model.weights, model.layout)));
-}
-
-/// Of the weight that a node multiplies with; nothing if it has none.
-const ParameterSpec* weight_of(const Network& network, const Node& node) {
-  for (const ParameterId id : node.layer->parameters()) {
-    const ParameterSpec& spec = network.parameters()[static_cast<std::size_t>(id)];
-    if (spec.role == Role::weight) return &spec;
-  }
-  return nullptr;
 }
 
 std::string count_text(double count) {
@@ -72,21 +63,16 @@ ModelCost cost_of(const OpenModel& model) {
   ModelCost cost{
       .summary = summarize_bits(*model.weights, model.network), .layers = {}, .file_bytes = file_bytes_of(model)};
   const Network& network = model.network;
-  const std::vector<TensorSpec> tensors = network.tensors(1, DType::f32);
-  const std::vector<int> inputs = input_bits(network);
-  for (std::size_t i = 0; i < network.nodes().size(); ++i) {
-    const Node& node = network.nodes()[i];
-    const ParameterSpec* weight = weight_of(network, node);
-    const double flops = node.layer->flops(network.inputs_of(node, tensors));
-    if (weight == nullptr || flops <= 0) continue;
-    LayerCost layer{.name = node.name,
-                    .weights = weight->shape.numel(),
-                    .macs = flops / 2,
-                    .input_bits = inputs[i] == 0 ? kFloatBits : inputs[i],
+  for (const Multiplication& multiplication : multiplications(network)) {
+    const ParameterSpec& weight = network.parameters()[static_cast<std::size_t>(multiplication.weight)];
+    LayerCost layer{.name = network.nodes()[multiplication.node].name,
+                    .weights = weight.shape.numel(),
+                    .macs = multiplication.macs,
+                    .input_bits = multiplication.input_bits == 0 ? kFloatBits : multiplication.input_bits,
                     .bits = kFloatBits,
-                    .fixed = weight->widths.fixed};
+                    .fixed = weight.widths.fixed};
     for (const TensorBits& tensor : cost.summary.tensors)
-      if (tensor.name == weight->name) layer.bits = tensor.empty ? 0 : tensor.bits;
+      if (tensor.name == weight.name) layer.bits = tensor.empty ? 0 : tensor.bits;
     cost.layers.push_back(std::move(layer));
   }
   return cost;

@@ -45,6 +45,9 @@ void add_bsq_keys(ConfigSchema& schema) {
     config.part<BsqConfig>().alpha = std::get<double>(value);
     config.part<BsqConfig>().alpha_is_set = true;
   };
+  bsq.add("cost", &BsqConfig::cost, one_of({"weights", "bops"}),
+          "what a bit of a layer costs in the penalty: its weights (size), or its multiply-adds times the bits of the "
+          "activations it reads (compute)");
   bsq.add("requant_interval", &BsqConfig::requant_interval, at_least(1), "epochs from one re-quantization to the next",
           "--Prun_Int");
   bsq.add("prune_threshold", &BsqConfig::prune_threshold, between(0, 100),

@@ -8,9 +8,10 @@ namespace bsq {
 class ConfigSchema;
 
 struct BsqConfig {
-  double alpha = 5e-3;         // strength of the group penalty on bit planes (--decay)
-  int requant_interval = 50;   // epochs from one re-quantization to the next (--Prun_Int)
-  double prune_threshold = 0;  // percent of non-zero entries at or below which a plane is dropped (--thre)
+  double alpha = 5e-3;           // strength of the group penalty on bit planes (--decay)
+  int requant_interval = 50;     // epochs from one re-quantization to the next (--Prun_Int)
+  double prune_threshold = 0;    // percent of non-zero entries at or below which a plane is dropped (--thre)
+  std::string cost = "weights";  // what a bit of a layer costs in the penalty; or bops
 
   // In place of alpha (engine/methods/bsq/budget_controller.h).
   double budget_bits = 0;               // per weight; 0: no budget

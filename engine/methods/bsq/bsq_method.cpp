@@ -19,7 +19,7 @@ class BsqMethod : public Method {
 
   MethodDescription describe() const override {
     return {.title = "BSQ",
-            .settings = fmt::format("alpha {:g}, {}", options_.alpha, interval_text()),
+            .settings = fmt::format("alpha {:g}{}, {}", options_.alpha, cost_text(), interval_text()),
             .strength_key = "bsq.alpha",
             .penalty = PenaltyDescription{
                 .title = "Group penalty of BSQ", .meaning = "The penalty R on bit planes", .factor = "bsq.alpha"}};
@@ -28,7 +28,8 @@ class BsqMethod : public Method {
                                           const Weights& from) const override {
     const Weights planes = StoredPlanes::convert(from, layout, start_bits(layout, quant_.weight_bits));
     return std::make_unique<PlaneWeights>(memory, layout, gradients, dynamic_cast<const StoredPlanes&>(*planes),
-                                          quant_.max_bits);
+                                          quant_.max_bits,
+                                          options_.cost == "bops" ? PenaltyCost::bops : PenaltyCost::weights);
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
     return width_conflict(from, layout);
@@ -49,6 +50,7 @@ class BsqMethod : public Method {
   std::string advice_against_zeros() const override { return fmt::format("lower bsq.alpha ({:g})", options_.alpha); }
 
  protected:
+  std::string cost_text() const { return options_.cost == "bops" ? " by bit operations" : ""; }
   std::string interval_text() const {
     return fmt::format("re-quantization every {} epochs, threshold {:g} %", options_.requant_interval,
                        options_.prune_threshold);
@@ -67,8 +69,8 @@ class BudgetedBsqMethod final : public BsqMethod {
   MethodDescription describe() const override {
     MethodDescription description = BsqMethod::describe();
     description.settings =
-        fmt::format("budget {:g} bits per weight ({} count), alpha begins with {:g}, {}", options_.budget_bits,
-                    options_.budget_count, options_.budget_alpha, interval_text());
+        fmt::format("budget {:g} bits per weight ({} count), alpha begins with {:g}{}, {}", options_.budget_bits,
+                    options_.budget_count, options_.budget_alpha, cost_text(), interval_text());
     description.strength_key = "bsq.budget_bits";
     return description;
   }

@@ -30,11 +30,12 @@ std::vector<BitPlanes> planes_of(const std::vector<PlaneTensor>& tensors, const 
 }  // namespace
 
 PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
-                           const StoredPlanes& weights, int max_bits)
+                           const StoredPlanes& weights, int max_bits, PenaltyCost cost)
     : backend_(memory.backend()),
       layout_(layout),
       gradients_(gradients),
       most_bits_(bsq::most_bits(layout, max_bits)),
+      cost_(cost),
       turned_(weights.turned()) {
   const std::size_t count = layout.slots.size();
   std::size_t capacity = 0, norms = 0;
@@ -57,6 +58,15 @@ PlaneWeights::PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
   set_planes(weights.all());
 }
 
+double PlaneWeights::cost_share(const ParameterSlot& slot, int bits) const {
+  if (cost_ == PenaltyCost::weights)
+    return static_cast<double>(slot.spec.shape.numel() * bits) / static_cast<double>(layout_.parameters);
+  double of_all = 0;
+  for (const ParameterSlot& other : layout_.slots) of_all += other.bit_operations;
+  require(of_all > 0, "a penalty by bit operations, and no layer multiplies");
+  return slot.bit_operations * bits / of_all;
+}
+
 void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   require(planes.size() == layout_.slots.size(), "{} plane tensors for {} slots", planes.size(), layout_.slots.size());
   tensors_.clear();
@@ -69,9 +79,7 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
     const BitPlanes& source = planes[i];
     require(source.bits >= 1 && source.bits <= most_bits_[i], "{}: {} bits", slot.spec.name, source.bits);
     require(source.numel == slot.spec.shape.numel(), "{}: {} weights", slot.spec.name, source.numel);
-    const double penalty_weight = slot.spec.widths.fixed ? 0.0
-                                                         : static_cast<double>(source.numel * source.bits) /
-                                                               static_cast<double>(layout_.parameters);
+    const double penalty_weight = slot.spec.widths.fixed ? 0.0 : cost_share(slot, source.bits);
     tensors_.push_back({.numel = source.numel,
                         .plane_offset = offset,
                         .weight_offset = slot.offset,

@@ -11,10 +11,14 @@
 
 namespace bsq {
 
+/// What a bit of a layer costs in the group penalty: its weights, or the multiply-adds of an image with them, times the
+/// bits of what they are multiplied with (METHOD 2).
+enum class PenaltyCost : std::uint8_t { weights, bops };
+
 class PlaneWeights final : public WeightStore {
  public:
   PlaneWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredPlanes& weights,
-               int max_bits = kMaxBits);
+               int max_bits = kMaxBits, PenaltyCost cost = PenaltyCost::weights);
 
   const ArenaLayout& layout() const { return layout_; }
   /// By slot, the most bits that it may come to.
@@ -38,6 +42,8 @@ class PlaneWeights final : public WeightStore {
  private:
   DeviceTable<PlaneTensor> table() const { return {tensors_, table_.as<PlaneTensor>()}; }
   void write_effective();
+  /// Of a slot with so many bits; those of all slots with one bit each make 1.
+  double cost_share(const ParameterSlot& slot, int bits) const;
   /// Where a plane arena lies on the device.
   std::vector<DeviceSpan> spans_of(const Buffer& arena) const;
 
@@ -45,6 +51,7 @@ class PlaneWeights final : public WeightStore {
   const ArenaLayout& layout_;
   const float* gradients_;
   std::vector<int> most_bits_;
+  PenaltyCost cost_;
   std::vector<PlaneTensor> tensors_;
   std::set<std::size_t> turned_;  // slots that a file of an older version has the other way round, momentum too
   Buffer table_;                  // tensors_ on the device

@@ -98,7 +98,7 @@ void CsqWeights::write_effective(const StepInputs* inputs) {
 }
 
 TensorView CsqWeights::effective(std::size_t slot) const {
-  const auto& [spec, offset, dtype, decay] = layout_.slots[slot];
+  const auto& [spec, offset, dtype, decay, bit_operations] = layout_.slots[slot];
   if (dtype == DType::f32) return {dtype, spec.shape, values_.as<float>() + offset};
   return {dtype, spec.shape, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(dtype)};
 }

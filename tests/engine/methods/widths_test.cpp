@@ -7,6 +7,8 @@
 #include "tests/support/random_tensors.h"
 #include "tests/support/weights.h"
 
+#include <cmath>
+
 namespace bsq::test {
 namespace {
 
@@ -96,6 +98,61 @@ TEST_CASE("a slot of a fixed width is under no penalty, and the others are under
     }
     CHECK(ruled_penalty > 0);
     CHECK(ruled_penalty < free_penalty);
+  });
+}
+
+TEST_CASE("the penalty counts weights, or the bit operations of an image") {
+  for_each_device([](Backend& backend) {
+    const SgdRule rule{.momentum = 0, .weight_decay = 0};
+    StoreMemory memory(backend);
+    memory.layout.slots[0].bit_operations = 3000;
+    memory.layout.slots[1].bit_operations = 1000;  // and the bias multiplies nothing
+    const std::vector<BitPlanes> planes = {trained_planes("conv", 2, 225, 1), trained_planes("fc", 6, 21, 1),
+                                           trained_planes("bias", 4, 3, 1)};
+    const auto norms_of = [](const BitPlanes& of) {
+      double sum = 0;
+      for (int bit = 0; bit < of.bits; ++bit) {
+        double squares = 1e-8;
+        for (std::int64_t i = 0; i < of.numel; ++i) {
+          const auto at = static_cast<std::size_t>(bit * of.numel + i);
+          squares += double{of.p[at]} * of.p[at] + double{of.n[at]} * of.n[at];
+        }
+        sum += std::sqrt(squares);
+      }
+      return sum;
+    };
+    const auto penalty = [&](PenaltyCost cost) {
+      PlaneWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), StoredPlanes(planes), kMaxBits,
+                         cost);
+      backend.fill_zero(memory.gradients.data(), memory.gradients.size_bytes());
+      store.step(rule, memory.set_inputs({.learning_rate = 0.1F, .method = {0.5F}}), memory.metrics.as<StepMetrics>());
+      const std::vector<BitPlanes> moved = store.planes();
+      CHECK(same_bits(moved[2].p, planes[2].p) == (cost == PenaltyCost::bops));
+      return memory.read_metrics()[0].penalty;
+    };
+    const double parameters = 225 + 21 + 3;
+    CHECK(penalty(PenaltyCost::weights) ==
+          Approx((225 * 2 * norms_of(planes[0]) + 21 * 6 * norms_of(planes[1]) + 3 * 4 * norms_of(planes[2])) /
+                 parameters)
+              .epsilon(1e-5));
+    CHECK(penalty(PenaltyCost::bops) ==
+          Approx((3000 * 2 * norms_of(planes[0]) + 1000 * 6 * norms_of(planes[1])) / 4000).epsilon(1e-5));
+  });
+}
+
+TEST_CASE("bsq.cost chooses what the penalty counts") {
+  for_each_device([](Backend& backend) {
+    StoreMemory memory(backend);
+    memory.layout.slots[0].bit_operations = 1;
+    const Weights start = as_weights(drawn_weights(memory.layout));
+    std::vector<double> penalties;
+    for (const char* cost : {"weights", "bops"}) {
+      Config config = default_config();
+      config.part<BsqConfig>().cost = cost;
+      store_of_stage(memory, config, "bsq", start)->step({}, memory.set_inputs({}), memory.metrics.as<StepMetrics>());
+      penalties.push_back(memory.read_metrics()[0].penalty);
+    }
+    CHECK(penalties[0] != penalties[1]);
   });
 }
 
