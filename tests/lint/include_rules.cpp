@@ -109,6 +109,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"engine/network/",            "",      {"kernels/", "engine/memory/", "engine/files/"},              {"fmt/", "nlohmann/"}},
     {"engine/model/",              "",      {"engine/network/"},                                          {"fmt/", "nlohmann/"}},
     {"engine/methods/",            "",      {"engine/model/", "engine/config/"},                          {"fmt/", "nlohmann/"}},
+    {"engine/deployed/",           "",      {"engine/methods/", "engine/input/"},                         {"fmt/"}},
     {"engine/input/",              "",      {"kernels/", "engine/memory/"},                               {"fmt/"}},
     {"engine/ranks/",              "",      {"kernels/", "engine/files/"},                                {"fmt/"}},
     {"engine/run/",                "",      {"kernels/", "engine/files/"},                                {"fmt/", "nlohmann/"}},
@@ -120,7 +121,7 @@ const std::vector<IncludeRule>& include_rules() {
 
     {"tools/cli/",                 "",      {"kernels/", "engine/config/", "engine/run/"},                {"fmt/", "nlohmann/"}},
     {"tools/cli/arguments.cpp",    "",      {"engine/config/", "engine/run/", "tools/cli/"},              {"fmt/", "CLI/"}},
-    {"tools/session/",             "",      {"tools/cli/", "engine/training/", "models/", "data/"},       {"fmt/", "nlohmann/"}},
+    {"tools/session/",             "",      {"tools/cli/", "engine/training/", "engine/deployed/", "models/", "data/"},       {"fmt/", "nlohmann/"}},
     {"tools/export/",              "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
     {"tools/export/onnx/plugin/",  "",      {"kernels/base/", "tools/export/onnx/*"},                     {"fmt/", "onnx/", "google/protobuf/"}},
     {"tools/report/",              "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},

@@ -165,7 +165,7 @@ TEST_CASE("export says which types of a graph few runtimes read, and what to do 
   BSQ_NEEDS_ONNX(here);
   here.train("run", {"quant.act_scale=calibrated", "stages=[pretrain,convert]"});
   const auto said = [&](Words words) {
-    words.insert(words.begin(), {"export", "--format=onnx", "--output=m.onnx", "--force"});
+    words.insert(words.begin(), {"export", "--format=onnx", "--output=m.onnx", "--force", "--runtime=reference"});
     return here.must(words).err;
   };
   const std::string wide = "9 tensors of 8 bits reach from -255 to 255 and are INT16",
@@ -187,6 +187,75 @@ TEST_CASE("export says which types of a graph few runtimes read, and what to do 
              Catch::Contains("INT4 and INT2 make a file smaller, not faster"));
   here.train("eight", {"quant.act_scale=calibrated", "quant.act_bits=8", "stages=[pretrain,convert]"});
   CHECK_THAT(said({"eight"}), Catch::Contains(halved));
+}
+
+TEST_CASE("export of a calibrated model is written for a runtime, which multiplies all of it as integers") {
+  const Workspace here;
+  BSQ_NEEDS_ONNX(here);
+  here.train("run", {"quant.act_scale=calibrated"});
+  for (const std::string runtime : {"", "onnxruntime", "openvino", "tensorrt"}) {
+    for (const std::string input : {"float", "uint8"}) {
+      INFO(runtime << " " << input);
+      Words words = {"export", "run", "--format=onnx", "--output=m.onnx", "--force", "--input=" + input};
+      if (!runtime.empty()) words.push_back("--runtime=" + runtime);
+      const std::string out = here.must(words).out;
+      CHECK_THAT(out, Catch::Contains("verified: read back and run on 20 test images of synthetic: "));
+      CHECK_THAT(out, Catch::Contains("\n  9 of 9 convolutions run in integers in " +
+                                      (runtime.empty() ? "onnxruntime" : runtime) + "\n"));
+      CHECK_THAT(out, Catch::Contains("% in integers, ") && Catch::Contains("% with calibrated scales as trained\n"));
+      CHECK(contains(out, "UINT8, which TensorRT takes for INT8") == (runtime != "tensorrt"));
+      CHECK_THAT(out, Catch::Contains(input == "uint8" ? "bytes\n" : "normalised\n"));
+    }
+  }
+  const std::string out = here.must({"export", "run/checkpoints/convert", "--format=onnx", "--output=e.onnx"}).out;
+  CHECK_THAT(out, Catch::Contains("\n  rounded to 127 levels to a side, by output channel: bn1, "));
+  CHECK_THAT(here.must({"export", "run", "--format=onnx", "--output=o.onnx", "--opset=21"}).out,
+             Catch::Contains("ONNX opset 21, weights in INT8"));
+}
+
+TEST_CASE("export says why a model is not written for a runtime, and what it takes") {
+  const Workspace here;
+  BSQ_NEEDS_ONNX(here);
+  here.train("run", {"quant.act_scale=calibrated", "quant.act_bits=8"});
+  const std::vector<std::pair<Words, std::string>> cases = {
+      {{"--runtime=tensorrt"},
+       "has 8 bits, and INT8 whose zero point is 0 holds 7 of them: train with quant.act_bits=7"},
+      {{"--runtime=onnx"}, "--runtime: onnx not in {onnxruntime,openvino,tensorrt,reference}"},
+      {{"--runtime=onnxruntime", "quant.act_bits=0"}, "has no deployed form: its activations are not quantized"},
+      {{"--runtime=openvino", "quant.act_scale=batch_max"},
+       "has no deployed form: its activations are scaled by the maximum of each batch; calibrate it: bsq train "},
+      {{"--runtime=reference", "--input=uint8"}, "--input uint8: is for --runtime onnxruntime"},
+      {{"--runtime=openvino", "--min-container=int4"}, "--min-container: is for --runtime reference; openvino"}};
+  for (const auto& [words, message] : cases) {
+    Words all = {"export", "run", "--format=onnx", "--output=m.onnx", "-q"};
+    all.insert(all.end(), words.begin(), words.end());
+    check_error(here, all, 2, {message});
+    CHECK_FALSE(fs::exists(here / "m.onnx"));
+  }
+  check_error(here, {"export", "run", "--format=packed", "--runtime=openvino"}, 2, {"are for --format onnx"});
+  const Outcome small = here.must({"export", "run", "--format=onnx", "--output=m.onnx", "--min-container=int4"});
+  CHECK_FALSE(contains(small.out, "in integers"));
+}
+
+TEST_CASE("eval shows the accuracies of each arithmetic side by side") {
+  const Workspace here;
+  here.train("run", {"quant.act_scale=calibrated"});
+  const std::string text = here.must({"eval", "run", "--as", "deployed"}).out;
+  CHECK_THAT(text, Catch::Contains(" images   in integers, as it is deployed\n"));
+  CHECK_THAT(text, Catch::Contains(" %   with calibrated scales\n"));
+  CHECK_THAT(text, Catch::Contains(" %   with the maximum of each batch for activation scales\n"));
+  const json deployed = json_from(here, {"eval", "run", "--as", "deployed"});
+  const json calibrated = json_from(here, {"eval", "run", "--as", "calibrated"});
+  const json trained = json_from(here, {"eval", "run", "--as", "trained"});
+  CHECK(deployed.at("top1_calibrated") == calibrated.at("top1"));
+  CHECK(deployed.at("top1_batch_max") == trained.at("top1"));
+  CHECK(calibrated.at("top1_batch_max") == trained.at("top1"));
+  CHECK_FALSE(trained.contains("top1_calibrated"));
+  CHECK(std::abs(deployed.at("loss").get<double>() - calibrated.at("loss").get<double>()) <
+        0.05 * calibrated.at("loss").get<double>());
+  CHECK(json_from(here, {"eval", "run", "--as", "deployed", "threads=1"}) == deployed);
+  here.train("free");
+  check_error(here, {"eval", "free", "--as", "deployed", "-q"}, 2, {"has no calibrated layer1.0.relu1.act_scale"});
 }
 
 TEST_CASE("export of a model from anywhere, with an empty layer, without its data") {

@@ -3,20 +3,19 @@
 // What the model was trained with (normalisation, evaluation batch, activations) is taken from its metadata; a
 // configuration names the data; overrides come last and win.
 #include "data/datasets.h"
-#include "engine/input/resident_source.h"
 #include "engine/methods/bsq/stored_planes.h"
-#include "engine/methods/weight_forms.h"
-#include "engine/run/engine_notes.h"
-#include "engine/training/evaluator.h"
-#include "engine/training/experiment.h"
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/report/bits_text.h"
 #include "tools/session/config_schema.h"
+#include "tools/session/deployed_model.h"
 #include "tools/session/device.h"
+#include "tools/session/evaluate_model.h"
 #include "tools/session/model_config.h"
 #include "tools/session/open_model.h"
 #include "tools/session/ranks.h"
+
+#include <fmt/ranges.h>
 
 namespace bsq {
 namespace {
@@ -27,6 +26,7 @@ using nlohmann::ordered_json;
 struct EvalOptions {
   std::string checkpoint;
   ModelWords words;
+  std::string arithmetic;  // trained, calibrated or deployed; empty: what the configuration says
   ConsoleFlags console;
   bool json = false;
 };
@@ -39,6 +39,10 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
   app.add_path("--config", options.words.config_file,
                "the data, by a configuration; default: that of the checkpoint's run")
       ->option_text("CFG");
+  app.add_option("--as", options.arithmetic,
+                 "trained: scales of activations by batch | calibrated: fixed ones | deployed: in integers (METHOD 16)")
+      ->one_of({"trained", "calibrated", "deployed"})
+      ->option_text("ARITHMETIC");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");
   add_console_flags(app, options.console);
   app.footer(
@@ -49,6 +53,9 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
     fail(ErrorKind::usage, "bsq eval: which checkpoint? usage: bsq eval CHECKPOINT [key=value ...]");
   options.checkpoint = split.file;
   options.words.overrides = split.overrides;
+  if (!options.arithmetic.empty())
+    options.words.overrides.push_back(options.arithmetic == "trained" ? "quant.act_scale=batch_max"
+                                                                      : "quant.act_scale=calibrated");
   return true;
 }
 
@@ -60,32 +67,20 @@ Weights weights_to_evaluate(const OpenModel& model, const Config& config, const 
   return StoredPlanes::convert(model.weights, model.layout, start_bits(model.layout, config.quant.weight_bits));
 }
 
-struct Evaluation {
-  std::string form;
+/// One arithmetic, in the words of a person.
+struct NamedResult {
+  const char* key;      // of JSON
+  const char* meaning;  // of the text
   EvalResult result;
-  std::optional<EvalResult> by_batch_max;  // if `result` is that of calibrated activation scales
-  BitSummary bit_summary;
 };
 
-Evaluation evaluate(const OpenModel& opened, const Config& config, const EvalOptions& options, const Dataset& images,
-                    Backend& backend, Communicator& ranks, Console& console) {
-  const DType dtype = dtype_of(checked_precision(config, backend));
-  DeviceMemory memory(backend);
-  Model model(memory, network_for(opened, images.info()), dtype, config.seed,
-              store_of([&](const ArenaLayout&) { return weights_to_evaluate(opened, config, options); }));
-  model.load_plain(opened.file);
-  ResidentSource source(memory, images, "test");
-  Evaluator evaluator(memory, model, source, input_options(config, images.info()), config.data.eval_batch_size, ranks);
-  EngineTeller().tell(backend, console);
-  Evaluation evaluation{.form = std::string(model.quantized().form()),
-                        .result = evaluator.run(),
-                        .by_batch_max = {},
-                        .bit_summary = summarize_bits(*model.weights(), model.network())};
-  if (uses_calibrated_scales(opened, config)) {
-    evaluation.by_batch_max = evaluation.result;
-    evaluation.result = evaluator.run(ActScale::calibrated);
-  }
-  return evaluation;
+/// The one that was asked for comes first.
+std::vector<NamedResult> named_results(const Accuracies& accuracies) {
+  std::vector<NamedResult> named;
+  if (accuracies.deployed) named.push_back({"deployed", "in integers, as it is deployed", *accuracies.deployed});
+  if (accuracies.calibrated) named.push_back({"calibrated", "with calibrated scales", *accuracies.calibrated});
+  named.push_back({"batch_max", "with the maximum of each batch for activation scales", accuracies.trained});
+  return named;
 }
 
 std::string activations_text(const QuantConfig& quant) {
@@ -95,35 +90,55 @@ std::string activations_text(const QuantConfig& quant) {
                      quant.act_scale == "calibrated" ? " by calibrated scales" : "");
 }
 
-void print_text(const OpenModel& model, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
-  const EvalResult& result = evaluation.result;
-  fmt::print("{}: {} weights; activations {}; batches of {}\n\n", model.file.path.string(), evaluation.form,
+/// What is evaluated, on what, and what came of it.
+struct Evaluated {
+  const OpenModel& model;
+  const Config& config;
+  const Accuracies& accuracies;
+  std::vector<std::string> rounded;  // filters, for integers
+  std::string form;
+  BitSummary bits;
+  std::uintmax_t file_bytes = 0;
+};
+
+void print_text(const Evaluated& evaluated) {
+  const Config& config = evaluated.config;
+  const std::vector<NamedResult> results = named_results(evaluated.accuracies);
+  const EvalResult& first = results.front().result;
+  fmt::print("{}: {} weights; activations {}; batches of {}\n\n", evaluated.model.file.path.string(), evaluated.form,
              activations_text(config.quant), config.data.eval_batch_size);
-  fmt::print("top-1   {:.2f} %   {} of {} images\n", result.top1_percent(), result.top1, result.samples);
-  if (evaluation.by_batch_max)
-    fmt::print("        {:.2f} %   with the maximum of each batch for activation scales\n",
-               evaluation.by_batch_max->top1_percent());
-  fmt::print("top-5   {:.2f} %\nloss    {:.4f}\n\n", result.top5_percent(), result.loss());
-  fmt::print("{}\n{}\n{}", layer_table(evaluation.bit_summary).text(),
-             compression_table(evaluation.bit_summary, file_bytes, model.packed).text(),
-             float_table(evaluation.bit_summary).text());
+  fmt::print("top-1   {:.2f} %   {} of {} images{}\n", first.top1_percent(), first.top1, first.samples,
+             evaluated.accuracies.deployed ? fmt::format("   {}", results.front().meaning) : "");
+  for (std::size_t i = 1; i < results.size(); ++i)
+    fmt::print("        {:.2f} %   {}\n", results[i].result.top1_percent(), results[i].meaning);
+  fmt::print("top-5   {:.2f} %\nloss    {:.4f}\n\n", first.top5_percent(), first.loss());
+  if (!evaluated.rounded.empty())
+    fmt::print("rounded to 127 levels to a side for integers, by output channel: {}\n\n",
+               fmt::join(evaluated.rounded, ", "));
+  fmt::print("{}\n{}\n{}", layer_table(evaluated.bits).text(),
+             compression_table(evaluated.bits, evaluated.file_bytes, evaluated.model.packed).text(),
+             float_table(evaluated.bits).text());
 }
 
-void print_json(const OpenModel& model, const Config& config, const Evaluation& evaluation, std::uintmax_t file_bytes) {
-  const EvalResult& result = evaluation.result;
-  ordered_json record = {{"file", model.file.path.string()},
-                         {"form", evaluation.form},
+void print_json(const Evaluated& evaluated) {
+  const Config& config = evaluated.config;
+  const std::vector<NamedResult> results = named_results(evaluated.accuracies);
+  const EvalResult& first = results.front().result;
+  ordered_json record = {{"file", evaluated.model.file.path.string()},
+                         {"form", evaluated.form},
                          {"activation", block_activation(config.quant)},
                          {"act_bits", config.quant.act_bits},
                          {"eval_batch_size", config.data.eval_batch_size},
-                         {"images", result.samples},
-                         {"top1_correct", result.top1},
-                         {"top5_correct", result.top5},
-                         {"top1", result.top1_percent()},
-                         {"top5", result.top5_percent()},
-                         {"loss", result.loss()},
-                         {"precision", to_json(evaluation.bit_summary, file_bytes)}};
-  if (evaluation.by_batch_max) record["top1_batch_max"] = evaluation.by_batch_max->top1_percent();
+                         {"images", first.samples},
+                         {"top1_correct", first.top1},
+                         {"top5_correct", first.top5},
+                         {"top1", first.top1_percent()},
+                         {"top5", first.top5_percent()},
+                         {"loss", first.loss()},
+                         {"precision", to_json(evaluated.bits, evaluated.file_bytes)}};
+  for (std::size_t i = 1; i < results.size(); ++i)
+    record[fmt::format("top1_{}", results[i].key)] = results[i].result.top1_percent();
+  if (evaluated.accuracies.deployed) record["rounded"] = evaluated.rounded;
   fmt::print("{}\n", record.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
 
@@ -138,10 +153,25 @@ int eval_on_ranks(const Arguments& arguments, Communicator& ranks) {
   const std::unique_ptr<const Dataset> images = open_test_set(config);
   check_classes(model, images->info(), console);
   const auto backend = open_device(config, console, ranks);
-  const Evaluation evaluation = evaluate(model, config, options, *images, *backend, ranks, console);
+  const Weights weights = weights_to_evaluate(model, config, options);
+  std::optional<Deployment> deployment;
+  if (options.arithmetic == "deployed")
+    deployment = deploy_model(model, weights, network_for(model, images->info()), config, *backend);
+  const Accuracies accuracies = evaluate_model({.model = model,
+                                                .weights = weights,
+                                                .config = config,
+                                                .images = *images,
+                                                .deployed = deployment ? &deployment->network : nullptr},
+                                               *backend, ranks, console);
   say_notes(*images, console);
-  const std::uintmax_t file_bytes = fs::file_size(model.file.path);
-  (options.json ? print_json : print_text)(model, config, evaluation, file_bytes);
+  const Evaluated evaluated{.model = model,
+                            .config = config,
+                            .accuracies = accuracies,
+                            .rounded = deployment ? deployment->rounded : std::vector<std::string>{},
+                            .form = std::string(weights->form()),
+                            .bits = summarize_bits(*weights, model.network),
+                            .file_bytes = fs::file_size(model.file.path)};
+  (options.json ? print_json : print_text)(evaluated);
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/export/formats.h"
+#include "tools/export/onnx/runtimes.h"
 #include "tools/report/bits_text.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/model_config.h"
@@ -23,6 +24,8 @@ struct ExportOptions {
   std::string output;
   std::optional<int> opset;
   std::string min_container;
+  std::string runtime;
+  std::string input;
   bool force = false;
   ConsoleFlags console;
 };
@@ -32,6 +35,12 @@ void check_format_options(const ExportOptions& options) {
   if (!options.min_container.empty() && !format.has_small_types)
     fail(ErrorKind::usage, "--min-container: is for --format {}, whose types have widths",
          format_names(&ExportFormat::has_small_types));
+  const bool names_runtime = !options.runtime.empty() || !options.input.empty();
+  if (names_runtime && !format.has_runtimes)
+    fail(ErrorKind::usage, "--runtime and --input: are for --format {}", format_names(&ExportFormat::has_runtimes));
+  if (!options.min_container.empty() && !options.runtime.empty() && options.runtime != kReferenceRuntime)
+    fail(ErrorKind::usage, "--min-container: is for --runtime {}; {} multiplies INT8", kReferenceRuntime,
+         options.runtime);
   if (options.opset && !format.has_opsets)
     fail(ErrorKind::usage, "--opset: is for the formats {}", format_names(&ExportFormat::has_opsets, "and"));
 }
@@ -42,6 +51,21 @@ std::string format_help() {
   for (const ExportFormat& format : export_formats())
     help += fmt::format("{}{}: {}", help.empty() ? "" : " | ", format.name, format.meaning);
   return help;
+}
+
+/// `onnxruntime: ... | reference: ...`
+std::string runtime_help() {
+  std::string help;
+  for (const Runtime& runtime : runtimes()) help += fmt::format("{}: {} | ", runtime.name, runtime.meaning);
+  return help + fmt::format("{}: the arithmetic of training (default: {} if the model has that form)",
+                            kReferenceRuntime, runtimes().front().name);
+}
+
+std::vector<std::string> runtime_names() {
+  std::vector<std::string> names;
+  for (const Runtime& runtime : runtimes()) names.emplace_back(runtime.name);
+  names.emplace_back(kReferenceRuntime);
+  return names;
 }
 
 bool parse(const Arguments& arguments, ExportOptions& options) {
@@ -61,6 +85,11 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
   app.add_option("--min-container", options.min_container,
                  "narrowest type of weights: int8 (default) | int4 | int2, for runtimes that read them")
       ->one_of({"int8", "int4", "int2"})
+      ->option_text("TYPE");
+  app.add_option("--runtime", options.runtime, runtime_help())->one_of(runtime_names())->option_text("R");
+  app.add_option("--input", options.input,
+                 "what the model reads: float: normalised (default) | uint8: bytes, as pictures have them")
+      ->one_of({"float", "uint8"})
       ->option_text("TYPE");
   app.add_path("--config", options.words.config_file, "the configuration of the data that onnx is verified on")
       ->option_text("CFG");
@@ -119,6 +148,7 @@ void print_outcome(const ExportJob& job, const ExportOutcome& outcome) {
              ratio_text(summary.compression()), summary.bits_per_parameter(), ratio_text(summary.compression_on_disk()),
              ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(bytes)));
   fmt::print("  verified: {}\n", outcome.verified);
+  for (const std::string& note : outcome.notes) fmt::print("  {}\n", note);
 }
 
 }  // namespace
@@ -136,6 +166,8 @@ int export_command(const Arguments& arguments) {
                 .output = {},
                 .opset = options.opset,
                 .min_container = options.min_container,
+                .runtime = options.runtime,
+                .byte_input = options.input == "uint8",
                 .names_act_scale = options.words.overrides_key("quant.act_scale")};
   const TensorFile& file = job.model.file;
   if (format.wants_levels && !job.model.weights->is_quantized())

@@ -12,11 +12,11 @@ namespace {
 
 // clang-format off
 constexpr std::array kFormats = {
-  // name, meaning, ending, default infix, wants_levels, has_opsets, has_small_types, require, write
-  ExportFormat{"float", "effective weights under PyTorch's names", ".safetensors", ".float", false, false, false, nullptr, export_float},
-  ExportFormat{"packed", "signs and bit planes, packed into bits", ".safetensors", ".packed", true, false, false, nullptr, export_packed},
-  ExportFormat{"onnx", "integers and DequantizeLinear", ".onnx", "", false, true, true, require_onnx, export_onnx},
-  ExportFormat{"qonnx", "IntQuant nodes of exact widths", ".onnx", ".qonnx", true, true, false, require_onnx, export_qonnx},
+  // name, meaning, ending, default infix, wants_levels, has_opsets, has_small_types, has_runtimes, require, write
+  ExportFormat{"float", "effective weights under PyTorch's names", ".safetensors", ".float", false, false, false, false, nullptr, export_float},
+  ExportFormat{"packed", "signs and bit planes, packed into bits", ".safetensors", ".packed", true, false, false, false, nullptr, export_packed},
+  ExportFormat{"onnx", "integers for runtimes: DequantizeLinear and QuantizeLinear", ".onnx", "", false, true, true, true, require_onnx, export_onnx},
+  ExportFormat{"qonnx", "IntQuant nodes of exact widths", ".onnx", ".qonnx", true, true, false, false, require_onnx, export_qonnx},
 };
 // clang-format on
 

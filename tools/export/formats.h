@@ -24,13 +24,16 @@ struct ExportJob {
   std::filesystem::path output;
   std::optional<int> opset;      // for a format that has opsets
   std::string min_container;     // for a format that has types below a byte; empty: int8
+  std::string runtime;           // for a format that is written for runtimes; empty: what suits the model
+  bool byte_input = false;       // likewise: pictures as bytes
   bool names_act_scale = false;  // whether a person has said quant.act_scale
 };
 
 /// What a person is told.
 struct ExportOutcome {
-  std::string what;      // `ONNX opset 21, weights in INT4 and INT8`
-  std::string verified;  // how it was verified
+  std::string what;                     // `ONNX opset 21, weights in INT4 and INT8`
+  std::string verified;                 // how it was verified
+  std::vector<std::string> notes = {};  // lines of their own
 };
 
 struct ExportFormat {
@@ -41,6 +44,7 @@ struct ExportFormat {
   bool wants_levels;          // the weights must have bit widths
   bool has_opsets;
   bool has_small_types;
+  bool has_runtimes;
   void (*require)();  // throws Error(usage) if this bsq cannot write it; null: it always can
   /// Throws Error(verification) if what has been written is not the model, Error(checkpoint) if it cannot be written.
   ExportOutcome (*write)(const ExportJob&, Console&);

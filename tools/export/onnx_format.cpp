@@ -10,10 +10,12 @@
 #include "kernels/devices.h"
 #include "tools/cli/build_info.h"
 #include "tools/export/formats.h"
-#include "tools/export/onnx/engine_run.h"
+#include "tools/export/onnx/deployed_graph.h"
 #include "tools/export/onnx/network_graph.h"
 #include "tools/export/onnx/onnx_file.h"
 #include "tools/export/sha256.h"
+#include "tools/session/deployed_model.h"
+#include "tools/session/evaluate_model.h"
 #include "tools/session/model_config.h"
 
 #include <fmt/ranges.h>
@@ -89,7 +91,7 @@ void add_description(const ExportJob& job, OnnxModel& model) {
 std::string types_text(const OnnxModel& model) {
   std::set<std::string> types;
   for (const OnnxTensor& tensor : model.initializers)
-    if (tensor.type != OnnxType::float32 && !tensor.dims.empty()) types.insert(name_of(tensor.type));
+    if (tensor.dims.size() > 1 && tensor.type != OnnxType::float32) types.insert(name_of(tensor.type));
   if (types.empty()) return model.opsets.size() > 1 ? "IntQuant nodes of exact widths" : "weights in FLOAT";
   return fmt::format("weights in {}", fmt::join(types, ", "));
 }
@@ -136,28 +138,115 @@ void say_types(const ExportJob& job, const OnnxModel& model, Console& console) {
         "bits are INT8: quant.act_bits=7");
 }
 
+/// A graph, and what is to come out of it.
+struct WrittenGraph {
+  OnnxModel model;
+  EngineRun expected;
+  std::vector<std::string> notes = {};
+};
+
+int verified_count(const Dataset& images) {
+  return static_cast<int>(std::min(images.size(), kVerifiedImages));
+}
+
+/// The network as it was trained.
+WrittenGraph reference_graph(const ExportJob& job, const Network& network, bool qonnx, const Dataset& images) {
+  check_batches(job, network);
+  const OpenModel& from = job.model;
+  WrittenGraph written{.model = network_graph(network, from.file, from.weights,
+                                              {.qonnx = qonnx, .opset = job.opset, .narrowest = narrowest_type(job)}),
+                       .expected = {}};
+  const auto backend = make_backend("cpu", {.threads = job.config.threads});
+  written.expected = run_engine(*backend, network, from.file, from.weights, images,
+                                input_options(job.config, images.info()), verified_count(images));
+  return written;
+}
+
+/// Accuracies stand side by side, never one alone.
+std::string accuracy_text(const EvaluationJob& job, Backend& backend, Console& console) {
+  const Accuracies found = evaluate_model(job, backend, *make_single_process(), console);
+  return fmt::format("top-1 of {} test images: {:.2f} % in integers, {:.2f} % with calibrated scales as trained",
+                     found.deployed->samples, found.deployed->top1_percent(), found.calibrated->top1_percent());
+}
+
+std::string share_text(const IntegerShare& share, const Runtime& runtime) {
+  return fmt::format("{} of {} convolutions run in integers in {}", share.integers, share.convolutions, runtime.name);
+}
+
+/// The network in its deployed form, for a runtime.
+WrittenGraph runtime_graph(const ExportJob& job, const Network& network, const Runtime& runtime,
+                           const VerificationImages& images, Console& console) {
+  const Dataset& set = *images.images;
+  const auto backend = make_backend("cpu", {.threads = job.config.threads});
+  const Deployment deployment =
+      deploy_model(job.model, job.model.weights, network, job.config, *backend, runtime.bytes);
+  const int opset = job.opset.value_or(kUsualOpset);
+  const DeployedGraphOptions options{.byte_input = job.byte_input,
+                                     .input = input_options(job.config, set.info()),
+                                     .opset = opset,
+                                     .ir_version = ir_version_of(opset)};
+  WrittenGraph written{.model = deployed_graph(deployment.network, runtime, options), .expected = {}};
+  std::vector<std::uint8_t> pictures;
+  const std::size_t bytes = set.info().image_bytes();
+  for (int i = 0; i < verified_count(set); ++i) {
+    pictures.resize(pictures.size() + bytes);
+    set.read(i, std::span(pictures).last(bytes));
+  }
+  written.expected = run_deployed_for(deployment.network, runtime, options, pictures);
+  written.notes.push_back(share_text(integer_share(written.model, runtime), runtime));
+  if (!deployment.rounded.empty())
+    written.notes.push_back(
+        fmt::format("rounded to 127 levels to a side, by output channel: {}", fmt::join(deployment.rounded, ", ")));
+  if (runtime.bytes == ByteKind::any_zero)
+    written.notes.emplace_back(
+        "levels are UINT8, which TensorRT takes for INT8 and cuts off: for it, --runtime tensorrt");
+  if (!images.is_stand_in)
+    written.notes.push_back(accuracy_text({.model = job.model,
+                                           .weights = job.model.weights,
+                                           .config = job.config,
+                                           .images = set,
+                                           .deployed = &deployment.network,
+                                           .arithmetic = runtime.arithmetic},
+                                          *backend, console));
+  return written;
+}
+
+/// The runtime to write for; null: the reference. Says why where it is not what most people want.
+const Runtime* runtime_of(const ExportJob& job, const Network& network, Console& console) {
+  if (job.runtime == kReferenceRuntime) return nullptr;
+  if (!job.runtime.empty()) return find_runtime(job.runtime);
+  if (!job.min_container.empty()) return nullptr;
+  const std::string obstacle = deployment_obstacle(network, job.config);
+  if (obstacle.empty()) return &runtimes().front();
+  if (job.config.quant.act_bits > 0)
+    console.info(fmt::format("{} has no deployed form: {}; this is its graph of training, in float32",
+                             job.model.file.path.string(), obstacle));
+  return nullptr;
+}
+
 ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   const VerificationImages images = verification_images(job.config, console);
   const OpenModel& from = job.model;
   if (!images.is_stand_in) check_classes(from, images.images->info(), console);
   uses_calibrated_scales(from, job.config);  // or throws
   const Network network = network_for(from, images.images->info());
-  check_batches(job, network);
-  OnnxModel model = network_graph(network, from.file, from.weights,
-                                  {.qonnx = qonnx, .opset = job.opset, .narrowest = narrowest_type(job)});
+  const Runtime* runtime = qonnx ? nullptr : runtime_of(job, network, console);
+  if (runtime == nullptr && job.byte_input)
+    fail(ErrorKind::usage, "--input uint8: is for --runtime {}", runtimes().front().name);
+  WrittenGraph written = runtime != nullptr ? runtime_graph(job, network, *runtime, images, console)
+                                            : reference_graph(job, network, qonnx, *images.images);
+  OnnxModel& model = written.model;
   add_description(job, model);
-  const auto backend = make_backend("cpu", {.threads = job.config.threads});
-  const auto batch = static_cast<int>(std::min(images.images->size(), kVerifiedImages));
-  EngineRun engine = run_engine(*backend, network, from.file, from.weights, *images.images,
-                                input_options(job.config, images.images->info()), batch);
-  ExportOutcome outcome;
-  outcome.what = fmt::format("ONNX opset {}, {}; input [N, 3, {}, {}], normalised", model.opsets.at(""),
-                             types_text(model), images.images->info().height, images.images->info().width);
+  if (runtime != nullptr) model.metadata["runtime"] = runtime->name;
+  ExportOutcome outcome{.what = {}, .verified = {}, .notes = std::move(written.notes)};
+  outcome.what =
+      fmt::format("ONNX opset {}, {}; input [N, 3, {}, {}], {}", model.opsets.at(""), types_text(model),
+                  images.images->info().height, images.images->info().width, job.byte_input ? "bytes" : "normalised");
   write_file_atomically(job.output, onnx_bytes(model), ErrorKind::checkpoint, [&](const fs::path& temporary) {
-    outcome.verified = verify(temporary, job.output, engine, images.what);
+    outcome.verified = verify(temporary, job.output, written.expected, images.what);
   });
-  if (!qonnx) say_types(job, model, console);
-  if (depends_on_batch(network))
+  if (!qonnx && runtime == nullptr) say_types(job, model, console);
+  if (runtime == nullptr && depends_on_batch(network))
     console.warning(
         "activations are scaled by the maximum of each batch, as in training: what this model says of an image depends "
         "on the batch it is in");

@@ -29,6 +29,8 @@ struct GraphTensor {
 struct RoundingGuide {
   std::map<std::string, GraphTensor> levels;
   double reach = 2e-5;
+  /// The least and the largest level: others are cut off behind the rounding node of this name.
+  std::map<std::string, std::pair<double, double>> limits = {};
   std::int64_t rounded = 0;        // numbers that were compared
   std::int64_t ties = 0;           // of these, decided by the other program
   std::int64_t disagreements = 0;  // of these, different without a tie

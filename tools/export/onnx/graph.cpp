@@ -15,7 +15,7 @@ std::size_t bytes_for(std::int64_t numel, OnnxType type) {
   return static_cast<std::size_t>((numel * bits_of(type) + kByteBits - 1) / kByteBits);
 }
 
-/// Element i of a signed type of at most 16 bits.
+/// Element i of a signed type.
 int integer_at(const std::string& raw, std::int64_t i, int bits) {
   unsigned value = 0;
   if (bits < kByteBits) {
@@ -28,7 +28,7 @@ int integer_at(const std::string& raw, std::int64_t i, int bits) {
           value << kByteBits | static_cast<unsigned char>(raw[static_cast<std::size_t>(i * (bits / kByteBits) + b)]);
   }
   const bool negative = (value >> (bits - 1)) != 0;
-  return static_cast<int>(value) - (negative ? 1 << bits : 0);
+  return static_cast<int>(std::int64_t{value} - (negative ? std::int64_t{1} << bits : 0));
 }
 
 }  // namespace
@@ -39,6 +39,7 @@ const char* name_of(OnnxType type) {
     case OnnxType::uint8: return "UINT8";
     case OnnxType::int8: return "INT8";
     case OnnxType::int16: return "INT16";
+    case OnnxType::int32: return "INT32";
     case OnnxType::int4: return "INT4";
     case OnnxType::int2: return "INT2";
   }
@@ -47,7 +48,8 @@ const char* name_of(OnnxType type) {
 
 int bits_of(OnnxType type) {
   switch (type) {
-    case OnnxType::float32: return 32;
+    case OnnxType::float32:
+    case OnnxType::int32: return 32;
     case OnnxType::uint8:
     case OnnxType::int8: return 8;
     case OnnxType::int16: return 16;
@@ -81,10 +83,10 @@ OnnxTensor integer_tensor(const std::string& name, OnnxType type, const std::vec
   const int bits = bits_of(type);
   OnnxTensor tensor{name, type, dims, std::string(bytes_for(static_cast<std::int64_t>(values.size()), type), '\0')};
   require(tensor.numel() == static_cast<std::int64_t>(values.size()), "{}: {} values", name, values.size());
-  const int limit = 1 << (bits - 1);
+  const std::int64_t limit = std::int64_t{1} << (bits - 1);
   for (std::size_t i = 0; i < values.size(); ++i) {
     require(-limit <= values[i] && values[i] < limit, "{}: {} does not fit {}", name, values[i], name_of(type));
-    const auto value = static_cast<unsigned>(values[i]) & ((1U << bits) - 1);
+    const auto value = static_cast<std::uint64_t>(values[i]) & ((std::uint64_t{1} << bits) - 1);
     const std::size_t first_bit = i * static_cast<std::size_t>(bits);
     for (unsigned shift = 0; shift < static_cast<unsigned>(bits); shift += kByteBits) {
       char& byte = tensor.raw[first_bit / kByteBits + shift / kByteBits];

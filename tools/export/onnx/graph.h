@@ -14,7 +14,7 @@
 namespace bsq {
 
 /// The numbers of TensorProto.DataType. int4 came with opset 21, int2 with opset 25.
-enum class OnnxType : std::int32_t { float32 = 1, uint8 = 2, int8 = 3, int16 = 5, int4 = 22, int2 = 26 };
+enum class OnnxType : std::int32_t { float32 = 1, uint8 = 2, int8 = 3, int16 = 5, int32 = 6, int4 = 22, int2 = 26 };
 
 const char* name_of(OnnxType type);
 int bits_of(OnnxType type);
@@ -48,10 +48,11 @@ struct OnnxNode {
   std::map<std::string, OnnxAttribute> attributes;
 };
 
-/// A float32 input or output of the graph.
+/// An input or output of the graph.
 struct OnnxValue {
   std::string name;
   std::vector<std::variant<std::int64_t, std::string>> dims;  // a name: any size
+  OnnxType type = OnnxType::float32;
 };
 
 struct OnnxModel {

@@ -12,19 +12,10 @@ namespace bsq {
 namespace {
 
 constexpr const char* kQonnxDomain = "qonnx.custom_op.general";
-constexpr int kUsualOpset = 19;  // the first that the evaluator of the package onnx has
-
 /// The first opset whose DequantizeLinear reads the type.
 int first_opset_of(OnnxType type) {
   if (type == OnnxType::int2) return 25;
   return type == OnnxType::int4 || type == OnnxType::int16 ? 21 : kLeastOpset;
-}
-
-int ir_version_of(int opset) {
-  constexpr std::pair<int, int> versions[] = {{25, 13}, {24, 12}, {23, 11}, {21, 10}, {19, 9}, {15, 8}};
-  for (const auto& [first, version] : versions)
-    if (opset >= first) return version;
-  return 7;
 }
 
 int chosen_opset(const std::vector<IntegerTensor>& weights, const OnnxOptions& options) {
@@ -121,6 +112,13 @@ std::string GraphWriter::zero_point(OnnxType type) {
     model_.initializers.push_back({name, type, {}, std::string(bytes, '\0')});
   }
   return name;
+}
+
+int ir_version_of(int opset) {
+  constexpr std::pair<int, int> versions[] = {{25, 13}, {24, 12}, {23, 11}, {21, 10}, {19, 9}, {15, 8}};
+  for (const auto& [first, version] : versions)
+    if (opset >= first) return version;
+  return 7;
 }
 
 OnnxType container_of(int bits, OnnxType narrowest) {

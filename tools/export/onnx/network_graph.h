@@ -26,6 +26,8 @@ struct OnnxOptions {
 OnnxModel network_graph(const Network& network, const TensorFile& model, const Weights& weights,
                         const OnnxOptions& options);
 
+constexpr int kUsualOpset = 19;  // the first that the evaluator of the package onnx has
+int ir_version_of(int opset);
 /// The type of n-bit weights, within +-(2^n - 1): no narrower than `narrowest`.
 OnnxType container_of(int bits, OnnxType narrowest);
 /// The type of activation levels 0 .. 2^bits - 1. Up to 7 bits INT8, which is all that TensorRT has.

@@ -182,7 +182,7 @@ TEST_CASE("a graph whose numbers are beyond all bounds is refused before memory 
   for (const std::vector<std::int64_t>& dims : {all(3, huge), {0, 4}, {-1, -4}})
     CHECK_THAT(error_of(ErrorKind::verification,
                         [&] {
-                          values_of({"w", OnnxType::float32, dims, ""});
+                          bsq::values_of(OnnxTensor{"w", OnnxType::float32, dims, ""});
                         }),
                Catch::Contains("ONNX tensor w: no tensor of bsq has the shape ["));
 }

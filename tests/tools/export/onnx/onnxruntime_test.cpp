@@ -5,26 +5,16 @@
 #include "engine/files/atomic_file.h"
 #include "tests/support/files.h"
 #include "tests/tools/export/onnx/onnx_support.h"
+#include "tests/tools/export/onnx/python_peers.h"
 #include "tools/export/onnx/onnx_file.h"
 
 #include <cmath>
-#include <cstdlib>
 
 namespace bsq::test {
 namespace {
 
 constexpr int kImages = 1000;
 constexpr int kBatch = 100;
-
-/// Empty where there is none.
-std::string python_with_onnxruntime() {
-  const char* const named = std::getenv("BSQ_ONNXRUNTIME_PYTHON");
-  const fs::path python = named != nullptr
-                              ? fs::path(named)
-                              : fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "ort-venv/bin/python";
-  const std::string check = "'" + python.string() + "' -c 'import onnxruntime' 2>/dev/null";
-  return fs::exists(python) && std::system(check.c_str()) == 0 ? python.string() : "";
-}
 
 std::string bytes_of(const std::vector<float>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
@@ -121,7 +111,7 @@ RuntimeBatch runtime_batch(const GraphTensor& everything, const OnnxModel& model
 }  // namespace
 
 TEST_CASE("onnxruntime says of 1,000 images what the engine says") {
-  const std::string python = python_with_onnxruntime();
+  const std::string python = python_with({"onnxruntime"});
   if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
     WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/ort-venv with onnxruntime");
     return;
@@ -145,7 +135,7 @@ TEST_CASE("onnxruntime says of 1,000 images what the engine says") {
 }
 
 TEST_CASE("onnxruntime rounds activations as the graph says, and decides ties alone by its own last bits") {
-  const std::string python = python_with_onnxruntime();
+  const std::string python = python_with({"onnxruntime"});
   if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
     WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/ort-venv with onnxruntime");
     return;

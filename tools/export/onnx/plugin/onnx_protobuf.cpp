@@ -54,7 +54,7 @@ void write_tensor(const OnnxTensor& tensor, ::onnx::TensorProto& to) {
 void write_value(const OnnxValue& value, ::onnx::ValueInfoProto& to) {
   to.set_name(value.name);
   ::onnx::TypeProto_Tensor& type = *to.mutable_type()->mutable_tensor_type();
-  type.set_elem_type(static_cast<std::int32_t>(OnnxType::float32));
+  type.set_elem_type(static_cast<std::int32_t>(value.type));
   for (const auto& dim : value.dims) {
     ::onnx::TensorShapeProto_Dimension& to_dim = *type.mutable_shape()->add_dim();
     if (const auto* name = std::get_if<std::string>(&dim))
@@ -120,7 +120,7 @@ OnnxNode read_node(const ::onnx::NodeProto& from) {
 }
 
 OnnxValue read_value(const ::onnx::ValueInfoProto& from) {
-  OnnxValue value{from.name(), {}};
+  OnnxValue value{from.name(), {}, static_cast<OnnxType>(from.type().tensor_type().elem_type())};
   for (const auto& dim : from.type().tensor_type().shape().dim()) {
     if (dim.has_dim_param())
       value.dims.emplace_back(dim.dim_param());

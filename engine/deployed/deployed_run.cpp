@@ -1,0 +1,139 @@
+// One picture after the other, operation after operation; threads share pictures.
+#include "engine/deployed/deployed_run.h"
+
+#include "engine/deployed/level_operations.h"
+#include "kernels/base/error.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+namespace bsq {
+namespace {
+
+std::vector<std::uint8_t> picture_levels(const PixelLevels& pixels, std::span<const std::uint8_t> picture) {
+  std::vector<std::uint8_t> levels(picture.size());
+  for (std::size_t i = 0; i < picture.size(); ++i) levels[i] = pixels[i % pixels.size()][picture[i]];
+  return levels;
+}
+
+void write_logits(const DeployedHead& head, const DeployedTensor& input, const std::vector<std::uint8_t>& levels,
+                  std::span<float> logits) {
+  const auto channels = static_cast<std::size_t>(input.channels);
+  std::vector<std::int64_t> sums(channels);
+  for (std::size_t i = 0; i < levels.size(); ++i) sums[i % channels] += levels[i] - input.grid.zero;
+  for (std::size_t o = 0; o < head.offset.size(); ++o) {
+    std::int64_t sum = 0;
+    for (std::size_t c = 0; c < channels; ++c) sum += sums[c] * head.k[o * channels + c];
+    const double product = static_cast<double>(sum) * double{head.scale[o]};
+    logits[o] = static_cast<float>(product + double{head.offset[o]});
+  }
+}
+
+/// The network with its filters as the loops want them, and when each tensor is read for the last time.
+class Program {
+ public:
+  Program(const DeployedNetwork& network, Arithmetic arithmetic)
+      : network_(network),
+        is_fused_(arithmetic != Arithmetic::integers),
+        last_reader_(network.tensors.size()),
+        is_number_(unrounded_tensors(network, arithmetic)) {
+    for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+      const DeployedNode& node = network.nodes[i];
+      for (const int input : node.inputs) last_reader_[static_cast<std::size_t>(input)] = i;
+      const auto* convolution = std::get_if<LevelConvolution>(&node.operation);
+      filters_.push_back(convolution == nullptr ? WideFilter{} : wide_filter(*convolution));
+    }
+  }
+
+  PictureLevels run(std::span<const std::uint8_t> picture, std::span<float> logits, bool keeps_all) const {
+    PictureLevels levels(network_.tensors.size());
+    std::vector<std::vector<float>> numbers(network_.tensors.size());
+    levels[0] = picture_levels(network_.pixels, picture);
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
+      run_node(i, levels, numbers);
+      for (const int input : network_.nodes[i].inputs) {
+        const auto read = static_cast<std::size_t>(input);
+        if (last_reader_[read] != i) continue;
+        numbers[read] = {};
+        if (!keeps_all && input != network_.head.input) levels[read] = {};
+      }
+    }
+    const auto last = static_cast<std::size_t>(network_.head.input);
+    write_logits(network_.head, network_.tensors[last], levels[last], logits);
+    return levels;
+  }
+
+ private:
+  void run_node(std::size_t i, PictureLevels& levels, std::vector<std::vector<float>>& numbers) const {
+    const DeployedNode& node = network_.nodes[i];
+    const DeployedTensor& output = network_.tensors[i + 1];
+    std::vector<LevelImage> inputs;
+    for (const int input : node.inputs) {
+      const auto read = static_cast<std::size_t>(input);
+      inputs.push_back({network_.tensors[read], levels[read], numbers[read]});
+    }
+    const auto* convolution = std::get_if<LevelConvolution>(&node.operation);
+    if (is_number_[i + 1]) {
+      numbers[i + 1].resize(output.numel());
+      return convolve_to_numbers(*convolution, filters_[i], inputs[0], output, numbers[i + 1]);
+    }
+    levels[i + 1].resize(output.numel());
+    if (convolution != nullptr && is_fused_)
+      return convolve_fused(*convolution, filters_[i], inputs[0], output, levels[i + 1]);
+    if (convolution != nullptr) return convolve(*convolution, filters_[i], inputs[0], output, levels[i + 1]);
+    apply(node.operation, inputs, output, levels[i + 1]);
+  }
+
+  const DeployedNetwork& network_;
+  bool is_fused_;
+  std::vector<std::size_t> last_reader_;
+  std::vector<bool> is_number_;  // terms that are not rounded
+  std::vector<WideFilter> filters_;
+};
+
+}  // namespace
+
+std::vector<bool> unrounded_tensors(const DeployedNetwork& network, Arithmetic arithmetic) {
+  if (arithmetic == Arithmetic::integers) return std::vector<bool>(network.tensors.size(), false);
+  return terms_alone(network, arithmetic == Arithmetic::fused_first);
+}
+
+std::vector<float> run_deployed(const DeployedNetwork& network, std::span<const std::uint8_t> pictures, int threads,
+                                Arithmetic arithmetic) {
+  const std::size_t bytes = network.tensors[0].numel();
+  const auto classes = static_cast<std::size_t>(network.head.classes());
+  require(pictures.size() % bytes == 0, "{} bytes are no pictures of {}", pictures.size(), bytes);
+  const std::size_t count = pictures.size() / bytes;
+  const Program program(network, arithmetic);
+  std::vector<float> logits(count * classes);
+  std::atomic<std::size_t> next = 0;
+  std::exception_ptr error;
+  std::mutex error_lock;
+  const auto work = [&] {
+    try {
+      for (std::size_t i = next++; i < count; i = next++)
+        program.run(pictures.subspan(i * bytes, bytes), std::span(logits).subspan(i * classes, classes), false);
+    } catch (...) {
+      const std::lock_guard guard(error_lock);
+      error = std::current_exception();
+    }
+  };
+  {
+    std::vector<std::jthread> others;
+    for (int i = 1; i < threads; ++i) others.emplace_back(work);
+    work();
+  }
+  if (error) std::rethrow_exception(error);
+  return logits;
+}
+
+PictureLevels trace_deployed(const DeployedNetwork& network, std::span<const std::uint8_t> picture,
+                             std::span<float> logits, Arithmetic arithmetic) {
+  require(picture.size() == network.tensors[0].numel(), "the picture has another size");
+  return Program(network, arithmetic).run(picture, logits, /*keeps_all=*/true);
+}
+
+}  // namespace bsq

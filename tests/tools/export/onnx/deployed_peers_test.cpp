@@ -1,0 +1,88 @@
+// Deployed models in onnxruntime, which is not ours: every level of every picture is that of the deployed arithmetic.
+#include "engine/files/atomic_file.h"
+#include "tests/support/files.h"
+#include "tests/tools/export/onnx/deployed_support.h"
+#include "tests/tools/export/onnx/python_peers.h"
+#include "tools/export/onnx/onnx_file.h"
+
+#include <cmath>
+#include <cstring>
+#include <sstream>
+
+namespace bsq::test {
+namespace {
+
+constexpr int kPeerImages = 64;
+
+template <typename T>
+std::string bytes_as(const std::vector<float>& values) {
+  const std::vector<T> converted(values.begin(), values.end());
+  return {reinterpret_cast<const char*>(converted.data()), converted.size() * sizeof(T)};
+}
+
+/// What run_levels.py brings: levels, then logits; and the operators that it counts.
+struct Found {
+  std::vector<std::int32_t> levels;
+  std::vector<float> logits;
+  int integer_convolutions = 0, float_convolutions = 0, integer_additions = 0, float_additions = 0;
+};
+
+Found run_levels(const std::string& python, const OnnxModel& model, const EngineRun& expected, std::size_t levels) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "m.onnx", onnx_bytes(model));
+  const bool has_bytes = model.input.type == OnnxType::uint8;
+  write_file_atomically(folder / "images", has_bytes ? bytes_as<std::uint8_t>(expected.images.values)
+                                                     : bytes_as<float>(expected.images.values));
+  const std::string command =
+      fmt::format("cd '{}' && '{}' '{}/tests/tools/export/onnx/run_levels.py' m.onnx images output > counts",
+                  folder.path().string(), python, BSQ_SOURCE_DIR);
+  REQUIRE(std::system(command.c_str()) == 0);
+  const std::string bytes = text_of(folder / "output");
+  Found found;
+  found.levels.resize(levels);
+  found.logits.resize(expected.logits.values.size());
+  REQUIRE(bytes.size() == 4 * (found.levels.size() + found.logits.size()));
+  std::memcpy(found.levels.data(), bytes.data(), 4 * levels);
+  std::memcpy(found.logits.data(), bytes.data() + 4 * levels, 4 * found.logits.size());
+  std::istringstream(text_of(folder / "counts")) >> found.integer_convolutions >> found.float_convolutions >>
+      found.integer_additions >> found.float_additions;
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("onnxruntime computes every level of a deployed model as the deployed arithmetic says") {
+  const std::string python = python_with({"onnx", "onnxruntime"});
+  if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
+    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/ort-venv with onnx and onnxruntime");
+    return;
+  }
+  const std::string name = GENERATE(from_range(deployed_case_names()));
+  const bool byte_input = GENERATE(false, true);
+  INFO(name << (byte_input ? ", bytes" : ""));
+  const DeployedCase made = deployed_case(name, ByteKind::any_zero, kPeerImages);
+  const Runtime& runtime = *find_runtime("onnxruntime");
+  const DeployedGraphOptions options{
+      .byte_input = byte_input, .input = made.input, .opset = kUsualOpset, .ir_version = ir_version_of(kUsualOpset)};
+  const OnnxModel model = deployed_graph(made.deployment.network, runtime, options);
+  const EngineRun run = run_deployed_for(made.deployment.network, runtime, options, made.pictures);
+  std::vector<float> expected;
+  for (const OnnxNode& node : model.nodes)
+    if (node.op == "QuantizeLinear") {
+      const std::vector<float>& levels = run.guide.levels.at(node.name).values;
+      expected.insert(expected.end(), levels.begin(), levels.end());
+    }
+  const Found found = run_levels(python, model, run, expected.size());
+  std::int64_t different = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) different += static_cast<float>(found.levels[i]) != expected[i];
+  CHECK(different == 0);
+  CHECK(expected.size() > 10000);
+  for (std::size_t i = 0; i < found.logits.size(); ++i)
+    CHECK(found.logits[i] == Approx(run.logits.values[i]).margin(1e-4).epsilon(1e-4));
+  CHECK(found.float_convolutions == 0);
+  CHECK(found.float_additions == 0);
+  CHECK(found.integer_convolutions == count_nodes(model, "Conv"));
+  CHECK(found.integer_additions == count_nodes(model, "Add"));
+}
+
+}  // namespace bsq::test

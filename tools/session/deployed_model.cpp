@@ -1,0 +1,96 @@
+#include "tools/session/deployed_model.h"
+
+#include "data/datasets.h"
+#include "engine/deployed/value_ranges.h"
+#include "engine/training/experiment.h"
+#include "kernels/base/error.h"
+#include "tools/session/model_config.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bsq {
+namespace {
+
+ValueRanges ranges_of(const OpenModel& model, const Weights& weights, const Network& network,
+                      const DeploymentPlan& plan, const Config& config, Backend& backend) {
+  const bool needs_none =
+      std::none_of(plan.levels.begin(), plan.levels.end(), [](const PlannedLevels& one) { return one.needs_range(); });
+  if (needs_none) return {};
+  const DataSplits data = open_datasets(config);
+  return find_ranges(backend, network, plan, model.file, weights,
+                     {.images = *data.train,
+                      .input = input_options(config, data.train->info()),
+                      .batch_size = config.data.eval_batch_size,
+                      .batches = config.quant.calibration_batches,
+                      .seed = config.seed});
+}
+
+/// Places of the label's logit among all: 0 is the largest. Of equal ones the first is the larger.
+std::int64_t place_of(std::span<const float> logits, std::int32_t label) {
+  const float own = logits[static_cast<std::size_t>(label)];
+  std::int64_t larger = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    larger += logits[i] > own || (logits[i] == own && i < static_cast<std::size_t>(label));
+  return larger;
+}
+
+double cross_entropy(std::span<const float> logits, std::int32_t label) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(double{logit} - largest);
+  return std::log(sum) + largest - double{logits[static_cast<std::size_t>(label)]};
+}
+
+}  // namespace
+
+std::string deployment_obstacle(const Network& network, const Config& config) {
+  if (config.quant.act_bits == 0) return "its activations are not quantized";
+  if (config.quant.act_scale != "calibrated") return "its activations are scaled by the maximum of each batch";
+  return plan_deployment(network).obstacle;
+}
+
+Deployment deploy_model(const OpenModel& model, const Weights& weights, const Network& network, const Config& config,
+                        Backend& backend, ByteKind bytes) {
+  const std::string path = model.file.path.string();
+  if (const std::string obstacle = deployment_obstacle(network, config); !obstacle.empty())
+    fail(ErrorKind::usage, "{}: has no deployed form: {}{}", path, obstacle,
+         config.quant.act_bits > 0 && config.quant.act_scale != "calibrated"
+             ? "; calibrate it: " + calibration_command(path)
+             : "");
+  uses_calibrated_scales(model, config);  // or throws
+  const DeploymentPlan plan = plan_deployment(network);
+  const ValueRanges ranges = ranges_of(model, weights, network, plan, config, backend);
+  const Shape& image = network.image();
+  const InputOptions input = input_options(
+      config, {.height = static_cast<int>(image[0]), .width = static_cast<int>(image[1]), .class_names = {}});
+  return deploy(network, plan, ParameterNumbers(network, model.file, *weights), ranges, input, bytes);
+}
+
+EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, int threads,
+                             Arithmetic arithmetic) {
+  constexpr std::int64_t kAtOnce = 256;
+  const std::size_t bytes = network.tensors[0].numel();
+  const auto classes = static_cast<std::size_t>(network.head.classes());
+  require(bytes == static_cast<std::size_t>(images.info().image_bytes()), "the images have another size");
+  EvalResult result;
+  for (std::int64_t first = 0; first < images.size(); first += kAtOnce) {
+    const std::int64_t count = std::min(kAtOnce, images.size() - first);
+    std::vector<std::uint8_t> pictures(static_cast<std::size_t>(count) * bytes);
+    for (std::int64_t i = 0; i < count; ++i)
+      images.read(first + i, std::span(pictures).subspan(static_cast<std::size_t>(i) * bytes, bytes));
+    const std::vector<float> logits = run_deployed(network, pictures, threads, arithmetic);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::span<const float> own(logits.data() + static_cast<std::size_t>(i) * classes, classes);
+      const std::int32_t label = images.label(first + i);
+      const std::int64_t place = place_of(own, label);
+      result.top1 += place < 1;
+      result.top5 += place < 5;
+      result.loss_sum += cross_entropy(own, label);
+      ++result.samples;
+    }
+  }
+  return result;
+}
+
+}  // namespace bsq
