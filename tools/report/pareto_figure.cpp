@@ -91,9 +91,15 @@ std::string act_bits_text(const std::string& act_bits) {
   return act_bits == std::to_string(kFloatBits) ? "float activations" : act_bits + "-bit activations";
 }
 
+/// `LSQ W2A4`; where every layer has a width of its own, `BSQ 5e-3 A4`.
+std::string name_of_row(const PublishedRow& row) {
+  const std::string weights = row.weight_bits == "mixed" ? "" : "W" + row.weight_bits;
+  return fmt::format("{} {}A{}", row.method, weights, row.act_bits);
+}
+
 void add_published(ScatterChart& chart, const std::vector<PublishedRow>& rows) {
   chart.text.id = "pareto_published";
-  chart.text.title += ", with published results of others";
+  chart.text.title += ", with published results of others (not ours)";
   chart.text.description += fmt::format(" Beside them {} results that others have published.", rows.size());
   chart.foreign = {{.name = "published by others"}, {.name = "published by others, not checked"}};
   for (const PublishedRow& row : rows) {
@@ -101,7 +107,7 @@ void add_published(ScatterChart& chart, const std::vector<PublishedRow>& rows) {
     chart.foreign[row.is_checked() ? 0 : 1].points.push_back(
         {.x = *row.stored_bits(),
          .y = row.top1,
-         .label = fmt::format("{} W{}A{}", row.method, row.weight_bits == "mixed" ? "" : row.weight_bits, row.act_bits),
+         .label = name_of_row(row),
          .tooltip = fmt::format("not ours: {} {}, weights {}, {}: top-1 {:.2f} %, {:.2f} stored bits; evidence {}{}",
                                 row.method, row.year, row.weight_bits, act_bits_text(row.act_bits), row.top1,
                                 *row.stored_bits(), row.evidence, remark)});
@@ -131,11 +137,12 @@ std::vector<PublishedRow> drawn_rows(const std::vector<PublishedRow>& rows, cons
 ReportFigure pareto_figure(const Comparison& comparison) {
   ScatterChart chart = chart_of(comparison);
   const bool has_spread = !chart.faint.empty();
-  const bool has_series = chart.series.size() > 1;
+  const bool has_series_fronts = std::any_of(chart.series.begin(), chart.series.end(),
+                                             [](const ScatterSeries& series) { return series.front.size() > 1; });
   ReportFigure figure{
       draw(chart),
       std::string(has_spread ? "Mean and standard deviation over runs that differ in nothing but the seed. " : "") +
-          (has_series ? "Dashed: the best of one series among itself. " : "") +
+          (has_series_fronts ? "Dashed: the best of one series among itself. " : "") +
           "Accuracy: of the last finished stage at its best."};
   const std::vector<PublishedRow> rows = drawn_rows(published_rows_beside(comparison), comparison);
   if (rows.empty()) return figure;
