@@ -106,8 +106,11 @@ std::string runs_text(const RunGroup& group) {
 }
 
 std::string front_text(const Comparison& comparison, const RunGroup& group) {
+  const bool has_others = std::any_of(comparison.groups.begin(), comparison.groups.end(), [&](const RunGroup& other) {
+    return !other.finished.empty() && other.series != group.series;
+  });
   if (group.on_front) return "yes";
-  return comparison.several_methods && group.on_series_front ? "of its method" : "";
+  return has_others && group.on_series_front ? "of its series" : "";
 }
 
 std::string ratio_or_empty(const std::optional<double>& ratio) {
@@ -119,24 +122,21 @@ std::string ratio_or_empty(const std::optional<double>& ratio) {
 const char* const kComparisonNotes =
     "top-1 on the test set, each stage's best; float: of the run itself or of the model that it began with; last: "
     "after\n"
-    "the last epoch. final, last, bits per weight (as published; stored, with signs and scales), ratios and MBOPs "
-    "(million\n"
-    "bit operations an image, signs counted): of the last finished stage. ms/step, MB/step (what a step moves to make "
-    "and\n"
-    "update weights, computed): of the stage that gives the run its method\n";
+    "its last epoch. final, last, bits per weight (as published; stored, with signs and scales), ratios and MBOPs\n"
+    "(million bit operations of an image, signs counted): of the last finished stage. ms/step and MB/step (what a "
+    "step\n"
+    "moves to make and update weights, computed): of the stage that gives the run its method\n";
 
 const char* const kGroupsNotes =
     "Mean and standard deviation over runs that differ in nothing but the seed; the CSV has the lowest and the "
-    "highest, "
-    "too. float: of the run itself or of the model that it began with; final: the last finished stage at its best; "
-    "last: after its last epoch. Pareto: no other setting is both as accurate and as small; of its method: none of the "
-    "same method.";
+    "highest, too. float: of the run itself or of the model that it began with; final: the last finished stage at its "
+    "best; last: after its last epoch. Pareto: no other setting is both as accurate and as small; of its series: none "
+    "of those with its colour in the figure.";
 
 const char* const kGroupCostsNotes =
     "Packed: the whole model, what stays float included. MBOPs: million bit operations of an image, multiply-adds x "
-    "bits "
-    "of a weight, its sign too, x bits of its input. A step: of the stage that gives the run its method; MB: what it "
-    "must move at least to make and update weights, computed from the number of trainable numbers, not measured.";
+    "bits of a weight, its sign too, x bits of its input. A step: of the stage that gives the run its method; MB: what "
+    "it must move at least to make and update weights, computed from the number of trainable numbers, not measured.";
 
 const char* const kPublishedNotes =
     "Not measured here, and not under one protocol: data, epochs, what stays float and whether the best or the last "

@@ -169,7 +169,7 @@ TEST_CASE("there is a front of all and one of every series") {
   CHECK(fronts("BSQ, alpha 3") == std::pair(false, false));
   CHECK(fronts("LSQ, quant.weight_bits=3") == std::pair(true, true));
   CHECK(column_of(groups_table(comparison), "Pareto") ==
-        std::vector<std::string>{"yes", "of its method", "of its method", ""});
+        std::vector<std::string>{"yes", "of its series", "of its series", ""});
   const std::string figure = comparison_figures(comparison).front().svg.file();
   CHECK_THAT(figure, Catch::Contains("Pareto line of one series") && Catch::Contains("stroke-dasharray"));
 }
