@@ -55,10 +55,7 @@ BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const ArenaLa
     TensorBits tensor = bits_of(counts[i], layout.slots[i].spec);
     summary.parameters += tensor.numel;
     summary.weight_bits += tensor.numel * std::max(tensor.bits, 1);  // as an empty plane, a pruned tensor counts 1 bit
-    if (tensor.bits == kFloatBits)
-      summary.stored_bits += tensor.numel * kFloatBits;
-    else
-      summary.stored_bits += (tensor.empty ? 0 : tensor.numel * (tensor.bits + 1)) + kFloatBits;
+    summary.stored_bits += tensor.stored_bits();
     summary.tensors.push_back(std::move(tensor));
   }
   summary.packed_bytes = (summary.stored_bits + 7) / 8 + 4 * float_parameters;
@@ -86,6 +83,11 @@ BitSummary summarize_bits(const std::vector<TensorCounts>& counts, const Network
 
 BitSummary summarize_bits(const StoredWeights& weights, const Network& network) {
   return summarize_bits(count_weights(weights), network);
+}
+
+std::int64_t TensorBits::stored_bits() const {
+  if (bits == kFloatBits) return numel * kFloatBits;
+  return (empty ? 0 : numel * (bits + 1)) + kFloatBits;
 }
 
 bool BitSummary::is_quantized() const {

@@ -29,6 +29,9 @@ struct TensorBits {
   double scale = 0;
   double zero_percent = 0;                    // effective weights that are exactly zero
   std::vector<double> plane_density_percent;  // ones of each plane, most significant first; empty in float
+
+  /// What a file needs for it: planes, signs and its scale; of an empty tensor the scale alone.
+  std::int64_t stored_bits() const;
 };
 
 /// A parameter or a running statistic that stays float.

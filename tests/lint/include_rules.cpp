@@ -126,6 +126,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"tools/export/onnx/plugin/",  "",      {"kernels/base/", "tools/export/onnx/*"},                     {"fmt/", "onnx/", "google/protobuf/"}},
     {"tools/report/",              "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
     {"tools/report/charts/",       "",      {},                                                           {"fmt/"}},
+    {"tools/report/published/",    "",      {"kernels/base/"},                                            {}},
     {"tools/report/report_page",   "",      {"tools/report/", "tools/cli/"},                              {"fmt/", "kainjow/"}},
     {"tools/scheme/",              "",      {"tools/session/", "tools/report/"},                          {"fmt/", "nlohmann/"}},
     {"tools/sweep/",               "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},

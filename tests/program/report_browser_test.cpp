@@ -86,8 +86,8 @@ TEST_CASE("a browser shows every figure of a report, without a complaint and wit
 
   const std::vector<std::pair<std::string, std::vector<std::string>>> pages = {
       {"runs/a/report/index.html",
-       {"accuracy", "bits", "loss", "penalty", "planes", "precision", "precision_history", "weights"}},
-      {"runs/report/index.html", {"pareto", "precision"}}};
+       {"accuracy", "bits", "loss", "penalty", "planes", "precision", "precision_history", "shares", "weights"}},
+      {"runs/report/index.html", {"bops", "bytes", "pareto", "precision", "widths"}}};
   for (const auto& [page, figures] : pages) {
     const Visit found = visit(here, name, page, 390);
     INFO(page << "\n" << found.console);

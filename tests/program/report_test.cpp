@@ -57,8 +57,31 @@ TEST_CASE("the report of a run is what the run printed, as text, JSON and CSV") 
                   "stage,epochs,planned_epochs,form,test_top1,test_top5,test_loss,best_top1,best_epoch,"
                   "bits_per_parameter,stored_bits_per_parameter,compression,compression_without_empty,compression_"
                   "everything,compression_file,"
-                  "seconds_per_epoch,images_per_second,train_seconds,trainable_numbers,planned_bytes,"
-                  "peak_resident_mib") == 4);
+                  "seconds_per_epoch,seconds_per_step,images_per_second,train_seconds,trainable_numbers,"
+                  "weight_bytes_per_step,planned_bytes,peak_resident_mib") == 4);
+  const json& operations = found.at("operations");
+  CHECK(check_csv(report / "operations.csv",
+                  "layer,multiply_adds,multiply_adds_percent,input_bits,weight_bits,bops,bops_percent,"
+                  "bops_without_signs,bytes,bytes_percent") == operations.at("layers").size());
+  double bops = 0;
+  for (const json& layer : operations.at("layers")) {
+    const double bits = layer.at("weight_bits"), with_sign = bits == 32 || bits == 0 ? bits : bits + 1;
+    const double expected = layer.at("multiply_adds").get<double>() * with_sign * layer.at("input_bits").get<double>();
+    CHECK(layer.at("bops") == expected);
+    bops += expected;
+  }
+  CHECK(operations.at("bops") == bops);
+  CHECK(operations.at("layers").size() == 8 + 2);  // with the projections of two shortcuts, which are float
+  CHECK(found.at("float_from") == "pretrain");
+  CHECK(found.at("float_top1") == found.at("stages")[0].at("best_top1"));
+  CHECK(found.at("method") == "BSQ");
+  // 20 bytes per trainable number and 8 per quantized weight; 48 images in steps of 16, three epochs.
+  const json& planes_stage = found.at("stages")[2];
+  CHECK(planes_stage.at("weight_bytes_per_step").get<double>() ==
+        20 * planes_stage.at("trainable_numbers").get<double>() +
+            8 * found.at("precision").at("quantized_weights").get<double>());
+  CHECK(planes_stage.at("seconds_per_step").get<double>() ==
+        Approx(planes_stage.at("train_seconds").get<double>() / (3 * 3)));
   const json& last = found.at("stages")[3];
   for (const char* ratio :
        {"stored_bits_per_parameter", "compression", "compression_without_empty", "compression_everything"})
@@ -75,8 +98,8 @@ TEST_CASE("several runs are compared, one row per run, whatever has become of th
   CHECK(here.run({"train", "tiny.yaml", "--run-dir", "nan", "pretrain.lr=1e30"}).exit_code == 6);
   const Outcome printed = here.must({"report", "float", "whole", "nan"});
   const std::vector<std::string> lines = lines_of(printed.out);
-  REQUIRE(lines.size() == 9);
-  CHECK(lines[8] == "page: report/index.html");
+  REQUIRE(lines.size() == 11);
+  CHECK(lines[10] == "page: report/index.html");
   CHECK_THAT(lines[0], Catch::Contains("run    state") && Catch::Contains("alpha") && Catch::Contains("final %"));
   CHECK_THAT(lines[2], Catch::StartsWith("float  done ") && Catch::Contains(" 32.000 "));
   CHECK_THAT(lines[3], Catch::StartsWith("whole  done "));
@@ -87,6 +110,37 @@ TEST_CASE("several runs are compared, one row per run, whatever has become of th
   CHECK_FALSE(all[2].contains("precision"));
   CHECK_THAT(here.must({"report", "nan"}).out,
              Catch::Contains("no epoch is finished yet, there is nothing to report\n"));
+}
+
+TEST_CASE("the float model of a run is that of the run whose model it began with") {
+  const Workspace here;
+  for (const char* seed : {"1", "2"}) {
+    const std::string start = std::string("float") + seed, with_seed = std::string("seed=") + seed;
+    here.train(start, {"stages=[pretrain]", with_seed});
+    here.train(std::string("lsq") + seed, {"stages=[lsq]", "quant.weight_bits=3", "lsq.epochs=1", with_seed,
+                                           "model.init=" + start + "/checkpoints/pretrain"});
+  }
+  here.train("last", {"stages=[finetune]", "model.init=lsq1/checkpoints/lsq_best"});
+  here.train("new", {"stages=[csq,finetune]", "csq.epochs=2", "csq.warmup_epochs=0", "csq.hard_mask_epochs=1"});
+  const json all = json::parse(here.must({"report", "float1", "lsq1", "last", "new", "--json"}).out);
+  const json& in_float = all[0].at("stages")[0];
+  CHECK(all[0].at("float_top1") == in_float.at("best_top1"));
+  CHECK(all[1].at("float_top1") == in_float.at("test_top1"));  // the checkpoint of the end, not the best one
+  CHECK(all[1].at("float_from") == "model.init");
+  CHECK(all[2].at("float_top1") == in_float.at("test_top1"));  // by way of the quantized one
+  CHECK_FALSE(all[3].contains("float_top1"));
+
+  // Seeds that began with models of the same training are one setting.
+  here.must({"report", "lsq1", "lsq2", "new"});
+  const std::vector<std::string> groups = lines_of(text_of(here / "report/groups.csv"));
+  REQUIRE(groups.size() == 3);
+  CHECK_THAT(groups[1] + groups[2], Catch::Contains("LSQ,2,2,") && Catch::Contains("CSQ,1,1,"));
+  // A run that is no more, or was tested on other images, says nothing.
+  fs::remove_all(here / "float1");
+  CHECK_FALSE(json::parse(here.must({"report", "lsq1", "--json"}).out).contains("float_top1"));
+  here.train("other", {"stages=[lsq]", "quant.weight_bits=3", "lsq.epochs=1", "data.synthetic_test=30",
+                       "model.init=float2/checkpoints/pretrain"});
+  CHECK_FALSE(json::parse(here.must({"report", "other", "--json"}).out).contains("float_top1"));
 }
 
 TEST_CASE("option --out puts the files elsewhere, a folder per run") {

@@ -1,11 +1,11 @@
-// The two figures of a sweep.
+// A figure: a function and a line in comparison_figures().
 #include "tools/report/comparison_figures.h"
 
 #include "engine/base/text.h"
-#include "tools/report/bits_text.h"
 #include "tools/report/charts/bar_chart.h"
 #include "tools/report/charts/heat_map.h"
-#include "tools/report/charts/scatter_chart.h"
+#include "tools/report/pareto_figure.h"
+#include "tools/report/width_figures.h"
 
 #include <fmt/format.h>
 
@@ -17,58 +17,6 @@ namespace {
 using namespace charts;
 
 constexpr std::size_t kMostBars = 6;  // per layer; with more groups a heat map is clearer
-
-std::string seeds_text(const RunGroup& group) {
-  return group.finished.size() == 1 ? fmt::format("seed {}", group.finished.front()->config.seed)
-                                    : fmt::format("{} seeds", group.finished.size());
-}
-
-void add_point(ScatterChart& chart, const RunGroup& group) {
-  auto series = std::find_if(chart.series.begin(), chart.series.end(),
-                             [&](const ScatterSeries& one) { return one.name == group.series; });
-  if (series == chart.series.end()) series = chart.series.insert(series, {group.series, {}});
-  series->points.push_back({.x = group.stored_bits.mean,
-                            .y = group.top1.mean,
-                            .x_spread = group.stored_bits.spread,
-                            .y_spread = group.top1.spread,
-                            .label = group.in_series,
-                            .tooltip = fmt::format("{}, {}: top-1 {:.2f} ± {:.2f} %, {:.3f} ± {:.3f} stored bits",
-                                                   group.label, seeds_text(group), group.top1.mean, group.top1.spread,
-                                                   group.stored_bits.mean, group.stored_bits.spread)});
-  if (group.finished.size() < 2) return;
-  for (const RunReport* run : group.finished) {
-    const StageReport& last = *run->last_done();
-    const double top1 = *run->top1_of(last.name);
-    chart.faint.push_back({.x = *last.result->stored_bits,
-                           .y = top1,
-                           .tooltip = fmt::format("{}, seed {}: top-1 {:.2f} %, {:.3f} stored bits", group.label,
-                                                  run->config.seed, top1, *last.result->stored_bits)});
-  }
-}
-
-ReportFigure pareto_figure(const Comparison& comparison) {
-  ScatterChart chart{.text = {"pareto", "Accuracy against stored bits", ""},
-                     .x = {.title = "stored bits per weight (signs and scales counted)"},
-                     .y = {.title = "top-1 in %"},
-                     .faint_name = "single runs",
-                     .front_name = "Pareto line"};
-  std::size_t points = 0;
-  for (const RunGroup& group : comparison.groups) {
-    if (group.finished.empty()) continue;
-    ++points;
-    add_point(chart, group);
-    if (group.on_front) chart.front.push_back({group.stored_bits.mean, group.top1.mean});
-  }
-  std::sort(chart.front.begin(), chart.front.end(), [](Place a, Place b) { return a.x < b.x; });
-  chart.text.description = fmt::format(
-      "Top-1 accuracy of {} settings against the bits that a file needs for each weight; {} of them are not beaten in "
-      "both by another.",
-      points, chart.front.size());
-  const bool spread = !chart.faint.empty();
-  return {draw(chart),
-          std::string(spread ? "Mean and standard deviation over runs that differ in nothing but the seed. " : "") +
-              "Accuracy: of the last finished stage at its best."};
-}
 
 ReportFigure bars_of(const LayerComparison& layers, const ChartText& text) {
   BarChart chart{.text = text, .y = {.title = "bits", .range = range_of(0, 1), .whole = true}};
@@ -90,7 +38,7 @@ ReportFigure bars_of(const LayerComparison& layers, const ChartText& text) {
 }
 
 ReportFigure heat_of(const LayerComparison& layers, const ChartText& text, const std::optional<Strength>& axis) {
-  HeatMap map{.text = text, .x_title = "setting", .range = range_of(0, kMaxBits)};
+  HeatMap map{.text = text, .x_title = "setting", .names = !axis, .range = range_of(0, kMaxBits)};
   for (int bits = 0; bits <= kMaxBits; ++bits) map.legend.push_back({bits, std::to_string(bits)});
   map.rows = layers.layers;
   map.cells.resize(layers.layers.size());
@@ -107,6 +55,12 @@ ReportFigure heat_of(const LayerComparison& layers, const ChartText& text, const
     }
   }
   return {draw(map), "Mean over seeds. Planes of the magnitude; the sign is one bit more."};
+}
+
+ReportFigure layers_figure_of(const LayerComparison& layers, const std::optional<Strength>& axis) {
+  const ChartText text{"precision", "Bits of every layer",
+                       fmt::format("Bits of {} layers under {} settings.", layers.layers.size(), layers.groups.size())};
+  return layers.groups.size() <= kMostBars ? bars_of(layers, text) : heat_of(layers, text, axis);
 }
 
 }  // namespace
@@ -142,11 +96,12 @@ std::vector<ReportFigure> comparison_figures(const Comparison& comparison) {
   const auto has_model = [](const RunGroup& group) { return !group.finished.empty(); };
   if (std::any_of(comparison.groups.begin(), comparison.groups.end(), has_model))
     figures.push_back(pareto_figure(comparison));
-  const LayerComparison layers = compare_layers(comparison);
-  if (layers.groups.empty()) return figures;
-  const ChartText text{"precision", "Bits of every layer",
-                       fmt::format("Bits of {} layers under {} settings.", layers.layers.size(), layers.groups.size())};
-  figures.push_back(layers.groups.size() <= kMostBars ? bars_of(layers, text) : heat_of(layers, text, comparison.axis));
+  if (const LayerComparison layers = compare_layers(comparison); !layers.groups.empty())
+    figures.push_back(layers_figure_of(layers, comparison.axis));
+  if (const std::vector<BudgetPanel> panels = panels_of(comparison); !panels.empty())
+    figures.push_back(widths_figure(panels));
+  if (const ShareComparison shares = compare_shares(comparison); !shares.groups.empty())
+    for (ReportFigure& figure : share_figures(shares)) figures.push_back(std::move(figure));
   return figures;
 }
 

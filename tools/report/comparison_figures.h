@@ -8,8 +8,8 @@
 
 namespace bsq {
 
-/// Accuracy against compression with the Pareto line, and the bits of every layer side by side, as far as the runs have
-/// them.
+/// Accuracy against size with the Pareto lines; the bits of every layer by setting, and by run where sizes are alike;
+/// the share of every layer in operations and bytes. What the runs have nothing for is left out.
 std::vector<ReportFigure> comparison_figures(const Comparison& comparison);
 
 /// The bits of one layer in one group of runs.

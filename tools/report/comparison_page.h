@@ -14,7 +14,8 @@ namespace bsq {
 Page comparison_page(const Comparison& comparison, const std::vector<RunReport>& reports,
                      const std::vector<std::string>& links);
 
-/// Writes index.html, the figures, comparison.csv, groups.csv and precision.csv.
+/// Writes index.html, the figures, comparison.csv, groups.csv and, if there is something in them, precision.csv,
+/// widths.csv, shares.csv and published.csv.
 void write_comparison_files(const std::vector<RunReport>& reports, const std::vector<std::string>& links,
                             const std::filesystem::path& folder);
 

@@ -7,6 +7,7 @@
 #include "tools/report/charts/heat_map.h"
 #include "tools/report/charts/histograms.h"
 #include "tools/report/charts/line_chart.h"
+#include "tools/report/cost_tables.h"
 #include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
@@ -180,6 +181,30 @@ ReportFigure layers_figure(const RunReport& report) {
           "Planes of the magnitude; the sign is one bit more. A layer of which all weights are zero has 0."};
 }
 
+/// Where operations and bytes are.
+ReportFigure shares_figure(const RunReport& report) {
+  BarChart chart{
+      .text = {"shares", "Share of every layer in bit operations and bytes",
+               fmt::format("Percent of the bit operations of an image, and of the bytes of the packed model, "
+                           "that each of {} layers has.",
+                           report.layer_costs.size())},
+      .y = {.title = "% of the whole network"},
+      .series = {{"bit operations", {}}, {"bytes", {}}}};
+  const double bops = bops_of(report.layer_costs, true);
+  const auto bytes = static_cast<double>(report.bit_summary->packed_bytes);
+  for (const LayerCost& layer : report.layer_costs) {
+    chart.categories.push_back(layer.name);
+    const auto add = [&](BarSeries& series, double part, double whole) {
+      const double share = share_of(part, whole);
+      series.bars.push_back(
+          {.value = share, .tooltip = fmt::format("{}: {:.2f} % of the {}", layer.name, share, series.name)});
+    };
+    add(chart.series[0], layer.bops(true), bops);
+    add(chart.series[1], layer.bytes(), bytes);
+  }
+  return {draw(chart), "Bytes: of the whole model, packed; norms are what lacks to 100 %."};
+}
+
 HeatCell history_cell(int bits, int before, const std::string& layer, int epoch) {
   std::string tooltip = fmt::format("{}, epoch {}: {} bits", layer, epoch, bits);
   if (bits != before) tooltip += fmt::format(", {} before", before);
@@ -258,6 +283,7 @@ ReportFigure weights_figure(const RunReport& report) {
 std::vector<ReportFigure> bit_figures(const RunReport& report) {
   std::vector<ReportFigure> figures;
   if (has_levels(report)) figures.push_back(layers_figure(report));
+  if (has_levels(report) && !report.layer_costs.empty()) figures.push_back(shares_figure(report));
   if (!report.history.empty()) figures.push_back(history_figure(report));
   if (has_levels(report)) {
     figures.push_back(planes_figure(*report.bit_summary));

@@ -2,6 +2,7 @@
 // written again.
 #include "engine/run/run_log.h"
 #include "tools/report/bits_text.h"
+#include "tools/report/cost_tables.h"
 #include "tools/report/file_set.h"
 #include "tools/report/run_page.h"
 #include "tools/report/shown_stages.h"
@@ -18,6 +19,10 @@ using nlohmann::ordered_json;
 std::string file_ratio(const StageReport& stage) {
   if (stage.file_bytes == 0) return "";
   return fmt::format("{}", static_cast<double>(stage.float_file_bytes) / static_cast<double>(stage.file_bytes));
+}
+
+ordered_json json_number(const std::optional<double>& number) {
+  return number ? ordered_json(*number) : ordered_json(nullptr);
 }
 
 ordered_json budget_json(const BudgetReport& budget) {
@@ -42,6 +47,8 @@ ordered_json stage_json(const StageReport& stage) {
                        {"epochs", stage.epochs},
                        {"planned_epochs", stage.planned_epochs},
                        {"train_seconds", stage.train_seconds},
+                       {"seconds_per_step", json_number(stage.seconds_per_step())},
+                       {"weight_bytes_per_step", json_number(stage.weight_bytes_per_step())},
                        {"images_per_second", stage.train_seconds > 0 ? stage.train_images / stage.train_seconds : 0},
                        {"form", stage.form},
                        {"trainable_numbers", stage.trainable_numbers},
@@ -69,9 +76,9 @@ ordered_json stage_json(const StageReport& stage) {
 std::string stages_csv(const RunReport& report) {
   std::string text =
       "stage,epochs,planned_epochs,form,test_top1,test_top5,test_loss,best_top1,best_epoch,bits_per_parameter,"
-      "stored_bits_per_parameter,compression,compression_without_empty,compression_everything,compression_file,seconds_"
-      "per_epoch,"
-      "images_per_second,train_seconds,trainable_numbers,planned_bytes,peak_resident_mib\n";
+      "stored_bits_per_parameter,compression,compression_without_empty,compression_everything,compression_file,"
+      "seconds_per_epoch,seconds_per_step,images_per_second,train_seconds,trainable_numbers,weight_bytes_per_step,"
+      "planned_bytes,peak_resident_mib\n";
   for (const StageReport& stage : report.stages) {
     text += fmt::format("{},{},{},{},", stage.name, stage.epochs, stage.planned_epochs, stage.form);
     if (const auto& result = stage.result)
@@ -82,9 +89,10 @@ std::string stages_csv(const RunReport& report) {
     else
       text += std::string(11, ',');
     const bool trained = stage.epochs > 0 && stage.train_seconds > 0;
-    text += fmt::format("{},{},{},{},{},{}\n", trained ? csv_cell(stage.train_seconds / stage.epochs) : "",
+    text += fmt::format("{},{},{},{},{},{},{},{}\n", trained ? csv_cell(stage.train_seconds / stage.epochs) : "",
+                        csv_cell(stage.seconds_per_step()),
                         trained ? csv_cell(stage.train_images / stage.train_seconds) : "", stage.train_seconds,
-                        stage.trainable_numbers, stage.planned_bytes,
+                        stage.trainable_numbers, csv_cell(stage.weight_bytes_per_step()), stage.planned_bytes,
                         stage.result ? csv_cell(stage.result->peak_resident_mib) : "");
   }
   return text;
@@ -133,15 +141,21 @@ ordered_json report_json(const RunReport& report) {
                        {"state", report.state()},
                        {"exit_code", report.status.exit_code},
                        {"config_hash", config_hash(report.config)}};
-  for (const Strength& strength : strengths_of(shown_stages(report.config)))
+  for (const Strength& strength : strengths_of(report.config))
     json[strength.title] = *value_of(report.config, strength);
   json["act_bits"] = report.config.quant.act_bits;
   json["seed"] = report.config.seed;
+  json["method"] = method_of_run(report.config).title;
+  if (const std::optional<FloatAccuracy> in_float = report.float_accuracy()) {
+    json["float_top1"] = in_float->top1;
+    json["float_from"] = in_float->from;
+  }
   json["environment"] = report.environment;
   json["stages"] = std::move(stages);
   if (report.bit_summary) {
     json["model"] = "checkpoints/" + report.model;
     json["precision"] = to_json(*report.bit_summary, report.model_bytes);
+    json["operations"] = operations_json(report);
   }
   return json;
 }
@@ -150,8 +164,7 @@ void write_report_files(const RunReport& report, const fs::path& folder) {
   FileSet files(folder, "the report");
   const Page page = run_page(report);
   files.add("index.html", html_of(page));
-  for (const PageSection& section : page.sections)
-    for (const ReportFigure& figure : section.figures) files.add(figure.svg.id() + ".svg", figure.svg.file());
+  add_figures(files, page);
   files.add("summary.json", report_json(report).dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
   files.add("stages.csv", stages_csv(report));
   files.add("history.csv", history_csv(report.history));
@@ -159,6 +172,7 @@ void write_report_files(const RunReport& report, const fs::path& folder) {
     files.add("layers.csv", layers_csv(*report.bit_summary));
     files.add("planes.csv", planes_csv(*report.bit_summary));
     files.add("float.csv", float_csv(*report.bit_summary));
+    files.add("operations.csv", operations_csv(report));
   }
   files.commit();
 }

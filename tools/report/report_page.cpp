@@ -76,6 +76,13 @@ data figure_data(const ReportFigure& figure) {
   object.set("svg", figure.svg.inlined());
   object.set("file", figure.svg.id() + ".svg");
   object.set("note", text_data(figure.note));
+  object.set("has_layer", figure.layer.has_value());
+  if (!figure.layer) return object;
+  object.set("switch", "with-" + figure.svg.id());
+  object.set("layer_svg", figure.layer->svg.inlined());
+  object.set("layer_file", figure.layer->svg.id() + ".svg");
+  object.set("layer_label", text_data(figure.layer->label));
+  object.set("layer_note", text_data(figure.layer->note));
   return object;
 }
 
@@ -106,6 +113,14 @@ std::string html_of(const Page& page) {
   all.set("version", text_data(full_version()));
   mustache page_template(kPageTemplate);
   return page_template.render(all);
+}
+
+void add_figures(FileSet& files, const Page& page) {
+  for (const PageSection& section : page.sections)
+    for (const ReportFigure& figure : section.figures) {
+      files.add(figure.svg.id() + ".svg", figure.svg.file());
+      if (figure.layer) files.add(figure.layer->svg.id() + ".svg", figure.layer->svg.file());
+    }
 }
 
 bool is_report_page(const std::string& html) {

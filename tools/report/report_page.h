@@ -1,6 +1,7 @@
 // A report as one HTML file that opens anywhere, with no other file and no network: text, tables, figures.
 #pragma once
 
+#include "tools/report/file_set.h"
 #include "tools/report/report_figures.h"
 #include "tools/report/table.h"
 
@@ -37,6 +38,9 @@ struct Page {
 
 /// The text of the file. Whatever the strings hold is shown as text.
 std::string html_of(const Page& page);
+
+/// Puts every figure of a page beside it, as a file of its own.
+void add_figures(FileSet& files, const Page& page);
 
 /// Whether a file is such a page: other people's pages are not to be written over.
 bool is_report_page(const std::string& html);

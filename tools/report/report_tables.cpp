@@ -2,9 +2,9 @@
 #include "tools/report/report_tables.h"
 
 #include "engine/base/text.h"
-#include "engine/run/console.h"
 #include "models/families.h"
 #include "tools/report/bits_text.h"
+#include "tools/report/cost_tables.h"
 #include "tools/report/shown_stages.h"
 
 #include <fmt/format.h>
@@ -16,8 +16,6 @@
 
 namespace bsq {
 namespace {
-
-constexpr double kMiB = 1024.0 * 1024.0;
 
 std::string percent(const std::optional<double>& value) {
   return value ? fmt::format("{:.2f}", *value) : "";
@@ -80,15 +78,6 @@ const char* const kStagesNotes =
     "scales, an empty layer as 0; all = shortcuts and batch norm counted too, packed; file = the model file as it is, "
     "with numbers in float32 to train on.\n";
 
-const char* const kCostNotes =
-    "training: time in training steps, without evaluation. planned: tensors on the device, data included.\n"
-    "peak: resident memory of the whole process up to the end of the stage.\n";
-
-const char* const kComparisonNotes =
-    "top-1 on the test set, each stage's best; final, bits per weight (as published; stored, with signs and scales) "
-    "and\n"
-    "ratios: of the last finished stage\n";
-
 std::string experiment_text(const Config& config) {
   const std::string activations =
       config.quant.act_bits == 0 ? "float activations" : fmt::format("{}-bit activations", config.quant.act_bits);
@@ -140,37 +129,15 @@ Table stages_table(const RunReport& report) {
   return table;
 }
 
-Table cost_table(const RunReport& report) {
-  Table table({{"cost", Align::left},
-               {"s/epoch"},
-               {"images/s"},
-               {"training"},
-               {"trainable numbers"},
-               {"planned MiB"},
-               {"peak MiB"}});
-  for (const StageReport& stage : report.stages) {
-    if (stage.form.empty()) continue;
-    const bool trained = stage.epochs > 0 && stage.train_seconds > 0;
-    table.add_row(
-        {stage.name, trained ? fmt::format("{:.2f}", stage.train_seconds / stage.epochs) : "-",
-         trained ? fmt::format("{:.0f}", stage.train_images / stage.train_seconds) : "-",
-         trained ? clock_text(stage.train_seconds) : "-",
-         stage.planned_epochs == 0 ? "-" : with_thousands(static_cast<std::uint64_t>(stage.trainable_numbers)),
-         fmt::format("{:.1f}", static_cast<double>(stage.planned_bytes) / kMiB),
-         stage.result ? fmt::format("{:.1f}", stage.result->peak_resident_mib) : ""});
-  }
-  return table;
-}
-
 std::string verdict(const RunReport& report) {
   const StageReport* last = report.last_done();
   if (last == nullptr || last->is_float() || !report.bit_summary) return "";
   const double top1 = *report.top1_of(last->name);
-  const std::optional<double> float_top1 = report.float_top1();
+  const std::optional<FloatAccuracy> in_float = report.float_accuracy();
   return fmt::format(
       "{:.2f} %{} at {:.3f} bits per weight ({:.3f} stored), {} by the paper's rule, {} with everything "
       "counted\n",
-      top1, float_top1 ? fmt::format(", {:+.2f} points against the float model,", top1 - *float_top1) : "",
+      top1, in_float ? fmt::format(", {:+.2f} points against the float model,", top1 - in_float->top1) : "",
       report.bit_summary->bits_per_parameter(), report.bit_summary->stored_bits_per_parameter(),
       ratio_text(report.bit_summary->compression()), ratio_text(report.bit_summary->compression_on_disk()));
 }
@@ -210,55 +177,10 @@ std::string report_text(const RunReport& report) {
     parts.push_back(fmt::format("model: checkpoints/{}\n{}", report.model, layer_table(*report.bit_summary).text()));
     parts.push_back(compression_table(*report.bit_summary, report.model_bytes).text());
     parts.push_back(float_table(*report.bit_summary).text());
+    if (const std::string sentence = operations_text(report); !sentence.empty()) parts.push_back(sentence);
   }
   if (const std::string sentence = verdict(report); !sentence.empty()) parts.push_back("result: " + sentence);
   return fmt::format("{}", fmt::join(parts, "\n"));
-}
-
-std::filesystem::path shared_folder(const std::vector<RunReport>& reports) {
-  std::filesystem::path shared = reports.front().path.parent_path();
-  for (const RunReport& report : reports)
-    while (!shared.empty() &&
-           std::mismatch(shared.begin(), shared.end(), report.path.begin(), report.path.end()).first != shared.end()) {
-      const std::filesystem::path above = shared.parent_path();
-      shared = above == shared ? "" : above;
-    }
-  return shared;
-}
-
-Table comparison_table(const std::vector<RunReport>& reports) {
-  constexpr std::size_t kPathWidth = 34;
-  const std::vector<ComparedStage> stages = compared_stages(reports);
-  const std::vector<Strength> strengths = strengths_of(shown_stages(reports));
-  std::vector<Column> columns = {{"run", Align::left}, {"state", Align::left}};
-  for (const Strength& strength : strengths) columns.push_back({strength.title});
-  columns.insert(columns.end(), {{"act"}, {"seed"}});
-  for (const ComparedStage& stage : stages) columns.push_back({stage.title + " %"});
-  columns.insert(columns.end(), {{"final %"}, {"bits"}, {"stored"}, {"paper"}, {"all"}});
-  Table table(columns);
-  const std::filesystem::path shared = shared_folder(reports);
-  for (const RunReport& report : reports) {
-    const std::filesystem::path path = shared.empty() ? report.path : report.path.lexically_relative(shared);
-    std::vector<std::string> row = {shortened(path.string(), kPathWidth), report.state()};
-    for (const Strength& strength : strengths) {
-      const std::optional<double> value = value_of(report.config, strength);
-      row.push_back(value ? fmt::format("{:g}", *value) : "");
-    }
-    row.insert(row.end(), {std::to_string(report.config.quant.act_bits), std::to_string(report.config.seed)});
-    for (const ComparedStage& stage : stages) row.push_back(percent(report.top1_of(stage.name)));
-    if (const StageReport* last = report.last_done())
-      row.insert(row.end(), {percent(report.top1_of(last->name)),
-                             fmt::format("{:.3f}", last->result->bits_per_parameter), stored_text(*last->result),
-                             ratio_text(last->result->compression), ratio_text(last->result->compression_everything)});
-    table.add_row(std::move(row));
-  }
-  return table;
-}
-
-std::string comparison_text(const std::vector<RunReport>& reports) {
-  const std::filesystem::path shared = shared_folder(reports);
-  return (shared.empty() ? "" : fmt::format("runs in {}\n\n", shared.string())) + comparison_table(reports).text() +
-         kComparisonNotes;
 }
 
 }  // namespace bsq

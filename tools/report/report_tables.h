@@ -4,9 +4,7 @@
 #include "tools/report/run_report.h"
 #include "tools/report/table.h"
 
-#include <filesystem>
 #include <string>
-#include <vector>
 
 namespace bsq {
 
@@ -15,14 +13,6 @@ std::string stored_text(const StageResult& result);
 /// One row per stage: accuracy, bits, ratios.
 Table stages_table(const RunReport& report);
 extern const char* const kStagesNotes;
-/// One row per stage that has begun: time, memory, trainable numbers.
-Table cost_table(const RunReport& report);
-extern const char* const kCostNotes;
-/// The folder that all these runs lie in as they were given; empty: none.
-std::filesystem::path shared_folder(const std::vector<RunReport>& reports);
-/// One row per run, called by its path in that folder.
-Table comparison_table(const std::vector<RunReport>& reports);
-extern const char* const kComparisonNotes;
 
 /// One line: what the quantized model is worth against the float one; empty if there is none.
 std::string verdict(const RunReport& report);

@@ -3,6 +3,7 @@
 
 #include "engine/base/text.h"
 #include "tools/report/bits_text.h"
+#include "tools/report/cost_tables.h"
 #include "tools/report/report_tables.h"
 #include "tools/report/shown_stages.h"
 
@@ -49,8 +50,8 @@ std::vector<std::pair<std::string, std::string>> numbers_of(const RunReport& rep
   const double top1 = *report.top1_of(last->name);
   numbers.emplace_back("top-1 in the end", fmt::format("{:.2f} %", top1));
   if (last->is_float()) return numbers;
-  if (const auto in_float = report.float_top1())
-    numbers.emplace_back("points against the float model", fmt::format("{:+.2f}", top1 - *in_float));
+  if (const auto in_float = report.float_accuracy())
+    numbers.emplace_back("points against the float model", fmt::format("{:+.2f}", top1 - in_float->top1));
   numbers.emplace_back("bits per weight", fmt::format("{:.3f}", last->result->bits_per_parameter));
   numbers.emplace_back("stored bits per weight", stored_text(*last->result));
   numbers.emplace_back("compression, paper's rule", ratio_text(last->result->compression));
@@ -121,12 +122,14 @@ PageSection bits(const RunReport& report) {
   if (report.level_counts.empty())
     section.paragraphs.emplace_back("The newest model is a float one: it has no bits and no grid to show.");
   const std::string model = "Of checkpoints/" + report.model + ".";
+  if (const std::string sentence = operations_text(report); !sentence.empty()) section.paragraphs.push_back(sentence);
   section.tables.push_back({"Layers",
                             layer_table(*report.bit_summary),
                             model + " zeros: weights that are exactly zero. *: all of them. The planes' ones are in "
                                     "planes.csv, too.",
                             "layers.csv",
                             {}});
+  section.tables.push_back({"Operations", operations_table(report), kOperationsNotes, "operations.csv", {}});
   section.tables.push_back(
       {"Compression", compression_table(*report.bit_summary, report.model_bytes), model, "summary.json", {}});
   section.tables.push_back({"Float",

@@ -5,6 +5,7 @@
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
+#include "tools/report/start_model.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/open_model.h"
 #include "tools/session/run_files.h"
@@ -122,6 +123,7 @@ void read_events(RunReport& report) {
 
 void read_epochs(RunReport& report) {
   std::vector<std::string> header;
+  std::int64_t steps = 0;  // of the run
   for_each_line(report.path / "metrics.csv", [&](const std::string& line) {
     std::vector<std::string> cells;
     std::istringstream stream(line);
@@ -152,9 +154,11 @@ void read_epochs(RunReport& report) {
                        .seconds = number("seconds")};
     if (StageReport* stage = find_stage(report, row.stage)) {
       stage->epochs = row.epoch;
+      stage->steps += std::max<std::int64_t>(row.step - steps, 0);
       stage->train_seconds += row.seconds;
       stage->train_images += row.images_per_second * row.seconds;
     }
+    steps = row.step;
     report.epochs.push_back(row);
   });
 }
@@ -191,12 +195,26 @@ void read_model_files(RunReport& report) {
       report.model = name;
       report.model_bytes = stage.file_bytes;
       report.level_counts = count_levels(model);
+      report.class_names = model.card.class_names.value_or(std::vector<std::string>());
+      report.layer_costs = layer_costs(summary, model.network);
+      for (StageReport& any : report.stages) any.quantizable_weights = summary.parameters;
       break;
     }
   }
 }
 
 }  // namespace
+
+std::optional<double> StageReport::seconds_per_step() const {
+  if (steps == 0 || train_seconds <= 0) return std::nullopt;
+  return train_seconds / static_cast<double>(steps);
+}
+
+std::optional<double> StageReport::weight_bytes_per_step() const {
+  if (planned_epochs == 0 || form.empty() || quantizable_weights == 0) return std::nullopt;
+  const double made = is_float() ? 0 : static_cast<double>(quantizable_weights);
+  return 20 * static_cast<double>(trainable_numbers) + 8 * made;
+}
 
 std::string RunReport::state() const {
   const std::string name(name_of(status.state));
@@ -211,11 +229,12 @@ std::optional<double> RunReport::top1_of(const std::string& name) const {
   return std::nullopt;
 }
 
-std::optional<double> RunReport::float_top1() const {
-  std::optional<double> top1;
+std::optional<FloatAccuracy> RunReport::float_accuracy() const {
+  std::optional<FloatAccuracy> found;
   for (const StageReport& stage : stages)
-    if (stage.result && stage.is_float()) top1 = top1_of(stage.name);
-  return top1;
+    if (stage.result && stage.is_float()) found = {*top1_of(stage.name), stage.name};
+  if (!found && start.float_top1) found = {*start.float_top1, "model.init"};
+  return found;
 }
 
 const StageReport* RunReport::last_done() const {
@@ -252,7 +271,7 @@ int epochs_before(const RunReport& report, const std::string& name) {
   return epochs;
 }
 
-RunReport read_run_report(const fs::path& run) {
+RunReport read_run_logs(const fs::path& run) {
   RunReport report;
   report.path = run;
   report.config = load_config(config_schema(), run / "config.yaml");
@@ -271,7 +290,13 @@ RunReport read_run_report(const fs::path& run) {
   read_events(report);
   read_epochs(report);
   read_history(report);
+  return report;
+}
+
+RunReport read_run_report(const fs::path& run) {
+  RunReport report = read_run_logs(run);
   read_model_files(report);
+  report.start = start_of(report);
   return report;
 }
 

@@ -1,6 +1,7 @@
 // What a run directory says about its run: read from its logs and checkpoints while it is going on or afterwards.
 //
 //     run_report.cpp      reading
+//     start_model.cpp     the model that the run began with
 //     report_tables.cpp   the tables
 //     report_figures.cpp  the figures
 //     report_files.cpp    the files: summary.json, every table as CSV, every figure as SVG, all of it as index.html
@@ -8,6 +9,7 @@
 
 #include "engine/config/config.h"
 #include "engine/model/bit_summary.h"
+#include "engine/model/layer_cost.h"
 #include "engine/run/run_directory.h"
 #include "engine/run/run_log.h"
 #include "tools/report/level_counts.h"
@@ -57,10 +59,12 @@ struct BudgetReport {
 struct StageReport {
   std::string name;
   int planned_epochs = 0;
-  int epochs = 0;            // done
-  double train_seconds = 0;  // of these epochs, without evaluation
-  double train_images = 0;   // likewise
-  std::string form;          // the StoredWeights::form() of the weights that it trains; empty: not started
+  int epochs = 0;                        // done
+  std::int64_t steps = 0;                // of these epochs
+  double train_seconds = 0;              // likewise, without evaluation
+  double train_images = 0;               // likewise
+  std::string form;                      // the StoredWeights::form() of the weights that it trains; empty: not started
+  std::int64_t quantizable_weights = 0;  // 0: no model can tell
   std::int64_t trainable_numbers = 0;
   std::int64_t planned_bytes = 0;
   std::optional<BudgetReport> budget;
@@ -69,6 +73,25 @@ struct StageReport {
   std::uintmax_t float_file_bytes = 0;  // what its network takes in float32
 
   bool is_float() const { return form == kFloatForm; }
+  /// Time of a step without evaluation; nothing until an epoch is done.
+  std::optional<double> seconds_per_step() const;
+  /// What a step must move at least to make and update weights, in float32: 20 bytes per trainable number (each is read
+  /// to make weights, read and written with its momentum), and 8 per quantizable weight, written once and read once as
+  /// a gradient. Float weights are not made, but are what is trained: 20 bytes each. Nothing if the stage does not
+  /// train, or if the network is not known.
+  std::optional<double> weight_bytes_per_step() const;
+};
+
+/// The accuracy of a float model, and where it is from.
+struct FloatAccuracy {
+  double top1 = 0;   // percent, the best
+  std::string from;  // the stage of the run; or model.init
+};
+
+/// The model that a run began with.
+struct StartModel {
+  std::optional<double> float_top1 = {};  // percent, of the float model that it is or comes from
+  std::string kind = {};                  // the same for models that differ in nothing but seeds; empty: not known
 };
 
 struct RunReport {
@@ -83,15 +106,19 @@ struct RunReport {
   std::optional<BitSummary> bit_summary;  // of the model to use
   std::string model;                      // its folder in checkpoints/
   std::uintmax_t model_bytes = 0;
-  LevelCounts level_counts;  // of that model
-  std::string command;       // one line per start or resume
+  LevelCounts level_counts;              // of that model
+  std::vector<LayerCost> layer_costs;    // likewise
+  std::vector<std::string> class_names;  // likewise, if it has any
+  StartModel start;                      // what model.init is, where its run is known
+  std::string command;                   // one line per start or resume
 
   /// `done`, `running`, `interrupted (exit 143)`, `failed (exit 6)` or `crashed`.
   std::string state() const;
   /// The best accuracy of a stage, or the accuracy at its end if it does not train; nothing until it is done.
   std::optional<double> top1_of(const std::string& stage) const;
-  /// The accuracy of the float model: the best one of the last finished stage that trains float weights.
-  std::optional<double> float_top1() const;
+  /// The accuracy of the float model: the best one of the last finished stage that trains float weights, or that of
+  /// the model that the run began with.
+  std::optional<FloatAccuracy> float_accuracy() const;
   /// The last finished stage, or null.
   const StageReport* last_done() const;
 };
@@ -108,6 +135,8 @@ Cost cost_of(const RunReport& report);
 /// How many epochs the stages before this one have done.
 int epochs_before(const RunReport& report, const std::string& stage);
 
+/// What the logs of a run say, without its models and where it began. Throws like read_run_report().
+RunReport read_run_logs(const std::filesystem::path& run);
 /// Throws Error(usage) if there is no run, Error(checkpoint) if its files are damaged.
 RunReport read_run_report(const std::filesystem::path& run);
 

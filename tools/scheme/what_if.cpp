@@ -2,7 +2,6 @@
 
 #include "engine/base/text.h"
 #include "engine/methods/packed_model.h"
-#include "engine/network/multiplications.h"
 
 #include <fmt/format.h>
 
@@ -48,34 +47,10 @@ ordered_json number_or_null(const std::optional<double>& number) {
 
 }  // namespace
 
-double LayerCost::bops(bool with_sign) const {
-  const bool has_sign = with_sign && bits > 0 && bits != kFloatBits;
-  return macs * (bits + (has_sign ? 1 : 0)) * input_bits;
-}
-
-double ModelCost::bops(bool with_sign) const {
-  double sum = 0;
-  for (const LayerCost& layer : layers) sum += layer.bops(with_sign);
-  return sum;
-}
-
 ModelCost cost_of(const OpenModel& model) {
-  ModelCost cost{
-      .summary = summarize_bits(*model.weights, model.network), .layers = {}, .file_bytes = file_bytes_of(model)};
-  const Network& network = model.network;
-  for (const Multiplication& multiplication : multiplications(network)) {
-    const ParameterSpec& weight = network.parameters()[static_cast<std::size_t>(multiplication.weight)];
-    LayerCost layer{.name = network.nodes()[multiplication.node].name,
-                    .weights = weight.shape.numel(),
-                    .macs = multiplication.macs,
-                    .input_bits = multiplication.input_bits == 0 ? kFloatBits : multiplication.input_bits,
-                    .bits = kFloatBits,
-                    .fixed = weight.widths.fixed};
-    for (const TensorBits& tensor : cost.summary.tensors)
-      if (tensor.name == weight.name) layer.bits = tensor.empty ? 0 : tensor.bits;
-    cost.layers.push_back(std::move(layer));
-  }
-  return cost;
+  BitSummary summary = summarize_bits(*model.weights, model.network);
+  std::vector<LayerCost> layers = layer_costs(summary, model.network);
+  return {.summary = std::move(summary), .layers = std::move(layers), .file_bytes = file_bytes_of(model)};
 }
 
 WhatIf what_if(const OpenModel& before, const OpenModel& after, const Sensitivity* sensitivity) {

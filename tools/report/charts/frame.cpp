@@ -40,7 +40,12 @@ void draw_sample(Svg& svg, const LegendEntry& entry, Place place) {
   const double middle = place.y - 4;
   switch (entry.kind) {
     case LegendEntry::Kind::box: svg.rect({place.x + 4, middle - 6, 12, 12}, entry.color); break;
-    case LegendEntry::Kind::marker: svg.marker({place.x + 10, middle}, 5, entry.shape, entry.color); break;
+    case LegendEntry::Kind::marker:
+      if (entry.hollow)
+        svg.hollow_marker({place.x + 10, middle}, 5, entry.shape, entry.color);
+      else
+        svg.marker({place.x + 10, middle}, 5, entry.shape, entry.color);
+      break;
     case LegendEntry::Kind::line:
       svg.line({place.x, middle}, {place.x + kSwatch, middle}, {entry.color, 2.5, entry.dashes});
       break;

@@ -29,6 +29,7 @@ struct LegendEntry {
   enum class Kind { box, line, marker } kind = Kind::box;
   MarkerShape shape = MarkerShape::circle;
   std::string dashes = "";
+  bool hollow = false;  // a marker
 };
 
 struct Axis {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace bsq::charts {
 namespace {
@@ -14,26 +15,77 @@ constexpr double kWidestColumn = 58;
 constexpr double kNarrowColumn = 9;  // pixels; narrower columns have no gaps, and marks only where bits grow
 constexpr double kLegendWidth = 26;
 constexpr double kLegendHeight = 13;
+constexpr double kGroupGap = 12;       // between groups of columns
+constexpr double kGroupLine = 18;      // for their names
+constexpr double kNarrowestName = 15;  // of a column with a name; many make the picture wider
+constexpr double kNamesSlanted = -45, kNamesSteep = -90;
 
 struct Layout {
   Box plot;
   double column = 0;
+  std::vector<double> lefts;  // of columns
+  double turn = 0;            // of their names
   double width = kChartWidth;
   double height = 0;
   bool narrow() const { return column < kNarrowColumn; }
+  double center(std::size_t i) const { return lefts[i] + column / 2; }
 };
+
+double widest_name(const std::vector<std::string>& names) {
+  double width = 0;
+  for (const std::string& name : names) width = std::max(width, text_width(name, kSmallSize));
+  return width;
+}
+
+/// Upright if they fit, else slanted if they do not lead out of the picture, else steep.
+double turn_of(const HeatMap& map, const Layout& layout) {
+  const double widest = widest_name(map.columns);
+  if (!map.names || widest < layout.column - 4) return 0;
+  return layout.column > kSmallSize * 1.7 && widest * std::numbers::sqrt2 / 2 < layout.plot.left ? kNamesSlanted
+                                                                                                 : kNamesSteep;
+}
+
+/// The height of the names under the columns.
+double names_height(const HeatMap& map, double turn) {
+  if (turn == 0) return kTextSize + 8;
+  return widest_name(map.columns) * std::sin(-turn * std::numbers::pi / 180) + kSmallSize + 8;
+}
+
+std::vector<double> lefts_of(const HeatMap& map, const Layout& layout) {
+  std::vector<double> lefts;
+  double left = layout.plot.left;
+  std::size_t group = 0, in_group = 0, count = map.columns.size();
+  for (const std::vector<HeatCell>& row : map.cells) count = std::max(count, row.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    if (group < map.groups.size() && in_group == map.groups[group].columns) {
+      left += kGroupGap;
+      ++group;
+      in_group = 0;
+    }
+    lefts.push_back(left);
+    left += layout.column;
+    ++in_group;
+  }
+  return lefts;
+}
+
+bool has_group_names(const HeatMap& map) {
+  return std::any_of(map.groups.begin(), map.groups.end(), [](const HeatGroup& group) { return !group.name.empty(); });
+}
 
 Layout lay_out(const HeatMap& map) {
   Layout layout;
-  double label = 0;
-  for (const std::string& row : map.rows) label = std::max(label, text_width(row, kSmallSize));
-  const double left = 14 + (map.y_title.empty() ? 0 : kTextSize + 10) + label + 8;
+  const double left = 14 + (map.y_title.empty() ? 0 : kTextSize + 10) + widest_name(map.rows) + 8;
   const auto count = static_cast<double>(std::max<std::size_t>(map.columns.size(), 1));
-  layout.column = std::min((kChartWidth - left - 22) / count, kWidestColumn);
+  const double gaps = map.groups.empty() ? 0 : kGroupGap * static_cast<double>(map.groups.size() - 1);
+  layout.column = std::clamp((kChartWidth - left - 22 - gaps) / count, map.names ? kNarrowestName : 0, kWidestColumn);
   const bool marks = !map.fallen.empty() || !map.grown.empty();
-  const double top = heading_height(kChartWidth, {}) + 28 + (marks ? 2 : 0);
-  layout.plot = {left, top, layout.column * count, kRowHeight * static_cast<double>(map.rows.size())};
-  layout.height = layout.plot.bottom() + kTextSize + 8 + kTextSize + 10 + 12;
+  const double top = heading_height(kChartWidth, {}) + 28 + (marks ? 2 : 0) + (has_group_names(map) ? kGroupLine : 0);
+  layout.plot = {left, top, layout.column * count + gaps, kRowHeight * static_cast<double>(map.rows.size())};
+  layout.width = std::max(kChartWidth, layout.plot.right() + 22);
+  layout.lefts = lefts_of(map, layout);
+  layout.turn = turn_of(map, layout);
+  layout.height = layout.plot.bottom() + names_height(map, layout.turn) + kTextSize + 10 + 12;
   return layout;
 }
 
@@ -77,7 +129,7 @@ void draw_row(Svg& svg, const HeatMap& map, const Layout& layout, std::size_t ro
   for (std::size_t begin = 0; begin < cells.size();) {
     const std::size_t end = run_end(cells, begin, layout);
     const HeatCell& cell = cells[begin];
-    const double left = layout.plot.left + static_cast<double>(begin) * layout.column;
+    const double left = layout.lefts[begin];
     const double width = static_cast<double>(end - begin) * layout.column;
     begin = end;
     if (!std::isfinite(cell.value)) continue;
@@ -99,21 +151,44 @@ void draw_row(Svg& svg, const HeatMap& map, const Layout& layout, std::size_t ro
   }
 }
 
+void draw_column_names(Svg& svg, const HeatMap& map, const Layout& layout) {
+  const double room = (widest_name(map.columns) + 6) / std::max(layout.column, 0.1);
+  std::size_t every = 1;
+  for (const std::size_t round : {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000})
+    if (!map.names && static_cast<double>(every) < room) every = round;
+  for (std::size_t i = 0; i < map.columns.size(); i += every) {
+    const Place place = layout.turn == 0
+                            ? Place{layout.center(i), layout.plot.bottom() + kTextSize + 4}
+                            : Place{layout.center(i) + kSmallSize * 0.35, layout.plot.bottom() + kSmallSize};
+    svg.text(place, map.columns[i],
+             {.size = kSmallSize,
+              .anchor = layout.turn == 0 ? Anchor::middle : Anchor::end,
+              .color = muted(),
+              .turned = layout.turn});
+  }
+}
+
+void draw_group_names(Svg& svg, const HeatMap& map, const Layout& layout) {
+  std::size_t first = 0;
+  for (const HeatGroup& group : map.groups) {
+    if (group.columns == 0 || first + group.columns > map.columns.size()) continue;
+    const double left = layout.lefts[first], right = layout.lefts[first + group.columns - 1] + layout.column;
+    const double line = layout.plot.top - 4;
+    first += group.columns;
+    if (group.name.empty() || text_width(group.name, kSmallSize) > right - left + kGroupGap - 2) continue;
+    svg.line({left + 1, line}, {right - 1, line}, {muted()});
+    svg.text({(left + right) / 2, line - 4}, group.name, {.size = kSmallSize, .anchor = Anchor::middle});
+  }
+}
+
 void draw_labels(Svg& svg, const HeatMap& map, const Layout& layout) {
   for (std::size_t row = 0; row < map.rows.size(); ++row)
     svg.text({layout.plot.left - 8, layout.plot.top + (static_cast<double>(row) + 0.5) * kRowHeight + 4}, map.rows[row],
              {.size = kSmallSize, .anchor = Anchor::end});
-  double widest = 0;
-  for (const std::string& column : map.columns) widest = std::max(widest, text_width(column, kSmallSize));
-  const double room = (widest + 6) / std::max(layout.column, 0.1);
-  std::size_t every = 1;
-  for (const std::size_t round : {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000})
-    if (static_cast<double>(every) < room) every = round;
-  for (std::size_t i = 0; i < map.columns.size(); i += every)
-    svg.text({layout.plot.left + (static_cast<double>(i) + 0.5) * layout.column, layout.plot.bottom() + kTextSize + 4},
-             map.columns[i], {.size = kSmallSize, .anchor = Anchor::middle, .color = muted()});
+  draw_column_names(svg, map, layout);
+  draw_group_names(svg, map, layout);
   const double middle = layout.plot.left + std::max(layout.plot.width, 200.0) / 2;
-  svg.text({middle, layout.plot.bottom() + 2 * kTextSize + 14}, map.x_title, {.anchor = Anchor::middle});
+  svg.text({middle, layout.height - 16}, map.x_title, {.anchor = Anchor::middle});
   svg.text({14 + kTextSize * 0.8, layout.plot.top + layout.plot.height / 2}, map.y_title,
            {.anchor = Anchor::middle, .turned = -90});
 }

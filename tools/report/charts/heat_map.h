@@ -12,12 +12,20 @@ struct HeatCell {
   std::string tooltip = {};
 };
 
+/// Neighbouring columns that stand together, a little apart from others.
+struct HeatGroup {
+  std::string name = {};  // above them, if it fits
+  std::size_t columns = 0;
+};
+
 struct HeatMap {
   ChartText text = {};
   std::string x_title = {};
   std::string y_title = {};
   std::vector<std::string> rows = {};
   std::vector<std::string> columns = {};
+  bool names = false;  // columns have names, which are all shown, turned if they must be; else numbers in an order
+  std::vector<HeatGroup> groups = {};                       // of all columns, or empty
   std::vector<std::vector<HeatCell>> cells = {};            // [row][column]; a short row ends early
   Range range = {};                                         // from faint to strong
   std::vector<std::pair<double, std::string>> legend = {};  // values and what they are called

@@ -12,6 +12,9 @@ namespace {
 
 constexpr double kScatterPlotHeight = 330;
 constexpr double kRadius = 5.5;
+constexpr double kForeignRadius = 4.5;
+constexpr double kFaintRadius = 2.6;
+constexpr const char* kSeriesFrontDashes = "5 4";
 
 bool overlap(const Box& a, const Box& b) {
   return a.left < b.right() && b.left < a.right() && a.top < b.bottom() && b.top < a.bottom();
@@ -34,7 +37,7 @@ class Labels {
     }
   }
 
-  void place(Svg& svg, Place point, const std::string& text) {
+  void place(Svg& svg, Place point, const std::string& text, const Color& color = ink()) {
     const double width = text_width(text, kSmallSize), height = kSmallSize + 3;
     const std::array<Box, 6> boxes = {{{point.x + 10, point.y - height - 2, width, height},
                                        {point.x + 10, point.y + 3, width, height},
@@ -47,7 +50,7 @@ class Labels {
         if (box.left < plot_.left || box.right() > plot_.right() || box.top < plot_.top ||
             box.bottom() > plot_.bottom() || hits(taken_, box) || (clear_of_lines && hits(lines_, box)))
           continue;
-        svg.text({box.left, box.top + kSmallSize}, text, {.size = kSmallSize});
+        svg.text({box.left, box.top + kSmallSize}, text, {.size = kSmallSize, .color = color});
         keep_clear(box);
         return;
       }
@@ -75,6 +78,15 @@ void include(Axis& x, Axis& y, const ScatterPoint& point) {
   }
 }
 
+bool has_front(const ScatterSeries& group) {
+  return group.front.size() > 1;
+}
+
+/// They are hollow, which tells them from the shapes of series.
+MarkerShape foreign_shape(std::size_t number) {
+  return number % 2 == 0 ? MarkerShape::diamond : MarkerShape::down_triangle;
+}
+
 std::vector<LegendEntry> legend_of(const ScatterChart& chart) {
   std::vector<LegendEntry> legend;
   if (chart.series.size() > 1)
@@ -82,50 +94,89 @@ std::vector<LegendEntry> legend_of(const ScatterChart& chart) {
       legend.push_back({chart.series[i].name, series(i), LegendEntry::Kind::marker, shape(i)});
   if (!chart.faint.empty())
     legend.push_back({chart.faint_name, muted(), LegendEntry::Kind::marker, MarkerShape::circle});
+  for (std::size_t i = 0; i < chart.foreign.size(); ++i)
+    legend.push_back({.name = chart.foreign[i].name,
+                      .color = muted(),
+                      .kind = LegendEntry::Kind::marker,
+                      .shape = foreign_shape(i),
+                      .hollow = true});
   if (chart.front.size() > 1) legend.push_back({chart.front_name, ink(), LegendEntry::Kind::line});
+  if (std::any_of(chart.series.begin(), chart.series.end(), has_front))
+    legend.push_back(
+        {chart.series_front_name, muted(), LegendEntry::Kind::line, MarkerShape::circle, kSeriesFrontDashes});
   return legend;
 }
 
-void draw_spread(Svg& svg, const Frame& frame, const ScatterPoint& point, const Color& color) {
+/// A line through places in data, and what is kept clear of it.
+void draw_front(Svg& svg, const Frame& frame, Labels& labels, const std::vector<Place>& front, const Stroke& stroke) {
+  std::vector<Place> places;
+  for (const Place& place : front) places.push_back(frame.at(place.x, place.y));
+  if (places.size() < 2) return;
+  svg.polyline(places, stroke);
+  for (std::size_t i = 1; i < places.size(); ++i) labels.keep_clear_of_line(places[i - 1], places[i]);
+}
+
+/// Points from elsewhere lie below those of runs.
+void draw_foreign(Svg& svg, const Frame& frame, Labels& labels, const ScatterChart& chart) {
+  for (std::size_t i = 0; i < chart.foreign.size(); ++i)
+    for (const ScatterPoint& point : chart.foreign[i].points) {
+      if (!has_place(point)) continue;
+      const Place center = frame.at(point.x, point.y);
+      svg.hollow_marker(center, kForeignRadius, foreign_shape(i), muted(), point.tooltip);
+      labels.keep_clear({center.x - kForeignRadius, center.y - kForeignRadius, 2 * kForeignRadius, 2 * kForeignRadius});
+    }
+}
+
+void draw_spread(Svg& svg, const Frame& frame, Labels& labels, const ScatterPoint& point, const Color& color) {
   const Place center = frame.at(point.x, point.y);
+  const auto line = [&](Place from, Place to) {
+    svg.line(from, to, {color, 1.5});
+    labels.keep_clear_of_line(from, to);
+  };
   if (point.x_spread > 0)
-    svg.line({frame.x(point.x - point.x_spread), center.y}, {frame.x(point.x + point.x_spread), center.y},
-             {color, 1.5});
+    line({frame.x(point.x - point.x_spread), center.y}, {frame.x(point.x + point.x_spread), center.y});
   if (point.y_spread > 0)
-    svg.line({center.x, frame.y(point.y - point.y_spread)}, {center.x, frame.y(point.y + point.y_spread)},
-             {color, 1.5});
+    line({center.x, frame.y(point.y - point.y_spread)}, {center.x, frame.y(point.y + point.y_spread)});
 }
 
 }  // namespace
 
 Svg draw(const ScatterChart& chart) {
   Axis x = chart.x, y = chart.y;
-  for (const ScatterSeries& group : chart.series)
-    for (const ScatterPoint& point : group.points) include(x, y, point);
+  for (const std::vector<ScatterSeries>* all : {&chart.series, &chart.foreign})
+    for (const ScatterSeries& group : *all)
+      for (const ScatterPoint& point : group.points) include(x, y, point);
   for (const ScatterPoint& point : chart.faint) include(x, y, point);
   const std::vector<LegendEntry> legend = legend_of(chart);
   const Frame frame(kChartWidth, kScatterPlotHeight, legend, x, y);
   Svg svg(frame.width(), frame.height(), chart.text.id, chart.text.title, chart.text.description);
   draw_heading(svg, legend);
   frame.draw(svg);
-  std::vector<Place> front;
-  for (const Place& place : chart.front) front.push_back(frame.at(place.x, place.y));
-  if (front.size() > 1) svg.polyline(front, {ink(), 1.5});
   Labels labels(frame.plot());
-  for (std::size_t i = 1; i < front.size(); ++i) labels.keep_clear_of_line(front[i - 1], front[i]);
-  for (const ScatterPoint& point : chart.faint)
-    if (has_place(point)) svg.marker(frame.at(point.x, point.y), 2.6, MarkerShape::circle, muted(), point.tooltip);
+  for (std::size_t i = 0; i < chart.series.size(); ++i)
+    draw_front(svg, frame, labels, chart.series[i].front, {series(i), 1.5, kSeriesFrontDashes});
+  draw_front(svg, frame, labels, chart.front, {ink(), 1.5});
+  draw_foreign(svg, frame, labels, chart);
+  for (const ScatterPoint& point : chart.faint) {
+    if (!has_place(point)) continue;
+    const Place center = frame.at(point.x, point.y);
+    svg.marker(center, kFaintRadius, MarkerShape::circle, muted(), point.tooltip);
+    labels.keep_clear_of_line(center, center);
+  }
   for (std::size_t i = 0; i < chart.series.size(); ++i)
     for (const ScatterPoint& point : chart.series[i].points) {
       if (!has_place(point)) continue;
       const Place center = frame.at(point.x, point.y);
-      draw_spread(svg, frame, point, series(i));
+      draw_spread(svg, frame, labels, point, series(i));
       svg.marker(center, kRadius, shape(i), series(i), point.tooltip);
       labels.keep_clear({center.x - kRadius, center.y - kRadius, 2 * kRadius, 2 * kRadius});
     }
   for (const ScatterSeries& group : chart.series)
     for (const ScatterPoint& point : group.points)
       if (has_place(point)) labels.place(svg, frame.at(point.x, point.y), point.label);
+  for (const ScatterSeries& group : chart.foreign)
+    for (const ScatterPoint& point : group.points)
+      if (has_place(point)) labels.place(svg, frame.at(point.x, point.y), point.label, muted());
   return svg;
 }
 

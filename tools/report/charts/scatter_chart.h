@@ -17,6 +17,7 @@ struct ScatterPoint {
 struct ScatterSeries {
   std::string name = {};  // in the legend, if there are several
   std::vector<ScatterPoint> points = {};
+  std::vector<Place> front = {};  // a line of its own through the best of them, in data, from left to right
 };
 
 struct ScatterChart {
@@ -28,6 +29,8 @@ struct ScatterChart {
   std::string faint_name = {};
   std::vector<Place> front = {};  // in data, from left to right
   std::string front_name = {};
+  std::string series_front_name = {};       // of the lines of series
+  std::vector<ScatterSeries> foreign = {};  // from elsewhere: hollow, without colour, always named in the legend
 };
 
 Svg draw(const ScatterChart& chart);

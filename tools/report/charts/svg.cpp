@@ -131,6 +131,13 @@ void Svg::marker(Place center, double radius, MarkerShape shape, const Color& fi
     add(fmt::format("path d=\"{}Z\" {}", path_of(outline(center, radius, shape)), fill_of(fill)), "path", tooltip);
 }
 
+void Svg::hollow_marker(Place center, double radius, MarkerShape shape, const Color& outline,
+                        std::string_view tooltip) {
+  constexpr double kLine = 1.8;
+  marker(center, radius, shape, outline, tooltip);
+  marker(center, radius - kLine, shape, surface(), tooltip);
+}
+
 void Svg::text(Place place, std::string_view text, const TextStyle& style) {
   if (!is_finite(place) || text.empty()) return;
   std::string attributes = fmt::format("x=\"{}\" y=\"{}\" font-size=\"{}\" {}", number(place.x), number(place.y),

@@ -66,6 +66,9 @@ class Svg {
   void polyline(const std::vector<Place>& places, const Stroke& stroke);
   void polygon(const std::vector<Place>& places, const Color& fill);
   void marker(Place center, double radius, MarkerShape shape, const Color& fill, std::string_view tooltip = "");
+  /// An outline, through which nothing behind it shows.
+  void hollow_marker(Place center, double radius, MarkerShape shape, const Color& outline,
+                     std::string_view tooltip = "");
   /// `place`: of the baseline.
   void text(Place place, std::string_view text, const TextStyle& style = {});
 

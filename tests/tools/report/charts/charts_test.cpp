@@ -198,6 +198,77 @@ TEST_CASE("a heat map of many columns joins neighbours that are equal and keeps 
   CHECK(texts_of(elements).size() < 60);                    // no label on another
 }
 
+TEST_CASE("columns with names are all shown, turned where they are long, in groups that stand apart") {
+  HeatMap map{.text = {"heat", "Heat", "Runs."},
+              .x_title = "run",
+              .rows = {"conv1"},
+              .columns = {"a", "b", "c"},
+              .names = true,
+              .groups = {{"3.1-3.4", 2}, {"5.0", 1}},
+              .cells = {{{3, 0, "3", "a3"}, {4, 0, "4", "b4"}, {5, 0, "5", "c5"}}},
+              .range = range_of(0, 8)};
+  const auto lefts_of = [](const std::vector<XmlElement>& elements) {
+    std::vector<double> lefts;
+    for (const XmlElement& rect : elements_named(elements, "rect"))
+      if (rect.attributes.contains("x")) lefts.push_back(std::stod(rect.attributes.at("x")));
+    return lefts;
+  };
+  const auto turned = [](const std::vector<XmlElement>& elements) {
+    std::size_t count = 0;
+    for (const XmlElement& label : elements_named(elements, "text"))
+      count += label.attributes.contains("transform") && !label.text.empty() ? 1 : 0;
+    return count;
+  };
+  auto elements = check_chart(draw(map));
+  CHECK(has_text(elements, "3.1-3.4"));
+  CHECK(has_text(elements, "5.0"));
+  CHECK(turned(elements) == 0);
+  const std::vector<double> lefts = lefts_of(elements);
+  REQUIRE(lefts.size() == 3);
+  CHECK(lefts[2] - lefts[1] > lefts[1] - lefts[0] + 5);
+
+  map.columns = {"a name of some length", "another name", "CSQ, target_bits 3, seed 1"};
+  const Svg long_names = draw(map);
+  elements = check_chart(long_names);
+  CHECK(turned(elements) == 3);
+  for (const std::string& name : map.columns) CHECK(has_text(elements, name));
+
+  map.groups.clear();
+  for (int i = 0; i < 90; ++i) {
+    map.columns.push_back("run " + std::to_string(i));
+    map.cells[0].push_back({3, 0, "3", ""});
+  }
+  const Svg wide = draw(map);
+  CHECK(wide.width() > kChartWidth);
+  CHECK(turned(check_chart(wide)) == 93);
+}
+
+TEST_CASE("a series has a line of its own, and points from elsewhere are hollow and named") {
+  ScatterChart chart{
+      .text = {"points", "Points", "Some."},
+      .x = {.title = "bits"},
+      .y = {.title = "top-1 in %"},
+      .series = {{"BSQ", {{4, 90, 0, 0, "alpha 1", "t1"}, {8, 92, 0, 0, "alpha 2", "t2"}}, {{4, 90}, {8, 92}}},
+                 {"LSQ", {{3, 89, 0, 0, "3 bits", "t3"}}, {{3, 89}}}},
+      .front = {{3, 89}, {4, 90}, {8, 92}},
+      .front_name = "Pareto line",
+      .series_front_name = "of one series",
+      .foreign = {{"published by others", {{2, 91, 0, 0, "elsewhere", "not ours"}}}}};
+  const auto elements = check_chart(draw(chart));
+  for (const char* text : {"BSQ", "LSQ", "Pareto line", "of one series", "published by others", "elsewhere"}) {
+    INFO(text);
+    CHECK(has_text(elements, text));
+  }
+  std::size_t dashed = 0, foreign = 0;
+  for (const XmlElement& path : elements_named(elements, "path"))
+    dashed += path.attributes.contains("stroke-dasharray") ? 1 : 0;
+  for (const XmlElement& title : elements_named(elements, "title")) foreign += title.text == "not ours" ? 1 : 0;
+  CHECK(dashed == 1);   // a line needs two points
+  CHECK(foreign == 2);  // outline and inside
+  chart.series[0].front.clear();
+  CHECK_FALSE(has_text(check_chart(draw(chart)), "of one series"));
+}
+
 TEST_CASE("points have labels that keep clear of each other, spreads and a line") {
   ScatterChart chart{.text = {"points", "Points", "Some."},
                      .x = {.title = "compression"},
