@@ -123,7 +123,7 @@ class Deployer {
   LevelOperation operation_of(const PlannedLevels& planned, const DeployedTensor& output) {
     switch (planned.kind) {
       case LevelKind::convolution: return convolution(planned, output);
-      case LevelKind::sum: return sum(input_of(planned, 0).grid, input_of(planned, 1).grid, output.grid);
+      case LevelKind::sum: return sum_of(input_of(planned, 0).grid, input_of(planned, 1).grid, output.grid);
       case LevelKind::maximum: return maximum(planned);
       case LevelKind::concat: return concat(planned, output.grid);
       case LevelKind::flatten: return LevelFlatten{};
@@ -179,32 +179,26 @@ class Deployer {
     if (largest_sum >= kMostSum)
       fail(ErrorKind::usage, "{}: sums of {} products of bytes do not fit 32 bits", planned.name, length);
     for (std::size_t o = 0; o < outputs; ++o)
-      add_channel(result, {filter.k.data() + o * length, length}, filter.unit[o] * affine.a[o], affine.c[o],
-                  input.grid.unit, output.grid.unit);
+      add_channel(result, {filter.k.data() + o * length, length}, filter.unit[o] * affine.a[o], affine.c[o], input.grid,
+                  output.grid);
     return result;
   }
 
   /// The sign of the scale goes into k. A bias beyond 2^30 of its units gets larger ones, and k with it.
   static void add_channel(LevelConvolution& result, std::span<const int> k, double signed_scale, double offset,
-                          float unit_x, float unit_y) {
+                          const LevelGrid& x, const LevelGrid& y) {
     const double exact = std::abs(signed_scale);
-    const double least = std::abs(offset) / (double{unit_x} * kMostSum);
+    const double least = std::abs(offset) / (double{x.unit} * kMostSum);
     const bool is_zero = exact < std::numeric_limits<float>::min();
     const double chosen = is_zero ? std::max(1.0, least) : std::max(exact, least);
     const double factor = is_zero ? 0 : signed_scale / chosen;
     for (const int level : k) result.k.push_back(static_cast<std::int8_t>(std::nearbyint(level * factor)));
     const auto scale = static_cast<float>(chosen);
-    const float unit = unit_x * scale;
+    const float unit = x.unit * scale;
     result.scale.push_back(scale);
     result.offset.push_back(static_cast<float>(offset));
     result.bias.push_back(static_cast<std::int32_t>(std::nearbyint(offset / unit)));
-    result.multiplier.push_back(unit / unit_y);
-  }
-
-  static LevelSum sum(const LevelGrid& x0, const LevelGrid& x1, const LevelGrid& y) {
-    const float a = x0.unit / y.unit, b = x1.unit / y.unit;
-    const float zeros = a * static_cast<float>(x0.zero) + b * static_cast<float>(x1.zero);
-    return {a, b, static_cast<float>(y.zero) - zeros};
+    result.multiplier.push_back(multiplier_of(x, scale, y));
   }
 
   LevelMaximum maximum(const PlannedLevels& planned) const {
@@ -213,18 +207,9 @@ class Deployer {
   }
 
   LevelConcat concat(const PlannedLevels& planned, const LevelGrid& y) const {
-    LevelConcat result;
-    for (std::size_t i = 0; i < planned.inputs.size(); ++i) {
-      const LevelGrid& x = input_of(planned, i).grid;
-      std::array<std::uint8_t, 256>& levels = result.levels.emplace_back();
-      for (int level = 0; level <= kTop; ++level) {
-        const float number = x.unit * static_cast<float>(level - x.zero);
-        const float rounded = std::nearbyint(number / y.unit) + static_cast<float>(y.zero);
-        levels[static_cast<std::size_t>(level)] =
-            static_cast<std::uint8_t>(std::clamp(rounded, 0.0F, static_cast<float>(y.top)));
-      }
-    }
-    return result;
+    std::vector<LevelGrid> inputs;
+    for (std::size_t i = 0; i < planned.inputs.size(); ++i) inputs.push_back(input_of(planned, i).grid);
+    return concat_of(inputs, y);
   }
 
   void add_head() {

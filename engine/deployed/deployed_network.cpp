@@ -1,6 +1,34 @@
 #include "engine/deployed/deployed_network.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace bsq {
+
+float multiplier_of(const LevelGrid& x, float scale, const LevelGrid& y) {
+  const float unit = x.unit * scale;
+  return unit / y.unit;
+}
+
+LevelSum sum_of(const LevelGrid& x0, const LevelGrid& x1, const LevelGrid& y) {
+  const float a = x0.unit / y.unit, b = x1.unit / y.unit;
+  const float zeros = a * static_cast<float>(x0.zero) + b * static_cast<float>(x1.zero);
+  return {a, b, static_cast<float>(y.zero) - zeros};
+}
+
+LevelConcat concat_of(const std::vector<LevelGrid>& inputs, const LevelGrid& y) {
+  LevelConcat result;
+  for (const LevelGrid& x : inputs) {
+    std::array<std::uint8_t, 256>& levels = result.levels.emplace_back();
+    for (int level = 0; level < 256; ++level) {
+      const float number = x.unit * static_cast<float>(level - x.zero);
+      const float rounded = std::nearbyint(number / y.unit) + static_cast<float>(y.zero);
+      levels[static_cast<std::size_t>(level)] =
+          static_cast<std::uint8_t>(std::clamp(rounded, 0.0F, static_cast<float>(y.top)));
+    }
+  }
+  return result;
+}
 
 std::vector<bool> terms_alone(const DeployedNetwork& network, bool first) {
   std::vector<bool> is_added(network.tensors.size(), false), is_otherwise_read(network.tensors.size(), false);

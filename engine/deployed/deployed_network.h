@@ -100,6 +100,11 @@ struct DeployedNetwork {
   DeployedHead head;
 };
 
+/// What follows from grids.
+float multiplier_of(const LevelGrid& x, float scale, const LevelGrid& y);
+LevelSum sum_of(const LevelGrid& x0, const LevelGrid& x1, const LevelGrid& y);
+LevelConcat concat_of(const std::vector<LevelGrid>& inputs, const LevelGrid& y);
+
 /// By tensor: whether a convolution writes it and nothing but additions reads it, so that a runtime may leave it
 /// unrounded and make the addition a part of the convolution. `first`: only first terms.
 std::vector<bool> terms_alone(const DeployedNetwork& network, bool first = false);

@@ -1,6 +1,7 @@
 // One picture after the other, operation after operation; threads share pictures.
 #include "engine/deployed/deployed_run.h"
 
+#include "engine/deployed/level_convolution.h"
 #include "engine/deployed/level_operations.h"
 #include "kernels/base/error.h"
 
@@ -23,7 +24,8 @@ void write_logits(const DeployedHead& head, const DeployedTensor& input, const s
                   std::span<float> logits) {
   const auto channels = static_cast<std::size_t>(input.channels);
   std::vector<std::int64_t> sums(channels);
-  for (std::size_t i = 0; i < levels.size(); ++i) sums[i % channels] += levels[i] - input.grid.zero;
+  for (std::size_t first = 0; first < levels.size(); first += channels)
+    for (std::size_t c = 0; c < channels; ++c) sums[c] += levels[first + c] - input.grid.zero;
   for (std::size_t o = 0; o < head.offset.size(); ++o) {
     std::int64_t sum = 0;
     for (std::size_t c = 0; c < channels; ++c) sum += sums[c] * head.k[o * channels + c];
@@ -39,12 +41,15 @@ class Program {
       : network_(network),
         is_fused_(arithmetic != Arithmetic::integers),
         last_reader_(network.tensors.size()),
-        is_number_(unrounded_tensors(network, arithmetic)) {
+        is_number_(unrounded_tensors(network, arithmetic)),
+        convolutions_(network.nodes.size()) {
     for (std::size_t i = 0; i < network.nodes.size(); ++i) {
       const DeployedNode& node = network.nodes[i];
       for (const int input : node.inputs) last_reader_[static_cast<std::size_t>(input)] = i;
       const auto* convolution = std::get_if<LevelConvolution>(&node.operation);
-      filters_.push_back(convolution == nullptr ? WideFilter{} : wide_filter(*convolution));
+      if (convolution == nullptr) continue;
+      convolutions_[i].emplace(*convolution, network.tensors[static_cast<std::size_t>(node.inputs[0])],
+                               network.tensors[i + 1]);
     }
   }
 
@@ -75,23 +80,22 @@ class Program {
       const auto read = static_cast<std::size_t>(input);
       inputs.push_back({network_.tensors[read], levels[read], numbers[read]});
     }
-    const auto* convolution = std::get_if<LevelConvolution>(&node.operation);
+    const std::optional<PlannedConvolution>& convolution = convolutions_[i];
     if (is_number_[i + 1]) {
       numbers[i + 1].resize(output.numel());
-      return convolve_to_numbers(*convolution, filters_[i], inputs[0], output, numbers[i + 1]);
+      return convolution->run(inputs[0].levels, numbers[i + 1]);
     }
     levels[i + 1].resize(output.numel());
-    if (convolution != nullptr && is_fused_)
-      return convolve_fused(*convolution, filters_[i], inputs[0], output, levels[i + 1]);
-    if (convolution != nullptr) return convolve(*convolution, filters_[i], inputs[0], output, levels[i + 1]);
+    if (convolution)
+      return convolution->run(inputs[0].levels, is_fused_ ? SumUse::fused_levels : SumUse::levels, levels[i + 1]);
     apply(node.operation, inputs, output, levels[i + 1]);
   }
 
   const DeployedNetwork& network_;
   bool is_fused_;
   std::vector<std::size_t> last_reader_;
-  std::vector<bool> is_number_;  // terms that are not rounded
-  std::vector<WideFilter> filters_;
+  std::vector<bool> is_number_;                                  // terms that are not rounded
+  std::vector<std::optional<PlannedConvolution>> convolutions_;  // by node
 };
 
 }  // namespace

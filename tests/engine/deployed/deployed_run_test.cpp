@@ -1,5 +1,6 @@
 // Operations on levels against their formulas (METHOD 16), each number by itself.
 #include "engine/deployed/deployed_run.h"
+#include "engine/deployed/level_convolution.h"
 #include "tests/support/catch.h"
 #include "tests/support/random_tensors.h"
 
@@ -114,6 +115,36 @@ TEST_CASE("a convolution of levels is its formula, with every stride, padding, g
       }
   CHECK(levels[1] == expected);
   CHECK(std::set<std::uint8_t>(expected.begin(), expected.end()).size() > 1);
+}
+
+TEST_CASE("instructions for products of bytes add up to what the portable loops do") {
+  struct Case {
+    int kernel, stride, padding, inputs, outputs, width;
+  };
+  const auto [kernel, stride, padding, inputs, outputs, width] = GENERATE(values<Case>(
+      {{3, 1, 1, 16, 16, 16}, {3, 2, 1, 5, 40, 17}, {1, 1, 0, 64, 10, 9}, {5, 1, 2, 3, 33, 8}, {1, 2, 0, 32, 64, 16}}));
+  INFO(kernel << "x" << kernel << ", stride " << stride << ", " << inputs << " to " << outputs << ", width " << width);
+  LevelConvolution c = random_convolution(kernel, stride, padding, 1, inputs, outputs);
+  std::fill(c.k.begin(), c.k.begin() + 50, std::int8_t{-127});  // the largest sums
+  const int out = (width + 2 * padding - kernel) / stride + 1;
+  const DeployedTensor x{
+      .name = "x", .height = width, .width = width, .channels = inputs, .grid = {.unit = 0.25F, .zero = 255}};
+  const DeployedTensor y{
+      .name = "y", .height = out, .width = out, .channels = outputs, .grid = {.unit = 0.5F, .zero = 120}};
+  std::vector<std::uint8_t> levels = random_bytes("levels", x.numel());
+  std::fill(levels.begin(), levels.begin() + 40, std::uint8_t{0});
+  const PlannedConvolution fast(c, x, y), portable(c, x, y, /*portable=*/true);
+  for (const SumUse use : {SumUse::levels, SumUse::fused_levels}) {
+    std::vector<std::uint8_t> found(y.numel()), expected(y.numel());
+    fast.run(levels, use, found);
+    portable.run(levels, use, expected);
+    CHECK(found == expected);
+    CHECK(std::set<std::uint8_t>(expected.begin(), expected.end()).size() > 10);
+  }
+  std::vector<float> found(y.numel()), expected(y.numel());
+  fast.run(levels, found);
+  portable.run(levels, expected);
+  CHECK(found == expected);
 }
 
 TEST_CASE("an addition of levels rounds once, and cuts off at the top") {
