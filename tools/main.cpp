@@ -41,6 +41,8 @@ constexpr Command kCommands[] = {
      sensitivity_command, /*computes=*/true},
     {"what-if", "CHECKPOINT SCHEME", "size, operations and loss under a scheme, without training", what_if_command},
     {"export", "CHECKPOINT --format F", "a file for other programs, verified before it is there", export_command},
+    {"predict", "MODEL PICTURES...", "what is on pictures, by a model in integers", predict_command},
+    {"check", "FILE", "whether a deployed model computes here what it did where it was made", check_command},
     {"inspect", "FILE", "tensors, metadata and bits of a model file", inspect_command},
     {"report", "RUN...", "what a run has come to; several: a comparison", report_command},
     {"validate", "CFG [key=value ...]", "check a configuration, all errors at once", validate_command},

@@ -11,6 +11,8 @@ int sweep_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);
 int convert_command(const Arguments& arguments);
 int export_command(const Arguments& arguments);
+int predict_command(const Arguments& arguments);
+int check_command(const Arguments& arguments);
 int inspect_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);

@@ -40,7 +40,7 @@ bool parse(const Arguments& arguments, EvalOptions& options) {
                "the data, by a configuration; default: that of the checkpoint's run")
       ->option_text("CFG");
   app.add_option("--as", options.arithmetic,
-                 "trained: scales of activations by batch | calibrated: fixed ones | deployed: in integers (METHOD 16)")
+                 "trained: scales by batch | calibrated: fixed scales | deployed: in integers")
       ->one_of({"trained", "calibrated", "deployed"})
       ->option_text("ARITHMETIC");
   app.add_flag("--json", options.json, "JSON to stdout instead of tables");

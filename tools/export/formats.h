@@ -58,6 +58,7 @@ std::string format_names(bool ExportFormat::*takes = nullptr, const char* last =
 
 ExportOutcome export_float(const ExportJob& job, Console& console);
 ExportOutcome export_packed(const ExportJob& job, Console& console);
+ExportOutcome export_deployed(const ExportJob& job, Console& console);
 ExportOutcome export_onnx(const ExportJob& job, Console& console);
 ExportOutcome export_qonnx(const ExportJob& job, Console& console);
 

@@ -1,0 +1,84 @@
+// `bsq predict` and `bsq check`: a deployed model on pictures, as a person uses it.
+#include "tests/support/pictures.h"
+#include "tests/support/program_tree.h"
+#include "tests/support/tensor_file.h"
+#include "tests/support/workspace.h"
+
+using namespace bsq::test;
+
+namespace {
+
+using nlohmann::json;
+
+/// Three pictures of noise.
+void put_noise(const fs::path& folder, int side) {
+  for (const unsigned seed : {1U, 2U, 3U}) put_png(folder / fmt::format("{}.png", seed), seed, side);
+}
+
+/// A deployed model of pictures of the synthetic set.
+void put_model(const Workspace& here) {
+  here.train("run", {"quant.act_scale=calibrated"});
+  here.must({"export", "run", "--format=deployed", "--output=m.safetensors"});
+}
+
+}  // namespace
+
+TEST_CASE("predict says of pictures what eval counts, in every format") {
+  const Workspace here;
+  put_model(here);
+  put_noise(here / "pictures", 32);
+  const std::string text = here.must({"predict", "m.safetensors", "pictures"}).out;
+  const std::string csv = here.must({"predict", "m.safetensors", "pictures", "--format=csv"}).out;
+  const std::string lines = here.must({"predict", "m.safetensors", "pictures", "--format=jsonl", "--threads=3"}).out;
+  CHECK_THAT(csv, Catch::StartsWith("file,class,name,probability\npictures/"));
+  CHECK(std::count(text.begin(), text.end(), '\n') == std::count(lines.begin(), lines.end(), '\n'));
+  std::istringstream records(lines);
+  for (std::string line; std::getline(records, line);) {
+    const json record = json::parse(line);
+    const std::string file = record.at("file"), name = record.at("name");
+    CHECK_THAT(text, Catch::Contains(file + "  " + name + "  "));
+    CHECK_THAT(csv, Catch::Contains(fmt::format("\n{},{},{},", file, record.at("class").get<int>(), name)));
+    const std::vector<float> logits = record.at("logits");
+    CHECK(logits.size() == 10);
+    CHECK(std::max_element(logits.begin(), logits.end()) - logits.begin() == record.at("class").get<int>());
+  }
+  // A model that is no such file is deployed on the way, by the data of its run.
+  CHECK(here.must({"predict", "run", "pictures", "--format=jsonl"}).out == lines);
+  CHECK(here.must({"predict", "m.safetensors", "pictures", "--format=jsonl", "--threads=1"}).out == lines);
+}
+
+TEST_CASE("predict refuses what it cannot say anything of") {
+  const Workspace here;
+  put_model(here);
+  put_noise(here / "small", 16);
+  fs::create_directories(here / "empty");
+  check_error(here, {"predict"}, 2, {"bsq predict: which model?"});
+  check_error(here, {"predict", "m.safetensors"}, 2, {"bsq predict: which pictures?"});
+  check_error(here, {"predict", "m.safetensors", "gone.png"}, 3, {"gone.png: is not there"});
+  check_error(here, {"predict", "m.safetensors", "empty"}, 3, {"empty: has no pictures ("});
+  check_error(here, {"predict", "m.safetensors", "small"}, 3, {"16x16", "32x32"});
+  here.train("free");
+  put_noise(here / "pictures", 32);
+  check_error(
+      here, {"predict", "free", "pictures"}, 2,
+      {"has no deployed form: its activations are scaled by the maximum of each batch; calibrate it: bsq train "});
+  check_error(here, {"predict", "m.safetensors", "pictures", "--check"}, 3, {"is no class of the model ("});
+}
+
+TEST_CASE("check runs the pictures that a deployed model carries") {
+  const Workspace here;
+  put_model(here);
+  CHECK_THAT(here.must({"check", "m.safetensors"}).out, Catch::Contains("m.safetensors: 8 pictures, every level of ") &&
+                                                            Catch::Contains(" as where it was made\n"));
+  bsq::TensorFile file = bsq::read_safetensors(here / "m.safetensors");
+  for (bsq::HostTensor& tensor : file.tensors)
+    if (tensor.name == "layer2.0.bn1.k") tensor.bytes[5] ^= std::byte{64};
+  bsq::write_safetensors(here / "m.safetensors", file);
+  check_error(here, {"check", "m.safetensors"}, 7,
+              {"m.safetensors: computes something else here, from layer2.0.bn1 on"});
+  check_error(here, {"check", "run/checkpoints/convert/model.safetensors"}, 2,
+              {"is no deployed model; bsq export ", " --format deployed makes one"});
+  const std::string whole = text_of(here / "m.safetensors");
+  put_text(here / "cut.safetensors", whole.substr(0, whole.size() - 100));
+  check_error(here, {"check", "cut.safetensors"}, 4, {"cut.safetensors"});
+}
