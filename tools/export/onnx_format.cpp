@@ -126,7 +126,6 @@ struct WrittenGraph {
 
 /// The network as it was trained.
 WrittenGraph reference_graph(const ExportJob& job, const Network& network, bool qonnx, const Dataset& images) {
-  check_batches(job, network);
   const OpenModel& from = job.model;
   WrittenGraph written{.model = network_graph(network, from.file, from.weights,
                                               {.qonnx = qonnx, .opset = job.opset, .narrowest = narrowest_type(job)}),
@@ -184,6 +183,7 @@ ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   if (!images.is_stand_in) check_classes(from, images.images->info(), console);
   uses_calibrated_scales(from, job.config);  // or throws
   const Network network = network_for(from, images.images->info());
+  check_batches(job, network);
   const Runtime* runtime = qonnx ? nullptr : runtime_of(job, network, console);
   if (runtime == nullptr && job.byte_input)
     fail(ErrorKind::usage, "--input uint8: is for --runtime {}", runtimes().front().name);

@@ -1,4 +1,6 @@
-// Deployed models in onnxruntime, which is not ours: every level of every picture is that of the deployed arithmetic.
+// Deployed models in onnxruntime, which is not ours: every level of every picture is that of the deployed arithmetic;
+// and in OpenVINO, which joins additions with convolutions: the same logits but where a float32 sum lies between two
+// levels.
 #include "engine/files/atomic_file.h"
 #include "tests/support/files.h"
 #include "tests/tools/export/onnx/deployed_support.h"
@@ -54,7 +56,7 @@ Found run_levels(const std::string& python, const OnnxModel& model, const Engine
 TEST_CASE("onnxruntime computes every level of a deployed model as the deployed arithmetic says") {
   const std::string python = python_with({"onnx", "onnxruntime"});
   if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
-    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/ort-venv with onnx and onnxruntime");
+    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/peers with onnx and onnxruntime");
     return;
   }
   const std::string name = GENERATE(from_range(deployed_case_names()));
@@ -83,6 +85,49 @@ TEST_CASE("onnxruntime computes every level of a deployed model as the deployed 
   CHECK(found.float_additions == 0);
   CHECK(found.integer_convolutions == count_nodes(model, "Conv"));
   CHECK(found.integer_additions == count_nodes(model, "Add"));
+}
+
+TEST_CASE("OpenVINO says of pictures what the fused arithmetic says") {
+  const std::string python = python_with({"openvino"});
+  if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
+    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/peers with openvino");
+    return;
+  }
+  const std::string name = GENERATE("resnet of 2 bits", "resnet of 8 bits", "vgg", "pools");
+  INFO(name);
+  const DeployedCase made = deployed_case(name, ByteKind::any_zero, kPeerImages);
+  const DeployedGraphOptions options{
+      .byte_input = true, .input = made.input, .opset = kUsualOpset, .ir_version = ir_version_of(kUsualOpset)};
+  const Runtime& runtime = *find_runtime("openvino");
+  const OnnxModel model = deployed_graph(made.deployment.network, runtime, options);
+  const EngineRun run = run_deployed_for(made.deployment.network, runtime, options, made.pictures);
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "m.onnx", onnx_bytes(model));
+  write_file_atomically(folder / "images", bytes_as<std::uint8_t>(run.images.values));
+  const std::string command =
+      fmt::format("cd '{}' && '{}' '{}/tests/tools/export/onnx/run_openvino.py' m.onnx images logits > counts",
+                  folder.path().string(), python, BSQ_SOURCE_DIR);
+  REQUIRE(std::system(command.c_str()) == 0);
+  const std::string bytes = text_of(folder / "logits");
+  GraphTensor logits{run.logits.dims, std::vector<float>(run.logits.values.size())};
+  REQUIRE(bytes.size() == 4 * logits.values.size());
+  std::memcpy(logits.values.data(), bytes.data(), bytes.size());
+  int equal = 0;
+  const std::size_t classes = static_cast<std::size_t>(run.logits.dims[1]);
+  for (std::size_t n = 0; n < kPeerImages; ++n) {
+    bool same = true;
+    for (std::size_t o = n * classes; o < (n + 1) * classes; ++o)
+      same = same && std::abs(logits.values[o] - run.logits.values[o]) <=
+                         1e-3F * std::max(1.0F, std::abs(run.logits.values[o]));
+    equal += same ? 1 : 0;
+  }
+  INFO(equal << " of " << kPeerImages << " pictures have the same logits");
+  CHECK(equal >= kPeerImages * 9 / 10);  // a level that falls elsewhere moves all behind it
+  CHECK(compare_logits(run.logits, logits).same_class >= kPeerImages - 2);
+  int integers = 0, all = 0;
+  std::istringstream(text_of(folder / "counts")) >> integers >> all;
+  CHECK(integers > 0);
+  CHECK(integers == all);
 }
 
 }  // namespace bsq::test

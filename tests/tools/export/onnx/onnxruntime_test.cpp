@@ -1,7 +1,7 @@
 // Exported models in onnxruntime, which is not ours, on 1,000 images: the same logits, once a number halfway between
 // two levels is taken to fall where it fell there.
 //
-// Needs a Python with onnxruntime (pip install onnxruntime): BSQ_ONNXRUNTIME_PYTHON, or build/ort-venv/bin/python.
+// Needs a Python with onnxruntime (pip install onnxruntime): BSQ_ONNXRUNTIME_PYTHON, or build/peers/bin/python.
 #include "engine/files/atomic_file.h"
 #include "tests/support/files.h"
 #include "tests/tools/export/onnx/onnx_support.h"
@@ -113,7 +113,7 @@ RuntimeBatch runtime_batch(const GraphTensor& everything, const OnnxModel& model
 TEST_CASE("onnxruntime says of 1,000 images what the engine says") {
   const std::string python = python_with({"onnxruntime"});
   if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
-    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/ort-venv with onnxruntime");
+    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/peers with onnxruntime");
     return;
   }
   const OnnxType narrowest = GENERATE(OnnxType::int8, OnnxType::int4, OnnxType::int2);
@@ -137,7 +137,7 @@ TEST_CASE("onnxruntime says of 1,000 images what the engine says") {
 TEST_CASE("onnxruntime rounds activations as the graph says, and decides ties alone by its own last bits") {
   const std::string python = python_with({"onnxruntime"});
   if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
-    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/ort-venv with onnxruntime");
+    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/peers with onnxruntime");
     return;
   }
   const int act_bits = GENERATE(2, 4, 8);
