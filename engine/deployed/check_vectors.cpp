@@ -39,10 +39,11 @@ CheckVectors make_check(const DeployedNetwork& network, std::span<const std::uin
   const std::size_t bytes = network.tensors[0].numel(), count = pictures.size() / bytes;
   const auto classes = static_cast<std::size_t>(network.head.classes());
   CheckVectors vectors{{pictures.begin(), pictures.end()}, {}, std::vector<float>(count * classes)};
+  const DeployedProgram program(network);
   std::vector<Crc32> checksums(network.tensors.size());
   for (std::size_t n = 0; n < count; ++n) {
-    const PictureLevels levels = trace_deployed(network, pictures.subspan(n * bytes, bytes),
-                                                std::span(vectors.logits).subspan(n * classes, classes));
+    const PictureLevels levels =
+        program.trace(pictures.subspan(n * bytes, bytes), std::span(vectors.logits).subspan(n * classes, classes));
     for (std::size_t i = 0; i < levels.size(); ++i) checksums[i].add(levels[i]);
   }
   for (const Crc32& checksum : checksums) vectors.checksums.push_back(checksum.value());

@@ -86,7 +86,8 @@ template <typename... Args>
   fail(ErrorKind::checkpoint, "{}: {}", path.string(), short_line(fmt::format(format, std::forward<Args>(args)...)));
 }
 
-bool is_pytorch_file(const PosixFile& file) {
+template <typename Source>
+bool is_pytorch_file(const Source& file) {
   std::array<char, 4> begin{};
   if (file.size_bytes() < std::ssize(begin)) return false;
   file.read_at(0, std::as_writable_bytes(std::span(begin)));
@@ -94,7 +95,8 @@ bool is_pytorch_file(const PosixFile& file) {
   return std::string_view(begin.data(), begin.size()) == "PK\x03\x04" || is_pickle;
 }
 
-std::string read_header(const PosixFile& file) {
+template <typename Source>
+std::string read_header(const Source& file) {
   const auto file_bytes = static_cast<std::uint64_t>(file.size_bytes());
   if (is_pytorch_file(file))
     refuse(file.path(), "is a file of PyTorch's; make a safetensors file of it with tools/torch/from_torch.py");
@@ -290,8 +292,28 @@ const HostTensor& TensorFile::at(const std::string& name) const {
   refuse(path, "no tensor '{}' among its {}; was it written for another network?", name, tensors.size());
 }
 
-TensorFile read_safetensors(const std::filesystem::path& path) {
-  const PosixFile file = PosixFile::open_regular(path, ErrorKind::checkpoint);
+namespace {
+
+/// Bytes in memory, as a file is read.
+class MemorySource {
+ public:
+  MemorySource(std::span<const std::byte> bytes, const std::filesystem::path& name) : bytes_(bytes), name_(name) {}
+
+  std::int64_t size_bytes() const { return static_cast<std::int64_t>(bytes_.size()); }
+  const std::filesystem::path& path() const { return name_; }
+  void read_at(std::int64_t offset, std::span<std::byte> bytes) const {
+    require(static_cast<std::size_t>(offset) + bytes.size() <= bytes_.size(), "reads beyond its bytes");
+    if (!bytes.empty()) std::memcpy(bytes.data(), bytes_.data() + offset, bytes.size());
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+  const std::filesystem::path& name_;
+};
+
+template <typename Source>
+TensorFile read_tensors(const Source& file) {
+  const std::filesystem::path& path = file.path();
   const std::string text = read_header(file);
   const json header = parse_header(path, text);
 
@@ -320,6 +342,16 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   std::sort(result.tensors.begin(), result.tensors.end(),
             [](const HostTensor& a, const HostTensor& b) { return a.name < b.name; });
   return result;
+}
+
+}  // namespace
+
+TensorFile read_safetensors(const std::filesystem::path& path) {
+  return read_tensors(PosixFile::open_regular(path, ErrorKind::checkpoint));
+}
+
+TensorFile parse_safetensors(std::span<const std::byte> bytes, const std::filesystem::path& name) {
+  return read_tensors(MemorySource(bytes, name));
 }
 
 bool is_pytorch_file(const std::filesystem::path& path) {

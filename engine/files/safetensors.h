@@ -92,6 +92,8 @@ struct TensorFile {
 /// float16, which nothing here computes with, is read as float32. Throws Error(checkpoint) naming the file, and the
 /// tensor if it is one tensor's fault.
 TensorFile read_safetensors(const std::filesystem::path& path);
+/// The same of the bytes of a file; errors call it `name`.
+TensorFile parse_safetensors(std::span<const std::byte> bytes, const std::filesystem::path& name);
 
 /// Whether the file begins as PyTorch's do, zip archives and pickles, whatever its name. Throws as read_safetensors().
 bool is_pytorch_file(const std::filesystem::path& path);

@@ -51,10 +51,10 @@ EngineRun run_deployed_for(const DeployedNetwork& network, const Runtime& runtim
                 .logits = {{count, network.head.classes()}, {}},
                 .guide = {}};
   run.logits.values.resize(static_cast<std::size_t>(count) * classes);
+  const DeployedProgram program(network, runtime.arithmetic);
   for (std::size_t n = 0; n < static_cast<std::size_t>(count); ++n) {
     const PictureLevels levels =
-        trace_deployed(network, pictures.subspan(n * bytes, bytes),
-                       std::span(run.logits.values).subspan(n * classes, classes), runtime.arithmetic);
+        program.trace(pictures.subspan(n * bytes, bytes), std::span(run.logits.values).subspan(n * classes, classes));
     for (std::size_t i = 0; i < levels.size(); ++i) {
       const DeployedTensor& tensor = network.tensors[i];
       if (levels[i].empty()) continue;
