@@ -12,6 +12,7 @@ int eval_command(const Arguments& arguments);
 int convert_command(const Arguments& arguments);
 int export_command(const Arguments& arguments);
 int inspect_command(const Arguments& arguments);
+int verify_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
