@@ -134,7 +134,10 @@ RunLog RunLog::resume(const fs::path& folder, const LogPosition& position) {
 }
 
 void RunLog::append(LogFile& log, std::string_view line) {
-  if (log.lines != nullptr) log.lines->emplace_back(line);
+  if (log.lines != nullptr) {
+    log.lines->emplace_back(line);
+    log.size_bytes += static_cast<std::int64_t>(line.size()) + 1;
+  }
   if (!log.file) return;
   try {
     log.file->write(std::string(line) + "\n");  // one call: a reader sees whole lines
