@@ -206,7 +206,7 @@ TEST_CASE("a hash or a number of the log that somebody has changed is found, and
                   " repeated");
 }
 
-TEST_CASE("checkpoints that are gone or cut short are named; what can be repeated without them is") {
+TEST_CASE("checkpoints that are gone or cut short are named, and what can be repeated without them is") {
   const VerifiedRun here({"checkpoint.keep_last=2"});
   fs::remove_all(here / "run/checkpoints");
   const std::vector<std::string> faults = faults_of(here, kVerifyAll);

@@ -30,8 +30,7 @@ std::optional<int> count_of_epochs(const std::string& text) {
 
 bool parse(const Arguments& arguments, VerifyCommandOptions& options) {
   CommandLine app(
-      "Repeats epochs of a run, chosen at random, from the nearest states that it has kept, and compares weights, "
-      "losses and accuracies with its log, bit by bit. The run is not changed.",
+      "Repeats epochs of a run, chosen at random, and compares them with its log, bit by bit. Nothing is written.",
       "bsq verify");
   std::vector<std::string> words;
   std::string epochs = "3";
