@@ -49,6 +49,10 @@ std::vector<HostTensor> StoredDense::tensors(const ArenaLayout& layout, std::str
   return tensors;
 }
 
+std::vector<std::span<const float>> StoredDense::numbers() const {
+  return {tensors_.begin(), tensors_.end()};
+}
+
 Weights StoredDense::read(const TensorFile& file, const ArenaLayout& layout, int /*max_bits*/) {
   DenseTensors tensors;
   for (const ParameterSlot& slot : layout.slots) tensors.push_back(read_tensor(file, slot.spec.name, slot.spec));

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,8 @@ class StoredWeights {
   virtual int bits(std::size_t slot) const = 0;
   /// The tensors of a file. Momentum, which has the shape of what it belongs to, has a suffix behind its names.
   virtual std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const = 0;
+  /// The numbers that tensors() holds, in memory order: slot by slot, whatever trains.
+  virtual std::vector<std::span<const float>> numbers() const = 0;
   /// Counts one slot. A one of a plane is a bit of |k|, unless the form says otherwise.
   virtual TensorCounts count(std::size_t slot) const;
 
@@ -76,6 +79,7 @@ class StoredDense final : public StoredWeights {
   std::optional<Levels> levels(std::size_t) const override { return {}; }
   int bits(std::size_t) const override { return kFloatBits; }
   std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+  std::vector<std::span<const float>> numbers() const override;
 
   static std::vector<std::string> tensor_names(const std::string& parameter) { return {parameter}; }
   /// Throws Error(checkpoint).

@@ -111,6 +111,15 @@ RunLog RunLog::create(const fs::path& folder) {
   return log;
 }
 
+RunLog RunLog::in_memory(LogLines& lines) {
+  RunLog log;
+  log.metrics_.lines = &lines.metrics;
+  log.csv_.lines = &lines.csv;
+  log.precision_.lines = &lines.precision;
+  append(log.csv_, csv_header());
+  return log;
+}
+
 RunLog RunLog::resume(const fs::path& folder, const LogPosition& position) {
   check_length(folder / kMetricsFile, position.metrics_bytes);  // all three before any is cut
   check_length(folder / kCsvFile, position.csv_bytes);
@@ -125,6 +134,10 @@ RunLog RunLog::resume(const fs::path& folder, const LogPosition& position) {
 }
 
 void RunLog::append(LogFile& log, std::string_view line) {
+  if (log.lines != nullptr) {
+    log.lines->emplace_back(line);
+    log.size_bytes += static_cast<std::int64_t>(line.size()) + 1;
+  }
   if (!log.file) return;
   try {
     log.file->write(std::string(line) + "\n");  // one call: a reader sees whole lines

@@ -6,6 +6,8 @@
 //                      over; 0 if it is alone)
 //       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean cross entropy of the batch),
 //                      penalty (R, without alpha); every log.every_steps steps
+//       state          stage, epoch (how many are over), state_hash: 64 bits over weights, momentum, running
+//                      statistics, activation scales and the state of the method after the epoch
 //       requant        stage, epoch (how many are over), bits_before and bits_after (per quantizable parameter),
 //                      compression
 //       budget         of a stage under a budget of bits, at the beginning of an epoch: stage, epoch (how many are
@@ -18,7 +20,8 @@
 //                      epochs since the last re-quantization), bits_per_parameter, stored_bits_per_parameter (sign and
 //                      scale counted, an empty layer as 0 bits), compression (the paper's rule),
 //                      compression_without_empty (empty layers at 0 bits), compression_on_disk (all counted),
-//                      trainable_numbers, planned_bytes, peak_resident_mib, seconds (of its epochs)
+//                      trainable_numbers, model_hash (64 bits over the tensors that it hands on), planned_bytes,
+//                      peak_resident_mib, seconds (of its epochs)
 //     metrics.csv      one row per epoch, columns as in EpochRow
 //     precision.jsonl  one JSON object per layer and re-quantization, fields as in PrecisionRow
 //     tb/              event files for TensorBoard, if log.tensorboard is set: the configuration as a text, and of
@@ -88,6 +91,13 @@ struct PrecisionRow {
   std::vector<double> density;  // percent of ones of each plane that is left, the most significant first
 };
 
+/// The lines of a log that is in no file.
+struct LogLines {
+  std::vector<std::string> metrics;
+  std::vector<std::string> csv;  // the first is the header
+  std::vector<std::string> precision;
+};
+
 class RunLog {
  public:
   /// Starts the three files in a fresh run directory. Throws Error(checkpoint) as all members do, naming the file.
@@ -96,6 +106,11 @@ class RunLog {
   static RunLog resume(const std::filesystem::path& folder, const LogPosition& position);
   /// The log of a rank that does not write: it drops everything.
   static RunLog nowhere() { return RunLog(); }
+  /// The log of a run that is repeated for the sake of comparison: its lines go to `lines`, which outlives it.
+  static RunLog in_memory(LogLines& lines);
+  bool is_in_memory() const { return metrics_.lines != nullptr; }
+  /// Whether nobody will ever read it.
+  bool drops_all() const { return !metrics_.file && !is_in_memory(); }
   /// From now on epochs go to this board as well.
   void add(TensorBoard board) { board_ = std::move(board); }
 
@@ -113,6 +128,7 @@ class RunLog {
   struct LogFile {
     std::optional<PosixFile> file;
     std::int64_t size_bytes = 0;
+    std::vector<std::string>* lines = nullptr;  // in the place of a file
   };
   RunLog() = default;
   explicit RunLog(const std::filesystem::path& folder);

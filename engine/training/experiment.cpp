@@ -2,6 +2,7 @@
 #include "engine/training/experiment.h"
 
 #include "engine/base/text.h"
+#include "engine/model/state_hash.h"
 #include "engine/network/integer_inputs.h"
 #include "kernels/base/error.h"
 
@@ -189,6 +190,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   summary["compression_on_disk"] = bits.compression_on_disk();
   summary["trainable_numbers"] = stage.model().trainable_numbers();
   nlohmann::ordered_json event = summary;
+  event["model_hash"] = hash_text(hash_of_tensors(model));
   event["planned_bytes"] = stage.memory().total_bytes() + data_memory_.total_bytes();
   event["peak_resident_mib"] = peak_resident_mib();
   event["seconds"] = progress.stage_seconds;

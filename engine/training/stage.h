@@ -95,6 +95,8 @@ class Stage {
   };
   void read_finished_metrics(Window& window, Progress& progress, const StageOutput& output);
   void collect_metrics(std::int64_t end, const Marker* marker, Progress& progress, const StageOutput& output);
+  /// Notes what the model has come to after so many epochs.
+  void log_state(int epochs_over, const StageOutput& output) const;
   void finish_epoch(Progress& progress, StageOutput& output);
   /// Puts the method where it was when the checkpoint was written that the run goes on from.
   void restore_method(const Progress& progress, const StageOutput& output);

@@ -3,6 +3,7 @@
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/links.h"
 #include "engine/methods/weight_forms.h"
+#include "engine/model/state_hash.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/schedule.h"
 #include "engine/training/stage.h"
@@ -112,6 +113,12 @@ void Stage::keep_best(Progress& progress) {
                {"test_loss", result.loss()}};
 }
 
+void Stage::log_state(int epochs_over, const StageOutput& output) const {
+  if (output.log.drops_all()) return;  // of another rank, which holds the same
+  const std::uint64_t hash = hash_of(model_.state(StateScope::model_and_momentum), method_->state().dump());
+  output.log.event("state", {{"stage", name_}, {"epoch", epochs_over}, {"state_hash", hash_text(hash)}});
+}
+
 void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   check_ranks(progress, "the epoch");
   keep_best(progress);
@@ -136,6 +143,7 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   if (context_.config.log.tensorboard_layers)
     for (const TensorBits& tensor : bits.tensors) row.layer_bits.emplace_back(layer_name(tensor.name), tensor.bits);
   output.log.epoch(row);
+  log_state(row.epoch, output);
   output.console.info(fmt::format(
       "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "
       "{:.1f} s",

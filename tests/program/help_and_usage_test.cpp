@@ -10,8 +10,9 @@ using namespace bsq::test;
 
 namespace {
 
-const std::vector<std::string> kCommands = {"train",       "sweep",   "eval",   "convert",  "inspect", "scheme",
-                                            "sensitivity", "what-if", "report", "validate", "bench",   "info"};
+const std::vector<std::string> kCommands = {"train",    "sweep",       "eval",    "convert", "inspect",
+                                            "scheme",   "sensitivity", "what-if", "report",  "verify",
+                                            "validate", "bench",       "info"};
 
 }  // namespace
 

@@ -4,6 +4,9 @@
 #include "tests/support/tensor_file.h"
 #include "tests/support/workspace.h"
 
+#include <cstdlib>
+#include <sstream>
+
 using namespace bsq::test;
 
 namespace {
@@ -81,4 +84,34 @@ TEST_CASE("check runs the pictures that a deployed model carries") {
   const std::string whole = text_of(here / "m.safetensors");
   put_text(here / "cut.safetensors", whole.substr(0, whole.size() - 100));
   check_error(here, {"check", "cut.safetensors"}, 4, {"cut.safetensors"});
+}
+
+TEST_CASE("a program of others runs a deployed model by the library") {
+  const Workspace here;
+  put_model(here);
+  const std::string root = BSQ_SOURCE_DIR, folder = root + "/engine/deployed/library";
+  const fs::path library = fs::path(BSQ_PROGRAM).parent_path().parent_path() / "lib";
+  const auto run = [&](const std::string& command) {
+    const std::string all = "cd '" + here.path().string() + "' && " + command + " >out 2>err </dev/null";
+    return std::system(all.c_str()) == 0;
+  };
+#if defined(__SANITIZE_ADDRESS__)
+  const std::string sanitizer = "-fsanitize=address ";  // which the library is built with as well
+#else
+  const std::string sanitizer;
+#endif
+  const std::string flags = sanitizer + "-std=c99 -Wall -Wextra -Werror -pedantic -I'" + folder + "'";
+  REQUIRE(run("cc " + flags + " '" + folder + "/example.c' -L'" + library.string() + "' -lbsq_predict -Wl,-rpath,'" +
+              library.string() + "' -o example"));
+  std::string raw;
+  for (int i = 0; i < 32 * 32 * 3; ++i) raw += static_cast<char>(i * 37 % 251);
+  put_text(here / "raw", raw);
+  REQUIRE(run("./example m.safetensors raw"));
+  const std::string said = text_of(here / "out");
+  CHECK_THAT(said, Catch::StartsWith("raw  ") && Catch::EndsWith("\n"));
+  put_text(here / "short", raw.substr(5));
+  CHECK_FALSE(run("./example m.safetensors short"));
+  CHECK(text_of(here / "err") == "short: has no 32 x 32 pixels\n");
+  CHECK_FALSE(run("./example gone.safetensors raw"));
+  CHECK_THAT(text_of(here / "err"), Catch::Contains("gone.safetensors"));
 }

@@ -14,6 +14,7 @@ int export_command(const Arguments& arguments);
 int predict_command(const Arguments& arguments);
 int check_command(const Arguments& arguments);
 int inspect_command(const Arguments& arguments);
+int verify_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);

@@ -1,6 +1,5 @@
 // `bsq train`: an experiment from its configuration, or a run resumed. Everything that can be checked is checked before
 // the run directory is made: configuration, start model, data, device.
-#include "data/datasets.h"
 #include "engine/files/links.h"
 #include "engine/ranks/ranks.h"
 #include "engine/training/experiment.h"
@@ -10,10 +9,8 @@
 #include "tools/cli/signals.h"
 #include "tools/commands/run_end.h"
 #include "tools/session/config_schema.h"
-#include "tools/session/device.h"
-#include "tools/session/model_config.h"
 #include "tools/session/network_checks.h"
-#include "tools/session/open_model.h"
+#include "tools/session/open_experiment.h"
 #include "tools/session/rank_watch.h"
 #include "tools/session/ranks.h"
 #include "tools/session/run_files.h"
@@ -152,36 +149,18 @@ class TrainRun {
   int run(std::optional<RunDirectory> resumed) {
     if (resumed && options_.words.file.empty())
       opened_ = with_paths_of(resumed->path(), config_, options_.words.overrides);
-    std::optional<OpenModel> init;
+    ExperimentSource source{.config = config_, .opened = opened_, .is_planned = options_.dry_run};
     // What rank 0 sees counts: another rank may look before the checkpoint is visible to it.
-    resumes_checkpoint_ = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
-    if (resumes_checkpoint_)
+    const bool goes_on = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
+    if (goes_on) {
       load_last_checkpoint(*resumed);
-    else if (!config_.model.init.empty())
-      init = open_start_model(read_model(opened_.model.init, console_), config_);
-    const DataSplits data = options_.dry_run ? open_planned_datasets(opened_) : open_datasets(opened_);
-    const DatasetInfo& images = data.train->info();
-    if (init) {
-      check_classes(*init, images, console_);
-      say_assumptions(
-          *init, config_, [](const std::string&) { return false; }, console_);
+      const auto found = checkpoint_->tensors.find("model.safetensors");
+      if (found != checkpoint_->tensors.end()) source.trained = &found->second;
+    } else if (!config_.model.init.empty()) {
+      source.init = open_start_model(read_model(opened_.model.init, console_), config_);
     }
-    const NetworkSpec spec = network_of(images);
-    check_network(config_, spec);
-    console_.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({}{})", data.train->size(),
-                              data.test->size(), images.width, images.height, images.num_classes(), config_.data.kind,
-                              is_planned_blank(config_) ? "; data.root is not set: blank images for the plan" : ""));
-    const auto backend = open_device(config_, console_, ranks_);
-    const auto connected = ranks_.world() > 1 ? backend->connect(ranks_) : nullptr;
-    if (connected) console_.info(ranks_text(*connected));
-    Experiment experiment(config_, {.backend = *backend,
-                                    .data = data,
-                                    .make_network = network_factory(spec, config_),
-                                    .card = card_of_run(spec, config_, images),
-                                    .init = init ? std::optional(std::move(init->file)) : std::nullopt,
-                                    .communicator = connected ? *connected : ranks_});
-    say_notes(*data.train, console_);
-    say_notes(*data.test, console_);
+    OpenExperiment open(std::move(source), console_, ranks_);
+    Experiment& experiment = open.experiment();
     check_same_data(experiment.data());
     if (options_.dry_run) {
       experiment.dry_run([](const std::string& line) {
@@ -191,21 +170,11 @@ class TrainRun {
       return 0;
     }
     if (resumed) return run_in(*resumed, experiment, true);
-    RunDirectory directory = join(ranks_.rank() == 0 ? std::optional(create(*backend)) : std::nullopt, ranks_);
+    RunDirectory directory = join(ranks_.rank() == 0 ? std::optional(create(open.backend())) : std::nullopt, ranks_);
     return run_in(directory, experiment, false);
   }
 
  private:
-  /// The network of the checkpoint which the run goes on from, whatever has become of a file that the configuration
-  /// names.
-  NetworkSpec network_of(const DatasetInfo& images) const {
-    if (!checkpoint_) return network_of_run(opened_, images);
-    const auto found = checkpoint_->tensors.find("model.safetensors");
-    if (found == checkpoint_->tensors.end() || !read_card(found->second).network)
-      return network_of_run(opened_, images);
-    return describe_model(found->second).spec;
-  }
-
   void load_last_checkpoint(const RunDirectory& directory) {
     try {
       checkpoint_ = load_checkpoint(directory.checkpoints() / "last");
@@ -219,10 +188,8 @@ class TrainRun {
     }
   }
 
-  /// Throws Error(data) unless all ranks read the same images, and those which the checkpoint was trained with.
+  /// Throws Error(data) unless the images are those which the checkpoint was trained with.
   void check_same_data(const DataFingerprint& data) const {
-    check_same_text(ranks_, to_json(data).dump(), ErrorKind::data,
-                    "reads other images than rank 0; its files are not the same");
     const std::string changed = trained_with_ ? changes(*trained_with_, data) : "";
     if (changed.empty()) return;
     const std::string where = opened_.data.root.empty() ? opened_.data.kind : opened_.data.root;
@@ -232,19 +199,6 @@ class TrainRun {
            "by --other-data",
            where, changed);
     console_.warning(fmt::format("{}: the run goes on with other images: {}", where, changed));
-  }
-
-  std::string ranks_text(const Communicator& connected) const {
-    const int batch = config_.data.batch_size;
-    const std::int64_t largest = slice_of(batch, 0, ranks_.world()).count;
-    const std::int64_t smallest = slice_of(batch, ranks_.world() - 1, ranks_.world()).count;
-    return fmt::format(
-        "ranks: {} processes ({}); a batch of {} images is {} a rank; batch norm and activation scales are of {} "
-        "images, "
-        "the learning rate is as configured",
-        ranks_.world(), connected.describe(), batch,
-        smallest == largest ? std::to_string(largest) : fmt::format("{} or {}", smallest, largest),
-        config_.model.sync_batch_norm ? "all ranks'" : "a rank's own");
   }
 
   RunDirectory create(const Backend& backend) const {
@@ -350,7 +304,6 @@ class TrainRun {
   Console& console_;
   Communicator& ranks_;
   AgreedRequests requests_;
-  bool resumes_checkpoint_ = false;
   std::optional<CheckpointFiles> checkpoint_;    // what the run goes on from
   std::optional<DataFingerprint> trained_with_;  // as the checkpoint says
 };

@@ -64,6 +64,16 @@ TensorCounts StoredPlanes::count(std::size_t slot) const {
   return counts;
 }
 
+std::vector<std::span<const float>> StoredPlanes::numbers() const {
+  std::vector<std::span<const float>> numbers;
+  for (const auto& tensor : planes_) {
+    numbers.emplace_back(tensor.p);
+    numbers.emplace_back(tensor.n);
+    numbers.emplace_back(&tensor.scale, 1);
+  }
+  return numbers;
+}
+
 std::vector<std::string> StoredPlanes::tensor_names(const std::string& parameter) {
   return {plane_name(parameter, "p"), plane_name(parameter, "n"), scale_name(parameter)};
 }

@@ -29,6 +29,7 @@ class StoredPlanes final : public StoredWeights {
   std::optional<Levels> levels(std::size_t slot) const override;
   int bits(std::size_t slot) const override { return planes_[slot].bits; }
   std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+  std::vector<std::span<const float>> numbers() const override;
   /// A one of plane b is a weight whose p_b and n_b differ, between re-quantizations too.
   TensorCounts count(std::size_t slot) const override;
 

@@ -200,6 +200,17 @@ std::vector<HostTensor> StoredCsq::tensors(const ArenaLayout& layout, std::strin
   return tensors;
 }
 
+std::vector<std::span<const float>> StoredCsq::numbers() const {
+  std::vector<std::span<const float>> numbers;
+  for (const auto& tensor : tensors_) {
+    numbers.emplace_back(tensor.p);
+    numbers.emplace_back(tensor.n);
+    numbers.emplace_back(&tensor.scale, 1);
+    numbers.emplace_back(tensor.mask);
+  }
+  return numbers;
+}
+
 std::vector<std::string> StoredCsq::tensor_names(const std::string& parameter) {
   return {plane_name(parameter, "p"), plane_name(parameter, "n"), scale_name(parameter), mask_name(parameter),
           gates_name(parameter)};

@@ -50,6 +50,7 @@ class StoredCsq final : public StoredWeights {
   /// From the first to the last plane that its mask selects.
   int bits(std::size_t slot) const override;
   std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+  std::vector<std::span<const float>> numbers() const override;
   /// A one of a soft tensor is a bit of |k| as its gates would harden now.
   TensorCounts count(std::size_t slot) const override;
   /// The same, where it is known how many effective weights are 0.

@@ -53,6 +53,15 @@ std::vector<HostTensor> StoredFixedPoint::tensors(const ArenaLayout& layout, std
   return tensors;
 }
 
+std::vector<std::span<const float>> StoredFixedPoint::numbers() const {
+  std::vector<std::span<const float>> numbers;
+  for (const auto& tensor : tensors_) {
+    numbers.emplace_back(tensor.u);
+    numbers.emplace_back(&tensor.scale, 1);
+  }
+  return numbers;
+}
+
 std::vector<std::string> StoredFixedPoint::tensor_names(const std::string& parameter) {
   return {plane_name(parameter, "u"), scale_name(parameter)};
 }

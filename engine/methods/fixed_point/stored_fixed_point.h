@@ -40,6 +40,7 @@ class StoredFixedPoint final : public StoredWeights {
   std::optional<Levels> levels(std::size_t slot) const override;
   int bits(std::size_t slot) const override { return tensors_[slot].bits; }
   std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+  std::vector<std::span<const float>> numbers() const override;
 
   static std::vector<std::string> tensor_names(const std::string& parameter);
   /// Throws Error(checkpoint).

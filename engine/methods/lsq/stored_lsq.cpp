@@ -93,6 +93,15 @@ std::vector<HostTensor> StoredLsq::tensors(const ArenaLayout& layout, std::strin
   return tensors;
 }
 
+std::vector<std::span<const float>> StoredLsq::numbers() const {
+  std::vector<std::span<const float>> numbers;
+  for (const auto& tensor : tensors_) {
+    numbers.emplace_back(tensor.w);
+    numbers.emplace_back(&tensor.step, 1);
+  }
+  return numbers;
+}
+
 std::vector<std::string> StoredLsq::tensor_names(const std::string& parameter) {
   return {plane_name(parameter, "lsq_"), step_name(parameter)};
 }

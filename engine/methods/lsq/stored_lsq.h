@@ -35,6 +35,7 @@ class StoredLsq final : public StoredWeights {
   std::optional<Levels> levels(std::size_t slot) const override;
   int bits(std::size_t slot) const override { return tensors_[slot].bits; }
   std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
+  std::vector<std::span<const float>> numbers() const override;
 
   static std::vector<std::string> tensor_names(const std::string& parameter);
   /// Throws Error(checkpoint).

@@ -4,8 +4,8 @@
 #include "engine/deployed/check_deployed.h"
 #include "engine/deployed/check_vectors.h"
 #include "engine/deployed/deployed_run.h"
+#include "tests/engine/deployed/small_deployed.h"
 #include "tests/support/files.h"
-#include "tests/support/random_tensors.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,82 +14,43 @@
 namespace bsq::test {
 namespace {
 
-/// Two convolutions, the second in groups, an addition, a largest of windows, a joint, a vector.
-DeployedNetwork small_network() {
-  RandomTensors random("a network in integers");
-  const auto convolution = [&](int kernel, int groups, int inputs, int outputs) {
-    LevelConvolution c;
-    c.kernel = kernel;
-    c.padding = kernel / 2;
-    c.groups = groups;
-    for (const std::int32_t k : random.integers(outputs * kernel * kernel * inputs / groups, 255))
-      c.k.push_back(static_cast<std::int8_t>(k - 127));
-    c.scale = random.uniform(outputs, 0.001F, 0.002F);
-    c.offset = random.uniform(outputs, -1, 1);
-    c.bias = random.integers(outputs, 5000);
-    return c;
-  };
-  const LevelGrid bytes{0.05F, 120, 255}, few{0.3F, 0, 15};
-  DeployedNetwork network{
-      .pixels = {}, .tensors = {{"images", 6, 6, 3, {1.0F / 64, 128, 255}}}, .nodes = {}, .head = {}};
-  for (auto& color : network.pixels)
-    for (std::size_t i = 0; i < color.size(); ++i) color[i] = static_cast<std::uint8_t>(255 - i);
-  network.nodes = {{{0}, convolution(3, 1, 3, 4)}, {{1}, convolution(1, 4, 4, 4)}, {{1, 2}, LevelSum{}},
-                   {{3}, LevelMaximum{2, 2, 0}},   {{4, 4}, LevelConcat{}},        {{5}, LevelFlatten{}}};
-  network.tensors.insert(network.tensors.end(), {{"a", 6, 6, 4, bytes},
-                                                 {"b", 6, 6, 4, few},
-                                                 {"c", 6, 6, 4, few},
-                                                 {"d", 3, 3, 4, few},
-                                                 {"e", 3, 3, 8, bytes},
-                                                 {"f", 1, 1, 72, bytes}});
-  network.head = {6, std::vector<std::int16_t>(144, 7), {0.01F, 0.02F}, {0.5F, -0.5F}};
-  network.head.k[3] = -32767;
-  return network;
-}
-
 /// The file again, which has what follows from grids.
 DeployedNetwork read_back(const DeployedNetwork& network) {
   return read_deployed(deployed_file(network));
 }
 
-std::vector<std::uint8_t> some_pictures() {
-  RandomTensors random("pictures");
-  const std::vector<std::int32_t> bytes = random.integers(2 * 6 * 6 * 3, 256);
-  return {bytes.begin(), bytes.end()};
-}
-
 }  // namespace
 
 TEST_CASE("a deployed network comes back from its file as it was") {
-  const DeployedNetwork network = read_back(small_network()), again = read_back(network);
-  const std::vector<std::uint8_t> pictures = some_pictures();
+  const DeployedNetwork network = read_back(small_deployed()), again = read_back(network);
+  const std::vector<std::uint8_t> pictures = small_pictures();
   CHECK(run_deployed(again, pictures, 1) == run_deployed(network, pictures, 1));
   CHECK(fault_of(network).empty());
-  CHECK(network.tensors[2].grid == small_network().tensors[2].grid);
+  CHECK(network.tensors[2].grid == small_deployed().tensors[2].grid);
   CHECK(std::get<LevelConvolution>(network.nodes[1].operation).groups == 4);
   CHECK(std::get<LevelConvolution>(network.nodes[0].operation).k ==
-        std::get<LevelConvolution>(small_network().nodes[0].operation).k);
-  CHECK(network.head.k == small_network().head.k);
+        std::get<LevelConvolution>(small_deployed().nodes[0].operation).k);
+  CHECK(network.head.k == small_deployed().head.k);
   CHECK(std::get<LevelSum>(network.nodes[2].operation).a == 0.05F / 0.3F);
 }
 
 TEST_CASE("check vectors say from which tensor on a network computes something else") {
-  DeployedNetwork network = read_back(small_network());
+  DeployedNetwork network = read_back(small_deployed());
   TensorFile file = deployed_file(network);
   CHECK_FALSE(read_check(network, file).has_value());
-  add_check(network, make_check(network, some_pictures()), file);
+  add_check(network, make_check(network, small_pictures()), file);
   const CheckVectors vectors = read_check(network, file).value();
   CHECK(first_difference(network, vectors).empty());
   CHECK(vectors.checksums.size() == 7);
   std::get<LevelConvolution>(network.nodes[1].operation).bias[2] += 3000;
   CHECK(first_difference(network, vectors) == "b");
-  network = read_back(small_network());
+  network = read_back(small_deployed());
   network.head.offset[1] += 1;
   CHECK(first_difference(network, vectors) == "logits");
 }
 
 TEST_CASE("checksums are those of zlib") {
-  DeployedNetwork network = read_back(small_network());
+  DeployedNetwork network = read_back(small_deployed());
   for (auto& color : network.pixels) color.fill(0);
   std::vector<std::uint8_t> picture(6 * 6 * 3, 9);
   CHECK(make_check(network, picture).checksums[0] == 0x0f7cfdf3U);  // python: zlib.crc32(bytes(108))
@@ -98,7 +59,7 @@ TEST_CASE("checksums are those of zlib") {
 TEST_CASE("what is wrong with a file of a deployed network is said") {
   using nlohmann::json;
   const auto refused = [](const std::function<void(json&, TensorFile&)>& spoil) {
-    TensorFile file = deployed_file(small_network());
+    TensorFile file = deployed_file(small_deployed());
     file.path = "m.safetensors";
     json network = json::parse(file.metadata.at("deployed"));
     spoil(network, file);

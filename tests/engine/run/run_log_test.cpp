@@ -209,3 +209,23 @@ TEST_CASE("moments are written in UTC, to the millisecond or as a name") {
   CHECK(utc_timestamp(time) == "2026-01-31T12:34:56.007Z");
   CHECK(utc_folder_stamp(time) == "20260131-123456");
 }
+
+TEST_CASE("a log in memory has the lines of one in files") {
+  const TemporaryFolder folder;
+  RunLog files = RunLog::create(folder.path());
+  LogLines lines;
+  RunLog memory = RunLog::in_memory(lines);
+  RunLog nowhere = RunLog::nowhere();
+  for (RunLog* log : {&files, &memory, &nowhere})
+    for (const int epoch : {1, 2}) log_epoch(*log, epoch);
+  CHECK(lines.csv == lines_of(folder / "metrics.csv"));
+  CHECK(lines.precision == lines_of(folder / "precision.jsonl"));
+  std::vector<std::string> events = lines.metrics;
+  for (std::string& line : events) line = line.substr(0, line.rfind(",\"t\":"));
+  CHECK(events == events_in(folder.path()));
+  CHECK(memory.is_in_memory());
+  CHECK_FALSE(memory.drops_all());
+  CHECK_FALSE(files.is_in_memory());
+  CHECK_FALSE(files.drops_all());
+  CHECK(nowhere.drops_all());
+}

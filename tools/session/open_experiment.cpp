@@ -1,0 +1,70 @@
+#include "tools/session/open_experiment.h"
+
+#include "data/datasets.h"
+#include "engine/ranks/ranks.h"
+#include "kernels/base/error.h"
+#include "tools/session/device.h"
+#include "tools/session/model_config.h"
+#include "tools/session/network_checks.h"
+#include "tools/session/ranks.h"
+
+namespace bsq {
+namespace {
+
+NetworkSpec network_of(const ExperimentSource& source, const DatasetInfo& images) {
+  if (source.trained == nullptr || !read_card(*source.trained).network) return network_of_run(source.opened, images);
+  return describe_model(*source.trained).spec;
+}
+
+std::string ranks_text(const Config& config, const Communicator& connected) {
+  const int batch = config.data.batch_size, world = connected.world();
+  const std::int64_t largest = slice_of(batch, 0, world).count;
+  const std::int64_t smallest = slice_of(batch, world - 1, world).count;
+  return fmt::format(
+      "ranks: {} processes ({}); a batch of {} images is {} a rank; batch norm and activation scales are of {} "
+      "images, "
+      "the learning rate is as configured",
+      world, connected.describe(), batch,
+      smallest == largest ? std::to_string(largest) : fmt::format("{} or {}", smallest, largest),
+      config.model.sync_batch_norm ? "all ranks'" : "a rank's own");
+}
+
+void say_data(const ExperimentSource& source, const DataSplits& data, Console& console) {
+  const DatasetInfo& images = data.train->info();
+  console.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({}{})", data.train->size(),
+                           data.test->size(), images.width, images.height, images.num_classes(),
+                           source.config.data.kind,
+                           is_planned_blank(source.config) ? "; data.root is not set: blank images for the plan" : ""));
+}
+
+}  // namespace
+
+OpenExperiment::OpenExperiment(ExperimentSource source, Console& console, Communicator& ranks)
+    : data_(source.is_planned ? open_planned_datasets(source.opened) : open_datasets(source.opened)) {
+  const Config& config = source.config;
+  const DatasetInfo& images = data_.train->info();
+  if (source.init) {
+    check_classes(*source.init, images, console);
+    say_assumptions(
+        *source.init, config, [](const std::string&) { return false; }, console);
+  }
+  const NetworkSpec spec = network_of(source, images);
+  check_network(config, spec);
+  say_data(source, data_, console);
+  backend_ = open_device(config, console, ranks);
+  if (ranks.world() > 1) connected_ = backend_->connect(ranks);
+  if (connected_) console.info(ranks_text(config, *connected_));
+  experiment_.emplace(config,
+                      ExperimentParts{.backend = *backend_,
+                                      .data = data_,
+                                      .make_network = network_factory(spec, config),
+                                      .card = card_of_run(spec, config, images),
+                                      .init = source.init ? std::optional(std::move(source.init->file)) : std::nullopt,
+                                      .communicator = connected_ ? *connected_ : ranks});
+  say_notes(*data_.train, console);
+  say_notes(*data_.test, console);
+  check_same_text(ranks, to_json(experiment_->data()).dump(), ErrorKind::data,
+                  "reads other images than rank 0; its files are not the same");
+}
+
+}  // namespace bsq
