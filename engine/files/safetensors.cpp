@@ -5,6 +5,7 @@
 #include "engine/base/text.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/json.h"
+#include "engine/files/memory_source.h"
 #include "engine/files/posix_file.h"
 
 #include <nlohmann/json.hpp>
@@ -293,23 +294,6 @@ const HostTensor& TensorFile::at(const std::string& name) const {
 }
 
 namespace {
-
-/// Bytes in memory, as a file is read.
-class MemorySource {
- public:
-  MemorySource(std::span<const std::byte> bytes, const std::filesystem::path& name) : bytes_(bytes), name_(name) {}
-
-  std::int64_t size_bytes() const { return static_cast<std::int64_t>(bytes_.size()); }
-  const std::filesystem::path& path() const { return name_; }
-  void read_at(std::int64_t offset, std::span<std::byte> bytes) const {
-    require(static_cast<std::size_t>(offset) + bytes.size() <= bytes_.size(), "reads beyond its bytes");
-    if (!bytes.empty()) std::memcpy(bytes.data(), bytes_.data() + offset, bytes.size());
-  }
-
- private:
-  std::span<const std::byte> bytes_;
-  const std::filesystem::path& name_;
-};
 
 template <typename Source>
 TensorFile read_tensors(const Source& file) {

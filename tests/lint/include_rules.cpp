@@ -110,6 +110,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"engine/model/",              "",      {"engine/network/"},                                          {"fmt/", "nlohmann/"}},
     {"engine/methods/",            "",      {"engine/model/", "engine/config/"},                          {"fmt/", "nlohmann/"}},
     {"engine/deployed/",           "",      {"engine/methods/", "engine/input/"},                         {"fmt/", "nlohmann/"}},
+    {"engine/deployed/library/",   "",      {"engine/deployed/"},                                         {"nlohmann/", "stddef.h", "stdint.h"}},
     {"engine/deployed/vnni_convolution.cpp", "", {},                                                      {"immintrin.h"}},
     {"engine/input/",              "",      {"kernels/", "engine/memory/"},                               {"fmt/"}},
     {"engine/ranks/",              "",      {"kernels/", "engine/files/"},                                {"fmt/"}},

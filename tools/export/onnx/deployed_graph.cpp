@@ -13,7 +13,7 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-std::vector<std::int64_t> both(std::int64_t value) {
+std::vector<std::int64_t> square(std::int64_t value) {
   return {value, value};
 }
 
@@ -133,8 +133,8 @@ class DeployedWriter {
     const auto at_end = [&](int windows, int size) {
       return std::max<std::int64_t>((windows - 1) * pool.stride + pool.kernel - size - pool.padding, 0);
     };
-    return {{"kernel_shape", both(pool.kernel)},
-            {"strides", both(pool.stride)},
+    return {{"kernel_shape", square(pool.kernel)},
+            {"strides", square(pool.stride)},
             {"pads", std::vector<std::int64_t>{pool.padding, pool.padding, at_end(y.height, x.height),
                                                at_end(y.width, x.width)}}};
   }
@@ -145,8 +145,8 @@ class DeployedWriter {
     if (is_vector) vectors_.insert(output);
     const Names operands = {names_[input], filter(c, name, tensor(input), is_vector), bias(c, name, tensor(input))};
     if (is_vector) return add("Gemm", name, operands, {{"transB", std::int64_t{1}}});
-    std::map<std::string, OnnxAttribute> attributes = {{"kernel_shape", both(c.kernel)},
-                                                       {"strides", both(c.stride)},
+    std::map<std::string, OnnxAttribute> attributes = {{"kernel_shape", square(c.kernel)},
+                                                       {"strides", square(c.stride)},
                                                        {"pads", std::vector<std::int64_t>(4, c.padding)}};
     if (c.groups > 1) attributes["group"] = std::int64_t{c.groups};
     return add("Conv", name, operands, attributes);
