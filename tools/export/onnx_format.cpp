@@ -1,7 +1,5 @@
 // The formats onnx and qonnx of `bsq export`. The file is read back and run by the evaluator of onnx/, and its
 // logits are compared with the engine's.
-#include "data/datasets.h"
-#include "data/synthetic.h"
 #include "engine/base/text.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/posix_file.h"
@@ -14,8 +12,8 @@
 #include "tools/export/onnx/network_graph.h"
 #include "tools/export/onnx/onnx_file.h"
 #include "tools/export/sha256.h"
+#include "tools/export/verification.h"
 #include "tools/session/deployed_model.h"
-#include "tools/session/evaluate_model.h"
 #include "tools/session/model_config.h"
 
 #include <fmt/ranges.h>
@@ -28,27 +26,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kVerifiedImages = 32;
-constexpr int kSyntheticImages = 100;  // a few of every class
 /// As a share of the largest logit, or of 1: float32 sums are made in another order.
 constexpr double kLogitTolerance = 1e-4;
-
-struct VerificationImages {
-  std::unique_ptr<const Dataset> images;
-  std::string what;  // `test images of cifar10`
-  bool is_stand_in = false;
-};
-
-/// Test images of the configured data, or images of the synthetic set if the data is not there.
-VerificationImages verification_images(const Config& config, Console& console) {
-  try {
-    return {open_test_set(config), "test images of " + config.data.kind};
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data) throw;
-    console.warning(fmt::format("{}; verified on synthetic images instead", error.what()));
-  }
-  return {synthesize(config.seed, SyntheticSplit::test, kSyntheticImages), "synthetic images", true};
-}
 
 /// Runs the file that has been written; returns the sentence that says what came of it.
 std::string verify(const fs::path& temporary, const fs::path& output, EngineRun& engine, const std::string& images) {
@@ -145,10 +124,6 @@ struct WrittenGraph {
   std::vector<std::string> notes = {};
 };
 
-int verified_count(const Dataset& images) {
-  return static_cast<int>(std::min(images.size(), kVerifiedImages));
-}
-
 /// The network as it was trained.
 WrittenGraph reference_graph(const ExportJob& job, const Network& network, bool qonnx, const Dataset& images) {
   check_batches(job, network);
@@ -160,13 +135,6 @@ WrittenGraph reference_graph(const ExportJob& job, const Network& network, bool 
   written.expected = run_engine(*backend, network, from.file, from.weights, images,
                                 input_options(job.config, images.info()), verified_count(images));
   return written;
-}
-
-/// Accuracies stand side by side, never one alone.
-std::string accuracy_text(const EvaluationJob& job, Backend& backend, Console& console) {
-  const Accuracies found = evaluate_model(job, backend, *make_single_process(), console);
-  return fmt::format("top-1 of {} test images: {:.2f} % in integers, {:.2f} % with calibrated scales as trained",
-                     found.deployed->samples, found.deployed->top1_percent(), found.calibrated->top1_percent());
 }
 
 std::string share_text(const IntegerShare& share, const Runtime& runtime) {
@@ -186,17 +154,9 @@ WrittenGraph runtime_graph(const ExportJob& job, const Network& network, const R
                                      .opset = opset,
                                      .ir_version = ir_version_of(opset)};
   WrittenGraph written{.model = deployed_graph(deployment.network, runtime, options), .expected = {}};
-  std::vector<std::uint8_t> pictures;
-  const std::size_t bytes = set.info().image_bytes();
-  for (int i = 0; i < verified_count(set); ++i) {
-    pictures.resize(pictures.size() + bytes);
-    set.read(i, std::span(pictures).last(bytes));
-  }
-  written.expected = run_deployed_for(deployment.network, runtime, options, pictures);
+  written.expected = run_deployed_for(deployment.network, runtime, options, verified_pictures(set));
   written.notes.push_back(share_text(integer_share(written.model, runtime), runtime));
-  if (!deployment.rounded.empty())
-    written.notes.push_back(
-        fmt::format("rounded to 127 levels to a side, by output channel: {}", fmt::join(deployment.rounded, ", ")));
+  if (!deployment.rounded.empty()) written.notes.push_back(rounded_text(deployment.rounded));
   if (runtime.bytes == ByteKind::any_zero)
     written.notes.emplace_back(
         "levels are UINT8, which TensorRT takes for INT8 and cuts off: for it, --runtime tensorrt");
