@@ -48,7 +48,7 @@ CModelOptions c_options(const ExportJob& job) {
                         .file = job.output.stem().string(),
                         .class_names = {},
                         .facts = {}};
-  if (options.file.find_first_of("\"\\\n\r") != std::string::npos)
+  if (options.file.find_first_of("\"\\?\n\r") != std::string::npos)
     fail(ErrorKind::usage, "{}: a line of C cannot include a header of such a name", job.output.string());
   if (from.card.class_names) options.class_names = *from.card.class_names;
   const BitSummary bits = summarize_bits(*from.weights, from.network);
@@ -72,11 +72,9 @@ void verify(const ExportJob& job, const CModel& model, const AtomicFile& source,
   };
   if (source_read != model.source || header_read != model.header) differs("came back changed");
   const std::optional<fs::path> compiler = find_c_compiler();
-  if (!compiler) {
-    outcome.is_verified = false;
-    outcome.verified = "no C compiler: there is no cc to compile it with";
-    return;
-  }
+  outcome.is_verified = compiler.has_value();
+  outcome.verified = "no C compiler (cc) is here";
+  if (!compiler) return;
   const std::string name = job.output.stem().string();
   const VerificationFolder folder(job.output);
   write_file_atomically(folder.path() / (name + ".c"), source_read, kind);
@@ -84,15 +82,17 @@ void verify(const ExportJob& job, const CModel& model, const AtomicFile& source,
   const std::vector<std::uint8_t> pictures = verified_pictures(*images.images);
   const CAnswers found = run_c_model(*compiler, folder.path(), name, model, pictures);
   if (!found.fault.empty()) differs(found.fault);
+  outcome.is_verified = found.is_startable;
+  outcome.verified = "programs cannot be started in the folder of " + job.output.string();
+  if (!found.is_startable) return;
   const std::vector<float> expected = run_deployed(network, pictures, job.config.threads);
   std::size_t different = expected.size() - std::min(expected.size(), found.logits.size());
   for (std::size_t i = 0; i < std::min(expected.size(), found.logits.size()); ++i)
     different += std::bit_cast<std::uint32_t>(expected[i]) != std::bit_cast<std::uint32_t>(found.logits[i]);
   if (different > 0 || found.logits.size() != expected.size())
     differs(fmt::format("{} of {} logits are others than the deployed arithmetic's", different, expected.size()));
-  return fmt::format(
-      "verified: compiled with {} and run on {} {}: every level of its check and every logit bit for bit",
-      compiler->string(), verified_count(*images.images), images.what);
+  outcome.verified = fmt::format("compiled with {} and run on {} {}: its check, and every logit bit for bit",
+                                 compiler->string(), verified_count(*images.images), images.what);
 }
 
 }  // namespace

@@ -56,28 +56,26 @@ int run_program(const std::vector<std::string>& words, const fs::path& folder, c
 
 /// Reads pictures, writes logits.
 std::string main_text(const std::string& name, const CModel& model) {
-  return fmt::format(R"(#include "{0}.h"
-
-#include <stdio.h>
-
-static {1}_workspace work;
-static uint8_t picture[{2}_HEIGHT * {2}_WIDTH * 3];
-static float logits[{2}_CLASSES];
+  return fmt::format("#include \"{}.h\"\n\n#include <stdio.h>\n", name) + fmt::format(R"(
+static {0}_workspace work;
+static uint8_t picture[{1}_HEIGHT * {1}_WIDTH * 3];
+static float logits[{1}_CLASSES];
 
 int main(void) {{
-  const int layer = {1}_check(&work);
+  const int layer = {0}_check(&work);
   if (layer != 0) {{
     fprintf(stderr, "its check finds layer %d to be another\n", layer);
     return 1;
   }}
   while (fread(picture, sizeof picture, 1, stdin) == 1) {{
-    {1}_predict(picture, &work, logits);
+    {0}_predict(picture, &work, logits);
     if (fwrite(logits, sizeof logits, 1, stdout) != 1) return 2;
   }}
   return 0;
 }}
 )",
-                     name, model.prefix, upper_case(model.prefix));
+                                                                                      model.prefix,
+                                                                                      upper_case(model.prefix));
 }
 
 std::string first_line(const std::string& text) {
@@ -111,6 +109,8 @@ CAnswers run_c_model(const fs::path& compiler, const fs::path& folder, const std
     answers.fault = fmt::format("{}: {}", compiler.string(), first_line(read_text_file(errors, kind)));
     return answers;
   }
+  answers.is_startable = ::access((folder / "run-model").c_str(), X_OK) == 0;  // not where noexec is mounted
+  if (!answers.is_startable) return answers;
   const int code = run_program({(fs::absolute(folder) / "run-model").string()}, folder,
                                {.input = "pictures", .output = "logits", .errors = "errors"});
   if (code != 0) {

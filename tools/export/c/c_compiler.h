@@ -19,6 +19,7 @@ std::optional<std::filesystem::path> find_c_compiler();
 struct CAnswers {
   std::vector<float> logits;  // [pictures, classes]
   std::string fault;          // why there are none: what the compiler says, or what the check has found; empty: nothing
+  bool is_startable = true;   // whether programs may be started in the folder; else there is neither
 };
 
 /// Compiles NAME.c, which lies in `folder` with its header, and a program around it, checks it, and runs it on pictures

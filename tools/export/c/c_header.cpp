@@ -51,7 +51,7 @@ std::string c_header(const CSource& source) {
 #ifndef {}
 #define {}
 
-#include <stdint.h>
+{}
 
 #ifdef __cplusplus
 extern "C" {{
@@ -61,8 +61,8 @@ extern "C" {{
 #define {}_WIDTH {}
 #define {}_CLASSES {}
 )",
-                      pixels_text(source), prefix, guard, guard, upper, picture.height, upper, picture.width, upper,
-                      source.network.head.classes());
+                      pixels_text(source), prefix, guard, guard, "#include <stdint.h>", upper, picture.height, upper,
+                      picture.width, upper, source.network.head.classes());
   text += workspace_text(source);
   text += fmt::format("#define {}_WORKSPACE_BYTES sizeof({}_workspace)\n", upper, prefix);
   if (!source.options.class_names.empty())

@@ -92,7 +92,10 @@ class SourceWriter {
   /// Where its levels are.
   std::string place(std::size_t i) const {
     if (i == 0 && source_.reads_bytes) return "picture";
-    const std::size_t offset = source_.memory.offsets[i];
+    return levels_at(source_.memory.offsets[i]);
+  }
+
+  static std::string levels_at(std::size_t offset) {
     return offset == 0 ? "work->levels" : fmt::format("work->levels + {}", offset);
   }
 
@@ -202,8 +205,8 @@ class SourceWriter {
                std::vector<std::uint8_t>(concat.levels[input].begin(), concat.levels[input].begin() + x.grid.top + 1));
       const std::string from = place(inputs[input]);
       const std::size_t to = source_.memory.offsets[i + 1] + channel;
-      calls_ += fmt::format("  put_channels({}, {}, {}, {}, work->levels + {}, {});\n", from,
-                            std::int64_t{x.height} * x.width, x.channels, name, to, y.channels);
+      calls_ += fmt::format("  put_channels({}, {}, {}, {}, {}, {});\n", from, std::int64_t{x.height} * x.width,
+                            x.channels, name, levels_at(to), y.channels);
       channel += static_cast<std::size_t>(x.channels);
     }
   }
@@ -290,7 +293,7 @@ int {0}_predict(const uint8_t* picture, {0}_workspace* work, float* logits) {{
 int {0}_check({0}_workspace* work) {{
   int picture, row, column, color;
 {2}  for (picture = 0; picture < {3}; ++picture) {{
-    uint8_t* const bytes = work->levels + {4};
+    uint8_t* const bytes = {4};
     uint8_t* to = bytes;
     int layer;
     for (row = 0; row < {1}_HEIGHT; ++row)
@@ -302,7 +305,7 @@ int {0}_check({0}_workspace* work) {{
   return 0;
 }}
 )",
-                              prefix, upper, checks_, kCheckedPictures, source_.memory.offsets[0]);
+                              prefix, upper, checks_, kCheckedPictures, levels_at(source_.memory.offsets[0]));
   }
 
   const CSource& source_;
