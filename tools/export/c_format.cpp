@@ -50,7 +50,8 @@ CModelOptions c_options(const ExportJob& job) {
                         .facts = {}};
   if (options.file.find_first_of("\"\\?\n\r") != std::string::npos)
     fail(ErrorKind::usage, "{}: a line of C cannot include a header of such a name", job.output.string());
-  if (from.card.class_names) options.class_names = *from.card.class_names;
+  const std::vector<std::string> names = from.card.class_names.value_or(std::vector<std::string>{});
+  if (static_cast<int>(names.size()) == from.network.num_classes()) options.class_names = names;
   const BitSummary bits = summarize_bits(*from.weights, from.network);
   options.facts = {
       fmt::format("Made by bsq {}, optimized for {}.", kVersion, options.goal == CGoal::size ? "size" : "speed"),

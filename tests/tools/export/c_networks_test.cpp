@@ -28,10 +28,10 @@ std::vector<fs::path> c_compilers() {
 std::vector<Flags> flag_sets(const fs::path& compiler) {
   const Flags strict = {"-Wall", "-Wextra", "-Werror", "-pedantic"};
   std::vector<Flags> sets = {{"-O2"}, {"-O3", "-march=native", "-ffp-contract=fast"}};
+  if (compiler.filename() == "gcc")
+    sets.push_back({"-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"});
 #ifdef __x86_64__
   if (compiler.filename() == "gcc") sets.push_back({"-O2", "-mfpmath=387"});  // whose registers hold 80 bits
-#else
-  (void)compiler;
 #endif
   for (Flags& set : sets) set.insert(set.end(), strict.begin(), strict.end());
   return sets;

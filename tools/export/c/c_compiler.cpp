@@ -56,7 +56,9 @@ int run_program(const std::vector<std::string>& words, const fs::path& folder, c
 
 /// Reads pictures, writes logits.
 std::string main_text(const std::string& name, const CModel& model) {
-  return fmt::format("#include \"{}.h\"\n\n#include <stdio.h>\n", name) + fmt::format(R"(
+  const std::string includes = fmt::format("#include \"{}.h\"\n\n#include <stdio.h>\n", name);
+  const std::string &prefix = model.prefix, upper = upper_case(prefix);
+  return includes + fmt::format(R"(
 static {0}_workspace work;
 static uint8_t picture[{1}_HEIGHT * {1}_WIDTH * 3];
 static float logits[{1}_CLASSES];
@@ -74,8 +76,7 @@ int main(void) {{
   return 0;
 }}
 )",
-                                                                                      model.prefix,
-                                                                                      upper_case(model.prefix));
+                                prefix, upper);
 }
 
 std::string first_line(const std::string& text) {
@@ -89,7 +90,8 @@ std::optional<fs::path> find_c_compiler() {
   std::istringstream folders(path == nullptr ? "" : path);
   for (std::string folder; std::getline(folders, folder, ':');) {
     const fs::path program = fs::absolute(fs::path(folder.empty() ? "." : folder) / "cc");
-    if (::access(program.c_str(), X_OK) == 0) return program;
+    std::error_code ignored;
+    if (fs::is_regular_file(program, ignored) && ::access(program.c_str(), X_OK) == 0) return program;
   }
   return std::nullopt;
 }

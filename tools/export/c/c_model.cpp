@@ -148,6 +148,7 @@ class SourceWriter {
     if (const auto* sum = std::get_if<LevelSum>(&node.operation)) return add_sum(*sum, i, inputs);
     if (const auto* pool = std::get_if<LevelMaximum>(&node.operation)) return add_maximum(*pool, i, inputs[0]);
     if (const auto* concat = std::get_if<LevelConcat>(&node.operation)) return add_concat(*concat, i, inputs);
+    require(std::holds_alternative<LevelFlatten>(node.operation), "{}: an operation that C lacks", tensor(i + 1).name);
     needed_.insert("vectors");
     const DeployedTensor& x = tensor(inputs[0]);
     calls_ += fmt::format("  flatten({}, {}, {}, {});\n", place(inputs[0]), std::int64_t{x.height} * x.width,
