@@ -152,7 +152,7 @@ TEST_CASE("C that was not compiled says so, and C that compiles to something els
       {"exec /usr/bin/env PATH=/usr/bin:/bin cc -ffast-math \"$@\"", "-ffast-math"},
       {"sed -i s/12582912.0f/8388608.0f/ m.c; exec /usr/bin/env PATH=/usr/bin:/bin cc \"$@\"",
        "compiled, it ends with exit code 1: its check finds layer "},
-      {"printf '#!/bin/sh\\nexit 0\\n' > run-model; chmod +x run-model",
+      {"printf '#!/bin/sh\\nexit 0\\n' > m.main; chmod +x m.main",
        "200 of 200 logits are others than the deployed arithmetic's"}};
   for (const auto& [script, message] : compilers) {
     const Outcome outcome = run(words, with_compiler(here, script));
@@ -165,6 +165,8 @@ TEST_CASE("C that was not compiled says so, and C that compiles to something els
     CHECK(here.files("out") == std::vector<std::string>{"m.c", "m.h"});
   }
   here.must(words);
+  CHECK_THAT(here.must({"export", "run", "--format=c", "--output=out/-a b.c"}).out,
+             Catch::Contains("\n  verified: compiled with "));
   CHECK((text_of(here / "out/m.c") == source));
   CHECK((text_of(here / "out/m.h") == header));
 }

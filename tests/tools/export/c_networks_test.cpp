@@ -15,14 +15,18 @@ namespace fs = std::filesystem;
 
 using Flags = std::vector<std::string>;
 
-/// Those of PATH.
-std::vector<fs::path> c_compilers() {
+/// Those of them that are installed.
+std::vector<fs::path> installed(const std::vector<std::string>& names) {
   std::vector<fs::path> found;
-  for (const std::string name : {"gcc", "clang"}) {
+  for (const std::string& name : names) {
     for (const std::string folder : {"/usr/bin/", "/usr/local/bin/"})
       if (fs::exists(folder + name)) found.emplace_back(folder + name);
   }
   return found;
+}
+
+std::vector<fs::path> c_compilers() {
+  return installed({"gcc", "clang"});
 }
 
 std::vector<Flags> flag_sets(const fs::path& compiler) {
@@ -130,6 +134,28 @@ TEST_CASE("the check of C of a deployed network finds one changed number, and na
   other = model;
   other.source = "#define __FAST_MATH__ 1\n" + other.source;
   CHECK_THAT(fault_of(other), Catch::Contains("net.c"));
+}
+
+TEST_CASE("C of a deployed network compiles where there is no operating system") {
+  const DeployedCase made = deployed_case("mixed");
+  const CModel model = c_model(made.deployment.network,
+                               {.goal = CGoal::size, .name = "m", .file = "net", .class_names = {}, .facts = {}});
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "net.c", model.source);
+  write_file_atomically(folder / "net.h", model.header);
+  const auto run = [&](const std::string& command) {
+    INFO(command);
+    CHECK(std::system(("cd '" + folder.path().string() + "' && " + command).c_str()) == 0);
+  };
+  const std::string flags = " -std=c99 -ffreestanding -Os -Wall -Wextra -Werror -pedantic -c net.c -o net.o";
+  for (const fs::path& compiler : c_compilers()) {
+    run(compiler.string() + flags);
+    run("! nm -u net.o | grep -v -w memset");  // what a compiler may make of a loop
+  }
+  for (const fs::path& compiler : installed({"arm-none-eabi-gcc"})) {
+    run(compiler.string() + " -mcpu=cortex-m4 -mthumb" + flags);
+    run("arm-none-eabi-size net.o");  // for who reads the log
+  }
 }
 
 TEST_CASE("C of a deployed network for size holds about as many bytes as its weights have bits") {

@@ -99,21 +99,23 @@ std::optional<fs::path> find_c_compiler() {
 CAnswers run_c_model(const fs::path& compiler, const fs::path& folder, const std::string& name, const CModel& model,
                      std::span<const std::uint8_t> pictures, const std::vector<std::string>& flags) {
   const ErrorKind kind = ErrorKind::checkpoint;
-  write_file_atomically(folder / "run-model.c", main_text(name, model), kind);
+  const std::string program = name + ".main";
+  write_file_atomically(folder / (program + ".c"), main_text(name, model), kind);
   write_file_atomically(folder / "pictures", std::as_bytes(pictures), kind);
   std::vector<std::string> words = {compiler.string(), "-std=c99"};
   words.insert(words.end(), flags.begin(), flags.end());
-  for (const std::string word : {"-o", "run-model", "run-model.c"}) words.push_back(word);
-  words.push_back("./" + name + ".c");  // which may begin with a dash
+  // Names may begin with a dash.
+  for (const std::string& word : {std::string("-o"), "./" + program, "./" + program + ".c", "./" + name + ".c"})
+    words.push_back(word);
   const fs::path errors = folder / "errors", output = folder / "logits";
   CAnswers answers;
   if (run_program(words, folder, {.errors = "errors"}) != 0) {
     answers.fault = fmt::format("{}: {}", compiler.string(), first_line(read_text_file(errors, kind)));
     return answers;
   }
-  answers.is_startable = ::access((folder / "run-model").c_str(), X_OK) == 0;  // not where noexec is mounted
+  answers.is_startable = ::access((folder / program).c_str(), X_OK) == 0;  // not where noexec is mounted
   if (!answers.is_startable) return answers;
-  const int code = run_program({(fs::absolute(folder) / "run-model").string()}, folder,
+  const int code = run_program({(fs::absolute(folder) / program).string()}, folder,
                                {.input = "pictures", .output = "logits", .errors = "errors"});
   if (code != 0) {
     answers.fault =
