@@ -83,7 +83,7 @@ TEST_CASE("C rounds what lies halfway between two levels as the deployed arithme
         write_file_atomically(folder / "net.c", model.source);
         write_file_atomically(folder / "net.h", model.header);
         const CAnswers found =
-            run_c_model(compiler, folder.path(), "net", model, picture, {"-O3", "-march=native", flag});
+            run_c_model(compiler, folder.path(), "net", model, picture, {"-std=gnu99", "-O3", "-march=native", flag});
         CHECK(found.fault == "");
         CHECK(found.logits == expected);
         ++compiled;
