@@ -53,7 +53,7 @@ struct LevelConvolution {
   std::vector<float> multiplier;   // unit_x scale / unit_y, each step in float32
 };
 
-/// level = zero + rint(a x0 + (b x1 + c)), within 0 .. top; each step in float32.
+/// level = rint(float(a x0 + float(b x1 + c))), within 0 .. top: products, which are exact, and sums in double.
 struct LevelSum {
   float a = 1;
   float b = 1;

@@ -17,13 +17,15 @@ __attribute__((always_inline)) inline void round_all(const SumsToLevels& loop) {
 
 __attribute__((always_inline)) inline void add_all(const AddedLevels& loop) {
   const LevelRounding rounding = loop.rounding;
-  const float a = loop.sum.a, b = loop.sum.b, c = loop.sum.c;
+  const double a = double{loop.sum.a}, b = double{loop.sum.b}, c = double{loop.sum.c};
   const std::uint8_t* __restrict x0 = loop.x0;
   const std::uint8_t* __restrict x1 = loop.x1;
   std::uint8_t* __restrict levels = loop.levels;
   const std::size_t count = loop.count;
-  for (std::size_t i = 0; i < count; ++i)
-    levels[i] = rounding(a * static_cast<float>(x0[i]) + (b * static_cast<float>(x1[i]) + c));
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto second = static_cast<float>(b * static_cast<double>(x1[i]) + c);
+    levels[i] = rounding(static_cast<float>(a * static_cast<double>(x0[i]) + static_cast<double>(second)));
+  }
 }
 
 __attribute__((always_inline)) inline void multiply_all(const PatchProducts& loop) {

@@ -21,7 +21,7 @@ struct SumsToLevels {
 };
 void round_sums(const SumsToLevels& loop);
 
-/// levels of an addition: rint(a x0 + (b x1 + c)).
+/// levels of an addition (LevelSum).
 struct AddedLevels {
   LevelSum sum;
   const std::uint8_t* x0;

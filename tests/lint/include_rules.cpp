@@ -125,6 +125,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"tools/cli/arguments.cpp",    "",      {"engine/config/", "engine/run/", "tools/cli/"},              {"fmt/", "CLI/"}},
     {"tools/session/",             "",      {"tools/cli/", "engine/training/", "engine/deployed/", "models/", "data/"},       {"fmt/", "nlohmann/"}},
     {"tools/export/",              "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
+    {"tools/export/c/",            "",      {"engine/deployed/", "engine/files/"},                        {"fmt/"}},
     {"tools/export/onnx/plugin/",  "",      {"kernels/base/", "tools/export/onnx/*"},                     {"fmt/", "onnx/", "google/protobuf/"}},
     {"tools/report/",              "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
     {"tools/report/charts/",       "",      {},                                                           {"fmt/"}},

@@ -12,8 +12,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array kFolders = {"kernels", "engine", "models", "data", "tools", "tests", "bench", "cmake", "configs"};
-constexpr std::array kExtensions = {".cpp", ".h",     ".cu", ".cuh", ".def",  ".py",
-                                    ".sh",  ".cmake", ".in", ".txt", ".yaml", ".json"};
+constexpr std::array kExtensions = {".c",  ".cpp",   ".h",  ".cu",  ".cuh",  ".def", ".py",
+                                    ".sh", ".cmake", ".in", ".txt", ".yaml", ".json"};
 
 SourceFile read(const fs::path& root, const fs::path& file) {
   std::ifstream stream(file, std::ios::binary);

@@ -280,11 +280,11 @@ TEST_CASE("export refuses what makes no sense, and never replaces a file unasked
   const std::string model = "run/checkpoints/convert/model.safetensors";
   put_text(here / "cut.safetensors", text_of(here / model).substr(0, 5000));
   const std::vector<std::tuple<Words, int, std::string>> cases = {
-      {{"export", "run"}, 2, "bsq export: --format: float, packed, deployed, onnx or qonnx?"},
+      {{"export", "run"}, 2, "bsq export: --format: float, packed, deployed, onnx, qonnx or c?"},
       {{"export", "--format=packed"}, 2, "bsq export: which checkpoint?"},
       {{"export", "run", "--format=pakced"},
        2,
-       "--format pakced: use float, packed, deployed, onnx or qonnx; did you mean 'packed'?"},
+       "--format pakced: use float, packed, deployed, onnx, qonnx or c; did you mean 'packed'?"},
       {{"export", "run", "--format=packed", "--opset=21"}, 2, "--opset: is for the formats onnx and qonnx"},
       {{"export", "run", "--format=qonnx", "--min-container=int8"}, 2, "--min-container: is for --format onnx"},
       {{"export", "run", "--format=onnx", "--opset=12"}, 2, "--opset: Value 12 not in range 13 to 25"},

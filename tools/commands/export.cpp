@@ -26,6 +26,7 @@ struct ExportOptions {
   std::string min_container;
   std::string runtime;
   std::string input;
+  std::string optimize;
   bool force = false;
   ConsoleFlags console;
 };
@@ -41,6 +42,8 @@ void check_format_options(const ExportOptions& options) {
   if (!options.min_container.empty() && !options.runtime.empty() && options.runtime != kReferenceRuntime)
     fail(ErrorKind::usage, "--min-container: is for --runtime {}; {} multiplies INT8", kReferenceRuntime,
          options.runtime);
+  if (!options.optimize.empty() && !format.has_goals)
+    fail(ErrorKind::usage, "--optimize: is for --format {}", format_names(&ExportFormat::has_goals));
   if (options.opset && !format.has_opsets)
     fail(ErrorKind::usage, "--opset: is for the formats {}", format_names(&ExportFormat::has_opsets, "and"));
 }
@@ -91,7 +94,13 @@ bool parse(const Arguments& arguments, ExportOptions& options) {
                  "what the model reads: float: normalised (default) | uint8: bytes, as pictures have them")
       ->one_of({"float", "uint8"})
       ->option_text("TYPE");
-  app.add_path("--config", options.words.config_file, "the configuration of the data that onnx is verified on")
+  app.add_option("--optimize", options.optimize,
+                 fmt::format("of {}: speed: integers that compilers multiply in vectors (default) | size: bits of each "
+                             "layer's own width",
+                             format_names(&ExportFormat::has_goals)))
+      ->one_of({"speed", "size"})
+      ->option_text("GOAL");
+  app.add_path("--config", options.words.config_file, "the configuration of the data that onnx and c are verified on")
       ->option_text("CFG");
   app.add_flag("--force", options.force, "replace FILE");
   add_console_flags(app, options.console);
@@ -125,8 +134,11 @@ fs::path output_of(const ExportOptions& options, const TensorFile& file, const E
   std::error_code ignored;
   if (fs::equivalent(output, file.path, ignored))
     fail(ErrorKind::usage, "{}: is the model itself; choose another --output", output.string());
-  if (fs::exists(output, ignored) && !options.force)
-    fail(ErrorKind::usage, "{} exists; use --force to replace it", output.string());
+  std::vector<fs::path> files = {output};
+  if (format.second_ending != nullptr) files.push_back(fs::path(output).replace_extension(format.second_ending));
+  for (const fs::path& written : files)
+    if (fs::exists(written, ignored) && !options.force)
+      fail(ErrorKind::usage, "{} exists; use --force to replace it", written.string());
   return output;
 }
 
@@ -141,13 +153,15 @@ void note_activations(ExportJob& job, const ModelWords& words) {
 }
 
 void print_outcome(const ExportJob& job, const ExportOutcome& outcome) {
-  const std::uintmax_t bytes = fs::file_size(job.output);
+  const std::uintmax_t bytes = outcome.constant_bytes.value_or(fs::file_size(job.output));
   const BitSummary summary = summarize_bits(*job.model.weights, job.model.network);
-  fmt::print("{}: {} bytes; {}\n", job.output.string(), with_thousands(bytes), outcome.what);
-  fmt::print("  {} by the paper's rule ({:.3f} bits per weight), {} with everything counted, {} on disk\n",
+  fmt::print("{}: {} bytes{}; {}\n", job.output.string(), with_thousands(bytes),
+             outcome.constant_bytes ? " of constants" : "", outcome.what);
+  fmt::print("  {} by the paper's rule ({:.3f} bits per weight), {} with everything counted, {} {}\n",
              ratio_text(summary.compression()), summary.bits_per_parameter(), ratio_text(summary.compression_on_disk()),
-             ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(bytes)));
-  fmt::print("  verified: {}\n", outcome.verified);
+             ratio_text(static_cast<double>(summary.float_bytes) / static_cast<double>(bytes)),
+             outcome.constant_bytes ? "in constants" : "on disk");
+  fmt::print("  {}verified: {}\n", outcome.is_verified ? "" : "not ", outcome.verified);
   for (const std::string& note : outcome.notes) fmt::print("  {}\n", note);
 }
 
@@ -168,6 +182,7 @@ int export_command(const Arguments& arguments) {
                 .min_container = options.min_container,
                 .runtime = options.runtime,
                 .byte_input = options.input == "uint8",
+                .optimize = options.optimize,
                 .names_act_scale = options.words.overrides_key("quant.act_scale")};
   const TensorFile& file = job.model.file;
   if (format.wants_levels && !job.model.weights->is_quantized())

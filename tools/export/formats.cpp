@@ -12,12 +12,13 @@ namespace {
 
 // clang-format off
 constexpr std::array kFormats = {
-  // name, meaning, ending, default infix, wants_levels, has_opsets, has_small_types, has_runtimes, require, write
-  ExportFormat{"float", "effective weights under PyTorch's names", ".safetensors", ".float", false, false, false, false, nullptr, export_float},
-  ExportFormat{"packed", "signs and bit planes, packed into bits", ".safetensors", ".packed", true, false, false, false, nullptr, export_packed},
-  ExportFormat{"deployed", "integers for bsq predict", ".safetensors", ".deployed", false, false, false, false, nullptr, export_deployed},
-  ExportFormat{"onnx", "integers for runtimes: DequantizeLinear and QuantizeLinear", ".onnx", "", false, true, true, true, require_onnx, export_onnx},
-  ExportFormat{"qonnx", "IntQuant nodes of exact widths", ".onnx", ".qonnx", true, true, false, false, require_onnx, export_qonnx},
+  // name, meaning, ending, second ending, default infix, wants_levels, has_opsets, has_small_types, has_runtimes, has_goals, require, write
+  ExportFormat{"float", "effective weights under PyTorch's names", ".safetensors", nullptr, ".float", false, false, false, false, false, nullptr, export_float},
+  ExportFormat{"packed", "signs and bit planes, packed into bits", ".safetensors", nullptr, ".packed", true, false, false, false, false, nullptr, export_packed},
+  ExportFormat{"deployed", "integers for bsq predict", ".safetensors", nullptr, ".deployed", false, false, false, false, false, nullptr, export_deployed},
+  ExportFormat{"onnx", "integers for runtimes: DequantizeLinear and QuantizeLinear", ".onnx", nullptr, "", false, true, true, true, false, require_onnx, export_onnx},
+  ExportFormat{"qonnx", "IntQuant nodes of exact widths", ".onnx", nullptr, ".qonnx", true, true, false, false, false, require_onnx, export_qonnx},
+  ExportFormat{"c", "C99 without dependencies: integers, and a header", ".c", ".h", "", false, false, false, false, true, nullptr, export_c},
 };
 // clang-format on
 

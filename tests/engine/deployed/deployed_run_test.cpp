@@ -166,7 +166,8 @@ TEST_CASE("an addition of levels rounds once, and cuts off at the top") {
   for (std::size_t i = 0; i < x.size(); ++i) {
     const int second = std::min<int>(x[i], 200);
     CHECK(levels[1][i] == second);
-    const float number = 1.5F * x[i] + (-0.75F * static_cast<float>(second) + 20.25F);
+    const auto term = static_cast<float>(-0.75 * second + 20.25);
+    const auto number = static_cast<float>(1.5 * x[i] + double{term});
     CHECK(levels[2][i] == std::clamp(static_cast<int>(std::nearbyint(number)), 0, 150));
   }
 }

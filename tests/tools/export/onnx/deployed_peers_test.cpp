@@ -51,7 +51,83 @@ Found run_levels(const std::string& python, const OnnxModel& model, const Engine
   return found;
 }
 
+/// Two terms, the first two colors of a picture, whose levels they are; and their sum, on grids of these units.
+DeployedNetwork adding_network(int size, const LevelGrid& first, const LevelGrid& second, const LevelGrid& sum) {
+  const LevelGrid bytes{1.0F / 64, 128, 255};
+  const auto tensor = [&](const char* name, const LevelGrid& grid) {
+    return DeployedTensor{.name = name, .height = size, .width = size, .channels = 3, .grid = grid};
+  };
+  const auto color = [&](int which, const LevelGrid& y) {
+    LevelConvolution c;
+    c.k.resize(9);
+    const float scale = y.unit / bytes.unit;
+    for (std::size_t o = 0; o < 3; ++o) {
+      c.k[3 * o + static_cast<std::size_t>(which)] = 1;
+      c.scale.push_back(scale);
+      c.bias.push_back(bytes.zero - y.zero);
+      c.offset.push_back(static_cast<float>(c.bias.back()) * bytes.unit * scale);
+      c.multiplier.push_back(multiplier_of(bytes, scale, y));
+    }
+    return c;
+  };
+  DeployedNetwork network{.pixels = {}, .tensors = {}, .nodes = {}, .head = {}};
+  for (auto& levels : network.pixels)
+    for (std::size_t byte = 0; byte < levels.size(); ++byte) levels[byte] = static_cast<std::uint8_t>(byte);
+  network.tensors = {tensor("images", bytes), tensor("a", first), tensor("b", second), tensor("sum", sum)};
+  network.nodes = {{{0}, color(0, first)}, {{0}, color(1, second)}, {{1, 2}, sum_of(first, second, sum)}};
+  network.head = {3, {1, 2, 3}, {1e-5F}, {0}};
+  return network;
+}
+
+/// Every level that onnxruntime finds beside ours: how many differ.
+std::int64_t different_levels(const std::string& python, const DeployedNetwork& network,
+                              const std::vector<std::uint8_t>& pictures) {
+  const float zero = 128.0F / 255.0F, unit = 64.0F / 255.0F;
+  const InputOptions input{.height = network.tensors[0].height,
+                           .width = network.tensors[0].width,
+                           .mean = {zero, zero, zero},
+                           .std = {unit, unit, unit}};
+  const DeployedGraphOptions options{
+      .byte_input = true, .input = input, .opset = kUsualOpset, .ir_version = ir_version_of(kUsualOpset)};
+  const Runtime& runtime = *find_runtime("onnxruntime");
+  const OnnxModel model = deployed_graph(network, runtime, options);
+  const EngineRun run = run_deployed_for(network, runtime, options, pictures);
+  std::vector<float> expected;
+  for (const OnnxNode& node : model.nodes)
+    if (node.op == "QuantizeLinear") {
+      const std::vector<float>& levels = run.guide.levels.at(node.name).values;
+      expected.insert(expected.end(), levels.begin(), levels.end());
+    }
+  const Found found = run_levels(python, model, run, expected.size());
+  std::int64_t different = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) different += static_cast<float>(found.levels[i]) != expected[i];
+  return different;
+}
+
 }  // namespace
+
+TEST_CASE("onnxruntime adds every pair of levels as the deployed arithmetic does") {
+  const std::string python = python_with({"onnx", "onnxruntime"});
+  if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
+    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/peers with onnx and onnxruntime");
+    return;
+  }
+  constexpr int kSide = 256;
+  std::vector<std::uint8_t> picture;  // of every pair
+  for (int row = 0; row < kSide; ++row)
+    for (int column = 0; column < kSide; ++column)
+      for (const int byte : {row, column, 0}) picture.push_back(static_cast<std::uint8_t>(byte));
+  RandomTensors random("units");
+  const std::vector<float> units = random.uniform(30, 0.005F, 0.1F);
+  for (std::size_t i = 0; i < units.size(); i += 3) {
+    const auto zero = static_cast<int>(i) * 8;
+    INFO(i);
+    CHECK(different_levels(python,
+                           adding_network(kSide, {units[i], zero, 255}, {units[i + 1], 0, 255},
+                                          {units[i + 2] * 4, i % 2 == 0 ? 0 : 117, 255}),
+                           picture) == 0);
+  }
+}
 
 TEST_CASE("onnxruntime computes every level of a deployed model as the deployed arithmetic says") {
   const std::string python = python_with({"onnx", "onnxruntime"});
