@@ -12,7 +12,8 @@ float multiplier_of(const LevelGrid& x, float scale, const LevelGrid& y) {
 
 LevelSum sum_of(const LevelGrid& x0, const LevelGrid& x1, const LevelGrid& y) {
   const float a = x0.unit / y.unit, b = x1.unit / y.unit;
-  const float zeros = a * static_cast<float>(x0.zero) + b * static_cast<float>(x1.zero);
+  const float second = b * static_cast<float>(x1.zero);
+  const auto zeros = static_cast<float>(double{a} * x0.zero + double{second});
   return {a, b, static_cast<float>(y.zero) - zeros};
 }
 

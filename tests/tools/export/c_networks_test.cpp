@@ -125,7 +125,7 @@ TEST_CASE("the check of C of a deployed network finds one changed number, and na
   CHECK_THAT(fault_of(with_other_number(model, "bias_3")), names_layer(3));
   CHECK_THAT(fault_of(with_other_number(model, "head_filter")), names_layer(layers + 1));
   CModel other = model;  // a function that computes something else
-  const std::string rounding = "12582912.0f", at_once = "first[x0[i]] + second[x1[i]]";
+  const std::string rounding = "12582912.0f", at_once = "first[x0[i]] + (double)second[x1[i]]";
   other.source.replace(other.source.find(rounding), rounding.size(), "8388608.0f");
   CHECK_THAT(fault_of(other), Catch::Contains("its check finds layer "));
   other = model;
