@@ -271,6 +271,14 @@ TEST_CASE("export of a model from anywhere, with an empty layer, without its dat
   }
   CHECK(fs::exists(here / "q.onnx"));
   CHECK(fs::exists(here / "q.qonnx.onnx"));
+  here.train("calibrated", {"quant.act_scale=calibrated"});
+  const Words gone = {"export",          "calibrated/checkpoints/finetune/model.safetensors",
+                      "--format=onnx",   "--force",
+                      "--output=c.onnx", "data.kind=cifar10",
+                      "data.root=gone"};
+  CHECK_THAT(here.must(gone).err, Catch::Contains("the ranges of its tensors are found on training images, which are "
+                                                  "not there; this is its graph of training, in float32"));
+  check_error(here, with_word(gone, "--runtime=onnxruntime"), 3, {"gone"});
 }
 
 TEST_CASE("export refuses what makes no sense, and never replaces a file unasked") {

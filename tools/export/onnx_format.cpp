@@ -165,12 +165,13 @@ WrittenGraph runtime_graph(const ExportJob& job, const Network& network, const R
 }
 
 /// The runtime to write for; null: the reference. Says why where it is not what most people want.
-const Runtime* runtime_of(const ExportJob& job, const Network& network, Console& console) {
+const Runtime* runtime_of(const ExportJob& job, const Network& network, bool has_data, Console& console) {
   if (job.runtime == kReferenceRuntime) return nullptr;
   if (!job.runtime.empty()) return find_runtime(job.runtime);
   if (!job.min_container.empty()) return nullptr;
-  const std::string obstacle = deployment_obstacle(network, job.config);
-  if (obstacle.empty()) return &runtimes().front();
+  std::string obstacle = deployment_obstacle(network, job.config);
+  if (obstacle.empty() && has_data) return &runtimes().front();
+  if (obstacle.empty()) obstacle = "the ranges of its tensors are found on training images, which are not there";
   if (job.config.quant.act_bits > 0)
     console.info(fmt::format("{} has no deployed form: {}; this is its graph of training, in float32",
                              job.model.file.path.string(), obstacle));
@@ -184,7 +185,7 @@ ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   uses_calibrated_scales(from, job.config);  // or throws
   const Network network = network_for(from, images.images->info());
   check_batches(job, network);
-  const Runtime* runtime = qonnx ? nullptr : runtime_of(job, network, console);
+  const Runtime* runtime = qonnx ? nullptr : runtime_of(job, network, !images.is_stand_in, console);
   if (runtime == nullptr && job.byte_input)
     fail(ErrorKind::usage, "--input uint8: is for --runtime {}", runtimes().front().name);
   WrittenGraph written = runtime != nullptr ? runtime_graph(job, network, *runtime, images, console)
