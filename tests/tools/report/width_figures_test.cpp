@@ -59,7 +59,8 @@ TEST_CASE("runs whose stored bits differ by a tenth at most stand side by side, 
 
 TEST_CASE("shares are means over the runs of a setting, in percent of all operations and of all bytes") {
   const std::vector<RunReport> reports = {sized_run(1, 1, 5, 3, 1), sized_run(1, 2, 5, 0, 1)};
-  const ShareComparison shares = compare_shares(compare(reports));
+  const Comparison comparison = compare(reports);
+  const ShareComparison shares = compare_shares(comparison);
   REQUIRE(shares.groups.size() == 1);
   CHECK(shares.layers == std::vector<std::string>{"conv1", "fc"});
   CHECK(shares.in_float[0].bops_percent == Approx(90));
