@@ -51,6 +51,23 @@ Found run_levels(const std::string& python, const OnnxModel& model, const Engine
   return found;
 }
 
+/// What run_levels() should find, in the order of the graph.
+std::vector<float> expected_levels(const OnnxModel& model, const EngineRun& run) {
+  std::vector<float> expected;
+  for (const OnnxNode& node : model.nodes) {
+    if (node.op != "QuantizeLinear") continue;
+    const std::vector<float>& levels = run.guide.levels.at(node.name).values;
+    expected.insert(expected.end(), levels.begin(), levels.end());
+  }
+  return expected;
+}
+
+std::int64_t count_different(const std::vector<std::int32_t>& found, const std::vector<float>& expected) {
+  std::int64_t different = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) different += static_cast<float>(found[i]) != expected[i];
+  return different;
+}
+
 /// Two terms, the first two colors of a picture, whose levels they are; and their sum, on grids of these units.
 DeployedNetwork adding_network(int size, const LevelGrid& first, const LevelGrid& second, const LevelGrid& sum) {
   const LevelGrid bytes{1.0F / 64, 128, 255};
@@ -92,16 +109,9 @@ std::int64_t different_levels(const std::string& python, const DeployedNetwork& 
   const Runtime& runtime = *find_runtime("onnxruntime");
   const OnnxModel model = deployed_graph(network, runtime, options);
   const EngineRun run = run_deployed_for(network, runtime, options, pictures);
-  std::vector<float> expected;
-  for (const OnnxNode& node : model.nodes)
-    if (node.op == "QuantizeLinear") {
-      const std::vector<float>& levels = run.guide.levels.at(node.name).values;
-      expected.insert(expected.end(), levels.begin(), levels.end());
-    }
+  const std::vector<float> expected = expected_levels(model, run);
   const Found found = run_levels(python, model, run, expected.size());
-  std::int64_t different = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) different += static_cast<float>(found.levels[i]) != expected[i];
-  return different;
+  return count_different(found.levels, expected);
 }
 
 }  // namespace
@@ -144,16 +154,9 @@ TEST_CASE("onnxruntime computes every level of a deployed model as the deployed 
       .byte_input = byte_input, .input = made.input, .opset = kUsualOpset, .ir_version = ir_version_of(kUsualOpset)};
   const OnnxModel model = deployed_graph(made.deployment.network, runtime, options);
   const EngineRun run = run_deployed_for(made.deployment.network, runtime, options, made.pictures);
-  std::vector<float> expected;
-  for (const OnnxNode& node : model.nodes)
-    if (node.op == "QuantizeLinear") {
-      const std::vector<float>& levels = run.guide.levels.at(node.name).values;
-      expected.insert(expected.end(), levels.begin(), levels.end());
-    }
+  const std::vector<float> expected = expected_levels(model, run);
   const Found found = run_levels(python, model, run, expected.size());
-  std::int64_t different = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) different += static_cast<float>(found.levels[i]) != expected[i];
-  CHECK(different == 0);
+  CHECK(count_different(found.levels, expected) == 0);
   CHECK(expected.size() > 10000);
   for (std::size_t i = 0; i < found.logits.size(); ++i)
     CHECK(found.logits[i] == Approx(run.logits.values[i]).margin(1e-4).epsilon(1e-4));
