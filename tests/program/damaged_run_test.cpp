@@ -165,7 +165,7 @@ TEST_CASE("a state that says a place which the run does not have is damaged") {
   }
   put_state(copy_run(here), good.dump(2));  // the way the others were written is not what was wrong with them
   Program program({"train", "--resume", "run"}, here.setup());
-  program.wait_for("[T] bsq      4/100000");
+  program.wait_for("[T] bsq ");  // an epoch later than where the first was stopped, which takes its time
   program.send(SIGTERM);
   CHECK(program.finish().exit_code == 143);
 }
