@@ -65,6 +65,8 @@ Deployment deploy(const Network& network, const DeploymentPlan& plan, const Para
 /// The grid of a picture and its bytes as levels: exact if mean and std are those of a grid of 256 levels, such as
 /// 128/255 and 64/255 for all colors, else rounded.
 LevelGrid picture_grid(const InputOptions& input, ByteKind bytes = ByteKind::any_zero);
+/// What the network was trained on: the byte of a pixel, normalised.
+float pixel_number(const InputOptions& input, std::size_t color, int byte);
 PixelLevels pixel_levels(const InputOptions& input, const LevelGrid& grid);
 /// Whether (byte - zero) unit is the number that the network was trained on, for all bytes and colors but for the last
 /// bits of float32.

@@ -11,17 +11,16 @@ constexpr int kTop = 255;
 constexpr int kSignedTop = 127;
 constexpr int kSignedZero = 128;
 
-/// What the network was trained on.
-float number_of(const InputOptions& input, std::size_t color, int byte) {
-  return (static_cast<float>(byte) / 255.0F - input.mean[color]) / input.std[color];
-}
-
 std::uint8_t nearest_level(float number, const LevelGrid& grid) {
   const float level = std::nearbyint(number / grid.unit) + static_cast<float>(grid.zero);
   return static_cast<std::uint8_t>(std::clamp(level, 0.0F, static_cast<float>(grid.top)));
 }
 
 }  // namespace
+
+float pixel_number(const InputOptions& input, std::size_t color, int byte) {
+  return (static_cast<float>(byte) / 255.0F - input.mean[color]) / input.std[color];
+}
 
 LevelGrid grid_of(const ValueRange& range, ByteKind bytes) {
   const double low = std::min(double{range.low}, 0.0), high = std::max(double{range.high}, 0.0);
@@ -49,8 +48,8 @@ LevelGrid picture_grid(const InputOptions& input, ByteKind bytes) {
   }
   ValueRange range;
   for (std::size_t color = 0; color < input.mean.size(); ++color) {
-    range.low = std::min(range.low, number_of(input, color, 0));
-    range.high = std::max(range.high, number_of(input, color, kTop));
+    range.low = std::min(range.low, pixel_number(input, color, 0));
+    range.high = std::max(range.high, pixel_number(input, color, kTop));
   }
   return grid_of(range, bytes);
 }
@@ -59,7 +58,7 @@ PixelLevels pixel_levels(const InputOptions& input, const LevelGrid& grid) {
   PixelLevels levels;
   for (std::size_t color = 0; color < levels.size(); ++color)
     for (int byte = 0; byte <= kTop; ++byte)
-      levels[color][static_cast<std::size_t>(byte)] = nearest_level(number_of(input, color, byte), grid);
+      levels[color][static_cast<std::size_t>(byte)] = nearest_level(pixel_number(input, color, byte), grid);
   return levels;
 }
 
@@ -67,7 +66,7 @@ bool is_exact(const InputOptions& input, const LevelGrid& grid) {
   constexpr double kLastBits = 1e-4;  // levels
   for (std::size_t color = 0; color < input.mean.size(); ++color)
     for (int byte = 0; byte <= kTop; ++byte)
-      if (std::abs(number_of(input, color, byte) / grid.unit + static_cast<float>(grid.zero - byte)) > kLastBits)
+      if (std::abs(pixel_number(input, color, byte) / grid.unit + static_cast<float>(grid.zero - byte)) > kLastBits)
         return false;
   return true;
 }

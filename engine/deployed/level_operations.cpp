@@ -20,9 +20,9 @@ void add_numbers(const LevelImage& x0, const LevelImage& x1, const LevelGrid& gr
 
 /// Calls visit(pixel of x) for every pixel of a window that is in the image.
 template <typename Visit>
-void for_window(const DeployedTensor& image, int first_row, int first_column, int height, int width, Visit visit) {
-  for (int row = std::max(first_row, 0); row < std::min(first_row + height, image.height); ++row)
-    for (int column = std::max(first_column, 0); column < std::min(first_column + width, image.width); ++column)
+void for_window(const DeployedTensor& image, int first_row, int first_column, int kernel, Visit visit) {
+  for (int row = std::max(first_row, 0); row < std::min(first_row + kernel, image.height); ++row)
+    for (int column = std::max(first_column, 0); column < std::min(first_column + kernel, image.width); ++column)
       visit(static_cast<std::size_t>(row) * static_cast<std::size_t>(image.width) + static_cast<std::size_t>(column));
 }
 
@@ -34,7 +34,7 @@ void find_maximum(const LevelMaximum& pool, const LevelImage& x, const DeployedT
     for (int column = 0; column < y.width; ++column, to += channels) {
       std::fill_n(to, channels, std::uint8_t{0});
       for_window(x.tensor, row * pool.stride - pool.padding, column * pool.stride - pool.padding, pool.kernel,
-                 pool.kernel, [&](std::size_t pixel) {
+                 [&](std::size_t pixel) {
                    const std::uint8_t* from = x.levels.data() + pixel * channels;
                    for (std::size_t c = 0; c < channels; ++c) to[c] = std::max(to[c], from[c]);
                  });

@@ -3,6 +3,7 @@
 #include "kernels/base/error.h"
 #include "kernels/base/thread_count.h"
 #include "tools/cli/arguments.h"
+#include "tools/report/table.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/predictor.h"
 
@@ -53,20 +54,12 @@ bool parse(const Arguments& arguments, PredictOptions& options) {
   return true;
 }
 
-/// A field of CSV.
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string field = "\"";
-  for (const char c : text) field += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return field + '"';
-}
-
 std::string line_of(const Prediction& one, const Predictor& predictor, const std::string& format) {
   const auto label = static_cast<std::size_t>(one.label);
   const std::string& name = predictor.class_names[label];
   const double share = one.probabilities[label];
   if (format == "csv")
-    return fmt::format("{},{},{},{:.6f}", quoted(one.picture.string()), one.label, quoted(name), share);
+    return fmt::format("{},{},{},{:.6f}", csv_cell(one.picture.string()), one.label, csv_cell(name), share);
   if (format == "text") return fmt::format("{}  {}  {:.1f} %", one.picture.string(), name, 100 * share);
   const nlohmann::ordered_json record = {{"file", one.picture.string()},
                                          {"class", one.label},

@@ -8,14 +8,6 @@
 namespace bsq {
 namespace {
 
-/// A text that may hold commas and quotes, as a cell of a CSV file.
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string result = "\"";
-  for (const char c : text) result += c == '"' ? "\"\"" : std::string(1, c);
-  return result + "\"";
-}
-
 /// From `top1_final` on.
 std::string results_of(const RunReport& run) {
   const StageReport* last = run.last_done();
@@ -60,7 +52,8 @@ std::string comparison_csv(const std::vector<RunReport>& reports) {
       "compression_everything,packed_bytes,multiply_adds,bops,bops_without_signs,seconds_per_step,weight_bytes_per_"
       "step\n";
   for (const RunReport& run : reports) {
-    text += fmt::format("{},{},{},", quoted(run.path.string()), run.state(), quoted(method_of_run(run.config).title));
+    text +=
+        fmt::format("{},{},{},", csv_cell(run.path.string()), run.state(), csv_cell(method_of_run(run.config).title));
     for (const Strength& strength : strengths) text += csv_cell(value_of(run.config, strength)) + ",";
     const std::optional<FloatAccuracy> in_float = run.float_accuracy();
     text += fmt::format("{},{},{},{},", run.config.quant.act_bits, run.config.seed,
@@ -79,8 +72,8 @@ std::string groups_csv(const Comparison& comparison) {
     text += fmt::format(",{0}_mean,{0}_sd,{0}_min,{0}_max", name);
   text += ",pareto,pareto_of_series\n";
   for (const RunGroup& group : comparison.groups) {
-    text +=
-        fmt::format("{},{},{},{}", quoted(group.label), quoted(group.method), group.runs.size(), group.finished.size());
+    text += fmt::format("{},{},{},{}", csv_cell(group.label), csv_cell(group.method), group.runs.size(),
+                        group.finished.size());
     const auto measured = [&](const MeanAndSpread& value) {
       return group.finished.empty() ? std::nullopt : std::optional(value);
     };
@@ -99,7 +92,7 @@ std::string precision_csv(const LayerComparison& layers) {
   for (std::size_t group = 0; group < layers.groups.size(); ++group)
     for (std::size_t layer = 0; layer < layers.layers.size(); ++layer) {
       const LayerBits& bits = layers.bits[group][layer];
-      text += fmt::format("{},{},{},{},{}\n", quoted(layers.groups[group]->label), layers.layers[layer], bits.mean,
+      text += fmt::format("{},{},{},{},{}\n", csv_cell(layers.groups[group]->label), layers.layers[layer], bits.mean,
                           bits.low, bits.high);
     }
   return text;
@@ -110,9 +103,9 @@ std::string widths_csv(const std::vector<BudgetPanel>& panels) {
   for (std::size_t panel = 0; panel < panels.size(); ++panel)
     for (const SizedRun& one : panels[panel])
       for (const TensorBits& tensor : one.run->bit_summary->tensors)
-        text +=
-            fmt::format("{},{},{},{},{},{},{}\n", panel + 1, quoted(one.run->path.string()), quoted(one.group->label),
-                        one.run->config.seed, one.stored_bits, layer_name(tensor.name), tensor.empty ? 0 : tensor.bits);
+        text += fmt::format("{},{},{},{},{},{},{}\n", panel + 1, csv_cell(one.run->path.string()),
+                            csv_cell(one.group->label), one.run->config.seed, one.stored_bits, layer_name(tensor.name),
+                            tensor.empty ? 0 : tensor.bits);
   return text;
 }
 
@@ -121,7 +114,7 @@ std::string shares_csv(const ShareComparison& shares) {
   for (std::size_t group = 0; group < shares.groups.size(); ++group)
     for (std::size_t layer = 0; layer < shares.layers.size(); ++layer) {
       const LayerShare& share = shares.shares[group][layer];
-      text += fmt::format("{},{},{},{},{},{},{}\n", quoted(shares.groups[group]->label), shares.layers[layer],
+      text += fmt::format("{},{},{},{},{},{},{}\n", csv_cell(shares.groups[group]->label), shares.layers[layer],
                           share.macs, share.bops, share.bops_percent, share.bytes, share.bytes_percent);
     }
   return text;

@@ -62,6 +62,13 @@ std::string shortened(std::string text, std::size_t width) {
   return text.substr(0, width - kDots - tail) + "..." + text.substr(text.size() - tail);
 }
 
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string cell = "\"";
+  for (const char c : text) cell += c == '"' ? "\"\"" : std::string(1, c);
+  return cell + "\"";
+}
+
 std::string csv_cell(const std::optional<double>& value) {
   return value ? fmt::format("{}", *value) : "";
 }

@@ -30,9 +30,8 @@ GraphTensor graph_images(const DeployedNetwork& network, const DeployedGraphOpti
   for (std::size_t n = 0; n < static_cast<std::size_t>(count); ++n) {
     for (std::size_t c = 0; c < channels; ++c) {
       for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-        const auto byte = static_cast<float>(pictures[(n * pixels + pixel) * channels + c]);
-        images.values.push_back(options.byte_input ? byte
-                                                   : (byte / 255.0F - options.input.mean[c]) / options.input.std[c]);
+        const int byte = pictures[(n * pixels + pixel) * channels + c];
+        images.values.push_back(options.byte_input ? static_cast<float>(byte) : pixel_number(options.input, c, byte));
       }
     }
   }
