@@ -92,6 +92,12 @@ class FaultyRuns {
   int failed_runs_ = 0;
 };
 
+/// What the environment says, or `otherwise`.
+std::size_t number_of(const char* variable, std::size_t otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : static_cast<std::size_t>(std::strtoull(text, nullptr, 10));
+}
+
 }  // namespace
 
 TEST_CASE("a call that changes a file fails: error, status, earlier checkpoints and resuming are right") {
@@ -111,9 +117,9 @@ TEST_CASE("a call that changes a file fails: error, status, earlier checkpoints 
 
 TEST_CASE("each call in turn that changes a file fails, in every way", "[.][campaign]") {
   FaultyRuns runs(kTinyConfig);
-  const char* const wish = std::getenv("BSQ_CAMPAIGN_STEP");  // every call, or every so many
-  const std::size_t step = wish == nullptr ? 1 : static_cast<std::size_t>(std::max(1, std::atoi(wish)));
-  for (std::size_t call = 0; call < runs.calls(); call += step)
+  const std::size_t from = number_of("BSQ_CAMPAIGN_FROM", 0);
+  const std::size_t step = std::max<std::size_t>(1, number_of("BSQ_CAMPAIGN_STEP", 1));
+  for (std::size_t call = from; call < runs.calls(); call += step)
     for (const Fault& fault : kFaults)
       if (!fault.opens_only || runs.opens(call)) runs.check(call, fault);
   WARN(runs.calls() << " calls, " << runs.failed_runs() << " runs that failed");
