@@ -46,11 +46,21 @@ std::string without_wrappers(std::string name) {
   return name.starts_with("model.") ? without_wrappers(name.substr(6)) : name;
 }
 
+std::string in_our_spelling(std::string name) {
+  constexpr std::string_view shortcut = ".shortcut.", linear = "linear.";
+  if (name.starts_with(linear)) name.replace(0, linear.size(), "fc.");
+  if (const std::size_t at = name.find(shortcut); at != std::string::npos)
+    name.replace(at, shortcut.size(), ".downsample.");
+  return name;
+}
+
 }  // namespace
 
+std::string usual_name(const std::string& name) {
+  return in_our_spelling(without_wrappers(name));
+}
+
 std::vector<std::string> normalize_names(TensorFile& file) {
-  constexpr std::pair<std::string_view, std::string_view> spellings[] = {{".shortcut.", ".downsample."},
-                                                                         {"linear.", "fc."}};
   std::vector<std::string> names;
   for (const HostTensor& tensor : file.tensors) names.push_back(without_wrappers(tensor.name));
   for (std::string prefix; !(prefix = common_prefix(names)).empty();)
@@ -60,12 +70,7 @@ std::vector<std::string> normalize_names(TensorFile& file) {
   std::set<std::string> taken;
   for (std::size_t i = 0; i < names.size(); ++i) {
     HostTensor& tensor = file.tensors[i];
-    std::string& name = names[i];
-    for (const auto& [from, to] : spellings) {
-      const bool at_start = from.front() != '.';
-      const std::size_t position = at_start ? (name.starts_with(from) ? 0 : std::string::npos) : name.find(from);
-      if (position != std::string::npos) name.replace(position, from.size(), to);
-    }
+    const std::string name = in_our_spelling(names[i]);
     if (!taken.insert(name).second)
       fail(ErrorKind::checkpoint,
            "{}: two tensors are {} without their prefixes, one of them {}; are there two sets of weights in the file?",

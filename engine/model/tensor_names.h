@@ -15,6 +15,9 @@ std::string plane_name(const std::string& parameter, std::string_view prefix);
 /// `fc.weight` -> `fc.scale`, `fc.bias` -> `fc.biasscale`.
 std::string scale_name(const std::string& parameter);
 
+/// A name without what wrappers put into it (`module.`, `_orig_mod.`, and `model.` in front), in our spelling:
+/// `downsample`, not `shortcut`, `fc`, not `linear`.
+std::string usual_name(const std::string& name);
 /// Takes off what wrappers put before every name (`module.`, `_orig_mod.`, `model.`, in any order, and whatever else
 /// all names begin with), or before those of a wrapped part; renames `shortcut` to `downsample` and `linear` to `fc`.
 /// Returns the renamings as `old -> new`. Throws Error(checkpoint) where two tensors would get one name, as in a file

@@ -122,6 +122,11 @@ CommandLine::Option* CommandLine::add_option(const std::string& names, double& v
   return remember(app_->add_option(names, value, description));
 }
 
+CommandLine::Option* CommandLine::add_option(const std::string& names, std::optional<std::string>& value,
+                                             const std::string& description) {
+  return remember(app_->add_option(names, value, description));
+}
+
 CommandLine::Option* CommandLine::add_option(const std::string& names, std::optional<int>& value,
                                              const std::string& description) {
   return remember(app_->add_option(names, value, description));

@@ -46,6 +46,7 @@ class CommandLine {
 
   Option* add_flag(const std::string& names, bool& value, const std::string& description);
   Option* add_option(const std::string& names, std::string& value, const std::string& description);
+  Option* add_option(const std::string& names, std::optional<std::string>& value, const std::string& description);
   Option* add_option(const std::string& names, std::vector<std::string>& value, const std::string& description);
   Option* add_option(const std::string& names, int& value, const std::string& description);
   Option* add_option(const std::string& names, double& value, const std::string& description);

@@ -22,6 +22,7 @@ struct ConvertOptions {
   std::optional<int> bits;
   std::optional<int> max_bits;
   std::string scheme;
+  std::optional<std::string> weights;
   std::string form{kQuantizedForm};
   bool force = false;
   ConsoleFlags console;
@@ -40,6 +41,8 @@ bool parse(const Arguments& arguments, ConvertOptions& options) {
       ->option_text("N");
   app.add_path("--scheme", options.scheme, "widths as in this checkpoint, or in this scheme (*.yaml)")
       ->option_text("CKPT|FILE");
+  app.add_option("--weights", options.weights, "of several sets in a file of others that of this prefix ('': none)")
+      ->option_text("NAME");
   const std::vector<std::string> forms = {std::string(kQuantizedForm), std::string(kFloatForm)};
   app.add_option("--to", options.form, fmt::format("{}", fmt::join(forms, " | ")))->one_of(forms)->option_text("FORM");
   app.add_flag("--force", options.force, "replace OUT");
@@ -98,7 +101,7 @@ int convert_command(const Arguments& arguments) {
   ConvertOptions options;
   if (!parse(arguments, options)) return 0;
   Console console = options.console.console();
-  OpenModel model = open_model(read_model(options.input, console));
+  OpenModel model = open_model(read_model(options.input, console, options.weights));
   const std::string form(model.weights->form());
   const bool by_file = is_scheme_file(options.scheme);
   if (by_file) model = with_scheme(std::move(model), read_scheme_file(options.scheme));

@@ -11,6 +11,7 @@
 #include "kernels/base/error.h"
 #include "tools/cli/build_info.h"
 #include "tools/session/network_checks.h"
+#include "tools/session/weight_sets.h"
 
 #include <algorithm>
 #include <set>
@@ -20,13 +21,6 @@ namespace bsq {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// A packed model becomes bit planes, names become ours; returns the renamings. A file that says its network has the
-/// names of that.
-std::vector<std::string> normalize(TensorFile& file) {
-  if (is_packed(file)) file = unpack(file);
-  return read_card(file).network ? std::vector<std::string>{} : normalize_names(file);
-}
 
 template <typename... Args>
 [[noreturn]] void refuse(const TensorFile& file, fmt::format_string<Args...> format, Args&&... args) {
@@ -54,8 +48,9 @@ ModelFile identify(TensorFile file, bool packed) {
   return {std::move(file), packed, std::move(card), std::move(spec)};
 }
 
-/// What a file has becomes a model of ours. A console says what changes on the way; null: nobody does.
-ModelFile make_ready(TensorFile file, Console* console) {
+/// What a file has becomes a model of ours: a packed model bit planes, names ours, unless the file says its network,
+/// whose names it has. A console says what changes on the way; null: nobody does.
+ModelFile make_ready(TensorFile file, Console* console, const std::optional<std::string>& weights = {}) {
   const auto say = [&](const std::string& what) {
     if (console != nullptr) console->info(fmt::format("{}: {}", file.path.string(), what));
   };
@@ -63,8 +58,14 @@ ModelFile make_ready(TensorFile file, Console* console) {
   if (const int widened = file.halves + widen_to_float32(file); widened > 0)
     say(fmt::format("{} tensors of other floating-point types are read as float32", widened));
   check_finite(file);
-  if (const std::vector<std::string> renamed = normalize(file); !renamed.empty())
-    say(fmt::format("{} tensors renamed ({}{})", renamed.size(), renamed.front(), renamed.size() > 1 ? ", ..." : ""));
+  if (packed) file = unpack(file);
+  if (!read_card(file).network) {
+    take_weights(file, weights, say);
+    if (const std::vector<std::string> renamed = normalize_names(file); !renamed.empty())
+      say(fmt::format("{} tensors renamed ({}{})", renamed.size(), renamed.front(), renamed.size() > 1 ? ", ..." : ""));
+  } else if (weights) {
+    fail(ErrorKind::usage, "--weights: {} is a model of bsq and has one set of weights", file.path.string());
+  }
   return identify(std::move(file), packed);
 }
 
@@ -126,9 +127,9 @@ bool have_same_parameters(const Network& a, const Network& b) {
   return std::equal(a.parameters().begin(), a.parameters().end(), b.parameters().begin(), b.parameters().end(), same);
 }
 
-ModelFile read_model(const fs::path& path, Console& console) {
+ModelFile read_model(const fs::path& path, Console& console, const std::optional<std::string>& weights) {
   const fs::path found = resolve_checkpoint(path);
-  return make_ready(read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found), &console);
+  return make_ready(read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found), &console, weights);
 }
 
 ModelFile describe_model(TensorFile file) {

@@ -32,8 +32,10 @@ struct OpenModel : ModelFile {
 };
 
 /// Reads a model in any form from a file, a checkpoint folder, a run, or the folder of runs of one name. The console
-/// says which tensors were renamed. Throws Error(checkpoint).
-ModelFile read_model(const std::filesystem::path& path, Console& console);
+/// says which tensors were renamed, and which weights are taken where a file of others has several sets (`weights`
+/// names one, see take_weights). Throws Error(checkpoint), Error(usage).
+ModelFile read_model(const std::filesystem::path& path, Console& console,
+                     const std::optional<std::string>& weights = {});
 /// The same for a file that has been read. Throws Error(checkpoint) if it is no network of ours.
 ModelFile describe_model(TensorFile file);
 /// Throws Error(checkpoint) unless the file holds every tensor of its network and no other.
