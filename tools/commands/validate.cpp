@@ -2,6 +2,7 @@
 #include "kernels/base/error.h"
 #include "tools/cli/arguments.h"
 #include "tools/session/config_schema.h"
+#include "tools/session/deployment_forecast.h"
 #include "tools/session/network_checks.h"
 
 #include <fmt/format.h>
@@ -33,6 +34,7 @@ int validate_command(const Arguments& arguments) {
   for (const std::string& warning : warnings) console.warning(warning);
   fmt::print("{}: OK: {} ({}), {} warning{}\n", split.file, config.name, fmt::join(config.stages, ", "),
              warnings.size(), warnings.size() == 1 ? "" : "s");
+  for (const std::string& line : deployment_forecast(config)) fmt::print("deployed: {}\n", line);
   return 0;
 }
 
