@@ -86,6 +86,21 @@ TEST_CASE("check runs the pictures that a deployed model carries") {
   check_error(here, {"check", "cut.safetensors"}, 4, {"cut.safetensors"});
 }
 
+TEST_CASE("check of an ONNX file asks for a Python, and a deployed model needs none") {
+  const Workspace here;
+  put_model(here);
+  check_error(here, {"check", "m.safetensors", "--runtime=onnxruntime"}, 2,
+              {"--runtime onnxruntime: is for ONNX files; m.safetensors runs here"});
+  check_error(here, {"check", "gone.onnx"}, 4, {"gone.onnx: cannot open"});
+  if (here.run({"export", "run", "--format=onnx", "--output=m.onnx"}).exit_code != 0) return;  // built without ONNX
+  Setup setup = here.setup();
+  setup.environment["BSQ_PYTHON"] = "/nowhere/python";
+  const Outcome outcome = run({"check", "m.onnx"}, setup);
+  CHECK(outcome.exit_code == 5);
+  CHECK_THAT(outcome.err, Catch::Contains("error: /nowhere/python: no such program; BSQ_PYTHON names a Python that has "
+                                          "onnxruntime"));
+}
+
 TEST_CASE("a program of others runs a deployed model by the library") {
   const Workspace here;
   put_model(here);

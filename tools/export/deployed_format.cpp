@@ -16,8 +16,6 @@
 namespace bsq {
 namespace {
 
-constexpr int kCheckPictures = 8;
-
 /// What a file says of itself besides the network.
 void add_description(const ExportJob& job, TensorFile& file) {
   const OpenModel& from = job.model;

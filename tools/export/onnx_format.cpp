@@ -8,6 +8,7 @@
 #include "kernels/devices.h"
 #include "tools/cli/build_info.h"
 #include "tools/export/formats.h"
+#include "tools/export/onnx/check_graph.h"
 #include "tools/export/onnx/deployed_graph.h"
 #include "tools/export/onnx/network_graph.h"
 #include "tools/export/onnx/onnx_file.h"
@@ -55,12 +56,14 @@ void add_description(const ExportJob& job, OnnxModel& model) {
   model.producer_name = "bsq";
   model.producer_version = kVersion;
   model.graph_name = from.spec.name;
-  model.metadata = {{"form", std::string(from.weights->form())},
-                    {"bits_per_weight", fmt::format("{:.4f}", bits)},
-                    {"act_bits", std::to_string(job.config.quant.act_bits)},
-                    {"activation", block_activation(job.config.quant)},
-                    {"source", from.file.path.filename().string()},
-                    {"source_sha256", sha256_hex(read_text_file(from.file.path, ErrorKind::checkpoint))}};
+  const std::map<std::string, std::string> own = {
+      {"form", std::string(from.weights->form())},
+      {"bits_per_weight", fmt::format("{:.4f}", bits)},
+      {"act_bits", std::to_string(job.config.quant.act_bits)},
+      {"activation", block_activation(job.config.quant)},
+      {"source", from.file.path.filename().string()},
+      {"source_sha256", sha256_hex(read_text_file(from.file.path, ErrorKind::checkpoint))}};
+  model.metadata.insert(own.begin(), own.end());
   const std::map<std::string, std::string> said = to_metadata(from.card);
   for (const char* key : {"mean", "std", "class_names"})
     if (const auto found = said.find(key); found != said.end()) model.metadata[key] = found->second;
@@ -154,6 +157,8 @@ WrittenGraph runtime_graph(const ExportJob& job, const Network& network, const R
                                      .ir_version = ir_version_of(opset)};
   WrittenGraph written{.model = deployed_graph(deployment.network, runtime, options), .expected = {}};
   written.expected = run_deployed_for(deployment.network, runtime, options, first_pictures(set, verified_count(set)));
+  const std::vector<std::uint8_t> checked = first_pictures(set, std::min(kCheckPictures, verified_count(set)));
+  add_check(written.model, run_deployed_for(deployment.network, runtime, options, checked), checked, options.input);
   written.notes.push_back(share_text(integer_share(written.model, runtime), runtime));
   if (!deployment.rounded.empty()) written.notes.push_back(rounded_text(deployment));
   if (runtime.bytes == ByteKind::any_zero)

@@ -19,6 +19,8 @@ struct VerificationImages {
 
 /// Test images of the configured data, or images of the synthetic set if the data is not there.
 VerificationImages verification_images(const Config& config, Console& console);
+/// How many pictures travel with a deployed model, at most.
+constexpr int kCheckPictures = 8;
 /// How many of them a file is verified on.
 int verified_count(const Dataset& images);
 /// The first ones, [count, H, W, 3].

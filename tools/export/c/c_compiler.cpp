@@ -1,58 +1,17 @@
-// Everything is prepared before a fork; between fork and exec only system calls are made.
 #include "tools/export/c/c_compiler.h"
 
+#include "engine/base/process.h"
 #include "engine/files/atomic_file.h"
-#include "kernels/base/error.h"
 #include "tools/export/c/c_text.h"
 
-#include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <sstream>
-#include <system_error>
 
 namespace bsq {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kCouldNotStart = 127;
-
-/// Files that a program reads and writes.
-struct Streams {
-  fs::path input = "/dev/null";
-  fs::path output = "/dev/null";
-  fs::path errors = "/dev/null";
-};
-
-/// Runs a program to its end in a folder; returns its exit code.
-int run_program(const std::vector<std::string>& words, const fs::path& folder, const Streams& streams) {
-  std::vector<std::string> texts = words;
-  std::vector<char*> pointers;
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  const std::string path = folder.string(), input = streams.input.string(), output = streams.output.string(),
-                    errors = streams.errors.string();
-  constexpr int kWrites = O_WRONLY | O_CREAT | O_TRUNC;
-  constexpr mode_t kMode = 0600;
-  const pid_t id = ::fork();
-  if (id == 0) {
-    if (::chdir(path.c_str()) == 0 && ::dup2(::open(input.c_str(), O_RDONLY), STDIN_FILENO) >= 0 &&
-        ::dup2(::open(output.c_str(), kWrites, kMode), STDOUT_FILENO) >= 0 &&
-        ::dup2(::open(errors.c_str(), kWrites, kMode), STDERR_FILENO) >= 0)
-      ::execv(pointers[0], pointers.data());
-    ::_exit(kCouldNotStart);
-  }
-  if (id < 0) fail(ErrorKind::internal, "cannot start a process: {}", std::generic_category().message(errno));
-  int status = 0;
-  while (::waitpid(id, &status, 0) < 0)
-    if (errno != EINTR) return kCouldNotStart;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : kCouldNotStart;
-}
 
 /// Reads pictures, writes logits.
 std::string main_text(const std::string& name, const CModel& model) {
@@ -86,14 +45,7 @@ std::string first_line(const std::string& text) {
 }  // namespace
 
 std::optional<fs::path> find_c_compiler() {
-  const char* const path = std::getenv("PATH");
-  std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    const fs::path program = fs::absolute(fs::path(folder.empty() ? "." : folder) / "cc");
-    std::error_code ignored;
-    if (fs::is_regular_file(program, ignored) && ::access(program.c_str(), X_OK) == 0) return program;
-  }
-  return std::nullopt;
+  return find_program("cc");
 }
 
 CAnswers run_c_model(const fs::path& compiler, const fs::path& folder, const std::string& name, const CModel& model,
