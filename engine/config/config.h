@@ -79,6 +79,15 @@ struct QuantConfig {
   bool projections = false;
 };
 
+struct DistillConfig {
+  std::string model;  // empty: nobody teaches
+  double weight = 0.5;
+  double temperature = 4;
+  std::vector<std::string> stages = {};  // empty: those that train weights which have bit widths
+
+  bool has_teacher() const { return !model.empty() && weight > 0; }
+};
+
 struct CheckpointConfig {
   int every_epochs = 1;
   int keep_last = 1;
@@ -113,6 +122,7 @@ class Config {
   ModelConfig model;
   DataConfig data;
   QuantConfig quant;
+  DistillConfig distill;
   CheckpointConfig checkpoint;
   RunConfig run;
   LogConfig log;
@@ -121,6 +131,8 @@ class Config {
   bool runs(const std::string& stage) const;
   /// Settings of a stage that trains, whether or not it is listed to run; null for a stage that does not train.
   const StageConfig* find_stage(const std::string& which) const;
+  /// Whether the stage learns from distill.model as well.
+  bool distills(const std::string& stage) const;
   const StageConfig& stage(const std::string& which) const { return training_.at(which); }
   StageConfig& stage(const std::string& which) { return training_.at(which); }
 

@@ -35,6 +35,7 @@ ConfigSchema::ConfigSchema(const ConfigChoices& choices)
   add_model(choices.families);
   add_data(choices.data_sets);
   add_quant();
+  add_distill();
   for (const StageChoice& stage : choices.stages) add_keys(*this, stage);
   add_files();
   const Config standard(*this);
@@ -109,6 +110,21 @@ void ConfigSchema::add_quant() {
   quant.add("layers", &QuantConfig::layers, anything(), "widths of single layers, by name or pattern; later ones win");
   quant.add("projections", &QuantConfig::projections, anything(),
             "quantize the 1x1 convolutions of shortcuts as well, which stay float as published");
+}
+
+void ConfigSchema::add_distill() {
+  constexpr double kColdest = 1e-3;  // logits are divided by it
+  auto distill = rows(
+      "distill", [](auto& config) -> auto& { return config.distill; });
+  distill.add("model", &DistillConfig::model, a_path(),
+              "float model to learn from beside the labels: checkpoint folder or .safetensors; none: labels alone", "",
+              kMayChange);
+  distill.add("weight", &DistillConfig::weight, between(0, 1),
+              "share of the teacher in the loss; the labels have the rest");
+  distill.add("temperature", &DistillConfig::temperature, at_least(kColdest),
+              "what the logits of both models are divided by, before they are compared");
+  distill.add("stages", &DistillConfig::stages, one_of(names_of(stages_)),
+              "stages that learn from it; none: all that train weights with bit widths");
 }
 
 void ConfigSchema::add_training(const std::string& name, const StageConfig& standard) {

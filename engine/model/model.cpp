@@ -152,12 +152,7 @@ void Model::load_plain(const TensorFile& file) {
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {
     const StateSpec& state = network_.states()[i];
     if (state.optional && file.find(state.name) == nullptr) continue;
-    const HostTensor& tensor = file.at(state.name);
-    if (tensor.shape != std::vector<std::int64_t>{state.numel})
-      fail(ErrorKind::checkpoint, "{}: {} has shape ({}), this network wants ({})", file.path.string(), state.name,
-           fmt::join(tensor.shape, ", "), state.numel);
-    const auto values = tensor.values<float>();
-    backend_.upload(states_.as<float>() + state_offsets_[i], values.data(), values.size_bytes());
+    upload_array(backend_, states_.as<float>() + state_offsets_[i], read_state(file, state));
   }
   for (const HostTensor& tensor : file.tensors)
     if (has(network_.batch_counters(), tensor.name) && tensor.dtype == DType::i64 && tensor.numel() == 1)

@@ -4,7 +4,9 @@
 //       stage_start    stage, form (StoredWeights::form() of what it trains), parameters, trainable_numbers,
 //                      planned_bytes, ranks, gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands
 //                      over; 0 if it is alone)
-//       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean cross entropy of the batch),
+//                      Of a stage that learns from a teacher also teacher (its path), teacher_hash, teacher_weight and
+//                      temperature
+//       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean of the batch, as in EpochRow),
 //                      penalty (R, without alpha); every log.every_steps steps
 //       state          stage, epoch (how many are over), state_hash: 64 bits over weights, momentum, running
 //                      statistics, activation scales and the state of the method after the epoch
@@ -64,7 +66,8 @@ struct EpochRow {
   int epoch = 0;  // counts from 1 within the stage
   std::int64_t step = 0;
   double learning_rate = 0;
-  double train_loss = 0;     // mean cross entropy; with label smoothing where the stage has it
+  double train_loss =
+      0;  // mean of what is minimized: cross entropy, with label smoothing and a teacher's part if they are there
   double train_penalty = 0;  // R, the penalty of the method without its factor; 0 if it has none
   double train_top1 = 0;     // percent, as all accuracies
   std::optional<double> test_loss;

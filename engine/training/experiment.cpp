@@ -85,6 +85,7 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
     : config_(config),
       parts_(std::move(parts)),
       data_memory_(parts_.backend),
+      teacher_memory_(parts_.backend),
       train_images_(std::make_shared<ResidentImages>(data_memory_, *parts_.data.train, "training")),
       train_(data_memory_, train_images_, "training"),
       test_(data_memory_, *parts_.data.test, "test"),
@@ -97,11 +98,18 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                .calibration = nullptr,
                .input = input_options(config, parts_.data.train->info()),
                .data = {train_images_->fingerprint(), test_.fingerprint()},
+               .teacher = nullptr,
+               .teacher_hash = parts_.teacher ? parts_.teacher->hash : "",
                .card = parts_.card,
                .communicator = parts_.communicator} {
   if (config.data.batch_size > train_.size())
     fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set of {} images; lower it",
          config.data.batch_size, train_.size());
+  if (parts_.teacher) {
+    TeacherModel& teacher = *parts_.teacher;
+    context_.teacher =
+        &teacher_.emplace(teacher_memory_, "teacher", std::move(teacher.network), context_.dtype, teacher.file);
+  }
   if (config.quant.act_scale == "calibrated")
     context_.calibration = &calibration_.emplace(data_memory_, train_images_, "calibration");
 }
@@ -138,24 +146,42 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
 }
 
 void Experiment::start_stage(Stage& stage, StageOutput& output) {
-  const std::size_t planned_bytes = stage.memory().total_bytes() + data_memory_.total_bytes();
+  const std::size_t planned_bytes = stage.memory().total_bytes() + shared_bytes();
   const BitSummary bits = stage.bit_summary();
-  output.log.event("stage_start", {{"stage", stage.name()},
-                                   {"form", stage.model().quantized().form()},
-                                   {"parameters", bits.parameters + bits.float_parameters},
-                                   {"trainable_numbers", stage.model().trainable_numbers()},
-                                   {"planned_bytes", planned_bytes},
-                                   {"ranks", parts_.communicator.world()},
-                                   {"gradient_bytes_per_step", stage.reduced_bytes().gradients},
-                                   {"statistics_bytes_per_step", stage.reduced_bytes().statistics}});
+  nlohmann::ordered_json event = {{"stage", stage.name()},
+                                  {"form", stage.model().quantized().form()},
+                                  {"parameters", bits.parameters + bits.float_parameters},
+                                  {"trainable_numbers", stage.model().trainable_numbers()},
+                                  {"planned_bytes", planned_bytes},
+                                  {"ranks", parts_.communicator.world()},
+                                  {"gradient_bytes_per_step", stage.reduced_bytes().gradients},
+                                  {"statistics_bytes_per_step", stage.reduced_bytes().statistics}};
+  const DistillConfig& distill = config_.distill;
+  if (stage.distills()) {
+    event["teacher"] = parts_.teacher->path;
+    event["teacher_hash"] = context_.teacher_hash;
+    event["teacher_weight"] = distill.weight;
+    event["temperature"] = distill.temperature;
+  }
+  output.log.event("stage_start", std::move(event));
   output.console.info(
       fmt::format("stage {}: {} quantizable parameters in {} form, {} trainable numbers, {:.0f} MiB planned",
                   stage.name(), bits.parameters, stage.model().quantized().form(), stage.model().trainable_numbers(),
                   static_cast<double>(planned_bytes) / kMiB));
+  say_teacher(stage, output);
   if (const ReducedBytes reduced = stage.reduced_bytes(); reduced.gradients > 0)
     output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics per rank and step",
                                     stage.name(), with_thousands(reduced.gradients),
                                     with_thousands(reduced.statistics)));
+}
+
+void Experiment::say_teacher(const Stage& stage, const StageOutput& output) const {
+  if (!stage.distills()) return;
+  const DistillConfig& distill = config_.distill;
+  output.console.info(fmt::format(
+      "stage {0}: learns from {1} too: the training loss, here and in logs, is {2:g} of the cross entropy and {3:g} of "
+      "{4:g}^2 KL(teacher || model) at temperature {4:g}",
+      stage.name(), parts_.teacher->path, 1 - distill.weight, distill.weight, distill.temperature));
 }
 
 void Experiment::note_inexact_sums(Stage& stage, const StageOutput& output) {
@@ -191,7 +217,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   summary["trainable_numbers"] = stage.model().trainable_numbers();
   nlohmann::ordered_json event = summary;
   event["model_hash"] = hash_text(hash_of_tensors(model));
-  event["planned_bytes"] = stage.memory().total_bytes() + data_memory_.total_bytes();
+  event["planned_bytes"] = stage.memory().total_bytes() + shared_bytes();
   event["peak_resident_mib"] = peak_resident_mib();
   event["seconds"] = progress.stage_seconds;
   output.log.event("stage_end", event);
@@ -244,13 +270,18 @@ void Experiment::dry_run(const std::function<void(const std::string& line)>& say
   };
   say("data");
   add(data_memory_);
+  if (teacher_) {
+    say(fmt::format("teacher: {} numbers; its activations lie where those of the model are computed after them",
+                    teacher_->numbers()));
+    add(teacher_memory_);
+  }
   bool stepped = false;
   for (std::size_t i = 0; i < config_.stages.size(); ++i) {
     Stage stage(context_, config_.stages[i], static_cast<int>(i), model ? &*model : nullptr);
     model.reset();  // the stage holds what it has taken from it
-    say(fmt::format("stage {}: {} trainable numbers, {:.1f} MiB with the data", stage.name(),
-                    stage.model().trainable_numbers(),
-                    static_cast<double>(stage.memory().total_bytes() + data_memory_.total_bytes()) / kMiB));
+    say(fmt::format(
+        "stage {}: {} trainable numbers, {:.1f} MiB with the data{}", stage.name(), stage.model().trainable_numbers(),
+        static_cast<double>(stage.memory().total_bytes() + shared_bytes()) / kMiB, teacher_ ? " and the teacher" : ""));
     add(stage.memory());
     if (stage.trains() && !stepped) {
       const StepMetrics metrics = stage.try_step();

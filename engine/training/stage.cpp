@@ -95,6 +95,11 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                           .batch_size = config.data.batch_size,
                           .metrics_slots = batches_.count(),
                           .synchronised_norms = config.model.sync_batch_norm};
+  if (config.distills(name)) {
+    options.teacher = context.teacher;
+    options.teacher_weight = static_cast<float>(config.distill.weight);
+    options.temperature = static_cast<float>(config.distill.temperature);
+  }
   options.augment.crop_padding = config.data.crop_padding;
   options.augment.random_flip = config.data.flip;
   options.augment.seed = config.seed;

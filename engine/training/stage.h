@@ -36,8 +36,10 @@ struct StageContext {
   BatchSource& test;
   BatchSource* calibration;  // the training set once more, if activation scales are calibrated; else null
   InputOptions input;
-  DataFingerprint data;  // for every checkpoint
-  ModelCard card;        // of every model file
+  DataFingerprint data;          // for every checkpoint
+  const FrozenNetwork* teacher;  // of the stages that learn from one; null: nobody teaches
+  std::string teacher_hash;      // for every checkpoint; empty: nobody teaches
+  ModelCard card;                // of every model file
   Communicator& communicator;
 };
 
@@ -71,6 +73,8 @@ class Stage {
   /// Whether activation scales are calibrated here, so that the maximum of each batch would give another result.
   bool calibrates() const { return calibrator_ != nullptr; }
   EvalResult evaluate_by_batch_max() { return evaluator_.run(ActScale::batch_max); }
+  /// Whether it learns from a teacher beside the labels.
+  bool distills() const { return step_ != nullptr && step_->teacher() != nullptr; }
   /// What a rank hands over in every step.
   ReducedBytes reduced_bytes() const { return step_ == nullptr ? ReducedBytes{} : step_->reduced_bytes(); }
   /// One step on the first batch, for dry runs; returns its metrics.

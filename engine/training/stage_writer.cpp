@@ -30,11 +30,13 @@ std::string changed_layers(const BitSummary& before, const BitSummary& after) {
 }  // namespace
 
 nlohmann::json resumable_state(const StageContext& context, const std::string& stage, const Progress& progress) {
-  return {{"progress", to_json(progress)},
-          {"stage", stage},
-          {"config_hash", config_hash(context.config)},
-          {"world_size", context.communicator.world()},
-          {"data", to_json(context.data)}};
+  nlohmann::json state = {{"progress", to_json(progress)},
+                          {"stage", stage},
+                          {"config_hash", config_hash(context.config)},
+                          {"world_size", context.communicator.world()},
+                          {"data", to_json(context.data)}};
+  if (!context.teacher_hash.empty()) state["teacher"] = context.teacher_hash;
+  return state;
 }
 
 void Stage::check_ranks(const Progress& progress, std::string_view after) const {

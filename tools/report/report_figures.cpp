@@ -73,6 +73,14 @@ bool smooths_labels(const Config& config) {
   });
 }
 
+/// What the training loss has that the test loss has not, a sentence each.
+std::string parts_of_training_loss(const Config& config) {
+  std::string text = smooths_labels(config) ? " The training loss is that of smoothed labels." : "";
+  const auto learns = [&](const std::string& stage) { return config.distills(stage); };
+  if (std::ranges::any_of(config.stages, learns)) text += " Where a teacher is there, the training loss has its part.";
+  return text;
+}
+
 ReportFigure loss_figure(const RunReport& report) {
   const EpochRow& last = report.epochs.back();
   const ChartText text{
@@ -83,7 +91,7 @@ ReportFigure loss_figure(const RunReport& report) {
                            {{"training", [](const EpochRow& row) { return row.train_loss; }},
                             {"test", [](const EpochRow& row) { return row.test_loss.value_or(kNothing); }}})),
           fmt::format("Training images are augmented, test images are not.{} Point at an epoch for its numbers.",
-                      smooths_labels(report.config) ? " The training loss is that of smoothed labels." : "")};
+                      parts_of_training_loss(report.config))};
 }
 
 ReportFigure accuracy_figure(const RunReport& report) {
