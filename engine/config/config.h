@@ -45,6 +45,7 @@ struct StageConfig {
   double gamma = 0.1;
   double label_smoothing = 0;
   double clip_norm = 0;
+  double ema = 0;  // below 1
 };
 
 struct ModelConfig {

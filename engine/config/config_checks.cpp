@@ -87,6 +87,9 @@ void check_optimizers(const Config& config, std::vector<Conflict>& conflicts) {
     if (settings.nesterov && settings.momentum == 0)
       conflicts.push_back({{name + ".nesterov", name + ".momentum"},
                            fmt::format("{0}.nesterov = true; needs {0}.momentum above 0", name)});
+    if (settings.ema >= 1)
+      conflicts.push_back(
+          {{name + ".ema"}, fmt::format("{}.ema = {:g}; must be below 1, or it never moves", name, settings.ema)});
     const std::vector<std::string>& spared = settings.no_decay;
     for (auto what = spared.begin(); what != spared.end(); ++what) {
       if (std::find(spared.begin(), what, *what) == what) continue;

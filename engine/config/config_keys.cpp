@@ -150,6 +150,9 @@ void ConfigSchema::add_training(const std::string& name, const StageConfig& stan
             "part of every label that is spread evenly over all classes; the training loss in logs has it, too");
   stage.add("clip_norm", &StageConfig::clip_norm, at_least(0),
             "largest norm of the gradients of all weights together, before each step; 0 = no limit");
+  stage.add(
+      "ema", &StageConfig::ema, between(0, 1),
+      "what a moving average of the weights keeps of itself in a step, below 1; evaluated and handed on; 0 = none");
 }
 
 void ConfigSchema::add_files() {

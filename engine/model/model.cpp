@@ -81,6 +81,15 @@ void Model::reset_momentum() {
   plain_->reset_momentum();
 }
 
+void Model::overwrite(const DeviceSpan& own, const float* from) {
+  backend_.copy(const_cast<float*>(own.data), from, own.size_bytes());  // it is this model's memory
+}
+
+void Model::write_effective() {
+  quantized_->write_effective();
+  plain_->write_effective();
+}
+
 OnDevice<ModelState> Model::on_device(StateScope scope) const {
   OnDevice<ModelState> result;
   std::vector<OnDevice<Weights>> parts = {quantized_->masters(), plain_->masters()};
@@ -110,8 +119,9 @@ OnDevice<ModelState> Model::on_device(StateScope scope) const {
   return result;
 }
 
-std::size_t Model::largest_state_bytes() const {
-  return 2 * (quantized_->largest_count() + plain_->largest_count()) * sizeof(float) + states_.size_bytes();
+std::size_t Model::largest_state_bytes(StateScope scope) const {
+  const std::size_t copies = scope == StateScope::model ? 1 : 2;
+  return copies * (quantized_->largest_count() + plain_->largest_count()) * sizeof(float) + states_.size_bytes();
 }
 
 // ---- files of a state: they read nothing that training changes ----------------------------------------------------

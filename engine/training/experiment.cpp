@@ -119,7 +119,7 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
   StageOutput output{directory, log, console, poll};
   Progress progress;
   std::optional<TensorFile> model = parts_.init;
-  const TensorFile* momentum = nullptr;
+  ResumedFiles files;
   if (resumed != nullptr) {
     progress = progress_of(*resumed, config_, directory.checkpoints().string());
     const auto found = resumed->tensors.find("model.safetensors");
@@ -127,8 +127,11 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
       fail(ErrorKind::checkpoint, "{}: no model.safetensors in the last checkpoint; take an older one",
            directory.checkpoints().string());
     model = found->second;
-    const auto optimizer = resumed->tensors.find("optimizer.safetensors");
-    if (optimizer != resumed->tensors.end()) momentum = &optimizer->second;
+    const auto find = [&](const char* name) {
+      const auto file = resumed->tensors.find(name);
+      return file == resumed->tensors.end() ? nullptr : &file->second;
+    };
+    files = {.momentum = find("optimizer.safetensors"), .average = find("ema.safetensors")};
   }
   for (; progress.stage < static_cast<int>(config_.stages.size()); ++progress.stage) {
     const std::string& name = config_.stages[static_cast<std::size_t>(progress.stage)];
@@ -138,9 +141,9 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
           "engines", {{"device", parts_.backend.describe()}, {"convolutions", to_json(parts_.backend.engines())}});
     if (progress.epoch == 0 && progress.step == 0) start_stage(stage, output);
     note_inexact_sums(stage, output);
-    if (stage.run(progress, momentum, output) == StageOutcome::stopped) return StageOutcome::stopped;
+    if (stage.run(progress, files, output) == StageOutcome::stopped) return StageOutcome::stopped;
     model = finish_stage(stage, progress, output);
-    momentum = nullptr;
+    files = {};
   }
   return StageOutcome::done;
 }
@@ -163,12 +166,19 @@ void Experiment::start_stage(Stage& stage, StageOutput& output) {
     event["teacher_weight"] = distill.weight;
     event["temperature"] = distill.temperature;
   }
+  const double ema = stage.has_average() ? config_.stage(stage.name()).ema : 0;
+  if (ema > 0) event["ema"] = ema;
   output.log.event("stage_start", std::move(event));
   output.console.info(
       fmt::format("stage {}: {} quantizable parameters in {} form, {} trainable numbers, {:.0f} MiB planned",
                   stage.name(), bits.parameters, stage.model().quantized().form(), stage.model().trainable_numbers(),
                   static_cast<double>(planned_bytes) / kMiB));
   say_teacher(stage, output);
+  if (ema > 0)
+    output.console.info(
+        fmt::format("stage {}: a moving average of the weights ({:g}) is evaluated, kept as the best and "
+                    "handed on; running statistics have part in it",
+                    stage.name(), ema));
   if (const ReducedBytes reduced = stage.reduced_bytes(); reduced.gradients > 0)
     output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics per rank and step",
                                     stage.name(), with_thousands(reduced.gradients),

@@ -54,6 +54,7 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
                 teacher_.get()),
       reducer_(communicator, model),
       clipper_(memory, model, options.clip_norm),
+      average_(options.average),
       labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(executor_.max_batch()))),
       feed_(memory, "training", options.metrics_slots),
       metrics_(
@@ -78,6 +79,7 @@ void TrainingStep::enqueue(int count, int batch) {
   clipper_.enqueue();
   const Range range(backend_, "weights step");
   model_.step(rule_, inputs, metrics_.as<StepMetrics>());
+  if (average_ != nullptr) average_->enqueue();
 }
 
 void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {

@@ -12,6 +12,7 @@
 #include "engine/training/gradient_clipper.h"
 #include "engine/training/gradient_reducer.h"
 #include "engine/training/step_feed.h"
+#include "engine/training/weight_average.h"
 
 #include <map>
 #include <memory>
@@ -32,6 +33,7 @@ struct TrainingOptions {
   const FrozenNetwork* teacher = nullptr;
   float teacher_weight = 0;  // 0..1, the rest is that of the labels
   float temperature = 1;
+  WeightAverage* average = nullptr;  // moves with every step; null: none. It outlives the step
 };
 
 /// A step to come.
@@ -85,6 +87,7 @@ class TrainingStep {
   Executor executor_;
   GradientReducer reducer_;
   GradientClipper clipper_;
+  WeightAverage* average_;
   Buffer labels_;
   StepFeed feed_;
   std::vector<PlannedStep> planned_;

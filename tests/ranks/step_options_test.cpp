@@ -8,7 +8,7 @@ namespace {
 
 // The gradients of the small network are longer than this.
 constexpr StepOptions kEveryOption{
-    .nesterov = true, .label_smoothing = 0.1F, .clip_norm = 0.1F, .teacher_weight = 0.5F};
+    .nesterov = true, .label_smoothing = 0.1F, .clip_norm = 0.1F, .teacher_weight = 0.5F, .averages = true};
 
 /// What clip_grad_norm_ multiplies the gradients of weights by; `gradients` are those of what is stored.
 double clip_factor(Training& training, const std::vector<double>& gradients, double max_norm) {

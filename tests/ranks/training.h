@@ -64,6 +64,7 @@ struct StepOptions {
   float label_smoothing = 0;
   float clip_norm = 0;
   float teacher_weight = 0;  // 0: no teacher
+  bool averages = false;
 };
 
 /// A small network in bit planes, its pictures, and steps on them.
@@ -74,6 +75,7 @@ struct Training {
         connected(ranks.world() > 1 ? backend->connect(ranks) : nullptr),
         test(*backend, std::move(network), start_as_planes(6)),
         source(test.memory, tiny_pictures("train", kPictures), "training"),
+        average(test.memory, test.model, 0.9),
         teacher(test.memory, "teacher", make_resnet(tiny_teacher()), DType::f32, teacher_file(*backend)),
         step(test.memory, test.model, source,
              {.augment = augmentation(),
@@ -86,7 +88,8 @@ struct Training {
               .synchronised_norms = synchronised,
               .teacher = options.teacher_weight > 0 ? &teacher : nullptr,
               .teacher_weight = options.teacher_weight,
-              .temperature = 2},
+              .temperature = 2,
+              .average = options.averages ? &average : nullptr},
              connected ? *connected : ranks) {
     if (order.empty()) {
       order.resize(kPictures);
@@ -108,6 +111,10 @@ struct Training {
   std::vector<HostTensor> state() {
     std::vector<HostTensor> tensors = test.model.save().tensors;
     for (HostTensor& tensor : test.model.save_momentum().tensors) tensors.push_back(std::move(tensor));
+    for (HostTensor& tensor : test.model.save(download(*backend, average.on_device())).tensors) {
+      tensor.name += ".average";
+      tensors.push_back(std::move(tensor));
+    }
     return tensors;
   }
   /// Twenty steps, a last smaller one among each five, then a re-quantization, then three more.
@@ -120,6 +127,7 @@ struct Training {
     }
     plane_store(test.model).set_planes(planes);
     test.model.reset_momentum();
+    average.restart();
     step.recapture();
     for (int i = 20; i < 23; ++i) take_step(i);
   }
@@ -133,6 +141,7 @@ struct Training {
   std::unique_ptr<Communicator> connected;
   TestModel test;
   ResidentSource source;
+  WeightAverage average;
   FrozenNetwork teacher;
   TrainingStep step;
 };

@@ -73,6 +73,14 @@ bool smooths_labels(const Config& config) {
   });
 }
 
+/// Whether a stage of the run is evaluated by an average of its weights.
+bool averages_weights(const Config& config) {
+  return std::ranges::any_of(config.stages, [&](const std::string& stage) {
+    const StageConfig* settings = config.find_stage(stage);
+    return settings != nullptr && settings->ema > 0;
+  });
+}
+
 /// What the training loss has that the test loss has not, a sentence each.
 std::string parts_of_training_loss(const Config& config) {
   std::string text = smooths_labels(config) ? " The training loss is that of smoothed labels." : "";

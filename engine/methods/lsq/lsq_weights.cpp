@@ -37,16 +37,24 @@ LsqWeights::LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const fl
   step_momentum_ = memory.allocate_array<float>("LSQ weights, step momentum", count);
   values_ = memory.allocate_array<float>("effective weights", numel);
   units_ = memory.allocate_array<float>("effective weights, units", count);
-  std::vector<float> steps;
   for (std::size_t i = 0; i < count; ++i) {
     tensors_.push_back(tensor_of(layout.slots[i], weights[i].bits));
     bits_.push_back(weights[i].bits);
-    steps.push_back(weights[i].step);
-    upload_array(backend_, w_.as<float>() + layout.slots[i].offset, weights[i].w);
   }
   upload_array(backend_, table_.as<LsqTensor>(), tensors_);
-  upload_array(backend_, steps_.as<float>(), steps);
   scratch_ = memory.allocate("LSQ weights, scratch", backend_.lsq_scratch_bytes(table()));
+  set(stored);
+}
+
+void LsqWeights::set(const StoredWeights& weights) {
+  const std::vector<LsqTensorAtRest>& stored = dynamic_cast<const StoredLsq&>(weights).all();
+  std::vector<float> steps;
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    require(stored[i].bits == bits_[i], "{} bits in the place of {}", stored[i].bits, bits_[i]);
+    steps.push_back(stored[i].step);
+    upload_array(backend_, w_.as<float>() + layout_.slots[i].offset, stored[i].w);
+  }
+  upload_array(backend_, steps_.as<float>(), steps);
   write_effective();
 }
 

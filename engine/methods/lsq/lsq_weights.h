@@ -14,6 +14,8 @@ class LsqWeights final : public WeightStore {
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  void set(const StoredWeights& weights) override;
+  void write_effective() override;
   OnDevice<Weights> masters() const override;
   OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;
@@ -22,7 +24,6 @@ class LsqWeights final : public WeightStore {
   std::int64_t trainable_numbers() const override;
 
  private:
-  void write_effective();
   DeviceTable<LsqTensor> table() const { return {tensors_, table_.as<LsqTensor>()}; }
   /// What arenas of w and of steps hold, on the host.
   OnDevice<Weights> on_device(const Buffer& w, const Buffer& steps) const;
