@@ -145,6 +145,8 @@ struct LossCase {
   bool evaluation = false;  // no d_logits
   bool ties = false;        // logits are small integers, so that equal ones abound
   float label_smoothing = 0;
+  float teacher_weight = 0;  // 0: no teacher
+  float temperature = 1;
 };
 
 inline std::vector<LossCase> loss_cases() {
@@ -157,7 +159,11 @@ inline std::vector<LossCase> loss_cases() {
           {"smoothed", 0, 9, 10, false, false, 0.1F},
           {"100 classes, smoothed", 0, 8, 100, false, false, 0.3F},
           {"nothing but smoothing", 0, 3, 7, false, false, 1},
-          {"one class, smoothed", 0, 2, 1, false, false, 0.5F}};
+          {"one class, smoothed", 0, 2, 1, false, false, 0.5F},
+          {"taught", 0, 9, 10, false, false, 0, 0.5F, 4},
+          {"100 classes, taught and smoothed", 0, 8, 100, false, false, 0.1F, 0.75F, 2},
+          {"nothing but a teacher, cold", 0, 300, 5, false, true, 0, 1, 0.5F},
+          {"taught, loss alone", 0, 5, 33, true, false, 0, 0.5F, 3}};
 }
 
 // ---- input ----------------------------------------------------------------------------------------------------------

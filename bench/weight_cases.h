@@ -187,6 +187,7 @@ struct LsqCase {
   WeightStorage storage = WeightStorage::values;
   bool symmetric = true;
   bool some_without_decay = false;
+  bool measures = false;  // sensitivities
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<LsqTensor> tensors() const {
@@ -231,7 +232,42 @@ inline std::vector<LsqCase> lsq_cases() {
            {0.9F, 0.2F, true},
            integers,
            true,
-           true}};
+           true},
+          {"measured", 0, {4099, 16, 513, 5}, {3, 8, 2, 0}, 16, {}, values, true, false, true},
+          {"measured, integers, Nesterov", 0, tails, every_width, 1, {0.9F, 0, true}, integers, true, false, true}};
+}
+
+/// Numbers and their moving averages.
+struct AverageCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::int64_t alignment = 1;
+  float weight = 1e-3F;
+
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  /// `values`: an arena of the same layout as that of the averages, in device memory.
+  std::vector<AveragedTensor> tensors(const float* values) const {
+    std::vector<AveragedTensor> table;
+    std::int64_t offset = 0;
+    for (const std::int64_t numel : numels) {
+      table.push_back({numel, offset, values + offset});
+      offset += aligned(numel);
+    }
+    return table;
+  }
+  std::int64_t arena_size() const {
+    std::int64_t size = 0;
+    for (const std::int64_t numel : numels) size += aligned(numel);
+    return size;
+  }
+};
+
+inline std::vector<AverageCase> average_cases() {
+  return {{"ResNet-20", 1, resnet20_numels(), 16},
+          {"tails", 0, {1, 3, 15, 16, 17, 31, 33, 1027, 2049}, 16, 0.25F},
+          {"the numbers themselves", 0, {100, 7}, 16, 1},
+          {"one number", 0, {1}, 16, 0.5F}};
 }
 
 /// bits: N of every tensor. The masks of every third tensor are not trained if `some_fixed`.

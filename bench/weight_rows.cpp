@@ -172,6 +172,19 @@ void add_csq(RowList& list, const cases::CsqCase& c, const Type& type) {
            });
 }
 
+/// Moving averages: number and average are read, the average is written; a number: difference, product, sum.
+void add_average(RowList& list, const cases::AverageCase& c, const Type& type) {
+  Backend& backend = *type.backend;
+  const double n = real(std::reduce(c.numels.begin(), c.numels.end(), std::int64_t{0}));
+  list.add("update_average", c.name, type, 0, {.bytes = 12 * n, .flops = 3 * n, .items = n, .footprint_bytes = 8 * n},
+           [=, &backend](Arguments& a) {
+             const std::vector<AveragedTensor> host = c.tensors(a.uniform(c.arena_size()));
+             return [=, &backend, device = a.array(host), averages = a.uniform(c.arena_size())] {
+               backend.update_average({{host, device}, c.weight, averages});
+             };
+           });
+}
+
 /// Gradients that are clipped: read twice, written once; a number: square and sum 2, product 1.
 void add_clipping(RowList& list, const cases::ClipCase& c, const Type& type) {
   Backend& backend = *type.backend;
@@ -232,6 +245,8 @@ void add_fixed_and_plain(RowList& list) {
     if (c.layers > 0) add_csq(list, c, type);
   for (const cases::ClipCase& c : cases::clip_cases())
     if (c.layers > 0) add_clipping(list, c, type);
+  for (const cases::AverageCase& c : cases::average_cases())
+    if (c.layers > 0) add_average(list, c, type);
   for (const cases::SgdCase& c : cases::sgd_cases()) {
     if (c.layers == 0) continue;
     const double n = real(c.numel);  // float training, not BSQ training; decay 2, momentum 2, step 2

@@ -45,6 +45,7 @@ struct StageConfig {
   double gamma = 0.1;
   double label_smoothing = 0;
   double clip_norm = 0;
+  double ema = 0;  // below 1
 };
 
 struct ModelConfig {
@@ -77,6 +78,15 @@ struct QuantConfig {
   Scheme scheme = {};                   // in place of the first two numbers above
   LayerRules layers = {};               // in place of the three, and of the scheme
   bool projections = false;
+};
+
+struct DistillConfig {
+  std::string model;  // empty: nobody teaches
+  double weight = 0.5;
+  double temperature = 4;
+  std::vector<std::string> stages = {};  // empty: those that train weights which have bit widths
+
+  bool has_teacher() const { return !model.empty() && weight > 0; }
 };
 
 struct CheckpointConfig {
@@ -113,6 +123,7 @@ class Config {
   ModelConfig model;
   DataConfig data;
   QuantConfig quant;
+  DistillConfig distill;
   CheckpointConfig checkpoint;
   RunConfig run;
   LogConfig log;
@@ -121,6 +132,8 @@ class Config {
   bool runs(const std::string& stage) const;
   /// Settings of a stage that trains, whether or not it is listed to run; null for a stage that does not train.
   const StageConfig* find_stage(const std::string& which) const;
+  /// Whether the stage learns from distill.model as well.
+  bool distills(const std::string& stage) const;
   const StageConfig& stage(const std::string& which) const { return training_.at(which); }
   StageConfig& stage(const std::string& which) { return training_.at(which); }
 

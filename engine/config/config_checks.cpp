@@ -87,6 +87,9 @@ void check_optimizers(const Config& config, std::vector<Conflict>& conflicts) {
     if (settings.nesterov && settings.momentum == 0)
       conflicts.push_back({{name + ".nesterov", name + ".momentum"},
                            fmt::format("{0}.nesterov = true; needs {0}.momentum above 0", name)});
+    if (settings.ema >= 1)
+      conflicts.push_back(
+          {{name + ".ema"}, fmt::format("{}.ema = {:g}; must be below 1, or it never moves", name, settings.ema)});
     const std::vector<std::string>& spared = settings.no_decay;
     for (auto what = spared.begin(); what != spared.end(); ++what) {
       if (std::find(spared.begin(), what, *what) == what) continue;
@@ -112,6 +115,35 @@ void check_model(const Config& config, std::vector<Conflict>& conflicts) {
   }
 }
 
+void check_distillation(const Config& config, std::vector<Conflict>& conflicts) {
+  const std::vector<std::string>& listed = config.distill.stages;
+  for (auto stage = listed.begin(); stage != listed.end(); ++stage) {
+    const char* what = config.find_stage(*stage) == nullptr                ? "does not train"
+                       : std::find(listed.begin(), stage, *stage) != stage ? "is listed twice"
+                                                                           : nullptr;
+    if (what != nullptr)
+      conflicts.push_back(
+          {{"distill.stages"}, fmt::format("distill.stages = {}; {} {}", to_text(listed), *stage, what)});
+  }
+}
+
+/// A teacher that nobody hears, and settings of one that is not there.
+void warn_of_distillation(const Config& config, std::vector<std::string>& warnings) {
+  const DistillConfig &distill = config.distill, standard;
+  const bool is_set = distill.weight != standard.weight || distill.temperature != standard.temperature ||
+                      distill.stages != standard.stages;
+  if (distill.model.empty()) {
+    if (is_set) warnings.push_back("distill.model is not set; the other keys of distill do nothing");
+    return;
+  }
+  const bool is_heard = std::any_of(config.stages.begin(), config.stages.end(),
+                                    [&](const std::string& stage) { return config.distills(stage); });
+  if (is_heard) return;
+  warnings.push_back(distill.weight == 0
+                         ? fmt::format("distill.weight = 0; nothing is learned from {}", distill.model)
+                         : fmt::format("distill.model = {}; no stage that runs learns from it", distill.model));
+}
+
 void check_names(const Config& config, std::vector<Conflict>& conflicts) {
   const std::string& name = config.name;
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
@@ -133,6 +165,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
   check_model(config, conflicts);
   check_stage_settings(config, conflicts);
   check_optimizers(config, conflicts);
+  check_distillation(config, conflicts);
   for (const StageChoice& stage : config.schema().stages()) config.schema().check(stage.name, config, conflicts);
   return conflicts;
 }
@@ -153,6 +186,7 @@ std::vector<std::string> config_warnings(const Config& config) {
     warnings.push_back(fmt::format("{}.milestones: epoch{} {} {} beyond {}.epochs = {}; lr does not change there", name,
                                    one ? "" : "s", fmt::join(beyond, ", "), one ? "is" : "are", name, settings.epochs));
   }
+  warn_of_distillation(config, warnings);
   config.schema().warn(config, warnings);
   return warnings;
 }

@@ -35,6 +35,7 @@ ConfigSchema::ConfigSchema(const ConfigChoices& choices)
   add_model(choices.families);
   add_data(choices.data_sets);
   add_quant();
+  add_distill();
   for (const StageChoice& stage : choices.stages) add_keys(*this, stage);
   add_files();
   const Config standard(*this);
@@ -111,6 +112,21 @@ void ConfigSchema::add_quant() {
             "quantize the 1x1 convolutions of shortcuts as well, which stay float as published");
 }
 
+void ConfigSchema::add_distill() {
+  constexpr double kColdest = 1e-3;  // logits are divided by it
+  auto distill = rows(
+      "distill", [](auto& config) -> auto& { return config.distill; });
+  distill.add("model", &DistillConfig::model, a_path(),
+              "float model to learn from beside the labels: checkpoint folder or .safetensors; none: labels alone", "",
+              kMayChange);
+  distill.add("weight", &DistillConfig::weight, between(0, 1),
+              "share of the teacher in the loss; the labels have the rest");
+  distill.add("temperature", &DistillConfig::temperature, at_least(kColdest),
+              "what the logits of both models are divided by, before they are compared");
+  distill.add("stages", &DistillConfig::stages, one_of(names_of(stages_)),
+              "stages that learn from it; none: all that train weights with bit widths");
+}
+
 void ConfigSchema::add_training(const std::string& name, const StageConfig& standard) {
   training_[name] = standard;
   auto stage = rows(
@@ -134,6 +150,9 @@ void ConfigSchema::add_training(const std::string& name, const StageConfig& stan
             "part of every label that is spread evenly over all classes; the training loss in logs has it, too");
   stage.add("clip_norm", &StageConfig::clip_norm, at_least(0),
             "largest norm of the gradients of all weights together, before each step; 0 = no limit");
+  stage.add(
+      "ema", &StageConfig::ema, between(0, 1),
+      "what a moving average of the weights keeps of itself in a step, below 1; evaluated and handed on; 0 = none");
 }
 
 void ConfigSchema::add_files() {

@@ -27,6 +27,12 @@ const StageConfig* Config::find_stage(const std::string& stage) const {
   return found == training_.end() ? nullptr : &found->second;
 }
 
+bool Config::distills(const std::string& stage) const {
+  if (!distill.has_teacher() || find_stage(stage) == nullptr) return false;
+  if (distill.stages.empty()) return schema().find_stage(stage)->widths != StageWidths::none;
+  return std::ranges::find(distill.stages, stage) != distill.stages.end();
+}
+
 const ConfigKey* ConfigSchema::find(const std::string& name) const {
   const auto found = std::find_if(keys_.begin(), keys_.end(), [&](const ConfigKey& key) { return key.name == name; });
   return found == keys_.end() ? nullptr : &*found;

@@ -142,6 +142,7 @@ class ConfigSchema {
   void add_family_key(const std::string& family, const FamilyKey& key);
   void add_data(const std::vector<ConfigChoice>& data_sets);
   void add_quant();
+  void add_distill();
   void add_files();
 
   std::vector<ConfigKey> keys_;

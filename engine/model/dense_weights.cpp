@@ -32,6 +32,10 @@ void DenseWeights::mark_decays(DeviceMemory& memory, const std::string& name) {
 DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                            const StoredWeights& weights)
     : DenseWeights(memory, layout, gradients, "quantizable weights") {
+  set(weights);
+}
+
+void DenseWeights::set(const StoredWeights& weights) {
   for (std::size_t i = 0; i < layout_.slots.size(); ++i) set(layout_.slots[i], weights.values(i));
 }
 
@@ -41,7 +45,7 @@ TensorView DenseWeights::effective(std::size_t slot) const {
   return {dtype, spec.shape, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(dtype)};
 }
 
-void DenseWeights::write_effective(std::int64_t offset, std::int64_t numel) {
+void DenseWeights::round(std::int64_t offset, std::int64_t numel) {
   if (rounded_.data() == nullptr) return;
   backend_.round_to_bf16(
       {numel, values() + offset, rounded_.as<std::byte>() + static_cast<std::size_t>(offset) * size_of(DType::bf16)});
@@ -49,18 +53,18 @@ void DenseWeights::write_effective(std::int64_t offset, std::int64_t numel) {
 
 void DenseWeights::set(const ParameterSlot& slot, const std::vector<float>& values) {
   upload_array(backend_, this->values() + slot.offset, values);
-  write_effective(slot.offset, slot.spec.shape.numel());
+  round(slot.offset, slot.spec.shape.numel());
 }
 
 void DenseWeights::load(const TensorFile& file, const ParameterSlot& slot) {
   load_tensor(backend_, slot, values(), file, slot.spec.name);
-  write_effective(slot.offset, slot.spec.shape.numel());
+  round(slot.offset, slot.spec.shape.numel());
 }
 
 void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* /*metrics*/) {
   backend_.sgd_step(
       {layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>(), decays_.as<std::uint8_t>()});
-  write_effective(0, layout_.numel);
+  write_effective();
 }
 
 void DenseWeights::reset_momentum() {

@@ -23,6 +23,8 @@ class DenseWeights final : public WeightStore {
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  void set(const StoredWeights& weights) override;
+  void write_effective() override { round(0, layout_.numel); }
   OnDevice<Weights> masters() const override;
   OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override { return static_cast<std::size_t>(layout_.numel); }
@@ -32,7 +34,7 @@ class DenseWeights final : public WeightStore {
 
  private:
   /// Rounds `numel` masters from `offset` on, where a slot begins.
-  void write_effective(std::int64_t offset, std::int64_t numel);
+  void round(std::int64_t offset, std::int64_t numel);
   OnDevice<Weights> on_device(const Buffer& arena) const;
   void mark_decays(DeviceMemory& memory, const std::string& name);
 

@@ -81,6 +81,15 @@ void Model::reset_momentum() {
   plain_->reset_momentum();
 }
 
+void Model::overwrite(const DeviceSpan& own, const float* from) {
+  backend_.copy(const_cast<float*>(own.data), from, own.size_bytes());  // it is this model's memory
+}
+
+void Model::write_effective() {
+  quantized_->write_effective();
+  plain_->write_effective();
+}
+
 OnDevice<ModelState> Model::on_device(StateScope scope) const {
   OnDevice<ModelState> result;
   std::vector<OnDevice<Weights>> parts = {quantized_->masters(), plain_->masters()};
@@ -110,8 +119,9 @@ OnDevice<ModelState> Model::on_device(StateScope scope) const {
   return result;
 }
 
-std::size_t Model::largest_state_bytes() const {
-  return 2 * (quantized_->largest_count() + plain_->largest_count()) * sizeof(float) + states_.size_bytes();
+std::size_t Model::largest_state_bytes(StateScope scope) const {
+  const std::size_t copies = scope == StateScope::model ? 1 : 2;
+  return copies * (quantized_->largest_count() + plain_->largest_count()) * sizeof(float) + states_.size_bytes();
 }
 
 // ---- files of a state: they read nothing that training changes ----------------------------------------------------
@@ -152,12 +162,7 @@ void Model::load_plain(const TensorFile& file) {
   for (std::size_t i = 0; i < state_offsets_.size(); ++i) {
     const StateSpec& state = network_.states()[i];
     if (state.optional && file.find(state.name) == nullptr) continue;
-    const HostTensor& tensor = file.at(state.name);
-    if (tensor.shape != std::vector<std::int64_t>{state.numel})
-      fail(ErrorKind::checkpoint, "{}: {} has shape ({}), this network wants ({})", file.path.string(), state.name,
-           fmt::join(tensor.shape, ", "), state.numel);
-    const auto values = tensor.values<float>();
-    backend_.upload(states_.as<float>() + state_offsets_[i], values.data(), values.size_bytes());
+    upload_array(backend_, states_.as<float>() + state_offsets_[i], read_state(file, state));
   }
   for (const HostTensor& tensor : file.tensors)
     if (has(network_.batch_counters(), tensor.name) && tensor.dtype == DType::i64 && tensor.numel() == 1)

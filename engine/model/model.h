@@ -34,6 +34,10 @@ class Model {
   /// Steps both stores; see WeightStore::step.
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics);
   void reset_momentum();
+  /// Enqueues a copy of numbers over some of this model's own: a part of a span of on_device(StateScope::model).
+  /// write_effective() has to follow.
+  void overwrite(const DeviceSpan& own, const float* from);
+  void write_effective();
   /// All gradients: what data-parallel ranks reduce. Bytes = 4 * (quantized + plain parameters, padded).
   const Buffer& gradients() const { return gradients_; }
   /// Running statistics of all batch norms, and calibrated activation scales.
@@ -45,7 +49,7 @@ class Model {
   OnDevice<ModelState> on_device(StateScope scope) const;
   ModelState state(StateScope scope = StateScope::model) const { return download(backend_, on_device(scope)); }
   /// The most memory that the spans of on_device() can take, each filled up to a multiple of 64 bytes.
-  std::size_t largest_state_bytes() const;
+  std::size_t largest_state_bytes(StateScope scope) const;
 
   // Files of a state of this model. Another thread may make those of a snapshot while the model is trained on.
   /// Every tensor under PyTorch's names; the metadata are `card` with form and scheme of the weights.

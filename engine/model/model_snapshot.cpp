@@ -4,11 +4,10 @@
 #include "kernels/base/error.h"
 
 namespace bsq {
-ModelSnapshot::ModelSnapshot(DeviceMemory& memory, const Model& model)
-    : backend_(memory.backend()), arena_(memory.allocate("checkpoint snapshot", model.largest_state_bytes())) {}
+ModelSnapshot::ModelSnapshot(DeviceMemory& memory, const std::string& name, const Model& model, StateScope scope)
+    : backend_(memory.backend()), arena_(memory.allocate(name, model.largest_state_bytes(scope))) {}
 
-void ModelSnapshot::take(const Model& model, StateScope scope) {
-  OnDevice<ModelState> state = model.on_device(scope);
+void ModelSnapshot::take(OnDevice<ModelState> state) {
   std::size_t offset = 0;
   spans_.clear();
   for (const DeviceSpan& span : state.spans) {

@@ -12,12 +12,12 @@ namespace bsq {
 
 class ModelSnapshot {
  public:
-  /// Plans the memory for all that a model can become.
-  ModelSnapshot(DeviceMemory& memory, const Model& model);
+  /// Plans the memory for all of this scope that a model can become.
+  ModelSnapshot(DeviceMemory& memory, const std::string& name, const Model& model, StateScope scope);
 
-  /// Enqueues copies of the model as the work enqueued so far leaves it. They replace the snapshot before, which nobody
-  /// may be reading.
-  void take(const Model& model, StateScope scope);
+  /// Enqueues copies of a state of the model as the work enqueued so far leaves it. They replace the snapshot before,
+  /// which nobody may be reading.
+  void take(OnDevice<ModelState> state);
   /// Downloads what was taken. May be called on one thread beside the one that enqueues.
   ModelState read() const;
 

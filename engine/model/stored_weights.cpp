@@ -49,6 +49,15 @@ std::vector<HostTensor> StoredDense::tensors(const ArenaLayout& layout, std::str
   return tensors;
 }
 
+const std::set<std::size_t>& StoredWeights::turned() const {
+  static const std::set<std::size_t> none;
+  return none;
+}
+
+Weights StoredWeights::with_turned(const std::set<std::size_t>& /*slots*/) const {
+  fail(ErrorKind::internal, "weights in the form {} have no scales to be turned", form());
+}
+
 std::vector<std::span<const float>> StoredDense::numbers() const {
   return {tensors_.begin(), tensors_.end()};
 }

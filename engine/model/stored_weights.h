@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,11 @@ class StoredWeights {
   virtual std::optional<Levels> levels(std::size_t slot) const = 0;
   /// The bit width that a file stores the slot with; 32 in float.
   virtual int bits(std::size_t slot) const = 0;
+  /// The slots that have changed their signs since training, where their scale was below 0; only forms that train
+  /// scales have any.
+  virtual const std::set<std::size_t>& turned() const;
+  /// The same weights, with other signs of scale and numbers in these slots.
+  virtual std::shared_ptr<const StoredWeights> with_turned(const std::set<std::size_t>& slots) const;
   /// The tensors of a file. Momentum, which has the shape of what it belongs to, has a suffix behind its names.
   virtual std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const = 0;
   /// The numbers that tensors() holds, in memory order: slot by slot, whatever trains.

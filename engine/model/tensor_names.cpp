@@ -109,6 +109,15 @@ void check_states(const TensorFile& file, const Network& network) {
   }
 }
 
+std::vector<float> read_state(const TensorFile& file, const StateSpec& state) {
+  const HostTensor& tensor = file.at(state.name);
+  if (tensor.shape != std::vector<std::int64_t>{state.numel})
+    fail(ErrorKind::checkpoint, "{}: {} has shape ({}), this network wants ({})", file.path.string(), state.name,
+         fmt::join(tensor.shape, ", "), state.numel);
+  const auto values = tensor.values<float>();
+  return {values.begin(), values.end()};
+}
+
 float read_number(const TensorFile& file, const std::string& name) {
   const HostTensor& tensor = file.at(name);
   if (tensor.numel() != 1) fail(ErrorKind::checkpoint, "{}: {} must hold one number", file.path.string(), name);

@@ -29,6 +29,8 @@ void check_shape(const TensorFile& file, const HostTensor& tensor, const Paramet
                  const std::vector<std::int64_t>& trailing = {});
 /// The float32 numbers of `name` in memory order. Throws Error(checkpoint).
 std::vector<float> read_tensor(const TensorFile& file, const std::string& name, const ParameterSpec& spec);
+/// The numbers of a running statistic. Throws Error(checkpoint).
+std::vector<float> read_state(const TensorFile& file, const StateSpec& state);
 /// Throws Error(checkpoint) for a running variance below zero.
 void check_states(const TensorFile& file, const Network& network);
 /// The one number that `name` of `file` holds. Throws Error(checkpoint) if it holds none or several.

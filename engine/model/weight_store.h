@@ -29,6 +29,10 @@ class WeightStore {
   /// before the step, if there is one. `metrics` may be null.
   virtual void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) = 0;
   virtual void reset_momentum() = 0;
+  /// Takes over weights of the store's form and of the widths that it has; momentum stays.
+  virtual void set(const StoredWeights& weights) = 0;
+  /// Writes the effective weights of masters that were overwritten in device memory.
+  virtual void write_effective() = 0;
 
   /// What the optimizer moves, and its momentum.
   virtual OnDevice<Weights> masters() const = 0;

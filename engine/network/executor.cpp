@@ -1,4 +1,5 @@
-// Lifetimes: forward of node i happens at time i, its backward at 2 N - i (N nodes; the loss sits at N).
+// Lifetimes: forward of node i happens at time i, its backward at 2 N - i (N nodes; the loss sits at N). A guest runs
+// before time 0.
 #include "engine/network/executor.h"
 
 #include "engine/network/tensor_owners.h"
@@ -19,7 +20,7 @@ void require_dense(const Node& node, std::span<const TensorView> inputs, const T
 }  // namespace
 
 Executor::Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch,
-                   DType dtype, ExecutionMode mode, const std::vector<int>& other_batches)
+                   DType dtype, ExecutionMode mode, const std::vector<int>& other_batches, Executor* guest)
     : network_(network),
       parameters_(parameters),
       backend_(memory.backend()),
@@ -33,13 +34,52 @@ Executor::Executor(DeviceMemory& memory, const Network& network, const Parameter
   plan_tensors();
   plan_gradients();
   for (const int batch : other_batches) plan_scratch(batch, dtype);
+  const std::string what = mode == ExecutionMode::training ? "training"
+                           : mode == ExecutionMode::guest  ? "guest of training"
+                                                           : "evaluation";
+  unit_values_ = memory.allocate_array<float>("units of activations, " + what, tensors_.size());
+  if (mode == ExecutionMode::guest) return;  // its host has the rest
+  if (guest != nullptr) invite(*guest);
   plan_.arena_bytes = plan_memory(plan_.buffers);
-  const std::string what = mode == ExecutionMode::training ? "training" : "evaluation";
   arena_ = memory.allocate("activations and gradients, " + what, plan_.arena_bytes);
   scratch_ = memory.allocate("scratch, " + what, plan_.scratch_bytes);
-  unit_values_ = memory.allocate_array<float>("units of activations, " + what, tensors_.size());
+  arena_place_ = arena_.as<std::byte>();
+  scratch_place_ = scratch_.data();
   if (mode == ExecutionMode::training) gradient_parts_.allocate(memory, convolutions);
   resolve_units();
+  if (guest != nullptr) settle(*guest);
+}
+
+void Executor::invite(const Executor& guest) {
+  require(guest.mode_ == ExecutionMode::guest && guest.max_batch_ == max_batch_, "a guest that was made for others");
+  const TensorSpec &own = tensors_[0], &theirs = guest.tensors_[0];
+  require(own.dtype == theirs.dtype && own.shape == theirs.shape, "a guest that reads other images");
+  const int before = -static_cast<int>(guest.network_.nodes().size()) - 1;  // its own times, from here on
+  const int images = guest.tensor_buffer_.front(), logits = guest.tensor_buffer_.back();
+  require(images != logits, "a guest without nodes");
+  plan_.buffers[static_cast<std::size_t>(tensor_buffer_[0])].first_use = before;
+  for (std::size_t i = 0; i < guest.plan_.buffers.size(); ++i) {
+    if (static_cast<int>(i) == images) continue;
+    PlannedBuffer buffer = guest.plan_.buffers[i];
+    buffer.name += ", guest";
+    buffer.first_use += before;
+    buffer.last_use += before;
+    if (static_cast<int>(i) == logits) buffer.last_use = static_cast<int>(network_.nodes().size());  // for the loss
+    plan_.buffers.push_back(std::move(buffer));
+  }
+  plan_.scratch_bytes = std::max(plan_.scratch_bytes, guest.plan_.scratch_bytes);
+}
+
+void Executor::settle(Executor& guest) const {
+  std::vector<PlannedBuffer>& theirs = guest.plan_.buffers;
+  std::size_t next = plan_.buffers.size() - (theirs.size() - 1);  // they are the last ones, without the images
+  for (std::size_t i = 0; i < theirs.size(); ++i) {
+    const bool are_images = static_cast<int>(i) == guest.tensor_buffer_.front();
+    theirs[i].offset = plan_.buffers[are_images ? static_cast<std::size_t>(tensor_buffer_[0]) : next++].offset;
+  }
+  guest.arena_place_ = arena_place_;
+  guest.scratch_place_ = scratch_place_;
+  guest.resolve_units();
 }
 
 LayerUse Executor::use_of(const Node& node) const {
@@ -161,8 +201,7 @@ void Executor::resolve_units() {
 
 TensorView Executor::view(const TensorSpec& spec, int buffer, int batch) const {
   if (buffer < 0) return {spec.dtype, spec.shape, nullptr};
-  TensorView view{spec.dtype, spec.shape,
-                  arena_.as<std::byte>() + plan_.buffers[static_cast<std::size_t>(buffer)].offset};
+  TensorView view{spec.dtype, spec.shape, arena_place_ + plan_.buffers[static_cast<std::size_t>(buffer)].offset};
   view.shape[0] = batch;
   return view;
 }
@@ -217,7 +256,7 @@ ForwardPass Executor::forward_pass(std::size_t node, int batch, const ForwardOpt
                    .inputs = call.inputs,
                    .output = output,
                    .saved = view({}, saved_buffer_[node], batch).data,
-                   .scratch = scratch_.data(),
+                   .scratch = scratch_place_,
                    .training = mode_ == ExecutionMode::training,
                    .slice = options.slice,
                    .act_scale = options.act_scale,
@@ -281,7 +320,7 @@ BackwardPass Executor::backward_pass(std::size_t node, int batch, BatchSlice* sl
           .d_inputs = call.d_inputs,
           .modes = modes_[node],
           .saved = view({}, saved_buffer_[node], batch).data,
-          .scratch = scratch_.data(),
+          .scratch = scratch_place_,
           .slice = slice,
           .keys = keys};
 }

@@ -14,8 +14,8 @@
 
 namespace bsq {
 
-/// tracing: inference that keeps every tensor.
-enum class ExecutionMode { training, inference, tracing };
+/// tracing: inference that keeps every tensor. guest: inference in the memory of another executor, on its images.
+enum class ExecutionMode { training, inference, tracing, guest };
 
 /// The plan alone: sizes without memory, for dry runs and reports.
 struct ExecutionPlan {
@@ -34,9 +34,13 @@ class Executor {
  public:
   /// `parameters` must outlive the executor; its pointers are read at every call. `other_batches`: all smaller sizes
   /// that will be run; a backend may need more scratch for them, and chooses its algorithms when they are planned,
-  /// which it cannot do while work is captured.
+  /// which it cannot do while work is captured. `guest`: an executor of that mode, for the same batches. It has no
+  /// memory until now; it lives in that of this one, where it has to run before each forward pass of this one (images
+  /// are theirs together) and leaves its logits until the backward pass.
   Executor(DeviceMemory& memory, const Network& network, const ParameterMemory& parameters, int max_batch, DType dtype,
-           ExecutionMode mode, const std::vector<int>& other_batches = {});
+           ExecutionMode mode, const std::vector<int>& other_batches = {}, Executor* guest = nullptr);
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
 
   void forward(int batch, const ForwardOptions& options = {});
   /// After forward of the same batch, with d_logits filled in. Writes every parameter's gradient; calls `node_done`
@@ -61,6 +65,10 @@ class Executor {
   void plan_tensors();
   void plan_gradients();
   void plan_scratch(int batch, DType dtype);
+  /// Makes the buffers of a guest part of the plan.
+  void invite(const Executor& guest);
+  /// Tells the guest what the plan says.
+  void settle(Executor& guest) const;
   void resolve_units();
   TensorView view(const TensorSpec& spec, int buffer, int batch) const;
   TensorView gradient(TensorId id, int batch) const;
@@ -96,8 +104,10 @@ class Executor {
   ExecutionPlan plan_;
   GradientPartsBuffer gradient_parts_;
   Buffer unit_values_;  // one per tensor; most are not used
-  Buffer arena_;
+  Buffer arena_;        // empty if this is a guest
   Buffer scratch_;
+  std::byte* arena_place_ = nullptr;
+  void* scratch_place_ = nullptr;
 };
 
 }  // namespace bsq

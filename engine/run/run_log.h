@@ -4,16 +4,21 @@
 //       stage_start    stage, form (StoredWeights::form() of what it trains), parameters, trainable_numbers,
 //                      planned_bytes, ranks, gradient_bytes_per_step, statistics_bytes_per_step (what a rank hands
 //                      over; 0 if it is alone)
-//       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean cross entropy of the batch),
+//                      Of a stage that learns from a teacher also teacher (its path), teacher_hash, teacher_weight and
+//                      temperature; of one with an average of the weights ema
+//       step           stage, epoch (from 1), step (from 1, of the epoch), loss (mean of the batch, as in EpochRow),
 //                      penalty (R, without alpha); every log.every_steps steps
+//       weights        of a stage with an average of the weights, after an epoch: stage, epoch, test_loss, test_top1,
+//                      test_top5 of the weights themselves
 //       state          stage, epoch (how many are over), state_hash: 64 bits over weights, momentum, running
-//                      statistics, activation scales and the state of the method after the epoch
+//                      statistics, activation scales, the average and the state of the method after the epoch
 //       requant        stage, epoch (how many are over), bits_before and bits_after (per quantizable parameter),
 //                      compression
 //       budget         of a stage under a budget of bits, at the beginning of an epoch: stage, epoch (how many are
 //       over),
 //                      budget_bits, bits_now (that a re-quantization would give), bits_planned (for the end of the
-//                      epoch), error and integral (of the controller, METHOD 15), alpha, is_met. At the end of the
+//                      epoch), error and integral (of the controller, METHOD 15), alpha, is_met; of lsq in place of
+//                      these three sensitivities (of the epoch that is over, by tensor) and taken_bits (now, by tensor). At the end of the
 //                      stage: stage, epoch, budget_bits, bits_now, bits_trained (before planes were removed),
 //                      removed_planes (by tensor), is_met (by training)
 //       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
@@ -64,10 +69,11 @@ struct EpochRow {
   int epoch = 0;  // counts from 1 within the stage
   std::int64_t step = 0;
   double learning_rate = 0;
-  double train_loss = 0;     // mean cross entropy; with label smoothing where the stage has it
-  double train_penalty = 0;  // R, the penalty of the method without its factor; 0 if it has none
-  double train_top1 = 0;     // percent, as all accuracies
-  std::optional<double> test_loss;
+  double train_loss =
+      0;  // mean of what is minimized: cross entropy, with label smoothing and a teacher's part if they are there
+  double train_penalty = 0;         // R, the penalty of the method without its factor; 0 if it has none
+  double train_top1 = 0;            // percent, as all accuracies
+  std::optional<double> test_loss;  // of the average of the weights where the stage has one, as the other two
   std::optional<double> test_top1;
   std::optional<double> test_top5;
   std::optional<double> bits_per_parameter;

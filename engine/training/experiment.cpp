@@ -85,6 +85,7 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
     : config_(config),
       parts_(std::move(parts)),
       data_memory_(parts_.backend),
+      teacher_memory_(parts_.backend),
       train_images_(std::make_shared<ResidentImages>(data_memory_, *parts_.data.train, "training")),
       train_(data_memory_, train_images_, "training"),
       test_(data_memory_, *parts_.data.test, "test"),
@@ -97,11 +98,18 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                .calibration = nullptr,
                .input = input_options(config, parts_.data.train->info()),
                .data = {train_images_->fingerprint(), test_.fingerprint()},
+               .teacher = nullptr,
+               .teacher_hash = parts_.teacher ? parts_.teacher->hash : "",
                .card = parts_.card,
                .communicator = parts_.communicator} {
   if (config.data.batch_size > train_.size())
     fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set of {} images; lower it",
          config.data.batch_size, train_.size());
+  if (parts_.teacher) {
+    TeacherModel& teacher = *parts_.teacher;
+    context_.teacher =
+        &teacher_.emplace(teacher_memory_, "teacher", std::move(teacher.network), context_.dtype, teacher.file);
+  }
   if (config.quant.act_scale == "calibrated")
     context_.calibration = &calibration_.emplace(data_memory_, train_images_, "calibration");
 }
@@ -111,7 +119,7 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
   StageOutput output{directory, log, console, poll};
   Progress progress;
   std::optional<TensorFile> model = parts_.init;
-  const TensorFile* momentum = nullptr;
+  ResumedFiles files;
   if (resumed != nullptr) {
     progress = progress_of(*resumed, config_, directory.checkpoints().string());
     const auto found = resumed->tensors.find("model.safetensors");
@@ -119,8 +127,11 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
       fail(ErrorKind::checkpoint, "{}: no model.safetensors in the last checkpoint; take an older one",
            directory.checkpoints().string());
     model = found->second;
-    const auto optimizer = resumed->tensors.find("optimizer.safetensors");
-    if (optimizer != resumed->tensors.end()) momentum = &optimizer->second;
+    const auto find = [&](const char* name) {
+      const auto file = resumed->tensors.find(name);
+      return file == resumed->tensors.end() ? nullptr : &file->second;
+    };
+    files = {.momentum = find("optimizer.safetensors"), .average = find("ema.safetensors")};
   }
   for (; progress.stage < static_cast<int>(config_.stages.size()); ++progress.stage) {
     const std::string& name = config_.stages[static_cast<std::size_t>(progress.stage)];
@@ -130,32 +141,57 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
           "engines", {{"device", parts_.backend.describe()}, {"convolutions", to_json(parts_.backend.engines())}});
     if (progress.epoch == 0 && progress.step == 0) start_stage(stage, output);
     note_inexact_sums(stage, output);
-    if (stage.run(progress, momentum, output) == StageOutcome::stopped) return StageOutcome::stopped;
+    if (stage.run(progress, files, output) == StageOutcome::stopped) return StageOutcome::stopped;
     model = finish_stage(stage, progress, output);
-    momentum = nullptr;
+    files = {};
   }
   return StageOutcome::done;
 }
 
 void Experiment::start_stage(Stage& stage, StageOutput& output) {
-  const std::size_t planned_bytes = stage.memory().total_bytes() + data_memory_.total_bytes();
+  const std::size_t planned_bytes = stage.memory().total_bytes() + shared_bytes();
   const BitSummary bits = stage.bit_summary();
-  output.log.event("stage_start", {{"stage", stage.name()},
-                                   {"form", stage.model().quantized().form()},
-                                   {"parameters", bits.parameters + bits.float_parameters},
-                                   {"trainable_numbers", stage.model().trainable_numbers()},
-                                   {"planned_bytes", planned_bytes},
-                                   {"ranks", parts_.communicator.world()},
-                                   {"gradient_bytes_per_step", stage.reduced_bytes().gradients},
-                                   {"statistics_bytes_per_step", stage.reduced_bytes().statistics}});
+  nlohmann::ordered_json event = {{"stage", stage.name()},
+                                  {"form", stage.model().quantized().form()},
+                                  {"parameters", bits.parameters + bits.float_parameters},
+                                  {"trainable_numbers", stage.model().trainable_numbers()},
+                                  {"planned_bytes", planned_bytes},
+                                  {"ranks", parts_.communicator.world()},
+                                  {"gradient_bytes_per_step", stage.reduced_bytes().gradients},
+                                  {"statistics_bytes_per_step", stage.reduced_bytes().statistics}};
+  const DistillConfig& distill = config_.distill;
+  if (stage.distills()) {
+    event["teacher"] = parts_.teacher->path;
+    event["teacher_hash"] = context_.teacher_hash;
+    event["teacher_weight"] = distill.weight;
+    event["temperature"] = distill.temperature;
+  }
+  const double ema = stage.has_average() ? config_.stage(stage.name()).ema : 0;
+  if (ema > 0) event["ema"] = ema;
+  output.log.event("stage_start", std::move(event));
   output.console.info(
       fmt::format("stage {}: {} quantizable parameters in {} form, {} trainable numbers, {:.0f} MiB planned",
                   stage.name(), bits.parameters, stage.model().quantized().form(), stage.model().trainable_numbers(),
                   static_cast<double>(planned_bytes) / kMiB));
+  say_teacher(stage, output);
+  if (ema > 0)
+    output.console.info(
+        fmt::format("stage {}: a moving average of the weights ({:g}) is evaluated, kept as the best and "
+                    "handed on; running statistics have part in it",
+                    stage.name(), ema));
   if (const ReducedBytes reduced = stage.reduced_bytes(); reduced.gradients > 0)
     output.console.info(fmt::format("stage {}: {} bytes of gradients and {} of statistics per rank and step",
                                     stage.name(), with_thousands(reduced.gradients),
                                     with_thousands(reduced.statistics)));
+}
+
+void Experiment::say_teacher(const Stage& stage, const StageOutput& output) const {
+  if (!stage.distills()) return;
+  const DistillConfig& distill = config_.distill;
+  output.console.info(fmt::format(
+      "stage {0}: learns from {1} too: the training loss, here and in logs, is {2:g} of the cross entropy and {3:g} of "
+      "{4:g}^2 KL(teacher || model) at temperature {4:g}",
+      stage.name(), parts_.teacher->path, 1 - distill.weight, distill.weight, distill.temperature));
 }
 
 void Experiment::note_inexact_sums(Stage& stage, const StageOutput& output) {
@@ -191,7 +227,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   summary["trainable_numbers"] = stage.model().trainable_numbers();
   nlohmann::ordered_json event = summary;
   event["model_hash"] = hash_text(hash_of_tensors(model));
-  event["planned_bytes"] = stage.memory().total_bytes() + data_memory_.total_bytes();
+  event["planned_bytes"] = stage.memory().total_bytes() + shared_bytes();
   event["peak_resident_mib"] = peak_resident_mib();
   event["seconds"] = progress.stage_seconds;
   output.log.event("stage_end", event);
@@ -244,13 +280,18 @@ void Experiment::dry_run(const std::function<void(const std::string& line)>& say
   };
   say("data");
   add(data_memory_);
+  if (teacher_) {
+    say(fmt::format("teacher: {} numbers; its activations lie where those of the model are computed after them",
+                    teacher_->numbers()));
+    add(teacher_memory_);
+  }
   bool stepped = false;
   for (std::size_t i = 0; i < config_.stages.size(); ++i) {
     Stage stage(context_, config_.stages[i], static_cast<int>(i), model ? &*model : nullptr);
     model.reset();  // the stage holds what it has taken from it
-    say(fmt::format("stage {}: {} trainable numbers, {:.1f} MiB with the data", stage.name(),
-                    stage.model().trainable_numbers(),
-                    static_cast<double>(stage.memory().total_bytes() + data_memory_.total_bytes()) / kMiB));
+    say(fmt::format(
+        "stage {}: {} trainable numbers, {:.1f} MiB with the data{}", stage.name(), stage.model().trainable_numbers(),
+        static_cast<double>(stage.memory().total_bytes() + shared_bytes()) / kMiB, teacher_ ? " and the teacher" : ""));
     add(stage.memory());
     if (stage.trains() && !stepped) {
       const StepMetrics metrics = stage.try_step();

@@ -6,6 +6,7 @@
 #include "engine/input/resident_source.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/stage.h"
+#include "engine/training/teacher.h"
 
 #include <functional>
 #include <memory>
@@ -19,9 +20,10 @@ struct ExperimentParts {
   Backend& backend;
   const DataSplits& data;
   NetworkFactory make_network;
-  ModelCard card;                  // network and data, for every model file
-  std::optional<TensorFile> init;  // model.init, read and with normalized names
-  Communicator& communicator;      // of the ranks that train together; all make the same experiment
+  ModelCard card;                       // network and data, for every model file
+  std::optional<TensorFile> init;       // model.init, read and with normalized names
+  std::optional<TeacherModel> teacher;  // distill.model, if a stage learns from it
+  Communicator& communicator;           // of the ranks that train together; all make the same experiment
 };
 
 class Experiment {
@@ -33,6 +35,8 @@ class Experiment {
   StageOutcome run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,
                    const CheckpointFiles* resumed);
   const DataFingerprint& data() const { return context_.data; }
+  /// Of the teacher; empty if nobody teaches.
+  const std::string& teacher_hash() const { return context_.teacher_hash; }
   /// The communicator of its ranks.
   Communicator& communicator() const { return parts_.communicator; }
   /// Plans the memory of every stage, takes one step of the first that trains, writes nothing. `say` gets the
@@ -41,6 +45,9 @@ class Experiment {
 
  private:
   void start_stage(Stage& stage, StageOutput& output);
+  /// Bytes of images and of the teacher, which all stages have.
+  std::size_t shared_bytes() const { return data_memory_.total_bytes() + teacher_memory_.total_bytes(); }
+  void say_teacher(const Stage& stage, const StageOutput& output) const;
   /// Names the layers whose sums of integers may be rounded, each once.
   void note_inexact_sums(Stage& stage, const StageOutput& output);
   /// Evaluates and saves what the stage hands on.
@@ -49,6 +56,8 @@ class Experiment {
   const Config& config_;
   ExperimentParts parts_;
   DeviceMemory data_memory_;
+  DeviceMemory teacher_memory_;
+  std::optional<FrozenNetwork> teacher_;
   std::shared_ptr<const ResidentImages> train_images_;
   ResidentSource train_;
   ResidentSource test_;

@@ -95,13 +95,24 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                           .batch_size = config.data.batch_size,
                           .metrics_slots = batches_.count(),
                           .synchronised_norms = config.model.sync_batch_norm};
+  if (config.distills(name)) {
+    options.teacher = context.teacher;
+    options.teacher_weight = static_cast<float>(config.distill.weight);
+    options.temperature = static_cast<float>(config.distill.temperature);
+  }
   options.augment.crop_padding = config.data.crop_padding;
   options.augment.random_flip = config.data.flip;
   options.augment.seed = config.seed;
   options.augment.stream = augment_stream(index);
   options.dropout_stream = dropout_stream(index);
+  if (settings_->ema > 0) average_ = std::make_unique<WeightAverage>(memory_, model_, settings_->ema);
+  options.average = average_.get();
   step_ = std::make_unique<TrainingStep>(memory_, model_, context.train, options, context.communicator);
-  if (context.communicator.rank() == 0) snapshot_ = std::make_unique<ModelSnapshot>(memory_, model_);
+  if (context.communicator.rank() != 0) return;
+  snapshot_ = std::make_unique<ModelSnapshot>(memory_, "checkpoint snapshot", model_, StateScope::model_and_momentum);
+  if (average_ != nullptr)
+    average_snapshot_ =
+        std::make_unique<ModelSnapshot>(memory_, "checkpoint snapshot of the average", model_, StateScope::model);
 }
 
 BitSummary Stage::bit_summary() const {
@@ -122,9 +133,36 @@ TensorFile Stage::save_result() const {
 
 EvalResult Stage::evaluate() {
   if (latest_result_) return *latest_result_;
-  if (calibrates()) calibrator_->run();
-  latest_result_ = evaluator_.run(calibrates() ? ActScale::calibrated : ActScale::batch_max);
+  if (averages()) {
+    weights_result_ = measure();
+    average_->exchange();
+  }
+  latest_result_ = measure();
+  if (averages()) average_->exchange();
   return *latest_result_;
+}
+
+EvalResult Stage::measure() {
+  if (calibrates()) calibrator_->run();
+  return evaluator_.run(calibrates() ? ActScale::calibrated : ActScale::batch_max);
+}
+
+void Stage::take_average() {
+  if (!averages()) return;
+  average_->exchange();
+  is_average_ = true;
+  weights_result_.reset();
+}
+
+void Stage::load(const ResumedFiles& resumed, const StageOutput& output) {
+  if (resumed.momentum == nullptr) return;
+  if (average_ != nullptr) {
+    if (resumed.average == nullptr)
+      fail(ErrorKind::checkpoint, "{}: no ema.safetensors in the last checkpoint; take an older one",
+           output.directory.checkpoints().string());
+    average_->load(*resumed.average, context_.config.quant.max_bits);
+  }
+  model_.load_momentum(*resumed.momentum);
 }
 
 StepMetrics Stage::try_step() {
@@ -134,9 +172,9 @@ StepMetrics Stage::try_step() {
   return step_->metrics(0, 1).front();
 }
 
-StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOutput& output) {
+StageOutcome Stage::run(Progress& progress, const ResumedFiles& resumed, StageOutput& output) {
   if (!trains()) return StageOutcome::done;
-  if (momentum != nullptr) model_.load_momentum(*momentum);
+  load(resumed, output);
   if (progress.step > batches_.count())
     fail(ErrorKind::checkpoint,
          "{}: state.json is damaged (step {}, but an epoch has {}), or the training set is another one now; take an "
@@ -158,6 +196,7 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
     }
     finish_epoch(progress, output);
   }
+  take_average();
   if (trains() && method_->adjusts(progress.epoch, true)) {
     adjust(progress, output, true);
     write_note(progress, output);

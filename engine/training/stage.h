@@ -15,6 +15,7 @@
 #include "engine/training/data_fingerprint.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/training_step.h"
+#include "engine/training/weight_average.h"
 
 #include <nlohmann/json.hpp>
 
@@ -36,8 +37,10 @@ struct StageContext {
   BatchSource& test;
   BatchSource* calibration;  // the training set once more, if activation scales are calibrated; else null
   InputOptions input;
-  DataFingerprint data;  // for every checkpoint
-  ModelCard card;        // of every model file
+  DataFingerprint data;          // for every checkpoint
+  const FrozenNetwork* teacher;  // of the stages that learn from one; null: nobody teaches
+  std::string teacher_hash;      // for every checkpoint; empty: nobody teaches
+  ModelCard card;                // of every model file
   Communicator& communicator;
 };
 
@@ -47,6 +50,13 @@ struct StageOutput {
   RunLog& log;
   Console& console;
   RequestPoll poll;
+};
+
+/// What a checkpoint in the middle of a stage holds beside the model; null at the start of a stage, and what it does
+/// not have.
+struct ResumedFiles {
+  const TensorFile* momentum = nullptr;
+  const TensorFile* average = nullptr;
 };
 
 enum class StageOutcome { done, stopped };
@@ -65,23 +75,33 @@ class Stage {
   std::vector<int> largest_bits() const;
   /// The model as this stage hands it on, in the form of its method's results.
   TensorFile save_result() const;
-  /// Evaluates the weights as they are, once until they change. If the configuration wants calibrated activation
-  /// scales, they are found first.
+  /// Evaluates the weights as they are, once until they change, or the average of them where the stage has one; and
+  /// then the weights too. If the configuration wants calibrated activation scales, they are found first.
   EvalResult evaluate();
   /// Whether activation scales are calibrated here, so that the maximum of each batch would give another result.
   bool calibrates() const { return calibrator_ != nullptr; }
   EvalResult evaluate_by_batch_max() { return evaluator_.run(ActScale::batch_max); }
+  /// Whether it learns from a teacher beside the labels.
+  bool distills() const { return step_ != nullptr && step_->teacher() != nullptr; }
+  /// Whether a moving average of its weights is evaluated and handed on.
+  bool has_average() const { return average_ != nullptr; }
   /// What a rank hands over in every step.
   ReducedBytes reduced_bytes() const { return step_ == nullptr ? ReducedBytes{} : step_->reduced_bytes(); }
   /// One step on the first batch, for dry runs; returns its metrics.
   StepMetrics try_step();
 
-  /// Goes on from `progress` (and `momentum`, null at the start of a stage) to the end or until stopped; then a
-  /// checkpoint has been written. Checkpoints on the way are written from snapshots, by a thread, while training goes
-  /// on, one at a time; what goes wrong there is thrown from here, at the latest before the next one or the end.
-  StageOutcome run(Progress& progress, const TensorFile* momentum, StageOutput& output);
+  /// Goes on from `progress` and `resumed` to the end or until stopped; then a checkpoint has been written. Checkpoints
+  /// on the way are written from snapshots, by a thread, while training goes on, one at a time; what goes wrong there
+  /// is thrown from here, at the latest before the next one or the end.
+  StageOutcome run(Progress& progress, const ResumedFiles& resumed, StageOutput& output);
 
  private:
+  EvalResult measure();
+  void load(const ResumedFiles& resumed, const StageOutput& output);
+  /// Whether the average stands beside the weights, which training moves on.
+  bool averages() const { return average_ != nullptr && !is_average_; }
+  /// The average takes the place of the weights for good: the stage hands it on.
+  void take_average();
   StageOutcome train_epoch(Progress& progress, StageOutput& output);
   std::vector<std::int32_t> order_of(int epoch) const;
   /// The order that was drawn ahead for this epoch, or else order_of(epoch).
@@ -113,8 +133,9 @@ class Stage {
   /// Writing of a snapshot, on the thread that writes: it reads nothing that training changes.
   void write_best(const ModelState& state, const nlohmann::json& description,
                   const std::filesystem::path& checkpoints) const;
-  void write_checkpoint(const ModelState& state, const Progress& progress,
+  void write_checkpoint(const ModelState& state, const ModelState* average, const Progress& progress,
                         const std::filesystem::path& checkpoints) const;
+  void log_weights(int epoch, const StageOutput& output) const;
   [[noreturn]] void report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
                                       double loss);
   /// Throws Error(device) unless all ranks hold the same model.
@@ -132,21 +153,25 @@ class Stage {
   Activation activation_;
   DeviceMemory memory_;
   Model model_;
-  Batches batches_;                     // of an epoch
-  std::unique_ptr<TrainingStep> step_;  // null if the stage does not train
+  Batches batches_;                         // of an epoch
+  std::unique_ptr<WeightAverage> average_;  // null if the stage has none
+  bool is_average_ = false;                 // the model is the average
+  std::unique_ptr<TrainingStep> step_;      // null if the stage does not train
   Evaluator evaluator_;
   std::unique_ptr<Calibrator> calibrator_;  // null if scales are those of each batch
   std::optional<EvalResult> latest_result_;
+  std::optional<EvalResult> weights_result_;  // of the weights beside the average
   /// The order of the next epoch, drawn while the device is still at work on this one.
   struct DrawnOrder {
     int epoch = 0;
     std::vector<std::int32_t> order;
   };
   std::optional<DrawnOrder> drawn_;
-  std::optional<nlohmann::json> new_best_;   // its state.json; the model is to be written
-  std::unique_ptr<ModelSnapshot> snapshot_;  // null if the stage does not train, and on ranks that do not write
-  Background status_;                        // of the run, written by a thread as well
-  Background writer_;                        // last: it ends before what it reads
+  std::optional<nlohmann::json> new_best_;           // its state.json; the model is to be written
+  std::unique_ptr<ModelSnapshot> snapshot_;          // null if the stage does not train, and on ranks that do not write
+  std::unique_ptr<ModelSnapshot> average_snapshot_;  // null too if the stage has no average
+  Background status_;                                // of the run, written by a thread as well
+  Background writer_;                                // last: it ends before what it reads
 };
 
 /// The state.json of a checkpoint that a run can go on from.

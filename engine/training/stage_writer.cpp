@@ -30,18 +30,23 @@ std::string changed_layers(const BitSummary& before, const BitSummary& after) {
 }  // namespace
 
 nlohmann::json resumable_state(const StageContext& context, const std::string& stage, const Progress& progress) {
-  return {{"progress", to_json(progress)},
-          {"stage", stage},
-          {"config_hash", config_hash(context.config)},
-          {"world_size", context.communicator.world()},
-          {"data", to_json(context.data)}};
+  nlohmann::json state = {{"progress", to_json(progress)},
+                          {"stage", stage},
+                          {"config_hash", config_hash(context.config)},
+                          {"world_size", context.communicator.world()},
+                          {"data", to_json(context.data)}};
+  if (!context.teacher_hash.empty()) state["teacher"] = context.teacher_hash;
+  return state;
 }
 
 void Stage::check_ranks(const Progress& progress, std::string_view after) const {
   if (context_.communicator.world() == 1) return;
-  check_same_on_ranks(
-      context_.communicator, model_.save().tensors,
-      fmt::format("after {} (stage {}, epoch {}, step {})", after, name_, progress.epoch + 1, progress.step));
+  const std::string when =
+      fmt::format("after {} (stage {}, epoch {}, step {})", after, name_, progress.epoch + 1, progress.step);
+  check_same_on_ranks(context_.communicator, model_.save().tensors, when);
+  if (averages())
+    check_same_on_ranks(context_.communicator, model_.save(download(context_.backend, average_->on_device())).tensors,
+                        when);
 }
 
 ModelCard Stage::card() const {
@@ -69,6 +74,7 @@ void Stage::adjust(Progress& progress, StageOutput& output, bool is_end) {
   const BitSummary before = bit_summary();
   method_->adjust(model_.quantized(), is_end);
   model_.reset_momentum();
+  if (averages()) average_->restart();  // numbers of two grids have no average
   check_ranks(progress, "a re-quantization");
   step_->recapture();
   latest_result_.reset();
@@ -115,8 +121,18 @@ void Stage::keep_best(Progress& progress) {
 
 void Stage::log_state(int epochs_over, const StageOutput& output) const {
   if (output.log.drops_all()) return;  // of another rank, which holds the same
-  const std::uint64_t hash = hash_of(model_.state(StateScope::model_and_momentum), method_->state().dump());
+  std::uint64_t hash = hash_of(model_.state(StateScope::model_and_momentum), method_->state().dump());
+  if (averages()) hash = hash_of(download(context_.backend, average_->on_device()), hash_text(hash));
   output.log.event("state", {{"stage", name_}, {"epoch", epochs_over}, {"state_hash", hash_text(hash)}});
+}
+
+void Stage::log_weights(int epoch, const StageOutput& output) const {
+  if (!weights_result_) return;
+  output.log.event("weights", {{"stage", name_},
+                               {"epoch", epoch},
+                               {"test_loss", weights_result_->loss()},
+                               {"test_top1", weights_result_->top1_percent()},
+                               {"test_top5", weights_result_->top5_percent()}});
 }
 
 void Stage::finish_epoch(Progress& progress, StageOutput& output) {
@@ -143,13 +159,15 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   if (context_.config.log.tensorboard_layers)
     for (const TensorBits& tensor : bits.tensors) row.layer_bits.emplace_back(layer_name(tensor.name), tensor.bits);
   output.log.epoch(row);
+  log_weights(row.epoch, output);
   log_state(row.epoch, output);
   output.console.info(fmt::format(
-      "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){} | {:.1f}k img/s | "
+      "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){}{} | {:.1f}k img/s | "
       "{:.1f} s",
       name_, row.epoch, std::to_string(settings_->epochs).size(), settings_->epochs, row.learning_rate, row.train_loss,
       method_->describe().penalty ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
       *progress.best_top1,
+      weights_result_ ? fmt::format(" of the average, {:.2f} of the weights", weights_result_->top1_percent()) : "",
       bits.is_quantized() ? fmt::format(" | {:.2f} bits ({:.2f} stored) {:.2f}x", *row.bits_per_parameter,
                                         bits.stored_bits_per_parameter(), *row.compression)
                           : "",
@@ -176,24 +194,28 @@ void Stage::write_files(Progress& progress, StageOutput& output, bool with_check
   if (!output.directory.writes() || (!best && !with_checkpoint)) return;
   writer_.wait();  // for the snapshot before
   const Range range(context_.backend, "snapshot");
-  snapshot_->take(model_, with_checkpoint ? StateScope::model_and_momentum : StateScope::model);
+  snapshot_->take(model_.on_device(with_checkpoint ? StateScope::model_and_momentum : StateScope::model));
+  const bool has_average = averages();
+  if (has_average) average_snapshot_->take(average_->on_device());
   progress.logs = output.log.position();
   progress.method = method_->state();
-  writer_.start(
-      [this, best, with_checkpoint, progress, &log = output.log, checkpoints = output.directory.checkpoints()] {
-        const ModelState state = snapshot_->read();
-        if (best) write_best(state, *best, checkpoints);
-        if (!with_checkpoint) return;
-        log.sync();
-        write_checkpoint(state, progress, checkpoints);
-      });
+  writer_.start([this, best, with_checkpoint, has_average, progress, &log = output.log,
+                 checkpoints = output.directory.checkpoints()] {
+    const ModelState state = snapshot_->read();
+    const std::optional<ModelState> average = has_average ? std::optional(average_snapshot_->read()) : std::nullopt;
+    if (best) write_best(average ? *average : state, *best, checkpoints);
+    if (!with_checkpoint) return;
+    log.sync();
+    write_checkpoint(state, average ? &*average : nullptr, progress, checkpoints);
+  });
 }
 
-void Stage::write_checkpoint(const ModelState& state, const Progress& progress,
+void Stage::write_checkpoint(const ModelState& state, const ModelState* average, const Progress& progress,
                              const std::filesystem::path& checkpoints) const {
   CheckpointFiles files;
   files.tensors["model.safetensors"] = model_.save(state, card());
   files.tensors["optimizer.safetensors"] = model_.save_momentum(*state.momentum);
+  if (average != nullptr) files.tensors["ema.safetensors"] = average_to_file(model_, *average, state, card());
   files.state = resumable_state(context_, name_, progress);
   const std::string name = fmt::format("epoch_{:04}", progress.total_epochs);
   save_checkpoint(checkpoints / name, files);

@@ -25,6 +25,15 @@ std::vector<int> own_slices(std::int64_t samples, const TrainingOptions& options
   return counts;
 }
 
+/// The teacher lives in the memory of the model that learns.
+std::unique_ptr<Executor> make_teacher(DeviceMemory& memory, const TrainingOptions& options, DType dtype,
+                                       std::int64_t samples, const Communicator& communicator) {
+  if (options.teacher == nullptr) return nullptr;
+  return std::make_unique<Executor>(memory, options.teacher->network(), options.teacher->parameters(),
+                                    largest_slice(options.batch_size, communicator), dtype, ExecutionMode::guest,
+                                    own_slices(samples, options, communicator));
+}
+
 }  // namespace
 
 TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& source, const TrainingOptions& options,
@@ -35,13 +44,17 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
       augment_(options.augment),
       rule_(options.rule),
       label_smoothing_(options.label_smoothing),
+      distillation_{.weight = options.teacher_weight, .temperature = options.temperature},
       dropout_stream_(options.dropout_stream),
       synchronised_norms_(options.synchronised_norms && communicator.world() > 1),
       communicator_(communicator),
+      teacher_(make_teacher(memory, options, model.dtype(), source.size(), communicator)),
       executor_(memory, model.network(), model.parameters(), largest_slice(options.batch_size, communicator),
-                model.dtype(), ExecutionMode::training, own_slices(source.size(), options, communicator)),
+                model.dtype(), ExecutionMode::training, own_slices(source.size(), options, communicator),
+                teacher_.get()),
       reducer_(communicator, model),
       clipper_(memory, model, options.clip_norm),
+      average_(options.average),
       labels_(memory.allocate_array<std::int32_t>("labels, training", static_cast<std::size_t>(executor_.max_batch()))),
       feed_(memory, "training", options.metrics_slots),
       metrics_(
@@ -66,6 +79,7 @@ void TrainingStep::enqueue(int count, int batch) {
   clipper_.enqueue();
   const Range range(backend_, "weights step");
   model_.step(rule_, inputs, metrics_.as<StepMetrics>());
+  if (average_ != nullptr) average_->enqueue();
 }
 
 void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
@@ -74,17 +88,25 @@ void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
     const Range range(backend_, "augment");
     backend_.augment({augment_, source_.rows(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
   }
+  if (teacher_ != nullptr) {
+    const Range range(backend_, "teacher");
+    teacher_->forward(count);  // before the model that learns, whose activations take its place
+  }
   executor_.forward(count, {.slice = slice, .keys = keys()});
   reducer_.start_statistics(weight);
-  {
-    const Range range(backend_, "loss");
-    const TensorView logits = executor_.logits(count);
-    backend_.softmax_cross_entropy({count, static_cast<int>(logits.shape[1]), logits.as<float>(),
-                                    labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), inputs,
-                                    metrics_.as<StepMetrics>(), label_smoothing_});
-  }
+  enqueue_loss(count);
   executor_.backward(
       count, [&](std::size_t node) { reducer_.node_done(node, weight); }, slice, keys());
+}
+
+void TrainingStep::enqueue_loss(int count) {
+  const Range range(backend_, "loss");
+  const TensorView logits = executor_.logits(count);
+  Distillation distillation = distillation_;
+  if (teacher_ != nullptr) distillation.teacher_logits = teacher_->logits(count).as<float>();
+  backend_.softmax_cross_entropy({count, static_cast<int>(logits.shape[1]), logits.as<float>(),
+                                  labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), feed_.inputs(),
+                                  metrics_.as<StepMetrics>(), label_smoothing_, distillation});
 }
 
 SampleKeys TrainingStep::keys() const {

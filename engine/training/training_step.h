@@ -6,11 +6,13 @@
 #pragma once
 
 #include "engine/input/batch_source.h"
+#include "engine/model/frozen_network.h"
 #include "engine/model/model.h"
 #include "engine/network/executor.h"
 #include "engine/training/gradient_clipper.h"
 #include "engine/training/gradient_reducer.h"
 #include "engine/training/step_feed.h"
+#include "engine/training/weight_average.h"
 
 #include <map>
 #include <memory>
@@ -26,6 +28,12 @@ struct TrainingOptions {
   std::int64_t metrics_slots = 0;    // steps an epoch has: as many can be planned together
   std::uint32_t dropout_stream = 0;  // of the stage (engine/input/sampler.h); the seed is that of `augment`
   bool synchronised_norms = false;   // batch statistics and activation scales are those of the whole batch (METHOD 10)
+  /// Its logits on the same images are a target beside the labels, as inference gives them; null: none. It outlives the
+  /// step.
+  const FrozenNetwork* teacher = nullptr;
+  float teacher_weight = 0;  // 0..1, the rest is that of the labels
+  float temperature = 1;
+  WeightAverage* average = nullptr;  // moves with every step; null: none. It outlives the step
 };
 
 /// A step to come.
@@ -55,11 +63,14 @@ class TrainingStep {
   std::vector<StepMetrics> metrics(std::int64_t first_slot, std::int64_t count, const Marker* marker = nullptr) const;
   ReducedBytes reduced_bytes() const;
   Executor& executor() { return executor_; }
+  /// Null if there is no teacher.
+  const Executor* teacher() const { return teacher_.get(); }
 
  private:
   void enqueue(int count, int batch);
   void enqueue_samples(int count, float weight, BatchSlice* slice);
   void enqueue_nothing();
+  void enqueue_loss(int count);
   SampleKeys keys() const;
 
   Backend& backend_;
@@ -68,12 +79,15 @@ class TrainingStep {
   AugmentRule augment_;
   SgdRule rule_;
   float label_smoothing_;
+  Distillation distillation_;  // without logits
   std::uint32_t dropout_stream_;
   bool synchronised_norms_;
   Communicator& communicator_;
+  std::unique_ptr<Executor> teacher_;
   Executor executor_;
   GradientReducer reducer_;
   GradientClipper clipper_;
+  WeightAverage* average_;
   Buffer labels_;
   StepFeed feed_;
   std::vector<PlannedStep> planned_;

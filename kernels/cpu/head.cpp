@@ -24,6 +24,49 @@ double mean_loss(const float* logits, int classes, float largest, double exponen
   return std::log(exponentials) - sum / classes;
 }
 
+/// softmax(row / T) in parts: the logarithm of a class is shifted(c) - log_sum.
+struct SoftRow {
+  const float* row;
+  double temperature;
+  double largest;
+  double log_sum;
+
+  SoftRow(const float* logits, int classes, double soft_temperature)
+      : row(logits), temperature(soft_temperature), largest(static_cast<double>(logits[0])), log_sum(0) {
+    for (int i = 1; i < classes; ++i) largest = std::max(largest, static_cast<double>(logits[i]));
+    double sum = 0;
+    for (int i = 0; i < classes; ++i) sum += std::exp(shifted(i));
+    log_sum = std::log(sum);
+  }
+  double shifted(int i) const { return (static_cast<double>(row[i]) - largest) / temperature; }
+  double log_probability(int i) const { return shifted(i) - log_sum; }
+};
+
+/// Returns T^2 KL(q || p) of one row. `d_row`, if it is there, keeps 1 - w of what it holds and gets w T (p - q) /
+/// batch.
+double distill_row(const CrossEntropyArgs& args, const float* logits, const float* teacher, float* d_row) {
+  const auto weight = static_cast<double>(args.distillation.weight);
+  const auto temperature = static_cast<double>(args.distillation.temperature);
+  const SoftRow own(logits, args.classes, temperature), target(teacher, args.classes, temperature);
+  double divergence = 0;
+  for (int i = 0; i < args.classes; ++i) {
+    const double q_log = target.log_probability(i), p_log = own.log_probability(i);
+    const double q = std::exp(q_log);
+    if (q != 0) divergence += q * (q_log - p_log);
+    if (d_row == nullptr) continue;
+    const double taught = weight * temperature * (std::exp(p_log) - q) / args.batch;
+    d_row[i] = static_cast<float>((1.0 - weight) * static_cast<double>(d_row[i]) + taught);
+  }
+  return temperature * temperature * divergence;
+}
+
+/// The part of the labels in a loss of which the teacher has the rest; without one all of it.
+double share_of_labels(double loss, const Distillation& distillation) {
+  if (distillation.teacher_logits == nullptr) return loss;
+  const double share = 1.0 - static_cast<double>(distillation.weight);
+  return share > 0 ? share * loss : 0;  // of infinity too
+}
+
 }  // namespace
 
 void CpuBackend::linear_forward(const LinearForwardArgs& args) {
@@ -64,17 +107,20 @@ void CpuBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
     double sum = 0;
     for (int i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(logits[i] - largest));
     const double loss = std::log(sum) - static_cast<double>(logits[label] - largest);
-    result.loss_sum +=
+    const double of_row =
         smoothing > 0 ? (1.0 - smoothing) * loss + smoothing * mean_loss(logits, classes, largest, sum) : loss;
+    result.loss_sum += share_of_labels(of_row, args.distillation);
     const int rank = rank_of_label(logits, classes, label);
     result.top1 += rank < 1;
     result.top5 += rank < 5;
-    if (args.d_logits == nullptr) continue;
-    for (int i = 0; i < classes; ++i) {
+    float* d_row = args.d_logits == nullptr ? nullptr : args.d_logits + row * classes;
+    for (int i = 0; d_row != nullptr && i < classes; ++i) {
       const double probability = std::exp(static_cast<double>(logits[i] - largest)) / sum;
-      args.d_logits[row * classes + i] =
-          static_cast<float>((probability - (i == label ? at_label : elsewhere)) / args.batch);
+      d_row[i] = static_cast<float>((probability - (i == label ? at_label : elsewhere)) / args.batch);
     }
+    if (args.distillation.teacher_logits == nullptr) continue;
+    const float* teacher = args.distillation.teacher_logits + row * classes;
+    result.loss_sum += static_cast<double>(args.distillation.weight) * distill_row(args, logits, teacher, d_row);
   }
 }
 

@@ -59,11 +59,20 @@ struct LinearBackwardArgs {
   GradMode mode = GradMode::overwrite;  // of d_input
 };
 
+/// What a larger model teaches: beside the labels, softmax(teacher logits / temperature) is a target (METHOD 17).
+struct Distillation {
+  const float* teacher_logits = nullptr;  // [N, C]; null: nobody teaches
+  float weight = 0;                       // w, 0..1: the share of the teacher's target
+  float temperature = 1;                  // T, above 0
+};
+
 /// softmax_cross_entropy: the mean over the batch of - sum over classes of t log(softmax(logits)), with the target t =
 /// (1 - label_smoothing) onehot + label_smoothing / classes, as PyTorch's CrossEntropyLoss has it: d_logits =
-/// (softmax(logits) - t) / batch; null in evaluation. Overwrites loss_sum, top1, top5 and samples of
-/// metrics[metrics_slot]. A label counts as top-k if fewer than k logits are larger, or equal and earlier; a row with a
-/// NaN never counts.
+/// (softmax(logits) - t) / batch; null in evaluation. With a teacher (1 - w) of both, and w T^2 of the mean of
+/// KL(q || p), q = softmax(teacher logits / T), p = softmax(logits / T), whose gradient is w T (p - q) / batch:
+/// PyTorch's kl_div(log_softmax(logits / T), log_softmax(teacher / T), log_target=True, "batchmean"). Overwrites
+/// loss_sum, top1, top5 and samples of metrics[metrics_slot]. A label counts as top-k if fewer than k logits are
+/// larger, or equal and earlier; a row with a NaN never counts.
 struct CrossEntropyArgs {
   int batch = 0;
   int classes = 0;
@@ -73,6 +82,7 @@ struct CrossEntropyArgs {
   const StepInputs* inputs = nullptr;
   StepMetrics* metrics = nullptr;
   float label_smoothing = 0;  // 0..1
+  Distillation distillation = {};
 };
 
 }  // namespace bsq

@@ -32,7 +32,8 @@ struct LsqForwardArgs {
 
 /// lsq_step: g_w = dW where low <= w / s <= high, else 0; g_s = g sum(e dW), e = k - w / s inside, k outside; then
 /// `rule`, but no decay of s, which is at least kSmallestStep afterwards. Nothing moves if high = 0. Gradients of
-/// integers as in PlanesStepArgs.
+/// integers as in PlanesStepArgs. What the step finds before it moves anything is added to `sensitivities`, if
+/// they are there: |sum((w - W) dW)| / numel, W = s k the effective weights (METHOD 13); nothing if high = 0.
 struct LsqStepArgs {
   DeviceTable<LsqTensor> tensors;
   SgdRule rule;
@@ -43,6 +44,7 @@ struct LsqStepArgs {
   float* steps = nullptr;
   float* step_momentum = nullptr;
   void* scratch = nullptr;
+  float* sensitivities = nullptr;  // [tensors]; null: nobody asks
 };
 
 }  // namespace bsq

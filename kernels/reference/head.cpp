@@ -75,8 +75,45 @@ void ReferenceBackend::linear_backward(const LinearBackwardArgs& args) {
   }
 }
 
+namespace {
+
+/// softmax(row / T) in parts: the logarithm of a class is shifted(c) - log_sum.
+struct SoftRow {
+  const float* row = nullptr;
+  double temperature = 1;
+  double largest = 0;
+  double log_sum = 0;
+
+  SoftRow(const float* logits, int classes, double soft_temperature)
+      : row(logits), temperature(soft_temperature), largest(*std::max_element(logits, logits + classes)) {
+    double sum = 0;
+    for (int c = 0; c < classes; ++c) sum += std::exp(shifted(c));
+    log_sum = std::log(sum);
+  }
+  double shifted(int c) const { return (row[c] - largest) / temperature; }
+  double log_probability(int c) const { return shifted(c) - log_sum; }
+};
+
+/// Returns T^2 KL(q || p) of one row. `d_row`, if it is there, keeps 1 - w of what it holds and gets w T (p - q) /
+/// batch.
+double distill_row(const CrossEntropyArgs& args, const float* row, const float* teacher, float* d_row) {
+  const double weight = args.distillation.weight, temperature = args.distillation.temperature;
+  const SoftRow own(row, args.classes, temperature), target(teacher, args.classes, temperature);
+  double divergence = 0;
+  for (int c = 0; c < args.classes; ++c) {
+    const double q = std::exp(target.log_probability(c)), p = std::exp(own.log_probability(c));
+    if (q != 0) divergence += q * (target.log_probability(c) - own.log_probability(c));
+    if (d_row != nullptr)
+      d_row[c] = static_cast<float>((1 - weight) * d_row[c] + weight * temperature * (p - q) / args.batch);
+  }
+  return temperature * temperature * divergence;
+}
+
+}  // namespace
+
 void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
-  const auto& [batch, classes, logits, labels, d_logits, inputs, metrics, label_smoothing] = args;
+  const auto& [batch, classes, logits, labels, d_logits, inputs, metrics, label_smoothing, distillation] = args;
+  const double of_labels = distillation.teacher_logits == nullptr ? 1 : 1 - double{distillation.weight};
   const double elsewhere = double{label_smoothing} / classes;  // the target of a class that is not the label
   const double at_label = 1 - double{label_smoothing} + elsewhere;
   double loss_sum = 0;
@@ -90,7 +127,7 @@ void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
     for (int c = 0; c < classes; ++c) exponentials += std::exp(row[c] - largest);
     for (int c = 0; c < classes; ++c) {
       const double target = c == label ? at_label : elsewhere;
-      if (target > 0) loss_sum += target * (std::log(exponentials) - (row[c] - largest));
+      if (of_labels * target > 0) loss_sum += of_labels * target * (std::log(exponentials) - (row[c] - largest));
     }
 
     int ahead = 0;  // logits that come before the label's
@@ -102,12 +139,15 @@ void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
     if (!has_nan && ahead < 1) ++top1;
     if (!has_nan && ahead < 5) ++top5;
 
-    if (d_logits == nullptr) continue;
-    for (int c = 0; c < classes; ++c) {
+    float* d_row = d_logits == nullptr ? nullptr : d_logits + std::int64_t{n} * classes;
+    for (int c = 0; d_row != nullptr && c < classes; ++c) {
       const double probability = std::exp(row[c] - largest) / exponentials;
       const double target = c == label ? at_label : elsewhere;
-      d_logits[std::int64_t{n} * classes + c] = static_cast<float>((probability - target) / batch);
+      d_row[c] = static_cast<float>((probability - target) / batch);
     }
+    if (distillation.teacher_logits != nullptr)
+      loss_sum +=
+          distillation.weight * distill_row(args, row, distillation.teacher_logits + std::int64_t{n} * classes, d_row);
   }
   StepMetrics& slot = metrics[inputs->metrics_slot];
   slot.loss_sum = loss_sum;

@@ -41,22 +41,25 @@ void ReferenceBackend::weights_from_lsq(const LsqForwardArgs& args) {
 }
 
 void ReferenceBackend::lsq_step(const LsqStepArgs& args) {
-  const auto& [tensors, rule, inputs, d_weights, w, w_momentum, steps, step_momentum, scratch] = args;
+  const auto& [tensors, rule, inputs, d_weights, w, w_momentum, steps, step_momentum, scratch, sensitivities] = args;
   const double learning_rate = inputs->learning_rate;
   for (std::size_t t = 0; t < tensors.host.size(); ++t) {
     const LsqTensor& tensor = tensors.device[t];
     if (tensor.high == 0) continue;
     const SgdRule weight_rule = rule_for(rule, tensor.decays);
-    double d_step = 0;
+    double d_step = 0, rounding = 0;
     for (std::int64_t i = 0; i < tensor.numel; ++i) {
       float& value = w[tensor.weight_offset + i];
       const Placed placed(tensor, value, steps[t]);
       const double stored = d_weights[tensor.weight_offset + i];
       const double gradient = tensor.storage == WeightStorage::values ? stored : stored / steps[t];
       d_step += (placed.level - (placed.inside ? placed.quotient : 0)) * gradient;
+      rounding += (double{value} - double{steps[t]} * placed.level) * gradient;
       value = static_cast<float>(sgd_updated(value, placed.inside ? gradient : 0, weight_rule, learning_rate,
                                              w_momentum[tensor.weight_offset + i]));
     }
+    if (sensitivities != nullptr)
+      sensitivities[t] += static_cast<float>(std::abs(rounding) / static_cast<double>(tensor.numel));
     const double moved =
         sgd_updated(steps[t], tensor.grad_scale * d_step, rule_for(rule, false), learning_rate, step_momentum[t]);
     steps[t] = std::max(static_cast<float>(moved), kSmallestStep);

@@ -35,7 +35,41 @@ std::vector<std::pair<double, double>> notes_of(const fs::path& run) {
   return notes;
 }
 
+/// LSQ takes bits away; bits per weight of every epoch that was measured.
+std::vector<double> bits_of_learned_widths(int ranks, const std::string& run, const Workspace& here) {
+  const Words words = {"train",
+                       "tiny.yaml",
+                       "--run-dir",
+                       run,
+                       "stages=[pretrain,lsq]",
+                       "lsq.epochs=4",
+                       "lsq.ema=0.9",
+                       "lsq.budget_bits=4",
+                       "lsq.budget_count=published",
+                       "quant.act_bits=0",
+                       "model.sync_batch_norm=true"};
+  const Outcome outcome = run_ranks(ranks, words, here.path());
+  INFO(describe(words, outcome));
+  REQUIRE(outcome.exit_code == 0);
+  std::vector<double> bits;
+  for (const auto& [now, alpha] : notes_of(here / run)) bits.push_back(now);
+  return bits;
+}
+
 }  // namespace
+
+TEST_CASE("learned widths of LSQ come to the same budget on three ranks as on one, with the same bits every time") {
+  BSQ_NEEDS_RANKS();
+  const Workspace here;
+  const std::vector<double> one = bits_of_learned_widths(1, "one", here);
+  const std::vector<double> three = bits_of_learned_widths(3, "three", here);
+  bits_of_learned_widths(3, "again", here);
+  check_same_run(here / "three", here / "again");
+  REQUIRE(one.size() == three.size());
+  CHECK(one.front() == three.front());
+  CHECK(one.back() == Approx(4).margin(0.3));
+  CHECK(three.back() == Approx(4).margin(0.3));
+}
 
 TEST_CASE("a budget is met on three ranks as on one, and with the same bits every time") {
   BSQ_NEEDS_RANKS();

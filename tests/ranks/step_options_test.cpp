@@ -7,7 +7,8 @@ namespace bsq::test {
 namespace {
 
 // The gradients of the small network are longer than this.
-constexpr StepOptions kEveryOption{.nesterov = true, .label_smoothing = 0.1F, .clip_norm = 0.1F};
+constexpr StepOptions kEveryOption{
+    .nesterov = true, .label_smoothing = 0.1F, .clip_norm = 0.1F, .teacher_weight = 0.5F, .averages = true};
 
 /// What clip_grad_norm_ multiplies the gradients of weights by; `gradients` are those of what is stored.
 double clip_factor(Training& training, const std::vector<double>& gradients, double max_norm) {
@@ -41,6 +42,22 @@ TEST_CASE("worker: clipped gradients", "[.worker]") {
   }
 }
 
+TEST_CASE("worker: a teacher", "[.worker]") {
+  Ranks ranks;
+  Communicator& communicator = *ranks.communicator;
+  constexpr StepOptions kTaught{.teacher_weight = 0.75F};
+  for (const int batch : {kBatch, 1}) {
+    INFO("batch of " << batch << ", rank " << communicator.rank());
+    Training together(communicator, {}, false, small_resnet(), kTaught);
+    together.step.run(batch, {.learning_rate = 0});
+    const Expected expected = expected_of(batch, communicator.world(), kTaught);
+    CHECK(expected.gradients != expected_of(batch, communicator.world()).gradients);  // the teacher is heard
+    check_close(together.gradients(), expected.gradients, relative_tolerance(DType::f32));
+    check_all_have(communicator, together.gradients());
+    CHECK(together.step.metrics(0, 1)[0].loss_sum == Approx(expected.loss_sum).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("worker: every option of a step", "[.worker]") {
   Ranks ranks;
   Communicator& communicator = *ranks.communicator;
@@ -61,6 +78,11 @@ TEST_CASE("worker: every option of a step", "[.worker]") {
 TEST_CASE("clipped gradients are those of the whole batch, clipped") {
   BSQ_NEEDS_RANKS();
   check_on_ranks(GENERATE(1, 3), "worker: clipped gradients");
+}
+
+TEST_CASE("of a teacher each rank takes what it says to the images of its slice") {
+  BSQ_NEEDS_RANKS();
+  check_on_ranks(GENERATE(1, 3), "worker: a teacher");
 }
 
 TEST_CASE("with every option of a step all ranks hold the same bits, and synchronised ones agree with one process") {

@@ -63,6 +63,8 @@ struct StepOptions {
   bool nesterov = false;
   float label_smoothing = 0;
   float clip_norm = 0;
+  float teacher_weight = 0;  // 0: no teacher
+  bool averages = false;
 };
 
 /// A small network in bit planes, its pictures, and steps on them.
@@ -73,6 +75,8 @@ struct Training {
         connected(ranks.world() > 1 ? backend->connect(ranks) : nullptr),
         test(*backend, std::move(network), start_as_planes(6)),
         source(test.memory, tiny_pictures("train", kPictures), "training"),
+        average(test.memory, test.model, 0.9),
+        teacher(test.memory, "teacher", make_resnet(tiny_teacher()), DType::f32, teacher_file(*backend)),
         step(test.memory, test.model, source,
              {.augment = augmentation(),
               .rule = {kRule.momentum, kRule.weight_decay, options.nesterov},
@@ -81,7 +85,11 @@ struct Training {
               .batch_size = kBatch,
               .metrics_slots = 64,
               .dropout_stream = dropout_stream(0),
-              .synchronised_norms = synchronised},
+              .synchronised_norms = synchronised,
+              .teacher = options.teacher_weight > 0 ? &teacher : nullptr,
+              .teacher_weight = options.teacher_weight,
+              .temperature = 2,
+              .average = options.averages ? &average : nullptr},
              connected ? *connected : ranks) {
     if (order.empty()) {
       order.resize(kPictures);
@@ -89,6 +97,7 @@ struct Training {
     }
     source.begin_epoch(order);
     plan_every_batch(*backend, test.model.network());
+    if (options.teacher_weight > 0) plan_every_batch(*backend, teacher.network());
   }
 
   std::vector<float> gradients() {
@@ -102,6 +111,10 @@ struct Training {
   std::vector<HostTensor> state() {
     std::vector<HostTensor> tensors = test.model.save().tensors;
     for (HostTensor& tensor : test.model.save_momentum().tensors) tensors.push_back(std::move(tensor));
+    for (HostTensor& tensor : test.model.save(download(*backend, average.on_device())).tensors) {
+      tensor.name += ".average";
+      tensors.push_back(std::move(tensor));
+    }
     return tensors;
   }
   /// Twenty steps, a last smaller one among each five, then a re-quantization, then three more.
@@ -114,6 +127,7 @@ struct Training {
     }
     plane_store(test.model).set_planes(planes);
     test.model.reset_momentum();
+    average.restart();
     step.recapture();
     for (int i = 20; i < 23; ++i) take_step(i);
   }
@@ -127,6 +141,8 @@ struct Training {
   std::unique_ptr<Communicator> connected;
   TestModel test;
   ResidentSource source;
+  WeightAverage average;
+  FrozenNetwork teacher;
   TrainingStep step;
 };
 
@@ -151,12 +167,12 @@ struct Expected {
   std::int64_t top1 = 0;
 };
 
-inline Expected expected_of(int batch, int world) {
+inline Expected expected_of(int batch, int world, const StepOptions& options = {}) {
   Expected expected;
   for (int rank = 0; rank < world; ++rank) {
     const Slice slice = slice_of(batch, rank, world);
     if (slice.count == 0) continue;
-    Training part(alone());
+    Training part(alone(), {}, false, small_resnet(), options);
     part.step.run(static_cast<int>(slice.count), {.learning_rate = 0, .first_sample = slice.first});
     const double weight = static_cast<double>(slice.count) / batch;
     const std::vector<float> gradients = part.gradients();

@@ -4,6 +4,7 @@
 
 #include "engine/input/image_set.h"
 #include "engine/input/resident_source.h"
+#include "engine/model/frozen_network.h"
 #include "engine/model/model.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/training_step.h"
@@ -96,6 +97,20 @@ inline TestModel::MakeWeights start_as_fixed(int bits) {
 /// Start values as LSQ's weights of so many bits, for TestModel.
 inline TestModel::MakeWeights start_as_lsq(int bits) {
   return [bits](const ArenaLayout& layout) { return StoredLsq::convert(start_as_planes(bits)(layout), {}); };
+}
+
+/// A float network of random weights and plausible statistics, of which others may learn: wider than tiny_resnet().
+inline ResNetOptions tiny_teacher() {
+  ResNetOptions options = tiny_resnet(Activation::relu);
+  options.width = 8;
+  return options;
+}
+
+inline TensorFile teacher_file(Backend& backend, std::uint64_t seed = 5) {
+  DeviceMemory memory(backend);
+  Model model(memory, make_resnet(tiny_teacher()), DType::f32, seed,
+              store_of([&](const ArenaLayout& layout) { return initial_weights(layout, seed); }));
+  return model.save();
 }
 
 /// Noise on a colour that tells the class, except for a sixth of the pictures, whose colour is that of another class.

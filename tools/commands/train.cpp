@@ -11,6 +11,7 @@
 #include "tools/session/config_schema.h"
 #include "tools/session/network_checks.h"
 #include "tools/session/open_experiment.h"
+#include "tools/session/open_teacher.h"
 #include "tools/session/rank_watch.h"
 #include "tools/session/ranks.h"
 #include "tools/session/run_files.h"
@@ -159,9 +160,11 @@ class TrainRun {
     } else if (!config_.model.init.empty()) {
       source.init = open_start_model(read_model(opened_.model.init, console_), config_);
     }
+    source.teacher = open_teacher(opened_, console_);
     OpenExperiment open(std::move(source), console_, ranks_);
     Experiment& experiment = open.experiment();
     check_same_data(experiment.data());
+    if (checkpoint_) check_same_teacher(taught_by_, experiment.teacher_hash(), opened_.distill.model);
     if (options_.dry_run) {
       experiment.dry_run([](const std::string& line) {
         fmt::print("{}\n", line);
@@ -182,6 +185,7 @@ class TrainRun {
       const std::string where = (directory.checkpoints() / "last").string();
       progress_of(*checkpoint_, config_, where);
       trained_with_ = fingerprint_from_json(checkpoint_->state, where);
+      taught_by_ = teacher_from_json(checkpoint_->state, where);
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;
@@ -306,6 +310,7 @@ class TrainRun {
   AgreedRequests requests_;
   std::optional<CheckpointFiles> checkpoint_;    // what the run goes on from
   std::optional<DataFingerprint> trained_with_;  // as the checkpoint says
+  std::string taught_by_;                        // likewise; empty: by nobody
 };
 
 int train_on_ranks(const Arguments& arguments, Communicator& ranks) {

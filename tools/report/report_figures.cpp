@@ -73,6 +73,22 @@ bool smooths_labels(const Config& config) {
   });
 }
 
+/// Whether a stage of the run is evaluated by an average of its weights.
+bool averages_weights(const Config& config) {
+  return std::ranges::any_of(config.stages, [&](const std::string& stage) {
+    const StageConfig* settings = config.find_stage(stage);
+    return settings != nullptr && settings->ema > 0;
+  });
+}
+
+/// What the training loss has that the test loss has not, a sentence each.
+std::string parts_of_training_loss(const Config& config) {
+  std::string text = smooths_labels(config) ? " The training loss is that of smoothed labels." : "";
+  const auto learns = [&](const std::string& stage) { return config.distills(stage); };
+  if (std::ranges::any_of(config.stages, learns)) text += " Where a teacher is there, the training loss has its part.";
+  return text;
+}
+
 ReportFigure loss_figure(const RunReport& report) {
   const EpochRow& last = report.epochs.back();
   const ChartText text{
@@ -83,7 +99,7 @@ ReportFigure loss_figure(const RunReport& report) {
                            {{"training", [](const EpochRow& row) { return row.train_loss; }},
                             {"test", [](const EpochRow& row) { return row.test_loss.value_or(kNothing); }}})),
           fmt::format("Training images are augmented, test images are not.{} Point at an epoch for its numbers.",
-                      smooths_labels(report.config) ? " The training loss is that of smoothed labels." : "")};
+                      parts_of_training_loss(report.config))};
 }
 
 ReportFigure accuracy_figure(const RunReport& report) {
@@ -91,10 +107,14 @@ ReportFigure accuracy_figure(const RunReport& report) {
       "accuracy", "Top-1 accuracy",
       fmt::format("Percent of images classified correctly in every epoch; at the end {:.2f} % in test.",
                   report.epochs.back().test_top1.value_or(kNothing))};
-  return {draw(over_epochs(report, text, "top-1 in %",
-                           {{"training", [](const EpochRow& row) { return row.train_top1; }},
-                            {"test", [](const EpochRow& row) { return row.test_top1.value_or(kNothing); }}})),
-          "Training accuracy is measured while the model changes, test accuracy at the end of each epoch."};
+  return {
+      draw(over_epochs(report, text, "top-1 in %",
+                       {{"training", [](const EpochRow& row) { return row.train_top1; }},
+                        {"test", [](const EpochRow& row) { return row.test_top1.value_or(kNothing); }}})),
+      fmt::format("Training accuracy is measured while the model changes, test accuracy at the end of each epoch.{}",
+                  averages_weights(report.config)
+                      ? " Where a stage has a moving average of the weights, test accuracy is that of the average."
+                      : "")};
 }
 
 ReportFigure penalty_figure(const RunReport& report, const std::string& id, const std::string& stage,
@@ -137,28 +157,34 @@ ReportFigure bits_figure(const RunReport& report, const std::vector<EpochRow>& q
 
 /// What a stage under a budget measured and did at the beginning of each epoch.
 std::vector<ReportFigure> budget_figures(const RunReport& report, const StageReport& stage, const std::string& ending) {
-  const auto line_of = [&](const std::string& name, double BudgetRow::*value, bool dashed) {
+  const auto line_of = [&](const std::string& name, auto BudgetRow::*value, bool dashed) {
     LineSeries line{.name = name, .points = {}, .dashed = dashed};
     for (const BudgetRow& row : stage.budget->epochs)
-      line.points.push_back({1.0 * (epochs_before(report, stage.name) + row.epoch), row.*value});
+      if (const std::optional<double> number = row.*value)
+        line.points.push_back({1.0 * (epochs_before(report, stage.name) + row.epoch), *number});
     return line;
   };
   LineChart bits = over_epochs(
       report,
       {"budget" + ending, "Bits under the budget",
-       fmt::format("What a re-quantization would give at the beginning of each epoch of the stage {}, and what "
-                   "was planned for its end; the budget is {:g} bits.",
+       fmt::format("What the weights have, or a re-quantization would give them, at the beginning of each epoch of the "
+                   "stage {}, and what was planned for its end; the budget is {:g} bits.",
                    stage.name, stage.budget->bits)},
       "bits per weight", {});
   bits.series = {line_of("now", &BudgetRow::bits_now, false), line_of("planned", &BudgetRow::bits_planned, true)};
+  std::vector<ReportFigure> figures = {
+      {draw(bits),
+       fmt::format("In the count of the budget, {}.budget_count. Once the budget is met nothing is measured.",
+                   stage.name)}};
+  if (!stage.budget->epochs.front().alpha) return figures;
   LineChart alpha = over_epochs(report,
                                 {"budget_alpha" + ending, "Strength of the penalty under the budget",
                                  fmt::format("Alpha in every epoch of the stage {}.", stage.name)},
                                 "alpha", {});
   alpha.series = {line_of("alpha", &BudgetRow::alpha, false)};
   alpha.y.range.include(0);
-  return {{draw(bits), "In the count of the budget, bsq.budget_count. Once the budget is met nothing is measured."},
-          {draw(alpha), "From the epoch on in which the budget is met it is 0."}};
+  figures.push_back({draw(alpha), "From the epoch on in which the budget is met it is 0."});
+  return figures;
 }
 
 ReportFigure layers_figure(const RunReport& report) {

@@ -27,12 +27,11 @@ ordered_json json_number(const std::optional<double>& number) {
 
 ordered_json budget_json(const BudgetReport& budget) {
   ordered_json epochs = ordered_json::array();
-  for (const BudgetRow& row : budget.epochs)
-    epochs.push_back({{"epoch", row.epoch},
-                      {"bits_now", row.bits_now},
-                      {"bits_planned", row.bits_planned},
-                      {"alpha", row.alpha},
-                      {"is_met", row.is_met}});
+  for (const BudgetRow& row : budget.epochs) {
+    epochs.push_back({{"epoch", row.epoch}, {"bits_now", row.bits_now}, {"bits_planned", row.bits_planned}});
+    if (row.alpha) epochs.back()["alpha"] = *row.alpha;
+    epochs.back()["is_met"] = row.is_met;
+  }
   ordered_json json = {{"budget_bits", budget.bits}, {"epochs", std::move(epochs)}};
   if (!budget.bits_at_end) return json;
   json["bits_at_end"] = *budget.bits_at_end;

@@ -87,7 +87,7 @@ void read_budget(const json& event, BudgetReport& budget) {
     budget.epochs.push_back({.epoch = json_count(event.at("epoch"), kMostEpochs),
                              .bits_now = number("bits_now"),
                              .bits_planned = number("bits_planned"),
-                             .alpha = number("alpha"),
+                             .alpha = event.contains("alpha") ? std::optional(number("alpha")) : std::nullopt,
                              .is_met = event.at("is_met")});
     return;
   }

@@ -44,7 +44,7 @@ struct BudgetRow {
   int epoch = 0;  // how many were over
   double bits_now = 0;
   double bits_planned = 0;
-  double alpha = 0;  // the strength of the penalty
+  std::optional<double> alpha;  // the strength of the penalty, if one comes to the budget by it
   bool is_met = false;
 };
 

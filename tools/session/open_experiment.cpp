@@ -6,6 +6,7 @@
 #include "tools/session/device.h"
 #include "tools/session/model_config.h"
 #include "tools/session/network_checks.h"
+#include "tools/session/open_teacher.h"
 #include "tools/session/ranks.h"
 
 namespace bsq {
@@ -48,6 +49,8 @@ OpenExperiment::OpenExperiment(ExperimentSource source, Console& console, Commun
     say_assumptions(
         *source.init, config, [](const std::string&) { return false; }, console);
   }
+  std::optional<TeacherModel> teacher;
+  if (source.teacher) teacher.emplace(teacher_for(*std::move(source.teacher), images, console));
   const NetworkSpec spec = network_of(source, images);
   check_network(config, spec);
   say_data(source, data_, console);
@@ -60,11 +63,14 @@ OpenExperiment::OpenExperiment(ExperimentSource source, Console& console, Commun
                                       .make_network = network_factory(spec, config),
                                       .card = card_of_run(spec, config, images),
                                       .init = source.init ? std::optional(std::move(source.init->file)) : std::nullopt,
+                                      .teacher = std::move(teacher),
                                       .communicator = connected_ ? *connected_ : ranks});
   say_notes(*data_.train, console);
   say_notes(*data_.test, console);
   check_same_text(ranks, to_json(experiment_->data()).dump(), ErrorKind::data,
                   "reads other images than rank 0; its files are not the same");
+  check_same_text(ranks, experiment_->teacher_hash(), ErrorKind::checkpoint,
+                  "has another distill.model than rank 0; its files are not the same");
 }
 
 }  // namespace bsq

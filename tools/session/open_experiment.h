@@ -12,10 +12,11 @@ namespace bsq {
 
 struct ExperimentSource {
   const Config& config;
-  const Config& opened;                 // the same, with the paths by which its files are found from here
-  std::optional<OpenModel> init = {};   // what it begins with
-  const TensorFile* trained = nullptr;  // a model of the run, which says the network whatever has become of its file
-  bool is_planned = false;              // images may be blank
+  const Config& opened;                   // the same, with the paths by which its files are found from here
+  std::optional<OpenModel> init = {};     // what it begins with
+  std::optional<OpenModel> teacher = {};  // what it learns from
+  const TensorFile* trained = nullptr;    // a model of the run, which says the network whatever has become of its file
+  bool is_planned = false;                // images may be blank
 };
 
 class OpenExperiment {

@@ -85,6 +85,7 @@ class Search {
       files.state = parse_json(read_text_file(folder / "state.json", ErrorKind::checkpoint));
       const Progress progress = progress_of(files, config_, folder.string());
       found_.data = fingerprint_from_json(files.state, folder.string());
+      found_.teacher = teacher_from_json(files.state, folder.string());
       const bool is_result = progress.epoch == 0 && progress.step == 0 && progress.stage > 0;
       const std::string fault =
           is_result ? model_fault(folder, config_.stages[static_cast<std::size_t>(progress.stage - 1)]) : "";

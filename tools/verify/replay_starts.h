@@ -29,6 +29,7 @@ struct KeptFiles {
   std::vector<std::string> faults;      // what is not as the log says, each beginning with its place
   std::vector<std::string> models;      // that stages have handed on, and which are what the log says
   std::optional<DataFingerprint> data;  // of the newest checkpoint
+  std::string teacher;                  // likewise: its hash; empty: nobody teaches
   std::string no_start_of_run;          // why the run cannot be repeated from its start; empty if it can
 };
 

@@ -7,6 +7,7 @@
 #include "tools/cli/build_info.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/open_experiment.h"
+#include "tools/session/open_teacher.h"
 #include "tools/session/ranks.h"
 #include "tools/session/run_files.h"
 #include "tools/verify/epoch_choice.h"
@@ -218,10 +219,12 @@ Verification verify_run(const VerifyOptions& options, Console& console, Communic
   ExperimentSource source{.config = config, .opened = opened};
   if (begins_at_start(choice) && !config.model.init.empty())
     source.init = open_start_model(read_model(opened.model.init, console), config);
+  source.teacher = open_teacher(opened, console);
   const std::optional<TensorFile> model = kept_model(kept);
   source.trained = model ? &*model : nullptr;
   OpenExperiment open(std::move(source), console, ranks);
   check_data(opened, kept.data, open.experiment().data());
+  if (kept.data) check_same_teacher(kept.teacher, open.experiment().teacher_hash(), opened.distill.model);
   verification.other_here = other_here(options.run, environment(config, open.backend(), ranks));
   for (const std::string& other : verification.other_here)
     console.warning(fmt::format("bits may be others than those of the run: {}", other));

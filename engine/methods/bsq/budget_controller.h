@@ -5,13 +5,11 @@
 #pragma once
 
 #include "engine/config/config.h"
+#include "engine/model/bit_budget.h"
 
 #include <nlohmann/json.hpp>
 
 namespace bsq {
-
-/// Beyond the budget by so little that nobody needs another plane to go, in bits per weight.
-inline constexpr double kBudgetTolerance = 0.005;
 
 /// Until when the plan leads down to the budget, in epochs: 0.8 of those before the rate falls, for afterwards alpha
 /// moves nothing. The rate falls at the first milestone, or where a cosine has come down to half.

@@ -1,11 +1,7 @@
 #include "engine/methods/bsq/plane_budget.h"
 
-#include "engine/methods/bsq/budget_controller.h"
-#include "engine/model/stored_weights.h"
 #include "kernels/base/error.h"
 
-#include <algorithm>
-#include <cmath>
 #include <optional>
 
 namespace bsq {
@@ -15,11 +11,6 @@ bool is_fixed(const ArenaLayout& layout, std::size_t slot) {
   return layout.slots[slot].spec.widths.fixed;
 }
 
-/// How far the average is from the target, beyond what nobody needs.
-double distance(double bits, double target) {
-  return std::max(0.0, std::abs(bits - target) - kBudgetTolerance);
-}
-
 double plane_of(const BitPlanes& planes, const ArenaLayout& layout) {
   return static_cast<double>(planes.numel) / static_cast<double>(layout.parameters);
 }
@@ -27,21 +18,11 @@ double plane_of(const BitPlanes& planes, const ArenaLayout& layout) {
 }  // namespace
 
 double bits_beside_planes(const BsqConfig& options, const ArenaLayout& layout) {
-  if (!options.counts_stored_bits()) return 0;
-  return 1 + kFloatBits * static_cast<double>(layout.slots.size()) / static_cast<double>(layout.parameters);
+  return BitBudget{options.budget_bits, options.counts_stored_bits()}.beside(layout);
 }
 
 double published_budget(const BsqConfig& options, const ArenaLayout& layout) {
   return options.budget_bits - bits_beside_planes(options, layout);
-}
-
-double least_bits(const ArenaLayout& layout) {
-  double bits = 0;
-  for (const ParameterSlot& slot : layout.slots) {
-    const double numel = static_cast<double>(slot.spec.shape.numel());
-    bits += slot.spec.widths.fixed ? numel * slot.spec.widths.start : numel;
-  }
-  return bits / static_cast<double>(layout.parameters);
 }
 
 double bits_per_weight(const std::vector<BitPlanes>& planes, const ArenaLayout& layout) {
@@ -67,10 +48,10 @@ void adjust_to(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double
   adjust_all(planes, layout, threshold_percent);
   while (true) {
     const double bits = bits_per_weight(planes, layout);
-    double nearest = distance(bits, target);
+    double nearest = budget_distance(bits, target);
     std::optional<std::size_t> kept;
     for (std::size_t slot = 0; slot < planes.size(); ++slot) {
-      const double left = distance(bits + plane_of(planes[slot], layout), target);
+      const double left = budget_distance(bits + plane_of(planes[slot], layout), target);
       if (planes[slot].bits == requantized[slot].bits || left >= nearest) continue;
       nearest = left;
       kept = slot;
@@ -89,8 +70,8 @@ std::vector<int> remove_planes(std::vector<BitPlanes>& planes, const ArenaLayout
     std::optional<std::size_t> cheapest;
     double least = 0;
     for (std::size_t slot = 0; slot < planes.size(); ++slot) {
-      const double nearer = distance(bits - plane_of(planes[slot], layout), target);
-      if (is_fixed(layout, slot) || planes[slot].bits == 1 || nearer >= distance(bits, target)) continue;
+      const double nearer = budget_distance(bits - plane_of(planes[slot], layout), target);
+      if (is_fixed(layout, slot) || planes[slot].bits == 1 || nearer >= budget_distance(bits, target)) continue;
       const double cost = removal_cost(planes[slot]) / static_cast<double>(planes[slot].numel);
       if (cheapest && cost >= least) continue;
       cheapest = slot;

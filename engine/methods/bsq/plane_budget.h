@@ -7,6 +7,7 @@
 
 #include "engine/methods/bsq/bit_planes.h"
 #include "engine/methods/bsq/bsq_keys.h"
+#include "engine/model/bit_budget.h"
 #include "engine/network/parameters.h"
 
 #include <vector>
@@ -18,10 +19,6 @@ namespace bsq {
 double bits_beside_planes(const BsqConfig& options, const ArenaLayout& layout);
 /// The budget in bits per weight of the published count.
 double published_budget(const BsqConfig& options, const ArenaLayout& layout);
-/// The fewest bits per weight that a network can come to, in the published count: one plane of every tensor, and all
-/// of those of a fixed width.
-double least_bits(const ArenaLayout& layout);
-
 /// sum numel bits / P.
 double bits_per_weight(const std::vector<BitPlanes>& planes, const ArenaLayout& layout);
 

@@ -67,7 +67,16 @@ double PlaneWeights::cost_share(const ParameterSlot& slot, int bits) const {
   return slot.bit_operations * bits / of_all;
 }
 
+void PlaneWeights::set(const StoredWeights& weights) {
+  upload(dynamic_cast<const StoredPlanes&>(weights).all());
+}
+
 void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
+  upload(planes);
+  reset_momentum();
+}
+
+void PlaneWeights::upload(const std::vector<BitPlanes>& planes) {
   require(planes.size() == layout_.slots.size(), "{} plane tensors for {} slots", planes.size(), layout_.slots.size());
   tensors_.clear();
   std::vector<float> arena(planes_.size_bytes() / sizeof(float));
@@ -98,7 +107,6 @@ void PlaneWeights::set_planes(const std::vector<BitPlanes>& planes) {
   upload_array(backend_, planes_.as<float>(), arena);
   upload_array(backend_, scales_.as<float>(), scales);
   write_effective();
-  reset_momentum();
 }
 
 std::vector<DeviceSpan> PlaneWeights::spans_of(const Buffer& arena) const {

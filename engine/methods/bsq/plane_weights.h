@@ -32,6 +32,8 @@ class PlaneWeights final : public WeightStore {
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  void set(const StoredWeights& weights) override;
+  void write_effective() override;
   OnDevice<Weights> masters() const override;
   OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;
@@ -40,8 +42,8 @@ class PlaneWeights final : public WeightStore {
   std::int64_t trainable_numbers() const override;
 
  private:
+  void upload(const std::vector<BitPlanes>& planes);
   DeviceTable<PlaneTensor> table() const { return {tensors_, table_.as<PlaneTensor>()}; }
-  void write_effective();
   /// Of a slot with so many bits; those of all slots with one bit each make 1.
   double cost_share(const ParameterSlot& slot, int bits) const;
   /// Where a plane arena lies on the device.

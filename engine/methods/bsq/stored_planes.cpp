@@ -33,6 +33,12 @@ std::shared_ptr<const StoredPlanes> StoredPlanes::with_positive_scales(std::vect
   return result;
 }
 
+Weights StoredPlanes::with_turned(const std::set<std::size_t>& slots) const {
+  std::vector<BitPlanes> planes = planes_;
+  for (const std::size_t slot : slots) turn(planes.at(slot));
+  return std::make_shared<StoredPlanes>(std::move(planes));
+}
+
 std::optional<Levels> StoredPlanes::levels(std::size_t slot) const {
   const BitPlanes& planes = planes_[slot];
   return symmetric_levels(is_empty(planes) ? 0 : planes.bits, planes.scale, integer_levels(planes));

@@ -38,6 +38,18 @@ CsqWeights::CsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const fl
   inputs_ = memory.allocate_array<StepInputs>("CSQ weights, gates", 1);
   scratch_ = memory.allocate("CSQ weights, scratch", backend_.csq_scratch_bytes(table()));
   upload_array(backend_, table_.as<CsqTensor>(), tensors_);
+  upload(weights);
+  reset_momentum();
+  set_gates(weights.gates());
+}
+
+void CsqWeights::set(const StoredWeights& weights) {
+  const auto& stored = dynamic_cast<const StoredCsq&>(weights);
+  upload(stored);
+  set_gates(stored.gates());
+}
+
+void CsqWeights::upload(const StoredCsq& weights) {
   std::vector<float> scales;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const CsqTensorAtRest& tensor = weights.all()[i];
@@ -48,8 +60,6 @@ CsqWeights::CsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const fl
     scales.push_back(tensor.scale);
   }
   upload_array(backend_, numbers_.scales.as<float>(), scales);
-  reset_momentum();
-  set_gates(weights.gates());
 }
 
 void CsqWeights::make_table(const StoredCsq& weights, CsqCount count) {

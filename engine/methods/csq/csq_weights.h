@@ -26,6 +26,8 @@ class CsqWeights final : public WeightStore {
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  void set(const StoredWeights& weights) override;
+  void write_effective() override;
   OnDevice<Weights> masters() const override;
   OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;
@@ -34,6 +36,7 @@ class CsqWeights final : public WeightStore {
   std::int64_t trainable_numbers() const override;
 
  private:
+  void upload(const StoredCsq& weights);
   /// The arenas of the optimizer's numbers, or of their momentum.
   struct Arenas {
     Buffer planes, scales, masks;

@@ -35,7 +35,6 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
   values_ = memory.allocate_array<float>("effective weights", numel);
   units_ = memory.allocate_array<float>("effective weights, units", count);
   counts_ = memory.allocate_array<WeightCounts>("fixed-point weights, counts", count);
-  std::vector<float> scales;
   for (std::size_t i = 0; i < count; ++i) {
     const ParameterSlot& slot = layout.slots[i];
     tensors_.push_back({.numel = slot.spec.shape.numel(),
@@ -43,12 +42,21 @@ FixedPointWeights::FixedPointWeights(DeviceMemory& memory, const ArenaLayout& la
                         .bits = weights[i].bits,
                         .storage = storage_of(slot),
                         .decay = slot.decay});
-    scales.push_back(weights[i].scale);
-    upload_array(backend_, u_.as<float>() + slot.offset, weights[i].u);
   }
   upload_array(backend_, table_.as<FixedTensor>(), tensors_);
-  upload_array(backend_, scales_.as<float>(), scales);
   scratch_ = memory.allocate("fixed-point weights, scratch", backend_.fixed_scratch_bytes(table()));
+  set(stored);
+}
+
+void FixedPointWeights::set(const StoredWeights& weights) {
+  const std::vector<FixedPoint>& stored = dynamic_cast<const StoredFixedPoint&>(weights).all();
+  std::vector<float> scales;
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    require(stored[i].bits == tensors_[i].bits, "{} bits in the place of {}", stored[i].bits, tensors_[i].bits);
+    scales.push_back(stored[i].scale);
+    upload_array(backend_, u_.as<float>() + layout_.slots[i].offset, stored[i].u);
+  }
+  upload_array(backend_, scales_.as<float>(), scales);
   write_effective();
 }
 

@@ -16,6 +16,8 @@ class FixedPointWeights final : public WeightStore {
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  void set(const StoredWeights& weights) override;
+  void write_effective() override;
   OnDevice<Weights> masters() const override;
   OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;
@@ -24,7 +26,6 @@ class FixedPointWeights final : public WeightStore {
   std::int64_t trainable_numbers() const override;
 
  private:
-  void write_effective();
   DeviceTable<FixedTensor> table() const { return {tensors_, table_.as<FixedTensor>()}; }
 
   Backend& backend_;

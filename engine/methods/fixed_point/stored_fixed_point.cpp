@@ -31,6 +31,12 @@ std::shared_ptr<const StoredFixedPoint> StoredFixedPoint::with_positive_scales(s
   return result;
 }
 
+Weights StoredFixedPoint::with_turned(const std::set<std::size_t>& slots) const {
+  std::vector<FixedPoint> tensors = tensors_;
+  for (const std::size_t slot : slots) turn(tensors.at(slot));
+  return std::make_shared<StoredFixedPoint>(std::move(tensors));
+}
+
 std::vector<float> StoredFixedPoint::values(std::size_t slot) const {
   const FixedPoint& tensor = tensors_[slot];
   return grid_weights(levels_of(tensor), tensor.bits, tensor.scale);

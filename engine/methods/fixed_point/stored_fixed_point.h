@@ -33,7 +33,8 @@ class StoredFixedPoint final : public StoredWeights {
 
   const std::vector<FixedPoint>& all() const { return tensors_; }
   /// The slots that with_positive_scales() has turned.
-  const std::set<std::size_t>& turned() const { return turned_; }
+  const std::set<std::size_t>& turned() const override { return turned_; }
+  Weights with_turned(const std::set<std::size_t>& slots) const override;
   std::string_view form() const override { return kForm; }
   std::size_t size() const override { return tensors_.size(); }
   std::vector<float> values(std::size_t slot) const override;

@@ -2,10 +2,44 @@
 
 #include "engine/config/config_schema.h"
 
+#include <fmt/format.h>
+
 namespace bsq {
+namespace {
+
+void check_lsq_budget(const Config& config, std::vector<Conflict>& conflicts) {
+  const LsqConfig& lsq = config.part<LsqConfig>();
+  if (!config.runs("lsq") || !lsq.has_budget()) return;
+  const int least = lsq.counts_stored_bits() ? 2 : 1;
+  if (lsq.budget_bits < least)
+    conflicts.push_back(
+        {{"lsq.budget_bits", "lsq.budget_count"},
+         fmt::format("lsq.budget_bits = {:g}; must be at least {}: every layer keeps a bit{}, or 0 for no budget",
+                     lsq.budget_bits, least, least == 2 ? " and its signs (lsq.budget_count: stored)" : "")});
+  if (const int epochs = config.stage("lsq").epochs; lsq.budget_epochs > epochs)
+    conflicts.push_back(
+        {{"lsq.budget_epochs", "lsq.epochs"},
+         fmt::format("lsq.budget_epochs = {}; must be at most lsq.epochs = {}", lsq.budget_epochs, epochs)});
+}
+
+}  // namespace
 
 void add_lsq_keys(ConfigSchema& schema) {
+  const auto has_budget = [](const Config& config) { return config.part<LsqConfig>().has_budget(); };
   schema.add_training("lsq", {.epochs = 90, .lr = 0.01, .schedule = "cosine", .milestones = {}});
+  auto lsq = schema.part<LsqConfig>("lsq");
+  lsq.add("budget_bits", &LsqConfig::budget_bits, between(0, 9),
+          "bits per weight to come to, as budget_count counts them: layers then lose bits while they train; 0 = widths "
+          "stay")
+      .applies = has_budget;
+  lsq.add("budget_count", &LsqConfig::budget_count, one_of({"stored", "published"}),
+          "what budget_bits counts: stored: bits, signs and scales, by which methods are compared; published: bits "
+          "alone; an empty layer counts as one bit in both")
+      .applies = has_budget;
+  lsq.add("budget_epochs", &LsqConfig::budget_epochs, at_least(0),
+          "epochs after which the budget is met, of which each takes bits away; 0 = half of the stage")
+      .applies = has_budget;
+  schema.add_check("lsq", check_lsq_budget);
 }
 
 }  // namespace bsq

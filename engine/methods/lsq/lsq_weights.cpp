@@ -24,7 +24,8 @@ LsqTensor tensor_of(const ParameterSlot& slot, int bits) {
 
 }  // namespace
 
-LsqWeights::LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredLsq& stored)
+LsqWeights::LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredLsq& stored,
+                       bool measures)
     : backend_(memory.backend()), layout_(layout), gradients_(gradients) {
   const std::vector<LsqTensorAtRest>& weights = stored.all();
   require(weights.size() == layout.slots.size(), "{} tensors for {} slots", weights.size(), layout.slots.size());
@@ -37,16 +38,54 @@ LsqWeights::LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const fl
   step_momentum_ = memory.allocate_array<float>("LSQ weights, step momentum", count);
   values_ = memory.allocate_array<float>("effective weights", numel);
   units_ = memory.allocate_array<float>("effective weights, units", count);
-  std::vector<float> steps;
-  for (std::size_t i = 0; i < count; ++i) {
-    tensors_.push_back(tensor_of(layout.slots[i], weights[i].bits));
-    bits_.push_back(weights[i].bits);
-    steps.push_back(weights[i].step);
-    upload_array(backend_, w_.as<float>() + layout.slots[i].offset, weights[i].w);
-  }
-  upload_array(backend_, table_.as<LsqTensor>(), tensors_);
-  upload_array(backend_, steps_.as<float>(), steps);
+  if (measures) sensitivities_ = memory.allocate_array<float>("LSQ weights, sensitivities", count);
+  std::vector<int> bits;
+  for (const LsqTensorAtRest& tensor : weights) bits.push_back(tensor.bits);
+  make_tensors(bits);
   scratch_ = memory.allocate("LSQ weights, scratch", backend_.lsq_scratch_bytes(table()));
+  set(stored);
+}
+
+void LsqWeights::make_tensors(const std::vector<int>& bits) {
+  tensors_.clear();
+  for (std::size_t i = 0; i < bits.size(); ++i) tensors_.push_back(tensor_of(layout_.slots[i], bits[i]));
+  bits_ = bits;
+  upload_array(backend_, table_.as<LsqTensor>(), tensors_);
+}
+
+void LsqWeights::set_bits(const std::vector<int>& bits) {
+  require(bits.size() == bits_.size(), "{} widths for {} tensors", bits.size(), bits_.size());
+  const std::vector<LsqTensor> before = tensors_;
+  std::vector<float> steps = download_array(backend_, steps_.as<float>(), tensors_.size());
+  for (std::size_t i = 0; i < bits.size(); ++i)
+    require(bits[i] <= bits_[i] && (bits[i] > 0 || bits_[i] == 0), "{} bits in the place of {}", bits[i], bits_[i]);
+  make_tensors(bits);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (tensors_[i].high == before[i].high) continue;
+    steps[i] = static_cast<float>(static_cast<double>(steps[i]) * before[i].high / tensors_[i].high);
+  }
+  upload_array(backend_, steps_.as<float>(), steps);
+  write_effective();
+}
+
+std::vector<float> LsqWeights::sensitivities() const {
+  require(sensitivities_.data() != nullptr, "nothing is measured here");
+  return download_array(backend_, sensitivities_.as<float>(), tensors_.size());
+}
+
+void LsqWeights::restart_sensitivities() {
+  backend_.fill_zero(sensitivities_.data(), sensitivities_.size_bytes());
+}
+
+void LsqWeights::set(const StoredWeights& weights) {
+  const std::vector<LsqTensorAtRest>& stored = dynamic_cast<const StoredLsq&>(weights).all();
+  std::vector<float> steps;
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    require(stored[i].bits == bits_[i], "{} bits in the place of {}", stored[i].bits, bits_[i]);
+    steps.push_back(stored[i].step);
+    upload_array(backend_, w_.as<float>() + layout_.slots[i].offset, stored[i].w);
+  }
+  upload_array(backend_, steps_.as<float>(), steps);
   write_effective();
 }
 
@@ -56,7 +95,7 @@ OnDevice<Weights> LsqWeights::on_device(const Buffer& w, const Buffer& steps) co
             std::vector<LsqTensorAtRest> result;
             for (std::size_t i = 0; i < tensors.size(); ++i) {
               const auto begin = copies[0].begin() + tensors[i].weight_offset;
-              result.push_back({bits[i], copies[1][i], {begin, begin + tensors[i].numel}});
+              result.push_back({.bits = bits[i], .step = copies[1][i], .w = {begin, begin + tensors[i].numel}});
             }
             return std::make_shared<StoredLsq>(std::move(result));
           }};
@@ -66,12 +105,25 @@ OnDevice<Weights> LsqWeights::masters() const {
   return on_device(w_, steps_);
 }
 
+/// With what was measured since the last restart: a run goes on with it.
 OnDevice<Weights> LsqWeights::momentum() const {
-  return on_device(momentum_, step_momentum_);
+  OnDevice<Weights> result = on_device(momentum_, step_momentum_);
+  if (sensitivities_.data() == nullptr) return result;
+  result.spans.push_back({sensitivities_.as<float>(), tensors_.size()});
+  result.to_host = [to_host = std::move(result.to_host)](HostCopies copies) -> Weights {
+    const std::vector<float> sensitivities = std::move(copies.back());
+    copies.pop_back();
+    const Weights momentum = to_host(std::move(copies));
+    std::vector<LsqTensorAtRest> tensors = dynamic_cast<const StoredLsq&>(*momentum).all();
+    for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].sensitivity = sensitivities[i];
+    return std::make_shared<StoredLsq>(std::move(tensors));
+  };
+  return result;
 }
 
 std::size_t LsqWeights::largest_count() const {
-  return static_cast<std::size_t>(layout_.numel) + padded(layout_.slots.size());
+  const std::size_t numbers_per_tensor = sensitivities_.data() == nullptr ? 1 : 2;
+  return static_cast<std::size_t>(layout_.numel) + numbers_per_tensor * padded(layout_.slots.size());
 }
 
 std::vector<TensorCounts> LsqWeights::count() const {
@@ -99,7 +151,8 @@ void LsqWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics
                      .w_momentum = momentum_.as<float>(),
                      .steps = steps_.as<float>(),
                      .step_momentum = step_momentum_.as<float>(),
-                     .scratch = scratch_.data()});
+                     .scratch = scratch_.data(),
+                     .sensitivities = is_measuring_ ? sensitivities_.as<float>() : nullptr});
   write_effective();
 }
 
@@ -116,14 +169,17 @@ std::int64_t LsqWeights::trainable_numbers() const {
 
 void LsqWeights::load_momentum(const TensorFile& file) {
   const std::string suffix(kMomentumSuffix);
-  std::vector<float> steps;
+  std::vector<float> steps, sensitivities;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const ParameterSpec& spec = layout_.slots[i].spec;
     const std::vector<std::string> names = StoredLsq::tensor_names(spec.name);
     upload_array(backend_, momentum_.as<float>() + tensors_[i].weight_offset,
                  read_tensor(file, names[0] + suffix, spec));
     steps.push_back(read_number(file, names[1] + suffix));
+    if (sensitivities_.data() != nullptr)
+      sensitivities.push_back(read_number(file, StoredLsq::sensitivity_name(spec.name) + suffix));
   }
+  if (!sensitivities.empty()) upload_array(backend_, sensitivities_.as<float>(), sensitivities);
   upload_array(backend_, step_momentum_.as<float>(), steps);
 }
 

@@ -1,4 +1,4 @@
-// Weights of LSQ: the parameters are w and a step per tensor (METHOD 13); bit widths never change.
+// Weights of LSQ: the parameters are w and a step per tensor (METHOD 13). Bit widths change by set_bits() alone.
 #pragma once
 
 #include "engine/methods/lsq/stored_lsq.h"
@@ -8,12 +8,28 @@ namespace bsq {
 
 class LsqWeights final : public WeightStore {
  public:
-  LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredLsq& stored);
+  /// `measures`: steps can find out what rounding does to the loss.
+  LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients, const StoredLsq& stored,
+             bool measures = false);
+
+  const ArenaLayout& layout() const { return layout_; }
+  /// By slot.
+  const std::vector<int>& bits() const { return bits_; }
+  /// Gives tensors fewer bits, on a grid of the same range: the step grows by the quotient of their largest levels.
+  /// Momentum and captured steps are void afterwards.
+  void set_bits(const std::vector<int>& bits);
+  /// Whether steps add up sensitivities; of a store that measures. Captured steps go on as they were.
+  void set_measuring(bool measures) { is_measuring_ = measures; }
+  /// What the steps since the last restart have added up, by slot. Waits for the work enqueued so far.
+  std::vector<float> sensitivities() const;
+  void restart_sensitivities();
 
   std::string_view form() const override { return StoredLsq::kForm; }
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
+  void set(const StoredWeights& weights) override;
+  void write_effective() override;
   OnDevice<Weights> masters() const override;
   OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;
@@ -22,8 +38,8 @@ class LsqWeights final : public WeightStore {
   std::int64_t trainable_numbers() const override;
 
  private:
-  void write_effective();
   DeviceTable<LsqTensor> table() const { return {tensors_, table_.as<LsqTensor>()}; }
+  void make_tensors(const std::vector<int>& bits);
   /// What arenas of w and of steps hold, on the host.
   OnDevice<Weights> on_device(const Buffer& w, const Buffer& steps) const;
 
@@ -37,6 +53,8 @@ class LsqWeights final : public WeightStore {
   Buffer momentum_;
   Buffer steps_;
   Buffer step_momentum_;
+  Buffer sensitivities_;  // empty if nothing can be measured
+  bool is_measuring_ = false;
   Buffer values_;  // each tensor at its offset, whatever its type
   Buffer units_;
   Buffer scratch_;

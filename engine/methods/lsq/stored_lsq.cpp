@@ -26,7 +26,8 @@ float step_of_zeros(int bits) {
 
 LsqTensorAtRest tensor_from_levels(const Levels& levels) {
   require(levels.low == -levels.high && levels.unit.size() == 1, "LSQ's grid is symmetric, with one unit");
-  LsqTensorAtRest tensor{levels.bits, static_cast<float>(levels.unit.front()), std::vector<float>(levels.k.size())};
+  LsqTensorAtRest tensor{
+      .bits = levels.bits, .step = static_cast<float>(levels.unit.front()), .w = std::vector<float>(levels.k.size())};
   if (!(tensor.step >= kSmallestStep)) tensor.step = step_of_zeros(levels.bits);
   std::transform(levels.k.begin(), levels.k.end(), tensor.w.begin(), [&](int k) {
     const float w = tensor.step * static_cast<float>(k);
@@ -38,7 +39,7 @@ LsqTensorAtRest tensor_from_levels(const Levels& levels) {
 
 LsqTensorAtRest tensor_from_float(std::vector<float> values, int bits) {
   const float step = lsq_start_step(values, bits);
-  return {bits, step, std::move(values)};
+  return {.bits = bits, .step = step, .w = std::move(values)};
 }
 
 }  // namespace
@@ -89,6 +90,9 @@ std::vector<HostTensor> StoredLsq::tensors(const ArenaLayout& layout, std::strin
                                               file_shape(spec.shape), to_file_layout(tensors_[i].w, spec.shape)));
     tensors.push_back(
         HostTensor::from<float>(step_name(spec.name) + std::string(suffix), {1}, std::span(&tensors_[i].step, 1)));
+    if (tensors_[i].sensitivity)
+      tensors.push_back(HostTensor::from<float>(sensitivity_name(spec.name) + std::string(suffix), {1},
+                                                std::span(&*tensors_[i].sensitivity, 1)));
   }
   return tensors;
 }
@@ -98,8 +102,13 @@ std::vector<std::span<const float>> StoredLsq::numbers() const {
   for (const auto& tensor : tensors_) {
     numbers.emplace_back(tensor.w);
     numbers.emplace_back(&tensor.step, 1);
+    if (tensor.sensitivity) numbers.emplace_back(&*tensor.sensitivity, 1);
   }
   return numbers;
+}
+
+std::string StoredLsq::sensitivity_name(const std::string& parameter) {
+  return plane_name(parameter, "lsq_") + "_sensitivity";
 }
 
 std::vector<std::string> StoredLsq::tensor_names(const std::string& parameter) {

@@ -4,6 +4,7 @@
 #include "engine/model/stored_weights.h"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace bsq {
@@ -14,6 +15,7 @@ struct LsqTensorAtRest {
   int bits = 0;
   float step = 0;
   std::vector<float> w;
+  std::optional<float> sensitivity = {};  // beside momentum, where a stage measures it (METHOD 13)
 };
 
 /// k of every weight, by the float32 quotient that devices take. Throws Error(diverged) for a NaN.
@@ -37,6 +39,7 @@ class StoredLsq final : public StoredWeights {
   std::vector<HostTensor> tensors(const ArenaLayout& layout, std::string_view suffix = "") const override;
   std::vector<std::span<const float>> numbers() const override;
 
+  static std::string sensitivity_name(const std::string& parameter);
   static std::vector<std::string> tensor_names(const std::string& parameter);
   /// Throws Error(checkpoint).
   static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);

@@ -19,13 +19,20 @@ BSQ_LANES_INLINE Placed placed_on(const LsqTensor& tensor, FloatLanes w, float s
   return {quotient, clamped, round_half_even(clamped)};
 }
 
-/// Steps the weights of a chunk; returns its part of the step's gradient.
-template <bool Nesterov>
-double step_chunk(const LsqStepArgs& args, const LsqTensor& tensor, float step, const Chunk& chunk) {
+/// What a chunk adds to the sums of its tensor.
+struct ChunkSums {
+  double d_step;
+  double rounding;  // (w - W) dW
+};
+
+/// Steps the weights of a chunk; returns its part of the step's gradient, and of what rounding does to the loss if
+/// somebody asks.
+template <bool Nesterov, bool Measures>
+ChunkSums step_chunk(const LsqStepArgs& args, const LsqTensor& tensor, float step, const Chunk& chunk) {
   const float learning_rate = args.inputs->learning_rate;
   const float decay = decay_of(args.rule, tensor.decays);
   const float to_true = gradient_factors(tensor.storage, step, 1.0F).to_true;
-  FloatLanes d_step{};
+  FloatLanes d_step{}, rounding{};
   for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
     float* target = args.w + tensor.weight_offset + at;
     const FloatLanes value = load_lanes<Full>(target, count);
@@ -33,19 +40,28 @@ double step_chunk(const LsqStepArgs& args, const LsqTensor& tensor, float step, 
     const Placed placed = placed_on(tensor, value, step);
     const auto inside = placed.clamped == placed.quotient;
     d_step += (placed.level - (inside ? placed.quotient : FloatLanes{})) * d_weight;
+    if constexpr (Measures) rounding += (placed.quotient - placed.level) * d_weight;
     const FloatLanes gradient = inside ? to_true * d_weight : FloatLanes{};
     const FloatLanes moved =
         momentum_step<Nesterov, Full>(gradient + decay * value, value, args.w_momentum + tensor.weight_offset + at,
                                       count, args.rule.momentum, learning_rate);
     store_lanes<Full>(target, moved, count);
   });
-  return sum_of(d_step) * static_cast<double>(to_true) * static_cast<double>(tensor.grad_scale);
+  return {sum_of(d_step) * static_cast<double>(to_true) * static_cast<double>(tensor.grad_scale),
+          Measures ? sum_of(rounding) * static_cast<double>(to_true) * static_cast<double>(step) : 0};
+}
+
+/// From the parts of its chunks, in their order.
+void add_sensitivity(const double* roundings, std::int64_t chunks, std::int64_t numel, float* sensitivity) {
+  double sum = 0;
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += roundings[chunk];
+  *sensitivity += static_cast<float>((sum < 0 ? -sum : sum) / static_cast<double>(numel));
 }
 
 }  // namespace
 
 std::size_t lsq_scratch_bytes(const DeviceTable<LsqTensor>& tensors) {
-  return static_cast<std::size_t>(total_chunks(tensors.host)) * sizeof(double);
+  return 2 * static_cast<std::size_t>(total_chunks(tensors.host)) * sizeof(double);
 }
 
 void weights_from_lsq(const LsqForwardArgs& args) {
@@ -67,6 +83,7 @@ void weights_from_lsq(const LsqForwardArgs& args) {
 
 void lsq_step(const LsqStepArgs& args) {
   auto* partials = static_cast<double*>(args.scratch);
+  double* roundings = partials + total_chunks(args.tensors.host);
   const float learning_rate = args.inputs->learning_rate;
   const std::int64_t chunks = total_chunks(args.tensors.host);
 #pragma omp parallel for schedule(static)
@@ -75,17 +92,23 @@ void lsq_step(const LsqStepArgs& args) {
     const LsqTensor& tensor = args.tensors.host.data()[chunk.tensor];
     if (tensor.high == 0) continue;
     dispatch_momentum(args.rule, [&]<bool Nesterov>() {
-      partials[index] = step_chunk<Nesterov>(args, tensor, args.steps[chunk.tensor], chunk);
+      const float step = args.steps[chunk.tensor];
+      const ChunkSums sums = args.sensitivities == nullptr ? step_chunk<Nesterov, false>(args, tensor, step, chunk)
+                                                           : step_chunk<Nesterov, true>(args, tensor, step, chunk);
+      partials[index] = sums.d_step;
+      roundings[index] = sums.rounding;
     });
   }
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
     const LsqTensor& tensor = args.tensors.host.data()[i];
     const std::int64_t count = chunks_of(tensor.numel);
     if (tensor.high > 0) {
+      if (args.sensitivities != nullptr) add_sensitivity(roundings, count, tensor.numel, args.sensitivities + i);
       step_scale(partials, count, args.rule, false, learning_rate, args.steps + i, args.step_momentum + i);
       if (args.steps[i] < kSmallestStep) args.steps[i] = kSmallestStep;  // a NaN stays one
     }
     partials += count;
+    roundings += count;
   }
 }
 

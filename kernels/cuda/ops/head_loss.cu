@@ -1,6 +1,6 @@
 // The loss with its counts: one launch over the rows, whose last block adds up the sums of all.
 //
-// Least bytes: it reads the logits and writes their gradient.
+// Least bytes: it reads the logits, those of a teacher too if there is one, and writes their gradient.
 #include "kernels/cuda/device/device.cuh"
 #include "kernels/cuda/ops/launchers.h"
 
@@ -82,9 +82,57 @@ __device__ double mean_loss(const RowLogits& logits, int classes, const RowLoss&
   return log(found.exponentials) - reduce_warp(sum, Sum()) / classes;
 }
 
+/// softmax(row / T) in parts: the logarithm of a class is (logit - largest) / T - log_sum. In double: a model that has
+/// learned what it is taught differs from its teacher by little.
+struct SoftRow {
+  double largest;
+  double log_sum;
+  double temperature;
+
+  __device__ double log_probability(float logit) const {
+    return (static_cast<double>(logit) - largest) / temperature - log_sum;
+  }
+};
+
+/// All lanes of a full warp work on one row.
+__device__ SoftRow soft_row(const RowLogits& logits, int classes, double temperature) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  float largest = -INFINITY;
+  for (int i = lane; i < classes; i += kWarp) largest = Largest()(largest, logits.of_lane(i));
+  SoftRow row{static_cast<double>(reduce_warp(largest, Largest())), 0.0, temperature};
+  double sum = 0;
+  for (int i = lane; i < classes; i += kWarp) sum += exp(row.log_probability(logits.of_lane(i)));
+  row.log_sum = log(reduce_warp(sum, Sum()));
+  return row;
+}
+
+/// Returns T^2 KL(q || p) of a row. `d_row`, if it is there, keeps 1 - w of what its lanes hold and gets
+/// w T (p - q) / batch. All lanes of a full warp call it.
+__device__ double distill_row(const RowLogits& logits, const Distillation& distillation, const float* teacher_row,
+                              int batch, int classes, float* d_row) {
+  const auto weight = static_cast<double>(distillation.weight);
+  const auto temperature = static_cast<double>(distillation.temperature);
+  const RowLogits teacher_logits(teacher_row, classes);
+  const SoftRow own = soft_row(logits, classes, temperature);
+  const SoftRow target = soft_row(teacher_logits, classes, temperature);
+  double divergence = 0;
+  for (int i = static_cast<int>(threadIdx.x) % kWarp; i < classes; i += kWarp) {
+    const double q_log = target.log_probability(teacher_logits.of_lane(i));
+    const double p_log = own.log_probability(logits.of_lane(i));
+    const double q = exp(q_log);
+    if (q != 0) divergence += q * (q_log - p_log);
+    if (d_row == nullptr) continue;
+    const double taught = weight * temperature * (exp(p_log) - q) / batch;
+    d_row[i] = static_cast<float>((1.0 - weight) * static_cast<double>(d_row[i]) + taught);
+  }
+  return temperature * temperature * reduce_warp(divergence, Sum());
+}
+
 // grid at most kLossBlocks, block kLossThreads, one warp per row at a time
+template <bool Distills>
 __global__ void cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
-                              const StepInputs* inputs, StepMetrics* metrics, double smoothing, GridMemory memory) {
+                              const StepInputs* inputs, StepMetrics* metrics, double smoothing,
+                              Distillation distillation, GridMemory memory) {
   wait_for_previous();
   BSQ_SHARED(LossSums, shared, [kLossWarps]);
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -101,15 +149,21 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
     const RowLoss found = row_loss(row_logits, classes, label, of_label);
     double loss = log(found.exponentials) - static_cast<double>(of_label - found.largest);
     if (smoothing > 0) loss = (1.0 - smoothing) * loss + smoothing * mean_loss(row_logits, classes, found);
-    own.add({loss, found.rank < 1, found.rank < 5});
-    if (d_logits == nullptr) continue;
+    float* d_row = d_logits == nullptr ? nullptr : d_logits + row * classes;
     const double per_exponential = 1.0 / (found.exponentials * batch);
-    for (int i = lane; i < classes; i += kWarp) {
+    for (int i = lane; d_row != nullptr && i < classes; i += kWarp) {
       const double exponential = expf(row_logits.of_lane(i) - found.largest);
       // Of certainty nothing cancels; without smoothing the targets are 1 and 0, and their products exact.
       const double above = exponential - (i == label ? at_label : elsewhere) * found.exponentials;
-      d_logits[row * classes + i] = static_cast<float>(above * per_exponential);
+      d_row[i] = static_cast<float>(above * per_exponential);
     }
+    if constexpr (Distills) {
+      const auto weight = static_cast<double>(distillation.weight);
+      loss = weight < 1.0 ? (1.0 - weight) * loss : 0.0;  // of infinity too
+      loss += weight *
+              distill_row(row_logits, distillation, distillation.teacher_logits + row * classes, batch, classes, d_row);
+    }
+    own.add({loss, found.rank < 1, found.rank < 5});
   }
   if (lane == 0) shared[warp] = own;
   __syncthreads();
@@ -133,9 +187,10 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
 
 void softmax_cross_entropy(const CrossEntropyArgs& args, const DeviceContext& on) {
   const unsigned blocks = (static_cast<unsigned>(args.batch) + kLossWarps - 1) / kLossWarps;
-  launch(cross_entropy, blocks < kLossBlocks ? blocks : kLossBlocks, dim3(kLossThreads), 0, on.stream, args.batch,
+  const auto kernel = args.distillation.teacher_logits == nullptr ? cross_entropy<false> : cross_entropy<true>;
+  launch(kernel, blocks < kLossBlocks ? blocks : kLossBlocks, dim3(kLossThreads), 0, on.stream, args.batch,
          args.classes, args.logits, args.labels, args.d_logits, args.inputs, args.metrics,
-         static_cast<double>(args.label_smoothing), on.memory);
+         static_cast<double>(args.label_smoothing), args.distillation, on.memory);
 }
 
 }  // namespace bsq::cuda

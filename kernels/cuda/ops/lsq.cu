@@ -40,11 +40,16 @@ __global__ void place_weights(LsqForwardArgs args, int num_tensors) {
   });
 }
 
-/// Returns the sum over Width weights of what a step moves each, times its stored gradient. `to_true`: the factor that
-/// makes the stored gradient dW.
-template <int Width>
-__device__ float step_weights(const LsqStepArgs& args, const LsqTensor& tensor, float step, float to_true,
-                              std::int64_t at) {
+/// Sums over weights.
+struct StepSums {
+  float d_step = 0;    // what a step moves each, times its stored gradient
+  float rounding = 0;  // (w - W) / step times its stored gradient; 0 if nobody asks
+};
+
+/// Adds what Width weights have to the sums. `to_true`: the factor that makes the stored gradient dW.
+template <int Width, bool Measures>
+__device__ void step_weights(const LsqStepArgs& args, const LsqTensor& tensor, float step, float to_true,
+                             std::int64_t at, StepSums& sums) {
   const auto low = static_cast<float>(tensor.low);
   const auto high = static_cast<float>(tensor.high);
   float value[Width];
@@ -57,6 +62,7 @@ __device__ float step_weights(const LsqStepArgs& args, const LsqTensor& tensor, 
   float sum = 0;
   for (int i = 0; i < Width; ++i) {
     const Placed placed = placed_on(value[i], step, low, high);
+    if constexpr (Measures) sums.rounding = fmaf(placed.quotient - placed.level, d_weight[i], sums.rounding);
     sum = fmaf(placed.inside ? placed.level - placed.quotient : placed.level, d_weight[i], sum);
     const float decay = rule.weight_decay * value[i];
     const float gradient = placed.inside ? fmaf(to_true, d_weight[i], decay) : decay;
@@ -64,10 +70,11 @@ __device__ float step_weights(const LsqStepArgs& args, const LsqTensor& tensor, 
   }
   store<Width>(args.w_momentum + at, velocity);
   store<Width>(args.w + at, value);
-  return sum;
+  sums.d_step += sum;
 }
 
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
+template <bool Measures>
 __global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, GridMemory memory) {
   wait_for_previous();
   BSQ_SHARED(float, shared, [kChunkWarps]);
@@ -76,14 +83,25 @@ __global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, Gri
   if (tensor.high == 0) return;  // the whole block returns: nothing of this tensor moves
   const float step = args.steps[chunk.tensor];
   const float to_true = GradientFactors(tensor.storage, step, 1.0F).to_true;
-  float d_step = 0;
+  StepSums sums;
   for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
-    d_step += step_weights<Width>(args, tensor, step, to_true, tensor.weight_offset + index);
+    step_weights<Width, Measures>(args, tensor, step, to_true, tensor.weight_offset + index, sums);
   });
-  d_step = reduce_block(d_step, shared, Sum());
+  const float d_step = reduce_block(sums.d_step, shared, Sum());
   if (threadIdx.x == 0) partials[blockIdx.x] = d_step * to_true * tensor.grad_scale;
+  float* roundings = partials + gridDim.x;
+  if constexpr (Measures) {
+    BSQ_SHARED(float, shared_roundings, [kChunkWarps]);
+    const float rounding = reduce_block(sums.rounding, shared_roundings, Sum());
+    if (threadIdx.x == 0) roundings[blockIdx.x] = rounding * to_true * step;
+  }
   if (!arrives_last(memory.counters + chunk.tensor, static_cast<unsigned>(chunk.count))) return;
   if (threadIdx.x >= kWarp) return;
+  if constexpr (Measures) {
+    const double sum = sum_of_chunks(roundings + chunk.first, chunk.count, 1);
+    if (threadIdx.x == 0)
+      args.sensitivities[chunk.tensor] += static_cast<float>(fabs(sum) / static_cast<double>(tensor.numel));
+  }
   const ScaleStep scale_step{rule_for(args.rule, false), args.inputs, partials, args.steps, args.step_momentum};
   const float moved = scale_step.run(chunk);
   if (threadIdx.x == 0 && moved < kSmallestStep) args.steps[chunk.tensor] = kSmallestStep;  // a NaN stays one
@@ -93,7 +111,7 @@ __global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, Gri
 
 std::size_t lsq_scratch_bytes(const DeviceTable<LsqTensor>& tensors, const DeviceContext& /*on*/) {
   check_tensors(tensors.host);
-  return static_cast<std::size_t>(total_chunks(tensors.host)) * sizeof(float);
+  return 2 * static_cast<std::size_t>(total_chunks(tensors.host)) * sizeof(float);
 }
 
 void weights_from_lsq(const LsqForwardArgs& args, const DeviceContext& on) {
@@ -104,7 +122,8 @@ void weights_from_lsq(const LsqForwardArgs& args, const DeviceContext& on) {
 
 void lsq_step(const LsqStepArgs& args, const DeviceContext& on) {
   const auto chunks = static_cast<unsigned>(total_chunks(args.tensors.host));
-  launch(step_lsq, dim3(chunks), dim3(kChunkThreads), 0, on.stream, args, static_cast<int>(args.tensors.host.size()),
+  const auto kernel = args.sensitivities == nullptr ? step_lsq<false> : step_lsq<true>;
+  launch(kernel, dim3(chunks), dim3(kChunkThreads), 0, on.stream, args, static_cast<int>(args.tensors.host.size()),
          static_cast<float*>(args.scratch), on.memory);
 }
 

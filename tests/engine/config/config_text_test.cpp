@@ -48,6 +48,7 @@ Config unusual_config() {
                               {.pattern = "layer*", .max_bits = 3, .act_bits = 0, .fixed = false},
                               {.pattern = "fc", .stays_float = true}}},
                   .projections = true};
+  config.distill = {.model = "t.safetensors", .weight = 0.25, .temperature = 2, .stages = {"bsq"}};
   const StageConfig stage = {.epochs = 9,
                              .lr = 1e-5,
                              .schedule = "cosine",
@@ -59,7 +60,8 @@ Config unusual_config() {
                              .milestones = {1, 2},
                              .gamma = 0.3,
                              .label_smoothing = 0.25,
-                             .clip_norm = 5};
+                             .clip_norm = 5,
+                             .ema = 0.5};
   for (const char* name : {"pretrain", "bsq", "csq", "lsq", "finetune"}) config.stage(name) = stage;
   config.part<SyntheticConfig>() = {3, 4};
   config.part<PretrainConfig>() = {3};

@@ -18,7 +18,7 @@ struct Trainee {
         source(model.memory, tiny_pictures("snapshot", kPictures), "training"),
         step(model.memory, model.model, source,
              {.augment = plain_input(tiny_input()), .rule = {}, .batch_size = kPictures, .metrics_slots = 4}, alone()),
-        snapshot(model.memory, model.model) {
+        snapshot(model.memory, "checkpoint snapshot", model.model, StateScope::model_and_momentum) {
     std::vector<std::int32_t> order(kPictures);
     std::iota(order.begin(), order.end(), 0);
     source.begin_epoch(order);
@@ -55,7 +55,7 @@ TEST_CASE("a snapshot read while training goes on is the model as it was, in eve
       trainee.train(2);
       for (const StateScope scope : {StateScope::model, StateScope::model_and_momentum}) {
         const std::vector<HostTensor> expected = tensors_of(model, model.state(scope));
-        trainee.snapshot.take(model, scope);
+        trainee.snapshot.take(model.on_device(scope));
         std::vector<HostTensor> found;
         std::thread reader([&] { found = tensors_of(model, trainee.snapshot.read()); });
         trainee.train(4);
@@ -74,7 +74,7 @@ TEST_CASE("a snapshot keeps the bit widths it was taken under, and has room for 
     Trainee trainee(backend, start_as_planes(3));
     Model& model = trainee.model.model;
     const std::vector<HostTensor> expected = tensors_of(model, model.state(StateScope::model_and_momentum));
-    trainee.snapshot.take(model, StateScope::model_and_momentum);
+    trainee.snapshot.take(model.on_device(StateScope::model_and_momentum));
     std::vector<BitPlanes> planes = plane_store(model).planes();
     for (BitPlanes& tensor : planes) {
       tensor.bits = 8;
@@ -84,7 +84,7 @@ TEST_CASE("a snapshot keeps the bit widths it was taken under, and has room for 
     plane_store(model).set_planes(planes);
     CHECK(different_tensors(tensors_of(model, trainee.snapshot.read()), expected).empty());
 
-    trainee.snapshot.take(model, StateScope::model_and_momentum);
+    trainee.snapshot.take(model.on_device(StateScope::model_and_momentum));
     const ModelState state = trainee.snapshot.read();
     CHECK(planes_of(state.weights).front().bits == 8);
     CHECK(different_tensors(tensors_of(model, state), tensors_of(model, model.state(StateScope::model_and_momentum)))

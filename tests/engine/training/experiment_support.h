@@ -65,6 +65,7 @@ class ExperimentRuns {
                                                        int bits) { return make_resnet(tiny_resnet(activation, bits)); },
                                     .card = {},
                                     .init = std::move(init),
+                                    .teacher = teacher_of(*backend),
                                     .communicator = alone()});
     std::ostringstream nowhere;
     Console console(nowhere, {});
@@ -89,6 +90,12 @@ class ExperimentRuns {
   std::vector<std::string> checkpoints() const { return names_in(path() / "checkpoints"); }
 
  private:
+  /// One for the network of these runs, if the configuration names any.
+  std::optional<TeacherModel> teacher_of(Backend& backend) const {
+    if (!config_.distill.has_teacher()) return std::nullopt;
+    return TeacherModel{"teacher", make_resnet(tiny_teacher()), teacher_file(backend), "0123"};
+  }
+
   // A hundred checkpoints are written to be read again at once; in memory that takes no time.
   TemporaryFolder folder_{fs::exists("/dev/shm") && ::access("/dev/shm", W_OK) == 0 ? fs::path("/dev/shm")
                                                                                     : fs::temp_directory_path()};

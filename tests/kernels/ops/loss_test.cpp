@@ -97,6 +97,76 @@ TEST_CASE("with label smoothing, loss and gradient are those of PyTorch's CrossE
   });
 }
 
+TEST_CASE("with a teacher, loss and gradient are those of PyTorch's kl_div beside cross entropy") {
+  // z.grad and twice the mean of (1 - w) F.cross_entropy(z, y, label_smoothing=eps) + w T^2 F.kl_div(
+  //   F.log_softmax(z / T, 1), F.log_softmax(teacher / T, 1), log_target=True, reduction="batchmean")
+  struct Expected {
+    float weight, temperature, smoothing;
+    double loss_sum;
+    std::vector<double> d_logits;
+  };
+  const std::vector<Expected> table = {
+      {0.5F,
+       4,
+       0,
+       2.03029418,
+       {0.0686899722, -0.0240922682, -0.0665023029, 0.0219044983, -0.153164476, -0.170323253, 0.0155057535,
+        0.307981968}},
+      {0.9F,
+       2,
+       0.1F,
+       1.99672973,
+       {0.0522631332, -0.0258298069, -0.151465699, 0.125032336, -0.341351151, 0.0332050547, 0.011975999, 0.296170145}},
+      {1,
+       1,
+       0,
+       1.81119347,
+       {0.0170910731, -0.00576832891, -0.13760975, 0.126286954, -0.36161834, 0.0434562527, 0.00589529984, 0.312266767}},
+      {0.25F,
+       0.5F,
+       0,
+       1.98325801,
+       {0.0417490862, 0.00202573603, 0.008980304, -0.0527551435, -0.022735972, -0.325401336, 0.0138308257,
+        0.334306479}}};
+  for_each_backend([&](Backend& backend) {
+    for (const auto& [weight, temperature, smoothing, loss_sum, d_logits] : table) {
+      INFO("weight " << weight << ", temperature " << temperature);
+      const LossInputs inputs{.logits = {1, -2, 0.5F, 3, 0, 0.25F, -1, 2},
+                              .labels = {3, 1},
+                              .label_smoothing = smoothing,
+                              .teacher = {0.5F, -1, 2, 2.5F, 3, 0, -0.5F, 1},
+                              .teacher_weight = weight,
+                              .temperature = temperature};
+      const Outputs outputs = run_loss(backend, 2, 4, false, inputs);
+      CHECK(outputs.at("loss_sum").values[1] == Approx(loss_sum).epsilon(relative_tolerance(DType::f32)));
+      CHECK(compare_scaled(outputs.at("d_logits").values, d_logits, relative_tolerance(DType::f32)).ok());
+      CHECK(counts_of(outputs) == Counts{1, 2, 2});  // of the labels, whoever teaches
+    }
+  });
+}
+
+TEST_CASE("a teacher who says what the model says adds nothing, a certain one all of it, one who is no number a NaN") {
+  for_each_backend([](Backend& backend) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    LossInputs inputs{.logits = {1, -2, 0.5F}, .labels = {1}, .teacher_weight = 1, .temperature = 3};
+    inputs.teacher = inputs.logits;
+    Outputs outputs = run_loss(backend, 1, 3, false, inputs);
+    CHECK(std::abs(outputs.at("loss_sum").values[1]) < 1e-12);
+    for (const double d : outputs.at("d_logits").values) CHECK(std::abs(d) < 1e-12);
+
+    inputs.logits = {2, 2, -infinity};  // what cannot be costs nothing where the teacher knows it
+    inputs.teacher = {5, -infinity, -infinity};
+    inputs.temperature = 1;
+    outputs = run_loss(backend, 1, 3, false, inputs);
+    CHECK(std::isnan(outputs.at("loss_sum").values[1]) == false);
+    CHECK(outputs.at("loss_sum").values[1] == Approx(std::log(2.0)).epsilon(relative_tolerance(DType::f64)));
+    CHECK(outputs.at("d_logits").values == std::vector<double>{-0.5, 0.5, 0});
+
+    inputs.teacher = {std::numeric_limits<float>::quiet_NaN(), 0, 0};
+    CHECK(std::isnan(run_loss(backend, 1, 3, false, inputs).at("loss_sum").values[1]));
+  });
+}
+
 TEST_CASE("a class that cannot be costs nothing without label smoothing, and everything with it") {
   for_each_backend([](Backend& backend) {
     constexpr float infinity = std::numeric_limits<float>::infinity();

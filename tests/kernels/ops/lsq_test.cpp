@@ -57,6 +57,25 @@ TEST_CASE("LSQ passes the gradient of a weight on its grid, of one beyond only i
   });
 }
 
+TEST_CASE("a step of LSQ adds what rounding does to the loss, to first order, to the sensitivity of each tensor") {
+  for_each_backend([](Backend& backend) {
+    LsqInputs inputs = at_rest({0.25F, 0.875F, -1.5F, 1.75F, -20, 0}, {0.5F});
+    inputs.d_weights = {1, 2, 4, 8, 16, 32};
+    cases::LsqCase measured = kTwoBits;
+    measured.measures = true;
+    // w - W: 0.25, -0.125, 0, 0.25, -18.5, 0; it was 0.5 before
+    const double sum = 0.25 * 1 - 0.125 * 2 + 0.25 * 8 - 18.5 * 16;
+    const Outputs stepped = run_lsq_step(backend, measured, inputs);
+    CHECK(stepped.at("sensitivities").values == std::vector<double>{0.5 + std::abs(sum) / 6});
+    const Outputs plain = run_lsq_step(backend, kTwoBits, inputs);
+    for (const char* output : {"w", "momentum", "steps", "step_momentum"})
+      CHECK(stepped.at(output).values == plain.at(output).values);
+    measured.storage = WeightStorage::integers;  // whose gradient is dW times the step
+    CHECK(run_lsq_step(backend, measured, inputs).at("sensitivities").values ==
+          std::vector<double>{0.5 + 2 * std::abs(sum) / 6});
+  });
+}
+
 TEST_CASE("the gradient of LSQ's step is the slope of the weights along it, at fixed levels outside") {
   for_each_backend([](Backend& backend) {
     LsqInputs inputs = at_rest({7, -7, 8, -30, 100, 5}, {0.5F});  // all outside

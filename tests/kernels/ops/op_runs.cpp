@@ -96,6 +96,11 @@ LossInputs make_inputs(const cases::LossCase& c) {
   if (c.ties) {
     for (float& logit : inputs.logits) logit = std::nearbyint(logit / 2);
   }
+  if (c.teacher_weight > 0) {
+    inputs.teacher = random.normal(std::int64_t{c.batch} * c.classes, 0.0F, 3.0F);
+    inputs.teacher_weight = c.teacher_weight;
+    inputs.temperature = c.temperature;
+  }
   return inputs;
 }
 
@@ -104,8 +109,16 @@ Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, cons
   const float* logits = memory.input("logits", inputs.logits);
   const std::int32_t* labels = memory.input("labels", inputs.labels);
   float* d_logits = evaluation ? nullptr : memory.output<float>("d_logits", std::int64_t{batch} * classes);
-  backend.softmax_cross_entropy(
-      {batch, classes, logits, labels, d_logits, memory.step_inputs({}), memory.metrics(), inputs.label_smoothing});
+  const float* teacher = inputs.teacher.empty() ? nullptr : memory.input("teacher", inputs.teacher);
+  backend.softmax_cross_entropy({batch,
+                                 classes,
+                                 logits,
+                                 labels,
+                                 d_logits,
+                                 memory.step_inputs({}),
+                                 memory.metrics(),
+                                 inputs.label_smoothing,
+                                 {teacher, inputs.teacher_weight, inputs.temperature}});
   return memory.finish();
 }
 

@@ -123,6 +123,9 @@ struct LossInputs {
   std::vector<float> logits;
   std::vector<std::int32_t> labels;
   float label_smoothing = 0;
+  std::vector<float> teacher = {};  // as logits; empty: nobody teaches
+  float teacher_weight = 0;
+  float temperature = 1;
 };
 LossInputs make_inputs(const cases::LossCase& c);
 Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, const LossInputs& inputs);
@@ -191,6 +194,12 @@ struct ClipInputs {
 };
 ClipInputs make_inputs(const cases::ClipCase& c);
 Outputs run_clip_gradients(Backend& backend, const cases::ClipCase& c, const ClipInputs& inputs);
+
+struct AverageInputs {
+  std::vector<float> values, averages;  // arenas
+};
+AverageInputs make_inputs(const cases::AverageCase& c);
+Outputs run_update_average(Backend& backend, const cases::AverageCase& c, const AverageInputs& inputs);
 Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values);
 
 /// Takes the second of three.

@@ -84,6 +84,7 @@ std::vector<OperationRun> runs_on_weights() {
   const auto csq = named(cases::csq_cases(), "plain descent");
   const auto sgd = named(cases::sgd_cases(), "17");
   const auto clip = named(cases::clip_cases(), "tails with gaps");
+  const auto average = named(cases::average_cases(), "tails");
   const auto planes_of = [=](auto run) {
     return [=](Backend& backend) { return run(backend, planes, make_inputs(planes)); };
   };
@@ -109,6 +110,7 @@ std::vector<OperationRun> runs_on_weights() {
       {"count_fixed", fixed_of(run_count_fixed)},
       {"sgd_step", [=](Backend& backend) { return run_sgd_step(backend, sgd.rule, make_inputs(sgd)); }},
       {"clip_gradients", [=](Backend& backend) { return run_clip_gradients(backend, clip, make_inputs(clip)); }},
+      {"update_average", [=](Backend& backend) { return run_update_average(backend, average, make_inputs(average)); }},
   };
 }
 

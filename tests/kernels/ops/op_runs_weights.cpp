@@ -294,7 +294,8 @@ Outputs run_lsq_step(Backend& backend, const cases::LsqCase& c, const LsqInputs&
   float* steps = memory.in_out("steps", inputs.steps);
   float* step_momentum = memory.in_out("step_momentum", inputs.step_momentum);
   backend.lsq_step({table, c.rule, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, w, momentum, steps,
-                    step_momentum, memory.scratch(backend.lsq_scratch_bytes(table))});
+                    step_momentum, memory.scratch(backend.lsq_scratch_bytes(table)),
+                    c.measures ? memory.in_out("sensitivities", std::vector<float>(c.numels.size(), 0.5F)) : nullptr});
   return memory.finish();
 }
 
@@ -325,6 +326,20 @@ ClipInputs make_inputs(const cases::ClipCase& c) {
   for (const GradientTensor& tensor : c.tensors(nullptr))
     copy_range(gradients, tensor.weight_offset, tensor.numel, inputs.gradients);
   return inputs;
+}
+
+AverageInputs make_inputs(const cases::AverageCase& c) {
+  RandomTensors random("average " + c.name);
+  return {random.normal(c.arena_size(), 0.0F, 0.3F), random.normal(c.arena_size(), 0.0F, 0.3F)};
+}
+
+Outputs run_update_average(Backend& backend, const cases::AverageCase& c, const AverageInputs& inputs) {
+  RunMemory memory(backend);
+  const float* values = memory.input("values", inputs.values);
+  const std::vector<AveragedTensor> tensors = c.tensors(values);
+  const DeviceTable<AveragedTensor> table = upload_table(memory, tensors);
+  backend.update_average({table, c.weight, memory.in_out("averages", inputs.averages)});
+  return memory.finish();
 }
 
 Outputs run_clip_gradients(Backend& backend, const cases::ClipCase& c, const ClipInputs& inputs) {

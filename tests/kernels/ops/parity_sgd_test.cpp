@@ -12,6 +12,10 @@ TEST_CASE("sgd_step agrees with the reference") {
   });
 }
 
+TEST_CASE("update_average agrees with the reference, and leaves what lies between tensors") {
+  check_cases(cases::average_cases(), run_update_average);
+}
+
 TEST_CASE("clip_gradients agrees with the reference, and leaves what lies between tensors") {
   check_cases(cases::clip_cases(), run_clip_gradients);
 }
