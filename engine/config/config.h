@@ -195,6 +195,10 @@ enum class CompareKeys {
 
 /// Keys that differ, each as `bsq.alpha 0.005 in the run, 0.01 now`.
 std::vector<std::string> differences(const Config& run, const Config& now, CompareKeys which = CompareKeys::all);
+/// Likewise, of keys that have part in the first `stages` stages: neither the names of runs nor the keys of stages that
+/// come later.
+std::vector<std::string> differences_in_past(const Config& run, const Config& now, std::size_t stages,
+                                             CompareKeys which);
 
 /// Every key with default, meaning, allowed values and old flag, for --help.
 std::string describe_keys(const ConfigSchema& schema);

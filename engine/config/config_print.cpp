@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <type_traits>
 
 namespace bsq {
@@ -114,6 +115,19 @@ Json key_schema(const ConfigKey& key) {
       key.standard);
 }
 
+std::vector<std::string> differences_where(const Config& run, const Config& now, CompareKeys which,
+                                           const std::function<bool(const ConfigKey&)>& has_part) {
+  std::vector<std::string> found;
+  for (const ConfigKey& key : now.schema().keys()) {
+    if (which == CompareKeys::fixed_on_resume && key.may_change_on_resume) continue;
+    if (!has_part(key)) continue;
+    if (!key.applies_to(run) && !key.applies_to(now)) continue;
+    const std::string before = value_text(key, run), after = value_text(key, now);
+    if (before != after) found.push_back(fmt::format("{} {} in the run, {} now", key.name, before, after));
+  }
+  return found;
+}
+
 }  // namespace
 
 std::string to_yaml(const Config& config) {
@@ -140,13 +154,25 @@ std::string config_hash(const Config& config) {
 }
 
 std::vector<std::string> differences(const Config& run, const Config& now, CompareKeys which) {
-  std::vector<std::string> found;
-  for (const ConfigKey& key : now.schema().keys()) {
-    if (which == CompareKeys::fixed_on_resume && key.may_change_on_resume) continue;
-    if (!key.applies_to(run) && !key.applies_to(now)) continue;
-    const std::string before = value_text(key, run), after = value_text(key, now);
-    if (before != after) found.push_back(fmt::format("{} {} in the run, {} now", key.name, before, after));
-  }
+  return differences_where(run, now, which, [](const ConfigKey&) { return true; });
+}
+
+std::vector<std::string> differences_in_past(const Config& run, const Config& now, std::size_t stages,
+                                             CompareKeys which) {
+  const auto first = [&](const Config& config) {
+    return std::vector(config.stages.begin(),
+                       config.stages.begin() + static_cast<std::ptrdiff_t>(std::min(stages, config.stages.size())));
+  };
+  const std::vector<std::string> past = first(run);
+  const auto has_part = [&](const ConfigKey& key) {
+    if (key.name == "name" || key.name == "stages") return false;
+    const std::string section = key.section();
+    const bool is_of_stage = now.schema().find_stage(section) != nullptr;
+    return !is_of_stage || std::ranges::find(past, section) != past.end();
+  };
+  std::vector<std::string> found = differences_where(run, now, which, has_part);
+  if (past != first(now) || past.size() < stages)
+    found.insert(found.begin(), fmt::format("stages {} in the run, {} now", to_text(run.stages), to_text(now.stages)));
   return found;
 }
 

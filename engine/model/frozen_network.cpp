@@ -3,6 +3,8 @@
 #include "engine/model/tensor_names.h"
 #include "engine/model/weight_store.h"
 
+#include <algorithm>
+
 namespace bsq {
 namespace {
 

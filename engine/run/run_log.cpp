@@ -111,6 +111,19 @@ RunLog RunLog::create(const fs::path& folder) {
   return log;
 }
 
+void RunLog::copy(const fs::path& from, const LogPosition& position, const fs::path& folder) {
+  const std::pair<const char*, std::int64_t> files[] = {{kMetricsFile, position.metrics_bytes},
+                                                        {kCsvFile, position.csv_bytes},
+                                                        {kPrecisionFile, position.precision_bytes}};
+  for (const auto& [name, bytes] : files) {
+    check_length(from / name, bytes);
+    const std::string text = bytes > 0 ? read_text_file(from / name, ErrorKind::checkpoint) : "";
+    PosixFile file = PosixFile::open_append(folder / name, ErrorKind::checkpoint);
+    file.write(std::string_view(text).substr(0, static_cast<std::size_t>(bytes)));
+    file.sync();
+  }
+}
+
 RunLog RunLog::in_memory(LogLines& lines) {
   RunLog log;
   log.metrics_.lines = &lines.metrics;

@@ -18,9 +18,9 @@
 //       over),
 //                      budget_bits, bits_now (that a re-quantization would give), bits_planned (for the end of the
 //                      epoch), error and integral (of the controller, METHOD 15), alpha, is_met; of lsq in place of
-//                      these three sensitivities (of the epoch that is over, by tensor) and taken_bits (now, by tensor). At the end of the
-//                      stage: stage, epoch, budget_bits, bits_now, bits_trained (before planes were removed),
-//                      removed_planes (by tensor), is_met (by training)
+//                      these three sensitivities (of the epoch that is over, by tensor) and taken_bits (now, by
+//                      tensor). At the end of the stage: stage, epoch, budget_bits, bits_now, bits_trained (before
+//                      planes were removed), removed_planes (by tensor), is_met (by training)
 //       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
 //                      epochs since the last re-quantization), bits_per_parameter, stored_bits_per_parameter (sign and
 //                      scale counted, an empty layer as 0 bits), compression (the paper's rule),
@@ -110,6 +110,8 @@ class RunLog {
   static RunLog create(const std::filesystem::path& folder);
   /// Cuts the files back to `position` and goes on; refuses files that are missing or shorter.
   static RunLog resume(const std::filesystem::path& folder, const LogPosition& position);
+  /// Copies the files of another run up to a position into a fresh run directory, for resume().
+  static void copy(const std::filesystem::path& from, const LogPosition& position, const std::filesystem::path& folder);
   /// The log of a rank that does not write: it drops everything.
   static RunLog nowhere() { return RunLog(); }
   /// The log of a run that is repeated for the sake of comparison: its lines go to `lines`, which outlives it.

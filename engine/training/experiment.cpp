@@ -239,12 +239,6 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
                                   stage.name(), result.top1_percent(), by_batch, bits.bits_per_parameter(),
                                   bits.stored_bits_per_parameter(), bits.compression()));
 
-  CheckpointFiles files;
-  files.tensors["model.safetensors"] = model;
-  files.state = summary;
-  if (output.directory.writes()) save_checkpoint(output.directory.checkpoints() / stage.name(), files);
-
-  // The next stage starts from this checkpoint if the run is killed before its first epoch is over.
   Progress next = progress;
   ++next.stage;
   next.epoch = 0;
@@ -255,15 +249,25 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   next.logs = output.log.position();
   output.log.sync();
   ++next.total_epochs;
-  files.state = resumable_state(context_, stage.name(), next);
-  const std::string folder = fmt::format("epoch_{:04}", next.total_epochs);
-  if (output.directory.writes()) {
-    save_checkpoint(output.directory.checkpoints() / folder, files);
-    update_last(output.directory.checkpoints(), folder, config_.checkpoint.keep_last);
-  }
+  if (output.directory.writes()) write_stage_end(stage.name(), model, next, summary, output.directory.checkpoints());
   next.stage = progress.stage;  // run() counts it up
   progress = next;
   return model;
+}
+
+void Experiment::write_stage_end(const std::string& stage, const TensorFile& model, const Progress& next,
+                                 const nlohmann::ordered_json& summary,
+                                 const std::filesystem::path& checkpoints) const {
+  CheckpointFiles files;
+  files.tensors["model.safetensors"] = model;
+  files.state = resumable_state(context_, stage, next);
+  for (const auto& [key, value] : summary.items()) files.state[key] = value;
+  // This one stays, so that other runs can go on from the end of the stage, too.
+  save_checkpoint(checkpoints / stage, files);
+  // The next stage starts from this one if the run is killed before its first epoch is over.
+  const std::string folder = fmt::format("epoch_{:04}", next.total_epochs);
+  save_checkpoint(checkpoints / folder, files);
+  update_last(checkpoints, folder, config_.checkpoint.keep_last);
 }
 
 void Experiment::dry_run(const std::function<void(const std::string& line)>& say) {

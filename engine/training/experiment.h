@@ -52,6 +52,9 @@ class Experiment {
   void note_inexact_sums(Stage& stage, const StageOutput& output);
   /// Evaluates and saves what the stage hands on.
   TensorFile finish_stage(Stage& stage, Progress& progress, StageOutput& output);
+  /// The checkpoints at the end of a stage. `next`: where a run goes on from there.
+  void write_stage_end(const std::string& stage, const TensorFile& model, const Progress& next,
+                       const nlohmann::ordered_json& summary, const std::filesystem::path& checkpoints) const;
 
   const Config& config_;
   ExperimentParts parts_;

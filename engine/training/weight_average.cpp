@@ -102,7 +102,7 @@ void WeightAverage::load(const TensorFile& file, int max_bits) {
     const nlohmann::json names = parse_json_or_discard(found->second);
     const auto& slots = model_.quantized_layout().slots;
     for (std::size_t slot = 0; slot < slots.size(); ++slot)
-      if (std::ranges::find(names, slots[slot].spec.name) != names.end()) turned.insert(slot);
+      if (std::find(names.begin(), names.end(), slots[slot].spec.name) != names.end()) turned.insert(slot);
   }
   if (!turned.empty()) weights = weights->with_turned(turned);
   model_.quantized().set(*weights);

@@ -9,6 +9,7 @@
 #include "tools/cli/signals.h"
 #include "tools/commands/run_end.h"
 #include "tools/session/config_schema.h"
+#include "tools/session/fork.h"
 #include "tools/session/network_checks.h"
 #include "tools/session/open_experiment.h"
 #include "tools/session/open_teacher.h"
@@ -33,6 +34,7 @@ struct TrainOptions {
   ConsoleFlags console;
   std::string command;
   std::string resume;  // empty, "auto" or a run directory
+  std::string fork;    // empty, or where another run is left
   fs::path run_dir;
   bool force = false;
   bool other_data = false;
@@ -51,6 +53,11 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
   app.add_path("--resume", options.resume,
                "go on with a run; auto: with the newest of this configuration's name, or start it")
       ->option_text("RUN|auto");
+  app.add_path(
+         "--fork", options.fork,
+         "a new run that takes over the past of another one (up to its last checkpoint, the end of a stage, or an "
+         "epoch) and goes on with other settings")
+      ->option_text("RUN[@STAGE|@EPOCH]");
   app.add_path("--run-dir", options.run_dir, "write here instead of <run.dir>/<name>/<time>-<hash>")
       ->option_text("DIR");
   app.add_flag("--force", options.force, "clear the run that is in --run-dir");
@@ -92,17 +99,20 @@ RunDirectory join(std::optional<RunDirectory> of_rank_0, Communicator& ranks) {
   return RunDirectory::of_rank_0(path);
 }
 
-/// The given configuration, or the resumed run's own with the overrides.
-Config read_config(const TrainOptions& options) {
-  if (options.other_data && options.resume.empty())
-    fail(ErrorKind::usage, "--other-data: for runs that go on; use it with --resume");
+/// The given configuration, or with the overrides that of the run that is resumed or whose past is taken.
+Config read_config(const TrainOptions& options, const std::optional<ForkPoint>& fork) {
+  if (options.other_data && options.resume.empty() && options.fork.empty())
+    fail(ErrorKind::usage, "--other-data: for runs that go on; use it with --resume or --fork");
+  if (!options.fork.empty() && !options.resume.empty())
+    fail(ErrorKind::usage, "--fork {}: begins a new run, --resume goes on with one; give one of them", options.fork);
   const bool resumes_named_run = !options.resume.empty() && options.resume != "auto";
-  if (!resumes_named_run) {
+  if (!resumes_named_run && !(fork && options.words.file.empty())) {
     if (options.words.file.empty())
       fail(ErrorKind::usage, "bsq train: which configuration? usage: bsq train CFG [key=value ...]");
     return load_config(config_schema(), options.words.file, options.words.overrides,
                        options.dry_run ? ConfigUse::plan : ConfigUse::run);
   }
+  if (fork) return load_config(config_schema(), fork->run / "config.yaml", options.words.overrides);
   if (!options.words.file.empty())
     fail(ErrorKind::usage, "--resume {}: a run has its own configuration; leave out {}", options.resume,
          options.words.file);
@@ -143,18 +153,27 @@ class AgreedRequests {
 
 class TrainRun {
  public:
-  TrainRun(const TrainOptions& options, const Config& config, Console& console, Communicator& ranks)
-      : options_(options), config_(config), opened_(config), console_(console), ranks_(ranks), requests_(ranks) {}
+  TrainRun(const TrainOptions& options, const Config& config, std::optional<ForkPoint> fork, Console& console,
+           Communicator& ranks)
+      : options_(options),
+        config_(config),
+        opened_(config),
+        fork_(std::move(fork)),
+        console_(console),
+        ranks_(ranks),
+        requests_(ranks) {}
 
   /// `resumed`: the run to go on with, locked.
   int run(std::optional<RunDirectory> resumed) {
     if (resumed && options_.words.file.empty())
       opened_ = with_paths_of(resumed->path(), config_, options_.words.overrides);
+    if (fork_ && options_.words.file.empty()) opened_ = with_paths_of(fork_->run, config_, options_.words.overrides);
     ExperimentSource source{.config = config_, .opened = opened_, .is_planned = options_.dry_run};
     // What rank 0 sees counts: another rank may look before the checkpoint is visible to it.
     const bool goes_on = largest_of(ranks_, resumed && resumed->writes() && has_checkpoint(*resumed) ? 1 : 0) == 1;
-    if (goes_on) {
-      load_last_checkpoint(*resumed);
+    if (goes_on) load_last_checkpoint(*resumed);
+    if (fork_) take_checkpoint(fork_->files, fork_->run.string());
+    if (checkpoint_) {
       const auto found = checkpoint_->tensors.find("model.safetensors");
       if (found != checkpoint_->tensors.end()) source.trained = &found->second;
     } else if (!config_.model.init.empty()) {
@@ -174,18 +193,36 @@ class TrainRun {
     }
     if (resumed) return run_in(*resumed, experiment, true);
     RunDirectory directory = join(ranks_.rank() == 0 ? std::optional(create(open.backend())) : std::nullopt, ranks_);
-    return run_in(directory, experiment, false);
+    if (fork_) take_past(directory);
+    return run_in(directory, experiment, fork_.has_value());
   }
 
  private:
   void load_last_checkpoint(const RunDirectory& directory) {
     try {
-      checkpoint_ = load_checkpoint(directory.checkpoints() / "last");
-      for (const auto& [name, file] : checkpoint_->tensors) check_finite(file);
-      const std::string where = (directory.checkpoints() / "last").string();
-      progress_of(*checkpoint_, config_, where);
-      trained_with_ = fingerprint_from_json(checkpoint_->state, where);
-      taught_by_ = teacher_from_json(checkpoint_->state, where);
+      CheckpointFiles files = load_checkpoint(directory.checkpoints() / "last");
+      for (const auto& [name, file] : files.tensors) check_finite(file);
+      take_checkpoint(std::move(files), (directory.checkpoints() / "last").string());
+    } catch (const Error& error) {
+      leave_failed(directory, error.exit_code(), error.what());
+      throw;
+    }
+  }
+
+  void take_checkpoint(CheckpointFiles files, const std::string& where) {
+    checkpoint_ = std::move(files);
+    progress_of(*checkpoint_, config_, where);
+    trained_with_ = fingerprint_from_json(checkpoint_->state, where);
+    taught_by_ = teacher_from_json(checkpoint_->state, where);
+  }
+
+  /// What the other run has come to becomes the beginning of this one.
+  void take_past(const RunDirectory& directory) {
+    console_.info(fmt::format("{}: takes over the past of {} up to {}", directory.path().string(), fork_->run.string(),
+                              fork_->checkpoint));
+    if (!directory.writes()) return;
+    try {
+      copy_past(*fork_, directory, config_.checkpoint.keep_last);
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;
@@ -206,6 +243,8 @@ class TrainRun {
   }
 
   RunDirectory create(const Backend& backend) const {
+    nlohmann::ordered_json env = environment(config_, backend, ranks_);
+    if (fork_) env["fork"] = {{"run", fs::absolute(fork_->run).string()}, {"checkpoint", fork_->checkpoint}};
     // `--resume auto` in a folder whose run was killed before it had written anything worth keeping starts it again.
     std::error_code ignored;
     const bool never_began = options_.resume == "auto" && !options_.run_dir.empty() &&
@@ -217,7 +256,7 @@ class TrainRun {
                                  .config_yaml = to_yaml(config_),
                                  .command = options_.command,
                                  .overrides = options_.words.overrides,
-                                 .env = environment(config_, backend, ranks_)});
+                                 .env = std::move(env)});
   }
 
   int run_in(RunDirectory& directory, Experiment& experiment, bool resumes) {
@@ -305,6 +344,7 @@ class TrainRun {
   const TrainOptions& options_;
   const Config& config_;
   Config opened_;  // the same, with the paths by which its files are found from here
+  std::optional<ForkPoint> fork_;
   Console& console_;
   Communicator& ranks_;
   AgreedRequests requests_;
@@ -320,9 +360,12 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
     fmt::print("{}", describe_keys(config_schema()));
     return 0;
   }
-  const Config config = read_config(options);
+  std::optional<ForkPoint> fork;
+  if (!options.fork.empty()) fork = find_fork(options.fork);
+  const Config config = read_config(options, fork);
   check_same_text(ranks, config_hash(config), ErrorKind::usage,
                   "has another configuration than rank 0; give all the same files and overrides");
+  if (fork) check_same_past(*fork, config);
   const std::optional<fs::path> resumed_run = agreed_run_to_resume(options, config, ranks);
   if (resumed_run)
     check_same_experiment(*resumed_run, config);
@@ -345,7 +388,7 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
       return 0;
     }
   }
-  return TrainRun(options, config, console, ranks).run(std::move(directory));
+  return TrainRun(options, config, std::move(fork), console, ranks).run(std::move(directory));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "engine/deployed/check_vectors.h"
 #include "engine/deployed/deployed_file.h"
 #include "engine/deployed/deployed_run.h"
+#include "engine/files/posix_file.h"
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
 #include "kernels/devices.h"
@@ -11,7 +12,7 @@
 #include "tools/export/verification.h"
 #include "tools/session/deployed_model.h"
 
-#include "engine/files/posix_file.h"
+#include <algorithm>
 
 namespace bsq {
 namespace {

@@ -1,0 +1,110 @@
+#include "tools/session/fork.h"
+
+#include "engine/files/links.h"
+#include "engine/run/run_log.h"
+#include "engine/training/experiment.h"
+#include "kernels/base/error.h"
+#include "tools/session/config_schema.h"
+#include "tools/session/run_files.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace bsq {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_number(const std::string& text) {
+  constexpr std::size_t kMostDigits = 9;
+  return !text.empty() && text.size() <= kMostDigits &&
+         std::ranges::all_of(text, [](char letter) { return letter >= '0' && letter <= '9'; });
+}
+
+std::string folder_of_epoch(long epoch) {
+  return fmt::format("epoch_{:04}", epoch);
+}
+
+/// What a person may write behind the @.
+std::vector<std::string> places_in(const fs::path& checkpoints) {
+  std::vector<std::string> places;
+  std::error_code code;
+  for (fs::directory_iterator entry(checkpoints, code), end; !code && entry != end; entry.increment(code)) {
+    const std::string name = entry->path().filename().string();
+    if (is_link(entry->path()) || !fs::exists(entry->path() / "state.json", code) || name.ends_with("_best")) continue;
+    constexpr std::string_view kEpoch = "epoch_";
+    places.push_back(name.starts_with(kEpoch) ? std::to_string(std::stol(name.substr(kEpoch.size()))) : name);
+  }
+  std::ranges::sort(places);
+  return places;
+}
+
+/// The folder of a place, or of the last checkpoint if there is none.
+fs::path folder_of(const fs::path& run, const std::string& place) {
+  const fs::path checkpoints = run / "checkpoints";
+  if (place.empty()) {
+    if (!is_link(checkpoints / "last"))
+      fail(ErrorKind::checkpoint, "{}: the run has no finished checkpoint yet", run.string());
+    return follow_stand_ins(checkpoints / "last");
+  }
+  const fs::path folder = checkpoints / (is_number(place) ? folder_of_epoch(std::stol(place)) : place);
+  std::error_code code;
+  if (place.find('/') == std::string::npos && fs::is_directory(folder, code)) return folder;
+  fail(ErrorKind::checkpoint, "--fork {}@{}: has no such checkpoint; it has {}", run.string(), place,
+       fmt::join(places_in(checkpoints), ", "));
+}
+
+}  // namespace
+
+std::size_t ForkPoint::stages_begun() const {
+  const bool is_under_way = progress.epoch > 0 || progress.step > 0;
+  return static_cast<std::size_t>(progress.stage) + (is_under_way ? 1 : 0);
+}
+
+ForkPoint find_fork(const std::string& text) {
+  std::error_code code;
+  const std::size_t at = fs::exists(text, code) ? std::string::npos : text.rfind('@');
+  ForkPoint fork{.run = find_run(text.substr(0, at)), .checkpoint = {}, .files = {}, .config = {}, .progress = {}};
+  const fs::path folder = folder_of(fork.run, at == std::string::npos ? "" : text.substr(at + 1));
+  fork.files = load_checkpoint(folder);
+  for (const auto& [name, file] : fork.files.tensors) check_finite(file);
+  fork.config = load_config(config_schema(), fork.run / "config.yaml", {});
+  if (!fork.files.state.contains("progress"))
+    fail(ErrorKind::checkpoint, "{}: does not say how a run goes on from there; name another place: {}",
+         folder.string(), fmt::join(places_in(fork.run / "checkpoints"), ", "));
+  fork.progress = progress_of(fork.files, fork.config, folder.string());
+  fork.checkpoint = folder.filename().string();
+  return fork;
+}
+
+void check_same_past(const ForkPoint& fork, const Config& now) {
+  std::string message;
+  for (const std::string& line :
+       differences_in_past(fork.config, now, fork.stages_begun(), CompareKeys::fixed_on_resume))
+    message += fmt::format("{}--fork: {}, and has part in what is trained before {}", message.empty() ? "" : "\n", line,
+                           fork.checkpoint);
+  if (!message.empty()) throw Error(ErrorKind::usage, message);
+}
+
+void copy_past(const ForkPoint& fork, const RunDirectory& to, int keep_last) {
+  RunLog::copy(fork.run, fork.progress.logs, to.path());
+  const fs::path from = fork.run / "checkpoints";
+  for (std::size_t stage = 0; stage < static_cast<std::size_t>(fork.progress.stage); ++stage) {
+    for (const std::string& name : {fork.config.stages[stage], fork.config.stages[stage] + "_best"}) {
+      std::error_code code;
+      if (fs::is_directory(from / name, code)) save_checkpoint(to.checkpoints() / name, load_checkpoint(from / name));
+    }
+  }
+  const std::string last = folder_of_epoch(fork.progress.total_epochs);
+  save_checkpoint(to.checkpoints() / last, fork.files);
+  update_last(to.checkpoints(), last, keep_last);
+}
+
+std::size_t shared_stages(const Config& a, const Config& b) {
+  std::size_t shared = std::min(a.stages.size(), b.stages.size()) - 1;
+  while (shared > 0 && !differences_in_past(a, b, shared, CompareKeys::all).empty()) --shared;
+  return shared;
+}
+
+}  // namespace bsq
