@@ -5,6 +5,7 @@
 #include "kernels/base/error.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 namespace bsq {
@@ -76,7 +77,6 @@ void WeightAverage::enqueue() {
 
 void WeightAverage::exchange() {
   const std::size_t piece = aside_.size_bytes() / sizeof(float);
-  std::vector<DeviceSpan> from;
   for (const Run& run : runs_) {
     for (std::size_t at = 0; at < run.of_model.count; at += piece) {
       const std::size_t count = std::min(piece, run.of_model.count - at), bytes = count * sizeof(float);
@@ -102,7 +102,7 @@ void WeightAverage::load(const TensorFile& file, int max_bits) {
     const nlohmann::json names = parse_json_or_discard(found->second);
     const auto& slots = model_.quantized_layout().slots;
     for (std::size_t slot = 0; slot < slots.size(); ++slot)
-      if (std::ranges::find(names, slots[slot].spec.name) != names.end()) turned.insert(slot);
+      if (std::find(names.begin(), names.end(), slots[slot].spec.name) != names.end()) turned.insert(slot);
   }
   if (!turned.empty()) weights = weights->with_turned(turned);
   model_.quantized().set(*weights);
