@@ -284,11 +284,9 @@ void Experiment::dry_run(const std::function<void(const std::string& line)>& say
   };
   say("data");
   add(data_memory_);
-  if (teacher_) {
-    say(fmt::format("teacher: {} numbers; its activations lie where those of the model are computed after them",
-                    teacher_->numbers()));
-    add(teacher_memory_);
-  }
+  if (teacher_)
+    say(fmt::format("teacher: {} numbers; its activations lie in the memory of a step", teacher_->numbers()));
+  if (teacher_) add(teacher_memory_);
   bool stepped = false;
   for (std::size_t i = 0; i < config_.stages.size(); ++i) {
     Stage stage(context_, config_.stages[i], static_cast<int>(i), model ? &*model : nullptr);

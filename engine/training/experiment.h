@@ -20,10 +20,10 @@ struct ExperimentParts {
   Backend& backend;
   const DataSplits& data;
   NetworkFactory make_network;
-  ModelCard card;                       // network and data, for every model file
-  std::optional<TensorFile> init;       // model.init, read and with normalized names
-  std::optional<TeacherModel> teacher;  // distill.model, if a stage learns from it
-  Communicator& communicator;           // of the ranks that train together; all make the same experiment
+  ModelCard card;                            // network and data, for every model file
+  std::optional<TensorFile> init;            // model.init, read and with normalized names
+  std::optional<TeacherModel> teacher = {};  // distill.model, if a stage learns from it
+  Communicator& communicator;                // of the ranks that train together; all make the same experiment
 };
 
 class Experiment {

@@ -5,6 +5,7 @@
 #include "kernels/base/error.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 namespace bsq {
@@ -76,7 +77,6 @@ void WeightAverage::enqueue() {
 
 void WeightAverage::exchange() {
   const std::size_t piece = aside_.size_bytes() / sizeof(float);
-  std::vector<DeviceSpan> from;
   for (const Run& run : runs_) {
     for (std::size_t at = 0; at < run.of_model.count; at += piece) {
       const std::size_t count = std::min(piece, run.of_model.count - at), bytes = count * sizeof(float);

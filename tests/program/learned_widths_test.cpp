@@ -47,9 +47,9 @@ TEST_CASE("LSQ meets its budget, and log, report and page say so; the average is
   here.must({"verify", "run", "--epochs", "all"});
 }
 
-TEST_CASE("a checkpoint has weights and average, and both can be evaluated") {
+TEST_CASE("a checkpoint has weights and average, each with activation scales of its own, and both can be evaluated") {
   const Workspace here;
-  here.train("run", with_learned_widths({}, {"checkpoint.keep_last=20"}));
+  here.train("run", with_learned_widths({}, {"checkpoint.keep_last=20", "quant.act_scale=calibrated"}));
   const fs::path folder = here / "run/checkpoints/epoch_0004";
   REQUIRE(fs::exists(folder / "ema.safetensors"));
   json weights;
@@ -61,6 +61,7 @@ TEST_CASE("a checkpoint has weights and average, and both can be evaluated") {
   };
   CHECK(accuracy("model.safetensors").dump() != accuracy("ema.safetensors").dump());
   CHECK(weights.contains("test_top1"));
+  here.must({"verify", "run", "--epochs", "all"});
 }
 
 TEST_CASE("a run of learned widths with an average that is killed and resumed comes to the bits of one that was not") {

@@ -27,7 +27,7 @@ class CsqWeights final : public WeightStore {
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
   void reset_momentum() override;
   void set(const StoredWeights& weights) override;
-  void write_effective() override;
+  void write_effective() override { write_effective(inputs_.as<StepInputs>()); }
   OnDevice<Weights> masters() const override;
   OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;

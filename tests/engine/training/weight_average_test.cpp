@@ -152,16 +152,6 @@ TEST_CASE("an average goes to a file and comes back to the bit, whatever the sig
   });
 }
 
-TEST_CASE("calibrated activation scales belong to the weights that they were found with, and are not averaged") {
-  const auto backend = make_backend("cpu", {.threads = 1});
-  Config config = config_with_ema(0.5, {"bsq"});
-  config.quant.act_scale = "calibrated";
-  ExperimentRuns runs(config);
-  REQUIRE(runs.run() == StageOutcome::done);
-  for (const HostTensor& tensor : runs.checkpoint("bsq").tensors.at("model.safetensors").tensors)
-    if (tensor.name.ends_with("act_scale")) CHECK(tensor.values<float>()[0] >= 0);
-}
-
 TEST_CASE("training moves the same weights whether or not they are averaged, and hands on the average") {
   const Config with = config_with_ema(0.9), without = tiny_config();
   ExperimentRuns averaged(with), plain(without);

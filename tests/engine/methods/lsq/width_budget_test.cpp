@@ -79,9 +79,9 @@ TEST_CASE("the plan falls from the start to the target as a parabola, and the wi
   CHECK(planned_width(8, 4, 10, 10) == 4);
   CHECK(planned_width(8, 4, 20, 10) == 4);
   CHECK(planned_width(3, 4, 0, 10) == 4);  // there from the start
-  CHECK(window_of({}, {.epochs = 9}) == 5);
-  CHECK(window_of({.budget_epochs = 3}, {.epochs = 9}) == 3);
-  CHECK(window_of({}, {.epochs = 0}) == 1);
+  CHECK(window_of({}, {.epochs = 9, .milestones = {}}) == 5);
+  CHECK(window_of({.budget_epochs = 3}, {.epochs = 9, .milestones = {}}) == 3);
+  CHECK(window_of({}, {.epochs = 0, .milestones = {}}) == 1);
 }
 
 TEST_CASE("a tensor that loses bits keeps its range and its masters, and its weights are on the coarser grid") {
