@@ -26,7 +26,7 @@ fs::path place_for_files() {
 void without_times(json& value) {
   if (value.is_object())
     for (const char* key : {"t", "seconds", "train_seconds", "stage_seconds", "seconds_per_step", "images_per_second",
-                            "peak_resident_mib", "logs", "run"})
+                            "peak_resident_mib", "logs", "run", "fork"})
       value.erase(key);
   if (value.is_structured())
     for (json& element : value) without_times(element);

@@ -222,7 +222,7 @@ class TrainRun {
                               fork_->checkpoint));
     if (!directory.writes()) return;
     try {
-      copy_past(*fork_, directory, config_.checkpoint.keep_last);
+      copy_past(*fork_, directory, config_);
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
       throw;

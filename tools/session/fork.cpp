@@ -1,6 +1,7 @@
 #include "tools/session/fork.h"
 
 #include "engine/files/links.h"
+#include "engine/files/posix_file.h"
 #include "engine/run/run_log.h"
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
@@ -26,13 +27,15 @@ std::string folder_of_epoch(long epoch) {
   return fmt::format("epoch_{:04}", epoch);
 }
 
+constexpr const char* kProgress = "progress";  // of a state.json that a run can go on from
+
 /// What a person may write behind the @.
 std::vector<std::string> places_in(const fs::path& checkpoints) {
   std::vector<std::string> places;
   std::error_code code;
   for (fs::directory_iterator entry(checkpoints, code), end; !code && entry != end; entry.increment(code)) {
     const std::string name = entry->path().filename().string();
-    if (is_link(entry->path()) || !fs::exists(entry->path() / "state.json", code) || name.ends_with("_best")) continue;
+    if (is_link(entry->path()) || !can_be_forked(entry->path())) continue;
     constexpr std::string_view kEpoch = "epoch_";
     places.push_back(name.starts_with(kEpoch) ? std::to_string(std::stol(name.substr(kEpoch.size()))) : name);
   }
@@ -55,11 +58,50 @@ fs::path folder_of(const fs::path& run, const std::string& place) {
        fmt::join(places_in(checkpoints), ", "));
 }
 
+/// Copies checkpoints of a run into another one, which has trained none of it but might have.
+struct Past {
+  fs::path from;
+  fs::path to;
+  std::string hash;  // of the other run's configuration
+
+  void save(const std::string& name, CheckpointFiles files) const {
+    if (files.state.contains("config_hash")) files.state["config_hash"] = hash;
+    save_checkpoint(to / name, files);
+  }
+  void copy(const std::string& name) const {
+    std::error_code code;
+    if (fs::is_directory(from / name, code)) save(name, load_checkpoint(from / name));
+  }
+  void copy_best(const std::string& stage) const {
+    const std::string name = best_of(stage);
+    copy(name);
+    std::error_code code;
+    if (fs::is_directory(to / name, code)) replace_link(to / "best", name);
+  }
+  /// -1: there is none.
+  int best_epoch(const std::string& stage) const {
+    std::error_code code;
+    if (!fs::is_directory(from / best_of(stage), code)) return -1;
+    const nlohmann::json state = load_checkpoint(from / best_of(stage)).state;
+    const auto epoch = state.find("epoch");
+    return epoch != state.end() && epoch->is_number_integer() ? epoch->get<int>() : -1;
+  }
+
+  static std::string best_of(const std::string& stage) { return stage + "_best"; }
+};
+
 }  // namespace
 
 std::size_t ForkPoint::stages_begun() const {
   const bool is_under_way = progress.epoch > 0 || progress.step > 0;
   return static_cast<std::size_t>(progress.stage) + (is_under_way ? 1 : 0);
+}
+
+bool can_be_forked(const fs::path& checkpoint) {
+  std::error_code code;
+  if (!fs::is_regular_file(checkpoint / "state.json", code)) return false;
+  return read_text_file(checkpoint / "state.json", ErrorKind::checkpoint).find(fmt::format("\"{}\"", kProgress)) !=
+         std::string::npos;
 }
 
 ForkPoint find_fork(const std::string& text) {
@@ -70,7 +112,7 @@ ForkPoint find_fork(const std::string& text) {
   fork.files = load_checkpoint(folder);
   for (const auto& [name, file] : fork.files.tensors) check_finite(file);
   fork.config = load_config(config_schema(), fork.run / "config.yaml", {});
-  if (!fork.files.state.contains("progress"))
+  if (!fork.files.state.contains(kProgress))
     fail(ErrorKind::checkpoint, "{}: does not say how a run goes on from there; name another place: {}",
          folder.string(), fmt::join(places_in(fork.run / "checkpoints"), ", "));
   fork.progress = progress_of(fork.files, fork.config, folder.string());
@@ -87,18 +129,24 @@ void check_same_past(const ForkPoint& fork, const Config& now) {
   if (!message.empty()) throw Error(ErrorKind::usage, message);
 }
 
-void copy_past(const ForkPoint& fork, const RunDirectory& to, int keep_last) {
+void copy_past(const ForkPoint& fork, const RunDirectory& to, const Config& now) {
   RunLog::copy(fork.run, fork.progress.logs, to.path());
-  const fs::path from = fork.run / "checkpoints";
+  const Past past{fork.run / "checkpoints", to.checkpoints(), config_hash(now)};
   for (std::size_t stage = 0; stage < static_cast<std::size_t>(fork.progress.stage); ++stage) {
-    for (const std::string& name : {fork.config.stages[stage], fork.config.stages[stage] + "_best"}) {
-      std::error_code code;
-      if (fs::is_directory(from / name, code)) save_checkpoint(to.checkpoints() / name, load_checkpoint(from / name));
-    }
+    past.copy(fork.config.stages[stage]);
+    past.copy_best(fork.config.stages[stage]);
   }
-  const std::string last = folder_of_epoch(fork.progress.total_epochs);
-  save_checkpoint(to.checkpoints() / last, fork.files);
-  update_last(to.checkpoints(), last, keep_last);
+  CheckpointFiles last = fork.files;
+  if (fork.progress.best_top1) {  // of the stage under way
+    const std::string& stage = fork.config.stages[static_cast<std::size_t>(fork.progress.stage)];
+    if (past.best_epoch(stage) == fork.progress.best_epoch)
+      past.copy_best(stage);
+    else
+      last.state[kProgress].erase("best_top1");  // a later model has taken its place: the best is looked for anew
+  }
+  const std::string name = folder_of_epoch(fork.progress.total_epochs);
+  past.save(name, std::move(last));
+  update_last(past.to, name, now.checkpoint.keep_last);
 }
 
 std::size_t shared_stages(const Config& a, const Config& b) {

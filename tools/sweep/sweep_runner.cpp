@@ -1,10 +1,12 @@
 // The loop around the children: start, listen, pass signals on, count.
 #include "tools/sweep/sweep_runner.h"
 
+#include "engine/files/links.h"
 #include "engine/run/run_directory.h"
 #include "kernels/base/error.h"
 #include "kernels/base/thread_count.h"
 #include "tools/cli/signals.h"
+#include "tools/session/fork.h"
 #include "tools/session/run_files.h"
 #include "tools/sweep/child_process.h"
 
@@ -30,31 +32,33 @@ bool is_done(const fs::path& run) {
   }
 }
 
+/// Where a run takes over the past of another one.
+struct Donor {
+  std::size_t run = 0;
+  std::size_t stages = 0;  // so many of its stages; 0: nothing can be taken over
+};
+
 class SweepRunner {
  public:
   SweepRunner(const fs::path& folder, const std::vector<SweepRun>& runs, const SweepOptions& options)
       : folder_(folder), runs_(runs), options_(options), console_(options.console.console()), results_(runs.size()) {}
 
   std::vector<SweepResult> run() {
-    std::vector<std::size_t> waiting;
-    for (std::size_t i = runs_.size(); i-- > 0;) {
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
       if (is_done(folder_ / runs_[i].name))
         results_[i].state = SweepState::done;
       else
-        waiting.push_back(i);
+        waiting_.push_back(i);
     }
-    if (const std::size_t done = runs_.size() - waiting.size(); done > 0)
+    if (const std::size_t done = runs_.size() - waiting_.size(); done > 0)
       console_.info(fmt::format("{} of {} runs are done already", done, runs_.size()));
-    finished_ = runs_.size() - waiting.size();
-    while (!waiting.empty() || !active_.empty()) {
+    finished_ = runs_.size() - waiting_.size();
+    while (!waiting_.empty() || !active_.empty()) {
       if (take_request() == Request::stop) {
         stop();
-        waiting.clear();
+        waiting_.clear();
       }
-      while (!waiting.empty() && active_.size() < static_cast<std::size_t>(options_.jobs)) {
-        start(waiting.back());
-        waiting.pop_back();
-      }
+      start_what_can_start();
       listen();
     }
     return results_;
@@ -66,13 +70,61 @@ class SweepRunner {
     std::unique_ptr<ChildProcess> process;
   };
 
-  void start(std::size_t index) {
+  fs::path checkpoints_of(std::size_t run) const { return folder_ / runs_[run].name / "checkpoints"; }
+
+  /// The run that has the most of this one's past behind it.
+  Donor find_donor(std::size_t index) const {
+    Donor best;
+    for (std::size_t other = 0; other < runs_.size(); ++other) {
+      if (other == index) continue;
+      const std::vector<std::string>& stages = runs_[other].config.stages;
+      std::size_t shared = shared_stages(runs_[index].config, runs_[other].config);
+      while (shared > best.stages && !can_be_forked(checkpoints_of(other) / stages[shared - 1])) --shared;
+      if (shared > best.stages) best = {other, shared};
+    }
+    return best;
+  }
+
+  /// Whether another run is on its way to more of this one's past than a donor has: it runs, or is to be started
+  /// before.
+  bool has_better_to_come(std::size_t index, const Donor& donor) const {
+    const auto is_better = [&](std::size_t other) {
+      return shared_stages(runs_[index].config, runs_[other].config) > donor.stages;
+    };
+    return std::any_of(active_.begin(), active_.end(), [&](const Active& active) { return is_better(active.run); }) ||
+           std::any_of(waiting_.begin(), std::find(waiting_.begin(), waiting_.end(), index), is_better);
+  }
+
+  /// Runs in their order; a run whose past another one trains waits for that.
+  void start_what_can_start() {
+    for (std::size_t i = 0; i < waiting_.size() && active_.size() < static_cast<std::size_t>(options_.jobs);) {
+      const std::size_t run = waiting_[i];
+      const bool has_begun = is_link(checkpoints_of(run) / "last");
+      const Donor donor = has_begun ? Donor{} : find_donor(run);
+      if (!has_begun && has_better_to_come(run, donor)) {
+        ++i;
+        continue;
+      }
+      start(run, donor);
+      waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+      i = 0;
+    }
+  }
+
+  void start(std::size_t index, const Donor& donor) {
     const SweepRun& run = runs_[index];
     const fs::path folder = options_.start_folder.empty() ? folder_ : fs::absolute(folder_);
     std::vector<std::string> words = {"train",     sweep_config_file(folder, run).string(),
-                                      "--run-dir", (folder / run.name).string(),
-                                      "--resume",  "auto",
-                                      "--color",   "never"};
+                                      "--color",   "never",
+                                      "--run-dir", (folder / run.name).string()};
+    const auto add = [&](std::initializer_list<std::string> more) { words.insert(words.end(), more); };
+    if (donor.stages == 0) {
+      add({"--resume", "auto"});
+    } else {  // what is there has been begun and has come to nothing
+      const SweepRun& other = runs_[donor.run];
+      add({"--fork", fmt::format("{}@{}", (folder / other.name).string(), other.config.stages[donor.stages - 1]),
+           "--force"});
+    }
     if (options_.jobs > 1 && run.config.threads == 0)
       words.push_back(fmt::format("threads={}", std::max(1, default_threads().threads / options_.jobs)));
     if (options_.console.quiet) words.emplace_back("--quiet");
@@ -128,6 +180,7 @@ class SweepRunner {
   const SweepOptions& options_;
   Console console_;
   std::vector<SweepResult> results_;
+  std::vector<std::size_t> waiting_;  // to be started, in their order
   std::vector<Active> active_;
   std::size_t finished_ = 0;
   bool stopping_ = false;

@@ -24,6 +24,7 @@ struct SweepOptions {
   ConsoleFlags console;
 };
 
+/// Stages that several runs have in common are trained by one of them, whose checkpoint the others go on from.
 /// Starts the runs that are missing, resumes those that were interrupted, leaves those that are done. One result per
 /// run. If one fails, the others still run. A signal that stops a run stops all with checkpoints, and no more are
 /// started.
