@@ -83,18 +83,26 @@ TEST_CASE("a run of learned widths with an average that is killed and resumed co
 TEST_CASE("budgets that cannot be met, windows beyond the stage and averages that cannot be are refused") {
   const Workspace here;
   const Words lsq = {"train", "tiny.yaml", "stages=[pretrain,lsq]", "lsq.epochs=4"};
-  const auto refused = [&](const Words& more, const std::vector<std::string>& parts) {
+  const auto with = [&](const Words& more) {
     Words words = lsq;
     words.insert(words.end(), more.begin(), more.end());
-    check_error(here, words, 2, parts);
+    return words;
   };
-  refused({"lsq.budget_bits=1.5"}, {"lsq.budget_bits = 1.5; must be at least 2: every layer keeps a bit"});
-  refused({"lsq.budget_bits=2"}, {"lsq.budget_bits = 2: this network cannot come below 2."});
-  refused({"lsq.budget_bits=3", "lsq.budget_epochs=5"}, {"lsq.budget_epochs = 5; must be at most lsq.epochs = 4"});
-  refused({"lsq.ema=1"}, {"lsq.ema = 1; must be below 1, or it never moves"});
-  refused({"lsq.ema=-0.1"}, {"lsq.ema"});
-  check_error(here, {"train", "tiny.yaml", "stages=[pretrain,csq]", "csq.ema=0.9", "csq.epochs=8"}, 2,
-              {"csq.ema = 0.9; what csq trains are gates"});
+  const std::string end = "1 error; nothing was written";
+  check_errors(here, with({"lsq.budget_bits=1.5"}), 2,
+               {"override 3: lsq.budget_bits = 1.5; must be at least 2: every layer keeps a bit and its signs "
+                "(lsq.budget_count: stored), or 0 for no budget",
+                end});
+  check_errors(here, with({"lsq.budget_bits=3", "lsq.budget_epochs=5"}), 2,
+               {"override 4: lsq.budget_epochs = 5; must be at most lsq.epochs = 4", end});
+  check_errors(here, with({"lsq.ema=1"}), 2, {"override 3: lsq.ema = 1; must be below 1, or it never moves", end});
+  check_errors(here, with({"lsq.ema=-0.1"}), 2, {"override 3: lsq.ema = -0.1; must be a number in 0..1", end});
+  check_error(here, with({"lsq.budget_bits=2"}), 2, {"lsq.budget_bits = 2: this network cannot come below 2."});
+  check_errors(
+      here, {"train", "tiny.yaml", "stages=[pretrain,csq]", "csq.ema=0.9", "csq.epochs=8"}, 2,
+      {"override 2: csq.ema = 0.9; what csq trains are gates whose temperature rises, so that their average is "
+       "not that of the weights; leave it out, or set finetune.ema",
+       end});
 }
 
 TEST_CASE("learned widths and an average on an emulated GPU come to what they come to on the CPU") {
