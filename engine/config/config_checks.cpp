@@ -112,6 +112,25 @@ void check_model(const Config& config, std::vector<Conflict>& conflicts) {
   }
 }
 
+/// Training under the arithmetic of deployment.
+void check_deployed(const Config& config, std::vector<Conflict>& conflicts) {
+  const QuantConfig& quant = config.quant;
+  if (!quant.deployed) return;
+  if (quant.act_bits == 0)
+    conflicts.push_back({{"quant.deployed", "quant.act_bits"},
+                         "quant.deployed = true; needs quantized activations, set quant.act_bits to 1..8"});
+  if (quant.act_scale != "calibrated")
+    conflicts.push_back(
+        {{"quant.deployed", "quant.act_scale"},
+         fmt::format("quant.deployed = true; integers have fixed scales, set quant.act_scale to calibrated, not {}",
+                     quant.act_scale)});
+  const auto quantizes = [&](const std::string& stage) { return widths_of(config, stage) != StageWidths::none; };
+  if (!config.stages.empty() && std::none_of(config.stages.begin(), config.stages.end(), quantizes))
+    conflicts.push_back({{"quant.deployed", "stages"},
+                         fmt::format("quant.deployed = true; no stage of {} quantizes activations, add {}",
+                                     to_text(config.stages), finders_of_widths(config))});
+}
+
 void check_names(const Config& config, std::vector<Conflict>& conflicts) {
   const std::string& name = config.name;
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
@@ -133,6 +152,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
   check_model(config, conflicts);
   check_stage_settings(config, conflicts);
   check_optimizers(config, conflicts);
+  check_deployed(config, conflicts);
   for (const StageChoice& stage : config.schema().stages()) config.schema().check(stage.name, config, conflicts);
   return conflicts;
 }

@@ -17,6 +17,7 @@ ValueRanges ranges_of(const OpenModel& model, const Weights& weights, const Netw
   const bool needs_none =
       std::none_of(plan.levels.begin(), plan.levels.end(), [](const PlannedLevels& one) { return one.needs_range(); });
   if (needs_none) return {};
+  if (ValueRanges trained = trained_ranges(network, plan, model.file); has_all(trained, plan)) return trained;
   const DataSplits data = open_datasets(config);
   return find_ranges(backend, network, plan, model.file, weights,
                      {.images = *data.train,
