@@ -173,6 +173,12 @@ std::vector<std::string> config_warnings(const Config& config) {
     warnings.push_back(fmt::format("{}.milestones: epoch{} {} {} beyond {}.epochs = {}; lr does not change there", name,
                                    one ? "" : "s", fmt::join(beyond, ", "), one ? "is" : "are", name, settings.epochs));
   }
+  constexpr int kMostIntegerBits = 7;  // INT8 with a sign
+  if (config.quant.deployed && config.quant.max_bits > kMostIntegerBits)
+    warnings.push_back(
+        fmt::format("quant.deployed = true, quant.max_bits = {}; integers have {} bits beside the sign, to which wider "
+                    "layers are rounded after training; set quant.max_bits and quant.weight_bits to {}",
+                    config.quant.max_bits, kMostIntegerBits, kMostIntegerBits));
   config.schema().warn(config, warnings);
   return warnings;
 }

@@ -1,6 +1,7 @@
 // Construction of a stage and its epochs; what it writes is in stage_writer.cpp.
 #include "engine/training/stage.h"
 
+#include "engine/deployed/settle.h"
 #include "engine/input/sampler.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
@@ -85,6 +86,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                                                                   .batches = config.quant.calibration_batches,
                                                                   .seed = config.seed},
                                                context.communicator);
+  if (calibrates() && config.quant.deployed) deployment_ = plan_deployment(model_.network());
   if (!trains()) return;
   TrainingOptions options{.augment = plain_input(context.input),
                           .rule = {.momentum = static_cast<float>(settings_->momentum),
@@ -122,9 +124,14 @@ TensorFile Stage::save_result() const {
 
 EvalResult Stage::evaluate() {
   if (latest_result_) return *latest_result_;
-  if (calibrates()) calibrator_->run();
+  if (calibrates()) calibrate();
   latest_result_ = evaluator_.run(calibrates() ? ActScale::calibrated : ActScale::batch_max);
   return *latest_result_;
+}
+
+void Stage::calibrate() {
+  calibrator_->run();
+  if (deployment_) settle_in_integers(context_.backend, model_, *deployment_, context_.input);
 }
 
 StepMetrics Stage::try_step() {
@@ -143,8 +150,7 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
          "older checkpoint",
          (output.directory.checkpoints() / "last").string(), progress.step, batches_.count());
   restore_method(progress, output);
-  if (progress.epoch == 0 && progress.step == 0 && calibrator_ != nullptr && calibrator_->finds_ranges())
-    calibrator_->run();  // steps round to ranges
+  if (progress.epoch == 0 && progress.step == 0 && deployment_) calibrate();  // steps round to ranges
   // A run has this line since the end of that epoch: whoever repeats it sees whether the checkpoint is that state.
   if (output.log.is_in_memory() && progress.epoch > 0 && progress.step == 0) log_state(progress.epoch, output);
   while (progress.epoch < settings_->epochs) {
