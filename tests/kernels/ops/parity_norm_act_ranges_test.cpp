@@ -8,7 +8,8 @@
 namespace bsq::test {
 namespace {
 
-constexpr double kTermUnit = 0.03125, kShortcutUnit = 0.015625, kYUnit = 0.0234375;  // exact in bf16 as well
+// No multiples of what bf16 tells apart: else many numbers would lie halfway between two levels.
+constexpr double kTermUnit = 0.03171, kShortcutUnit = 0.01533, kYUnit = 0.02417;
 
 /// From -100 units on, so that some numbers lie beyond.
 std::vector<float> range_of(double unit) {
