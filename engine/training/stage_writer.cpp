@@ -48,6 +48,7 @@ ModelCard Stage::card() const {
   ModelCard card = context_.card;
   card.activation = name_of(activation_);
   card.act_bits = act_bits_;
+  if (act_bits_ == 0) card.deployed.reset();
   card.stage = name_;
   return card;
 }
