@@ -150,7 +150,8 @@ StageOutcome Stage::run(Progress& progress, const TensorFile* momentum, StageOut
          "older checkpoint",
          (output.directory.checkpoints() / "last").string(), progress.step, batches_.count());
   restore_method(progress, output);
-  if (progress.epoch == 0 && progress.step == 0 && deployment_) calibrate();  // steps round to ranges
+  const bool begins = progress.epoch == 0 && progress.step == 0 && settings_->epochs > 0;
+  if (begins && deployment_) calibrate();  // steps round to ranges
   // A run has this line since the end of that epoch: whoever repeats it sees whether the checkpoint is that state.
   if (output.log.is_in_memory() && progress.epoch > 0 && progress.step == 0) log_state(progress.epoch, output);
   while (progress.epoch < settings_->epochs) {
