@@ -75,8 +75,9 @@ struct QuantConfig {
   std::string activation = "auto";
   std::string act_scale = "batch_max";  // in training always the batch's maximum
   int calibration_batches = 32;         // before each evaluation
-  Scheme scheme = {};                   // in place of the first two numbers above
-  LayerRules layers = {};               // in place of the three, and of the scheme
+  bool deployed = false;
+  Scheme scheme = {};      // in place of the first two numbers above
+  LayerRules layers = {};  // in place of the three, and of the scheme
   bool projections = false;
 };
 

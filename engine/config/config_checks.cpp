@@ -144,6 +144,25 @@ void warn_of_distillation(const Config& config, std::vector<std::string>& warnin
                          : fmt::format("distill.model = {}; no stage that runs learns from it", distill.model));
 }
 
+/// Training under the arithmetic of deployment.
+void check_deployed(const Config& config, std::vector<Conflict>& conflicts) {
+  const QuantConfig& quant = config.quant;
+  if (!quant.deployed) return;
+  if (quant.act_bits == 0)
+    conflicts.push_back({{"quant.deployed", "quant.act_bits"},
+                         "quant.deployed = true; needs quantized activations, set quant.act_bits to 1..8"});
+  if (quant.act_scale != "calibrated")
+    conflicts.push_back(
+        {{"quant.deployed", "quant.act_scale"},
+         fmt::format("quant.deployed = true; integers have fixed scales, set quant.act_scale to calibrated, not {}",
+                     quant.act_scale)});
+  const auto quantizes = [&](const std::string& stage) { return widths_of(config, stage) != StageWidths::none; };
+  if (!config.stages.empty() && std::none_of(config.stages.begin(), config.stages.end(), quantizes))
+    conflicts.push_back({{"quant.deployed", "stages"},
+                         fmt::format("quant.deployed = true; no stage of {} quantizes activations, add {}",
+                                     to_text(config.stages), finders_of_widths(config))});
+}
+
 void check_names(const Config& config, std::vector<Conflict>& conflicts) {
   const std::string& name = config.name;
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
@@ -166,6 +185,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
   check_stage_settings(config, conflicts);
   check_optimizers(config, conflicts);
   check_distillation(config, conflicts);
+  check_deployed(config, conflicts);
   for (const StageChoice& stage : config.schema().stages()) config.schema().check(stage.name, config, conflicts);
   return conflicts;
 }
@@ -187,6 +207,12 @@ std::vector<std::string> config_warnings(const Config& config) {
                                    one ? "" : "s", fmt::join(beyond, ", "), one ? "is" : "are", name, settings.epochs));
   }
   warn_of_distillation(config, warnings);
+  constexpr int kMostIntegerBits = 7;  // INT8 with a sign
+  if (config.quant.deployed && config.quant.max_bits > kMostIntegerBits)
+    warnings.push_back(
+        fmt::format("quant.deployed = true, quant.max_bits = {}; integers have {} bits beside the sign, to which wider "
+                    "layers are rounded after training; set quant.max_bits and quant.weight_bits to {}",
+                    config.quant.max_bits, kMostIntegerBits, kMostIntegerBits));
   config.schema().warn(config, warnings);
   return warnings;
 }

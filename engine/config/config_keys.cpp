@@ -105,6 +105,8 @@ void ConfigSchema::add_quant() {
             "activation scale in evaluation: the maximum of each batch, as published, or fixed, as deployment needs");
   quant.add("calibration_batches", &QuantConfig::calibration_batches, between(1, 1e6),
             "batches of data.eval_batch_size training images that calibrated scales are the mean maximum of");
+  quant.add("deployed", &QuantConfig::deployed, anything(),
+            "train under the arithmetic of deployment: round what integers round besides; needs calibrated scales");
   quant.add("scheme", &QuantConfig::scheme, anything(),
             "a file with the widths of all layers (bsq scheme writes one), or what stands in it; quant.layers wins");
   quant.add("layers", &QuantConfig::layers, anything(), "widths of single layers, by name or pattern; later ones win");

@@ -6,6 +6,7 @@
 #include "engine/deployed/deployment_plan.h"
 #include "engine/input/input_options.h"
 #include "engine/model/stored_weights.h"
+#include "engine/network/value_extremes.h"
 
 #include <map>
 #include <string>
@@ -50,11 +51,7 @@ class ParameterNumbers {
   const StoredWeights& weights_;
 };
 
-/// What a norm or a bias does to each channel: a x + c. A convolution that leaves its bias to it has not added that.
-struct ChannelAffine {
-  std::vector<double> a;
-  std::vector<double> c;
-};
+/// Of a norm, a bias, or a linear layer.
 ChannelAffine affine_of(const Node& node, const ParameterNumbers& numbers, int channels);
 
 /// `ranges` has one entry for each of the planned levels that need one. Throws Error(usage) if activation scales are

@@ -51,32 +51,20 @@ float ParameterNumbers::act_scale(StateId id) const {
 
 namespace {
 
-ChannelAffine affine_of_norm(const NormAct& norm, const ParameterNumbers& numbers) {
+ChannelAffine numbers_of_norm(const NormAct& norm, const ParameterNumbers& numbers) {
   const NormActParameters& ids = norm.ids();
-  const std::vector<float> gamma = numbers.values(ids.gamma), beta = numbers.values(ids.beta),
-                           mean = numbers.state(ids.running_mean), variance = numbers.state(ids.running_var);
-  const std::vector<float> bias =
-      ids.input_bias < 0 ? std::vector<float>(gamma.size()) : numbers.values(ids.input_bias);
-  ChannelAffine affine;
-  for (std::size_t i = 0; i < gamma.size(); ++i) {
-    affine.a.push_back(gamma[i] / std::sqrt(double{variance[i]} + double{norm.options().epsilon}));
-    affine.c.push_back(beta[i] - affine.a[i] * (double{mean[i]} - double{bias[i]}));
-  }
-  return affine;
+  const std::vector<float> bias = ids.input_bias < 0 ? std::vector<float>() : numbers.values(ids.input_bias);
+  return affine_of_norm(numbers.values(ids.gamma), numbers.values(ids.beta), numbers.state(ids.running_mean),
+                        numbers.state(ids.running_var), bias, double{norm.options().epsilon});
 }
 
 }  // namespace
 
 ChannelAffine affine_of(const Node& node, const ParameterNumbers& numbers, int channels) {
-  if (node.layer->kind() == "norm_act") return affine_of_norm(dynamic_cast<const NormAct&>(*node.layer), numbers);
-  const auto count = static_cast<std::size_t>(channels);
-  ChannelAffine affine{std::vector<double>(count, 1.0), std::vector<double>(count, 0.0)};
+  if (node.layer->kind() == "norm_act") return numbers_of_norm(dynamic_cast<const NormAct&>(*node.layer), numbers);
   const ParameterId bias = node.layer->kind() == "linear" ? dynamic_cast<const Linear&>(*node.layer).bias()
                                                           : dynamic_cast<const BiasAct&>(*node.layer).options().bias;
-  if (bias < 0) return affine;
-  const std::vector<float> values = numbers.values(bias);
-  affine.c.assign(values.begin(), values.end());
-  return affine;
+  return affine_of_bias(static_cast<std::size_t>(channels), bias < 0 ? std::vector<float>() : numbers.values(bias));
 }
 
 }  // namespace bsq

@@ -1,4 +1,5 @@
-// What numbers the tensors of a network hold, for the grids of a deployed one: the network is run as it was trained.
+// What numbers the tensors of a network hold, for the grids of a deployed one: the network is run as it was trained, or
+// has kept them.
 #pragma once
 
 #include "engine/deployed/deploy.h"
@@ -15,8 +16,14 @@ struct RangeImages {
 };
 
 /// Means over batches of the least and the largest number, as METHOD 11 has them of quantizers; with calibrated
-/// activation scales, in float32.
+/// activation scales, in float32, without rounding to ranges.
 ValueRanges find_ranges(Backend& backend, const Network& network, const DeploymentPlan& plan, const TensorFile& plain,
                         const Weights& weights, const RangeImages& from);
+
+/// Those that the network was trained with, of the planned levels that need one. Throws Error(checkpoint) if one of
+/// them is no range.
+ValueRanges trained_ranges(const Network& network, const DeploymentPlan& plan, const TensorFile& plain);
+/// Whether `ranges` has one for each of the planned levels that need one.
+bool has_all(const ValueRanges& ranges, const DeploymentPlan& plan);
 
 }  // namespace bsq

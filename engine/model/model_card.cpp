@@ -28,6 +28,7 @@ void visit_keys(Card& card, Visit&& visit) {
   visit("activation", card.activation);
   visit("act_bits", card.act_bits);
   visit("act_scale", card.act_scale);
+  visit("deployed", card.deployed);
   visit("stage", card.stage);
   visit("bsq_version", card.bsq_version);
 }

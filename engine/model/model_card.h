@@ -37,6 +37,7 @@ struct ModelCard {
   std::optional<std::string> activation;  // of the blocks
   std::optional<int> act_bits;
   std::optional<std::string> act_scale;
+  std::optional<bool> deployed;
 
   // Where it is from.
   std::optional<std::string> stage;

@@ -260,6 +260,7 @@ ForwardPass Executor::forward_pass(std::size_t node, int batch, const ForwardOpt
                    .training = mode_ == ExecutionMode::training,
                    .slice = options.slice,
                    .act_scale = options.act_scale,
+                   .rounds_to_ranges = options.rounds_to_ranges,
                    .keys = options.keys};
   if (!pass.training) return pass;
   const auto set = [&](const ConvGeometry*& field, int conv, ConvGeometry& geometry) {
@@ -285,7 +286,10 @@ void Executor::forward(int batch, const ForwardOptions& options) {
   Call before_call;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const Range range(backend_, nodes[i].name);
-    if (is_left_out(i)) continue;
+    if (is_left_out(i)) {
+      if (options.node_done) options.node_done(i);
+      continue;
+    }
     ForwardPass pass = forward_pass(i, batch, options, call);
     NormActForwardArgs norm_behind;
     NormActForwardArgs norm_before;
@@ -298,6 +302,7 @@ void Executor::forward(int batch, const ForwardOptions& options) {
       pass.input_norm = &norm_before;
     }
     nodes[i].layer->forward(pass);
+    if (options.node_done) options.node_done(i);
   }
 }
 

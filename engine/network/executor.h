@@ -27,7 +27,10 @@ struct ExecutionPlan {
 struct ForwardOptions {
   BatchSlice* slice = nullptr;               // training: set if batch statistics are those of the batch of all ranks
   ActScale act_scale = ActScale::batch_max;  // inference
+  bool rounds_to_ranges = true;              // where the network has ranges
   SampleKeys keys = {};  // training: of networks that draw random numbers, with the stream of the stage's dropout
+  /// Called when what a node writes is enqueued, before anything can take its place.
+  std::function<void(std::size_t node)> node_done = {};
 };
 
 class Executor {

@@ -53,7 +53,8 @@ struct ForwardPass {
   bool training = true;
   BatchSlice* slice = nullptr;  // statistics are those of its whole batch; null: those of the inputs
   ActScale act_scale = ActScale::batch_max;
-  SampleKeys keys = {};  // training: what random numbers are drawn by
+  bool rounds_to_ranges = true;  // where the layer has ranges
+  SampleKeys keys = {};          // training: what random numbers are drawn by
   // Of a convolution: those of the norm that reads the output, and of the one that wrote the input for it alone.
   const NormActForwardArgs* norm = nullptr;
   const NormActForwardArgs* input_norm = nullptr;
@@ -86,6 +87,13 @@ struct OutputQuantizer {
   StateId act_scale = -1;  // the state that holds its static scale, or -1
 };
 
+/// Numbers that a layer rounds to a range (METHOD 16).
+struct RoundedNumbers {
+  StateId range = -1;             // [2], the least and the largest; the largest below 0: not known yet
+  int input = -1;                 // the input that they are of, or are made of; -1: the output
+  bool is_before_affine = false;  // of that input, after the layer's norm or bias
+};
+
 class Layer {
  public:
   virtual ~Layer() = default;
@@ -112,6 +120,7 @@ class Layer {
   /// Whether it does so for this one of its inputs, and writes the gradient of the bias.
   virtual bool takes_output_bias(std::size_t /*input*/) const { return false; }
   virtual std::optional<OutputQuantizer> quantizer() const { return std::nullopt; }
+  virtual std::vector<RoundedNumbers> rounded() const { return {}; }
   /// How many numbers ranks exchange in a step whose statistics are those of the whole batch.
   virtual std::int64_t exchanged_statistics() const { return 0; }
   /// Whether it may read the images, which need no gradient.

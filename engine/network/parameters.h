@@ -26,7 +26,17 @@ enum class Initializer : std::uint8_t {
 enum class ParameterGroup : std::uint8_t { quantized, plain };
 
 /// What a parameter or a state is to its layer.
-enum class Role : std::uint8_t { weight, bias, norm_gamma, norm_beta, clip, running_mean, running_var, act_scale };
+enum class Role : std::uint8_t {
+  weight,
+  bias,
+  norm_gamma,
+  norm_beta,
+  clip,
+  running_mean,
+  running_var,
+  act_scale,
+  value_range
+};
 
 /// What the network says of the bits of a quantized parameter; what it does not say, the configuration does.
 struct WidthRule {

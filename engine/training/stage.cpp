@@ -1,6 +1,7 @@
 // Construction of a stage and its epochs; what it writes is in stage_writer.cpp.
 #include "engine/training/stage.h"
 
+#include "engine/deployed/settle.h"
 #include "engine/input/sampler.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
@@ -85,6 +86,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                                                                   .batches = config.quant.calibration_batches,
                                                                   .seed = config.seed},
                                                context.communicator);
+  if (calibrates() && config.quant.deployed) deployment_ = plan_deployment(model_.network());
   if (!trains()) return;
   TrainingOptions options{.augment = plain_input(context.input),
                           .rule = {.momentum = static_cast<float>(settings_->momentum),
@@ -143,7 +145,7 @@ EvalResult Stage::evaluate() {
 }
 
 EvalResult Stage::measure() {
-  if (calibrates()) calibrator_->run();
+  if (calibrates()) calibrate();
   return evaluator_.run(calibrates() ? ActScale::calibrated : ActScale::batch_max);
 }
 
@@ -165,6 +167,11 @@ void Stage::load(const ResumedFiles& resumed, const StageOutput& output) {
   model_.load_momentum(*resumed.momentum);
 }
 
+void Stage::calibrate() {
+  calibrator_->run();
+  if (deployment_) settle_in_integers(context_.backend, model_, *deployment_, context_.input);
+}
+
 StepMetrics Stage::try_step() {
   require(trains(), "stage {} has no steps", name_);
   context_.train.begin_epoch(order_of(0));
@@ -181,8 +188,12 @@ StageOutcome Stage::run(Progress& progress, const ResumedFiles& resumed, StageOu
          "older checkpoint",
          (output.directory.checkpoints() / "last").string(), progress.step, batches_.count());
   restore_method(progress, output);
+  const bool begins = progress.epoch == 0 && progress.step == 0 && settings_->epochs > 0;
+  if (begins && deployment_) calibrate();  // steps round to ranges
   // A run has this line since the end of that epoch: whoever repeats it sees whether the checkpoint is that state.
   if (output.log.is_in_memory() && progress.epoch > 0 && progress.step == 0) log_state(progress.epoch, output);
+  // A run that has failed between its checkpoint and its status has an older status.
+  if (progress.epoch > 0) begin_status(progress, output);
   while (progress.epoch < settings_->epochs) {
     start_epoch(progress, output);
     const auto start = std::chrono::steady_clock::now();

@@ -4,6 +4,7 @@
 
 #include "engine/base/background.h"
 #include "engine/config/config.h"
+#include "engine/deployed/deployment_plan.h"
 #include "engine/methods/method.h"
 #include "engine/model/bit_summary.h"
 #include "engine/model/model_snapshot.h"
@@ -76,7 +77,8 @@ class Stage {
   /// The model as this stage hands it on, in the form of its method's results.
   TensorFile save_result() const;
   /// Evaluates the weights as they are, once until they change, or the average of them where the stage has one; and
-  /// then the weights too. If the configuration wants calibrated activation scales, they are found first.
+  /// then the weights too. If the configuration wants calibrated activation scales, they are found first; if it wants
+  /// the arithmetic of deployment, what is float is put on its integers.
   EvalResult evaluate();
   /// Whether activation scales are calibrated here, so that the maximum of each batch would give another result.
   bool calibrates() const { return calibrator_ != nullptr; }
@@ -119,6 +121,7 @@ class Stage {
   void log_state(int epochs_over, const StageOutput& output) const;
   void finish_epoch(Progress& progress, StageOutput& output);
   /// Puts the method where it was when the checkpoint was written that the run goes on from.
+  void calibrate();
   void restore_method(const Progress& progress, const StageOutput& output);
   /// What the method does and says before the steps of an epoch.
   void start_epoch(Progress& progress, StageOutput& output);
@@ -126,6 +129,8 @@ class Stage {
   void write_note(const Progress& progress, StageOutput& output) const;
   /// Whether the model is the best so far: then it is to be written.
   void keep_best(Progress& progress);
+  /// Begins to write the place in the run to its status.
+  void begin_status(const Progress& progress, StageOutput& output);
   /// Waits for what threads write; throws what went wrong there.
   void wait_for_files();
   /// Begins to write a new best model, if there is one, and a checkpoint, if it is wanted.
@@ -158,7 +163,8 @@ class Stage {
   bool is_average_ = false;                 // the model is the average
   std::unique_ptr<TrainingStep> step_;      // null if the stage does not train
   Evaluator evaluator_;
-  std::unique_ptr<Calibrator> calibrator_;  // null if scales are those of each batch
+  std::unique_ptr<Calibrator> calibrator_;    // null if scales are those of each batch
+  std::optional<DeploymentPlan> deployment_;  // of a stage under the arithmetic of deployment
   std::optional<EvalResult> latest_result_;
   std::optional<EvalResult> weights_result_;  // of the weights beside the average
   /// The order of the next epoch, drawn while the device is still at work on this one.

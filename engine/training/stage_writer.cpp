@@ -53,6 +53,7 @@ ModelCard Stage::card() const {
   ModelCard card = context_.card;
   card.activation = name_of(activation_);
   card.act_bits = act_bits_;
+  if (act_bits_ == 0) card.deployed.reset();
   card.stage = name_;
   return card;
 }
@@ -177,11 +178,15 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   progress.step = 0;
   progress.stage_seconds += totals.seconds;
   progress.totals = {};
+  begin_status(progress, output);
+  const int every = context_.config.checkpoint.every_epochs;
+  write_files(progress, output, progress.epoch % every == 0 || progress.epoch == settings_->epochs);
+}
+
+void Stage::begin_status(const Progress& progress, StageOutput& output) {
   status_.start([&directory = output.directory, status = RunStatus{.stage = name_, .epoch = progress.epoch}] {
     directory.write_status(status);
   });
-  const int every = context_.config.checkpoint.every_epochs;
-  write_files(progress, output, progress.epoch % every == 0 || progress.epoch == settings_->epochs);
 }
 
 void Stage::wait_for_files() {

@@ -14,9 +14,10 @@ namespace {
 constexpr const char* kTurned = "turned";                  // of the metadata
 constexpr std::size_t kAsideBytes = std::size_t{4} << 20;  // large enough that copies are few
 
-/// Whether a part of the running statistics is averaged: a calibrated scale belongs to the weights it was found with.
+/// Whether a part of the running statistics is averaged: what calibration finds belongs to the weights it was found
+/// with.
 bool is_averaged(const StateSpec& state) {
-  return state.role != Role::act_scale;
+  return state.role != Role::act_scale && state.role != Role::value_range;
 }
 
 }  // namespace

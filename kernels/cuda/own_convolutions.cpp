@@ -87,7 +87,8 @@ class OwnConvolutions final : public DenseMath {
   }
   bool applies_norm(const ConvGeometry& geometry, const NormActForwardArgs& norm) const override {
     const bool is_known = norm.x_from != nullptr && leaves_statistics(*norm.x_from, norm) && norm.shortcut == nullptr &&
-                          norm.act_scale == nullptr;  // statistics, S and the unit are there when x is
+                          norm.act_scale == nullptr &&  // statistics, S and the unit are there when x is
+                          !norm.ranges.any();           // which these kernels do not round to
     return is_known && geometry.in_channels != kImageChannels && serves(geometry, ConvPass::forward) &&
            serves(geometry, ConvPass::backward_weight);
   }

@@ -62,6 +62,18 @@ struct NormGradients {
   float* d_input_bias = nullptr;  // [C], overwritten by zeros, for the norm takes it off; null if input_bias is
 };
 
+/// Grids of METHOD 16 that forward rounds numbers to on its way, as the deployed network does: each two floats, the
+/// least and the largest number that it is to hold. Null: not rounded. With low = min(range[0], 0), high =
+/// max(range[1], 0), unit = (high - low) / 255 in float32 and zero = rint(-low / unit), v becomes
+/// unit (min(max(rint(v / unit), -zero), 255 - zero)); unit 1 and zero 0 if unit would be less than 1e-37.
+struct NormActRanges {
+  const float* term = nullptr;      // gamma (x - mean) inv_std + beta, or x + beta; only if a shortcut is added to it
+  const float* shortcut = nullptr;  // the shortcut
+  const float* y = nullptr;         // act(z); only if act_bits is 0
+
+  constexpr bool any() const { return term != nullptr || shortcut != nullptr || y != nullptr; }
+};
+
 /// norm_act_forward: z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or
 /// clamp(z, 0, clip). If nothing is normalized z = x [+ beta] [+ shortcut].
 /// x of batch norm stands for x + input_bias, of which z feels nothing: running_mean takes mean + input_bias, and where
@@ -71,7 +83,7 @@ struct NormGradients {
 /// The numbers between two rows of x are never read, those of d_x never written.
 /// If y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x if that has no
 /// pitch and nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is
-/// rounded.
+/// rounded. `ranges`: what else is rounded, before S is found.
 /// If `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
 /// `x_from`: the convolution that has written x, and has got these arguments, so that it may have left the statistics.
 /// `read_by`: the convolution that alone reads y, and will get these arguments when it does; y may be left to it, and
@@ -93,9 +105,11 @@ struct NormActForwardArgs {
   BatchSlice* slice = nullptr;       // statistics and S are those of its whole batch; null: they are those of x
   const ConvGeometry* x_from = nullptr;
   const ConvGeometry* read_by = nullptr;
+  NormActRanges ranges = {};
 };
 
-/// norm_act_backward, straight through the quantizer. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];
+/// norm_act_backward, straight through the quantizer, and through what forward rounded to ranges or clamped to them: as
+/// if it had not. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];
 /// d_shortcut = dz; d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
 /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
 /// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 if the unit is 0),

@@ -22,6 +22,18 @@ std::int64_t place_in_x(const NormActGeometry& geometry, std::int64_t index, int
   return index / geometry.channels * geometry.pitch() + c;
 }
 
+/// A number on the grid of a range; null: the number. A NaN stays one.
+double rounded_to_range(const float* range, double value) {
+  constexpr double kTop = 255;
+  constexpr double kLeastUnit = 1e-37;
+  if (range == nullptr) return value;
+  const double low = std::min(double{range[0]}, 0.0), high = std::max(double{range[1]}, 0.0);
+  double unit = static_cast<float>((high - low) / kTop);
+  double zero = std::nearbyint(-low / unit);
+  if (!(unit >= kLeastUnit)) unit = 1, zero = 0;
+  return unit * std::min(std::max(std::nearbyint(value / unit), -zero), kTop - zero);
+}
+
 /// What element (row, c) is before and after the activation. Forward and backward see the same numbers: the mean and
 /// inv_std as they were saved, in float. `index` counts as if all rows were dense.
 struct NormActElement {
@@ -33,6 +45,7 @@ struct NormActElement {
   const NormSaved& saved;
   double x_unit;
   double shortcut_unit;
+  NormActRanges ranges = {};  // of forward
 
   double ceiling() const {
     if (rule.activation == Activation::relu6) return 6.0;
@@ -46,7 +59,9 @@ struct NormActElement {
   double z(std::int64_t index, int c) const {
     const double beta = parameters.beta == nullptr ? 0.0 : parameters.beta[c];
     const double normalized = beta + (rule.normalize ? parameters.gamma[c] * x_hat(index, c) : value(index, c));
-    return shortcut != nullptr ? normalized + shortcut_unit * load(geometry.dtype, shortcut, index) : normalized;
+    const double term = rounded_to_range(ranges.term, normalized);
+    if (shortcut == nullptr) return term;
+    return term + rounded_to_range(ranges.shortcut, shortcut_unit * load(geometry.dtype, shortcut, index));
   }
   /// With this order of arguments min and max pass a NaN on.
   double activated(std::int64_t index, int c) const {
@@ -146,10 +161,11 @@ std::size_t ReferenceBackend::norm_act_scratch_bytes(const NormActGeometry& /*of
 
 void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
   const auto& [geometry, rule, x, shortcut, parameters, saved, y, scratch, x_unit, shortcut_unit, y_unit, act_scale,
-               slice, x_from, read_by] = args;
+               slice, x_from, read_by, ranges] = args;
   const bool synchronised = rule.batch_statistics && slice != nullptr;
   if (rule.normalize) use_statistics(args, synchronised);
-  const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value()};
+  const NormActElement element{geometry, rule, x, shortcut, parameters, saved, x_unit.value(), shortcut_unit.value(),
+                               ranges};
   const double levels = (1 << rule.act_bits) - 1;
   const std::int64_t count = geometry.rows * geometry.channels;
   if (rule.act_bits > 0) {
@@ -168,6 +184,8 @@ void ReferenceBackend::norm_act_forward(const NormActForwardArgs& args) {
       const double limit = *saved.act_scale;
       const double level = level_of(std::min(std::max(value, -limit), limit), limit, rule.act_bits);
       value = y_unit != nullptr ? level : *saved.act_scale * level / levels;
+    } else {
+      value = rounded_to_range(ranges.y, value);
     }
     store(geometry.dtype, y, index, value);
   }

@@ -115,7 +115,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"engine/input/",              "",      {"kernels/", "engine/memory/"},                               {"fmt/"}},
     {"engine/ranks/",              "",      {"kernels/", "engine/files/"},                                {"fmt/"}},
     {"engine/run/",                "",      {"kernels/", "engine/files/"},                                {"fmt/", "nlohmann/"}},
-    {"engine/training/",           "",      {"engine/methods/", "engine/run/", "engine/ranks/", "engine/input/"}, {"fmt/", "nlohmann/"}},
+    {"engine/training/",           "",      {"engine/deployed/", "engine/run/", "engine/ranks/"}, {"fmt/", "nlohmann/"}},
 
     {"models/",                    "",      {"engine/network/", "engine/files/", "engine/config/"},       {"fmt/", "nlohmann/"}},
     {"data/",                      "",      {"engine/input/", "engine/config/", "engine/base/", "data/image_formats/"}, {"fmt/"}},

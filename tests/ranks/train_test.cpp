@@ -103,6 +103,23 @@ TEST_CASE("one rank is a plain run, two and four train the same batches, and the
   CHECK(json_of(here / "run/env.json").at("world_size") == ranks);
 }
 
+TEST_CASE("ranks that train under the arithmetic of deployment find the same ranges, every time") {
+  BSQ_NEEDS_RANKS();
+  const Workspace here;
+  const Words deployed = {"quant.deployed=true", "quant.act_scale=calibrated", "quant.weight_bits=7",
+                          "quant.max_bits=7", "quant.calibration_batches=3"};
+  here.train("plain", deployed);
+  const int ranks = GENERATE(1, 2);
+  INFO(ranks << " ranks");
+  must(ranks, with(kTrain, deployed), here);  // which checks that all ranks have the same model
+  if (ranks == 1) {
+    check_same_run(here / "plain", here / "run");
+    return;
+  }
+  must(ranks, with({"train", "tiny.yaml", "--run-dir", "again"}, deployed), here);
+  check_same_run(here / "run", here / "again");
+}
+
 TEST_CASE("the log counts what a rank hands over in a step: four bytes per weight, whatever the bits") {
   BSQ_NEEDS_RANKS();
   const Workspace here;

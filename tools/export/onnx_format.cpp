@@ -127,15 +127,30 @@ struct WrittenGraph {
   std::vector<std::string> notes = {};
 };
 
-/// The network as it was trained.
-WrittenGraph reference_graph(const ExportJob& job, const Network& network, bool qonnx, const Dataset& images) {
+/// The network without what the arithmetic of deployment rounds besides.
+Network without_ranges(const OpenModel& model, const Dataset& images) {
+  NetworkSpec spec = model.spec;
+  spec.image = {images.info().height, images.info().width, 3};
+  Quantizer quantizer = model.quantizer;
+  quantizer.rounds_to_ranges = false;
+  return build_network(spec, quantizer);
+}
+
+/// The network as it was trained, but for rounding to ranges.
+WrittenGraph reference_graph(const ExportJob& job, bool qonnx, const Dataset& images) {
   const OpenModel& from = job.model;
+  const Network network = without_ranges(from, images);
   WrittenGraph written{.model = network_graph(network, from.file, from.weights,
                                               {.qonnx = qonnx, .opset = job.opset, .narrowest = narrowest_type(job)}),
                        .expected = {}};
   const auto backend = make_backend("cpu", {.threads = job.config.threads});
   written.expected = run_engine(*backend, network, from.file, from.weights, images,
                                 input_options(job.config, images.info()), verified_count(images));
+  if (from.quantizer.rounds_to_ranges)
+    written.notes.push_back(
+        fmt::format("without what the model was trained to round besides (quant.deployed): that is in the graphs of "
+                    "--runtime {}",
+                    runtimes().front().name));
   return written;
 }
 
@@ -170,12 +185,12 @@ WrittenGraph runtime_graph(const ExportJob& job, const Network& network, const R
 }
 
 /// The runtime to write for; null: the reference. Says why where it is not what most people want.
-const Runtime* runtime_of(const ExportJob& job, const Network& network, bool has_data, Console& console) {
+const Runtime* runtime_of(const ExportJob& job, const Network& network, bool has_ranges, Console& console) {
   if (job.runtime == kReferenceRuntime) return nullptr;
   if (!job.runtime.empty()) return find_runtime(job.runtime);
   if (!job.min_container.empty()) return nullptr;
   std::string obstacle = deployment_obstacle(network, job.config);
-  if (obstacle.empty() && has_data) return &runtimes().front();
+  if (obstacle.empty() && has_ranges) return &runtimes().front();
   if (obstacle.empty()) obstacle = "the ranges of its tensors are found on training images, which are not there";
   if (job.config.quant.act_bits > 0)
     console.info(fmt::format("{} has no deployed form: {}; this is its graph of training, in float32",
@@ -190,11 +205,12 @@ ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   uses_calibrated_scales(from, job.config);  // or throws
   const Network network = network_for(from, images.images->info());
   check_batches(job, network);
-  const Runtime* runtime = qonnx ? nullptr : runtime_of(job, network, !images.is_stand_in, console);
+  const bool has_ranges = !images.is_stand_in || has_all_ranges(from, network);
+  const Runtime* runtime = qonnx ? nullptr : runtime_of(job, network, has_ranges, console);
   if (runtime == nullptr && job.byte_input)
     fail(ErrorKind::usage, "--input uint8: is for --runtime {}", runtimes().front().name);
   WrittenGraph written = runtime != nullptr ? runtime_graph(job, network, *runtime, images, console)
-                                            : reference_graph(job, network, qonnx, *images.images);
+                                            : reference_graph(job, qonnx, *images.images);
   OnnxModel& model = written.model;
   add_description(job, model);
   if (runtime != nullptr) model.metadata["runtime"] = runtime->name;

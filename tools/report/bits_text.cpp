@@ -52,7 +52,7 @@ bool is_of_norm(Role role) {
 }
 
 bool is_of_activation(Role role) {
-  return role == Role::clip || role == Role::act_scale;
+  return role == Role::clip || role == Role::act_scale || role == Role::value_range;
 }
 
 std::vector<std::string> float_layers(const BitSummary& summary) {

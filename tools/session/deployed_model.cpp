@@ -14,9 +14,7 @@ namespace {
 
 ValueRanges ranges_of(const OpenModel& model, const Weights& weights, const Network& network,
                       const DeploymentPlan& plan, const Config& config, Backend& backend) {
-  const bool needs_none =
-      std::none_of(plan.levels.begin(), plan.levels.end(), [](const PlannedLevels& one) { return one.needs_range(); });
-  if (needs_none) return {};
+  if (ValueRanges trained = trained_ranges(network, plan, model.file); has_all(trained, plan)) return trained;
   const DataSplits data = open_datasets(config);
   return find_ranges(backend, network, plan, model.file, weights,
                      {.images = *data.train,
@@ -48,6 +46,11 @@ std::string deployment_obstacle(const Network& network, const Config& config) {
   if (config.quant.act_bits == 0) return "its activations are not quantized";
   if (config.quant.act_scale != "calibrated") return "its activations are scaled by the maximum of each batch";
   return plan_deployment(network).obstacle;
+}
+
+bool has_all_ranges(const OpenModel& model, const Network& network) {
+  const DeploymentPlan plan = plan_deployment(network);
+  return has_all(trained_ranges(network, plan, model.file), plan);
 }
 
 Deployment deploy_model(const OpenModel& model, const Weights& weights, const Network& network, const Config& config,

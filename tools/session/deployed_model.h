@@ -12,6 +12,9 @@ namespace bsq {
 
 /// Why a model has no deployed form, in words that go on after its name; empty: it has.
 std::string deployment_obstacle(const Network& network, const Config& config);
+/// Whether the model has all ranges that its deployed form needs, so that no training images are needed: it was trained
+/// with quant.deployed, or the form needs none.
+bool has_all_ranges(const OpenModel& model, const Network& network);
 /// `weights`: those of the model, or others of its network; `network`: for images of the configured data. Ranges that
 /// the model does not say are found on training images. Throws Error(data) if there are none, Error(usage) if the model
 /// has no deployed form.

@@ -24,6 +24,7 @@ Config read_config(const ModelWords& given, const fs::path& model, Console& cons
     console.info("data as in " + file);
   }
   std::vector<std::string> words = given.overrides;
+  if (!given.overrides_key("quant.deployed")) words.push_back("quant.deployed=false");  // the model says it
   words.push_back("model.init=" + ordered_json(model.string()).dump());  // whatever the stages, a model is there
   const Config config = load_config(config_schema(), file, words);
   return run ? with_paths_of(*run, config, words) : config;
@@ -80,6 +81,7 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
   apply("eval_batch_size", "data.eval_batch_size", card.eval_batch_size, config.data.eval_batch_size);
   apply("activation", "quant.activation", card.activation, config.quant.activation);
   apply("act_scale", "quant.act_scale", card.act_scale, config.quant.act_scale);
+  apply("deployed", "quant.deployed", card.deployed, config.quant.deployed);
   if (!words.overrides_key("quant.act_bits") && is_float(model) && words.config_file.empty())
     config.quant.act_bits = 0;  // a float model of unknown origin
   apply("act_bits", "quant.act_bits", card.act_bits, config.quant.act_bits);
@@ -134,10 +136,24 @@ std::string calibration_command(const std::string& model) {
                      model);
 }
 
+namespace {
+
+/// Two numbers with 0 between them.
+bool is_range(const TensorFile& file, const std::string& name) {
+  const HostTensor* range = file.find(name);
+  if (range == nullptr || range->numel() != 2) return false;
+  const auto numbers = range->values<float>();
+  return numbers[0] <= 0 && numbers[1] >= 0;
+}
+
+}  // namespace
+
 bool uses_calibrated_scales(const OpenModel& model, const Config& config) {
   if (config.quant.act_scale != "calibrated" || config.quant.act_bits == 0) return false;
   const std::string path = model.file.path.string();
   for (const StateSpec& state : model.network.states()) {
+    if (state.role == Role::value_range && !is_range(model.file, state.name))
+      fail(ErrorKind::usage, "{}: has no {} that has been found; evaluate with quant.deployed=false", path, state.name);
     if (state.role != Role::act_scale) continue;
     const HostTensor* scale = model.file.find(state.name);
     if (scale == nullptr || scale->values<float>()[0] < 0)

@@ -1,6 +1,7 @@
 #include "tools/session/network_checks.h"
 
 #include "data/datasets.h"
+#include "engine/deployed/deployment_plan.h"
 #include "engine/methods/methods.h"
 #include "engine/network/layer_kinds.h"
 #include "kernels/base/error.h"
@@ -16,6 +17,10 @@ void check_network(const Config& config, const NetworkSpec& spec) {
     if (const std::string why = method_of_stage(stage, config)->conflict(layout); !why.empty())
       throw Error(ErrorKind::usage, why);
   }
+  if (!config.quant.deployed) return;
+  if (const std::string obstacle = plan_deployment(network).obstacle; !obstacle.empty())
+    fail(ErrorKind::usage, "quant.deployed = true: {} has no deployed form: {}; set quant.deployed to false", spec.name,
+         obstacle);
 }
 
 void check_network(const Config& config) {

@@ -218,7 +218,8 @@ Network network_for(const OpenModel& model, const DatasetInfo& images) {
 Quantizer quantizer_of(const Config& config) {
   return {.activation = activation_from_name(block_activation(config.quant)),
           .act_bits = config.quant.act_bits,
-          .static_scales = config.quant.act_scale == "calibrated"};
+          .static_scales = config.quant.act_scale == "calibrated",
+          .rounds_to_ranges = config.quant.deployed && config.quant.act_bits > 0};
 }
 
 Quantizer quantizer_of(const ModelCard& card) {
@@ -228,6 +229,7 @@ Quantizer quantizer_of(const ModelCard& card) {
     if (card.activation == name_of(activation)) quantizer.activation = activation;
   if (card.act_bits && *card.act_bits >= 0 && *card.act_bits <= kMostActBits) quantizer.act_bits = *card.act_bits;
   quantizer.static_scales = card.act_scale == "calibrated";
+  quantizer.rounds_to_ranges = card.deployed.value_or(false) && quantizer.act_bits > 0;
   return quantizer;
 }
 
@@ -242,8 +244,11 @@ NetworkSpec network_of_run(const Config& config, const DatasetInfo& images) {
 
 NetworkFactory network_factory(const NetworkSpec& spec, const Config& config) {
   const bool static_scales = config.quant.act_scale == "calibrated";
-  return [spec, static_scales](Activation activation, int act_bits) {
-    return build_network(spec, {.activation = activation, .act_bits = act_bits, .static_scales = static_scales});
+  return [spec, static_scales, deployed = config.quant.deployed](Activation activation, int act_bits) {
+    return build_network(spec, {.activation = activation,
+                                .act_bits = act_bits,
+                                .static_scales = static_scales,
+                                .rounds_to_ranges = deployed && act_bits > 0});
   };
 }
 
@@ -263,6 +268,7 @@ ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const Datas
   card.mean = config.data.mean;
   card.std = config.data.std;
   card.act_scale = config.quant.act_scale;
+  if (config.quant.deployed) card.deployed = true;
   card.eval_batch_size = config.data.eval_batch_size;
   card.bsq_version = kVersion;
   return card;

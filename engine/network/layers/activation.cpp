@@ -5,8 +5,8 @@
 namespace bsq {
 namespace {
 
-constexpr float kInitialClip = 10.0F;  // PACT's ceiling before training
-constexpr float kNotCalibrated = -1.0F;
+constexpr float kInitialClip = 10.0F;    // PACT's ceiling before training
+constexpr float kNotCalibrated = -1.0F;  // of ranges as well
 
 Activation activation_of(const std::string& name, const Quantizer& quantizer) {
   for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact})
@@ -28,6 +28,23 @@ ActivationPart read_activation(const LayerRequest& request, NodeOptions& options
                       .name = options.name("activation_name", request.node.name + ".act")};
   if (part.activation == Activation::none) part.name.clear();
   return part;
+}
+
+std::vector<RoundedNumbers> RangeStates::rounded(bool has_affine) const {
+  std::vector<RoundedNumbers> numbers;
+  if (term >= 0) numbers.push_back({term, 0, has_affine});
+  if (shortcut >= 0) numbers.push_back({shortcut, 1});
+  if (y >= 0) numbers.push_back({y});
+  return numbers;
+}
+
+StateId add_range(const LayerRequest& request, const std::string& part) {
+  const std::string name = request.node.name + part + ".range";
+  constexpr std::int64_t kLowAndHigh = 2;
+  if (request.quantizer.rounds_to_ranges)
+    return request.network.add_state({name, kLowAndHigh, kNotCalibrated, Role::value_range, true});
+  request.network.add_unused(name);
+  return -1;
 }
 
 void add_activation(const LayerRequest& request, ActivationPart& part) {

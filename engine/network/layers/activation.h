@@ -35,9 +35,27 @@ struct ActivationPart {
   }
 };
 
+/// The states of the ranges that an operation rounds numbers to (NormActRanges); -1: it does not.
+struct RangeStates {
+  StateId term = -1;
+  StateId shortcut = -1;
+  StateId y = -1;
+
+  NormActRanges of(const ForwardPass& pass) const {
+    const auto range = [&](StateId id) -> const float* {
+      return id >= 0 && pass.rounds_to_ranges ? pass.parameters.states[static_cast<std::size_t>(id)] : nullptr;
+    };
+    return {range(term), range(shortcut), range(y)};
+  }
+  /// The term is of input 0, `has_affine`: after a norm or a bias; the shortcut is input 1.
+  std::vector<RoundedNumbers> rounded(bool has_affine) const;
+};
+
 /// Reads `quantized`, `activation` and `activation_name`; `otherwise`: the activation that is not quantized.
 ActivationPart read_activation(const LayerRequest& request, NodeOptions& options, const std::string& otherwise);
 /// Adds its parameter and its state to the network: after those of the layer.
 void add_activation(const LayerRequest& request, ActivationPart& part);
+/// Adds the state of a range, <node>[.part].range, if numbers are to be rounded to ranges; else a file may have it.
+StateId add_range(const LayerRequest& request, const std::string& part = "");
 
 }  // namespace bsq

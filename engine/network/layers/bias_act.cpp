@@ -6,6 +6,24 @@
 namespace bsq {
 namespace {
 
+/// The deployed network rounds the outputs of convolutions, with their biases, before it adds them. A bias of the
+/// second input would have to be added before that is rounded, which no operation does.
+void add_ranges(const LayerRequest& request, BiasActOptions& bias_act) {
+  const auto multiplies = [&](std::size_t input) {
+    if (request.ids[input] == 0) return false;
+    const std::string_view kind =
+        request.network.nodes()[static_cast<std::size_t>(request.ids[input]) - 1].layer->kind();
+    return kind == "conv2d" || kind == "linear";
+  };
+  const bool adds = request.inputs.size() == 2, has_bias = bias_act.bias >= 0;
+  const bool rounds_terms = adds && (!has_bias || bias_act.biased_input == 0);
+  if (rounds_terms && multiplies(0)) bias_act.ranges.term = add_range(request, ".term");
+  if (rounds_terms && multiplies(1)) bias_act.ranges.shortcut = add_range(request, ".shortcut");
+  const bool changes_something =
+      adds || has_bias || multiplies(0) || bias_act.activation.activation != Activation::none;
+  if (changes_something && bias_act.activation.act_bits == 0) bias_act.ranges.y = add_range(request);
+}
+
 std::unique_ptr<Layer> make(const LayerRequest& request, std::size_t least_inputs, const std::string& activation) {
   request.want_inputs(least_inputs, 2);
   const Shape& shape = request.inputs[0].shape;
@@ -25,6 +43,7 @@ std::unique_ptr<Layer> make(const LayerRequest& request, std::size_t least_input
     bias_act.biased_input = static_cast<int>(i);
   }
   add_activation(request, bias_act.activation);
+  add_ranges(request, bias_act);
   return std::make_unique<BiasAct>(bias_act);
 }
 
@@ -91,7 +110,8 @@ void BiasAct::forward(const ForwardPass& pass) const {
                                  .shortcut_unit = addend.unit,
                                  .y_unit = pass.output.unit.activation,
                                  .act_scale = options_.activation.fixed_scale(pass),
-                                 .slice = pass.slice});
+                                 .slice = pass.slice,
+                                 .ranges = options_.ranges.of(pass)});
 }
 
 void BiasAct::backward(const BackwardPass& pass) const {

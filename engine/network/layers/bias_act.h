@@ -17,6 +17,7 @@ struct BiasActOptions {
   ActivationPart activation = {};
   ParameterId bias = -1;  // -1: none
   int biased_input = 0;   // the input whose convolution has left the bias to this layer
+  RangeStates ranges = {};
 };
 
 class BiasAct final : public Layer {
@@ -31,6 +32,7 @@ class BiasAct final : public Layer {
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
                          float* own) const override;
   std::optional<OutputQuantizer> quantizer() const override { return options_.activation.quantizer(); }
+  std::vector<RoundedNumbers> rounded() const override { return options_.ranges.rounded(options_.bias >= 0); }
   bool takes_output_bias(std::size_t /*input*/) const override { return true; }
   /// max|y|.
   std::int64_t exchanged_statistics() const override { return options_.activation.act_bits > 0 ? 1 : 0; }

@@ -79,7 +79,8 @@ NormActForwardArgs NormAct::norm(const ForwardPass& pass) const {
           .act_scale = activation().fixed_scale(pass),
           .slice = pass.slice,
           .x_from = pass.x_from,
-          .read_by = pass.read_by};
+          .read_by = pass.read_by,
+          .ranges = ids_.ranges.of(pass)};
 }
 
 NormActBackwardArgs NormAct::norm(const BackwardPass& pass) const {
@@ -145,6 +146,8 @@ std::unique_ptr<Layer> make_norm_act(const LayerRequest& request) {
   add_activation(request, activation);
   ids.clip = activation.clip;
   ids.act_scale = activation.act_scale;
+  if (request.inputs.size() == 2) ids.ranges.term = add_range(request, ".term");
+  if (activation.act_bits == 0) ids.ranges.y = add_range(request);
   ids.input_bias = request.output_bias(0).value_or(-1);
   if (ids.input_bias >= 0 &&
       network.parameters()[static_cast<std::size_t>(ids.input_bias)].group == ParameterGroup::quantized)

@@ -33,6 +33,7 @@ struct NormActParameters {
   StateId running_var = -1;
   StateId act_scale = -1;       // [1], a static S for inference; below 0: not calibrated yet
   ParameterId input_bias = -1;  // of the convolution that wrote x, which has left it to this norm
+  RangeStates ranges = {};
 };
 
 class NormAct final : public Layer {
@@ -47,6 +48,7 @@ class NormAct final : public Layer {
   TensorUnit output_unit(std::span<const TensorView> inputs, const ParameterMemory& parameters,
                          float* own) const override;
   std::optional<OutputQuantizer> quantizer() const override { return activation().quantizer(); }
+  std::vector<RoundedNumbers> rounded() const override { return ids_.ranges.rounded(true); }
   bool takes_output_bias(std::size_t input) const override { return input == 0; }
   bool takes_pitch(std::size_t input) const override { return input == 0; }
   std::int64_t exchanged_statistics() const override;

@@ -168,24 +168,77 @@ void use_running_statistics(const NormActForwardArgs& args, const NormActScratch
   }
 }
 
-/// act(z) of one row of a tile, which lies at two places: in x, and in dense tensors.
-template <typename T, Activation Act, bool Full>
-BSQ_LANES_INLINE FloatLanes activation_at(const NormActForwardArgs& args, std::int64_t x_index, std::int64_t index,
-                                          int count, FloatLanes scale, FloatLanes shift, float shortcut_unit,
-                                          float clip) {
+/// The grid of a range (NormActRanges).
+struct RangeGrid {
+  bool rounds = false;
+  float per_unit = 1;
+  float unit = 1;
+  float lowest = 0;  // level
+  float highest = 0;
+};
+
+BSQ_LANES_INLINE RangeGrid grid_of(const float* range) {
+  constexpr double top = 255;
+  constexpr float least_unit = 1e-37F;
+  RangeGrid grid;
+  if (range == nullptr) return grid;
+  const double low = range[0] < 0 ? static_cast<double>(range[0]) : 0.0;
+  const double high = range[1] > 0 ? static_cast<double>(range[1]) : 0.0;
+  const auto unit = static_cast<float>((high - low) / top);
+  grid.rounds = true;
+  grid.highest = static_cast<float>(top);
+  if (!(unit >= least_unit)) return grid;
+  grid.unit = unit;
+  grid.per_unit = 1.0F / unit;
+  grid.lowest = -static_cast<float>(__builtin_nearbyint(-low / static_cast<double>(unit)));
+  grid.highest += grid.lowest;
+  return grid;
+}
+
+/// All grids of a call.
+struct RangeGrids {
+  RangeGrid term;
+  RangeGrid shortcut;
+  RangeGrid y;
+};
+
+BSQ_LANES_INLINE RangeGrids grids_of(const NormActRanges& ranges) {
+  return {grid_of(ranges.term), grid_of(ranges.shortcut), grid_of(ranges.y)};
+}
+
+BSQ_LANES_INLINE FloatLanes rounded_to(const RangeGrid& grid, FloatLanes value) {
+  if (!grid.rounds) return value;
+  const FloatLanes level = at_most(at_least(value * grid.per_unit, broadcast(grid.lowest)), broadcast(grid.highest));
+  return round_half_even(level) * grid.unit;
+}
+
+/// act(z) of one row of a tile, which lies at two places: in x, and in dense tensors. Rounds: with `grids`; the loops
+/// of ordinary training are compiled apart.
+template <typename T, Activation Act, bool Rounds, bool Full>
+BSQ_LANES_INLINE FloatLanes activation_at(const NormActForwardArgs& args, const RangeGrids& grids, std::int64_t x_index,
+                                          std::int64_t index, int count, FloatLanes scale, FloatLanes shift,
+                                          float shortcut_unit, float clip) {
   FloatLanes z = load_lanes<Full>(static_cast<const T*>(args.x) + x_index, count) * scale + shift;
+  if constexpr (Rounds) {
+    z = rounded_to(grids.term, z);
+    if (args.shortcut != nullptr)
+      z += rounded_to(grids.shortcut,
+                      shortcut_unit * load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count));
+    return rounded_to(grids.y, activate<Act>(z, clip));
+  }
   if (args.shortcut != nullptr)
     z += shortcut_unit * load_lanes<Full>(static_cast<const T*>(args.shortcut) + index, count);
   return activate<Act>(z, clip);
 }
 
 /// max|y| by computing every y.
-template <typename T, Activation Act>
+template <typename T, Activation Act, bool Rounds>
 float largest_activation(const NormActForwardArgs& args, const NormActScratch& scratch) {
   const int channels = args.geometry.channels;
   const std::int64_t pitch = pitch_of(args.geometry);
   const float shortcut_unit = value_of(args.shortcut_unit);
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  const RangeGrids grids = Rounds ? grids_of(args.ranges) : RangeGrids{};
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
     const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
@@ -193,8 +246,8 @@ float largest_activation(const NormActForwardArgs& args, const NormActScratch& s
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
       const std::int64_t x_index = row * pitch + tile.channel;
       const std::int64_t index = row * channels + tile.channel;
-      const FloatLanes y =
-          magnitude(activation_at<T, Act, Full>(args, x_index, index, tile.count, scale, shift, shortcut_unit, clip));
+      const FloatLanes y = magnitude(activation_at<T, Act, Rounds, Full>(args, grids, x_index, index, tile.count, scale,
+                                                                         shift, shortcut_unit, clip));
       largest = y > largest ? y : largest;
     }
     float& chunk_max = scratch.chunk_max[tile.chunk];
@@ -208,13 +261,14 @@ float largest_activation(const NormActForwardArgs& args, const NormActScratch& s
   return largest;
 }
 
-template <typename T, Activation Act, bool Quantize>
+template <typename T, Activation Act, bool Rounds, bool Quantize>
 void write_activations(const NormActForwardArgs& args, const NormActScratch& scratch, float act_scale) {
   T* y = static_cast<T*>(args.y);
   const int channels = args.geometry.channels;
   const std::int64_t pitch = pitch_of(args.geometry);
   const float shortcut_unit = value_of(args.shortcut_unit);
   const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  const RangeGrids grids = Rounds ? grids_of(args.ranges) : RangeGrids{};
   const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
   const bool representable = act_scale > 0 && levels / act_scale < 1e38F;  // else every level is 0
   const float to_level = representable ? levels / act_scale : 0.0F;
@@ -228,8 +282,8 @@ void write_activations(const NormActForwardArgs& args, const NormActScratch& scr
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
       const std::int64_t x_index = row * pitch + tile.channel;
       const std::int64_t index = row * channels + tile.channel;
-      FloatLanes result =
-          activation_at<T, Act, Full>(args, x_index, index, tile.count, scale, shift, shortcut_unit, clip);
+      FloatLanes result = activation_at<T, Act, Rounds, Full>(args, grids, x_index, index, tile.count, scale, shift,
+                                                              shortcut_unit, clip);
       if constexpr (Quantize)
         result = round_half_even(at_least(at_most(result, limit), -limit) * to_level) * stored_level;
       store_lanes<Full>(y + index, result, tile.count);
@@ -248,14 +302,14 @@ void normalize(const NormActForwardArgs& args, const NormActScratch& scratch) {
                          static_cast<double>(args.geometry.rows));
 }
 
-template <typename T, Activation Act>
+template <typename T, Activation Act, bool Rounds>
 void forward(const NormActForwardArgs& args) {
   const NormActScratch scratch = carve_scratch(args.scratch, args.geometry);
   if (args.rule.normalize)
     normalize<T>(args, scratch);
   else
     fold_bias(args.geometry, args.parameters, value_of(args.x_unit), scratch);
-  if (args.rule.act_bits == 0) return write_activations<T, Act, false>(args, scratch, 0.0F);
+  if (args.rule.act_bits == 0) return write_activations<T, Act, Rounds, false>(args, scratch, 0.0F);
 
   float& act_scale = *args.saved.act_scale;
   const bool has_extremes = args.rule.normalize && args.rule.batch_statistics && args.shortcut == nullptr;
@@ -264,10 +318,10 @@ void forward(const NormActForwardArgs& args) {
   else if (has_extremes)
     act_scale = largest_at_extremes<T>(args, scratch);
   else
-    act_scale = largest_activation<T, Act>(args, scratch);
+    act_scale = largest_activation<T, Act, Rounds>(args, scratch);
   if (args.rule.batch_statistics && args.slice != nullptr && args.act_scale == nullptr)
     args.slice->maximum(&act_scale, 1);
-  write_activations<T, Act, true>(args, scratch, act_scale);
+  write_activations<T, Act, Rounds, true>(args, scratch, act_scale);
 }
 
 }  // namespace
@@ -279,8 +333,9 @@ std::size_t norm_act_scratch_bytes(const NormActGeometry& geometry) {
 }
 
 void norm_act_forward(const NormActForwardArgs& args) {
-  dispatch_norm_act(args.geometry.dtype, args.rule.activation,
-                    [&]<typename T, Activation Act>() { forward<T, Act>(args); });
+  dispatch_norm_act(args.geometry.dtype, args.rule.activation, [&]<typename T, Activation Act>() {
+    args.ranges.any() ? forward<T, Act, true>(args) : forward<T, Act, false>(args);
+  });
 }
 
 }  // namespace bsq::BSQ_SIMD_NAMESPACE

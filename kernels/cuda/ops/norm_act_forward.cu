@@ -135,7 +135,7 @@ __device__ int larger_bits(int bits, float number) {
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time. `is_cleared`: the
 // scale is 0, and no block has to wait for the others.
-template <typename T, int Width, bool Pitched>
+template <typename T, int Width, bool Pitched, bool Rounds>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     find_largest(ChannelTiles tiles, NormActForwardArgs args, bool is_cleared, GridMemory memory) {
   BSQ_SHARED(float, shared, [kTileWarps]);
@@ -147,9 +147,10 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   if (place.active) {
     const Normalization<Width> normalization(args, place.channel);
     const Clamp clamp(args.rule.activation, args.parameters.clip);
+    const RangeGridsIf<Rounds> grids(args.ranges);
     rows.for_each([&](RowPlace<Pitched>, const RawPair<T, Width>& pair) {
       float y[Width];
-      pair.activate(normalization, clamp, y);
+      pair.activate(normalization, clamp, grids, y);
       for (int i = 0; i < Width; ++i) largest = larger_bits(largest, y[i]);
     });
   }
@@ -180,7 +181,7 @@ __device__ void save_given(const NormActForwardArgs& args, const TilePlace& plac
 }
 
 // grid (row blocks, column tiles), block kTileThreads, one thread per vector of a row at a time
-template <typename T, int Width, bool Pitched>
+template <typename T, int Width, bool Pitched, bool Rounds>
 __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     write_activations(ChannelTiles tiles, NormActForwardArgs args) {
   const TilePlace place(tiles);
@@ -188,7 +189,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
   if (!place.active) return;
   TileRows rows(tiles, place, gap_of<Pitched>(args.geometry),
                 [&](RowPlace<Pitched> at) { return RawPair<T, Width>::load(args, at); });
-  const Activations<T, Width> activations(args, place.channel);
+  const Activations<T, Width, Rounds> activations(args, place.channel);
   save_given(args, place, activations.normalization(), activations.grid());
   rows.for_each([&](RowPlace<Pitched> at, const RawPair<T, Width>& pair) {
     float y[Width];
@@ -226,10 +227,11 @@ void run(const NormActForwardArgs& args, const ChannelTiles& tiles, bool has_sta
   }
   const ChannelTiles writers(tiles.rows, channels, Width, memory.multiprocessors, kRowsPerWriter);
   if (passes_again)
-    launch(find_largest<T, Width, Pitched>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args,
-           pass.with_moments, memory);
+    launch(args.ranges.any() ? find_largest<T, Width, Pitched, true> : find_largest<T, Width, Pitched, false>,
+           writers.grid(), dim3(kTileThreads), 0, stream, writers, args, pass.with_moments, memory);
   if (wants_largest(args) && slice != nullptr) slice->maximum(args.saved.act_scale, 1);
-  launch(write_activations<T, Width, Pitched>, writers.grid(), dim3(kTileThreads), 0, stream, writers, args);
+  launch(args.ranges.any() ? write_activations<T, Width, Pitched, true> : write_activations<T, Width, Pitched, false>,
+         writers.grid(), dim3(kTileThreads), 0, stream, writers, args);
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ Config unusual_config() {
                   .activation = "relu",
                   .act_scale = "calibrated",
                   .calibration_batches = 7,
+                  .deployed = true,
                   .scheme = {{{{.pattern = "conv1", .weight_bits = 5, .fixed = true},
                                {.pattern = "l*", .weight_bits = 3, .max_bits = 4}}}},
                   .layers = {{{.pattern = "conv*", .weight_bits = 2, .fixed = true},

@@ -16,30 +16,18 @@ ModelCard card_of(const std::map<std::string, std::string>& metadata) {
 }  // namespace
 
 TEST_CASE("a card is written as it is read, whatever the spelling and whoever's the keys") {
-  const std::map<std::string, std::string> metadata = {{"format", "pt"},
-                                                       {"form", "planes"},
-                                                       {"scheme", "{\"fc\": [8, 8]}"},
-                                                       {"arch", "resnet"},
-                                                       {"depth", "8"},
-                                                       {"width", "2"},
-                                                       {"num_classes", "10"},
-                                                       {"class_names", "[ \"cat\" ]"},
-                                                       {"mean", "[0.5, 0.50]"},
-                                                       {"std", "[1,1,1]"},
-                                                       {"eval_batch_size", "100"},
-                                                       {"activation", "pact"},
-                                                       {"act_bits", "3"},
-                                                       {"act_scale", "ba"},
-                                                       {"stage", "bsq"},
-                                                       {"bsq_version", "1.0"},
-                                                       {"epoch", "17"},
-                                                       {"best_acc", "of whom"},
-                                                       {"quantized", "a 1 2"},
-                                                       {"float", "b 3"}};
+  const std::map<std::string, std::string> metadata = {
+      {"format", "pt"},        {"form", "planes"},  {"scheme", "{\"fc\": [8, 8]}"}, {"arch", "resnet"},
+      {"depth", "8"},          {"width", "2"},      {"num_classes", "10"},          {"class_names", "[ \"cat\" ]"},
+      {"mean", "[0.5, 0.50]"}, {"std", "[1,1,1]"},  {"eval_batch_size", "100"},     {"activation", "pact"},
+      {"act_bits", "3"},       {"act_scale", "ba"}, {"deployed", "true"},           {"stage", "bsq"},
+      {"bsq_version", "1.0"},  {"epoch", "17"},     {"best_acc", "of whom"},        {"quantized", "a 1 2"},
+      {"float", "b 3"}};
   const ModelCard card = card_of(metadata);
   CHECK(to_metadata(card) == metadata);
   CHECK(card.form == "planes");
   CHECK(card.depth == 8);
+  CHECK(card.deployed == true);
   CHECK(card.class_names == std::vector<std::string>{"cat"});
   CHECK(card.mean == std::vector<double>{0.5, 0.5});
   CHECK(card.plain == "b 3");

@@ -21,6 +21,7 @@ struct NormActInputs {
   std::vector<float> input_bias;             // [C], or empty; beta may be empty too where nothing is normalized
   std::vector<float> x_unit, shortcut_unit;  // [2] and [1], or empty; with units y is stored as levels where quantized
   std::vector<float> act_scale;              // [1], or empty: max|y|
+  std::vector<float> term_range = {}, shortcut_range = {}, y_range = {};  // [2], or empty: not rounded
   BatchSlice* slice = nullptr;
 };
 /// The shortcut is empty where the case has none. d_y is 0 where z is within 1e-4 of a kink of the activation: there

@@ -21,6 +21,7 @@ struct NormActArguments {
   TensorUnit x_unit, shortcut_unit;
   float* y_unit;
   const float* act_scale;
+  NormActRanges ranges;
 };
 
 /// Dense rows as a part of wider ones.
@@ -79,6 +80,10 @@ NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometr
   arguments.shortcut_unit = place_unit(memory, "shortcut_unit", inputs.shortcut_unit);
   if (!inputs.x_unit.empty() && rule.act_bits > 0) arguments.y_unit = memory.output<float>("y_unit", 1);
   if (!inputs.act_scale.empty()) arguments.act_scale = memory.input("given act_scale", inputs.act_scale);
+  if (!inputs.term_range.empty()) arguments.ranges.term = memory.input("range of term", inputs.term_range);
+  if (!inputs.shortcut_range.empty())
+    arguments.ranges.shortcut = memory.input("range of shortcut", inputs.shortcut_range);
+  if (!inputs.y_range.empty()) arguments.ranges.y = memory.input("range of y", inputs.y_range);
   return arguments;
 }
 
@@ -152,7 +157,7 @@ Outputs run_norm_act_forward(Backend& backend, const NormActGeometry& geometry, 
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
   backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved, y,
                             arguments.scratch, arguments.x_unit, arguments.shortcut_unit, arguments.y_unit,
-                            arguments.act_scale, inputs.slice});
+                            arguments.act_scale, inputs.slice, nullptr, nullptr, arguments.ranges});
   return memory.finish();
 }
 
@@ -164,7 +169,8 @@ Outputs run_norm_act_backward(Backend& backend, const NormActGeometry& geometry,
   const NormActArguments arguments = place(memory, backend, geometry, rule, inputs, x);
   backend.norm_act_forward({geometry, rule, x, arguments.shortcut, arguments.parameters, arguments.saved,
                             memory.output("y", geometry.dtype, count), arguments.scratch, arguments.x_unit,
-                            arguments.shortcut_unit, arguments.y_unit, arguments.act_scale, inputs.slice});
+                            arguments.shortcut_unit, arguments.y_unit, arguments.act_scale, inputs.slice, nullptr,
+                            nullptr, arguments.ranges});
 
   const bool in_place = where == Place::in_place;
   void* d_x =
@@ -204,7 +210,11 @@ Outputs run_conv_norm_forward(Backend& backend, const ConvGeometry& geometry, co
                           arguments.x_unit,
                           arguments.shortcut_unit,
                           arguments.y_unit,
-                          arguments.act_scale};
+                          arguments.act_scale,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          arguments.ranges};
   const void* input = memory.input("input", geometry.dtype, conv.input);
   const void* weight = memory.input("weight", geometry.dtype, conv.weight);
   void* scratch = memory.scratch(backend.conv2d_scratch_bytes({geometry, kForwardPass}));
@@ -237,6 +247,7 @@ Outputs run_norm_between_convs(Backend& backend, const ConvGeometry& first, cons
                           arguments.y_unit};
   norm.x_from = &first;
   norm.read_by = told ? &second : nullptr;
+  norm.ranges = arguments.ranges;
   backend.conv2d_forward({first, memory.input("input", dtype, first_inputs.input),
                           memory.input("weight", dtype, first_inputs.weight), x,
                           memory.scratch(backend.conv2d_scratch_bytes({first, kForwardPass})), &norm});

@@ -67,16 +67,19 @@ def stored_tensors(parameters: dict[str, Shape], form: str) -> dict[str, Shape]:
 
 
 def check_tensors(network: Network, shapes: dict[str, Shape]) -> None:
-    """Whether `shapes` are those of a model of this network, which may lack counters, ceilings and scales."""
+    """Whether `shapes` are those of a model of this network, which may lack counters, ceilings, scales and ranges."""
     expected = network.plain | stored_tensors(network.quantized, form_of(network, shapes))
-    numbers = network.ceilings | network.act_scales
+    numbers = network.ceilings | network.act_scales | network.ranges
     missing = [name for name in expected if name not in shapes]
     unexpected = [name for name in shapes if name not in expected | dict.fromkeys(numbers | network.counters)]
     check_names(network, missing, unexpected)
     wrong = [f"{name} is {show(shapes[name])}, expected {show(shape)}" for name, shape in expected.items()
              if not fits(shapes[name], shape)]
     wrong += [f"{name} is {show(shape)}, expected one number" for name, shape in shapes.items()
-              if name not in expected and shape != (() if name in network.counters else (1,))]
+              if name not in expected | dict.fromkeys(network.ranges)
+              and shape != (() if name in network.counters else (1,))]
+    wrong += [f"{name} is {show(shapes[name])}, expected two numbers" for name in network.ranges
+              if shapes.get(name, (2,)) != (2,)]
     wrong += [f"{field(name, 'n')} has other bits than {field(name, 'p')}" for name in network.quantized
               if field(name, "p") in shapes and shapes[field(name, "p")] != shapes[field(name, "n")]]
     if wrong:
@@ -146,7 +149,7 @@ def effective_weights(tensors: Tensors, parameter: str, bits: int) -> numpy.ndar
 def as_float(network: Network, tensors: Tensors, metadata: Metadata) -> Tensors:
     """Effective weights in the place of planes and fixed-point weights."""
     form = metadata["form"]
-    kept = {name: tensor for name, tensor in tensors.items() if name not in network.act_scales}
+    kept = {name: tensor for name, tensor in tensors.items() if name not in of_activations(network)}
     if form == "float":
         return kept
     scheme = json.loads(metadata["scheme"])
@@ -247,7 +250,7 @@ def tensors_of(network: Network, state: dict, stored: Metadata, around: dict, sa
     extra = around.get(EXTRA_KEY)
     if isinstance(extra, dict):
         state |= {name: tensor for name, tensor in extra.items()
-                  if isinstance(name, str) and name in network.act_scales and isinstance(tensor, Tensor)}
+                  if isinstance(name, str) and name in of_activations(network) and isinstance(tensor, Tensor)}
     shapes = {name: tensor.shape for name, tensor in state.items()} | \
         {name: array.shape for name, array in (floats | counters).items()}
     numbers = single_numbers(network)
@@ -281,6 +284,11 @@ def check_numbers(tensors: Tensors) -> None:
 
 def is_number(value: object) -> bool:
     return type(value) is int and abs(value) < 1 << 63 or type(value) is float and math.isfinite(value)
+
+
+def of_activations(network: Network) -> set[str]:
+    """What the published code does not know."""
+    return network.act_scales | network.ranges
 
 
 def single_numbers(network: Network) -> set[str]:
@@ -352,7 +360,7 @@ def to_published(network: Network, tensors: Tensors, metadata: Metadata) -> dict
     """What the published code saves, with arrays for tensors."""
     form = metadata["form"]
     state = {}
-    extra = {name: tensor for name, tensor in tensors.items() if name in network.act_scales}
+    extra = {name: tensor for name, tensor in tensors.items() if name in of_activations(network)}
     numbers = single_numbers(network)
     for name, tensor in tensors.items():
         if name in extra:

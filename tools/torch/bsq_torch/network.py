@@ -26,6 +26,7 @@ class Network:
     counters: set[str]             # of batches; a file may lack them
     ceilings: set[str]             # of PACT; a file may lack them
     act_scales: set[str]           # calibrated ones; a file may lack them
+    ranges: set[str]               # of training with quant.deployed; a file may lack them
     of_projections: set[str]       # the plain tensors of a shortcut's convolution and norm
     classes: int                   # numbers that the last node gives
     is_configured: bool = False    # some activation is that of the configuration
@@ -46,7 +47,7 @@ def read_network(text: str) -> Network:
 class Builder:
     def __init__(self, image: list) -> None:
         self.shapes: dict[str, Shape] = {IMAGE: (size(image[0]), size(image[1]), size(image[2]))}
-        self.network = Network("", {}, {}, set(), set(), set(), set(), 0)
+        self.network = Network("", {}, {}, set(), set(), set(), set(), set(), 0)
         self.projections: set[str] = set()  # nodes
 
     def build(self, name: str, nodes: list) -> Network:
@@ -100,6 +101,7 @@ class Builder:
     def bias_act(self, node: dict, inputs: list) -> Shape:
         usual = "configured" if node.get("quantized", False) else "none" if node["layer"] == "add" else "relu"
         activation = node.get("activation", usual)
+        self.network.ranges |= {f"{node['name']}{part}.range" for part in ("", ".term", ".shortcut")}
         self.network.has_act_bits |= node.get("quantized", False) is True
         self.network.is_configured |= activation in ("configured", "configured_relu6")
         if activation != "none":
