@@ -97,8 +97,8 @@ TEST_CASE("what is no teacher for these images is refused, before a run is there
   refused({kTeacher, "data.mean=[0.1,0.2,0.3]"}, {"was trained with data.mean = ["});
   // Sizes of CIFAR are known without its files.
   refused({kTeacher, "data.kind=cifar100", "data.root=nowhere"}, {"was trained for 10 classes, the data has 100"});
-  check_error(here, {"train", "tiny.yaml", "distill.stages=[convert]"}, 2,
-              {"distill.stages", "convert does not train"});
+  check_errors(here, {"train", "tiny.yaml", "distill.stages=[convert]"}, 2,
+               {"override 1: distill.stages = [convert]; convert does not train", "1 error; nothing was written"});
   CHECK_THAT(here.must({"train", "tiny.yaml", "--dry-run", "distill.weight=0.25"}).err,
              Catch::Contains("distill.model is not set; the other keys of distill do nothing"));
   CHECK_THAT(here.must({"train", "tiny.yaml", "--dry-run", kTeacher, "stages=[pretrain]"}).err,
