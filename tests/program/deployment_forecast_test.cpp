@@ -35,10 +35,12 @@ std::vector<std::string> with(std::vector<std::string> settings, const std::stri
 
 TEST_CASE("validate says what will be rounded in the deployed form, and the key that changes it") {
   const Workspace here;
-  const std::string runs = "runs in integers";
+  const std::string runs = "runs in integers; quant.deployed=true trains in their arithmetic";
   CHECK(forecast(here, kBest) == std::vector<std::string>{runs});
   CHECK(forecast(here, with(kBest, "quant.act_scale=batch_max")) ==
-        std::vector<std::string>{runs + " once its activations are calibrated (quant.act_scale=calibrated)"});
+        std::vector<std::string>{"runs in integers once its activations are calibrated (quant.act_scale=calibrated)"});
+  CHECK(forecast(here, with(with(kBest, "quant.deployed=true"), "quant.projections=false")) ==
+        std::vector<std::string>{"runs in integers, as it is trained"});
   const auto check = [&](const std::string& setting, const std::string& line) {
     INFO(setting);
     const std::vector<std::string> lines = forecast(here, with(kBest, setting));

@@ -82,7 +82,7 @@ std::vector<std::string> what_differs(const Config& config, const Network& netwo
         fmt::format("{} {} may keep 8 bits, of which 7 fit beside the sign, and {} rounded: "
                     "quant.weight_bits=7 quant.max_bits=7 trains what runs",
                     filters.wide, plural(filters.wide, "layer", "layers"), plural(filters.wide, "is", "are")));
-  if (filters.plain > 0)
+  if (filters.plain > 0 && !config.quant.deployed)  // which puts them there
     differs.push_back(fmt::format("the float weights of {} {} are rounded to 127 levels a side", filters.plain,
                                   plural(filters.plain, "layer", "layers")));
   if (!has_exact_pixels(config))
@@ -108,10 +108,12 @@ std::vector<std::string> deployment_forecast(const Config& config) {
   const Network network = network_of(config);
   const DeploymentPlan plan = plan_deployment(network);
   if (!plan.obstacle.empty()) return {"no integer form: " + plan.obstacle};
-  std::vector<std::string> lines = {
-      config.quant.act_scale == "calibrated"
-          ? "runs in integers"
-          : "runs in integers once its activations are calibrated (quant.act_scale=calibrated)"};
+  std::string first = "runs in integers";
+  if (config.quant.act_scale != "calibrated")
+    first += " once its activations are calibrated (quant.act_scale=calibrated)";
+  else
+    first += config.quant.deployed ? ", as it is trained" : "; quant.deployed=true trains in their arithmetic";
+  std::vector<std::string> lines = {first};
   const std::vector<std::string> differs = what_differs(config, network, plan);
   lines.insert(lines.end(), differs.begin(), differs.end());
   return lines;
