@@ -101,6 +101,10 @@ void update_last(const fs::path& checkpoints, const std::string& name, int keep_
   require(complete_directory(checkpoints / name).has_value(), "'{}' is not a complete checkpoint", name);
   replace_link(checkpoints / "last", name);
 
+  keep_newest(checkpoints, name, keep_last);
+}
+
+void keep_newest(const fs::path& checkpoints, const std::string& name, int keep_last) {
   remove_leftovers(checkpoints);
   const std::optional<long> newest = epoch_of(name);
   if (!newest) return;

@@ -31,6 +31,8 @@ CheckpointFiles load_checkpoint(const std::filesystem::path& folder);
 /// Points `last` at checkpoints/<name>. Then removes what crashes have left and the older `epoch_<number>` folders,
 /// except the newest `keep_last` (at least 1, counting <name> itself). Other folders stay.
 void update_last(const std::filesystem::path& checkpoints, const std::string& name, int keep_last);
+/// The second half of it, for a run that failed between the two.
+void keep_newest(const std::filesystem::path& checkpoints, const std::string& name, int keep_last);
 
 /// What a person may name as a checkpoint: a .safetensors file, a checkpoint folder, a run directory (its
 /// checkpoints/last) or the folder of runs of one name (its latest/checkpoints/last). Returns the file or the complete

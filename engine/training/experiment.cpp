@@ -2,6 +2,7 @@
 #include "engine/training/experiment.h"
 
 #include "engine/base/text.h"
+#include "engine/files/links.h"
 #include "engine/model/state_hash.h"
 #include "engine/network/integer_inputs.h"
 #include "kernels/base/error.h"
@@ -9,6 +10,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <system_error>
 
 namespace bsq {
 namespace {
@@ -144,6 +146,12 @@ StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& cons
     if (stage.run(progress, files, output) == StageOutcome::stopped) return StageOutcome::stopped;
     model = finish_stage(stage, progress, output);
     files = {};
+  }
+  // A run that failed behind its last checkpoint has older ones left, which no later one removes.
+  if (resumed != nullptr && directory.writes()) {
+    std::error_code code;
+    const auto last = std::filesystem::canonical(follow_stand_ins(directory.checkpoints() / "last"), code);
+    if (!code) keep_newest(directory.checkpoints(), last.filename().string(), config_.checkpoint.keep_last);
   }
   return StageOutcome::done;
 }

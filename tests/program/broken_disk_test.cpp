@@ -50,6 +50,13 @@ class FaultyRuns {
     FAIL("no old checkpoint is removed");
     return 0;
   }
+  /// The call behind the one that moves the link `last` for the last time.
+  std::size_t last_move() const {
+    for (std::size_t call = calls_.size(); call-- > 0;)
+      if (contains(calls_[call], " rename ") && calls_[call].ends_with("/checkpoints/last")) return call + 1;
+    FAIL("the last checkpoint is never moved");
+    return 0;
+  }
   /// The call that begins to write the status after the last epoch; behind it that of the end is written.
   std::size_t last_epoch_status() const {
     int found = 0;
@@ -79,9 +86,14 @@ class FaultyRuns {
     const std::string last_line = lines_of(outcome.err).back();
     CHECK_THAT(last_line, Catch::StartsWith("error: run") &&
                               Catch::Contains(": " + std::generic_category().message(errno_value) + "; "));
-    if (fs::exists(here_ / "run/status.json"))
-      CHECK((status_of(here_ / "run") == "failed " + std::to_string(outcome.exit_code) ||
-             status_of(here_ / "run") == "running 0"));  // where the status could not be written either
+    if (fs::exists(here_ / "run/status.json")) {
+      const std::string status = status_of(here_ / "run");
+      if (status == "done 0")  // written, but perhaps not durable: true, and then all is there
+        CHECK((text_of(here_ / kLastModel[0]) == text_of(here_ / kLastModel[1])));
+      else
+        CHECK((status == "failed " + std::to_string(outcome.exit_code) ||
+               status == "running 0"));  // where the status could not be written either
+    }
     if (fs::is_symlink(here_ / "run/checkpoints/last")) here_.must({"eval", "run", "-q"});
     here_.must({"train", "tiny.yaml", "--resume", "auto", "--run-dir", "run"});
   }
@@ -94,6 +106,8 @@ class FaultyRuns {
     check_same_run(here_ / "whole", here_ / "run");
   }
 
+  const std::string kLastModel[2] = {"whole/checkpoints/finetune/model.safetensors",
+                                     "run/checkpoints/finetune/model.safetensors"};
   const Words kFresh = {"train", "tiny.yaml", "--run-dir", "run"};
   Workspace here_;
   std::vector<std::string> calls_;
@@ -120,6 +134,7 @@ TEST_CASE("a call that changes a file fails: error, status, earlier checkpoints 
     runs.check(call, fault);
   }
   CHECK(runs.failed_runs() > 3);
+  runs.check(runs.last_move(), kFaults.front());          // at the end of the run, older checkpoints are left then
   runs.check(runs.last_epoch_status(), kFaults.front());  // resumed, nothing is left to train but the status is old
   runs.check(runs.last_removal(), kFaults.front());       // half an old checkpoint, where no later one clears up
 }

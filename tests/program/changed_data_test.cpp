@@ -88,5 +88,5 @@ TEST_CASE("a run of a version that kept no fingerprint goes on") {
 TEST_CASE("option --other-data is for runs that go on") {
   const Workspace here;
   check_errors(here, {"train", "tiny.yaml", "--other-data"}, 2,
-               {"--other-data: for runs that go on; use it with --resume"});
+               {"--other-data: for runs that go on; use it with --resume or --fork"});
 }
