@@ -53,10 +53,7 @@ bool parse(const Arguments& arguments, TrainOptions& options) {
   app.add_path("--resume", options.resume,
                "go on with a run; auto: with the newest of this configuration's name, or start it")
       ->option_text("RUN|auto");
-  app.add_path(
-         "--fork", options.fork,
-         "a new run that takes over the past of another one (up to its last checkpoint, the end of a stage, or an "
-         "epoch) and goes on with other settings")
+  app.add_path("--fork", options.fork, "a new run that takes over the past of another one, up to there")
       ->option_text("RUN[@STAGE|@EPOCH]");
   app.add_path("--run-dir", options.run_dir, "write here instead of <run.dir>/<name>/<time>-<hash>")
       ->option_text("DIR");
