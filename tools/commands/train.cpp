@@ -285,13 +285,13 @@ class TrainRun {
                                      : RunLog::create(directory.path());
     if (config_.log.tensorboard && directory.writes()) log.add(start_tensorboard(directory, from));
     note_status(directory, RunState::running, 0);
+    catch_signals();  // before a line tells anybody that the run is under way
     if (resumes) console_.info(fmt::format("resuming after {} epochs, {} steps", from.total_epochs, from.total_steps));
     if (checkpoint && world_size_of(*checkpoint) != ranks_.world())
       console_.info(fmt::format(
           "resuming on {} rank{} what {} had begun: the same batches, in other slices, so that sums are rounded and "
           "batch norm is done in another way",
           ranks_.world(), ranks_.world() == 1 ? "" : "s", world_size_of(*checkpoint)));
-    catch_signals();
     const StageOutcome outcome = run_watched(
         experiment,
         [&] {
