@@ -2,9 +2,8 @@
 
 #include "kernels/base/error.h"
 
-#include <stdlib.h>
-
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -45,22 +44,11 @@ std::vector<ordered_json> objects(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-ScriptFolder::ScriptFolder() {
-  std::string name = (fs::temp_directory_path() / "bsq-bench-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) fail(ErrorKind::usage, "{}: no folder can be made there", name);
-  path_ = name;
-}
-
-ScriptFolder::~ScriptFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 Peers::Peers(const std::string& python, bool gpu, const Options& options)
     : python_(python.empty() ? "python3" : python), gpu_(gpu), options_(options) {
-  write(folder_ / "pytorch_bsq.py", kPytorchBsq);
-  write(folder_ / "pytorch_gpu.py", kPytorchGpu);
-  write(folder_ / "pytorch_ops.py", kPytorchOps);
+  write(folder_.path() / "pytorch_bsq.py", kPytorchBsq);
+  write(folder_.path() / "pytorch_gpu.py", kPytorchGpu);
+  write(folder_.path() / "pytorch_ops.py", kPytorchOps);
   const std::vector<std::string> lines = run("-c 'import torch; print(\"torch\", torch.__version__)' 2>/dev/null");
   if (lines.empty() || !lines.back().starts_with("torch "))
     fail(ErrorKind::usage, "--peers: {} imports no torch; name one that does with --python PROGRAM", python_);
@@ -91,10 +79,10 @@ std::map<std::string, double> Peers::operators(const std::vector<Row>& rows) con
   }
   std::map<std::string, double> seconds;
   if (wanted.empty()) return seconds;
-  write(folder_ / "rows.json", wanted.dump());
-  for (const ordered_json& line : objects(
-           run(fmt::format("{} {} --device {} --threads {} --seconds {}", quoted(folder_ / "pytorch_ops.py"),
-                           quoted(folder_ / "rows.json"), gpu_ ? "cuda" : "cpu", options_.threads, options_.seconds))))
+  write(folder_.path() / "rows.json", wanted.dump());
+  for (const ordered_json& line : objects(run(fmt::format(
+           "{} {} --device {} --threads {} --seconds {}", quoted(folder_.path() / "pytorch_ops.py"),
+           quoted(folder_.path() / "rows.json"), gpu_ ? "cuda" : "cpu", options_.threads, options_.seconds))))
     if (line.contains("median_s")) seconds[line.at("name")] = line.at("median_s");
   return seconds;
 }
@@ -106,12 +94,13 @@ std::map<std::string, double> Peers::steps(const std::vector<StepRow>& rows) con
     std::string arguments =
         fmt::format("--depth {} --bits {} --act-bits {} ", options_.depth, options_.weight_bits, options_.act_bits);
     if (gpu_)
-      arguments = fmt::format("{} {} --variants {}-graph --batches {} --precisions {}",
-                              quoted(folder_ / "pytorch_gpu.py"), arguments, row.mode, options_.batch, row.result.type);
+      arguments =
+          fmt::format("{} {} --variants {}-graph --batches {} --precisions {}",
+                      quoted(folder_.path() / "pytorch_gpu.py"), arguments, row.mode, options_.batch, row.result.type);
     else
       arguments = fmt::format("{} {} --mode {} --batch {} --precision {} --layout nhwc --steps {}{}",
-                              quoted(folder_ / "pytorch_bsq.py"), arguments, row.mode, options_.batch, row.result.type,
-                              options_.seconds > 0 ? 7 : 2,
+                              quoted(folder_.path() / "pytorch_bsq.py"), arguments, row.mode, options_.batch,
+                              row.result.type, options_.seconds > 0 ? 7 : 2,
                               options_.threads > 0 ? fmt::format(" --threads {}", options_.threads) : "");
     for (const ordered_json& line : objects(run(arguments))) {
       if (line.contains("median_s")) seconds[row.result.name()] = line.at("median_s");

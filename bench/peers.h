@@ -3,26 +3,13 @@
 
 #include "bench/rows.h"
 #include "bench/steps.h"
+#include "engine/files/scratch_folder.h"
 
-#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
 namespace bsq::bench {
-
-/// A temporary folder with PyTorch's scripts.
-class ScriptFolder {
- public:
-  ScriptFolder();
-  ~ScriptFolder();
-  ScriptFolder(const ScriptFolder&) = delete;
-  ScriptFolder& operator=(const ScriptFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 class Peers {
  public:
@@ -39,7 +26,7 @@ class Peers {
   std::string python_;
   bool gpu_;
   Options options_;
-  ScriptFolder folder_;
+  ScratchFolder folder_{"bsq-bench"};  // has PyTorch's scripts
   std::string version_;
 };
 

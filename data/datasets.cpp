@@ -81,6 +81,11 @@ const std::vector<DatasetKind>& dataset_kinds() {
   return table;
 }
 
+std::optional<DatasetInfo> known_images(const Config& config) {
+  const DatasetKind& kind = kind_of(config);
+  return kind.known_sizes == nullptr ? std::nullopt : std::optional(kind.known_sizes().info);
+}
+
 DataSplits open_datasets(const Config& config) {
   return choose(config.data, kind_of(config).open(config));
 }

@@ -5,6 +5,7 @@
 #include "engine/input/dataset.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct DatasetKind : ConfigChoice {
 
 /// One line per kind; the first is the default.
 const std::vector<DatasetKind>& dataset_kinds();
+
+/// What the kind of data says of the images before any file is opened: size and classes; nothing if only files tell.
+std::optional<DatasetInfo> known_images(const Config& config);
 
 /// Throws Error(usage) for an unknown kind, Error(data) for whatever is wrong with the files.
 DataSplits open_datasets(const Config& config);

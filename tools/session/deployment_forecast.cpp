@@ -24,17 +24,11 @@ constexpr int kMostBitsTogether = 14;
 /// The network for the size of images that is known without opening data; elsewhere that of CIFAR, since the size does
 /// not change what is asked here.
 Network network_of(const Config& config) {
-  Shape image = {32, 32, 3};
-  int classes = 10;
-  for (const DatasetKind& kind : dataset_kinds()) {
-    if (kind.name != config.data.kind || kind.known_sizes == nullptr) continue;
-    const DatasetInfo images = kind.known_sizes().info;
-    image = {images.height, images.width, 3};
-    classes = images.num_classes();
-  }
+  const DatasetInfo images = known_images(config).value_or(
+      DatasetInfo{.height = 32, .width = 32, .class_names = std::vector<std::string>(10)});
   Quantizer quantizer = quantizer_of(config);
   quantizer.static_scales = true;
-  return build_network(configured_network(config, image, classes), quantizer);
+  return build_network(configured_network(config, {images.height, images.width, 3}, images.num_classes()), quantizer);
 }
 
 ParameterId filter_of(const Node& product) {

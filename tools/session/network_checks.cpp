@@ -25,11 +25,8 @@ void check_network(const Config& config, const NetworkSpec& spec) {
 
 void check_network(const Config& config) {
   check_layers(config);
-  for (const DatasetKind& kind : dataset_kinds()) {
-    if (kind.name != config.data.kind || kind.known_sizes == nullptr) continue;
-    const DatasetInfo images = kind.known_sizes().info;
-    check_network(config, configured_network(config, {images.height, images.width, 3}, images.num_classes()));
-  }
+  if (const std::optional<DatasetInfo> images = known_images(config))
+    check_network(config, configured_network(config, {images->height, images->width, 3}, images->num_classes()));
 }
 
 }  // namespace bsq

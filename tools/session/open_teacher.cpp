@@ -67,8 +67,7 @@ std::optional<OpenModel> open_teacher(const Config& opened, Console& console) {
   OpenModel teacher = open_model(std::move(file), quantizer);
   check_is_float(teacher);
   check_same_input(teacher, opened);
-  for (const DatasetKind& kind : dataset_kinds())
-    if (kind.name == opened.data.kind && kind.known_sizes != nullptr) check_sizes(teacher, kind.known_sizes().info);
+  if (const std::optional<DatasetInfo> images = known_images(opened)) check_sizes(teacher, *images);
   Config assumed = opened;
   assumed.quant.act_bits = 0;
   say_assumptions(

@@ -5,17 +5,16 @@
 #include "engine/base/text.h"
 #include "engine/files/json.h"
 #include "engine/files/posix_file.h"
+#include "engine/files/scratch_folder.h"
 #include "kernels/base/error.h"
 #include "tools/export/base64.h"
 #include "tools/export/onnx/onnx_file.h"
 
 #include <fmt/ranges.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <system_error>
 
 namespace bsq {
 
@@ -42,28 +41,6 @@ std::uint32_t checksum(const GraphTensor& levels) {
   return checksum.value();
 }
 
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = (fs::temp_directory_path() / "bsq-check-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      fail(ErrorKind::usage, "{}: {}; set TMPDIR to a folder that can be written to", name,
-           std::generic_category().message(errno));
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 struct Answers {
   std::vector<float> logits;
   std::vector<std::string> others;  // tensors that have other levels
@@ -76,7 +53,7 @@ Answers run_in(const std::string& runtime, const fs::path& path) {
   const std::string name = named == nullptr || *named == '\0' ? "python3" : named;
   const std::optional<fs::path> python = find_program(name);
   if (!python) fail(ErrorKind::device, "{}: no such program; BSQ_PYTHON names a Python that has {}", name, runtime);
-  const ScratchFolder scratch;
+  const ScratchFolder scratch("bsq-check");
   const fs::path output = scratch.path() / "answers", errors = scratch.path() / "errors";
   const int code =
       run_program({python->string(), "-c", kCheckGraph, fs::absolute(path).string(), runtime, output.string()},
