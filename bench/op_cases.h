@@ -5,6 +5,7 @@
 // `case.batch = 128`. `layers` says how often ResNet-20 has the layer; 0 marks a tail.
 #pragma once
 
+#include "bench/grid_cases.h"
 #include "bench/pooling_cases.h"
 #include "bench/joining_cases.h"
 #include "bench/norm_act_cases.h"

@@ -123,6 +123,34 @@ void add_lsq(RowList& list, const cases::LsqCase& c, const Type& type) {
            });
 }
 
+void add_dorefa(RowList& list, const cases::DorefaCase& c, const Type& type) {
+  Backend& backend = *type.backend;
+  const std::vector<DorefaTensor> host = c.tensors();
+  double weights = 0;
+  for (const DorefaTensor& t : host) weights += real(t.numel);
+  // v in twice, weights out; tanh 21, twice, largest 1, quotient and level 6
+  list.add("weights_from_dorefa", c.name, type, 0,
+           {(8 + real(stored_bytes(c.storage))) * weights, 49 * weights, weights}, [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), v = a.uniform(c.arena_size()),
+                     weights = a.uniform(c.arena_size()), units = a.uniform(std::ssize(host)),
+                     peaks = a.array(std::vector<DorefaPeak>(host.size())),
+                     scratch = a.scratch(backend.dorefa_scratch_bytes({host, nullptr}))] {
+               backend.weights_from_dorefa({{host, device}, v, weights, units, peaks, scratch});
+             };
+           });
+  // v and momentum in and out, dW in; tanh 21, dW h 2, gradient 4, decay 2, momentum 2, step 2
+  list.add("dorefa_step", c.name, type, 0,
+           {.bytes = 20 * weights, .flops = 33 * weights, .items = weights, .footprint_bytes = 12 * weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), dw = a.uniform(c.arena_size()), v = a.uniform(c.arena_size()),
+                     momentum = a.uniform(c.arena_size()), inputs = a.step_inputs(),
+                     peaks = a.array(std::vector<DorefaPeak>(host.size(), {.height = 0.9F})),
+                     scratch = a.scratch(backend.dorefa_scratch_bytes({host, nullptr}))] {
+               backend.dorefa_step({{host, device}, c.rule, inputs, dw, peaks, v, momentum, scratch});
+             };
+           });
+}
+
 void add_csq(RowList& list, const cases::CsqCase& c, const Type& type) {
   Backend& backend = *type.backend;
   const std::vector<CsqTensor> host = c.tensors();
@@ -230,6 +258,9 @@ void add_plane_sweep(RowList& list) {
       cases::LsqCase lsq{size, 0, numels, cases::cycle_bits(numels.size(), {kMaxBits}), alignment};
       lsq.storage = storage;
       add_lsq(list, lsq, type);
+      cases::DorefaCase dorefa{size, 0, numels, cases::cycle_bits(numels.size(), {kMaxBits}), alignment};
+      dorefa.storage = storage;
+      add_dorefa(list, dorefa, type);
     }
   }
 }
@@ -241,6 +272,8 @@ void add_fixed_and_plain(RowList& list) {
     if (c.layers > 0) add_fixed(list, c, type);
   for (const cases::LsqCase& c : cases::lsq_cases())
     if (c.layers > 0) add_lsq(list, c, type);
+  for (const cases::DorefaCase& c : cases::dorefa_cases())
+    if (c.layers > 0) add_dorefa(list, c, type);
   for (const cases::CsqCase& c : cases::csq_cases())
     if (c.layers > 0) add_csq(list, c, type);
   for (const cases::ClipCase& c : cases::clip_cases())

@@ -35,6 +35,11 @@ inline float nearest_level(float u, int bits) {
   return std::nearbyint(u * static_cast<float>(max_level(bits)));
 }
 
+/// Of a level; a NaN is not.
+inline bool is_even(float level) {
+  return std::nearbyint(level * 0.5F) == level * 0.5F;
+}
+
 /// The weight s q of a level.
 inline float effective_weight(float level, int bits, float scale) {
   return level / static_cast<float>(max_level(bits)) * scale;

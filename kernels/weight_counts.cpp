@@ -18,6 +18,7 @@ float clamped_level(float u, int bits) {
 
 void count_weight(float level, int bits, float scale, WeightCounts& counts) {
   counts.nans += std::isnan(level) ? 1 : 0;
+  counts.evens += published::is_even(level) ? 1 : 0;
   counts.zeros += published::effective_weight(level, bits, scale) == 0.0F ? 1 : 0;
 }
 
@@ -47,7 +48,7 @@ WeightCounts count_weights(const PlaneTensor& tensor, const float* planes, float
 }
 
 WeightCounts count_weights(const FixedTensor& tensor, const float* u, float scale) {
-  if (tensor.bits == 0) return {.zeros = tensor.numel};
+  if (tensor.bits == 0) return {.zeros = tensor.numel, .evens = tensor.numel};
   WeightCounts counts;
   for (std::int64_t i = 0; i < tensor.numel; ++i) {
     const float level = clamped_level(u[tensor.weight_offset + i], tensor.bits);

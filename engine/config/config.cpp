@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const char* const kBaseKey = "_base_";
+const char* const kSweepKey = "sweep";
 
 bool is_section(const ConfigSchema& schema, const std::string& name) {
   const std::vector<std::string> sections = schema.sections();
@@ -62,7 +63,7 @@ std::string unknown_key(const ConfigSchema& schema, const std::string& name) {
 
 class Loader {
  public:
-  explicit Loader(const ConfigSchema& schema) : schema_(schema), config_(schema) {}
+  Loader(const ConfigSchema& schema, ConfigUse use) : schema_(schema), use_(use), config_(schema) {}
 
   /// Applies a file after the files it inherits. `chain`: the files that led here, this one last.
   void read_file(const std::vector<fs::path>& chain) {
@@ -85,6 +86,10 @@ class Loader {
     if (document.root.kind == YamlValue::Kind::map) {
       for (const YamlEntry& entry : document.root.entries) {
         if (entry.key == kBaseKey) read_bases(entry, chain, problems);
+        if (entry.key == kSweepKey && (use_ != ConfigUse::sweep || chain.size() > 1))
+          problems.push_back({entry.where, chain.size() > 1 ? "sweep: belongs into the file that is given to bsq sweep"
+                                                            : "sweep: makes several runs of this file; give it to bsq "
+                                                              "sweep (--dry-run lists them)"});
       }
       read_entries(document.root, "", file, problems);
     } else if (document.root.kind != YamlValue::Kind::nothing) {
@@ -101,8 +106,8 @@ class Loader {
   }
 
   /// The Config, if nothing was wrong. Problems that have no single place are reported at `file`.
-  Config finish(const std::string& file, ConfigUse use) {
-    if (cross_checks_make_sense_) report_conflicts(file, use);
+  Config finish(const std::string& file) {
+    if (cross_checks_make_sense_) report_conflicts(file);
     if (problems_.empty()) return config_;
     throw Error(ErrorKind::usage, problems_message(problems_));
   }
@@ -152,7 +157,7 @@ class Loader {
   void read_entries(const YamlValue& map, const std::string& section, const std::string& file,
                     std::vector<Problem>& problems) {
     for (const YamlEntry& entry : map.entries) {
-      if (section.empty() && entry.key == kBaseKey) continue;
+      if (section.empty() && (entry.key == kBaseKey || entry.key == kSweepKey)) continue;
       const std::string name = section.empty() ? entry.key : section + "." + entry.key;
       std::string problem;
       if (section.empty() && is_section(schema_, entry.key)) {
@@ -219,9 +224,9 @@ class Loader {
     return problem;
   }
 
-  void report_conflicts(const std::string& file, ConfigUse use) {
+  void report_conflicts(const std::string& file) {
     for (const Conflict& conflict : find_conflicts(config_)) {
-      if (conflict.only_in_runs && use == ConfigUse::plan) continue;
+      if (conflict.only_in_runs && use_ == ConfigUse::plan) continue;
       const auto is_refused = [&](const std::string& key) { return refused_.count(key) > 0; };
       if (std::any_of(conflict.keys.begin(), conflict.keys.end(), is_refused)) continue;
       const auto is_set = [&](const std::string& key) { return set_at_.count(key) > 0; };
@@ -231,6 +236,7 @@ class Loader {
   }
 
   const ConfigSchema& schema_;
+  const ConfigUse use_;
   Config config_;
   static constexpr int kMostFiles = 100;
   int files_read_ = 0;
@@ -244,10 +250,10 @@ class Loader {
 
 Config load_config(const ConfigSchema& schema, const fs::path& file, std::span<const std::string> overrides,
                    ConfigUse use) {
-  Loader loader(schema);
+  Loader loader(schema, use);
   if (!file.empty()) loader.read_file({file});
   for (std::size_t i = 0; i < overrides.size(); ++i) loader.read_override(i + 1, overrides[i]);
-  return loader.finish(file.empty() ? "configuration" : file.string(), use);
+  return loader.finish(file.empty() ? "configuration" : file.string());
 }
 
 }  // namespace bsq

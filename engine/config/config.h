@@ -169,7 +169,8 @@ class Config {
   std::map<std::type_index, std::any> parts_;
 };
 
-enum class ConfigUse { run, plan };
+/// plan: what only a run must not be is let pass. sweep: a run of a sweep, whose file may have a key `sweep`.
+enum class ConfigUse { run, plan, sweep };
 
 /// Reads `file` (empty: none), the files it inherits and `overrides` (`a.b=v` or `--a.b=v`, v a YAML scalar or flow
 /// list). Throws one Error(usage) with every problem on a line of its own, each headed by its place (`c.yaml:12:3:` or

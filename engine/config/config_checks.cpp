@@ -29,12 +29,24 @@ StageWidths widths_of(const Config& config, const std::string& stage) {
   return config.schema().find_stage(stage)->widths;
 }
 
-/// The stages that find bit widths, `convert or bsq`.
+/// The stages that find bit widths for others, `convert or bsq`.
 std::string finders_of_widths(const Config& config) {
   std::vector<std::string> finders;
   for (const StageChoice& stage : config.schema().stages())
-    if (stage.widths == StageWidths::finds) finders.push_back(stage.name);
+    if (stage.widths == StageWidths::finds && !stage.stands_alone) finders.push_back(stage.name);
   return fmt::format("{}", fmt::join(finders, " or "));
+}
+
+void check_stages_alone(const Config& config, std::vector<Conflict>& conflicts) {
+  for (const std::string& alone : config.stages) {
+    if (!config.schema().find_stage(alone)->stands_alone) continue;
+    for (const std::string& stage : config.stages)
+      if (stage != alone && widths_of(config, stage) != StageWidths::none)
+        conflicts.push_back({{"stages"},
+                             fmt::format("stages = {}; {} trains float weights on a grid of its own, which {} does not "
+                                         "have; leave one of them out",
+                                         to_text(config.stages), alone, stage)});
+  }
 }
 
 void check_stage_order(const Config& config, std::vector<Conflict>& conflicts) {
@@ -180,6 +192,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
   check_names(config, conflicts);
   config.schema().check("data", config, conflicts);
   check_stage_order(config, conflicts);
+  check_stages_alone(config, conflicts);
   config.schema().check("model", config, conflicts);
   check_model(config, conflicts);
   check_stage_settings(config, conflicts);

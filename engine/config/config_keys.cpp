@@ -94,8 +94,10 @@ void ConfigSchema::add_quant() {
   const Allowed activations = one_of({"auto", "relu", "relu6", "pact"});
   auto quant = rows(
       "quant", [](auto& config) -> auto& { return config.quant; });
-  quant.add("weight_bits", &QuantConfig::weight_bits, between(1, kMaxBits), "bits of every layer at the conversion",
-            "--Nbits");
+  quant
+      .add("weight_bits", &QuantConfig::weight_bits, between(1, kMaxBits),
+           "bits of every layer where its quantization begins, beside a sign; of dorefa with the sign", "--Nbits")
+      .is_of_grids = true;
   quant.add("max_bits", &QuantConfig::max_bits, between(1, kMaxBits), "most bits that a layer may get");
   quant.add("act_bits", &QuantConfig::act_bits, between(0, 8),
             "activation bits in stages that quantize weights; 0 = not quantized", "--act");

@@ -52,6 +52,7 @@ struct ConfigKey {
   std::string meaning;
   std::string old_flag = "";  // of the published scripts
   bool may_change_on_resume = false;
+  bool is_of_grids = false;   // has no part in stages that train float weights
   ConfigValue standard = {};  // the default
   /// Whether a configuration has it; one that has not neither prints nor compares it. Null: all have it.
   std::function<bool(const Config&)> applies = nullptr;

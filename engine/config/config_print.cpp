@@ -164,8 +164,10 @@ std::vector<std::string> differences_in_past(const Config& run, const Config& no
                        config.stages.begin() + static_cast<std::ptrdiff_t>(std::min(stages, config.stages.size())));
   };
   const std::vector<std::string> past = first(run);
+  const bool is_float = std::ranges::all_of(
+      past, [&](const std::string& stage) { return now.schema().find_stage(stage)->widths == StageWidths::none; });
   const auto has_part = [&](const ConfigKey& key) {
-    if (key.name == "name" || key.name == "stages") return false;
+    if (key.name == "name" || key.name == "stages" || (is_float && key.is_of_grids)) return false;
     const std::string section = key.section();
     const bool is_of_stage = now.schema().find_stage(section) != nullptr;
     return !is_of_stage || std::ranges::find(past, section) != past.end();
@@ -198,6 +200,10 @@ std::string config_json_schema(const ConfigSchema& schema) {
   Json& properties = text["properties"];
   properties["_base_"] = {{"description", "file to inherit, or a list of them; relative to this file"},
                           {"anyOf", Json::array({file_name, {{"type", "array"}, {"items", file_name}}})}};
+  properties["sweep"] = {
+      {"description", "runs of bsq sweep, by name: keys and values as on its command line; every: those of all runs"},
+      {"type", "object"},
+      {"additionalProperties", {{"type", "string"}}}};
   for (const ConfigKey& key : schema.keys()) {
     if (key.section().empty()) {
       properties[key.leaf()] = key_schema(key);

@@ -38,6 +38,7 @@ struct StageChoice : ConfigChoice {
   StageWidths widths = StageWidths::none;
   bool is_standard = false;       // part of the chain that runs if a configuration does not set `stages`
   bool starts_untrained = false;  // may be the first stage of a run without model.init
+  bool stands_alone = false;      // has a grid that no other stage that quantizes could begin with or take over
 };
 
 struct ConfigChoices {

@@ -39,6 +39,11 @@ struct EpochNote {
   std::string text;                                                  // for the log of the run
 };
 
+/// Why no stage can finetune float weights.
+inline constexpr std::string_view kNoWidths =
+    "is a float model and has no bit widths to finetune under; put a stage before finetune that finds them, or start "
+    "from a quantized model (bsq convert makes one)";
+
 class Method {
  public:
   virtual ~Method() = default;

@@ -6,6 +6,8 @@
 #include "engine/methods/csq/csq_method.h"
 #include "engine/methods/dense/dense_keys.h"
 #include "engine/methods/dense/dense_method.h"
+#include "engine/methods/dorefa/dorefa_keys.h"
+#include "engine/methods/dorefa/dorefa_method.h"
 #include "engine/methods/fixed_point/fixed_point_keys.h"
 #include "engine/methods/fixed_point/fixed_point_method.h"
 #include "engine/methods/lsq/lsq_keys.h"
@@ -17,6 +19,11 @@ namespace {
 
 constexpr bool kStandard = true;
 constexpr bool kStartsUntrained = true;
+constexpr bool kStandsAlone = true;
+
+std::unique_ptr<Method> make_finetuner(const Config& config) {
+  return config.part<FinetuneConfig>().method == "lsq" ? make_lsq_finetuner(config) : make_fixed_point_method(config);
+}
 
 }  // namespace
 
@@ -27,7 +34,9 @@ const std::vector<MethodEntry>& methods() {
       {{{"bsq", add_bsq_keys}, StageWidths::finds, kStandard}, make_bsq_method},
       {{{"csq", add_csq_keys}, StageWidths::finds, !kStandard, kStartsUntrained}, make_csq_method},
       {{{"lsq", add_lsq_keys}, StageWidths::finds}, make_lsq_method},
-      {{{"finetune", add_finetune_keys}, StageWidths::needs, kStandard}, make_fixed_point_method},
+      {{{"dorefa", add_dorefa_keys}, StageWidths::finds, !kStandard, kStartsUntrained, kStandsAlone},
+       make_dorefa_method},
+      {{{"finetune", add_finetune_keys}, StageWidths::needs, kStandard}, make_finetuner},
   };
   return table;
 }

@@ -19,6 +19,7 @@ namespace {
 constexpr const char* kScales = "scales";
 constexpr const char* kFloat = "float";
 constexpr std::string_view kZero = "zero";
+constexpr std::string_view kOdd = "odd";
 
 std::string shape_words(const std::vector<std::int64_t>& shape) {
   return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "x"));
@@ -38,19 +39,25 @@ std::int64_t row_bytes(std::int64_t numel) {
   return (numel + 7) / 8;
 }
 
-HostTensor packed_bits(const IntegerTensor& tensor) {
+int max_level_of(int bits) {
+  return (1 << bits) - 1;
+}
+
+HostTensor packed_bits(const IntegerTensor& tensor, bool is_odd) {
   const auto numel = static_cast<std::int64_t>(tensor.levels.size());
   const std::int64_t width = row_bytes(numel);
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>((tensor.bits + 1) * width));
+  const int signs = is_odd ? 0 : 1;  // rows
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>((tensor.bits + signs) * width));
   for (std::int64_t i = 0; i < numel; ++i) {
     const int level = tensor.levels[static_cast<std::size_t>(i)];
     const auto set = [&](int row, bool bit) {
       bytes[static_cast<std::size_t>(row * width + i / 8)] |= static_cast<std::uint8_t>(bit ? 1 << (i % 8) : 0);
     };
-    set(0, level < 0);
-    for (int row = 1; row <= tensor.bits; ++row) set(row, ((std::abs(level) >> (tensor.bits - row)) & 1) != 0);
+    const int number = is_odd ? (level + max_level_of(tensor.bits)) / 2 : std::abs(level);
+    if (!is_odd) set(0, level < 0);
+    for (int bit = 0; bit < tensor.bits; ++bit) set(signs + bit, ((number >> (tensor.bits - 1 - bit)) & 1) != 0);
   }
-  return HostTensor::from<std::uint8_t>(tensor.name, {tensor.bits + 1, width}, bytes);
+  return HostTensor::from<std::uint8_t>(tensor.name, {tensor.bits + signs, width}, bytes);
 }
 
 /// An entry of one of the two lists.
@@ -60,6 +67,9 @@ struct Entry {
   std::int64_t numel = 1;
   int bits = 0;
   bool is_zero = false;
+  bool is_odd = false;
+
+  int rows() const { return bits + (is_odd ? 0 : 1); }
 };
 
 std::optional<std::int64_t> number_of(const std::string& text) {
@@ -73,8 +83,10 @@ std::optional<std::int64_t> number_of(const std::string& text) {
 bool read_entry(const std::vector<std::string>& words, bool has_bits, Entry& entry) {
   constexpr std::int64_t kMostNumbers = std::int64_t{1} << 40;
   const std::size_t expected = has_bits ? 3 : 2;
-  entry.is_zero = has_bits && words.size() == expected + 1 && words.back() == kZero;
-  if (words.size() != expected && !entry.is_zero) return false;
+  const bool has_word = has_bits && words.size() == expected + 1;
+  entry.is_zero = has_word && words.back() == kZero;
+  entry.is_odd = has_word && words.back() == kOdd;
+  if (words.size() != expected && !entry.is_zero && !entry.is_odd) return false;
   entry.name = words[0];
   if (words[1] != shape_words({})) {
     for (const std::string& word : split(words[1], 'x')) {
@@ -131,9 +143,9 @@ void add_planes(const TensorFile& file, const Entry& entry, float scale, std::ve
   const std::int64_t width = row_bytes(entry.numel);
   const HostTensor* packed = entry.is_zero ? nullptr : &file.at(entry.name);
   // Before any memory is taken for what the list claims.
-  if (packed != nullptr && packed->shape != std::vector<std::int64_t>{entry.bits + 1, width})
-    refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(packed->shape, ", "),
-           entry.bits + 1, width);
+  if (packed != nullptr && packed->shape != std::vector<std::int64_t>{entry.rows(), width})
+    refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(packed->shape, ", "), entry.rows(),
+           width);
   std::vector<float> positive(static_cast<std::size_t>(entry.numel * planes));
   std::vector<float> negative(positive.size());
   if (packed != nullptr) {
@@ -141,10 +153,14 @@ void add_planes(const TensorFile& file, const Entry& entry, float scale, std::ve
     const auto bit_at = [&](std::int64_t row, std::int64_t i) {
       return (bytes[static_cast<std::size_t>(row * width + i / 8)] >> (i % 8)) & 1;
     };
+    const std::int64_t signs = entry.is_odd ? 0 : 1;  // rows
     for (std::int64_t i = 0; i < entry.numel; ++i) {
-      std::vector<float>& side = bit_at(0, i) != 0 ? negative : positive;
+      int number = 0;
+      for (std::int64_t b = 0; b < planes; ++b) number = 2 * number + bit_at(signs + b, i);
+      const int level = entry.is_odd ? 2 * number - max_level_of(entry.bits) : number;
+      std::vector<float>& side = level < 0 || (!entry.is_odd && bit_at(0, i) != 0) ? negative : positive;
       for (std::int64_t b = 0; b < planes; ++b)
-        side[static_cast<std::size_t>(i * planes + b)] = static_cast<float>(bit_at(b + 1, i));
+        side[static_cast<std::size_t>(i * planes + b)] = static_cast<float>((std::abs(level) >> (planes - 1 - b)) & 1);
     }
   }
   std::vector<std::int64_t> shape = entry.shape;
@@ -171,11 +187,13 @@ TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weigh
   std::vector<float> scales;
   for (const IntegerTensor& tensor : weights) {
     left_out.merge(names_in_any_form(tensor.name));
-    const bool is_zero = tensor.is_empty();
-    quantized.push_back(
-        fmt::format("{} {} {}{}", tensor.name, shape_words(tensor.shape), tensor.bits, is_zero ? " zero" : ""));
+    const bool is_zero = tensor.is_empty(), is_odd = are_odd(tensor.levels);
+    quantized.push_back(fmt::format("{} {} {}{}", tensor.name, shape_words(tensor.shape), tensor.bits,
+                                    is_zero  ? " zero"
+                                    : is_odd ? " odd"
+                                             : ""));
     scales.push_back(tensor.scale);
-    if (!is_zero) file.tensors.push_back(packed_bits(tensor));
+    if (!is_zero) file.tensors.push_back(packed_bits(tensor, is_odd));
   }
   std::vector<std::string> names;
   std::vector<float> numbers;

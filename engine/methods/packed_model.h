@@ -4,13 +4,14 @@
 //   <parameter>, such as `conv1.weight`: U8 [1 + bits, ceil(numel / 8)]. Row 0 holds the signs (1: negative), row 1 the
 //       most significant bit of every magnitude |k|, the last row the least significant one. Element i, in PyTorch's
 //       order, is bit i % 8 (counted from the least significant) of byte i / 8 of a row. The weight is
-//       scale k / (2^bits - 1). A tensor of zeros is not in the file.
+//       scale k / (2^bits - 1). A tensor of zeros is not in the file. One of odd levels alone has no row of signs: its
+//       U8 [bits, ceil(numel / 8)] hold j, from the most significant bit, with k = 2 j - (2^bits - 1).
 //   `scales`: F32, one per quantized parameter.
 //   `float`: F32, all other numbers of the model.
 // Metadata:
 //   `form`: packed.
 //   `quantized`: `<parameter> <shape> <bits>` per parameter, separated by commas, in the order of `scales`; one that is
-//       not in the file has ` zero` behind it: `conv1.weight 16x3x3x3 3,fc.bias 10 1 zero`.
+//       not in the file has ` zero` behind it, one without signs ` odd`: `conv1.weight 16x3x3x3 3,fc.bias 10 1 zero`.
 //   `float`: `<name> <shape>` in the order of the numbers.
 //   All else is as in the model (activation, act_bits, mean, ...).
 #pragma once

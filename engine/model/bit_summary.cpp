@@ -38,6 +38,7 @@ TensorBits bits_of(const TensorCounts& counts, const ParameterSpec& spec) {
   tensor.bits = counts.bits;
   tensor.fixed = spec.widths.fixed;
   tensor.empty = counts.zeros == tensor.numel;
+  tensor.odd = counts.is_odd;
   tensor.scale = static_cast<double>(counts.scale);
   tensor.zero_percent = 100.0 * static_cast<double>(counts.zeros) / static_cast<double>(tensor.numel);
   for (const std::int64_t ones : counts.ones)
@@ -87,7 +88,7 @@ BitSummary summarize_bits(const StoredWeights& weights, const Network& network) 
 
 std::int64_t TensorBits::stored_bits() const {
   if (bits == kFloatBits) return numel * kFloatBits;
-  return (empty ? 0 : numel * (bits + 1)) + kFloatBits;
+  return (empty ? 0 : numel * (bits + (odd ? 0 : 1))) + kFloatBits;
 }
 
 bool BitSummary::is_quantized() const {

@@ -23,6 +23,7 @@ struct TensorBits {
   std::int64_t numel = 0;
   int bits = 0;        // stored planes; 0 for a pruned fixed-point tensor; 32 in float
   bool empty = false;  // every weight is zero
+  bool odd = false;    // every level is odd, so that a file needs no signs
   bool fixed = false;  // its bits never change
   /// Of the weights of a layer: bits of the integers that it reads, 0 if it reads float numbers.
   std::optional<int> input_bits;
@@ -30,7 +31,7 @@ struct TensorBits {
   double zero_percent = 0;                    // effective weights that are exactly zero
   std::vector<double> plane_density_percent;  // ones of each plane, most significant first; empty in float
 
-  /// What a file needs for it: planes, signs and its scale; of an empty tensor the scale alone.
+  /// What a file needs for it: planes, signs (of odd levels none) and its scale; of an empty tensor the scale alone.
   std::int64_t stored_bits() const;
 };
 

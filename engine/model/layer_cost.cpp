@@ -26,7 +26,7 @@ void count_numbers(LayerCost& layer, const BitSummary& summary, const Network& n
 }  // namespace
 
 double LayerCost::bops(bool with_sign) const {
-  const bool has_sign = with_sign && bits > 0 && bits != kFloatBits;
+  const bool has_sign = with_sign && bits > 0 && bits != kFloatBits && !odd;
   return macs * (bits + (has_sign ? 1 : 0)) * input_bits;
 }
 
@@ -42,6 +42,7 @@ std::vector<LayerCost> layer_costs(const BitSummary& summary, const Network& net
                     .macs = multiplication.macs,
                     .input_bits = multiplication.input_bits == 0 ? kFloatBits : multiplication.input_bits,
                     .bits = bits,
+                    .odd = tensor != nullptr && tensor->odd,
                     .fixed = weight.widths.fixed};
     count_numbers(layer, summary, network, node);
     layers.push_back(std::move(layer));

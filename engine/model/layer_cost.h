@@ -22,6 +22,7 @@ struct LayerCost {
   double macs = 0;               // multiply-adds of one image
   int input_bits = 0;            // 32: float
   int bits = 0;                  // of its weight, 32 in float; 0: it is all zeros and costs nothing
+  bool odd = false;              // its levels are odd: no sign beside its bits
   bool fixed = false;            // its bits never change
   std::int64_t stored_bits = 0;  // of all its numbers in a file, by the rule of BitSummary; 32 a float number
 

@@ -28,6 +28,10 @@ Levels symmetric_levels(int bits, float scale, std::vector<int> k) {
           .k = std::move(k)};
 }
 
+bool are_odd(std::span<const int> levels) {
+  return std::all_of(levels.begin(), levels.end(), [](int level) { return level % 2 != 0; });
+}
+
 float scale_of(const Levels& levels) {
   return static_cast<float>(levels.unit.front() * steps_of(levels.bits));
 }

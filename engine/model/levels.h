@@ -22,6 +22,8 @@ struct Levels {
 
 /// Levels of the symmetric grid: unit = scale / (2^bits - 1), or the scale itself if there are no bits.
 Levels symmetric_levels(int bits, float scale, std::vector<int> k);
+/// Whether no level is even: then k = 2 j - (2^bits - 1), and j takes as many bits as a magnitude, without a sign.
+bool are_odd(std::span<const int> levels);
 /// The scale that symmetric levels were made with, bit for bit.
 float scale_of(const Levels& levels);
 

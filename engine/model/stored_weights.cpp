@@ -30,6 +30,7 @@ TensorCounts StoredWeights::count(std::size_t slot) const {
   for (int bit = counts.bits - 1; bit >= 0; --bit)
     counts.ones.push_back(
         std::count_if(found->k.begin(), found->k.end(), [bit](int level) { return (std::abs(level) >> bit) & 1; }));
+  counts.is_odd = are_odd(found->k);
   return counts;
 }
 

@@ -34,6 +34,7 @@ struct TensorCounts {
   float scale = 0;
   std::int64_t zeros = 0;          // effective weights that are 0
   std::vector<std::int64_t> ones;  // per plane, the most significant first; none in float and if bits = 0
+  bool is_odd = false;             // every weight has an odd level: a file needs no signs
 };
 
 class StoredWeights {

@@ -69,7 +69,11 @@ std::vector<TensorCounts> tensor_counts(Backend& backend, const WeightStore& sto
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (found[i].nans > 0) return count_weights(*download(backend, store.masters()));
     const auto* ones = found[i].ones.data();
-    result.push_back({tensors[i].bits, std::abs(host_scales[i]), found[i].zeros, {ones, ones + tensors[i].bits}});
+    result.push_back({tensors[i].bits,
+                      std::abs(host_scales[i]),
+                      found[i].zeros,
+                      {ones, ones + tensors[i].bits},
+                      found[i].evens == 0});
   }
   return result;
 }

@@ -10,13 +10,14 @@ namespace bsq {
 struct WeightCounts {
   std::int64_t zeros = 0;                     // effective weights that are 0
   std::int64_t nans = 0;                      // weights without a level
+  std::int64_t evens = 0;                     // weights of an even level
   std::array<std::int64_t, kMaxBits> ones{};  // per plane, the most significant first; 0 beyond the tensor's bits
   friend bool operator==(const WeightCounts&, const WeightCounts&) = default;
 };
 
 /// count_planes: counts[t] of every tensor, after the float32 arithmetic of kernels/published_rounding.h, to the bit:
-/// zeros of the effective weights; ones of plane b if p_b - n_b is not 0. A weight is a NaN if its sum of planes
-/// is.
+/// zeros of the effective weights, even levels; ones of plane b if p_b - n_b is not 0. A weight is a NaN if its sum of
+/// planes is.
 struct PlaneCountArgs {
   DeviceTable<PlaneTensor> tensors;
   const float* planes = nullptr;

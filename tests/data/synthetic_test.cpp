@@ -109,7 +109,7 @@ TEST_CASE("the synthetic classes are balanced and named") {
   }
 }
 
-TEST_CASE("the synthetic set cannot be told apart by a linear classifier of its pixels") {
+TEST_CASE("the synthetic set cannot be told apart by a linear classifier of its pixels", "[slow]") {
   const ImageSet train = read_all(*synthesize(1, SyntheticSplit::train, 3000));
   const ImageSet test = read_all(*synthesize(1, SyntheticSplit::test, 1000));
   LinearClassifier classifier;

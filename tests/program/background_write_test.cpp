@@ -47,7 +47,8 @@ struct Moment {
 
 }  // namespace
 
-TEST_CASE("killed while a checkpoint is being written and training goes on, resumed, the same as never killed") {
+TEST_CASE("killed while a checkpoint is being written and training goes on, resumed, the same as never killed",
+          "[slow]") {
   const Moment moment = GENERATE(Moment{"checkpoints/epoch_0001.", "[T] pretrain 2/2", ""},
                                  Moment{"checkpoints/bsq_best.", "[T] bsq 2/3", "epoch_0004"},
                                  Moment{"checkpoints/epoch_0005.", "[T] bsq 2/3", "epoch_0004"},

@@ -149,7 +149,7 @@ TEST_CASE("each call in turn that changes a file fails, in every way", "[.][camp
   WARN(runs.calls() << " calls, " << runs.failed_runs() << " runs that failed");
 }
 
-TEST_CASE("of two that resume a run at once, one goes on and the other is refused") {
+TEST_CASE("of two that resume a run at once, one goes on and the other is refused", "[slow]") {
   const Workspace here;
   here.train("whole", {"bsq.epochs=60"});
   Program begun({"train", "tiny.yaml", "--run-dir", "run", "bsq.epochs=60"}, here.setup());

@@ -84,7 +84,7 @@ TEST_CASE("a run under a budget that is killed and resumed comes to the bits of 
   check_same_run(here / "whole", here / "run");
 }
 
-TEST_CASE("a budget on an emulated GPU comes to what it comes to on the CPU") {
+TEST_CASE("a budget on an emulated GPU comes to what it comes to on the CPU", "[slow]") {
   if (EmulatedGpu::is_missing()) return;
   const Workspace here;
   const EmulatedGpu gpu;

@@ -80,7 +80,7 @@ TEST_CASE("the clock jumps back by an hour while a run goes: it ends as any, and
   CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains("run       run  done\n"));
 }
 
-TEST_CASE("a run that is resumed an hour before it was stopped goes on to the same bits") {
+TEST_CASE("a run that is resumed an hour before it was stopped goes on to the same bits", "[slow]") {
   const Workspace here;
   here.train("whole", {"log.tensorboard=true", "bsq.epochs=30"});
   Words fresh = kFresh;

@@ -170,7 +170,7 @@ TEST_CASE("a state that says a place which the run does not have is damaged") {
   CHECK(program.finish().exit_code == 143);
 }
 
-TEST_CASE("a log that is damaged, found when the report is written, leaves a complete run done") {
+TEST_CASE("a log that is damaged, found when the report is written, leaves a complete run done", "[slow]") {
   const Workspace here;
   Program program({"train", "tiny.yaml", "stages=[pretrain]", "pretrain.epochs=60", "--run-dir", "good"}, here.setup());
   program.wait_for("[T] pretrain  3/60");

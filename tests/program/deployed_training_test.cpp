@@ -88,7 +88,8 @@ TEST_CASE("a run under the arithmetic of deployment that was killed ends as if i
   }
 }
 
-TEST_CASE("a run under the arithmetic of deployment on an emulated GPU comes to what it comes to on the CPU") {
+TEST_CASE("a run under the arithmetic of deployment on an emulated GPU comes to what it comes to on the CPU",
+          "[slow]") {
   if (EmulatedGpu::is_missing()) return;
   const Workspace here;
   const EmulatedGpu gpu;

@@ -105,7 +105,7 @@ TEST_CASE("what is no teacher for these images is refused, before a run is there
              Catch::Contains("no stage that runs learns from it"));
 }
 
-TEST_CASE("a run with a teacher on an emulated GPU comes to what it comes to on the CPU") {
+TEST_CASE("a run with a teacher on an emulated GPU comes to what it comes to on the CPU", "[slow]") {
   if (EmulatedGpu::is_missing()) return;
   const Workspace here;
   put_teacher(here);

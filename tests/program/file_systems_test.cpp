@@ -76,7 +76,7 @@ TEST_CASE("a file system without locks trains, and says once what is not protect
   CHECK_THAT(sweep.err, Catch::Contains("warning: sweep: the file system there has no locks"));
 }
 
-TEST_CASE("a file system without symbolic links has text files in their place") {
+TEST_CASE("a file system without symbolic links has text files in their place", "[slow]") {
   const int refusal = GENERATE(EPERM, ENOSYS, EOPNOTSUPP);
   const Workspace here;
   here.must({"train", "tiny.yaml", "stages=[pretrain]", "--run-dir", "whole"});

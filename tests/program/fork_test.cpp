@@ -27,7 +27,7 @@ bool ends_like(const fs::path& expected, const fs::path& found) {
 
 }  // namespace
 
-TEST_CASE("a run that is forked at the end of a stage is the run that trains all itself") {
+TEST_CASE("a run that is forked at the end of a stage is the run that trains all itself", "[slow]") {
   const Workspace here;
   here.train("run");
   for (const auto& [place, setting] : {std::pair("pretrain", "bsq.alpha=6"), std::pair("convert", "bsq.lr=0.1"),
@@ -47,7 +47,7 @@ TEST_CASE("a run that is forked at the end of a stage is the run that trains all
   }
 }
 
-TEST_CASE("a run is forked at an epoch within a stage, and the fork is killed and resumed") {
+TEST_CASE("a run is forked at an epoch within a stage, and the fork is killed and resumed", "[slow]") {
   const Workspace here;
   const std::string keep = "checkpoint.keep_last=100";
   here.train("run", {keep});
@@ -94,7 +94,7 @@ TEST_CASE("a fork that would have another past, or none, is refused before anyth
   CHECK_FALSE(fs::exists(here / "new"));
 }
 
-TEST_CASE("a sweep trains what its runs have in common once, with any number of jobs, and goes on") {
+TEST_CASE("a sweep trains what its runs have in common once, with any number of jobs, and goes on", "[slow]") {
   const Workspace here;
   for (const char* jobs : {"1", "3"}) {
     INFO(jobs << " jobs");

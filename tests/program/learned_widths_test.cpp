@@ -105,7 +105,7 @@ TEST_CASE("budgets that cannot be met, windows beyond the stage and averages tha
        end});
 }
 
-TEST_CASE("learned widths and an average on an emulated GPU come to what they come to on the CPU") {
+TEST_CASE("learned widths and an average on an emulated GPU come to what they come to on the CPU", "[slow]") {
   if (EmulatedGpu::is_missing()) return;
   const Workspace here;
   const EmulatedGpu gpu;

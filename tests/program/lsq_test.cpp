@@ -50,6 +50,21 @@ TEST_CASE("LSQ trains on under the widths that BSQ has found") {
   CHECK(found != json::object());
 }
 
+TEST_CASE("LSQ is the finetuner of the widths that BSQ has found where finetune.method says so") {
+  const Workspace here;
+  here.train("run", {"finetune.method=lsq"});
+  const bsq::TensorFile last = bsq::read_safetensors(here / "run/checkpoints/last/model.safetensors");
+  CHECK(last.metadata.at("form") == "lsq");
+  const auto scheme = [&](const char* stage) {
+    const fs::path folder = fs::path("run/checkpoints") / stage;
+    return bsq::read_safetensors(here / folder / "model.safetensors").metadata.at("scheme");
+  };
+  CHECK(scheme("finetune") == scheme("bsq"));
+  here.must({"verify", "run"});
+  check_errors(here, {"train", "tiny.yaml", "finetune.method=csq"}, 2,
+               {"override 1: finetune.method = csq; must be one of fixed, lsq", "1 error; nothing was written"});
+}
+
 TEST_CASE("LSQ killed in its epochs and resumed comes to the bits of a run that was not") {
   if (!can_trace()) {
     WARN("SKIPPED: this system does not let a process trace its children");

@@ -40,7 +40,7 @@ void check_kill_at(const Workspace& here, std::size_t call) {
     return;                                                                 \
   }
 
-TEST_CASE("killed at random moments, resumed, the same as never killed") {
+TEST_CASE("killed at random moments, resumed, the same as never killed", "[slow]") {
   BSQ_NEEDS_TRACING();
   const Workspace here;
   here.train("whole");
@@ -62,7 +62,7 @@ TEST_CASE("killed at 200 random moments, resumed, the same as never killed", "[.
   for (int kills = 0; kills < 200; ++kills) check_kill_at(here, random() % (traced.err_bytes.size() - 1));
 }
 
-TEST_CASE("killed at many calls of saving checkpoints, resumed, the same as never killed") {
+TEST_CASE("killed at many calls of saving checkpoints, resumed, the same as never killed", "[slow]") {
   BSQ_NEEDS_TRACING();
   const Workspace here;
   put_text(here / "tiny.yaml", std::string(kTinyConfig) + "stages: [pretrain]\n");
@@ -75,7 +75,7 @@ TEST_CASE("killed at many calls of saving checkpoints, resumed, the same as neve
   for (std::size_t call = first; call < last; call += kStride) check_kill_at(here, call);
 }
 
-TEST_CASE("killed around a re-quantization and between stages, resumed, the same as never killed") {
+TEST_CASE("killed around a re-quantization and between stages, resumed, the same as never killed", "[slow]") {
   BSQ_NEEDS_TRACING();
   const Workspace here;
   here.train("whole");

@@ -84,7 +84,7 @@ TEST_CASE("a hangup stops a sweep and its runs with checkpoints, and the sweep g
   CHECK(status_of(here / "sweep/seed-1") == "interrupted 129");
 }
 
-TEST_CASE("stopped anywhere and resumed, the same as never stopped") {
+TEST_CASE("stopped anywhere and resumed, the same as never stopped", "[slow]") {
   if (!can_trace()) {
     WARN("SKIPPED: this system does not let a process trace its children");
     return;
@@ -110,7 +110,7 @@ TEST_CASE("stopped anywhere and resumed, the same as never stopped") {
   }
 }
 
-TEST_CASE("stopped after every step of an epoch, the same as never stopped") {
+TEST_CASE("stopped after every step of an epoch, the same as never stopped", "[slow]") {
   const Workspace here;
   here.train("whole", {"stages=[pretrain,convert,bsq]"});
   Words words = {"train", "tiny.yaml", "--run-dir", "run", "stages=[pretrain,convert,bsq]"};

@@ -65,7 +65,7 @@ TEST_CASE("the training loss in logs has the label smoothing, and the report say
   CHECK_FALSE(contains(text_of(here / "plain/report/index.html"), kSentence));
 }
 
-TEST_CASE("a run with every option on an emulated GPU comes to what it comes to on the CPU") {
+TEST_CASE("a run with every option on an emulated GPU comes to what it comes to on the CPU", "[slow]") {
   if (EmulatedGpu::is_missing()) return;
   const Workspace here;
   const EmulatedGpu gpu;

@@ -123,7 +123,7 @@ TEST_CASE("a run that fails does not keep the others, and its code is the sweep'
   CHECK(fs::exists(here / "s/report/index.html"));
 }
 
-TEST_CASE("a sweep goes on: what is done is left, what was interrupted goes on, what is missing starts") {
+TEST_CASE("a sweep goes on: what is done is left, what was interrupted goes on, what is missing starts", "[slow]") {
   if (!can_trace()) {
     WARN("SKIPPED: this system does not let a process trace its children");
     return;
@@ -176,4 +176,58 @@ TEST_CASE("a signal stops every run of a sweep with a checkpoint, a second one a
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   FAIL("the run is still being written");
+}
+
+TEST_CASE("a file with lines of runs is swept with one command, and a line may have any keys") {
+  const Workspace here;
+  put_text(here / "methods.yaml",
+           "_base_: tiny.yaml\n"
+           "sweep:\n"
+           "  every: seed=1,2 quant.weight_bits=4\n"
+           "  bsq: stages=[pretrain, bsq] bsq.alpha=2,6\n"
+           "  uniform: >\n"
+           "    stages=[pretrain,lsq]\n"
+           "    lsq.epochs=1 quant.weight_bits=2,3\n");
+  CHECK(here.must({"sweep", "methods.yaml", "--dry-run", "seed=1"}).out ==
+        "bsq_alpha-2: seed=1 quant.weight_bits=4 stages=[pretrain, bsq] bsq.alpha=2\n"
+        "bsq_alpha-6: seed=1 quant.weight_bits=4 stages=[pretrain, bsq] bsq.alpha=6\n"
+        "uniform_weight-bits-2: seed=1 quant.weight_bits=2 stages=[pretrain,lsq] lsq.epochs=1\n"
+        "uniform_weight-bits-3: seed=1 quant.weight_bits=3 stages=[pretrain,lsq] lsq.epochs=1\n");
+  here.must({"sweep", "methods.yaml", "--sweep-dir", "s", "-q", "bsq.alpha=6"});
+  CHECK(states(here / "s") ==
+        std::vector<std::string>{"bsq_seed-1 done 0", "bsq_seed-2 done 0", "uniform_seed-1_weight-bits-2 done 0",
+                                 "uniform_seed-1_weight-bits-3 done 0", "uniform_seed-2_weight-bits-2 done 0",
+                                 "uniform_seed-2_weight-bits-3 done 0"});
+  here.train("alone", {"bsq.alpha=6", "quant.weight_bits=3", "stages=[pretrain,lsq]", "lsq.epochs=1", "seed=2"});
+  check_same_run(here / "alone", here / "s/uniform_seed-2_weight-bits-3");
+  here.must({"sweep", "--resume", "s", "-q"});
+
+  check_errors(here, {"train", "methods.yaml"}, 2,
+               {"methods.yaml:2:1: sweep: makes several runs of this file; give it to bsq sweep (--dry-run lists them)",
+                "1 error; nothing was written"});
+  put_text(here / "above.yaml", "_base_: methods.yaml\n");
+  check_errors(
+      here, {"sweep", "above.yaml", "seed=1,2"}, 2,
+      {"methods.yaml:2:1: sweep: belongs into the file that is given to bsq sweep", "1 error; nothing was written"});
+}
+
+TEST_CASE("lines of runs that are none are refused with their places") {
+  const Workspace here;
+  const auto refused = [&](const std::string& lines, const std::vector<std::string>& errors) {
+    put_text(here / "x.yaml", "_base_: tiny.yaml\n" + lines);
+    check_errors(here, {"sweep", "x.yaml"}, 2, errors);
+  };
+  refused("sweep: 3\n",
+          {"x.yaml:2:1: sweep: expected lines such as `bsq: stages=[pretrain,bsq] bsq.budget_bits=4,3` below it",
+           "1 error; nothing was written"});
+  refused("sweep:\n  every: seed=1,2\n",
+          {"x.yaml:2:1: sweep: has no runs; add a line, such as `bsq: seed=1,2`", "1 error; nothing was written"});
+  refused("sweep:\n  a: [seed=1]\n  b: seed\n",
+          {"x.yaml:3:3: sweep.a = [seed=1]; expected key=value words, as behind bsq sweep",
+           "x.yaml:4:3: sweep.b: 'seed'; expected key=value", "2 errors; nothing was written"});
+  refused("sweep:\n  a: seed=1,2 sede=3\n",
+          {"sweep.a: override 2: unknown key 'sede'; did you mean 'seed'?", "1 error; nothing was written"});
+  refused("sweep:\n  a: seed=1\n  b: seed=1\n", {"a and b are the same run; give each value once"});
+  refused("sweep:\n  a: seed=1\n",
+          {"nothing varies; give a key several values, such as bsq.alpha=3e-3,5e-3 (or use bsq train)"});
 }

@@ -86,7 +86,7 @@ TEST_CASE("a run is verified by what it has kept, and nothing in its folder chan
   CHECK(here.files() == files);
 }
 
-TEST_CASE("methods, formats and scales of all kinds are verified from every checkpoint") {
+TEST_CASE("methods, formats and scales of all kinds are verified from every checkpoint", "[slow]") {
   const Words more =
       GENERATE(Words{}, Words{"precision=bf16", "threads=2"},
                Words{"stages=[pretrain,lsq]", "lsq.epochs=3", "lsq.milestones=[]"},

@@ -61,7 +61,8 @@ std::size_t count_of_errors(const Outcome& outcome) {
 
 }  // namespace
 
-TEST_CASE("where a rank is killed the others end with exit 5 and its name, and resumed the run is as if never killed") {
+TEST_CASE("where a rank is killed the others end with exit 5 and its name, and resumed the run is as if never killed",
+          "[slow]") {
   BSQ_NEEDS_RANKS();
   const int victim = GENERATE(0, 1);
   INFO("rank " << victim << " is killed");

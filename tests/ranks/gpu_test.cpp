@@ -79,7 +79,7 @@ TEST_CASE("on a GPU a rank, gradients and statistics are those of the whole batc
   check_on_ranks(2, "worker: synchronised batch norm", setup, gpus.tests());
 }
 
-TEST_CASE("two ranks on GPUs come to what two ranks on CPUs come to, and to the same bits every time") {
+TEST_CASE("two ranks on GPUs come to what two ranks on CPUs come to, and to the same bits every time", "[slow]") {
   BSQ_NEEDS_RANKS();
   if (is_missing()) return;
   const Workspace here;
@@ -99,7 +99,8 @@ TEST_CASE("two ranks on GPUs come to what two ranks on CPUs come to, and to the 
   check_same_run(here / "gpus", here / "again");
 }
 
-TEST_CASE("two ranks on GPUs train in bf16, where filter gradients wait for their sums, as with the vendor's kernels") {
+TEST_CASE("two ranks on GPUs train in bf16, where filter gradients wait for their sums, as with the vendor's kernels",
+          "[slow]") {
   BSQ_NEEDS_RANKS();
   if (is_missing()) return;
   const Workspace here;
@@ -148,7 +149,7 @@ TEST_CASE("a GPU is one rank's: more ranks than GPUs are an error, ranks that se
   CHECK_THAT(each.err, Catch::Contains("\ndevice: cuda, CUDA on host, "));
 }
 
-TEST_CASE("without NCCL on one of them ranks on GPUs do not train, a single process and an evaluation do") {
+TEST_CASE("without NCCL on one of them ranks on GPUs do not train, a single process and an evaluation do", "[slow]") {
   BSQ_NEEDS_RANKS();
   if (is_missing()) return;
   const Workspace here;

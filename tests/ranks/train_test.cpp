@@ -80,7 +80,7 @@ Outcome end_by_signal_to_rank_1(int signal, const Workspace& here) {
 
 }  // namespace
 
-TEST_CASE("one rank is a plain run, two and four train the same batches, and the same bits every time") {
+TEST_CASE("one rank is a plain run, two and four train the same batches, and the same bits every time", "[slow]") {
   BSQ_NEEDS_RANKS();
   const Workspace here;
   const Words uneven = {"data.synthetic_train=50"};  // the last batch is of 2 images: two of four ranks have none
@@ -103,7 +103,7 @@ TEST_CASE("one rank is a plain run, two and four train the same batches, and the
   CHECK(json_of(here / "run/env.json").at("world_size") == ranks);
 }
 
-TEST_CASE("ranks that train under the arithmetic of deployment find the same ranges, every time") {
+TEST_CASE("ranks that train under the arithmetic of deployment find the same ranges, every time", "[slow]") {
   BSQ_NEEDS_RANKS();
   const Workspace here;
   const Words deployed = {"quant.deployed=true", "quant.act_scale=calibrated", "quant.weight_bits=7",
@@ -153,7 +153,7 @@ TEST_CASE("accuracy over several ranks is that of a single process, printed once
   CHECK(must(4, words, here).out == single);
 }
 
-TEST_CASE("a signal to one rank stops all at the same step, resumed on as many, the same as never stopped") {
+TEST_CASE("a signal to one rank stops all at the same step, resumed on as many, the same as never stopped", "[slow]") {
   BSQ_NEEDS_RANKS();
   const Workspace here;
   const Words long_run = {"pretrain.epochs=40"};

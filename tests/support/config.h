@@ -7,6 +7,7 @@
 #include "engine/methods/bsq/bsq_keys.h"
 #include "engine/methods/csq/csq_keys.h"
 #include "engine/methods/dense/dense_keys.h"
+#include "engine/methods/fixed_point/fixed_point_keys.h"
 #include "engine/methods/lsq/lsq_keys.h"
 #include "engine/methods/methods.h"
 #include "models/families.h"

@@ -138,6 +138,7 @@ nlohmann::ordered_json to_json(const BitSummary& summary, std::uintmax_t file_by
                       {"bits", tensor.bits},
                       {"fixed", tensor.fixed},
                       {"empty", tensor.empty},
+                      {"odd", tensor.odd},
                       {"scale", tensor.scale},
                       {"zero_percent", tensor.zero_percent},
                       {"plane_density_percent", tensor.plane_density_percent}});

@@ -6,6 +6,7 @@
 #include "kernels/base/error.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/network_checks.h"
+#include "tools/sweep/sweep_lines.h"
 
 #include <fmt/format.h>
 
@@ -27,6 +28,19 @@ struct SweepAxis {
   std::vector<std::string> values;
 };
 
+/// A line of the sweep and its combinations.
+struct SweepGroup {
+  SweepLine line;
+  std::vector<SweepAxis> axes;  // one per word
+
+  /// At most one more than there may be.
+  std::size_t runs() const {
+    std::size_t count = 1;
+    for (const SweepAxis& axis : axes) count = std::min(count * axis.values.size(), kMostRuns + 1);
+    return count;
+  }
+};
+
 std::string leaf(const std::string& key) {
   return key.substr(key.rfind('.') + 1);
 }
@@ -43,10 +57,11 @@ std::string name_part(const std::string& text) {
   return name;
 }
 
-/// Of the values that vary; the key's last part where that says which it is.
-std::string run_name(const std::vector<SweepAxis>& axes, const std::vector<std::size_t>& chosen) {
+/// Of the line and of the values that vary; the key's last part where that says which it is.
+std::string run_name(const std::string& line, const std::vector<SweepAxis>& axes,
+                     const std::vector<std::size_t>& chosen) {
   constexpr std::size_t kLongest = 100;
-  std::string name;
+  std::string name = name_part(line);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     if (axes[i].values.size() < 2) continue;
     const auto same_leaf = std::count_if(axes.begin(), axes.end(), [&](const SweepAxis& other) {
@@ -55,7 +70,7 @@ std::string run_name(const std::vector<SweepAxis>& axes, const std::vector<std::
     const std::string key = same_leaf > 1 ? axes[i].key : leaf(axes[i].key);
     name += fmt::format("{}{}-{}", name.empty() ? "" : "_", name_part(key), name_part(axes[i].values[chosen[i]]));
   }
-  return name.substr(0, kLongest);
+  return name.empty() ? "run" : name.substr(0, kLongest);
 }
 
 /// To the next combination; false after the last.
@@ -70,7 +85,8 @@ bool next_combination(const std::vector<SweepAxis>& axes, std::vector<std::size_
 /// The errors of all combinations, each once.
 class Errors {
  public:
-  void add(const std::string& message) {
+  /// `line`: the one of the file that the run is of.
+  void add(const std::string& message, const std::string& line) {
     std::vector<std::string> lines;
     for (std::size_t begin = 0; begin <= message.size();) {
       const std::size_t end = std::min(message.find('\n', begin), message.size());
@@ -78,8 +94,10 @@ class Errors {
       begin = end + 1;
     }
     if (lines.size() > 1) lines.pop_back();  // `2 errors; nothing was written`
-    for (const std::string& line : lines)
-      if (std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.push_back(line);
+    for (const std::string& what : lines) {
+      const std::string text = line.empty() || !what.starts_with("override ") ? what : "sweep." + line + ": " + what;
+      if (std::find(lines_.begin(), lines_.end(), text) == lines_.end()) lines_.push_back(text);
+    }
   }
 
   void throw_if_any() const {
@@ -93,6 +111,33 @@ class Errors {
  private:
   std::vector<std::string> lines_;
 };
+
+SweepGroup group_of(const SweepLine& line) {
+  SweepGroup group{.line = line, .axes = {}};
+  for (const std::string& word : line.words)
+    group.axes.push_back({word.substr(0, std::min(word.find('='), word.size())), split_values(word)});
+  return group;
+}
+
+void add_runs(const std::string& config_file, const SweepGroup& group, std::vector<SweepRun>& runs, Errors& errors) {
+  const auto& [line, axes] = group;
+  std::vector<std::size_t> chosen(axes.size());
+  do {
+    SweepRun run{.name = run_name(line.name, axes, chosen), .overrides = {}, .config = {}};
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      const bool varies = axes[i].values.size() > 1;
+      run.overrides.push_back(varies ? axes[i].key + "=" + axes[i].values[chosen[i]] : line.words[i]);
+    }
+    try {
+      run.config = load_config(config_schema(), config_file, run.overrides, ConfigUse::sweep);
+      check_network(run.config);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::usage) throw;
+      errors.add(error.what(), line.name);
+    }
+    runs.push_back(std::move(run));
+  } while (next_combination(axes, chosen));
+}
 
 void refuse_twins(const std::vector<SweepRun>& runs) {
   for (std::size_t i = 0; i < runs.size(); ++i)
@@ -135,34 +180,18 @@ std::vector<std::string> split_values(const std::string& word) {
 }
 
 std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vector<std::string>& overrides) {
-  std::vector<SweepAxis> axes;
-  std::size_t count = 1;
-  for (const std::string& word : overrides) {
-    const std::size_t sign = std::min(word.find('='), word.size());
-    axes.push_back({word.substr(0, sign), split_values(word)});
-    count = std::min(count * axes.back().values.size(), kMostRuns + 1);
+  std::vector<SweepGroup> groups;
+  std::size_t count = 0;
+  for (const SweepLine& line : read_sweep_lines(config_file, overrides)) {
+    groups.push_back(group_of(line));
+    count = std::min(count + groups.back().runs(), kMostRuns + 1);
   }
   if (count == 1)
     fail(ErrorKind::usage, "nothing varies; give a key several values, such as bsq.alpha=3e-3,5e-3 (or use bsq train)");
   if (count > kMostRuns) fail(ErrorKind::usage, "these are more than {} runs", kMostRuns);
   std::vector<SweepRun> runs;
   Errors errors;
-  std::vector<std::size_t> chosen(axes.size());
-  do {
-    SweepRun run{.name = run_name(axes, chosen), .overrides = {}, .config = {}};
-    for (std::size_t i = 0; i < axes.size(); ++i) {
-      const bool varies = axes[i].values.size() > 1;
-      run.overrides.push_back(varies ? axes[i].key + "=" + axes[i].values[chosen[i]] : overrides[i]);
-    }
-    try {
-      run.config = load_config(config_schema(), config_file, run.overrides);
-      check_network(run.config);
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::usage) throw;
-      errors.add(error.what());
-    }
-    runs.push_back(std::move(run));
-  } while (next_combination(axes, chosen));
+  for (const SweepGroup& group : groups) add_runs(config_file, group, runs, errors);
   errors.throw_if_any();
   name_apart(runs);
   refuse_twins(runs);

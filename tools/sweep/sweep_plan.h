@@ -1,5 +1,5 @@
 // What a sweep is made of: the runs of every combination of the values given, each with a name, its overrides and its
-// configuration; and how that is kept in the sweep's folder:
+// configuration (of every line of the file's key `sweep`, if it has one); and how that is kept in the sweep's folder:
 //
 //     sweep.json           {schema, command, folder (in which it was started), runs: [{name, overrides}]}
 //     configs/NAME.yaml    resolved, so that what changes elsewhere does not change a sweep that goes on
@@ -24,8 +24,8 @@ struct SweepRun {
 /// `a,b` of a word `key=a,b`; commas in brackets, braces and quotes do not count. Throws Error(usage) for an empty one.
 std::vector<std::string> split_values(const std::string& word);
 
-/// Every combination, the last key changing fastest. Throws one Error(usage) with all that is wrong in any of them;
-/// also if nothing varies, or if two of them are the same.
+/// Every combination of each group of runs, the last key changing fastest. Throws one Error(usage) with all that is
+/// wrong in any of them; also if nothing varies, or if two of them are the same.
 std::vector<SweepRun> plan_sweep(const std::string& config_file, const std::vector<std::string>& overrides);
 
 /// Six hexadecimal digits over all configurations.

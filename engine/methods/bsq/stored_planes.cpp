@@ -63,7 +63,8 @@ TensorCounts StoredPlanes::count(std::size_t slot) const {
   TensorCounts counts{.bits = planes.bits,
                       .scale = planes.scale,
                       .zeros = std::count(weights.begin(), weights.end(), 0.0F),
-                      .ones = {}};
+                      .ones = {},
+                      .is_odd = are_odd(levels(slot)->k)};
   for (auto p = planes.p.begin(), n = planes.n.begin(); p != planes.p.end(); p += planes.numel, n += planes.numel)
     counts.ones.push_back(
         std::inner_product(p, p + planes.numel, n, std::int64_t{0}, std::plus(), std::not_equal_to()));

@@ -1,9 +1,15 @@
-// The section `finetune` of a configuration: what every training has, and nothing else.
+// The section `finetune` of a configuration: what every training has, and by which method.
 #pragma once
+
+#include <string>
 
 namespace bsq {
 
 class ConfigSchema;
+
+struct FinetuneConfig {
+  std::string method = "fixed";  // or lsq
+};
 
 void add_finetune_keys(ConfigSchema& schema);
 

@@ -19,8 +19,7 @@ class FixedPointMethod final : public Method {
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
     if (from.is_quantized()) return width_conflict(from, layout);
-    return "is a float model and has no bit widths to finetune under; put a stage before finetune that finds them, "
-           "or start from a quantized model (bsq convert makes one)";
+    return std::string(kNoWidths);
   }
   std::string_view result_form() const override { return kQuantizedForm; }
   int act_bits() const override { return act_bits_; }

@@ -42,6 +42,16 @@ class LsqMethod : public Method {
   QuantConfig quant_;
 };
 
+class LsqFinetuner final : public LsqMethod {
+ public:
+  using LsqMethod::LsqMethod;
+
+  MethodDescription describe() const override { return {.title = "finetuned", .settings = "by LSQ"}; }
+  std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
+    return from.is_quantized() ? LsqMethod::refusal(from, layout) : std::string(kNoWidths);
+  }
+};
+
 /// Takes bits away while it trains, until a budget is met (METHOD 13).
 class BudgetedLsqMethod final : public LsqMethod {
  public:
@@ -198,6 +208,10 @@ class BudgetedLsqMethod final : public LsqMethod {
 std::unique_ptr<Method> make_lsq_method(const Config& config) {
   if (config.part<LsqConfig>().has_budget()) return std::make_unique<BudgetedLsqMethod>(config);
   return std::make_unique<LsqMethod>(config.quant);
+}
+
+std::unique_ptr<Method> make_lsq_finetuner(const Config& config) {
+  return std::make_unique<LsqFinetuner>(config.quant);
 }
 
 }  // namespace bsq

@@ -7,5 +7,7 @@
 namespace bsq {
 
 std::unique_ptr<Method> make_lsq_method(const Config& config);
+/// Trains weights that have widths on, under these.
+std::unique_ptr<Method> make_lsq_finetuner(const Config& config);
 
 }  // namespace bsq

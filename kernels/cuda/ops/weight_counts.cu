@@ -12,13 +12,14 @@ namespace {
 
 constexpr int kThreads = 512;
 
-/// The counts of a thread: ones by plane, then zeros and NaNs.
+/// The counts of a thread: ones by plane, then zeros, NaNs and even levels.
 struct Seen {
-  unsigned counts[kMaxBits + 2] = {};
+  unsigned counts[kMaxBits + 3] = {};
 
   __device__ void add_weight(float level, float levels, float scale) {
     counts[kMaxBits] += __fmul_rn(level / levels, scale) == 0.0F ? 1 : 0;
     counts[kMaxBits + 1] += level != level ? 1 : 0;
+    counts[kMaxBits + 2] += rintf(level * 0.5F) == level * 0.5F ? 1 : 0;
   }
 };
 
@@ -31,13 +32,13 @@ __device__ float clamped_level(float u, float levels) {
 __device__ void write_sums(const Seen& seen, WeightCounts& counts) {
   BSQ_SHARED(long long, shared, [kThreads / kWarp]);
 #pragma unroll
-  for (int i = 0; i < kMaxBits + 2; ++i) {
+  for (int i = 0; i < kMaxBits + 3; ++i) {
     const long long sum = reduce_block(static_cast<long long>(seen.counts[i]), shared, Sum());
     if (threadIdx.x != 0) continue;
     if (i < kMaxBits)
       counts.ones.data()[i] = sum;
     else
-      (i == kMaxBits ? counts.zeros : counts.nans) = sum;
+      (i == kMaxBits ? counts.zeros : i == kMaxBits + 1 ? counts.nans : counts.evens) = sum;
   }
 }
 
@@ -99,6 +100,7 @@ __global__ void __launch_bounds__(kThreads) count_fixed_tensor(FixedCountArgs ar
   for (std::int64_t index = threadIdx.x; index < tensor.numel; index += kThreads) {
     if (tensor.bits == 0) {
       seen.counts[kMaxBits] += 1;
+      seen.counts[kMaxBits + 2] += 1;
       continue;
     }
     const float level = clamped_level(args.u[tensor.weight_offset + index], levels);

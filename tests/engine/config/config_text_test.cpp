@@ -63,13 +63,15 @@ Config unusual_config() {
                              .label_smoothing = 0.25,
                              .clip_norm = 5,
                              .ema = 0.5};
-  for (const char* name : {"pretrain", "bsq", "csq", "lsq", "finetune"}) config.stage(name) = stage;
+  for (const char* name : {"pretrain", "bsq", "csq", "lsq", "dorefa", "finetune"}) config.stage(name) = stage;
   config.part<SyntheticConfig>() = {3, 4};
   config.part<PretrainConfig>() = {3};
   config.part<BsqConfig>() = {0.1 + 0.2, 4, 2.5, "bops"};
   config.part<CsqConfig>() = {1.5, 0.25, 100, 2, "masks"};
   config.stage("finetune").milestones = {};
   config.stage("csq").schedule = "milestones";
+  config.stage("dorefa").schedule = "milestones";
+  config.part<FinetuneConfig>().method = "lsq";
   config.stage("lsq").schedule = "milestones";  // whose default the others do not have
   config.checkpoint = {.every_epochs = 2, .keep_last = 3};
   config.run.dir = "true";
@@ -133,7 +135,7 @@ TEST_CASE("numbers in the resolved text are numbers to every YAML reader") {
 }
 
 TEST_CASE("the hash is six hexadecimal digits that never change, and follows every value") {
-  CHECK(config_hash(test::default_config()) == "d31117");  // changes only with a key's name, default or addition
+  CHECK(config_hash(test::default_config()) == "be1f2a");  // changes only with a key's name, default or addition
   std::set<std::string> hashes = {config_hash(test::default_config())};
   const Config unusual = unusual_config();
   for (const ConfigKey& key : test::schema().keys()) {
@@ -171,8 +173,8 @@ TEST_CASE("help names every key with its default, range and old flag") {
     CHECK_FALSE(key.meaning.empty());
     if (!key.old_flag.empty()) CHECK(help.find("(" + key.old_flag + ")") != std::string::npos);
   }
-  CHECK(help.find("  quant.weight_bits=8                bits of every layer at the conversion; an integer in 1..8 "
-                  "(--Nbits)\n") != std::string::npos);
+  CHECK(help.find("  quant.weight_bits=8                bits of every layer where its quantization begins, beside "
+                  "a sign; of dorefa with the sign; an integer in 1..8 (--Nbits)\n") != std::string::npos);
 }
 
 TEST_CASE("keys are unique, have at most one dot, and lie together with their section") {
@@ -219,7 +221,7 @@ TEST_CASE("the schema describes every key with type, default and limits") {
   CHECK(weight_bits["minimum"] == 1);
   CHECK(weight_bits["maximum"] == 8);
   CHECK(schema["properties"]["device"]["enum"] == std::vector<std::string>{"auto", "cpu", "reference", "cuda"});
-  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 6);
+  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 7);
   CHECK(schema["additionalProperties"] == false);
 }
 
@@ -232,10 +234,13 @@ TEST_CASE("every configuration that is shipped loads without a warning and says 
     INFO(entry.path().filename().string());
     // The two things a person adds where the data or the trained model is his own.
     const std::vector<std::string> overrides = {"data.root=d", "model.init=m.safetensors"};
-    CHECK(config_warnings(load_config(test::schema(), entry.path(), overrides)).empty());
     const std::string text = test::text_of(entry.path());
+    const bool is_sweep = text.find("\nsweep:\n") != std::string::npos;
+    const ConfigUse use = is_sweep ? ConfigUse::sweep : ConfigUse::run;
+    CHECK(config_warnings(load_config(test::schema(), entry.path(), overrides, use)).empty());
     CHECK(text.starts_with("# "));
-    CHECK(text.find("\n#   bsq train configs/" + entry.path().filename().string()) != std::string::npos);
+    const std::string command = is_sweep ? "\n#   bsq sweep configs/" : "\n#   bsq train configs/";
+    CHECK(text.find(command + entry.path().filename().string()) != std::string::npos);
     CHECK(text.find("# yaml-language-server: $schema=config.schema.json\n") != std::string::npos);
   }
   CHECK(num_files >= 3);

@@ -147,7 +147,7 @@ struct PlaneInputs {
 };
 PlaneInputs make_inputs(const cases::PlaneCase& c);
 Outputs run_weights_from_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
-/// counts: zeros, NaNs and the ones of eight planes, tensor after tensor.
+/// counts: zeros, NaNs, even levels and the ones of eight planes, tensor after tensor.
 Outputs run_count_planes(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
 /// What the step moves; the penalty before it is 0.625.
 Outputs run_planes_step(Backend& backend, const cases::PlaneCase& c, const PlaneInputs& inputs);
@@ -172,6 +172,16 @@ struct LsqInputs {
 LsqInputs make_inputs(const cases::LsqCase& c);
 Outputs run_weights_from_lsq(Backend& backend, const cases::LsqCase& c, const LsqInputs& inputs);
 Outputs run_lsq_step(Backend& backend, const cases::LsqCase& c, const LsqInputs& inputs);
+
+struct DorefaInputs {
+  std::vector<float> v, momentum, d_weights;
+  float learning_rate = 0.1F;
+};
+DorefaInputs make_inputs(const cases::DorefaCase& c);
+/// peaks: height and index, tensor after tensor.
+Outputs run_weights_from_dorefa(Backend& backend, const cases::DorefaCase& c, const DorefaInputs& inputs);
+/// With the peaks that the same backend finds.
+Outputs run_dorefa_step(Backend& backend, const cases::DorefaCase& c, const DorefaInputs& inputs);
 
 struct CsqInputs {
   std::vector<float> planes, momentum, scales, scale_momentum, masks, mask_momentum, d_weights;

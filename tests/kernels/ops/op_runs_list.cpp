@@ -81,6 +81,7 @@ std::vector<OperationRun> runs_on_weights() {
   const auto planes = named(cases::plane_cases(), "no penalty, no momentum");
   const auto fixed = named(cases::fixed_cases(), "plain descent");
   const auto lsq = named(cases::lsq_cases(), "plain descent");
+  const auto dorefa = named(cases::dorefa_cases(), "plain descent");
   const auto csq = named(cases::csq_cases(), "plain descent");
   const auto sgd = named(cases::sgd_cases(), "17");
   const auto clip = named(cases::clip_cases(), "tails with gaps");
@@ -92,6 +93,9 @@ std::vector<OperationRun> runs_on_weights() {
     return [=](Backend& backend) { return run(backend, fixed, make_inputs(fixed)); };
   };
   const auto lsq_of = [=](auto run) { return [=](Backend& backend) { return run(backend, lsq, make_inputs(lsq)); }; };
+  const auto dorefa_of = [=](auto run) {
+    return [=](Backend& backend) { return run(backend, dorefa, make_inputs(dorefa)); };
+  };
   const auto csq_of = [=](auto run) { return [=](Backend& backend) { return run(backend, csq, make_inputs(csq)); }; };
   return {
       {"round_to_bf16",
@@ -104,6 +108,8 @@ std::vector<OperationRun> runs_on_weights() {
       {"fixed_step", fixed_of(run_fixed_step)},
       {"weights_from_lsq", lsq_of(run_weights_from_lsq)},
       {"lsq_step", lsq_of(run_lsq_step)},
+      {"weights_from_dorefa", dorefa_of(run_weights_from_dorefa)},
+      {"dorefa_step", dorefa_of(run_dorefa_step)},
       {"weights_from_csq", csq_of(run_weights_from_csq)},
       {"csq_step", csq_of(run_csq_step)},
       {"count_planes", planes_of(run_count_planes)},

@@ -1,34 +1,15 @@
 // Runs of the operators on weights: bit planes, fixed point, plain parameters. See op_runs.h.
 #include "tests/kernels/ops/op_runs.h"
+#include "tests/kernels/ops/weight_arenas.h"
 
 #include "tests/support/random_tensors.h"
 #include "tests/support/tolerances.h"
 
+#include <bit>
 #include <cmath>
 
 namespace bsq::test {
 namespace {
-
-/// Stands between two tensors of an arena, where nobody has any business.
-constexpr float gap_value = 12345.0F;
-
-template <typename T>
-DeviceTable<T> upload_table(RunMemory& memory, const std::vector<T>& tensors) {
-  return {tensors, memory.bytes("table", tensors)};
-}
-
-StepInputs step_with(float learning_rate) {
-  StepInputs inputs;
-  inputs.learning_rate = learning_rate;
-  return inputs;
-}
-
-/// Copies `count` values of `from` to the same place of `to`.
-void copy_range(const std::vector<float>& from, std::int64_t offset, std::int64_t count, std::vector<float>& to) {
-  for (std::int64_t i = offset; i < offset + count; ++i) {
-    to[static_cast<std::size_t>(i)] = from[static_cast<std::size_t>(i)];
-  }
-}
 
 /// Weights as they are stored; integers are values that nothing may round. Those in bf16 lie at the same place in
 /// bytes: they are given at the floats' places, and all other storage as "gaps".
@@ -299,63 +280,58 @@ Outputs run_lsq_step(Backend& backend, const cases::LsqCase& c, const LsqInputs&
   return memory.finish();
 }
 
-// ---- plain parameters ---------------------------------------------------------------------------------------------
+// ---- weights on odd levels ------------------------------------------------------------------------------------------
 
-SgdInputs make_inputs(const cases::SgdCase& c) {
-  RandomTensors random("sgd " + c.name);
-  return {random.normal(c.numel, 0.0F, 0.3F), random.normal(c.numel, 0.0F, 0.1F), random.normal(c.numel, 0.0F, 0.1F),
-          c.decays()};
-}
-
-Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inputs) {
-  RunMemory memory(backend);
-  const float* gradient = memory.input("gradient", inputs.gradient);
-  float* parameter = memory.in_out("parameter", inputs.parameter);
-  float* momentum = memory.in_out("momentum", inputs.momentum);
-  backend.sgd_step({static_cast<std::int64_t>(inputs.parameter.size()), rule,
-                    memory.step_inputs(step_with(inputs.learning_rate)), gradient, parameter, momentum,
-                    inputs.decays.empty() ? nullptr : memory.bytes("decays", inputs.decays)});
-  return memory.finish();
-}
-
-ClipInputs make_inputs(const cases::ClipCase& c) {
-  RandomTensors random("clip " + c.name);
-  const std::vector<float> gradients = random.normal(c.arena_size(), 0.0F, 0.1F);
-  ClipInputs inputs{std::vector<float>(gradients.size(), gap_value),
-                    random.uniform(std::ssize(c.numels), 0.002F, 0.5F)};
-  for (const GradientTensor& tensor : c.tensors(nullptr))
-    copy_range(gradients, tensor.weight_offset, tensor.numel, inputs.gradients);
+DorefaInputs make_inputs(const cases::DorefaCase& c) {
+  RandomTensors random("dorefa " + c.name);
+  const std::vector<float> v = random.normal(c.arena_size(), 0.0F, 0.7F);
+  const std::vector<float> momentum = random.normal(c.arena_size(), 0.0F, 0.02F);
+  const std::vector<float> d_weights = random.normal(c.arena_size(), 0.0F, 0.1F);
+  DorefaInputs inputs{std::vector<float>(v.size(), gap_value), std::vector<float>(v.size(), gap_value),
+                      std::vector<float>(v.size(), gap_value)};
+  for (const DorefaTensor& tensor : c.tensors()) {
+    copy_range(v, tensor.weight_offset, tensor.numel, inputs.v);
+    copy_range(momentum, tensor.weight_offset, tensor.numel, inputs.momentum);
+    copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
+  }
   return inputs;
 }
 
-AverageInputs make_inputs(const cases::AverageCase& c) {
-  RandomTensors random("average " + c.name);
-  return {random.normal(c.arena_size(), 0.0F, 0.3F), random.normal(c.arena_size(), 0.0F, 0.3F)};
+Outputs run_weights_from_dorefa(Backend& backend, const cases::DorefaCase& c, const DorefaInputs& inputs) {
+  RunMemory memory(backend);
+  const std::vector<DorefaTensor> tensors = c.tensors();
+  const DeviceTable<DorefaTensor> table = upload_table(memory, tensors);
+  const float* v = memory.input("v", inputs.v);
+  float* weights = weight_output(memory, c.storage, c.arena_size());
+  auto* units = memory.output<float>("weight_units", std::ssize(tensors));
+  auto* peaks = static_cast<DorefaPeak*>(memory.output("peaks", DType::f32, 2 * std::ssize(tensors)));
+  backend.weights_from_dorefa({table, v, weights, units, peaks, memory.scratch(backend.dorefa_scratch_bytes(table))});
+  Outputs outputs = memory.finish();
+  read_weights(tensors, outputs);
+  std::vector<double>& numbers = outputs.at("peaks").values;
+  for (std::size_t i = 1; i < numbers.size(); i += 2)  // an index that was read as a float
+    numbers[i] = std::bit_cast<std::int32_t>(static_cast<float>(numbers[i]));
+  return outputs;
 }
 
-Outputs run_update_average(Backend& backend, const cases::AverageCase& c, const AverageInputs& inputs) {
+Outputs run_dorefa_step(Backend& backend, const cases::DorefaCase& c, const DorefaInputs& inputs) {
   RunMemory memory(backend);
-  const float* values = memory.input("values", inputs.values);
-  const std::vector<AveragedTensor> tensors = c.tensors(values);
-  const DeviceTable<AveragedTensor> table = upload_table(memory, tensors);
-  backend.update_average({table, c.weight, memory.in_out("averages", inputs.averages)});
-  return memory.finish();
-}
-
-Outputs run_clip_gradients(Backend& backend, const cases::ClipCase& c, const ClipInputs& inputs) {
-  RunMemory memory(backend);
-  const std::vector<GradientTensor> tensors = c.tensors(memory.input("units", inputs.units));
-  const DeviceTable<GradientTensor> table = upload_table(memory, tensors);
-  float* gradients = memory.in_out("gradients", inputs.gradients);
-  backend.clip_gradients({table, c.max_norm, gradients, memory.scratch(backend.clip_scratch_bytes(table))});
-  return memory.finish();
-}
-
-Outputs run_round_to_bf16(Backend& backend, const std::vector<float>& values) {
-  RunMemory memory(backend);
-  const auto numel = static_cast<std::int64_t>(values.size());
-  backend.round_to_bf16({numel, memory.input("values", values), memory.output("rounded", DType::bf16, numel)});
-  return memory.finish();
+  const std::vector<DorefaTensor> tensors = c.tensors();
+  const DeviceTable<DorefaTensor> table = upload_table(memory, tensors);
+  const float* d_weights = memory.input("d_weights", inputs.d_weights);
+  float* v = memory.in_out("v", inputs.v);
+  float* momentum = memory.in_out("momentum", inputs.momentum);
+  const std::vector<float> peaks = std::vector<float>(2 * tensors.size());
+  auto* found = reinterpret_cast<DorefaPeak*>(memory.in_out("peaks", peaks));
+  void* scratch = memory.scratch(backend.dorefa_scratch_bytes(table));
+  float* weights = weight_output(memory, c.storage, c.arena_size());
+  auto* units = memory.output<float>("weight_units", std::ssize(tensors));
+  backend.weights_from_dorefa({table, v, weights, units, found, scratch});
+  backend.dorefa_step(
+      {table, c.rule, memory.step_inputs(step_with(inputs.learning_rate)), d_weights, found, v, momentum, scratch});
+  Outputs outputs = memory.finish();
+  for (const char* of_forward : {"peaks", "weights", "weight_units"}) outputs.erase(of_forward);
+  return outputs;
 }
 
 }  // namespace bsq::test

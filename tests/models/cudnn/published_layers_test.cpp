@@ -26,7 +26,7 @@ std::vector<ConvGeometry> published_layers() {
   for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(BSQ_SOURCE_DIR) / "configs")) {
     if (entry.path().extension() != ".yaml") continue;
     const std::vector<std::string> overrides = {"data.root=d", "model.init=m.safetensors"};
-    const Config config = load_config(schema(), entry.path(), overrides);
+    const Config config = load_config(schema(), entry.path(), overrides, ConfigUse::sweep);
     add_layers(configured_network(config, {32, 32, 3}, 10), config.data.batch_size, layers);
   }
   for (const auto& [arch, depth] :

@@ -74,7 +74,7 @@ CModel with_other_number(CModel model, const std::string& array) {
 
 }  // namespace
 
-TEST_CASE("C of a deployed network answers bit for bit as the deployed arithmetic, whatever compiles it") {
+TEST_CASE("C of a deployed network answers bit for bit as the deployed arithmetic, whatever compiles it", "[slow]") {
   const std::vector<fs::path> compilers = c_compilers();
   if (compilers.empty()) {
     WARN("SKIPPED: neither gcc nor clang is here");
