@@ -10,7 +10,7 @@ namespace bsq {
 namespace {
 
 constexpr std::int64_t kMostLevels = std::int64_t{1} << 26;  // of all tensors of a picture, and of one with its padding
-constexpr std::int64_t kMostSum = std::int64_t{1} << 31;
+constexpr std::int64_t kTooLarge = std::int64_t{1} << 31;
 
 bool are_numbers(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
@@ -43,7 +43,7 @@ std::string fault_of_convolution(const LevelConvolution& c, const DeployedTensor
   for (std::size_t o = 0; o < outputs; ++o) {
     std::int64_t largest = std::abs(std::int64_t{c.bias[o]});
     for (std::size_t i = 0; i < length; ++i) largest += std::abs(int{c.k[o * length + i]}) * std::int64_t{255};
-    if (largest >= kMostSum) return "its sums do not fit 32 bits";
+    if (largest >= kTooLarge) return "its sums do not fit 32 bits";
   }
   return "";
 }
