@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// No honest file of the largest image is longer: 4096 x 4096 pixels of 4 channels of 16 bits, stored uncompressed.
-constexpr std::uintmax_t kLargestFileBytes = std::uintmax_t{4096} * 4096 * 8;
+// No honest file of the largest image is longer: its pixels in 4 channels of 16 bits, stored uncompressed.
+constexpr std::uintmax_t kLargestFileBytes = std::uintmax_t{kLargestImage.height} * kLargestImage.width * 8;
 
 /// One line per format.
 const std::vector<ImageFormat>& image_formats() {
@@ -111,12 +111,22 @@ ImageSize read_image_size(const fs::path& path) {
   return EncodedImage(path).size();
 }
 
+DecodedImage decode_image(const fs::path& path) {
+  const EncodedImage image(path);
+  DecodedImage decoded{image.size(), {}, {}};
+  decoded.pixels.resize(static_cast<std::size_t>(decoded.size.height) * static_cast<std::size_t>(decoded.size.width) *
+                        3);
+  decoded.remark = image.decode(decoded.size, decoded.pixels.data());
+  return decoded;
+}
+
 std::string read_image(const fs::path& path, ImageSize expected, std::uint8_t* pixels) {
   const EncodedImage image(path);
   const ImageSize size = image.size();
   if (!(size == expected))
-    fail(ErrorKind::data, "{}: {}x{} pixels, the first image has {}x{}; all images must have one size", path.string(),
-         size.width, size.height, expected.width, expected.height);
+    fail(ErrorKind::data,
+         "{}: {}x{} pixels, the first image has {}x{}; all images must have one size, or set data.image_size",
+         path.string(), size.width, size.height, expected.width, expected.height);
   return image.decode(size, pixels);
 }
 

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace bsq {
 
@@ -22,6 +23,15 @@ std::string readable_image_formats();
 /// Reads the size from the header alone. Throws Error(data) naming the file if it is unreadable, of no format that is
 /// read, corrupt or too large.
 ImageSize read_image_size(const std::filesystem::path& path);
+
+struct DecodedImage {
+  ImageSize size;
+  std::vector<std::uint8_t> pixels;  // [size.height, size.width, 3]
+  std::string remark;                // what a user should know of the file, mostly nothing
+};
+
+/// Decodes an image of whatever size. Throws Error(data) as read_image_size() does.
+DecodedImage decode_image(const std::filesystem::path& path);
 
 /// Decodes into pixels [expected.height, expected.width, 3]. Returns what a user should know of the file, mostly
 /// nothing. Throws Error(data) as read_image_size() does, and if the image has another size.

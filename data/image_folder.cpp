@@ -203,18 +203,19 @@ std::vector<std::string> notes_of(const Listing& listing, const fs::path& root) 
 
 class ImageFolder final : public Dataset {
  public:
-  ImageFolder(Listing listing, ImageSize size, std::vector<std::string> notes)
+  ImageFolder(Listing listing, ImageSize size, const PictureFit& fit, std::vector<std::string> notes)
       : info_{size.height, size.width, std::move(listing.class_names)},
         files_(std::move(listing.files)),
         labels_(std::move(listing.labels)),
+        fit_(fit),
         notes_(std::move(notes)) {}
 
   const DatasetInfo& info() const override { return info_; }
   std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
   std::int32_t label(std::int64_t number) const override { return labels_.at(static_cast<std::size_t>(number)); }
   void read(std::int64_t number, std::span<std::uint8_t> pixels) const override {
-    const std::string remark =
-        read_image(files_.at(static_cast<std::size_t>(number)), {info_.height, info_.width}, pixels.data());
+    const std::string remark = read_fitted_image(files_.at(static_cast<std::size_t>(number)),
+                                                 {info_.height, info_.width}, fit_, pixels.data());
     if (!remark.empty()) remarks_.add(number, remark);
   }
   std::vector<std::string> notes() const override {
@@ -227,31 +228,64 @@ class ImageFolder final : public Dataset {
   DatasetInfo info_;
   std::vector<fs::path> files_;
   std::vector<std::int32_t> labels_;
+  PictureFit fit_;
   std::vector<std::string> notes_;
   mutable Remarks remarks_;
 };
 
+void check_fit(const Config& config, std::vector<Conflict>& conflicts) {
+  const DataConfig& data = config.data;
+  if (data.image_size > 0 && data.kind != "image_folder")
+    conflicts.push_back({{"data.image_size", "data.kind"},
+                         fmt::format("data.image_size = {}; the images of {} have their size, leave it out",
+                                     data.image_size, data.kind)});
+  if (data.resize > 0 && data.resize < data.image_size)
+    conflicts.push_back({{"data.resize", "data.image_size"},
+                         fmt::format("data.resize = {}; must be at least data.image_size = {}, which is cut out of it",
+                                     data.resize, data.image_size)});
+  if (data.resize > 0 && data.image_size == 0)
+    conflicts.push_back({{"data.resize", "data.image_size"},
+                         fmt::format("data.resize = {}; needs data.image_size, what is cut out of it", data.resize)});
+}
+
 }  // namespace
 
-DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits) {
+DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits, int image_size,
+                             const PictureFit& fit) {
   if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
   Listing train = list_split(find_split(root, {"train"}), limits.train_per_class);
   Listing test = list_split(find_split(root, {"test", "val"}), limits.test_per_class);
   check_same_classes(train, test);
 
-  const ImageSize size = read_image_size(train.files.front());
+  const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : read_image_size(train.files.front());
   check_fits(root, size, train.files.size() + test.files.size());
   std::vector<std::string> train_notes = notes_of(train, root), test_notes = notes_of(test, root);
-  return {std::make_unique<ImageFolder>(std::move(train), size, std::move(train_notes)),
-          std::make_unique<ImageFolder>(std::move(test), size, std::move(test_notes))};
+  return {std::make_unique<ImageFolder>(std::move(train), size, fit, std::move(train_notes)),
+          std::make_unique<ImageFolder>(std::move(test), size, fit, std::move(test_notes))};
 }
 
 void add_image_folder_keys(ConfigSchema& schema) {
   need_root(schema, "image_folder", true);
+  const auto is_folder = [](const Config& config) { return config.data.kind == "image_folder"; };
+  const auto is_fitted = [](const Config& config) { return config.data.image_size > 0; };
+  auto data = schema.rows(
+      "data", [](auto& config) -> auto& { return config.data; });
+  data.add("image_size", &DataConfig::image_size, between(0, kLargestImage.width),
+           "of an image_folder: height and width that pictures get, whatever theirs are; 0 = they must all have one "
+           "size")
+      .applies = is_folder;
+  data.add("resize", &DataConfig::resize, between(0, kLargestImage.width),
+           "pixels that the shorter side gets, before the centre of image_size is cut out; 0 = 8/7 of it")
+      .applies = is_fitted;
+  data.add("interpolation", &DataConfig::interpolation, one_of({"bilinear", "bicubic"}),
+           "how pictures are resized: antialiased, as PIL does")
+      .applies = is_fitted;
+  schema.add_check("data", check_fit);
 }
 
 DataSplits open_image_folder(const Config& config) {
-  return open_image_folder(config.data.root, {config.data.train_per_class, config.data.test_per_class});
+  const DataConfig& data = config.data;
+  return open_image_folder(data.root, {data.train_per_class, data.test_per_class}, data.image_size, fit_of(data));
 }
 
 std::string describe_image_folder(const Config& config) {

@@ -3,9 +3,11 @@
 //
 // Classes are sorted by name in byte order; within a class, folders by their paths and files by their names, as
 // torchvision's ImageFolder does: that is the order of the set. Hidden entries are passed over; so are files of other
-// extensions, which are counted in the notes of the set. All images of both splits must have one size.
+// extensions, which are counted in the notes of the set. All images of both splits must have one size, or are given one
+// as they are read (data.image_size).
 #pragma once
 
+#include "data/picture_fit.h"
 #include "engine/config/config_schema.h"
 #include "engine/input/dataset.h"
 
@@ -22,7 +24,9 @@ struct ImageFolderLimits {
 
 /// Throws Error(data) for a missing folder, fewer than two classes, a class without enough images and other classes in
 /// the test split. An image is decoded when it is read, which throws Error(data) if that is impossible.
-DataSplits open_image_folder(const std::filesystem::path& root, const ImageFolderLimits& limits);
+/// `image_size`: what images are fitted to, by `fit`; 0: the size of the first one, which all must have.
+DataSplits open_image_folder(const std::filesystem::path& root, const ImageFolderLimits& limits, int image_size = 0,
+                             const PictureFit& fit = {});
 
 // The line of the table of data sets.
 void add_image_folder_keys(ConfigSchema& schema);

@@ -20,7 +20,7 @@ struct ImageSize {
 };
 
 /// Larger images are refused by their header, before any memory is taken for their pixels.
-constexpr ImageSize kLargestImage{4096, 4096};
+constexpr ImageSize kLargestImage{8192, 8192};
 
 /// What read_pixels() returns of gray samples of 16 bits.
 constexpr const char* kDeepGray = "16-bit gray became 8-bit by its high byte, where PIL cuts it off at 255";

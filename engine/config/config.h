@@ -64,6 +64,9 @@ struct DataConfig {
   int eval_batch_size = 100;  // changes the result: activation scales are those of a batch
   int crop_padding = 4;
   bool flip = true;
+  int image_size = 0;  // of an image_folder: height and width of what the network sees; 0: as the files have it
+  int resize = 0;      // the shorter side before the centre is cut out; 0: 8/7 of image_size
+  std::string interpolation = "bilinear";
   std::vector<double> mean = {0.4914, 0.4822, 0.4465};
   std::vector<double> std = {0.2023, 0.1994, 0.2010};
 };

@@ -24,6 +24,9 @@ void visit_keys(Card& card, Visit&& visit) {
   visit("class_names", card.class_names);
   visit("mean", card.mean);
   visit("std", card.std);
+  visit("image_size", card.image_size);
+  visit("resize", card.resize);
+  visit("interpolation", card.interpolation);
   visit("eval_batch_size", card.eval_batch_size);
   visit("activation", card.activation);
   visit("act_bits", card.act_bits);

@@ -187,16 +187,17 @@ TEST_CASE("an image of another size is refused with both sizes") {
   const TemporaryFolder folder;
   write_png(folder / "a.png", gradient_picture(4, 5));
   write_jpeg(folder / "a.jpg", gradient_picture(4, 5));
-  const std::string message = "5x4 pixels, the first image has 8x8; all images must have one size";
+  const std::string message =
+      "5x4 pixels, the first image has 8x8; all images must have one size, or set data.image_size";
   check_refused(folder / "a.png", 8, 8, message);
   check_refused(folder / "a.jpg", 8, 8, message);
 }
 
 TEST_CASE("a huge image is refused by its header") {
   const TemporaryFolder folder;
-  write_png(folder / "wide.png", plain_picture(1, 5000, {1, 2, 3}));
-  const std::string wide = "5000x1 pixels; images up to 4096x4096 are read";
-  check_refused(folder / "wide.png", 1, 5000, wide);
+  write_png(folder / "wide.png", plain_picture(1, 9000, {1, 2, 3}));
+  const std::string wide = "9000x1 pixels; images up to 8192x8192 are read";
+  check_refused(folder / "wide.png", 1, 9000, wide);
   CHECK_THAT(error_of(ErrorKind::data, [&] { read_image_size(folder / "wide.png"); }), Catch::EndsWith(wide));
 
   // A header that promises 65,500 x 65,500 pixels over the data of 8 x 8: 12 GiB if it were believed.
@@ -211,14 +212,14 @@ TEST_CASE("a huge image is refused by its header") {
   }
   write_bytes(folder / "bomb.jpg", bytes);
   CHECK_THAT(error_of(ErrorKind::data, [&] { read_image_size(folder / "bomb.jpg"); }),
-             Catch::EndsWith("bomb.jpg: 65500x65500 pixels; images up to 4096x4096 are read"));
+             Catch::EndsWith("bomb.jpg: 65500x65500 pixels; images up to 8192x8192 are read"));
 }
 
 TEST_CASE("a file longer than any image is refused unread") {
   const TemporaryFolder folder;
   write_text(folder / "long.png", "");
   fs::resize_file(folder / "long.png", std::uintmax_t{1} << 40);  // sparse
-  check_refused(folder / "long.png", 1, 1, "1,099,511,627,776 bytes; image files up to 134,217,728 bytes are read");
+  check_refused(folder / "long.png", 1, 1, "1,099,511,627,776 bytes; image files up to 536,870,912 bytes are read");
 }
 
 TEST_CASE("every JPEG cut short is refused") {

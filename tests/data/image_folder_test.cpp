@@ -139,7 +139,8 @@ TEST_CASE("an image of another size is named, in train and in test") {
   write_small_set(root.path());
   write_png(root / "test/dog/1.png", gradient_picture(4, 6));
   CHECK(load_error(root.path()) ==
-        fmt::format("{}/test/dog/1.png: 6x4 pixels, the first image has 4x4; all images must have one size",
+        fmt::format("{}/test/dog/1.png: 6x4 pixels, the first image has 4x4; all images must have one size, or set "
+                    "data.image_size",
                     root.path().string()));
 }
 

@@ -192,16 +192,18 @@ TEST_CASE("a picture that is corrupt, huge, of another size or none at all") {
   put_text(bad, std::string("\xFF\xD8\xFF\xE0", 4) + std::string(100, '\0'));
   check_data_error(here, kFolder, {shown + "not a readable JPEG: "});
   put_png(bad, 0, 9);
-  check_data_error(here, kFolder, {shown + "9x9 pixels, the first image has 8x8; all images must have one size"});
+  check_data_error(
+      here, kFolder,
+      {shown + "9x9 pixels, the first image has 8x8; all images must have one size, or set data.image_size"});
   std::string huge = whole;
   huge.replace(16, 8, std::string("\0\0\x7f\xff\0\0\x7f\xff", 8));  // width and height; the checksum is now wrong too
   put_text(bad, huge);
   check_data_error(here, kFolder, {shown});
-  put_png(bad, 0, 4097);
-  check_data_error(here, kFolder, {shown + "4097x4097 pixels; images up to 4096x4096 are read"});
+  put_png(bad, 0, 8193, 2);
+  check_data_error(here, kFolder, {shown + "8193x2 pixels; images up to 8192x8192 are read"});
   put_text(bad, "");
   fs::resize_file(bad, std::uintmax_t{1} << 32);  // sparse
-  check_data_error(here, kFolder, {shown + "4,294,967,296 bytes; image files up to 134,217,728 bytes are read"});
+  check_data_error(here, kFolder, {shown + "4,294,967,296 bytes; image files up to 536,870,912 bytes are read"});
 }
 
 TEST_CASE("a batch larger than the data, and data of other classes than the model") {

@@ -1,6 +1,7 @@
 // Opening models, and what the configuration of a run says about its own.
 #include "tools/session/open_model.h"
 
+#include "data/picture_fit.h"
 #include "engine/base/text.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/methods/methods.h"
@@ -267,6 +268,11 @@ ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const Datas
   card.class_names = images.class_names;
   card.mean = config.data.mean;
   card.std = config.data.std;
+  if (const PictureFit fit = fit_of(config.data); fit.resize > 0) {
+    card.image_size = config.data.image_size;
+    card.resize = fit.resize;
+    card.interpolation = config.data.interpolation;
+  }
   card.act_scale = config.quant.act_scale;
   if (config.quant.deployed) card.deployed = true;
   card.eval_batch_size = config.data.eval_batch_size;

@@ -1,6 +1,7 @@
 #include "tools/session/predictor.h"
 
 #include "data/image_file.h"
+#include "data/picture_fit.h"
 #include "engine/deployed/deployed_file.h"
 #include "engine/deployed/deployed_run.h"
 #include "engine/model/model_card.h"
@@ -25,6 +26,17 @@ std::vector<std::string> names_of(const ModelCard& card, int classes) {
   return names;
 }
 
+PictureFit fit_of_card(const ModelCard& card, const fs::path& path) {
+  DataConfig data;
+  data.image_size = card.image_size.value_or(0);
+  data.resize = card.resize.value_or(0);
+  data.interpolation = card.interpolation.value_or(data.interpolation);
+  if (!is_fit(data))
+    fail(ErrorKind::checkpoint, "{}: says to resize pictures to {} ({}) for {}; the file is damaged", path.string(),
+         data.resize, data.interpolation, data.image_size);
+  return fit_of(data);
+}
+
 std::vector<double> softmax(std::span<const float> logits) {
   const double largest = *std::max_element(logits.begin(), logits.end());
   std::vector<double> shares;
@@ -41,7 +53,9 @@ Predictor open_predictor(const fs::path& path, const ModelWords& words, Console&
     const TensorFile file = read_safetensors(path);
     if (is_deployed(file)) {
       Predictor predictor{read_deployed(file), {}};
-      predictor.class_names = names_of(read_card(file), predictor.network.head.classes());
+      const ModelCard card = read_card(file);
+      predictor.class_names = names_of(card, predictor.network.head.classes());
+      predictor.fit = fit_of_card(card, path);
       return predictor;
     }
   }
@@ -52,6 +66,7 @@ Predictor open_predictor(const fs::path& path, const ModelWords& words, Console&
   const auto backend = make_backend("cpu", {.threads = config.threads});
   Predictor predictor{deploy_model(model, model.weights, model.network, config, *backend).network, {}};
   predictor.class_names = names_of(model.card, predictor.network.head.classes());
+  predictor.fit = fit_of(config.data);
   return predictor;
 }
 
@@ -86,7 +101,8 @@ std::vector<Prediction> predict(const Predictor& predictor, const std::vector<fs
     std::vector<std::uint8_t> pixels(count * image.numel());
     for (std::size_t i = 0; i < count; ++i) {
       const fs::path& path = pictures[first + i];
-      const std::string note = read_image(path, {image.height, image.width}, pixels.data() + i * image.numel());
+      const std::string note =
+          read_fitted_image(path, {image.height, image.width}, predictor.fit, pixels.data() + i * image.numel());
       if (!note.empty()) console.warning(fmt::format("{}: {}", path.string(), note));
     }
     const std::vector<float> logits = run_deployed(predictor.network, pixels, threads);

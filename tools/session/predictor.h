@@ -1,6 +1,7 @@
 // Pictures in, classes out, by the deployed arithmetic (METHOD 16).
 #pragma once
 
+#include "data/picture_fit.h"
 #include "engine/deployed/deployed_network.h"
 #include "tools/session/model_config.h"
 
@@ -14,6 +15,7 @@ namespace bsq {
 struct Predictor {
   DeployedNetwork network;
   std::vector<std::string> class_names;  // one per class; numbers if the model has no names
+  PictureFit fit = {};                   // how pictures of any size become its input
 };
 
 /// From a file of the format `deployed`; or from any other model that has such a form, by the data of its

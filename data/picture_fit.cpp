@@ -1,0 +1,60 @@
+#include "data/picture_fit.h"
+
+#include "data/image_file.h"
+#include "kernels/base/error.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bsq {
+namespace {
+
+/// The shorter side gets `side` pixels, the longer one as many as that makes it, rounded down.
+ImageSize resized(ImageSize size, int side) {
+  const auto longer = [&](int a, int b) { return static_cast<int>(std::int64_t{side} * a / b); };
+  if (size.height <= size.width) return {side, longer(size.width, size.height)};
+  return {longer(size.height, size.width), side};
+}
+
+/// Half of what is left over, half to even, as Python rounds.
+int margin(int all, int part) {
+  return static_cast<int>(std::nearbyint((all - part) / 2.0));
+}
+
+}  // namespace
+
+PictureFit fit_of(const DataConfig& data) {
+  if (data.image_size == 0) return {};
+  constexpr double kShare = 0.875;  // 224 of 256
+  const int resize = data.resize > 0 ? data.resize : static_cast<int>(std::lround(data.image_size / kShare));
+  return {resize, interpolation_named(data.interpolation)};
+}
+
+bool is_fit(const DataConfig& data) {
+  const int most = kLargestImage.width;
+  const bool has_name = data.interpolation == "bilinear" || data.interpolation == "bicubic";
+  return data.image_size >= 0 && data.image_size <= most && data.resize <= most && has_name &&
+         (data.resize == 0 || data.resize >= data.image_size);
+}
+
+void crop_center(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize size, std::uint8_t* cropped) {
+  require(size.height <= from.height && size.width <= from.width, "{}x{} pixels of {}x{}", size.width, size.height,
+          from.width, from.height);
+  constexpr std::ptrdiff_t kChannels = 3;
+  const std::ptrdiff_t left = margin(from.width, size.width), top = margin(from.height, size.height);
+  for (std::ptrdiff_t y = 0; y < size.height; ++y) {
+    const std::uint8_t* row = pixels.data() + ((top + y) * from.width + left) * kChannels;
+    cropped = std::copy_n(row, size.width * kChannels, cropped);
+  }
+}
+
+std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,
+                              std::uint8_t* pixels) {
+  if (fit.resize == 0) return read_image(path, size, pixels);
+  const DecodedImage image = decode_image(path);
+  const ImageSize larger = resized(image.size, fit.resize);
+  crop_center(resize_pixels(image.pixels, image.size, larger, fit.interpolation), larger, size, pixels);
+  return image.remark;
+}
+
+}  // namespace bsq

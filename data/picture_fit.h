@@ -1,0 +1,31 @@
+// Pictures of any size -> the one size that a network sees: as torchvision's Resize(N) and CenterCrop do.
+#pragma once
+
+#include "data/resize.h"
+#include "engine/config/config.h"
+
+#include <filesystem>
+#include <string>
+
+namespace bsq {
+
+struct PictureFit {
+  int resize = 0;  // pixels of the shorter side, before the centre is cut out; 0: pictures must have their size
+  Interpolation interpolation = Interpolation::bilinear;
+};
+
+/// What a configuration says.
+PictureFit fit_of(const DataConfig& data);
+
+/// Whether its numbers can be meant.
+bool is_fit(const DataConfig& data);
+
+/// Cuts the middle out of pixels [from.height, from.width, 3], where `size` is no larger.
+void crop_center(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize size, std::uint8_t* cropped);
+
+/// Decodes a file into pixels [size.height, size.width, 3]. Returns what a user should know of the file, mostly
+/// nothing. Throws Error(data) as read_image() does.
+std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,
+                              std::uint8_t* pixels);
+
+}  // namespace bsq

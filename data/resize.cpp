@@ -1,0 +1,105 @@
+// The output pixel at x takes the input around (x + 1/2) scale, by a kernel that is stretched where pictures shrink.
+#include "data/resize.h"
+
+#include "kernels/base/error.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bsq {
+namespace {
+
+constexpr int kChannels = 3;
+constexpr int kWeightBits = 22;
+
+/// The input pixels of one output pixel, and their weights, which add up to about 2^22.
+struct Taps {
+  int first = 0;
+  std::vector<std::int32_t> weights;
+};
+
+double kernel_at(double x, Interpolation interpolation) {
+  const double distance = std::abs(x);
+  if (interpolation == Interpolation::bilinear) return std::max(0.0, 1 - distance);
+  constexpr double a = -0.5;
+  if (distance < 1) return ((a + 2) * distance - (a + 3)) * distance * distance + 1;
+  if (distance < 2) return (((distance - 5) * distance + 8) * distance - 4) * a;
+  return 0;
+}
+
+/// One entry per output pixel of an axis.
+std::vector<Taps> taps_of(int from, int to, Interpolation interpolation) {
+  const double scale = static_cast<double>(from) / to;
+  const double stretch = std::max(scale, 1.0);
+  const double reach = (interpolation == Interpolation::bilinear ? 1.0 : 2.0) * stretch;
+  std::vector<Taps> all;
+  for (int x = 0; x < to; ++x) {
+    const double center = (x + 0.5) * scale;
+    const int first = std::max(static_cast<int>(center - reach + 0.5), 0);
+    const int last = std::min(static_cast<int>(center + reach + 0.5), from);  // the one behind
+    std::vector<double> weights;
+    double sum = 0;
+    for (int i = first; i < last; ++i)
+      sum += weights.emplace_back(kernel_at((i - center + 0.5) * (1 / stretch), interpolation));
+    Taps taps{first, {}};
+    for (const double weight : weights) {
+      const double scaled = (sum == 0 ? weight : weight / sum) * (1 << kWeightBits);
+      taps.weights.push_back(static_cast<std::int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5));
+    }
+    all.push_back(std::move(taps));
+  }
+  return all;
+}
+
+/// sum of weights times pixels that lie `stride` bytes apart, rounded.
+std::uint8_t weighted(const std::uint8_t* pixels, std::ptrdiff_t stride, const std::vector<std::int32_t>& weights) {
+  std::int32_t sum = 1 << (kWeightBits - 1);
+  for (const std::int32_t weight : weights) {
+    sum += weight * *pixels;
+    pixels += stride;
+  }
+  return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
+}
+
+std::vector<std::uint8_t> resize_columns(std::span<const std::uint8_t> pixels, ImageSize from, int width,
+                                         Interpolation interpolation) {
+  const std::vector<Taps> taps = taps_of(from.width, width, interpolation);
+  std::vector<std::uint8_t> result(static_cast<std::size_t>(from.height) * static_cast<std::size_t>(width) * kChannels);
+  std::uint8_t* to = result.data();
+  for (int y = 0; y < from.height; ++y) {
+    const std::uint8_t* row = pixels.data() + std::ptrdiff_t{y} * from.width * kChannels;
+    for (const Taps& of : taps)
+      for (int channel = 0; channel < kChannels; ++channel)
+        *to++ = weighted(row + std::ptrdiff_t{of.first} * kChannels + channel, kChannels, of.weights);
+  }
+  return result;
+}
+
+std::vector<std::uint8_t> resize_rows(std::span<const std::uint8_t> pixels, ImageSize from, int height,
+                                      Interpolation interpolation) {
+  const std::ptrdiff_t stride = std::ptrdiff_t{from.width} * kChannels;
+  std::vector<std::uint8_t> result(static_cast<std::size_t>(height) * static_cast<std::size_t>(stride));
+  std::uint8_t* to = result.data();
+  for (const Taps& of : taps_of(from.height, height, interpolation))
+    for (std::ptrdiff_t column = 0; column < stride; ++column)
+      *to++ = weighted(pixels.data() + of.first * stride + column, stride, of.weights);
+  return result;
+}
+
+}  // namespace
+
+Interpolation interpolation_named(const std::string& name) {
+  if (name == "bilinear") return Interpolation::bilinear;
+  if (name == "bicubic") return Interpolation::bicubic;
+  fail(ErrorKind::usage, "interpolation '{}'; must be bilinear or bicubic", name);
+}
+
+std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
+                                        Interpolation interpolation) {
+  std::vector<std::uint8_t> result(pixels.begin(), pixels.end());
+  if (to.width != from.width) result = resize_columns(result, from, to.width, interpolation);
+  if (to.height != from.height) result = resize_rows(result, {from.height, to.width}, to.height, interpolation);
+  return result;
+}
+
+}  // namespace bsq

@@ -1,0 +1,23 @@
+// Resizes pictures as PIL's Image.resize does, antialiased, to the last bit: 8-bit pixels and weights of 22 bits.
+#pragma once
+
+#include "data/image_formats/image_format.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+/// The filter's kernel: `bilinear`, a triangle, or `bicubic`, with a = -0.5.
+enum class Interpolation { bilinear, bicubic };
+
+/// Throws Error(usage) for another name.
+Interpolation interpolation_named(const std::string& name);
+
+/// pixels [from.height, from.width, 3] -> [to.height, to.width, 3]: columns first, rounded to 8 bits, then rows.
+std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
+                                        Interpolation interpolation);
+
+}  // namespace bsq

@@ -1,0 +1,92 @@
+// Resized pictures beside what PIL 12 makes of the same ones, to the last bit; the middle that is cut out.
+#include "data/picture_fit.h"
+#include "data/resize.h"
+#include "kernels/base/error.h"
+#include "tests/data/images_on_disk.h"
+#include "tests/support/catch.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bsq::test {
+namespace {
+
+/// Every byte another one.
+std::vector<std::uint8_t> pattern_of(ImageSize size) {
+  std::vector<std::uint8_t> pixels;
+  for (int y = 0; y < size.height; ++y)
+    for (int x = 0; x < size.width; ++x)
+      for (int c = 0; c < 3; ++c)
+        pixels.push_back(
+            static_cast<std::uint8_t>(x * 37 + y * 91 + c * 53 + x * y * 7 + x * x * (c + 1) / 3));  // mod 256
+  return pixels;
+}
+
+/// FNV-1a.
+std::uint64_t hash_of_bytes(const std::vector<std::uint8_t>& bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const std::uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3U;
+  return hash;
+}
+
+struct Resized {
+  ImageSize from, to;
+  Interpolation interpolation;
+  std::uint64_t hash;
+};
+
+}  // namespace
+
+TEST_CASE("pictures are resized to the pixels that PIL makes of them") {
+  using enum Interpolation;
+  const std::vector<Resized> table = {
+      {{7, 9}, {5, 4}, bilinear, 0x5cac48d6114c6e14U},       {{7, 9}, {5, 4}, bicubic, 0x93351cad4b744288U},
+      {{5, 4}, {7, 11}, bilinear, 0x032512c5cd8ae582U},      {{5, 4}, {7, 11}, bicubic, 0xdd622052b6744c9aU},
+      {{40, 61}, {13, 20}, bilinear, 0x6f969e575d83f8f4U},   {{40, 61}, {13, 20}, bicubic, 0xe6735be66c9774d4U},
+      {{33, 17}, {33, 40}, bilinear, 0x81f9739c28f12459U},   {{33, 17}, {33, 40}, bicubic, 0xdb5a34a139a16becU},
+      {{100, 150}, {64, 96}, bilinear, 0xc2aa3c50789fc6f6U}, {{100, 150}, {64, 96}, bicubic, 0x682a908075d294d1U},
+      {{3, 3}, {1, 1}, bilinear, 0x88cc6c196002793aU},       {{3, 3}, {1, 1}, bicubic, 0x18075c1920162254U}};
+  for (const Resized& c : table) {
+    INFO(c.from.height << "x" << c.from.width << " to " << c.to.height << "x" << c.to.width);
+    CHECK(hash_of_bytes(resize_pixels(pattern_of(c.from), c.from, c.to, c.interpolation)) == c.hash);
+  }
+  const std::vector<std::uint8_t> same = pattern_of({6, 5});
+  CHECK(resize_pixels(same, {6, 5}, {6, 5}, bilinear) == same);
+  CHECK(interpolation_named("bicubic") == bicubic);
+  CHECK_THAT(error_of(ErrorKind::usage, [] { interpolation_named("nearest"); }),
+             Catch::Contains("bilinear or bicubic"));
+}
+
+TEST_CASE("what a network sees of a picture is what torchvision's Resize and CenterCrop leave") {
+  const TemporaryFolder folder;
+  struct Case {
+    ImageSize size;
+    int resize, side;
+    std::uint64_t hash;
+  };
+  for (const Case& c : {Case{{50, 75}, 32, 28, 0xccb0652a6d6e4e52U}, Case{{75, 50}, 32, 28, 0x7ac09655929caf65U},
+                        Case{{41, 40}, 16, 15, 0xf9d6376189b3ed43U}}) {
+    INFO(c.size.height << "x" << c.size.width);
+    write_png(folder / "p.png", {.height = c.size.height, .width = c.size.width, .pixels = pattern_of(c.size)});
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(c.side * c.side * 3));
+    CHECK(read_fitted_image(folder / "p.png", {c.side, c.side}, {.resize = c.resize}, pixels.data()).empty());
+    CHECK(hash_of_bytes(pixels) == c.hash);
+  }
+}
+
+TEST_CASE("the shorter side gets 8/7 of the image's size if nothing else is said") {
+  DataConfig data;
+  CHECK(fit_of(data).resize == 0);
+  data.image_size = 224;
+  CHECK(fit_of(data).resize == 256);
+  data.resize = 232;
+  data.interpolation = "bicubic";
+  CHECK(fit_of(data).resize == 232);
+  CHECK(fit_of(data).interpolation == Interpolation::bicubic);
+  CHECK(is_fit(data));
+  data.resize = 200;
+  CHECK_FALSE(is_fit(data));
+}
+
+}  // namespace bsq::test
