@@ -51,6 +51,7 @@ class Selection final : public Dataset {
   std::int64_t size() const override { return static_cast<std::int64_t>(numbers_.size()); }
   std::int32_t label(std::int64_t number) const override { return set_->label(of_set(number)); }
   void read(std::int64_t number, std::span<std::uint8_t> pixels) const override { set_->read(of_set(number), pixels); }
+  std::string name(std::int64_t number) const override { return set_->name(of_set(number)); }
   std::vector<std::string> notes() const override { return set_->notes(); }
 
  private:

@@ -218,6 +218,9 @@ class ImageFolder final : public Dataset {
                                                  {info_.height, info_.width}, fit_, pixels.data());
     if (!remark.empty()) remarks_.add(number, remark);
   }
+  std::string name(std::int64_t number) const override {
+    return shown_name(files_.at(static_cast<std::size_t>(number)).string());
+  }
   std::vector<std::string> notes() const override {
     std::vector<std::string> all = notes_;
     for (std::string& note : remarks_.about(files_)) all.push_back(std::move(note));

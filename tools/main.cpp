@@ -49,6 +49,8 @@ constexpr Command kCommands[] = {
      verify_command,
      /*computes=*/true, /*runs_on_ranks=*/true},
     {"validate", "CFG [key=value ...]", "check a configuration, all errors at once", validate_command},
+    {"data", "CFG [key=value ...]", "what its images are: counts, mean, duplicates, files that cannot be read",
+     data_command},
     {"bench", "[ops|planes|step] [FILTER]", "how fast it is here, against what the machine can do", bench_command,
      /*computes=*/true},
     {"info", "", "version, build, machine, device", info_command},

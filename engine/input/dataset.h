@@ -35,6 +35,8 @@ class Dataset {
   virtual std::int32_t label(std::int64_t number) const = 0;
   /// Fills `pixels` [height, width, 3] with image `number`. Called by several threads at once. Throws Error(data).
   virtual void read(std::int64_t number, std::span<std::uint8_t> pixels) const = 0;
+  /// What image `number` is called in messages.
+  virtual std::string name(std::int64_t number) const { return "image " + std::to_string(number); }
   /// What a user should know of the files and of the images that have been read so far, a sentence each.
   virtual std::vector<std::string> notes() const { return {}; }
 };

@@ -12,7 +12,7 @@ namespace {
 
 const std::vector<std::string> kCommands = {"train",    "sweep",       "eval",    "convert", "inspect",
                                             "scheme",   "sensitivity", "what-if", "report",  "verify",
-                                            "validate", "bench",       "info"};
+                                            "validate", "data",        "bench",   "info"};
 
 }  // namespace
 

@@ -17,6 +17,7 @@ int inspect_command(const Arguments& arguments);
 int verify_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
 int validate_command(const Arguments& arguments);
+int data_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
 int scheme_command(const Arguments& arguments);
 int sensitivity_command(const Arguments& arguments);

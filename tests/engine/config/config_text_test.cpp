@@ -34,6 +34,9 @@ Config unusual_config() {
                  .eval_batch_size = 6,
                  .crop_padding = 7,
                  .flip = false,
+                 .image_size = 24,
+                 .resize = 30,
+                 .interpolation = "bicubic",
                  .mean = {0, 1. / 3, 1},
                  .std = {1, 1e-3, 1e22}};
   config.quant = {.weight_bits = 3,
@@ -143,6 +146,7 @@ TEST_CASE("the hash is six hexadecimal digits that never change, and follows eve
     Config config = test::default_config();
     key.field.set(config, key.field.get(unusual));
     INFO(key.name);
+    if (!key.applies_to(config)) continue;  // of another kind of data
     const std::string hash = config_hash(config);
     CHECK(hash.size() == 6);
     CHECK(hash.find_first_not_of("0123456789abcdef") == std::string::npos);

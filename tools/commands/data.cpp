@@ -1,0 +1,143 @@
+// `bsq data`: what a configuration's images are, before anything is trained on them.
+#include "data/datasets.h"
+#include "data/survey.h"
+#include "engine/base/text.h"
+#include "kernels/base/error.h"
+#include "kernels/devices.h"
+#include "tools/cli/arguments.h"
+#include "tools/report/table.h"
+#include "tools/session/config_schema.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace bsq {
+namespace {
+
+constexpr std::size_t kMostShown = 20;
+
+struct SurveyedData {
+  DataSplits splits;
+  SetSurvey train, test;
+  std::vector<ImagePair> in_both, twice;
+};
+
+std::string numbers_text(const std::array<double, 3>& numbers) {
+  return fmt::format("[{:.4f}, {:.4f}, {:.4f}]", numbers[0], numbers[1], numbers[2]);
+}
+
+std::string shares_text(const std::vector<double>& numbers) {
+  return fmt::format("[{:.4f}]", fmt::join(numbers, ", "));
+}
+
+std::string classes_table(const SurveyedData& data) {
+  Table table({{"class", Align::left}, {"train"}, {"test"}});
+  const std::vector<std::string>& names = data.splits.train->info().class_names;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    table.add_row({names[i], with_thousands(static_cast<std::uint64_t>(data.train.per_class[i])),
+                   with_thousands(static_cast<std::uint64_t>(data.test.per_class[i]))});
+  table.add_row({"together", with_thousands(static_cast<std::uint64_t>(data.train.images)),
+                 with_thousands(static_cast<std::uint64_t>(data.test.images))});
+  return table.text();
+}
+
+std::string pairs_text(const std::vector<ImagePair>& pairs, const Dataset& first, const Dataset& second,
+                       const std::string& one, const std::string& several) {
+  if (pairs.empty()) return {};
+  std::string text = fmt::format("\n{} {}:\n", with_thousands(pairs.size()), pairs.size() == 1 ? one : several);
+  for (std::size_t i = 0; i < std::min(pairs.size(), kMostShown); ++i)
+    text += fmt::format("  {} = {}\n", second.name(pairs[i].second), first.name(pairs[i].first));
+  if (pairs.size() > kMostShown) text += fmt::format("  and {} more\n", with_thousands(pairs.size() - kMostShown));
+  return text;
+}
+
+std::string survey_text(const SurveyedData& data, const Config& config) {
+  const DatasetInfo& info = data.splits.train->info();
+  std::string text = classes_table(data);
+  text += fmt::format("\nimages     {}x{} pixels of red, green and blue\n", info.width, info.height);
+  text += fmt::format("mean       {} of the training images; data.mean is {}\n", numbers_text(data.train.mean),
+                      shares_text(config.data.mean));
+  text += fmt::format("deviation  {} of the training images; data.std is {}\n", numbers_text(data.train.deviation),
+                      shares_text(config.data.std));
+  text += pairs_text(data.in_both, *data.splits.train, *data.splits.test,
+                     "test image has the pixels of a training image, so that accuracy is too good",
+                     "test images have the pixels of training images, so that accuracy is too good");
+  text +=
+      pairs_text(data.twice, *data.splits.train, *data.splits.train, "training image has the pixels of an earlier one",
+                 "training images have the pixels of earlier ones");
+  return text;
+}
+
+nlohmann::ordered_json to_json(const SetSurvey& set, const std::vector<std::string>& names) {
+  nlohmann::ordered_json classes = nlohmann::ordered_json::object();
+  for (std::size_t i = 0; i < names.size(); ++i) classes[names[i]] = set.per_class[i];
+  return {{"images", set.images},
+          {"classes", classes},
+          {"mean", set.mean},
+          {"deviation", set.deviation},
+          {"broken", set.broken}};
+}
+
+std::string survey_json(const SurveyedData& data) {
+  const DatasetInfo& info = data.splits.train->info();
+  const auto named = [](const std::vector<ImagePair>& pairs, const Dataset& first, const Dataset& second) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const ImagePair& pair : pairs) list.push_back({second.name(pair.second), first.name(pair.first)});
+    return list;
+  };
+  const nlohmann::ordered_json all = {{"height", info.height},
+                                      {"width", info.width},
+                                      {"train", to_json(data.train, info.class_names)},
+                                      {"test", to_json(data.test, info.class_names)},
+                                      {"test_in_train", named(data.in_both, *data.splits.train, *data.splits.test)},
+                                      {"train_twice", named(data.twice, *data.splits.train, *data.splits.train)}};
+  return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+/// Throws Error(data) with the images that cannot be read.
+void refuse_broken(const SurveyedData& data) {
+  std::vector<std::string> faults = data.train.broken;
+  faults.insert(faults.end(), data.test.broken.begin(), data.test.broken.end());
+  if (faults.empty()) return;
+  const std::size_t count = faults.size();
+  faults.resize(std::min(count, kMostShown));
+  fail(ErrorKind::data, "{}\n{} image{} cannot be read", fmt::join(faults, "\n"), with_thousands(count),
+       count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+int data_command(const Arguments& arguments) {
+  CommandLine app("Says what the images of a configuration are: counts, mean, duplicates, files that cannot be read.",
+                  "bsq data");
+  std::vector<std::string> words;
+  bool json = false;
+  ConsoleFlags flags;
+  app.add_option("words", words, "configuration file, and overrides such as data.root=DIR")
+      ->option_text("CFG [key=value ...]");
+  app.add_flag("--json", json, "print JSON");
+  add_console_flags(app, flags);
+  app.footer("\nExit code: 0; 3 if images cannot be read.");
+  if (!parse_arguments(app, arguments)) return 0;
+  const ConfigWords split = split_config_words(words, is_config_key);
+  if (split.file.empty() && split.overrides.empty())
+    fail(ErrorKind::usage, "bsq data: which data? usage: bsq data CFG [key=value ...]");
+  const Config config = load_config(config_schema(), split.file, split.overrides, ConfigUse::sweep);
+  const auto backend = make_backend("cpu", {.threads = config.threads});  // whose threads read the images
+  SurveyedData data{.splits = open_datasets(config), .train = {}, .test = {}, .in_both = {}, .twice = {}};
+  data.train = survey(*data.splits.train);
+  data.test = survey(*data.splits.test);
+  data.in_both = images_in_both(data.train, data.test);
+  data.twice = images_twice(data.train);
+  fmt::print("{}", json ? survey_json(data) : survey_text(data, config));
+  Console console = flags.console();
+  for (const Dataset* set : {data.splits.train.get(), data.splits.test.get()})
+    for (const std::string& note : set->notes()) console.warning(note);
+  refuse_broken(data);
+  return 0;
+}
+
+}  // namespace bsq
