@@ -33,19 +33,8 @@ PictureFit fit_of(const DataConfig& data) {
 bool is_fit(const DataConfig& data) {
   const int most = kLargestImage.width;
   const bool has_name = data.interpolation == "bilinear" || data.interpolation == "bicubic";
-  return data.image_size >= 0 && data.image_size <= most && data.resize <= most && has_name &&
+  return data.image_size >= 0 && data.image_size <= most && data.resize >= 0 && data.resize <= most && has_name &&
          (data.resize == 0 || data.resize >= data.image_size);
-}
-
-void crop_center(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize size, std::uint8_t* cropped) {
-  require(size.height <= from.height && size.width <= from.width, "{}x{} pixels of {}x{}", size.width, size.height,
-          from.width, from.height);
-  constexpr std::ptrdiff_t kChannels = 3;
-  const std::ptrdiff_t left = margin(from.width, size.width), top = margin(from.height, size.height);
-  for (std::ptrdiff_t y = 0; y < size.height; ++y) {
-    const std::uint8_t* row = pixels.data() + ((top + y) * from.width + left) * kChannels;
-    cropped = std::copy_n(row, size.width * kChannels, cropped);
-  }
 }
 
 std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,
@@ -53,7 +42,8 @@ std::string read_fitted_image(const std::filesystem::path& path, ImageSize size,
   if (fit.resize == 0) return read_image(path, size, pixels);
   const DecodedImage image = decode_image(path);
   const ImageSize larger = resized(image.size, fit.resize);
-  crop_center(resize_pixels(image.pixels, image.size, larger, fit.interpolation), larger, size, pixels);
+  const PixelWindow middle{margin(larger.height, size.height), margin(larger.width, size.width), size};
+  std::ranges::copy(resize_pixels(image.pixels, image.size, larger, middle, fit.interpolation), pixels);
   return image.remark;
 }
 

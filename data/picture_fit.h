@@ -20,9 +20,6 @@ PictureFit fit_of(const DataConfig& data);
 /// Whether its numbers can be meant.
 bool is_fit(const DataConfig& data);
 
-/// Cuts the middle out of pixels [from.height, from.width, 3], where `size` is no larger.
-void crop_center(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize size, std::uint8_t* cropped);
-
 /// Decodes a file into pixels [size.height, size.width, 3]. Returns what a user should know of the file, mostly
 /// nothing. Throws Error(data) as read_image() does.
 std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,

@@ -27,13 +27,13 @@ double kernel_at(double x, Interpolation interpolation) {
   return 0;
 }
 
-/// One entry per output pixel of an axis.
-std::vector<Taps> taps_of(int from, int to, Interpolation interpolation) {
+/// One entry per output pixel of an axis, `count` from `first_output` on.
+std::vector<Taps> taps_of(int from, int to, int first_output, int count, Interpolation interpolation) {
   const double scale = static_cast<double>(from) / to;
   const double stretch = std::max(scale, 1.0);
   const double reach = (interpolation == Interpolation::bilinear ? 1.0 : 2.0) * stretch;
   std::vector<Taps> all;
-  for (int x = 0; x < to; ++x) {
+  for (int x = first_output; x < first_output + count; ++x) {
     const double center = (x + 0.5) * scale;
     const int first = std::max(static_cast<int>(center - reach + 0.5), 0);
     const int last = std::min(static_cast<int>(center + reach + 0.5), from);  // the one behind
@@ -61,28 +61,17 @@ std::uint8_t weighted(const std::uint8_t* pixels, std::ptrdiff_t stride, const s
   return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
 }
 
-std::vector<std::uint8_t> resize_columns(std::span<const std::uint8_t> pixels, ImageSize from, int width,
-                                         Interpolation interpolation) {
-  const std::vector<Taps> taps = taps_of(from.width, width, interpolation);
-  std::vector<std::uint8_t> result(static_cast<std::size_t>(from.height) * static_cast<std::size_t>(width) * kChannels);
+/// Rows [first_row, first_row + rows) of a picture with these columns.
+std::vector<std::uint8_t> resize_columns(const std::uint8_t* pixels, int width, int first_row, int rows,
+                                         const std::vector<Taps>& columns) {
+  std::vector<std::uint8_t> result(static_cast<std::size_t>(rows) * columns.size() * kChannels);
   std::uint8_t* to = result.data();
-  for (int y = 0; y < from.height; ++y) {
-    const std::uint8_t* row = pixels.data() + std::ptrdiff_t{y} * from.width * kChannels;
-    for (const Taps& of : taps)
+  for (int y = first_row; y < first_row + rows; ++y) {
+    const std::uint8_t* row = pixels + std::ptrdiff_t{y} * width * kChannels;
+    for (const Taps& of : columns)
       for (int channel = 0; channel < kChannels; ++channel)
         *to++ = weighted(row + std::ptrdiff_t{of.first} * kChannels + channel, kChannels, of.weights);
   }
-  return result;
-}
-
-std::vector<std::uint8_t> resize_rows(std::span<const std::uint8_t> pixels, ImageSize from, int height,
-                                      Interpolation interpolation) {
-  const std::ptrdiff_t stride = std::ptrdiff_t{from.width} * kChannels;
-  std::vector<std::uint8_t> result(static_cast<std::size_t>(height) * static_cast<std::size_t>(stride));
-  std::uint8_t* to = result.data();
-  for (const Taps& of : taps_of(from.height, height, interpolation))
-    for (std::ptrdiff_t column = 0; column < stride; ++column)
-      *to++ = weighted(pixels.data() + of.first * stride + column, stride, of.weights);
   return result;
 }
 
@@ -95,10 +84,25 @@ Interpolation interpolation_named(const std::string& name) {
 }
 
 std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
-                                        Interpolation interpolation) {
-  std::vector<std::uint8_t> result(pixels.begin(), pixels.end());
-  if (to.width != from.width) result = resize_columns(result, from, to.width, interpolation);
-  if (to.height != from.height) result = resize_rows(result, {from.height, to.width}, to.height, interpolation);
+                                        const PixelWindow& window, Interpolation interpolation) {
+  require(window.top >= 0 && window.left >= 0 && window.top + window.size.height <= to.height &&
+              window.left + window.size.width <= to.width,
+          "a window of {}x{} pixels at {}, {} in {}x{}", window.size.width, window.size.height, window.left, window.top,
+          to.width, to.height);
+  const std::vector<Taps> columns = taps_of(from.width, to.width, window.left, window.size.width, interpolation);
+  const std::vector<Taps> rows = taps_of(from.height, to.height, window.top, window.size.height, interpolation);
+  const int first_row = rows.front().first;
+  int last_row = first_row;  // the one behind
+  for (const Taps& of : rows) last_row = std::max(last_row, of.first + static_cast<int>(of.weights.size()));
+  const std::vector<std::uint8_t> narrowed =
+      resize_columns(pixels.data(), from.width, first_row, last_row - first_row, columns);
+
+  const std::ptrdiff_t stride = std::ptrdiff_t{window.size.width} * kChannels;
+  std::vector<std::uint8_t> result(static_cast<std::size_t>(window.size.height) * static_cast<std::size_t>(stride));
+  std::uint8_t* next = result.data();
+  for (const Taps& of : rows)
+    for (std::ptrdiff_t column = 0; column < stride; ++column)
+      *next++ = weighted(narrowed.data() + (of.first - first_row) * stride + column, stride, of.weights);
   return result;
 }
 

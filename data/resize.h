@@ -16,8 +16,16 @@ enum class Interpolation { bilinear, bicubic };
 /// Throws Error(usage) for another name.
 Interpolation interpolation_named(const std::string& name);
 
-/// pixels [from.height, from.width, 3] -> [to.height, to.width, 3]: columns first, rounded to 8 bits, then rows.
+/// A part of a picture.
+struct PixelWindow {
+  int top = 0;
+  int left = 0;
+  ImageSize size;
+};
+
+/// Of pixels [from.height, from.width, 3], resized to `to`, the part in the window, [window.size, 3]: columns first,
+/// rounded to 8 bits, then rows. No more is computed: a picture may be thousands of times as long as it is high.
 std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
-                                        Interpolation interpolation);
+                                        const PixelWindow& window, Interpolation interpolation);
 
 }  // namespace bsq

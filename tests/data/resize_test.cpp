@@ -5,6 +5,7 @@
 #include "tests/data/images_on_disk.h"
 #include "tests/support/catch.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -49,13 +50,28 @@ TEST_CASE("pictures are resized to the pixels that PIL makes of them") {
       {{3, 3}, {1, 1}, bilinear, 0x88cc6c196002793aU},       {{3, 3}, {1, 1}, bicubic, 0x18075c1920162254U}};
   for (const Resized& c : table) {
     INFO(c.from.height << "x" << c.from.width << " to " << c.to.height << "x" << c.to.width);
-    CHECK(hash_of_bytes(resize_pixels(pattern_of(c.from), c.from, c.to, c.interpolation)) == c.hash);
+    CHECK(hash_of_bytes(resize_pixels(pattern_of(c.from), c.from, c.to, {0, 0, c.to}, c.interpolation)) == c.hash);
   }
   const std::vector<std::uint8_t> same = pattern_of({6, 5});
-  CHECK(resize_pixels(same, {6, 5}, {6, 5}, bilinear) == same);
+  for (const Interpolation interpolation : {bilinear, bicubic})
+    CHECK(resize_pixels(same, {6, 5}, {6, 5}, {0, 0, {6, 5}}, interpolation) == same);
   CHECK(interpolation_named("bicubic") == bicubic);
   CHECK_THAT(error_of(ErrorKind::usage, [] { interpolation_named("nearest"); }),
              Catch::Contains("bilinear or bicubic"));
+}
+
+TEST_CASE("a window of a resized picture has the pixels of the whole one, however long that would be") {
+  const ImageSize from{50, 75}, to{32, 48}, part{7, 9};
+  const std::vector<std::uint8_t> pixels = pattern_of(from);
+  const auto whole = resize_pixels(pixels, from, to, {0, 0, to}, Interpolation::bicubic);
+  const auto window = resize_pixels(pixels, from, to, {11, 39, part}, Interpolation::bicubic);
+  for (int y = 0; y < part.height; ++y)
+    CHECK(std::equal(window.begin() + y * part.width * 3, window.begin() + (y + 1) * part.width * 3,
+                     whole.begin() + ((11 + y) * to.width + 39) * 3));
+  const ImageSize strip{1, 8192}, of_gigabytes{256, 2097152};
+  const auto middle =
+      resize_pixels(pattern_of(strip), strip, of_gigabytes, {16, 1048464, {224, 224}}, Interpolation::bilinear);
+  CHECK(middle.size() == 224 * 224 * 3);
 }
 
 TEST_CASE("what a network sees of a picture is what torchvision's Resize and CenterCrop leave") {

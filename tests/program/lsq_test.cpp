@@ -52,9 +52,9 @@ TEST_CASE("LSQ trains on under the widths that BSQ has found") {
 
 TEST_CASE("LSQ is the finetuner of the widths that BSQ has found where finetune.method says so") {
   const Workspace here;
-  here.train("run", {"finetune.method=lsq"});
-  const bsq::TensorFile last = bsq::read_safetensors(here / "run/checkpoints/last/model.safetensors");
-  CHECK(last.metadata.at("form") == "lsq");
+  here.train("run", {"finetune.method=lsq", "checkpoint.keep_last=9"});
+  const bsq::TensorFile within = bsq::read_safetensors(here / "run/checkpoints/epoch_0006/model.safetensors");
+  CHECK(within.metadata.at("form") == "lsq");
   const auto scheme = [&](const char* stage) {
     const fs::path folder = fs::path("run/checkpoints") / stage;
     return bsq::read_safetensors(here / folder / "model.safetensors").metadata.at("scheme");
@@ -62,7 +62,8 @@ TEST_CASE("LSQ is the finetuner of the widths that BSQ has found where finetune.
   CHECK(scheme("finetune") == scheme("bsq"));
   here.must({"verify", "run"});
   check_errors(here, {"train", "tiny.yaml", "finetune.method=csq"}, 2,
-               {"override 1: finetune.method = csq; must be one of fixed, lsq", "1 error; nothing was written"});
+               {"override 1: finetune.method = csq; must be one of fixed, lsq; did you mean 'lsq'?",
+                "1 error; nothing was written"});
 }
 
 TEST_CASE("LSQ killed in its epochs and resumed comes to the bits of a run that was not") {
