@@ -53,7 +53,7 @@ TEST_CASE("LSQ trains on under the widths that BSQ has found") {
 TEST_CASE("LSQ is the finetuner of the widths that BSQ has found where finetune.method says so") {
   const Workspace here;
   here.train("run", {"finetune.method=lsq", "checkpoint.keep_last=9"});
-  const bsq::TensorFile within = bsq::read_safetensors(here / "run/checkpoints/epoch_0006/model.safetensors");
+  const bsq::TensorFile within = bsq::read_safetensors(here / "run/checkpoints/epoch_0009/model.safetensors");
   CHECK(within.metadata.at("form") == "lsq");
   const auto scheme = [&](const char* stage) {
     const fs::path folder = fs::path("run/checkpoints") / stage;
