@@ -120,13 +120,15 @@ DecodedImage decode_image(const fs::path& path) {
   return decoded;
 }
 
-std::string read_image(const fs::path& path, ImageSize expected, std::uint8_t* pixels) {
+std::string read_image(const fs::path& path, ImageSize expected, std::uint8_t* pixels, const std::string& reason) {
   const EncodedImage image(path);
   const ImageSize size = image.size();
   if (!(size == expected))
-    fail(ErrorKind::data,
-         "{}: {}x{} pixels, the first image has {}x{}; all images must have one size, or set data.image_size",
-         path.string(), size.width, size.height, expected.width, expected.height);
+    fail(ErrorKind::data, "{}: {}x{} pixels, {}", path.string(), size.width, size.height,
+         reason.empty()
+             ? fmt::format("the first image has {}x{}; all images must have one size, or set data.image_size",
+                           expected.width, expected.height)
+             : reason);
   return image.decode(size, pixels);
 }
 

@@ -34,7 +34,9 @@ struct DecodedImage {
 DecodedImage decode_image(const std::filesystem::path& path);
 
 /// Decodes into pixels [expected.height, expected.width, 3]. Returns what a user should know of the file, mostly
-/// nothing. Throws Error(data) as read_image_size() does, and if the image has another size.
-std::string read_image(const std::filesystem::path& path, ImageSize expected, std::uint8_t* pixels);
+/// nothing. Throws Error(data) as read_image_size() does, and if the image has another size; `reason`: who expects this
+/// one, if it is not the first image of a set.
+std::string read_image(const std::filesystem::path& path, ImageSize expected, std::uint8_t* pixels,
+                       const std::string& reason = "");
 
 }  // namespace bsq

@@ -7,6 +7,7 @@
 #include "kernels/base/error.h"
 
 #include <algorithm>
+#include <exception>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -236,12 +237,27 @@ class ImageFolder final : public Dataset {
   mutable Remarks remarks_;
 };
 
+/// Of the first file that says one: those before it are named when they are read. Throws the error of the first file if
+/// none does.
+ImageSize first_size(const std::vector<fs::path>& files) {
+  std::exception_ptr first_error;
+  for (const fs::path& file : files) {
+    try {
+      return read_image_size(file);
+    } catch (const Error&) {
+      if (!first_error) first_error = std::current_exception();
+    }
+  }
+  std::rethrow_exception(first_error);
+}
+
 void check_fit(const Config& config, std::vector<Conflict>& conflicts) {
   const DataConfig& data = config.data;
   if (data.image_size > 0 && data.kind != "image_folder")
-    conflicts.push_back({{"data.image_size", "data.kind"},
-                         fmt::format("data.image_size = {}; the images of {} have their size, leave it out",
-                                     data.image_size, data.kind)});
+    conflicts.push_back(
+        {{"data.image_size", "data.kind"},
+         fmt::format("data.image_size = {}; the images of {} have their size; leave it out, or set it to 0",
+                     data.image_size, data.kind)});
   if (data.resize > 0 && data.resize < data.image_size)
     conflicts.push_back({{"data.resize", "data.image_size"},
                          fmt::format("data.resize = {}; must be at least data.image_size = {}, which is cut out of it",
@@ -260,7 +276,7 @@ DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limi
   Listing test = list_split(find_split(root, {"test", "val"}), limits.test_per_class);
   check_same_classes(train, test);
 
-  const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : read_image_size(train.files.front());
+  const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train.files);
   check_fits(root, size, train.files.size() + test.files.size());
   std::vector<std::string> train_notes = notes_of(train, root), test_notes = notes_of(test, root);
   return {std::make_unique<ImageFolder>(std::move(train), size, fit, std::move(train_notes)),

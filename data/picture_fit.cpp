@@ -26,8 +26,8 @@ int margin(int all, int part) {
 PictureFit fit_of(const DataConfig& data) {
   if (data.image_size == 0) return {};
   constexpr double kShare = 0.875;  // 224 of 256
-  const int resize = data.resize > 0 ? data.resize : static_cast<int>(std::lround(data.image_size / kShare));
-  return {resize, interpolation_named(data.interpolation)};
+  const int standard = std::min(static_cast<int>(std::lround(data.image_size / kShare)), kLargestImage.width);
+  return {data.resize > 0 ? data.resize : standard, interpolation_named(data.interpolation)};
 }
 
 bool is_fit(const DataConfig& data) {
@@ -38,8 +38,8 @@ bool is_fit(const DataConfig& data) {
 }
 
 std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,
-                              std::uint8_t* pixels) {
-  if (fit.resize == 0) return read_image(path, size, pixels);
+                              std::uint8_t* pixels, const std::string& reason) {
+  if (fit.resize == 0) return read_image(path, size, pixels, reason);
   const DecodedImage image = decode_image(path);
   const ImageSize larger = resized(image.size, fit.resize);
   const PixelWindow middle{margin(larger.height, size.height), margin(larger.width, size.width), size};

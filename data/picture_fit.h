@@ -23,6 +23,6 @@ bool is_fit(const DataConfig& data);
 /// Decodes a file into pixels [size.height, size.width, 3]. Returns what a user should know of the file, mostly
 /// nothing. Throws Error(data) as read_image() does.
 std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,
-                              std::uint8_t* pixels);
+                              std::uint8_t* pixels, const std::string& reason = "");
 
 }  // namespace bsq

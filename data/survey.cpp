@@ -4,7 +4,10 @@
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
+#include <exception>
 #include <map>
 
 namespace bsq {
@@ -57,6 +60,8 @@ SetSurvey survey(const Dataset& set) {
         result.hashes[i] = mix_bytes(kEmptyHash, std::as_bytes(std::span(pixels)));
       } catch (const Error& error) {
         faults[i] = error.what();
+      } catch (const std::exception& error) {  // no memory for so large a picture
+        faults[i] = fmt::format("{}: {}", set.name(static_cast<std::int64_t>(i)), error.what());
       }
     }
 #pragma omp critical

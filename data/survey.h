@@ -29,7 +29,7 @@ struct SetSurvey {
 /// Reads every image once, on all OpenMP threads; the same numbers for any number of them.
 SetSurvey survey(const Dataset& set);
 
-/// Images of `second` whose pixels are those of an image of `first`: each with the first such one.
+/// Images of `second` whose pixels, by their hashes, are those of an image of `first`: each with the first such one.
 std::vector<ImagePair> images_in_both(const SetSurvey& first, const SetSurvey& second);
 /// Images of a set whose pixels are those of an earlier one.
 std::vector<ImagePair> images_twice(const SetSurvey& set);

@@ -87,7 +87,7 @@ class Loader {
       for (const YamlEntry& entry : document.root.entries) {
         if (entry.key == kBaseKey) read_bases(entry, chain, problems);
         if (entry.key == kSweepKey && (use_ != ConfigUse::sweep || chain.size() > 1))
-          problems.push_back({entry.where, chain.size() > 1 ? "sweep: belongs into the file that is given to bsq sweep"
+          problems.push_back({entry.where, chain.size() > 1 ? "sweep: belongs in the file that is given to bsq sweep"
                                                             : "sweep: makes several runs of this file; give it to bsq "
                                                               "sweep (--dry-run lists them)"});
       }

@@ -79,6 +79,9 @@ class WatchedRun {
 
 ValueRanges find_ranges(Backend& backend, const Network& network, const DeploymentPlan& plan, const TensorFile& plain,
                         const Weights& weights, const RangeImages& from) {
+  if (const Shape images = {from.input.height, from.input.width, DatasetInfo::channels}; images != network.image())
+    fail(ErrorKind::data, "the images have {}x{} pixels, the network takes {}x{}; give it images as in its training",
+         from.input.width, from.input.height, network.image().dims[1], network.image().dims[0]);
   const std::vector<const PlannedLevels*> levels = levels_with_range(plan);
   std::vector<Extremes> sums(levels.size());
   WatchedRun run(backend, network, plain, weights, watched_numbers(plan), from);

@@ -16,7 +16,8 @@ struct RangeImages {
 };
 
 /// Means over batches of the least and the largest number, as METHOD 11 has them of quantizers; with calibrated
-/// activation scales, in float32, without rounding to ranges.
+/// activation scales, in float32, without rounding to ranges. Throws Error(data) for images of another size than the
+/// network takes.
 ValueRanges find_ranges(Backend& backend, const Network& network, const DeploymentPlan& plan, const TensorFile& plain,
                         const Weights& weights, const RangeImages& from);
 

@@ -33,7 +33,7 @@ struct ModelCard {
   // How it is run: names and meanings are those of the configuration.
   std::optional<std::vector<double>> mean;
   std::optional<std::vector<double>> std;
-  std::optional<int> image_size;  // what pictures of any size are fitted to; like the next two none where they have one
+  std::optional<int> image_size;  // what pictures are fitted to; empty, as the next two, if they must have their size
   std::optional<int> resize;
   std::optional<std::string> interpolation;
   std::optional<int> eval_batch_size;

@@ -27,11 +27,12 @@ TEST_CASE("data says what a set is, and which test images were trained on") {
 
   fs::copy_file(here / "p/train/dog/1.png", here / "p/test/dog/0.png", fs::copy_options::overwrite_existing);
   fs::copy_file(here / "p/train/cat/0.png", here / "p/train/cat/3.png", fs::copy_options::overwrite_existing);
-  CHECK_THAT(here.must(kSurvey).out,
-             Catch::Contains("\n1 test image has the pixels of a training image, so that accuracy is too good:\n"
-                             "  p/test/dog/0.png = p/train/dog/1.png\n") &&
-                 Catch::Contains("\n1 training image has the pixels of an earlier one:\n"
-                                 "  p/train/cat/3.png = p/train/cat/0.png\n"));
+  CHECK_THAT(
+      here.must(kSurvey).out,
+      Catch::Contains("\n1 test image has the pixels of a training image, so that measured accuracies are too high:\n"
+                      "  p/test/dog/0.png = p/train/dog/1.png\n") &&
+          Catch::Contains("\n1 training image has the pixels of an earlier one:\n"
+                          "  p/train/cat/3.png = p/train/cat/0.png\n"));
   const json found = json::parse(here.must(survey_with(kSurvey, {"--json", "threads=3"})).out);
   CHECK(found == json::parse(here.must(survey_with(kSurvey, {"--json", "threads=1"})).out));
   CHECK(found.at("train").at("classes") == json({{"cat", 4}, {"dog", 4}}));
@@ -45,12 +46,12 @@ TEST_CASE("data says what a set is, and which test images were trained on") {
 TEST_CASE("data names every image that cannot be read, not the first one alone") {
   const Workspace here;
   put_pictures(here / "p", 4, 2);
-  put_text(here / "p/train/cat/2.png", "no picture");
+  put_text(here / "p/train/cat/0.png", "no picture");
   put_png(here / "p/test/dog/1.png", 1, 9);
   const Outcome outcome = here.run(kSurvey);
   CHECK(outcome.exit_code == 3);
   CHECK_THAT(outcome.out, Catch::Contains("together      8     4\n"));
-  CHECK_THAT(outcome.err, Catch::Contains("error: p/train/cat/2.png: no ") &&
+  CHECK_THAT(outcome.err, Catch::Contains("error: p/train/cat/0.png: no ") &&
                               Catch::Contains("p/test/dog/1.png: 9x9 pixels, the first image has 8x8; all images must "
                                               "have one size, or set data.image_size\n") &&
                               Catch::Contains("2 images cannot be read"));

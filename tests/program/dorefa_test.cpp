@@ -28,6 +28,8 @@ TEST_CASE("DoReFa trains a float model, is evaluated and exported, and is counte
     here.must({"export", model, "--format", format, "--output", std::string(format) + ".safetensors"});
   here.must({"export", model, "--format", "onnx", "--output", "m.onnx", "quant.act_scale=batch_max"});
   CHECK(here.must({"eval", "packed.safetensors", "--config", "tiny.yaml"}).out.find("2.000 bits") != std::string::npos);
+  CHECK_THAT(eval, Catch::Contains("x  2.222 bits per weight: signs"));  // and nine scales for 1,296 weights
+  CHECK_THAT(here.must({"scheme", model}).out, Catch::Contains("# 2.222 stored bits per weight"));
   const bsq::TensorFile best = bsq::read_safetensors(here / "run/checkpoints/dorefa_best/model.safetensors");
   CHECK(best.metadata.at("form") == "planes");  // handed on as every quantized model is
   CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains("dorefa"));

@@ -49,6 +49,31 @@ TEST_CASE("pictures of any size are trained at one, and a deployed model takes a
   CHECK(here.must({"predict", "m.safetensors", "photos/test", "--format=jsonl"}).out ==
         here.must({"predict", "run", "photos/test", "--format=jsonl"}).out);
 
+  // Another size than the one that a model was trained for.
+  put_png(here / "large.png", 7, 60, 40);
+  check_error(here, {"predict", "run", "large.png", "data.image_size=24"}, 3,
+              {"the images have 24x24 pixels, the network takes 16x16; give it images as in its training"});
+  check_error(here, {"predict", "m.safetensors", "large.png", "data.image_size=16"}, 2,
+              {"a deployed model says all that it needs; leave out data.image_size=16"});
+  const bsq::TensorFile whole = bsq::read_safetensors(here / "m.safetensors");
+  const auto damage = [&](const char* key, const char* value, const char* message) {
+    bsq::TensorFile file = whole;
+    file.metadata[key] = value;
+    bsq::write_safetensors(here / "d.safetensors", file);
+    check_error(here, {"predict", "d.safetensors", "large.png"}, 4, {"d.safetensors", message, "the file is damaged"});
+  };
+  damage("image_size", "x", "metadata 'image_size' is x");
+  damage("image_size", "8", "the network takes 16x16 pixels, data.image_size is 8");
+  damage("resize", "4", "says to resize pictures to 4 (bilinear) for 16");
+  damage("interpolation", "nearest", "says to resize pictures to 18 (nearest) for 16");
+  CHECK(here.run({"eval", "run/checkpoints/finetune_best/model.safetensors", "data.resize=8"}).exit_code == 2);
+  bsq::TensorFile other = model;
+  other.metadata["resize"] = "8";
+  bsq::write_safetensors(here / "other.safetensors", other);
+  check_error(here, {"eval", "other.safetensors", "data.kind=image_folder", "data.root=photos"}, 4,
+              {"other.safetensors: says to resize pictures to 8 (bilinear) for 16; the file is damaged"});
+  here.must({"eval", "other.safetensors", "data.kind=image_folder", "data.root=photos", "data.image_size=24"});
+
   here.train("cubic", with_sizes({"data.interpolation=bicubic", "data.resize=24"}));
   CHECK(text_of(here / "cubic/checkpoints/finetune/model.safetensors") !=
         text_of(here / "run/checkpoints/finetune/model.safetensors"));
@@ -68,9 +93,10 @@ TEST_CASE("a size of pictures that cannot be meant is refused before any of them
   refused({"data.resize=8"}, "override 3: data.resize = 8; needs data.image_size, what is cut out of it");
   refused({"data.image_size=16", "data.interpolation=nearest"},
           "override 4: data.interpolation = nearest; must be one of bilinear, bicubic");
-  check_errors(here, {"train", "tiny.yaml", "data.image_size=16"}, 2,
-               {"override 1: data.image_size = 16; the images of synthetic have their size, leave it out",
-                "1 error; nothing was written"});
+  check_errors(
+      here, {"train", "tiny.yaml", "data.image_size=16"}, 2,
+      {"override 1: data.image_size = 16; the images of synthetic have their size; leave it out, or set it to 0",
+       "1 error; nothing was written"});
   check_error(here, {"train", "tiny.yaml", "data.kind=image_folder", "data.root=photos"}, 3,
               {"all images must have one size, or set data.image_size"});
 }

@@ -193,6 +193,8 @@ TEST_CASE("a file with lines of runs is swept with one command, and a line may h
         "bsq_alpha-6: seed=1 quant.weight_bits=4 stages=[pretrain, bsq] bsq.alpha=6\n"
         "uniform_weight-bits-2: seed=1 quant.weight_bits=2 stages=[pretrain,lsq] lsq.epochs=1\n"
         "uniform_weight-bits-3: seed=1 quant.weight_bits=3 stages=[pretrain,lsq] lsq.epochs=1\n");
+  CHECK_THAT(here.must({"sweep", "methods.yaml", "--dry-run", "seed=1", "seed=3"}).out,
+             Catch::StartsWith("bsq_alpha-2: seed=3 quant"));
   here.must({"sweep", "methods.yaml", "--sweep-dir", "s", "-q", "bsq.alpha=6"});
   CHECK(states(here / "s") ==
         std::vector<std::string>{"bsq_seed-1 done 0", "bsq_seed-2 done 0", "uniform_seed-1_weight-bits-2 done 0",
@@ -208,7 +210,7 @@ TEST_CASE("a file with lines of runs is swept with one command, and a line may h
   put_text(here / "above.yaml", "_base_: methods.yaml\n");
   check_errors(
       here, {"sweep", "above.yaml", "seed=1,2"}, 2,
-      {"methods.yaml:2:1: sweep: belongs into the file that is given to bsq sweep", "1 error; nothing was written"});
+      {"methods.yaml:2:1: sweep: belongs in the file that is given to bsq sweep", "1 error; nothing was written"});
 }
 
 TEST_CASE("lines of runs that are none are refused with their places") {
@@ -228,6 +230,9 @@ TEST_CASE("lines of runs that are none are refused with their places") {
   refused("sweep:\n  a: seed=1,2 sede=3\n",
           {"sweep.a: override 2: unknown key 'sede'; did you mean 'seed'?", "1 error; nothing was written"});
   refused("sweep:\n  a: seed=1\n  b: seed=1\n", {"a and b are the same run; give each value once"});
+  refused("sweep:\n  a: run.dir=/o'neil seed=1,2\n",
+          {"x.yaml:3:3: sweep.a: a bracket or a quote is open to the end; close it, or put the whole word in quotes",
+           "1 error; nothing was written"});
   refused("sweep:\n  a: seed=1\n",
           {"nothing varies; give a key several values, such as bsq.alpha=3e-3,5e-3 (or use bsq train)"});
 }

@@ -63,8 +63,8 @@ std::string survey_text(const SurveyedData& data, const Config& config) {
   text += fmt::format("deviation  {} of the training images; data.std is {}\n", numbers_text(data.train.deviation),
                       shares_text(config.data.std));
   text += pairs_text(data.in_both, *data.splits.train, *data.splits.test,
-                     "test image has the pixels of a training image, so that accuracy is too good",
-                     "test images have the pixels of training images, so that accuracy is too good");
+                     "test image has the pixels of a training image, so that measured accuracies are too high",
+                     "test images have the pixels of training images, so that measured accuracies are too high");
   text +=
       pairs_text(data.twice, *data.splits.train, *data.splits.train, "training image has the pixels of an earlier one",
                  "training images have the pixels of earlier ones");
@@ -104,8 +104,8 @@ void refuse_broken(const SurveyedData& data) {
   if (faults.empty()) return;
   const std::size_t count = faults.size();
   faults.resize(std::min(count, kMostShown));
-  fail(ErrorKind::data, "{}\n{} image{} cannot be read", fmt::join(faults, "\n"), with_thousands(count),
-       count == 1 ? "" : "s");
+  fail(ErrorKind::data, "{}\n{} image{} cannot be read{}", fmt::join(faults, "\n"), with_thousands(count),
+       count == 1 ? "" : "s", count > kMostShown ? "; --json lists all" : "");
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ std::string in_one_line(std::string text) {
 }  // namespace
 
 std::int64_t SchemeLayer::stored_bits(int width) const {
-  return stored * (width + 1) + static_cast<std::int64_t>(slots.size()) * kFloatBits;
+  return stored * (width + 1) - (width == bits ? odd : 0) + static_cast<std::int64_t>(slots.size()) * kFloatBits;
 }
 
 std::vector<SchemeLayer> scheme_layers(const OpenModel& model) {
@@ -53,7 +53,9 @@ std::vector<SchemeLayer> scheme_layers(const OpenModel& model) {
     layer->slots.insert(spec.role == Role::weight ? layer->slots.begin() : layer->slots.end(), slot);
     const std::int64_t numel = spec.shape.numel();
     layer->weights += numel;
-    if (model.weights->count(slot).zeros < numel) layer->stored += numel;
+    const TensorCounts counts = model.weights->count(slot);
+    if (counts.zeros < numel) layer->stored += numel;
+    if (counts.is_odd) layer->odd += numel;
   }
   for (SchemeLayer& layer : layers) {
     set_widths(layer, *model.weights, model.layout.slots[layer.slots.front()].spec);

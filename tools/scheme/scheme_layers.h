@@ -14,6 +14,7 @@ struct SchemeLayer {
   std::vector<std::size_t> slots;  // of its tensors in the layout, the weight first
   std::int64_t weights = 0;        // numbers of its tensors
   std::int64_t stored = 0;         // those of tensors that are not all zeros, of which alone bits are stored
+  std::int64_t odd = 0;            // of these, those whose levels are all odd: under their own width without signs
   int bits = kFloatBits;           // of its weight, 32 in float
   int bias_bits = kFloatBits;      // the same if it has no bias of its own width
   int start = 0;       // bits that a scheme of the model gives it, 1..8: its own; in float at the conversion

@@ -79,8 +79,10 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
   };
   apply("mean", "data.mean", card.mean, config.data.mean);
   apply("std", "data.std", card.std, config.data.std);
-  apply("image_size", "data.image_size", card.image_size, config.data.image_size);
-  apply("resize", "data.resize", card.resize, config.data.resize);
+  if (!words.overrides_key("data.image_size")) {  // else the card's resize belongs to another size
+    apply("image_size", "data.image_size", card.image_size, config.data.image_size);
+    apply("resize", "data.resize", card.resize, config.data.resize);
+  }
   apply("interpolation", "data.interpolation", card.interpolation, config.data.interpolation);
   apply("eval_batch_size", "data.eval_batch_size", card.eval_batch_size, config.data.eval_batch_size);
   apply("activation", "quant.activation", card.activation, config.quant.activation);
@@ -90,10 +92,12 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
     config.quant.act_bits = 0;  // a float model of unknown origin
   apply("act_bits", "quant.act_bits", card.act_bits, config.quant.act_bits);
   if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
-      !is_fit(config.data) || config.quant.act_bits < 0 || config.quant.act_bits > 8 ||
-      !is_activation(config.quant.activation) ||
+      config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation) ||
       (config.quant.act_scale != "batch_max" && config.quant.act_scale != "calibrated"))
     fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", path);
+  if (!is_fit(config.data))
+    fail(ErrorKind::checkpoint, "{}: says to resize pictures to {} ({}) for {}; the file is damaged", path,
+         config.data.resize, config.data.interpolation, config.data.image_size);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "tools/session/open_teacher.h"
 
 #include "data/datasets.h"
+#include "data/picture_fit.h"
 #include "engine/model/state_hash.h"
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
@@ -46,6 +47,13 @@ void check_same_input(const ModelFile& teacher, const Config& config) {
   };
   check("data.mean", teacher.card.mean, config.data.mean);
   check("data.std", teacher.card.std, config.data.std);
+  const PictureFit fit = fit_of(config.data);
+  const ModelCard& card = teacher.card;
+  if (card.resize && fit.resize > 0 &&
+      (*card.resize != fit.resize || card.interpolation.value_or("bilinear") != config.data.interpolation))
+    refuse(teacher,
+           "was trained on pictures resized to {} ({}), the configuration says {} ({}); a teacher sees the same images",
+           *card.resize, card.interpolation.value_or("bilinear"), fit.resize, config.data.interpolation);
 }
 
 /// A file that does not say its network, as those of PyTorch, is one for images of any size.

@@ -26,14 +26,28 @@ std::vector<std::string> names_of(const ModelCard& card, int classes) {
   return names;
 }
 
-PictureFit fit_of_card(const ModelCard& card, const fs::path& path) {
+/// Refuses a square of pixels that is not what the network takes.
+void check_size(const DataConfig& data, const DeployedNetwork& network, ErrorKind kind, const std::string& what) {
+  const DeployedTensor& input = network.tensors[0];
+  if (data.image_size == 0 || (input.height == data.image_size && input.width == data.image_size)) return;
+  fail(kind, "{}: the network takes {}x{} pixels, data.image_size is {}; {}", what, input.width, input.height,
+       data.image_size,
+       kind == ErrorKind::checkpoint ? "the file is damaged" : "leave it out, the model says it itself");
+}
+
+/// Of a deployed file.
+PictureFit fit_of_card(const ModelCard& card, const DeployedNetwork& network, const std::string& path) {
+  for (const char* key : {"image_size", "resize", "interpolation"})
+    if (const std::string* text = damaged_text(card, key))
+      fail(ErrorKind::checkpoint, "{}: metadata '{}' is {}; the file is damaged", path, key, *text);
   DataConfig data;
   data.image_size = card.image_size.value_or(0);
   data.resize = card.resize.value_or(0);
   data.interpolation = card.interpolation.value_or(data.interpolation);
   if (!is_fit(data))
-    fail(ErrorKind::checkpoint, "{}: says to resize pictures to {} ({}) for {}; the file is damaged", path.string(),
-         data.resize, data.interpolation, data.image_size);
+    fail(ErrorKind::checkpoint, "{}: says to resize pictures to {} ({}) for {}; the file is damaged", path, data.resize,
+         data.interpolation, data.image_size);
+  check_size(data, network, ErrorKind::checkpoint, path);
   return fit_of(data);
 }
 
@@ -52,10 +66,13 @@ Predictor open_predictor(const fs::path& path, const ModelWords& words, Console&
   if (fs::is_regular_file(path)) {
     const TensorFile file = read_safetensors(path);
     if (is_deployed(file)) {
+      if (!words.overrides.empty())
+        fail(ErrorKind::usage, "{}: a deployed model says all that it needs; leave out {}", path.string(),
+             words.overrides.front());
       Predictor predictor{read_deployed(file), {}};
       const ModelCard card = read_card(file);
       predictor.class_names = names_of(card, predictor.network.head.classes());
-      predictor.fit = fit_of_card(card, path);
+      predictor.fit = fit_of_card(card, predictor.network, path.string());
       return predictor;
     }
   }
@@ -66,6 +83,7 @@ Predictor open_predictor(const fs::path& path, const ModelWords& words, Console&
   const auto backend = make_backend("cpu", {.threads = config.threads});
   Predictor predictor{deploy_model(model, model.weights, model.network, config, *backend).network, {}};
   predictor.class_names = names_of(model.card, predictor.network.head.classes());
+  check_size(config.data, predictor.network, ErrorKind::usage, path.string());
   predictor.fit = fit_of(config.data);
   return predictor;
 }
@@ -102,7 +120,8 @@ std::vector<Prediction> predict(const Predictor& predictor, const std::vector<fs
     for (std::size_t i = 0; i < count; ++i) {
       const fs::path& path = pictures[first + i];
       const std::string note =
-          read_fitted_image(path, {image.height, image.width}, predictor.fit, pixels.data() + i * image.numel());
+          read_fitted_image(path, {image.height, image.width}, predictor.fit, pixels.data() + i * image.numel(),
+                            fmt::format("the network takes {}x{}", image.width, image.height));
       if (!note.empty()) console.warning(fmt::format("{}: {}", path.string(), note));
     }
     const std::vector<float> logits = run_deployed(predictor.network, pixels, threads);

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 namespace bsq {
 namespace {
@@ -15,8 +17,9 @@ namespace {
 constexpr const char* kSweep = "sweep";
 constexpr const char* kEvery = "every";
 
-/// Words between blanks and line ends; those within brackets, braces and quotes belong to the word.
-std::vector<std::string> split_words(const std::string& text) {
+/// Words between blanks and line ends; those within brackets, braces and quotes belong to the word. Nothing if one of
+/// these stays open.
+std::optional<std::vector<std::string>> split_words(const std::string& text) {
   std::vector<std::string> words;
   std::string word;
   int depth = 0;
@@ -36,7 +39,7 @@ std::vector<std::string> split_words(const std::string& text) {
     else if (!word.empty())
       words.push_back(std::exchange(word, {}));
   }
-  if (!word.empty()) words.push_back(word);  // an open bracket, which the reader of the value refuses
+  if (depth != 0 || quote != 0) return std::nullopt;
   return words;
 }
 
@@ -44,14 +47,11 @@ std::string key_of(const std::string& word) {
   return word.substr(word.starts_with("--") ? 2 : 0, word.find('=') - (word.starts_with("--") ? 2 : 0));
 }
 
-/// `words`, each in the place of the word for its key that is there already.
+/// `words`, each in the place of the word for its key that is there already; the last one for a key counts.
 void put_over(std::vector<std::string>& below, const std::vector<std::string>& words) {
-  const std::size_t count = below.size();
   for (const std::string& word : words) {
-    const auto end = below.begin() + static_cast<std::ptrdiff_t>(count);
-    const auto same =
-        std::find_if(below.begin(), end, [&](const auto& other) { return key_of(other) == key_of(word); });
-    if (same == end)
+    const auto same = std::ranges::find(below, key_of(word), key_of);
+    if (same == below.end())
       below.push_back(word);
     else
       *same = word;
@@ -81,7 +81,14 @@ std::vector<SweepLine> read_sweep_lines(const std::filesystem::path& file,
              fmt::format("sweep.{} = {}; expected key=value words, as behind bsq sweep", entry.key, show(entry.value)));
       continue;
     }
-    const std::vector<std::string> words = split_words(entry.value.text);
+    const std::optional<std::vector<std::string>> found_words = split_words(entry.value.text);
+    if (!found_words) {
+      report(entry.where, fmt::format("sweep.{}: a bracket or a quote is open to the end; close it, or put the whole "
+                                      "word in quotes",
+                                      entry.key));
+      continue;
+    }
+    const std::vector<std::string>& words = *found_words;
     for (const std::string& word : words)
       if (word.find('=') == std::string::npos || word.starts_with('='))
         report(entry.where, fmt::format("sweep.{}: '{}'; expected key=value", entry.key, word));
