@@ -34,7 +34,7 @@ ReportFigure bars_of(const LayerComparison& layers, const ChartText& text) {
     }
   }
   return {draw(chart), spread ? "Mean over seeds; the lines reach from the fewest to the most bits of a seed."
-                              : "Planes of the magnitude; the sign is one bit more."};
+                              : "Planes of the magnitude; the sign is one bit more, of odd levels none."};
 }
 
 ReportFigure heat_of(const LayerComparison& layers, const ChartText& text, const std::optional<Strength>& axis) {
@@ -54,7 +54,7 @@ ReportFigure heat_of(const LayerComparison& layers, const ChartText& text, const
            .tooltip = fmt::format("{}, {}: {:.3g} bits", layers.layers[layer], one.label, mean)});
     }
   }
-  return {draw(map), "Mean over seeds. Planes of the magnitude; the sign is one bit more."};
+  return {draw(map), "Mean over seeds. Planes of the magnitude; the sign is one bit more, of odd levels none."};
 }
 
 ReportFigure layers_figure_of(const LayerComparison& layers, const std::optional<Strength>& axis) {

@@ -204,7 +204,8 @@ ReportFigure layers_figure(const RunReport& report) {
                                 tensor.numel, tensor.zero_percent)});
   }
   return {draw(chart),
-          "Planes of the magnitude; the sign is one bit more. A layer of which all weights are zero has 0."};
+          "Planes of the magnitude; the sign is one bit more, of odd levels none. A layer of which all weights are "
+          "zero has 0."};
 }
 
 /// Where operations and bytes are.

@@ -147,7 +147,8 @@ ReportFigure widths_figure(const std::vector<BudgetPanel>& panels) {
                                      map.columns.size(), panels.size());
   return {draw(map),
           "Runs in one group have stored bits that differ by a tenth at most: the same budget, spent as each method "
-          "does. Planes of the magnitude; the sign is one bit more. A layer of which all weights are zero has 0."};
+          "does. Planes of the magnitude; the sign is one bit more, of odd levels none. A layer of which all weights "
+          "are zero has 0."};
 }
 
 ShareComparison compare_shares(const Comparison& comparison) {
