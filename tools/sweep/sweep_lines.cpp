@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 namespace bsq {
@@ -16,32 +15,6 @@ namespace {
 
 constexpr const char* kSweep = "sweep";
 constexpr const char* kEvery = "every";
-
-/// Words between blanks and line ends; those within brackets, braces and quotes belong to the word. Nothing if one of
-/// these stays open.
-std::optional<std::vector<std::string>> split_words(const std::string& text) {
-  std::vector<std::string> words;
-  std::string word;
-  int depth = 0;
-  char quote = 0;
-  for (const char c : text + " ") {
-    const bool is_blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-    if (quote != 0)
-      quote = c == quote ? '\0' : quote;
-    else if (c == '"' || c == '\'')
-      quote = c;
-    else if (c == '[' || c == '{')
-      ++depth;
-    else if (c == ']' || c == '}')
-      --depth;
-    if (!is_blank || depth > 0 || quote != 0)
-      word += c;
-    else if (!word.empty())
-      words.push_back(std::exchange(word, {}));
-  }
-  if (depth != 0 || quote != 0) return std::nullopt;
-  return words;
-}
 
 std::string key_of(const std::string& word) {
   return word.substr(word.starts_with("--") ? 2 : 0, word.find('=') - (word.starts_with("--") ? 2 : 0));
@@ -59,6 +32,28 @@ void put_over(std::vector<std::string>& below, const std::vector<std::string>& w
 }
 
 }  // namespace
+
+Pieces split_outside_brackets(const std::string& text, std::string_view separators) {
+  Pieces result{{""}, false};
+  int depth = 0;
+  char quote = 0;
+  for (const char c : text) {
+    if (quote != 0)
+      quote = c == quote ? '\0' : quote;
+    else if (c == '"' || c == '\'')
+      quote = c;
+    else if (c == '[' || c == '{')
+      ++depth;
+    else if (c == ']' || c == '}')
+      --depth;
+    if (depth <= 0 && quote == 0 && separators.find(c) != std::string_view::npos)
+      result.pieces.emplace_back();
+    else
+      result.pieces.back() += c;
+  }
+  result.is_open = depth > 0 || quote != 0;
+  return result;
+}
 
 std::vector<SweepLine> read_sweep_lines(const std::filesystem::path& file,
                                         const std::vector<std::string>& command_line) {
@@ -81,14 +76,15 @@ std::vector<SweepLine> read_sweep_lines(const std::filesystem::path& file,
              fmt::format("sweep.{} = {}; expected key=value words, as behind bsq sweep", entry.key, show(entry.value)));
       continue;
     }
-    const std::optional<std::vector<std::string>> found_words = split_words(entry.value.text);
-    if (!found_words) {
+    Pieces found_words = split_outside_brackets(entry.value.text, " \t\r\n");
+    if (found_words.is_open) {
       report(entry.where, fmt::format("sweep.{}: a bracket or a quote is open to the end; close it, or put the whole "
                                       "word in quotes",
                                       entry.key));
       continue;
     }
-    const std::vector<std::string>& words = *found_words;
+    std::vector<std::string>& words = found_words.pieces;
+    std::erase(words, "");
     for (const std::string& word : words)
       if (word.find('=') == std::string::npos || word.starts_with('='))
         report(entry.where, fmt::format("sweep.{}: '{}'; expected key=value", entry.key, word));

@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace bsq {
@@ -19,6 +20,14 @@ struct SweepLine {
   std::string name;                // what its runs' names begin with; empty: the command line alone makes the sweep
   std::vector<std::string> words;  // `key=value,value`, each key once, those of `every` and of the command line as well
 };
+
+struct Pieces {
+  std::vector<std::string> pieces;  // one more than there are separators
+  bool is_open = false;             // a bracket, a brace or a quote is open at the end
+};
+
+/// Cuts a text at separators that are not within brackets, braces or quotes.
+Pieces split_outside_brackets(const std::string& text, std::string_view separators);
 
 /// The groups of a file, which may have none: then the command line is the only one. Throws Error(usage) with every
 /// line that is none.

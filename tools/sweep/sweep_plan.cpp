@@ -157,23 +157,7 @@ void name_apart(std::vector<SweepRun>& runs) {
 }  // namespace
 
 std::vector<std::string> split_values(const std::string& word) {
-  std::vector<std::string> values = {""};
-  int depth = 0;
-  char quote = 0;
-  for (const char c : word.substr(word.find('=') + 1)) {
-    if (quote != 0)
-      quote = c == quote ? '\0' : quote;
-    else if (c == '"' || c == '\'')
-      quote = c;
-    else if (c == '[' || c == '{')
-      ++depth;
-    else if (c == ']' || c == '}')
-      --depth;
-    if (c == ',' && depth <= 0 && quote == 0)
-      values.emplace_back();
-    else
-      values.back() += c;
-  }
+  std::vector<std::string> values = split_outside_brackets(word.substr(word.find('=') + 1), ",").pieces;
   if (values.size() > 1 && std::find(values.begin(), values.end(), "") != values.end())
     fail(ErrorKind::usage, "{}: a value between the commas is missing", word);
   return values;
