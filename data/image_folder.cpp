@@ -296,7 +296,7 @@ void add_image_folder_keys(ConfigSchema& schema) {
   data.add("resize", &DataConfig::resize, between(0, kLargestImage.width),
            "pixels that the shorter side gets, before the centre of image_size is cut out; 0 = 8/7 of it")
       .applies = is_fitted;
-  data.add("interpolation", &DataConfig::interpolation, one_of({"bilinear", "bicubic"}),
+  data.add("interpolation", &DataConfig::interpolation, one_of(interpolation_names()),
            "how pictures are resized: antialiased, as PIL does")
       .applies = is_fitted;
   schema.add_check("data", check_fit);

@@ -30,11 +30,14 @@ PictureFit fit_of(const DataConfig& data) {
   return {data.resize > 0 ? data.resize : standard, interpolation_named(data.interpolation)};
 }
 
-bool is_fit(const DataConfig& data) {
-  const int most = kLargestImage.width;
-  const bool has_name = data.interpolation == "bilinear" || data.interpolation == "bicubic";
-  return data.image_size >= 0 && data.image_size <= most && data.resize >= 0 && data.resize <= most && has_name &&
-         (data.resize == 0 || data.resize >= data.image_size);
+void check_fit_of_model(const DataConfig& data, const std::string& path) {
+  const auto is_size = [](int pixels) { return pixels >= 0 && pixels <= kLargestImage.width; };
+  const std::vector<std::string>& names = interpolation_names();
+  if (is_size(data.image_size) && is_size(data.resize) && (data.resize == 0 || data.resize >= data.image_size) &&
+      std::ranges::find(names, data.interpolation) != names.end())
+    return;
+  fail(ErrorKind::checkpoint, "{}: says to resize pictures to {} ({}) for {}; the file is damaged", path, data.resize,
+       data.interpolation, data.image_size);
 }
 
 std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,

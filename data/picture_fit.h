@@ -17,8 +17,8 @@ struct PictureFit {
 /// What a configuration says.
 PictureFit fit_of(const DataConfig& data);
 
-/// Whether its numbers can be meant.
-bool is_fit(const DataConfig& data);
+/// Throws Error(checkpoint) if what the model file `path` says of sizes cannot be meant.
+void check_fit_of_model(const DataConfig& data, const std::string& path);
 
 /// Decodes a file into pixels [size.height, size.width, 3]. Returns what a user should know of the file, mostly
 /// nothing. Throws Error(data) as read_image() does.

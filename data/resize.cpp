@@ -3,6 +3,8 @@
 
 #include "kernels/base/error.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -77,10 +79,16 @@ std::vector<std::uint8_t> resize_columns(const std::uint8_t* pixels, int width, 
 
 }  // namespace
 
+const std::vector<std::string>& interpolation_names() {
+  static const std::vector<std::string> names = {"bilinear", "bicubic"};
+  return names;
+}
+
 Interpolation interpolation_named(const std::string& name) {
-  if (name == "bilinear") return Interpolation::bilinear;
-  if (name == "bicubic") return Interpolation::bicubic;
-  fail(ErrorKind::usage, "interpolation '{}'; must be bilinear or bicubic", name);
+  const std::vector<std::string>& names = interpolation_names();
+  const auto found = std::ranges::find(names, name);
+  if (found == names.end()) fail(ErrorKind::usage, "interpolation '{}'; must be {}", name, fmt::join(names, " or "));
+  return static_cast<Interpolation>(found - names.begin());
 }
 
 std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,

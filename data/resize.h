@@ -13,6 +13,8 @@ namespace bsq {
 /// The filter's kernel: `bilinear`, a triangle, or `bicubic`, with a = -0.5.
 enum class Interpolation { bilinear, bicubic };
 
+/// In the order of the enumeration.
+const std::vector<std::string>& interpolation_names();
 /// Throws Error(usage) for another name.
 Interpolation interpolation_named(const std::string& name);
 

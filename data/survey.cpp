@@ -34,8 +34,6 @@ struct PixelSums {
   }
 };
 
-using Hashes = std::map<std::uint64_t, std::int64_t>;  // of the first image that has it
-
 }  // namespace
 
 SetSurvey survey(const Dataset& set) {
@@ -85,7 +83,7 @@ SetSurvey survey(const Dataset& set) {
 }
 
 std::vector<ImagePair> images_in_both(const SetSurvey& first, const SetSurvey& second) {
-  Hashes known;
+  std::map<std::uint64_t, std::int64_t> known;  // the first image that has a hash
   for (std::size_t i = 0; i < first.hashes.size(); ++i)
     if (first.hashes[i]) known.emplace(*first.hashes[i], static_cast<std::int64_t>(i));
   std::vector<ImagePair> pairs;
@@ -98,13 +96,8 @@ std::vector<ImagePair> images_in_both(const SetSurvey& first, const SetSurvey& s
 }
 
 std::vector<ImagePair> images_twice(const SetSurvey& set) {
-  Hashes known;
-  std::vector<ImagePair> pairs;
-  for (std::size_t i = 0; i < set.hashes.size(); ++i) {
-    if (!set.hashes[i]) continue;
-    const auto [found, is_new] = known.emplace(*set.hashes[i], static_cast<std::int64_t>(i));
-    if (!is_new) pairs.push_back({found->second, static_cast<std::int64_t>(i)});
-  }
+  std::vector<ImagePair> pairs = images_in_both(set, set);
+  std::erase_if(pairs, [](const ImagePair& pair) { return pair.first == pair.second; });
   return pairs;
 }
 

@@ -5,6 +5,7 @@
 #include "engine/methods/weight_forms.h"
 #include "engine/model/model_card.h"
 #include "kernels/base/error.h"
+#include "kernels/published_rounding.h"
 
 #include <fmt/ranges.h>
 
@@ -39,10 +40,6 @@ std::int64_t row_bytes(std::int64_t numel) {
   return (numel + 7) / 8;
 }
 
-int max_level_of(int bits) {
-  return (1 << bits) - 1;
-}
-
 HostTensor packed_bits(const IntegerTensor& tensor, bool is_odd) {
   const auto numel = static_cast<std::int64_t>(tensor.levels.size());
   const std::int64_t width = row_bytes(numel);
@@ -53,7 +50,7 @@ HostTensor packed_bits(const IntegerTensor& tensor, bool is_odd) {
     const auto set = [&](int row, bool bit) {
       bytes[static_cast<std::size_t>(row * width + i / 8)] |= static_cast<std::uint8_t>(bit ? 1 << (i % 8) : 0);
     };
-    const int number = is_odd ? (level + max_level_of(tensor.bits)) / 2 : std::abs(level);
+    const int number = is_odd ? (level + published::max_level(tensor.bits)) / 2 : std::abs(level);
     if (!is_odd) set(0, level < 0);
     for (int bit = 0; bit < tensor.bits; ++bit) set(signs + bit, ((number >> (tensor.bits - 1 - bit)) & 1) != 0);
   }
@@ -157,7 +154,7 @@ void add_planes(const TensorFile& file, const Entry& entry, float scale, std::ve
     for (std::int64_t i = 0; i < entry.numel; ++i) {
       int number = 0;
       for (std::int64_t b = 0; b < planes; ++b) number = 2 * number + bit_at(signs + b, i);
-      const int level = entry.is_odd ? 2 * number - max_level_of(entry.bits) : number;
+      const int level = entry.is_odd ? 2 * number - published::max_level(entry.bits) : number;
       std::vector<float>& side = level < 0 || (!entry.is_odd && bit_at(0, i) != 0) ? negative : positive;
       for (std::int64_t b = 0; b < planes; ++b)
         side[static_cast<std::size_t>(i * planes + b)] = static_cast<float>((std::abs(level) >> (planes - 1 - b)) & 1);

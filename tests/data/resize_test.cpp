@@ -100,9 +100,10 @@ TEST_CASE("the shorter side gets 8/7 of the image's size if nothing else is said
   data.interpolation = "bicubic";
   CHECK(fit_of(data).resize == 232);
   CHECK(fit_of(data).interpolation == Interpolation::bicubic);
-  CHECK(is_fit(data));
+  check_fit_of_model(data, "m");
   data.resize = 200;
-  CHECK_FALSE(is_fit(data));
+  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { check_fit_of_model(data, "m"); }),
+             Catch::Contains("m: says to resize pictures to 200 (bicubic) for 224; the file is damaged"));
 }
 
 }  // namespace bsq::test

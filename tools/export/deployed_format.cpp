@@ -13,20 +13,14 @@
 #include "tools/session/deployed_model.h"
 
 #include <algorithm>
-#include <set>
-#include <string>
 
 namespace bsq {
 namespace {
 
-/// The keys of a model that say what becomes of a picture before the network sees it, and of the answer.
-const std::set<std::string> kOfPictures = {"class_names", "mean", "std", "image_size", "resize", "interpolation"};
-
 /// What a file says of itself besides the network.
 void add_description(const ExportJob& job, TensorFile& file) {
   const OpenModel& from = job.model;
-  for (const auto& [key, value] : to_metadata(from.card))
-    if (kOfPictures.contains(key)) file.metadata[key] = value;
+  for (const auto& [key, value] : picture_metadata(from.card)) file.metadata[key] = value;
   file.metadata["name"] = from.spec.name;
   file.metadata["bsq_version"] = kVersion;
   file.metadata["source"] = from.file.path.filename().string();

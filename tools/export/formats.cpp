@@ -6,6 +6,7 @@
 #include "tools/export/onnx/onnx_file.h"
 
 #include <array>
+#include <set>
 
 namespace bsq {
 namespace {
@@ -47,6 +48,13 @@ std::string format_names(bool ExportFormat::*takes, const char* last) {
     text += names[i];
   }
   return text;
+}
+
+std::map<std::string, std::string> picture_metadata(const ModelCard& card) {
+  static const std::set<std::string> keys = {"class_names", "mean", "std", "image_size", "resize", "interpolation"};
+  std::map<std::string, std::string> said = to_metadata(card);
+  std::erase_if(said, [&](const auto& entry) { return !keys.contains(entry.first); });
+  return said;
 }
 
 }  // namespace bsq

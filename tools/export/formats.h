@@ -8,6 +8,7 @@
 #include "tools/session/open_model.h"
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -67,5 +68,9 @@ ExportOutcome export_deployed(const ExportJob& job, Console& console);
 ExportOutcome export_onnx(const ExportJob& job, Console& console);
 ExportOutcome export_qonnx(const ExportJob& job, Console& console);
 ExportOutcome export_c(const ExportJob& job, Console& console);
+
+/// What the metadata of a model say of pictures before the network sees them, and of its answers: what exported files
+/// say too.
+std::map<std::string, std::string> picture_metadata(const ModelCard& card);
 
 }  // namespace bsq

@@ -64,9 +64,7 @@ void add_description(const ExportJob& job, OnnxModel& model) {
       {"source", from.file.path.filename().string()},
       {"source_sha256", sha256_hex(read_text_file(from.file.path, ErrorKind::checkpoint))}};
   model.metadata.insert(own.begin(), own.end());
-  const std::map<std::string, std::string> said = to_metadata(from.card);
-  for (const char* key : {"mean", "std", "class_names", "image_size", "resize", "interpolation"})
-    if (const auto found = said.find(key); found != said.end()) model.metadata[key] = found->second;
+  for (const auto& [key, value] : picture_metadata(from.card)) model.metadata[key] = value;
   if (from.weights->is_quantized()) model.metadata["scheme"] = scheme_to_json(*from.weights, from.layout);
 }
 

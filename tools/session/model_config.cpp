@@ -95,9 +95,7 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
       config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation) ||
       (config.quant.act_scale != "batch_max" && config.quant.act_scale != "calibrated"))
     fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", path);
-  if (!is_fit(config.data))
-    fail(ErrorKind::checkpoint, "{}: says to resize pictures to {} ({}) for {}; the file is damaged", path,
-         config.data.resize, config.data.interpolation, config.data.image_size);
+  check_fit_of_model(config.data, path);
 }
 
 }  // namespace

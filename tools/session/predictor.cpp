@@ -44,9 +44,7 @@ PictureFit fit_of_card(const ModelCard& card, const DeployedNetwork& network, co
   data.image_size = card.image_size.value_or(0);
   data.resize = card.resize.value_or(0);
   data.interpolation = card.interpolation.value_or(data.interpolation);
-  if (!is_fit(data))
-    fail(ErrorKind::checkpoint, "{}: says to resize pictures to {} ({}) for {}; the file is damaged", path, data.resize,
-         data.interpolation, data.image_size);
+  check_fit_of_model(data, path);
   check_size(data, network, ErrorKind::checkpoint, path);
   return fit_of(data);
 }

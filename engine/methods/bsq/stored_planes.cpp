@@ -59,12 +59,13 @@ std::vector<HostTensor> StoredPlanes::tensors(const ArenaLayout& layout, std::st
 
 TensorCounts StoredPlanes::count(std::size_t slot) const {
   const BitPlanes& planes = planes_[slot];
-  const std::vector<float> weights = values(slot);
+  const std::vector<int> levels = integer_levels(planes);
+  const std::vector<float> weights = grid_weights(levels, planes.bits, planes.scale);
   TensorCounts counts{.bits = planes.bits,
                       .scale = planes.scale,
                       .zeros = std::count(weights.begin(), weights.end(), 0.0F),
                       .ones = {},
-                      .is_odd = are_odd(levels(slot)->k)};
+                      .is_odd = are_odd(levels)};
   for (auto p = planes.p.begin(), n = planes.n.begin(); p != planes.p.end(); p += planes.numel, n += planes.numel)
     counts.ones.push_back(
         std::inner_product(p, p + planes.numel, n, std::int64_t{0}, std::plus(), std::not_equal_to()));
