@@ -64,6 +64,7 @@ inline std::vector<ConvCase> conv_cases() {
       // for tensor cores: channels fill whole products, pixels do not
       {"16 to 16, odd size", 0, 3, 5, 7, 16, 16, 3, 1, 1},
       {"16 to 16, one pixel", 0, 2, 1, 1, 16, 16, 3, 1, 1},
+      {"16 to 16, one pixel, strided", 0, 3, 1, 1, 16, 16, 3, 2, 1},
       {"16 to 16, long rows", 0, 1, 3, 41, 16, 16, 3, 1, 1},
       {"48 to 16, strided", 0, 1, 7, 9, 48, 16, 3, 2, 1},
       {"16 to 64, strided, odd size", 0, 2, 9, 7, 16, 64, 3, 2, 1},

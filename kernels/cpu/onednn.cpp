@@ -27,6 +27,29 @@ Type type_of(DType dtype) {
   return dtype == DType::bf16 ? Type::bf16 : Type::f32;
 }
 
+/// Whether a row or column of a filter meets the image at some output, and not only padding.
+bool meets_image(int tap, int outputs, int size, const ConvGeometry& geometry) {
+  for (int output = 0; output < outputs; ++output) {
+    const int at = output * geometry.stride - geometry.padding + tap;
+    if (at >= 0 && at < size) return true;
+  }
+  return false;
+}
+
+/// Where an image is smaller than the filter some weights see nothing but padding. Of those oneDNN 2.6.3 leaves what
+/// was there before (bf16, AVX-512, with a stride).
+void clear_taps_in_padding(const ConvGeometry& geometry, float* d_weight) {
+  const auto inputs = static_cast<std::ptrdiff_t>(geometry.group_inputs());
+  for (int y = 0; y < geometry.kernel; ++y) {
+    const bool meets_rows = meets_image(y, geometry.out_height(), geometry.height, geometry);
+    for (int x = 0; x < geometry.kernel; ++x) {
+      if (meets_rows && meets_image(x, geometry.out_width(), geometry.width, geometry)) continue;
+      for (int out = 0; out < geometry.out_channels; ++out)
+        std::fill_n(d_weight + ((out * geometry.kernel + y) * geometry.kernel + x) * inputs, inputs, 0.0F);
+    }
+  }
+}
+
 }  // namespace
 
 std::size_t ConvolutionCache::Direction::size_bytes() const {
@@ -166,6 +189,7 @@ void ConvolutionCache::backward_weight(const ConvGeometry& geometry, const void*
                           {DNNL_ARG_DIFF_WEIGHTS, pass.reorders ? temporary.weight : target},
                           {DNNL_ARG_SCRATCHPAD, temporary.scratchpad}});
   if (pass.reorders) pass.reorder.execute(stream_, temporary.weight, target);
+  clear_taps_in_padding(geometry, d_weight);
 }
 
 void gemm(bool transpose_a, bool transpose_b, int m, int n, int k, float factor, const float* a, const float* b,
