@@ -183,7 +183,8 @@ std::vector<ReportFigure> budget_figures(const RunReport& report, const StageRep
                                 "alpha", {});
   alpha.series = {line_of("alpha", &BudgetRow::alpha, false)};
   alpha.y.range.include(0);
-  figures.push_back({draw(alpha), "From the epoch on in which the budget is met it is 0."});
+  figures.push_back(
+      {draw(alpha), "Less than was asked for where training is ahead of the plan; 0 once the budget is met."});
   return figures;
 }
 

@@ -29,7 +29,7 @@ ordered_json budget_json(const BudgetReport& budget) {
   ordered_json epochs = ordered_json::array();
   for (const BudgetRow& row : budget.epochs) {
     epochs.push_back({{"epoch", row.epoch}, {"bits_now", row.bits_now}, {"bits_planned", row.bits_planned}});
-    if (row.alpha) epochs.back()["alpha"] = *row.alpha;
+    if (row.alpha) epochs.back().update({{"alpha", *row.alpha}, {"removed_planes", row.removed}});
     epochs.back()["is_met"] = row.is_met;
   }
   ordered_json json = {{"budget_bits", budget.bits}, {"epochs", std::move(epochs)}};

@@ -151,6 +151,10 @@ std::string budget_text(const RunReport& report) {
     const auto met =
         std::find_if(budget.epochs.begin(), budget.epochs.end(), [](const BudgetRow& row) { return row.is_met; });
     if (met != budget.epochs.end()) text += fmt::format("; met after epoch {}", met->epoch);
+    int removed_by_then = 0;
+    for (const BudgetRow& row : budget.epochs) removed_by_then += row.removed;
+    if (removed_by_then > 0)
+      text += fmt::format("; {} planes were removed on the way, since training was behind the plan", removed_by_then);
     if (budget.bits_at_end) text += fmt::format("; {:.3f} at the end", *budget.bits_at_end);
     std::vector<std::string> removed;
     for (const auto& [tensor, planes] : budget.removed)

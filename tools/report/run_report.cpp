@@ -89,6 +89,9 @@ void read_budget(const json& event, BudgetReport& budget) {
                              .bits_planned = number("bits_planned"),
                              .alpha = event.contains("alpha") ? std::optional(number("alpha")) : std::nullopt,
                              .is_met = event.at("is_met")});
+    if (!event.contains("removed_planes")) return;  // other methods, older versions
+    for (const auto& [tensor, planes] : event.at("removed_planes").items())
+      budget.epochs.back().removed += json_count(planes, kMaxBits);
     return;
   }
   budget.bits_at_end = number("bits_now");

@@ -46,6 +46,7 @@ struct BudgetRow {
   double bits_planned = 0;
   std::optional<double> alpha;  // the strength of the penalty, if one comes to the budget by it
   bool is_met = false;
+  int removed = 0;  // planes that went then
 };
 
 struct BudgetReport {

@@ -9,7 +9,7 @@ namespace {
 
 void warn_of_interval(const Config& config, std::vector<std::string>& warnings) {
   const int interval = config.part<BsqConfig>().requant_interval, epochs = config.stage("bsq").epochs;
-  if (!config.runs("bsq") || interval < epochs) return;
+  if (!config.runs("bsq") || config.part<BsqConfig>().has_budget() || interval < epochs) return;
   warnings.push_back(fmt::format("bsq.requant_interval = {}, bsq.epochs = {}; no re-quantization before the final one",
                                  interval, epochs));
 }
@@ -20,8 +20,8 @@ void check_budget(const Config& config, std::vector<Conflict>& conflicts) {
   if (bsq.alpha_is_set && bsq.alpha != 0)
     conflicts.push_back(
         {{"bsq.budget_bits", "bsq.alpha"},
-         fmt::format("bsq.budget_bits = {:g} and bsq.alpha = {:g}; a budget finds alpha by itself: leave bsq.alpha "
-                     "out, or set it to 0 where a file sets it; bsq.budget_alpha is what it begins with",
+         fmt::format("bsq.budget_bits = {:g} and bsq.alpha = {:g}; a budget has a strength of its own: leave "
+                     "bsq.alpha out, or set it to 0 where a file sets it; bsq.budget_alpha is what alpha is at most",
                      bsq.budget_bits, bsq.alpha)});
   const int least = bsq.counts_stored_bits() ? 2 : 1;
   if (bsq.budget_bits < least)
@@ -53,14 +53,14 @@ void add_bsq_keys(ConfigSchema& schema) {
   bsq.add("prune_threshold", &BsqConfig::prune_threshold, between(0, 100),
           "percent of ones at or below which a plane is dropped", "--thre");
   bsq.add("budget_bits", &BsqConfig::budget_bits, between(0, 9),
-          "bits per weight to come to, as budget_count counts them: alpha is then controlled; 0 = no budget")
+          "bits per weight to come to along a plan, as budget_count counts them; 0 = no budget")
       .applies = has_budget;
   bsq.add("budget_count", &BsqConfig::budget_count, one_of({"stored", "published"}),
           "what budget_bits counts: stored: planes, signs and scales, by which methods are compared; published: planes "
           "alone; an empty layer counts as one plane in both")
       .applies = has_budget;
   bsq.add("budget_alpha", &BsqConfig::budget_alpha, between(1e-6, 1e6),
-          "alpha that a budget begins with; it may go to a 20th and to 20 times of it")
+          "alpha under a budget, down to a 20th of it where training is ahead of the plan")
       .applies = has_budget;
   schema.add_check("bsq", check_budget);
   schema.add_warning(warn_of_interval);

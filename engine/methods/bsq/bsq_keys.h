@@ -16,7 +16,7 @@ struct BsqConfig {
   // In place of alpha (engine/methods/bsq/budget_controller.h).
   double budget_bits = 0;               // per weight; 0: no budget
   std::string budget_count = "stored";  // or published
-  double budget_alpha = 0.02;           // the strength to begin with
+  double budget_alpha = 0.02;           // the strength at most
   bool alpha_is_set = false;            // by a person
 
   bool has_budget() const { return budget_bits > 0; }

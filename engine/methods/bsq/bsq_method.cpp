@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace bsq {
@@ -60,7 +61,23 @@ class BsqMethod : public Method {
   QuantConfig quant_;
 };
 
-/// Finds alpha by itself, so that the model comes to a number of bits (METHOD 15).
+/// How many planes have gone, by slot, in words: "2 of layer3.0.conv1, 1 of fc"; empty if none has.
+std::string removal_text(const std::vector<int>& removed, const ArenaLayout& layout) {
+  std::vector<std::string> parts;
+  for (std::size_t slot = 0; slot < removed.size(); ++slot)
+    if (removed[slot] > 0)
+      parts.push_back(fmt::format("{} of {}", removed[slot], layer_name(layout.slots[slot].spec.name)));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+nlohmann::ordered_json removal_json(const std::vector<int>& removed, const ArenaLayout& layout) {
+  nlohmann::ordered_json removals = nlohmann::ordered_json::object();
+  for (std::size_t slot = 0; slot < removed.size(); ++slot)
+    if (removed[slot] > 0) removals[layout.slots[slot].spec.name] = removed[slot];
+  return removals;
+}
+
+/// Brings the model down to a number of bits, along a plan (METHOD 15).
 class BudgetedBsqMethod final : public BsqMethod {
  public:
   explicit BudgetedBsqMethod(const Config& config)
@@ -69,7 +86,7 @@ class BudgetedBsqMethod final : public BsqMethod {
   MethodDescription describe() const override {
     MethodDescription description = BsqMethod::describe();
     description.settings =
-        fmt::format("budget {:g} bits per weight ({} count), alpha begins with {:g}{}, {}", options_.budget_bits,
+        fmt::format("budget {:g} bits per weight ({} count), alpha at most {:g}{}, {}", options_.budget_bits,
                     options_.budget_count, options_.budget_alpha, cost_text(), interval_text());
     description.strength_key = "bsq.budget_bits";
     return description;
@@ -89,13 +106,24 @@ class BudgetedBsqMethod final : public BsqMethod {
     if (controller_.is_met()) return;
     const auto& plane_weights = dynamic_cast<const PlaneWeights&>(store);
     const ArenaLayout& layout = plane_weights.layout();
-    std::vector<BitPlanes> planes = plane_weights.planes();
-    requantize_all(planes, layout, plane_weights.most_bits(), true);
+    std::vector<BitPlanes> requantized = plane_weights.planes();
+    requantize_all(requantized, layout, plane_weights.most_bits(), true);
+    std::vector<BitPlanes> planes = requantized;
     adjust_all(planes, layout, options_.prune_threshold);
     controller_.measure(epoch, bits_per_weight(planes, layout), published_budget(options_, layout));
-    is_due_ = is_within_budget(planes, layout);
-    if (is_due_) controller_.set_met();
-    note_ = note_of_epoch(epoch, bits_beside_planes(options_, layout));
+    std::vector<int> removed;
+    if (is_within_budget(planes, layout)) {
+      planes = std::move(requantized);
+      adjust_to(planes, layout, options_.prune_threshold, published_budget(options_, layout));
+      controller_.set_met();
+      due_ = std::move(planes);
+    } else if (controller_.is_behind()) {
+      removed = remove_planes(planes, layout, controller_.planned_bits());
+      if (controller_.ends()) controller_.set_met();
+      if (controller_.is_met() || std::ranges::any_of(removed, [](int count) { return count > 0; }))
+        due_ = std::move(planes);
+    }
+    note_ = note_of_epoch(removed, layout);
   }
   std::optional<EpochNote> epoch_note() const override { return note_; }
   nlohmann::json state() const override { return controller_.state(); }
@@ -104,26 +132,19 @@ class BudgetedBsqMethod final : public BsqMethod {
 
   /// Once the budget is met, widths stay until the end.
   bool adjusts(int epoch, bool is_end) const override {
-    return is_end || is_due_ || (!controller_.is_met() && BsqMethod::adjusts(epoch, false));
+    return is_end || due_ || (!controller_.is_met() && BsqMethod::adjusts(epoch, false));
   }
   void adjust(WeightStore& store, bool is_end) override {
     auto& plane_weights = dynamic_cast<PlaneWeights&>(store);
+    if (due_) return plane_weights.set_planes(*std::exchange(due_, std::nullopt));
     const ArenaLayout& layout = plane_weights.layout();
-    const bool is_due = std::exchange(is_due_, false);
-    const bool was_met = controller_.is_met() && !is_due;
-    std::vector<BitPlanes> requantized = plane_weights.planes();
-    requantize_all(requantized, layout, plane_weights.most_bits(), /*may_grow=*/!was_met);
-    std::vector<BitPlanes> planes = requantized;
-    adjust_all(planes, layout, options_.prune_threshold);
-    const double before = bits_per_weight(planes, layout);
-    std::vector<int> removed;
-    if (was_met || is_within_budget(planes, layout)) {
-      planes = std::move(requantized);
+    std::vector<BitPlanes> planes = plane_weights.planes();
+    requantize_all(planes, layout, plane_weights.most_bits(), /*may_grow=*/!controller_.is_met());
+    if (controller_.is_met())
       adjust_to(planes, layout, options_.prune_threshold, published_budget(options_, layout));
-    } else if (is_end) {
-      removed = remove_planes(planes, layout, published_budget(options_, layout));
-    }
-    if (is_end) note_ = note_of_end(planes, removed, before, layout);
+    else
+      adjust_all(planes, layout, options_.prune_threshold);
+    if (is_end) end(planes, layout);
     plane_weights.set_planes(planes);
   }
   std::string advice_against_zeros() const override {
@@ -136,13 +157,26 @@ class BudgetedBsqMethod final : public BsqMethod {
     return bits_per_weight(planes, layout) <= published_budget(options_, layout) + kBudgetTolerance;
   }
 
-  /// All bits of notes are in the count of the budget, which has so many beside the planes.
-  EpochNote note_of_epoch(int epoch, double beside) const {
-    const double now = controller_.bits() + beside, planned = controller_.planned_bits(epoch + 1) + beside;
-    const std::string what =
-        controller_.is_met()
-            ? "met, so that they are re-quantized now and keep their widths; alpha 0"
-            : fmt::format("{:.3f} planned for the end of the epoch; alpha {:.4g}", planned, controller_.alpha());
+  /// Planes after the last re-quantization: if the budget was not met, some have to go.
+  void end(std::vector<BitPlanes>& planes, const ArenaLayout& layout) {
+    const double target = published_budget(options_, layout);
+    const double before = bits_per_weight(planes, layout);
+    std::vector<int> removed;
+    if (!controller_.is_met()) removed = remove_planes(planes, layout, target);
+    note_ = note_of_end(bits_per_weight(planes, layout), removed, before, layout);
+  }
+
+  /// All bits of notes are in the count of the budget, which has some beside the planes.
+  EpochNote note_of_epoch(const std::vector<int>& removed, const ArenaLayout& layout) const {
+    const double beside = bits_beside_planes(options_, layout);
+    const double now = controller_.bits() + beside, planned = controller_.planned_bits() + beside;
+    std::string what = controller_.is_met() ? "met, so that they are re-quantized now and keep their widths; alpha 0"
+                                            : fmt::format("{:.3f} planned for the end of the epoch; alpha {:.4g}",
+                                                          planned, controller_.alpha());
+    if (const std::string names = removal_text(removed, layout); !names.empty())
+      what = fmt::format("{:.3f} planned; so they are re-quantized now, and planes go: {}; {}", planned, names,
+                         controller_.is_met() ? "that meets the budget, widths stay; alpha 0"
+                                              : fmt::format("alpha {:.4g}", controller_.alpha()));
     return {.event = "budget",
             .fields = {{"budget_bits", options_.budget_bits},
                        {"bits_now", now},
@@ -150,40 +184,31 @@ class BudgetedBsqMethod final : public BsqMethod {
                        {"error", controller_.error()},
                        {"integral", controller_.integral()},
                        {"alpha", controller_.alpha()},
+                       {"removed_planes", removal_json(removed, layout)},
                        {"is_met", controller_.is_met()}},
             .text = fmt::format("budget {:g} ({} count): {:.3f} bits per weight now, {}", options_.budget_bits,
                                 options_.budget_count, now, what)};
   }
 
-  EpochNote note_of_end(const std::vector<BitPlanes>& planes, const std::vector<int>& removed, double before,
-                        const ArenaLayout& layout) const {
+  EpochNote note_of_end(double bits, const std::vector<int>& removed, double before, const ArenaLayout& layout) const {
     const double beside = bits_beside_planes(options_, layout);
-    const double now = bits_per_weight(planes, layout) + beside;
-    nlohmann::ordered_json removals = nlohmann::ordered_json::object();
-    std::string names;
-    for (std::size_t slot = 0; slot < removed.size(); ++slot) {
-      if (removed[slot] == 0) continue;
-      const std::string& name = layout.slots[slot].spec.name;
-      removals[name] = removed[slot];
-      names += fmt::format("{}{} {}->{}", names.empty() ? "" : ", ", layer_name(name),
-                           planes[slot].bits + removed[slot], planes[slot].bits);
-    }
+    const std::string names = removal_text(removed, layout);
     const std::string went =
         names.empty() ? "no plane brings it nearer" : "the planes went whose loss changes the weights least: " + names;
     const std::string how =
-        removed.empty() ? "met by training" : fmt::format("training came to {:.3f}; {}", before + beside, went);
+        removed.empty() ? "met before" : fmt::format("training came to {:.3f}; {}", before + beside, went);
     return {.event = "budget",
             .fields = {{"budget_bits", options_.budget_bits},
-                       {"bits_now", now},
+                       {"bits_now", bits + beside},
                        {"bits_trained", before + beside},
-                       {"removed_planes", removals},
+                       {"removed_planes", removal_json(removed, layout)},
                        {"is_met", removed.empty()}},
             .text = fmt::format("budget {:g} ({} count): {:.3f} bits per weight at the end; {}", options_.budget_bits,
-                                options_.budget_count, now, how)};
+                                options_.budget_count, bits + beside, how)};
   }
 
   BudgetController controller_;
-  bool is_due_ = false;  // met at the beginning of this epoch: to be re-quantized at once
+  std::optional<std::vector<BitPlanes>> due_;  // what the planes become at the beginning of this epoch
   std::optional<EpochNote> note_;
 };
 

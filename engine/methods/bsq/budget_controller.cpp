@@ -11,11 +11,13 @@ namespace bsq {
 namespace {
 
 // Found on a small network (40 epochs): bits are so steep in alpha that less than an answer in every epoch overshoots.
+// Alpha only gives way: a stronger one than was asked for empties planes in an avalanche, and the accuracy with them.
 constexpr double kPlannedShare = 0.8;
 constexpr double kErrorGain = 2;
 constexpr double kIntegralGain = 20;  // over all epochs of the stage
-constexpr double kMostIntegral = 6;
-constexpr double kMostExponent = 3;  // alpha between a 20th and 20 times of what it began with
+constexpr double kLeastIntegral = -6;
+constexpr double kLeastExponent = -3;  // alpha down to a 20th
+constexpr double kMostBehind = 0.25;   // bits per weight: so few planes at a time that training makes up for them
 
 double number_in(const nlohmann::json& state, const char* key, double low, double high) {
   const nlohmann::json& value = state.at(key);
@@ -35,8 +37,8 @@ double planned_epochs(const StageConfig& stage) {
   return std::max(1.0, kPlannedShare * high_rate);
 }
 
-BudgetController::BudgetController(double start_alpha, const StageConfig& stage)
-    : start_alpha_(start_alpha), epochs_(std::max(stage.epochs, 1)), planned_epochs_(bsq::planned_epochs(stage)) {}
+BudgetController::BudgetController(double most_alpha, const StageConfig& stage)
+    : most_alpha_(most_alpha), epochs_(std::max(stage.epochs, 1)), planned_epochs_(bsq::planned_epochs(stage)) {}
 
 double BudgetController::planned_bits(int epochs) const {
   const double left = std::max(0.0, 1 - epochs / planned_epochs_);
@@ -48,14 +50,18 @@ void BudgetController::measure(int epoch, double bits, double target) {
   if (start_bits_ == 0) start_bits_ = bits;
   epoch_ = epoch;
   bits_ = bits;
-  error_ = std::log(bits / planned_bits(epoch + 1));
-  integral_ = std::clamp(integral_ + error_, -kMostIntegral, kMostIntegral);
+  error_ = std::log(bits / planned_bits());
+  integral_ = std::clamp(integral_ + error_, kLeastIntegral, 0.0);
+}
+
+bool BudgetController::is_behind() const {
+  return bits_ > planned_bits() + (ends() ? 0 : kMostBehind);
 }
 
 double BudgetController::alpha() const {
   if (is_met_) return 0;
   const double exponent = kErrorGain * error_ + kIntegralGain / epochs_ * integral_;
-  return start_alpha_ * std::exp(std::clamp(exponent, -kMostExponent, kMostExponent));
+  return most_alpha_ * std::exp(std::clamp(exponent, kLeastExponent, 0.0));
 }
 
 nlohmann::json BudgetController::state() const {
@@ -71,7 +77,8 @@ void BudgetController::restore(const nlohmann::json& state) {
   start_bits_ = number_in(state, "start_bits", 1, kMaxBits);
   bits_ = number_in(state, "bits", 1, kMaxBits);
   error_ = number_in(state, "error", -kMostError, kMostError);
-  integral_ = number_in(state, "integral", -kMostIntegral, kMostIntegral);
+  integral_ =
+      std::min(number_in(state, "integral", kLeastIntegral, -kLeastIntegral), 0.0);  // above 0 of older versions
 }
 
 }  // namespace bsq
