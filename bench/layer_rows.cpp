@@ -91,7 +91,7 @@ struct NormActMemory {
       parameters.beta = a.uniform(g.channels);
       gradients.d_beta = a.uniform(g.channels);
     }
-    if (c.rule.activation == Activation::pact) {
+    if (learns_ceiling(c.rule.activation)) {
       parameters.clip = a.uniform(1, 5, 6);
       gradients.d_clip = a.uniform(1);
     }

@@ -42,13 +42,17 @@ inline std::vector<NormActCase> bias_cases() {
       {"bias of 12 of 36 channels", 0, 3, 29, 12, true, {.activation = pact, .normalize = false}, true, 36},
       {"sum of 5 of 7 channels", 0, 3, 29, 5, true, sum, true, 7, false},
   };
-  for (const Activation activation : {none, relu, relu6, pact}) {
+  for (const Activation activation : {none, relu, relu6, pact, lsq}) {
     for (const int act_bits : {0, 3}) {
+      if (activation == lsq && act_bits == 0) continue;
       for (const bool shortcut : {false, true}) {
         for (const bool bias : {false, true}) {
           for (const bool training : {true, false}) {
-            const NormActRule rule{
-                .activation = activation, .act_bits = act_bits, .batch_statistics = training, .normalize = false};
+            const NormActRule rule{.activation = activation,
+                                   .act_bits = act_bits,
+                                   .batch_statistics = training,
+                                   .normalize = false,
+                                   .clip_gain = 1.75F};
             const std::string name = std::string("no norm, ") + name_of(activation) + ", " + std::to_string(act_bits) +
                                      " bits" + (shortcut ? ", shortcut" : "") + (bias ? ", bias" : "") +
                                      (training ? "" : ", evaluation");
@@ -81,6 +85,7 @@ inline std::vector<NormActCase> pitched_and_biased_norm_cases() {
     cases.push_back({name, 0, 3, 29, channels, false, {relu6, 4}, true, pitch});
     if (channels > 50) continue;
     cases.push_back({name + ", pact", 0, 3, 29, channels, false, {pact, 0}, false, pitch});
+    cases.push_back({name + ", lsq", 0, 3, 29, channels, false, {lsq, 2}, false, pitch});
     cases.push_back({name + ", shortcut, 4 bits", 0, 3, 29, channels, true, {relu, 4}, true, pitch});
     cases.push_back({name + ", evaluation", 0, 3, 29, channels, false, {relu6, 4, false}, true, pitch});
   }
@@ -118,11 +123,20 @@ inline std::vector<NormActCase> norm_act_cases() {
       {"units, 16 channels, shortcut, evaluation", 0, 3, 29, 16, true, {relu6, 4, false}, true},
       {"units, 5 channels", 0, 3, 29, 5, false, {pact, 2}, true},
       {"units, 17 channels, shortcut", 0, 3, 29, 17, true, {pact, 8}, true},
+      {"units, 16 channels, shortcut, lsq",
+       0,
+       3,
+       29,
+       16,
+       true,
+       {.activation = lsq, .act_bits = 4, .clip_gain = 7},
+       true},
       {"units, not quantized", 0, 3, 29, 16, true, {relu, 0}, true},
       {"units, no activation", 0, 3, 29, 5, false, {none, 0}, true},
   };
-  for (const Activation activation : {none, relu, relu6, pact}) {
+  for (const Activation activation : {none, relu, relu6, pact, lsq}) {
     for (const int act_bits : {0, 1, 2, 4, 8}) {
+      if (activation == lsq && act_bits == 0) continue;
       for (const bool shortcut : {false, true}) {
         for (const bool batch_statistics : {true, false}) {
           const int channels = shortcut ? 17 : 5;

@@ -3,6 +3,7 @@
 
 #include "kernels/ops/operations.h"
 
+#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -271,12 +272,13 @@ struct SgdCase {
   int layers = 0;
   std::int64_t numel = 0;
   SgdRule rule = {};
-  bool some_without_decay = false;  // every second and third block
+  bool marked = false;  // one block after the other: as without marks, without decay, halving at most
 
-  std::vector<std::uint8_t> decays() const {
+  std::vector<std::uint8_t> marks() const {
+    constexpr std::array<std::uint8_t, 3> kinds = {kDecays, 0, kHalves};
     std::vector<std::uint8_t> blocks;
-    for (std::int64_t i = 0; some_without_decay && i < numel; i += kDecayBlock)
-      blocks.push_back(i / kDecayBlock % 3 == 0 ? 1 : 0);
+    for (std::int64_t i = 0; marked && i < numel; i += kMarkBlock)
+      blocks.push_back(kinds[static_cast<std::size_t>(i / kMarkBlock % 3)]);
     return blocks;
   }
 };
@@ -291,8 +293,8 @@ inline std::vector<SgdCase> sgd_cases() {
           {"plain descent", 0, 37, {0, 0}},
           {"no decay", 0, 37, {0.9F, 0}},
           {"Nesterov", 0, 1027, {0.9F, 0.01F, true}},
-          {"some without decay", 0, 1027, {0.9F, 0.2F}, true},
-          {"some without decay, Nesterov", 0, 17, {0.9F, 0.2F, true}, true}};
+          {"marked", 0, 1027, {0.9F, 0.2F}, true},
+          {"marked, Nesterov", 0, 47, {0.9F, 0.2F, true}, true}};
 }
 
 /// Gradients of tensors of which every second, if `some_integers`, is of weights stored as integers.

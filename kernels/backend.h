@@ -68,6 +68,8 @@ class Backend {
   /// Zeros, which take up no memory of a host before they are used. Throws Error(device) naming what was wanted and
   /// what is free.
   virtual void* allocate(std::size_t size_bytes) = 0;
+  /// How much there is in all, used or not; 0: it is the memory of the host.
+  virtual std::size_t memory_bytes() const { return 0; }
   virtual void release(void* data) noexcept = 0;
   virtual void upload(void* device, const void* host, std::size_t size_bytes) = 0;
   /// Waits for the work enqueued so far.

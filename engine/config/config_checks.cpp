@@ -231,6 +231,7 @@ std::vector<std::string> config_warnings(const Config& config) {
 }
 
 std::string block_activation(const QuantConfig& quant) {
+  if (quant.activation == "lsq" && quant.act_bits == 0) return "relu";
   if (quant.activation != "auto") return quant.activation;
   return quant.act_bits >= 1 && quant.act_bits <= 3 ? "pact" : "relu6";
 }

@@ -111,7 +111,9 @@ class Deployer {
       fail(ErrorKind::usage,
            "{}: has {} bits, and INT8 whose zero point is 0 holds 7 of them: train with quant.act_bits=7",
            activation.name, activation.act_bits);
-    const float scale = std::max(numbers_.act_scale(activation.act_scale), kLeastMaximum);
+    const bool is_learned = activation.activation == Activation::lsq;
+    const float scale = std::max(
+        is_learned ? numbers_.values(activation.clip).at(0) : numbers_.act_scale(activation.act_scale), kLeastMaximum);
     float ceiling = std::numeric_limits<float>::infinity();
     if (activation.activation == Activation::relu6) ceiling = kRelu6Ceiling;
     if (activation.activation == Activation::pact) ceiling = std::max(numbers_.values(activation.clip).at(0), 0.0F);

@@ -14,19 +14,23 @@ DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
   const auto is_rounded = [](const ParameterSlot& slot) { return slot.dtype == DType::bf16; };
   if (std::ranges::any_of(layout.slots, is_rounded))
     rounded_ = memory.allocate(name + ", rounded", static_cast<std::size_t>(layout.numel) * size_of(DType::bf16));
-  mark_decays(memory, name);
+  mark_slots(memory, name);
 }
 
-void DenseWeights::mark_decays(DeviceMemory& memory, const std::string& name) {
-  if (std::ranges::all_of(layout_.slots, [](const ParameterSlot& slot) { return slot.decay.weights; })) return;
-  std::vector<std::uint8_t> decays(static_cast<std::size_t>((layout_.numel + kDecayBlock - 1) / kDecayBlock), 1);
+void DenseWeights::mark_slots(DeviceMemory& memory, const std::string& name) {
+  const auto mark_of = [](const ParameterSlot& slot) {
+    const int decays = slot.decay.weights ? kDecays : 0, halves = slot.spec.role == Role::lsq_clip ? kHalves : 0;
+    return static_cast<std::uint8_t>(decays + halves);
+  };
+  if (std::ranges::all_of(layout_.slots, [&](const ParameterSlot& slot) { return mark_of(slot) == kDecays; })) return;
+  std::vector<std::uint8_t> marks(static_cast<std::size_t>((layout_.numel + kMarkBlock - 1) / kMarkBlock), kDecays);
   for (const ParameterSlot& slot : layout_.slots) {
     const std::int64_t end = slot.offset + slot.spec.shape.numel();
-    for (std::int64_t at = slot.offset; at < end; at += kDecayBlock)
-      decays[static_cast<std::size_t>(at / kDecayBlock)] = slot.decay.weights ? 1 : 0;
+    for (std::int64_t at = slot.offset; at < end; at += kMarkBlock)
+      marks[static_cast<std::size_t>(at / kMarkBlock)] = mark_of(slot);
   }
-  decays_ = memory.allocate_array<std::uint8_t>(name + ", what decays", decays.size());
-  upload_array(backend_, decays_.as<std::uint8_t>(), decays);
+  marks_ = memory.allocate_array<std::uint8_t>(name + ", what decays", marks.size());
+  upload_array(backend_, marks_.as<std::uint8_t>(), marks);
 }
 
 DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
@@ -63,7 +67,7 @@ void DenseWeights::load(const TensorFile& file, const ParameterSlot& slot) {
 
 void DenseWeights::step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* /*metrics*/) {
   backend_.sgd_step(
-      {layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>(), decays_.as<std::uint8_t>()});
+      {layout_.numel, rule, inputs, gradients_, values(), momentum_.as<float>(), marks_.as<std::uint8_t>()});
   write_effective();
 }
 

@@ -1,5 +1,5 @@
-// Float parameters under plain SGD: every parameter while pretraining, and batch norm, shortcuts and PACT ceilings
-// always. bf16 convolutions read rounded copies of their filters.
+// Float parameters under plain SGD: every parameter while pretraining, and batch norm, shortcuts and learned
+// ceilings always. bf16 convolutions read rounded copies of their filters.
 #pragma once
 
 #include "engine/model/weight_store.h"
@@ -36,7 +36,7 @@ class DenseWeights final : public WeightStore {
   /// Rounds `numel` masters from `offset` on, where a slot begins.
   void round(std::int64_t offset, std::int64_t numel);
   OnDevice<Weights> on_device(const Buffer& arena) const;
-  void mark_decays(DeviceMemory& memory, const std::string& name);
+  void mark_slots(DeviceMemory& memory, const std::string& name);
 
   Backend& backend_;
   const ArenaLayout& layout_;
@@ -44,7 +44,7 @@ class DenseWeights final : public WeightStore {
   Buffer values_;
   Buffer rounded_;  // bf16 copies, at the same offsets; empty if no slot wants any
   Buffer momentum_;
-  Buffer decays_;  // of SgdStepArgs; empty if all slots decay
+  Buffer marks_;  // of SgdStepArgs; empty if all slots decay, and none is an lsq_clip
 };
 
 }  // namespace bsq

@@ -85,6 +85,7 @@ struct OutputQuantizer {
   std::string name;        // PyTorch's module: layer1.0.relu1
   int bits = 0;            // at least 1
   StateId act_scale = -1;  // the state that holds its static scale, or -1
+  ParameterId clip = -1;   // the parameter that is its scale, or -1: the maximum of the batch is
 };
 
 /// Numbers that a layer rounds to a range (METHOD 16).

@@ -65,7 +65,7 @@ void check_plain_nodes(const NetworkSpec& written, const Readers& readers) {
       options.number("epsilon", 0, 1, 0);
       options.number("momentum", 0, 1, 0);
     } else {
-      options.one_of("kind", {"relu", "relu6", "pact", "configured"}, "relu");
+      options.one_of("kind", {"relu", "relu6", "pact", "lsq", "configured"}, "relu");
       options.flag("quantized", false);
     }
     options.finish();

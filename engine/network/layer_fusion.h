@@ -1,7 +1,8 @@
 // The layers of PyTorch one by one, as network files may have them, and what the executor runs in their place.
 //
 //   batch_norm  reads an image; epsilon (1e-5), momentum (0.1)
-//   activation  reads an image or a vector; kind (relu | relu6 | pact | configured), quantized (false). A quantized
+//   activation  reads an image or a vector; kind (relu | relu6 | pact | lsq | configured), quantized (false). A
+//   quantized
 //               relu is the activation of the stage, as the published code has it; a quantized relu6 likewise, but
 //               relu6 where the stage has relu
 //   add         reads two tensors of one shape

@@ -7,11 +7,11 @@
 //                 (he_fan_out | torch_default), bias_initializer (zero | torch_default, as the initializer). It does
 //                 not add its bias: a norm_act or a bias_act must read the output, and nothing else
 //   norm_act      reads an image and perhaps a second one of the same shape, which is added before the activation;
-//                 quantized (false: the activations), activation (relu | relu6 | pact | none | configured, which is
-//                 that of the stage | configured_relu6, likewise but relu6 for relu; relu, or configured if quantized),
-//                 activation_name (<node>.act: parameters and states of the activation are called by it), epsilon
-//                 (1e-5), momentum (0.1). A bias of the conv2d that it reads moves the running mean alone, and must
-//                 not be quantized
+//                 quantized (false: the activations), activation (relu | relu6 | pact | lsq | none | configured, which
+//                 is that of the stage | configured_relu6, likewise but relu6 for relu; relu, or configured if
+//                 quantized), activation_name (<node>.act: parameters and states of the activation are called by it),
+//                 epsilon (1e-5), momentum (0.1). A bias of the conv2d that it reads moves the running mean alone, and
+//                 must not be quantized
 //   bias_act      the same without a norm: adds the bias of the conv2d that it reads, if that has one; quantized,
 //                 activation and activation_name as above. Reads vectors as well, and one or two of either
 //   add           a bias_act of two inputs, without an activation (none) if nothing else is said

@@ -3,6 +3,8 @@
 
 #include "kernels/base/error.h"
 
+#include <algorithm>
+
 namespace bsq {
 
 ParameterId Network::add_parameter(const ParameterSpec& spec) {
@@ -42,6 +44,13 @@ std::vector<TensorSpec> Network::inputs_of(const Node& node, const std::vector<T
   std::vector<TensorSpec> inputs;
   for (const TensorId input : node.inputs) inputs.push_back(tensors[static_cast<std::size_t>(input)]);
   return inputs;
+}
+
+bool depends_on_batch(const Network& network) {
+  return std::any_of(network.nodes().begin(), network.nodes().end(), [](const Node& node) {
+    const std::optional<OutputQuantizer> quantizer = node.layer->quantizer();
+    return quantizer && quantizer->act_scale < 0 && quantizer->clip < 0;
+  });
 }
 
 }  // namespace bsq

@@ -58,4 +58,7 @@ class Network {
   std::vector<std::string> unused_;
 };
 
+/// Whether some activation is quantized by the maximum of its batch.
+bool depends_on_batch(const Network& network);
+
 }  // namespace bsq

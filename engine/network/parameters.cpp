@@ -14,7 +14,7 @@ namespace bsq {
 namespace {
 
 constexpr std::int64_t kAlignmentFloats = 16;
-static_assert(kAlignmentFloats % kDecayBlock == 0);  // a parameter decays as a whole
+static_assert(kAlignmentFloats % kMarkBlock == 0);  // a parameter decays as a whole
 
 /// Calls visit(index in OHWI, index in OIHW) for every element of a rank-4 shape.
 template <typename Visit>
@@ -30,8 +30,8 @@ void visit_layouts(const Shape& shape, Visit visit) {
 
 DecayedParts decay_of(Role role, const NoDecay& no_decay) {
   const bool is_norm = role == Role::norm_gamma || role == Role::norm_beta;
-  const bool is_spared =
-      (is_norm && no_decay.norms) || (role == Role::bias && no_decay.biases) || (role == Role::clip && no_decay.pact);
+  const bool is_spared = (is_norm && no_decay.norms) || (role == Role::bias && no_decay.biases) ||
+                         (role == Role::clip && no_decay.pact) || role == Role::lsq_clip;
   return {.weights = !is_spared, .scale = !is_spared && !no_decay.scales};
 }
 

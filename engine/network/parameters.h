@@ -1,7 +1,7 @@
 // The parameters of a network: their names, their start values, and their places in memory.
 //
 // Two groups: `quantized` (convolutions and the classifier as a rule, what BSQ gives bit widths to) and `plain` (batch
-// norm, PACT ceilings, layers that are to stay float). Each group is one flat arena; all gradients together are one
+// norm, learned ceilings, layers that are to stay float). Each group is one flat arena; all gradients together are one
 // flat buffer, quantized first, which is all that data-parallel ranks have to reduce. Layout in memory: OHWI; in files:
 // PyTorch's OIHW.
 #pragma once
@@ -32,6 +32,7 @@ enum class Role : std::uint8_t {
   norm_gamma,
   norm_beta,
   clip,
+  lsq_clip,
   running_mean,
   running_var,
   act_scale,

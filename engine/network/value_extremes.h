@@ -3,23 +3,12 @@
 #pragma once
 
 #include "engine/network/executor.h"
+#include "engine/network/host_numbers.h"
 
 #include <span>
 #include <vector>
 
 namespace bsq {
-
-/// What a norm or a bias does to each channel: a x + c. A convolution that leaves its bias to it has not added that.
-struct ChannelAffine {
-  std::vector<double> a;
-  std::vector<double> c;
-};
-
-/// [C] each: a = gamma / sqrt(variance + epsilon), c = beta - a (mean - input_bias); input_bias may be empty.
-ChannelAffine affine_of_norm(std::span<const float> gamma, std::span<const float> beta, std::span<const float> mean,
-                             std::span<const float> variance, std::span<const float> input_bias, double epsilon);
-/// a = 1; `bias` [C], or empty.
-ChannelAffine affine_of_bias(std::size_t channels, std::span<const float> bias);
 
 struct Extremes {
   double low = 0;
@@ -57,8 +46,6 @@ class ExtremesWatch {
   std::vector<Extremes> run(Executor& executor, int batch, ActScale act_scale);
 
  private:
-  ChannelAffine affine_at(const WatchedNumbers& watched) const;
-  std::vector<float> numbers_of(const TensorView& view) const;
   Extremes extremes_of(const TensorView& view, const ChannelAffine& affine) const;
 
   Backend& backend_;

@@ -15,6 +15,11 @@ std::vector<WatchedNumbers> numbers_of(const std::vector<RoundedPlace>& places) 
   return numbers;
 }
 
+bool is_calibrated(const Node& node) {
+  const std::optional<OutputQuantizer> quantizer = node.layer->quantizer();
+  return (quantizer && quantizer->act_scale >= 0) || !node.layer->rounded().empty();
+}
+
 CalibrationOptions at_most(CalibrationOptions options, std::int64_t samples) {
   options.batch_size = static_cast<int>(std::min<std::int64_t>(options.batch_size, samples));
   options.batches = static_cast<int>(std::min<std::int64_t>(options.batches, samples / options.batch_size));
@@ -22,6 +27,10 @@ CalibrationOptions at_most(CalibrationOptions options, std::int64_t samples) {
 }
 
 }  // namespace
+
+bool needs_calibration(const Network& network) {
+  return std::ranges::any_of(network.nodes(), is_calibrated);
+}
 
 Calibrator::Calibrator(DeviceMemory& memory, Model& model, BatchSource& source, const CalibrationOptions& options,
                        Communicator& communicator)
@@ -91,6 +100,10 @@ float Calibrator::mean_of(const std::vector<float>& all, std::size_t offset) con
 void Calibrator::run() {
   const Range range(backend_, "calibration");
   source_.begin_epoch(epoch_order(source_.size(), {options_.seed, kCalibrationOrder, 0}));
+  std::vector<BatchRange> own;
+  for (std::int64_t batch = own_.first; batch < own_.first + own_.count; ++batch)
+    own.push_back({batch * options_.batch_size, options_.batch_size});
+  source_.expect(own);
   feed_.rewind();
   watch_.read_parameters();
   std::vector<float> found(static_cast<std::size_t>(options_.batches) *

@@ -22,6 +22,9 @@ struct CalibrationOptions {
   std::uint64_t seed = 0;  // of the choice of images
 };
 
+/// Whether a network has scales or ranges that are not learned.
+bool needs_calibration(const Network& network);
+
 class Calibrator {
  public:
   /// All references must outlive the calibrator. `source`: the training set, read by nobody else.

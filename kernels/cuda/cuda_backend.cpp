@@ -85,6 +85,10 @@ std::string CudaBackend::describe() const {
                      math_->describe());
 }
 
+std::size_t CudaBackend::memory_bytes() const {
+  return properties_.totalGlobalMem;
+}
+
 bool CudaBackend::supports(Precision /*precision*/, std::string& /*why*/) const {
   return true;  // the oldest device that is taken has tensor cores for all of them
 }

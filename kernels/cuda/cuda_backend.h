@@ -20,6 +20,7 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return "cuda"; }
   std::string describe() const override;
+  std::size_t memory_bytes() const override;
   std::vector<std::string> notes() const override;
   std::vector<EngineNote> engines() const override { return math_->engines(); }
   /// All precisions.

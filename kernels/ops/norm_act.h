@@ -8,11 +8,19 @@ namespace bsq {
 class BatchSlice;
 struct ConvGeometry;
 
-enum class Activation : std::uint8_t { none, relu, relu6, pact };
+enum class Activation : std::uint8_t { none, relu, relu6, pact, lsq };
 
 constexpr const char* name_of(Activation activation) {
-  constexpr const char* names[] = {"none", "relu", "relu6", "pact"};
+  constexpr const char* names[] = {"none", "relu", "relu6", "pact", "lsq"};
   return names[static_cast<int>(activation)];
+}
+
+inline constexpr Activation kActivations[] = {Activation::none, Activation::relu, Activation::relu6, Activation::pact,
+                                              Activation::lsq};
+
+/// Whether the ceiling is a parameter.
+constexpr bool learns_ceiling(Activation activation) {
+  return activation == Activation::pact || activation == Activation::lsq;
 }
 
 /// Rows are pixels (N*H*W), columns channels: all that batch norm needs to know of an NHWC tensor.
@@ -33,6 +41,7 @@ struct NormActRule {
   float epsilon = 1e-5F;
   float momentum = 0.1F;  // PyTorch's convention: running += momentum * (batch - running), variance unbiased
   bool normalize = true;  // false: a bias in place of the norm, z = x + beta [+ shortcut]
+  float clip_gain = 1;    // what d_clip of lsq is multiplied with
 };
 
 /// If nothing is normalized, beta and clip alone are looked at.
@@ -41,7 +50,7 @@ struct NormParameters {
   const float* beta = nullptr;        // [C]; may be null if nothing is normalized: no bias
   float* running_mean = nullptr;      // [C], updated by a forward pass with batch statistics
   float* running_var = nullptr;       // [C], likewise
-  const float* clip = nullptr;        // [1], PACT's learned ceiling; null for every other activation
+  const float* clip = nullptr;        // [1], the learned ceiling of pact and lsq; null for every other activation
   const float* input_bias = nullptr;  // [C] or null: of the convolution that wrote x, which has not added it
 };
 
@@ -58,7 +67,7 @@ struct NormSaved {
 struct NormGradients {
   float* d_gamma = nullptr;       // [C], overwritten
   float* d_beta = nullptr;        // [C], overwritten; null if beta is
-  float* d_clip = nullptr;        // [1], overwritten; null unless PACT
+  float* d_clip = nullptr;        // [1], overwritten; null unless the ceiling is learned
   float* d_input_bias = nullptr;  // [C], overwritten by zeros, for the norm takes it off; null if input_bias is
 };
 
@@ -75,20 +84,18 @@ struct NormActRanges {
 };
 
 /// norm_act_forward: z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or
-/// clamp(z, 0, clip). If nothing is normalized z = x [+ beta] [+ shortcut].
-/// x of batch norm stands for x + input_bias, of which z feels nothing: running_mean takes mean + input_bias, and where
-/// the running statistics are used the mean is running_mean - input_bias.
-/// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
-/// x, shortcut (null: none) and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored.
-/// The numbers between two rows of x are never read, those of d_x never written.
-/// If y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x if that has no
-/// pitch and nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is
-/// rounded. `ranges`: what else is rounded, before S is found.
-/// If `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
-/// `x_from`: the convolution that has written x, and has got these arguments, so that it may have left the statistics.
-/// `read_by`: the convolution that alone reads y, and will get these arguments when it does; y may be left to it, and
-/// is nobody else's then. Whether a backend does so depends on the convolution and these arguments alone; whoever
-/// passes both need not know.
+/// clamp(z, 0, clip); lsq wants act_bits > 0 and clip as act_scale as well. If nothing is normalized z = x [+ beta] [+
+/// shortcut]. x of batch norm stands for x + input_bias, of which z feels nothing: running_mean takes mean +
+/// input_bias, and where the running statistics are used the mean is running_mean - input_bias. With act_bits = k > 0:
+/// S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0. x, shortcut (null: none)
+/// and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored. The numbers between two
+/// rows of x are never read, those of d_x never written. If y_unit is given, y is stored as round(y (2^k - 1) / S), and
+/// *y_unit = S / (2^k - 1). y may be x if that has no pitch and nothing will run backward. Where `act_scale` is given
+/// it is S, and y is clamped to [-S, S] before it is rounded. `ranges`: what else is rounded, before S is found. If
+/// `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10). `x_from`: the convolution
+/// that has written x, and has got these arguments, so that it may have left the statistics. `read_by`: the convolution
+/// that alone reads y, and will get these arguments when it does; y may be left to it, and is nobody else's then.
+/// Whether a backend does so depends on the convolution and these arguments alone; whoever passes both need not know.
 struct NormActForwardArgs {
   NormActGeometry geometry;
   NormActRule rule;
@@ -109,7 +116,8 @@ struct NormActForwardArgs {
 };
 
 /// norm_act_backward, straight through the quantizer, and through what forward rounded to ranges or clamped to them: as
-/// if it had not. dz = dy [0 < z (< 6 | < clip)]; d_clip = sum dy [z >= clip];
+/// if it had not. dz = dy [0 < z (< 6 | < clip)]; d_clip of pact = sum dy [z >= clip],
+/// of lsq, with v = z (2^k - 1) / clip: clip_gain sum dy (v >= 2^k - 1 ? 1 : v <= 0 ? 0 : (round(v) - v) / (2^k - 1));
 /// d_shortcut = dz; d_beta = sum dz, d_gamma = sum dz xhat, xhat = (x - mean) inv_std;
 /// dx = gamma inv_std (dz - d_beta / rows - xhat d_gamma / rows)   (batch statistics only).
 /// d_y, d_x and d_shortcut are with respect to what is stored: dy = d_y / y_unit (0 if the unit is 0),

@@ -25,8 +25,10 @@ struct DecayedParts {
   bool scale = true;
 };
 
-/// How many numbers of SgdStepArgs decay together or not at all.
-inline constexpr std::int64_t kDecayBlock = 16;
+/// What a mark of SgdStepArgs says of kMarkBlock numbers: these two, added up.
+inline constexpr std::uint8_t kDecays = 1;  // weight decay pulls at them
+inline constexpr std::uint8_t kHalves = 2;  // a step at most halves them, so that they stay above 0
+inline constexpr std::int64_t kMarkBlock = 16;
 
 /// sgd_step: one such step of `numel` parameters, with the learning rate of `inputs`.
 struct SgdStepArgs {
@@ -36,8 +38,8 @@ struct SgdStepArgs {
   const float* gradient = nullptr;
   float* parameter = nullptr;
   float* momentum = nullptr;
-  /// [numel / kDecayBlock, rounded up]: whether those numbers decay, 0 or 1; null: all do.
-  const std::uint8_t* decays = nullptr;
+  /// [numel / kMarkBlock, rounded up]; null: all decay, and none halves.
+  const std::uint8_t* marks = nullptr;
 };
 
 }  // namespace bsq

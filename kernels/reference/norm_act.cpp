@@ -49,7 +49,7 @@ struct NormActElement {
 
   double ceiling() const {
     if (rule.activation == Activation::relu6) return 6.0;
-    if (rule.activation == Activation::pact) return *parameters.clip;
+    if (learns_ceiling(rule.activation)) return *parameters.clip;
     return std::numeric_limits<double>::infinity();
   }
   double value(std::int64_t index, int c) const {
@@ -67,6 +67,13 @@ struct NormActElement {
   double activated(std::int64_t index, int c) const {
     const double value = z(index, c);
     return rule.activation == Activation::none ? value : std::min(std::max(value, 0.0), ceiling());
+  }
+  /// How much of dy the learned ceiling gets.
+  double share_of_ceiling(double value) const {
+    if (value >= ceiling()) return 1;
+    if (rule.activation == Activation::pact || !(value > 0)) return 0;
+    const double levels = (1 << rule.act_bits) - 1, level = value * levels / ceiling();
+    return (std::nearbyint(level) - level) / levels;
   }
   /// Whether the activation lets a gradient through.
   bool passes(double value) const { return rule.activation == Activation::none || (value > 0 && value < ceiling()); }
@@ -226,8 +233,9 @@ std::array<double, 2> sums_of(const NormActGradients& of, int c, double& d_clip)
   std::array<double, 2> sums{};
   for (std::int64_t row = 0; row < geometry.rows; ++row) {
     const std::int64_t index = row * geometry.channels + c;
-    if (of.args.rule.activation == Activation::pact && of.element.z(index, c) >= of.element.ceiling())
-      d_clip += of.d_y(index);
+    const bool learns = learns_ceiling(of.args.rule.activation);
+    const double share = learns ? of.element.share_of_ceiling(of.element.z(index, c)) : 0.0;
+    if (share != 0) d_clip += share * of.d_y(index);
     const double d_z = of.d_z(index, c);
     sums[0] += d_z;
     if (of.args.rule.normalize) sums[1] += d_z * of.element.x_hat(index, c);
@@ -265,7 +273,8 @@ void ReferenceBackend::norm_act_backward(const NormActBackwardArgs& args) {
     if (args.rule.normalize) args.gradients.d_gamma[c] = static_cast<float>(sums[c][1]);
     if (args.gradients.d_input_bias != nullptr) args.gradients.d_input_bias[c] = 0;
   }
-  if (args.rule.activation == Activation::pact) *args.gradients.d_clip = static_cast<float>(d_clip);
+  if (args.rule.activation == Activation::lsq) d_clip *= double{args.rule.clip_gain};
+  if (learns_ceiling(args.rule.activation)) *args.gradients.d_clip = static_cast<float>(d_clip);
   if (args.slice != nullptr && args.rule.normalize) {
     std::vector<float> averaged;
     for (const auto& [sum, projection] : sums)

@@ -5,11 +5,13 @@
 namespace bsq {
 
 void ReferenceBackend::sgd_step(const SgdStepArgs& args) {
-  const auto& [numel, rule, inputs, gradient, parameter, momentum, decays] = args;
+  const auto& [numel, rule, inputs, gradient, parameter, momentum, marks] = args;
   for (std::int64_t i = 0; i < numel; ++i) {
-    const SgdRule own = rule_for(rule, decays == nullptr || decays[i / kDecayBlock] != 0);
-    parameter[i] =
-        static_cast<float>(reference::sgd_updated(parameter[i], gradient[i], own, inputs->learning_rate, momentum[i]));
+    const std::uint8_t mark = marks == nullptr ? kDecays : marks[i / kMarkBlock];
+    const SgdRule own = rule_for(rule, (mark & kDecays) != 0);
+    const double half = 0.5 * parameter[i];
+    const double next = reference::sgd_updated(parameter[i], gradient[i], own, inputs->learning_rate, momentum[i]);
+    parameter[i] = static_cast<float>((mark & kHalves) != 0 && next < half ? half : next);
   }
 }
 

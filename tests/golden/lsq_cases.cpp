@@ -1,6 +1,6 @@
 // kind = lsq_cases: caseNN.{x, grad_out, step} -> weights on a grid whose step is trained -> {y, levels, grad_x,
-// grad_step}. Cases of activations are weights of the same levels here. A first step without decay leaves the gradients
-// as the momentum.
+// grad_step}. Cases of activations are weights of the same levels here, and activations as well. A first step without
+// decay leaves the gradients as the momentum.
 #include "engine/memory/device_memory.h"
 #include "engine/methods/lsq/stored_lsq.h"
 #include "tests/golden/trace.h"
@@ -143,6 +143,58 @@ void compare_on(Backend& backend, const LsqCase& c, Comparison& comparison) {
   check_gradients(levels, ", from levels");
 }
 
+/// Bits of a grid from 0 to 2^bits - 1; 0: it is another.
+int activation_bits(const LsqTensor& tensor) {
+  for (int bits = 1; bits <= 8; ++bits)
+    if (tensor.low == 0 && tensor.high == (1 << bits) - 1) return bits;
+  return 0;
+}
+
+/// As a quantizer of activations, whose ceiling is step times the highest level.
+void compare_activation(Backend& backend, const LsqCase& c, Comparison& comparison) {
+  const auto high = static_cast<float>(c.tensor.high);
+  const NormActGeometry geometry{.rows = c.tensor.numel, .channels = 1};
+  const NormActRule rule{.activation = Activation::lsq,
+                         .act_bits = activation_bits(c.tensor),
+                         .normalize = false,
+                         .clip_gain = c.tensor.grad_scale * high * high};
+  const float ceiling = c.step * high;
+  const Buffer x = device_array(backend, c.x), d_y = device_array(backend, c.grad_out);
+  const Buffer clip = device_array(backend, {&ceiling, 1});
+  const std::vector<float> zeros(c.x.size());
+  const Buffer y = device_array(backend, zeros), d_x = device_array(backend, zeros);
+  const Buffer saved = device_array(backend, {zeros.data(), 1}), d_clip = device_array(backend, {zeros.data(), 1});
+  const Buffer scratch(backend, backend.norm_act_scratch_bytes(geometry));
+  backend.norm_act_forward({.geometry = geometry,
+                            .rule = rule,
+                            .x = x.data(),
+                            .parameters = {.clip = clip.as<float>()},
+                            .saved = {.act_scale = saved.as<float>()},
+                            .y = y.data(),
+                            .scratch = scratch.data(),
+                            .act_scale = clip.as<float>()});
+  backend.norm_act_backward({.geometry = geometry,
+                             .rule = rule,
+                             .d_y = d_y.data(),
+                             .x = x.data(),
+                             .parameters = {.clip = clip.as<float>()},
+                             .saved = {.act_scale = saved.as<float>()},
+                             .d_x = d_x.data(),
+                             .gradients = {.d_clip = d_clip.as<float>()},
+                             .scratch = scratch.data()});
+  const auto check = [&](const std::string& name, double error, double tolerance) {
+    comparison.check(backend.name() + " " + c.title + "activations, " + name, error, tolerance);
+  };
+  const std::vector<float> grad_x = download_array(backend, d_x.as<float>(), c.x.size());
+  check("y", largest_error(download_array(backend, y.as<float>(), c.x.size()), c.y), kRoundingTolerance);
+  check("grad x", largest_error(grad_x, c.grad_x), kRoundingTolerance);
+  check("zeros of grad x", zeros_that_differ(grad_x, c.grad_x), 0);
+  const double scale = double{c.tensor.grad_scale} * size_of_terms(c.tensor, c.x, c.step, c.grad_out);
+  const double grad_step = double{download_array(backend, d_clip.as<float>(), 1)[0]} / double{high};
+  const double error = std::abs(grad_step - double{c.grad_step});
+  check("grad step", scale > 0 ? error / scale : error, kSumTolerance);
+}
+
 /// How much of the initial step, relative to it, the values stand for that were moved: it is of x before those within a
 /// thousandth of a step of a boundary or an end were moved away from there, by a hundredth.
 double moved_share(const LsqCase& c) {
@@ -197,6 +249,8 @@ void compare_lsq_cases(const TensorFile& trace, Comparison& comparison) {
   for (const LsqCase& c : cases) compare_host(c, comparison);
   on_every_backend(comparison, [&](Backend& backend) {
     for (const LsqCase& c : cases) compare_on(backend, c, comparison);
+    for (const LsqCase& c : cases)
+      if (activation_bits(c.tensor) > 0) compare_activation(backend, c, comparison);
   });
 }
 

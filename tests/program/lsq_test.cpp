@@ -34,6 +34,24 @@ TEST_CASE("LSQ trains a float model, is evaluated, exported and finetuned") {
   CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains("lsq"));
 }
 
+TEST_CASE("steps of activations are learned, and evaluated, exported and predicted with as they are") {
+  const Workspace here;
+  here.train("run", with_lsq({"quant.activation=lsq", "quant.act_bits=4"}, "[pretrain,lsq,finetune]"));
+  const std::string model = "run/checkpoints/finetune/model.safetensors";
+  CHECK_THAT(here.must({"eval", model}).out, Catch::Contains("activations lsq, 4 bits by learned steps"));
+  const auto top1 = [](const std::string& text) { return text.substr(text.find("top-1"), 40); };
+  CHECK(top1(here.must({"eval", model, "data.eval_batch_size=1"}).out) == top1(here.must({"eval", model}).out));
+  for (const char* format : {"packed", "deployed"})
+    here.must({"export", model, "--format", format, "--output", std::string(format) + ".safetensors"});
+  CHECK_THAT(here.must({"eval", "packed.safetensors", "--config", "tiny.yaml"}).out, Catch::Contains("learned steps"));
+  CHECK(top1(here.must({"eval", model, "--as", "deployed"}).out).size() > 10);
+  here.must({"verify", "run"});
+
+  check_error(here, {"eval", "run/checkpoints/pretrain/model.safetensors", "quant.activation=lsq", "quant.act_bits=4"},
+              2,
+              {"has no layer1.0.relu1.ceiling, for its activations learned no steps; leave quant.activation=lsq out"});
+}
+
 TEST_CASE("LSQ trains on under the widths that BSQ has found") {
   const Workspace here;
   here.train("run", with_lsq({}, "[pretrain,convert,bsq,lsq]"));

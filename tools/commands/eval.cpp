@@ -86,8 +86,10 @@ std::vector<NamedResult> named_results(const Accuracies& accuracies) {
 std::string activations_text(const QuantConfig& quant) {
   const std::string name = block_activation(quant);
   if (quant.act_bits == 0) return name + ", not quantized";
-  return fmt::format("{}, {} bits{}", name, quant.act_bits,
-                     quant.act_scale == "calibrated" ? " by calibrated scales" : "");
+  const char* scales = name == "lsq"                     ? " by learned steps"
+                       : quant.act_scale == "calibrated" ? " by calibrated scales"
+                                                         : "";
+  return fmt::format("{}, {} bits{}", name, quant.act_bits, scales);
 }
 
 /// What is evaluated, on what, and what came of it.

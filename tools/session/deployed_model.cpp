@@ -44,7 +44,8 @@ double cross_entropy(std::span<const float> logits, std::int32_t label) {
 
 std::string deployment_obstacle(const Network& network, const Config& config) {
   if (config.quant.act_bits == 0) return "its activations are not quantized";
-  if (config.quant.act_scale != "calibrated") return "its activations are scaled by the maximum of each batch";
+  if (config.quant.act_scale != "calibrated" && depends_on_batch(network))
+    return "its activations are scaled by the maximum of each batch";
   return plan_deployment(network).obstacle;
 }
 
@@ -58,7 +59,7 @@ Deployment deploy_model(const OpenModel& model, const Weights& weights, const Ne
   const std::string path = model.file.path.string();
   if (const std::string obstacle = deployment_obstacle(network, config); !obstacle.empty())
     fail(ErrorKind::usage, "{}: has no deployed form: {}{}", path, obstacle,
-         config.quant.act_bits > 0 && config.quant.act_scale != "calibrated"
+         config.quant.act_bits > 0 && config.quant.act_scale != "calibrated" && depends_on_batch(network)
              ? "; calibrate it: " + calibration_command(path)
              : "");
   uses_calibrated_scales(model, config);  // or throws

@@ -103,7 +103,7 @@ std::vector<std::string> deployment_forecast(const Config& config) {
   const DeploymentPlan plan = plan_deployment(network);
   if (!plan.obstacle.empty()) return {"no integer form: " + plan.obstacle};
   std::string first = "runs in integers";
-  if (config.quant.act_scale != "calibrated")
+  if (config.quant.act_scale != "calibrated" && config.quant.activation != "lsq")
     first += " once its activations are calibrated (quant.act_scale=calibrated)";
   else
     first += config.quant.deployed ? ", as it is trained" : "; quant.deployed=true trains in their arithmetic";

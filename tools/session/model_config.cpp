@@ -32,8 +32,8 @@ Config read_config(const ModelWords& given, const fs::path& model, Console& cons
 }
 
 bool is_activation(const std::string& name) {
-  const std::vector<std::string> names = {"auto", "relu", "relu6", "pact"};
-  return std::find(names.begin(), names.end(), name) != names.end();
+  const auto is_it = [&](Activation known) { return known != Activation::none && name == name_of(known); };
+  return name == "auto" || std::ranges::any_of(kActivations, is_it);
 }
 
 /// Throws Error(usage) if an override asks for another network than the model's.
@@ -167,7 +167,7 @@ bool uses_calibrated_scales(const OpenModel& model, const Config& config) {
       fail(ErrorKind::usage, "{}: has no calibrated {}; evaluate with quant.act_scale=batch_max, or calibrate it: {}",
            path, state.name, calibration_command(path));
   }
-  return true;
+  return needs_calibration(model.network);
 }
 
 }  // namespace bsq

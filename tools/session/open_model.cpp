@@ -97,6 +97,14 @@ void check_same_roles(const OpenModel& model, const Network& configured) {
   }
 }
 
+/// A ceiling of LSQ has no value that would do for a model without it.
+void check_learned_steps(const TensorFile& file, const Network& network) {
+  for (const ParameterSpec& parameter : network.parameters())
+    if (parameter.role == Role::lsq_clip && file.find(parameter.name) == nullptr)
+      fail(ErrorKind::usage, "{}: has no {}, for its activations learned no steps; leave quant.activation=lsq out",
+           file.path.string(), parameter.name);
+}
+
 /// `cat, dog, ...`
 std::string short_list(const std::vector<std::string>& names) {
   constexpr std::size_t kMost = 10;
@@ -148,6 +156,7 @@ OpenModel open_model(ModelFile model, const Quantizer& quantizer, int max_bits) 
   Network network = build();
   check_names(model.file, network);
   check_states(model.file, network);
+  check_learned_steps(model.file, network);
   ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
   Weights weights = read_weights(model.file, layout, max_bits);
   return {std::move(model), quantizer, std::move(network), std::move(layout), std::move(weights)};
@@ -226,7 +235,7 @@ Quantizer quantizer_of(const Config& config) {
 Quantizer quantizer_of(const ModelCard& card) {
   constexpr int kMostActBits = 8;
   Quantizer quantizer;
-  for (const Activation activation : {Activation::relu, Activation::relu6, Activation::pact})
+  for (const Activation activation : kActivations)
     if (card.activation == name_of(activation)) quantizer.activation = activation;
   if (card.act_bits && *card.act_bits >= 0 && *card.act_bits <= kMostActBits) quantizer.act_bits = *card.act_bits;
   quantizer.static_scales = card.act_scale == "calibrated";

@@ -15,7 +15,7 @@ struct ActivationPart {
   Activation activation = Activation::relu;
   int act_bits = 0;
   std::string name = {};   // PyTorch's module: layer1.0.relu1; empty if there is none
-  ParameterId clip = -1;   // PACT only
+  ParameterId clip = -1;   // a learned ceiling
   StateId act_scale = -1;  // [1], a static S for inference; below 0: not calibrated yet
 
   const float* clip_of(const ParameterMemory& memory) const {
@@ -24,14 +24,20 @@ struct ActivationPart {
   float* d_clip_of(const ParameterMemory& memory) const {
     return clip < 0 ? nullptr : memory.gradients[static_cast<std::size_t>(clip)];
   }
+  /// What the gradient of an LSQ ceiling is multiplied with, so that the ceiling moves as the step of LSQ, a fraction
+  /// of 2^k - 1 of it, moves with LSQ's factor 1 / sqrt(numbers of an image times (2^k - 1)). `y`: [N, ...].
+  float clip_gain(const Shape& y) const;
+  /// Whether training finds max|y|.
+  bool takes_maximum() const { return act_bits > 0 && activation != Activation::lsq; }
   /// The fixed S of a forward pass; null where S is max|y|.
   const float* fixed_scale(const ForwardPass& pass) const {
+    if (activation == Activation::lsq) return clip_of(pass.parameters);
     const bool is_fixed = act_scale >= 0 && pass.act_scale == ActScale::calibrated && !pass.training;
     return is_fixed ? pass.parameters.states[static_cast<std::size_t>(act_scale)] : nullptr;
   }
   std::optional<OutputQuantizer> quantizer() const {
     if (act_bits == 0) return std::nullopt;
-    return OutputQuantizer{name, act_bits, act_scale};
+    return OutputQuantizer{name, act_bits, act_scale, activation == Activation::lsq ? clip : -1};
   }
 };
 

@@ -118,9 +118,11 @@ void BiasAct::backward(const BackwardPass& pass) const {
   const TensorView& x = pass.inputs[0];
   const bool has_addend = pass.inputs.size() == 2;
   const TensorView addend = has_addend ? pass.inputs[1] : TensorView{};
+  NormActRule backward_rule = rule(true);
+  backward_rule.clip_gain = options_.activation.clip_gain(x.shape);
   pass.backend.norm_act_backward(
       {.geometry = geometry(x.shape, x.dtype, x.pitch),
-       .rule = rule(true),
+       .rule = backward_rule,
        .d_y = pass.d_output.data,
        .x = x.data,
        .shortcut = addend.data,

@@ -35,7 +35,7 @@ class BiasAct final : public Layer {
   std::vector<RoundedNumbers> rounded() const override { return options_.ranges.rounded(options_.bias >= 0); }
   bool takes_output_bias(std::size_t /*input*/) const override { return true; }
   /// max|y|.
-  std::int64_t exchanged_statistics() const override { return options_.activation.act_bits > 0 ? 1 : 0; }
+  std::int64_t exchanged_statistics() const override { return options_.activation.takes_maximum() ? 1 : 0; }
   bool backward_reads_inputs() const override { return options_.activation.activation != Activation::none; }
   void forward(const ForwardPass& pass) const override;
   void backward(const BackwardPass& pass) const override;

@@ -88,8 +88,10 @@ NormActBackwardArgs NormAct::norm(const BackwardPass& pass) const {
   const bool has_shortcut = pass.inputs.size() == 2;
   const TensorView shortcut = has_shortcut ? pass.inputs[1] : TensorView{};
   const auto& gradients = pass.parameters.gradients;
+  NormActRule backward_rule = rule(true);
+  backward_rule.clip_gain = activation().clip_gain(x.shape);
   return {.geometry = geometry(x.shape, x.dtype, x.pitch),
-          .rule = rule(true),
+          .rule = backward_rule,
           .d_y = pass.d_output.data,
           .x = x.data,
           .shortcut = shortcut.data,
@@ -113,7 +115,7 @@ NormActBackwardArgs NormAct::norm(const BackwardPass& pass) const {
 
 std::int64_t NormAct::exchanged_statistics() const {
   constexpr std::int64_t numbers_per_channel = 4;  // two moments forward, two sums backward
-  return numbers_per_channel * options_.channels + (options_.act_bits > 0 ? 1 : 0);
+  return numbers_per_channel * options_.channels + (activation().takes_maximum() ? 1 : 0);
 }
 
 std::unique_ptr<Layer> make_norm_act(const LayerRequest& request) {

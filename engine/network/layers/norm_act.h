@@ -28,7 +28,7 @@ struct NormActOptions {
 struct NormActParameters {
   ParameterId gamma = -1;
   ParameterId beta = -1;
-  ParameterId clip = -1;  // PACT only
+  ParameterId clip = -1;  // a learned ceiling
   StateId running_mean = -1;
   StateId running_var = -1;
   StateId act_scale = -1;       // [1], a static S for inference; below 0: not calibrated yet

@@ -102,7 +102,7 @@ BSQ_LANES_INLINE FloatLanes activate(FloatLanes z, float clip) {
   if constexpr (Act == Activation::none) return z;
   z = at_least(z, FloatLanes{});
   if constexpr (Act == Activation::relu6) return at_most(z, broadcast(6.0F));
-  if constexpr (Act == Activation::pact) return at_most(z, broadcast(clip));
+  if constexpr (learns_ceiling(Act)) return at_most(z, broadcast(clip));
   return z;
 }
 
@@ -112,7 +112,7 @@ BSQ_LANES_INLINE FloatLanes pass_gradient(FloatLanes d_y, FloatLanes z, float cl
   if constexpr (Act == Activation::none) return d_y;
   FloatLanes d_z = z > FloatLanes{} ? d_y : FloatLanes{};
   if constexpr (Act == Activation::relu6) d_z = z < broadcast(6.0F) ? d_z : FloatLanes{};
-  if constexpr (Act == Activation::pact) d_z = z < broadcast(clip) ? d_z : FloatLanes{};
+  if constexpr (learns_ceiling(Act)) d_z = z < broadcast(clip) ? d_z : FloatLanes{};
   return d_z;
 }
 
@@ -125,6 +125,7 @@ BSQ_LANES_INLINE void dispatch_norm_act(DType dtype, Activation activation, Body
       case Activation::relu: return body.template operator()<T, Activation::relu>();
       case Activation::relu6: return body.template operator()<T, Activation::relu6>();
       case Activation::pact: return body.template operator()<T, Activation::pact>();
+      case Activation::lsq: return body.template operator()<T, Activation::lsq>();
     }
   };
   dtype == DType::bf16 ? with_activation.template operator()<Bf16>() : with_activation.template operator()<float>();

@@ -38,6 +38,32 @@ BSQ_LANES_INLINE RowGradient load_row(const NormActBackwardArgs& args, const Uni
   return row;
 }
 
+/// A learned ceiling, and what of dy it gets.
+template <Activation Act>
+struct Ceiling {
+  float clip = 0;
+  float levels = 0;
+  float levels_per_one = 0;
+
+  explicit Ceiling(const NormActBackwardArgs& args) {
+    if constexpr (learns_ceiling(Act)) clip = *args.parameters.clip;
+    if constexpr (Act == Activation::lsq) {
+      levels = static_cast<float>((1 << args.rule.act_bits) - 1);
+      levels_per_one = levels / clip;
+    }
+  }
+};
+
+template <Activation Act>
+BSQ_LANES_INLINE FloatLanes share_of(const Ceiling<Act>& ceiling, const RowGradient& at) {
+  FloatLanes below{};
+  if constexpr (Act == Activation::lsq) {
+    const FloatLanes level = at.z * ceiling.levels_per_one;
+    below = at.z > FloatLanes{} ? at.d_y * (round_half_even(level) - level) / ceiling.levels : below;
+  }
+  return at.z < broadcast(ceiling.clip) ? below : at.d_y;
+}
+
 /// Adds the sums of a tile, over dz, dz (x - mean) and clipped dy, to those of its chunk.
 BSQ_LANES_INLINE void add_to_chunk(const NormActScratch& scratch, const Tile& tile, FloatLanes sum,
                                    FloatLanes projection, FloatLanes clipped) {
@@ -55,7 +81,7 @@ template <typename T, Activation Act>
 void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratch, const Units& units) {
   const int channels = args.geometry.channels;
   const std::int64_t pitch = pitch_of(args.geometry);
-  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  const Ceiling<Act> ceiling(args);
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
     const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
@@ -66,10 +92,10 @@ void sum_gradients(const NormActBackwardArgs& args, const NormActScratch& scratc
     for (std::int64_t row = tile.begin; row < tile.end; ++row) {
       const RowGradient at = load_row<T, Full>(args, units, row * pitch + tile.channel, row * channels + tile.channel,
                                                tile.count, scale, shift);
-      const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, clip);
+      const FloatLanes d_z = pass_gradient<Act>(at.d_y, at.z, ceiling.clip);
       sum += d_z;
       projection += d_z * (units.x * at.value - mean);
-      if constexpr (Act == Activation::pact) clipped += at.z < broadcast(clip) ? FloatLanes{} : at.d_y;
+      if constexpr (learns_ceiling(Act)) clipped += share_of(ceiling, at);
     }
     add_to_chunk(scratch, tile, sum, projection, clipped);
   });
@@ -109,6 +135,7 @@ void finish_gradients(const NormActBackwardArgs& args, const NormActScratch& scr
       scratch.offset[channel] = static_cast<float>(projection);
     }
   }
+  if (args.rule.activation == Activation::lsq) d_clip *= static_cast<double>(args.rule.clip_gain);
   if (args.gradients.d_clip != nullptr) *args.gradients.d_clip = static_cast<float>(d_clip);
 }
 
@@ -131,7 +158,7 @@ void write_gradients(const NormActBackwardArgs& args, const NormActScratch& scra
   const bool accumulate_shortcut = args.shortcut_mode == GradMode::accumulate;
   const int channels = args.geometry.channels;
   const std::int64_t pitch = pitch_of(args.geometry);
-  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  const float clip = learns_ceiling(Act) ? *args.parameters.clip : 0.0F;
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
     const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
@@ -164,7 +191,7 @@ void write_biased_gradients(const NormActBackwardArgs& args, const NormActScratc
   const bool accumulate_shortcut = args.shortcut_mode == GradMode::accumulate;
   const int channels = args.geometry.channels;
   const std::int64_t pitch = pitch_of(args.geometry);
-  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  const Ceiling<Act> ceiling(args);
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
     const FloatLanes shift = load_lanes<Full>(scratch.shift + tile.channel, tile.count);
@@ -178,8 +205,8 @@ void write_biased_gradients(const NormActBackwardArgs& args, const NormActScratc
         d_z = units.d_y * load_lanes<Full>(static_cast<const T*>(args.d_y) + index, tile.count);
       } else {
         const RowGradient at = load_row<T, Full>(args, units, x_index, index, tile.count, scale, shift);
-        d_z = pass_gradient<Act>(at.d_y, at.z, clip);
-        if constexpr (Act == Activation::pact) clipped += at.z < broadcast(clip) ? FloatLanes{} : at.d_y;
+        d_z = pass_gradient<Act>(at.d_y, at.z, ceiling.clip);
+        if constexpr (learns_ceiling(Act)) clipped += share_of(ceiling, at);
       }
       sum += d_z;
       FloatLanes d_value = units.x * d_z;

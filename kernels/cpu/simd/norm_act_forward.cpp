@@ -56,9 +56,9 @@ BSQ_LANES_INLINE float to_float(const T* source) {
 
 BSQ_LANES_INLINE float activate_one(const NormActForwardArgs& args, float z) {
   if (args.rule.activation == Activation::none) return z < 0 ? -z : z;
-  const float ceiling = args.rule.activation == Activation::relu6  ? 6.0F
-                        : args.rule.activation == Activation::pact ? *args.parameters.clip
-                                                                   : z;
+  const float ceiling = args.rule.activation == Activation::relu6 ? 6.0F
+                        : learns_ceiling(args.rule.activation)    ? *args.parameters.clip
+                                                                  : z;
   const float y = z < 0 ? 0.0F : z;
   return y > ceiling ? ceiling : y;
 }
@@ -237,7 +237,7 @@ float largest_activation(const NormActForwardArgs& args, const NormActScratch& s
   const int channels = args.geometry.channels;
   const std::int64_t pitch = pitch_of(args.geometry);
   const float shortcut_unit = value_of(args.shortcut_unit);
-  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  const float clip = learns_ceiling(Act) ? *args.parameters.clip : 0.0F;
   const RangeGrids grids = Rounds ? grids_of(args.ranges) : RangeGrids{};
   parallel_tiles(args.geometry, [&]<bool Full>(const Tile& tile) {
     const FloatLanes scale = load_lanes<Full>(scratch.scale + tile.channel, tile.count);
@@ -267,7 +267,7 @@ void write_activations(const NormActForwardArgs& args, const NormActScratch& scr
   const int channels = args.geometry.channels;
   const std::int64_t pitch = pitch_of(args.geometry);
   const float shortcut_unit = value_of(args.shortcut_unit);
-  const float clip = Act == Activation::pact ? *args.parameters.clip : 0.0F;
+  const float clip = learns_ceiling(Act) ? *args.parameters.clip : 0.0F;
   const RangeGrids grids = Rounds ? grids_of(args.ranges) : RangeGrids{};
   const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
   const bool representable = act_scale > 0 && levels / act_scale < 1e38F;  // else every level is 0

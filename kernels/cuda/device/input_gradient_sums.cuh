@@ -79,7 +79,7 @@ __device__ void leave_sums(const InputGradientSums& task, const RecordPlace& pla
       vector.x = static_cast<const uint2*>(norm.x)[quad_of(pixel)];
       vector.d_y = stored[pixel];
       if (norm.shortcut != nullptr) vector.shortcut = static_cast<const uint2*>(norm.shortcut)[quad_of(pixel)];
-      add_gradients(Gradients<__nv_bfloat16, kQuad>(vector, normalization, dy_factor), scaling.clamp, sums);
+      add_gradients(Gradients<__nv_bfloat16, kQuad>(vector, normalization, dy_factor), scaling, sums);
     }
   }
   __syncthreads();  // nobody needs what has been in the shared memory
@@ -95,7 +95,7 @@ __device__ void leave_sums(const InputGradientSums& task, const RecordPlace& pla
   if (leads)
     finish_gradients(norm, facts, saved_coefficients(norm), channel, total.sum[kGradientSum], total.sum[kProjection],
                      task.per_row);
-  if (norm.rule.activation != Activation::pact) return;
+  if (!learns_ceiling(norm.rule.activation)) return;
   save_d_clip(norm, leads ? total.sum[kClipped] : 0.0, place.tile,
               static_cast<unsigned>(norm.geometry.channels / Columns), task.memory, static_cast<double*>(shared));
 }

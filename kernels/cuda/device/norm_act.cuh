@@ -45,7 +45,7 @@ struct Clamp {
 
   __device__ Clamp(Activation activation, const float* clip) : clamps(activation != Activation::none) {
     floor = clamps ? 0.0F : -INFINITY;
-    ceiling = activation == Activation::relu6 ? 6.0F : activation == Activation::pact ? *clip : INFINITY;
+    ceiling = activation == Activation::relu6 ? 6.0F : learns_ceiling(activation) ? *clip : INFINITY;
   }
   /// act(z); a NaN stays one.
   __device__ float apply(float z) const {

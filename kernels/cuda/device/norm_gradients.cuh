@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cuda/device/norm_act.cuh"
+#include "kernels/cuda/device/norm_levels.cuh"
 #include "kernels/cuda/ops/launchers.h"
 
 namespace bsq::cuda {
@@ -90,9 +91,22 @@ struct Gradients {
 struct Scaling {
   Clamp clamp;
   float y_unit;
+  float per_level = 0;  // of lsq; 0: nothing below the ceiling moves it
+  float levels_per_one = 0;
 
   __device__ explicit Scaling(const NormActBackwardArgs& args)
-      : clamp(args.rule.activation, args.parameters.clip), y_unit(args.y_unit == nullptr ? 1.0F : *args.y_unit) {}
+      : clamp(args.rule.activation, args.parameters.clip), y_unit(args.y_unit == nullptr ? 1.0F : *args.y_unit) {
+    if (args.rule.activation != Activation::lsq) return;
+    const auto levels = static_cast<float>((1 << args.rule.act_bits) - 1);
+    per_level = 1.0F / levels;
+    levels_per_one = levels / clamp.ceiling;
+  }
+  /// What of dy a learned ceiling gets; the level is that of forward.
+  __device__ float to_ceiling(float z, float d_y) const {
+    const float level = z > 0.0F ? z * levels_per_one : 0.0F;
+    const float share = (nearest(level) - level) * per_level;
+    return z >= clamp.ceiling ? d_y : d_y * share;
+  }
   /// The factor that makes dy of a d_y with respect to levels.
   __device__ float dy_per_stored() const { return y_unit == 0.0F ? 0.0F : 1.0F / y_unit; }
 };
@@ -100,15 +114,14 @@ struct Scaling {
 /// The sums of a channel that backward needs.
 enum GradientField { kGradientSum, kProjection, kClipped, kGradientFields };
 
-/// Adds a vector's dz, dz (x - mean) and, if there is a sum for it, what PACT's ceiling gets.
+/// Adds a vector's dz, dz (x - mean) and, if there is a sum for it, what a learned ceiling gets.
 template <int Fields, typename T, int Width>
-__device__ void add_gradients(const Gradients<T, Width>& at, const Clamp& clamp, float (&sums)[Fields][Width]) {
+__device__ void add_gradients(const Gradients<T, Width>& at, const Scaling& scaling, float (&sums)[Fields][Width]) {
   for (int i = 0; i < Width; ++i) {
-    const float d_z = clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
+    const float d_z = scaling.clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
     sums[kGradientSum][i] += d_z;
     sums[kProjection][i] = fmaf(d_z, at.centred[i], sums[kProjection][i]);
-    if constexpr (Fields > kClipped)
-      if (at.z[i] >= clamp.ceiling) sums[kClipped][i] += at.d_y[i];
+    if constexpr (Fields > kClipped) sums[kClipped][i] += scaling.to_ceiling(at.z[i], at.d_y[i]);
   }
 }
 
@@ -118,7 +131,9 @@ __device__ inline void save_d_clip(const NormActBackwardArgs& args, double of_ch
   double d_clip = reduce_block(of_channel, shared, Sum());
   const bool is_last =
       combine_blocks(d_clip, tile, count, static_cast<double*>(memory.sums), memory.last_counter(), Sum());
-  if (is_last && threadIdx.x == 0) *args.gradients.d_clip = static_cast<float>(d_clip);
+  if (!is_last || threadIdx.x != 0) return;
+  const float gain = args.rule.activation == Activation::lsq ? args.rule.clip_gain : 1.0F;
+  *args.gradients.d_clip = static_cast<float>(d_clip * static_cast<double>(gain));
 }
 
 /// What the last block of a column tile makes of the sums of one of its channels.

@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
     const Normalization<Width> normalization(args, place.channel);
     const float dy_factor = scaling.dy_per_stored();
     rows.for_each([&](RowPlace<Pitched>, const RawTriple<T, Width>& raw) {
-      add_gradients(Gradients<T, Width>(raw, normalization, dy_factor), scaling.clamp, sums);
+      add_gradients(Gradients<T, Width>(raw, normalization, dy_factor), scaling, sums);
     });
   }
   const RowBlocks row_blocks(tiles);
@@ -142,8 +142,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocksPerMultiprocessor)
         d_z[i] = scaling.clamp.passes(at.z[i]) ? at.d_y[i] : 0.0F;
         d_value[i] = d_z[i] * normalization.x_unit;
         if constexpr (Fields > kBiasSum) sums[kBiasSum][i] += d_z[i];
-        if constexpr (Fields > kBiasClipped)
-          if (at.z[i] >= scaling.clamp.ceiling) sums[kBiasClipped][i] += at.d_y[i];
+        if constexpr (Fields > kBiasClipped) sums[kBiasClipped][i] += scaling.to_ceiling(at.z[i], at.d_y[i]);
       }
       write_vectors<Width, T>(args, to, normalization.shortcut_unit, d_value, d_z);
     });
@@ -177,7 +176,7 @@ void run_biased(const NormActBackwardArgs& args, const ChannelTiles& tiles, cons
     launch(write_biased_gradients<T, Width, Pitched, Fields>, cut.grid(), dim3(kTileThreads), 0, stream, cut, args,
            partials, memory);
   };
-  if (args.rule.activation == Activation::pact) return launch_with.template operator()<2>(tiles);
+  if (learns_ceiling(args.rule.activation)) return launch_with.template operator()<2>(tiles);
   if (args.gradients.d_beta != nullptr) return launch_with.template operator()<1>(tiles);
   launch_with.template operator()<0>(
       ChannelTiles(tiles.rows, tiles.channels, Width, memory.multiprocessors, kRowsPerWriter));
@@ -192,7 +191,7 @@ void run(const NormActBackwardArgs& args, const ChannelTiles& tiles, bool has_su
   float* behind = partials.values + std::int64_t{tiles.row_blocks} * kGradientFields * channels;
   const Coefficients coefficients = has_sums ? saved_coefficients(args) : Coefficients{behind, behind + channels};
   const double per_row = 1.0 / static_cast<double>(tiles.rows);
-  const bool with_clipped = args.rule.activation == Activation::pact;
+  const bool with_clipped = learns_ceiling(args.rule.activation);
   if (!has_sums)
     launch(with_clipped ? sum_gradients<T, Width, Pitched, true> : sum_gradients<T, Width, Pitched, false>,
            tiles.grid(), dim3(kTileThreads), 0, stream, tiles, args, partials, coefficients, per_row, memory);

@@ -249,7 +249,7 @@ TEST_CASE("what is wrong is said of the node and the key that were written") {
   CHECK(refused(joined({kConv, R"({"name": "bn", "layer": "batch_norm", "epsilon": 2})", kRelu, kEnd})) ==
         "node 'bn', key 'epsilon': must be a number in 0..1");
   CHECK(refused(joined({kConv, R"({"name": "a", "layer": "activation", "kind": "gelu"})", kEnd})) ==
-        "node 'a', key 'kind': must be one of relu, relu6, pact, configured; did you mean 'relu'?");
+        "node 'a', key 'kind': must be one of relu, relu6, pact, lsq, configured; did you mean 'relu'?");
   CHECK(refused(joined({kConv, kNorm, R"({"name": "a", "layer": "activation", "quantized": 1})", kEnd})) ==
         "node 'a', key 'quantized': must be true or false");
   CHECK(refused(joined({kConv, kNorm, R"({"name": "relu", "layer": "activation", "inputs": ["bn", "conv"]})", kEnd})) ==

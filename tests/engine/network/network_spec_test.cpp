@@ -127,9 +127,10 @@ TEST_CASE("an option that is wrong is named with its node and key") {
         "node 'conv1', key 'groups': 3 do not divide 3 channels in and 4 out; use a divisor of both");
   CHECK(refused(0, "padding", 3) == "node 'conv1', key 'padding': must be an integer in 0..2");
   CHECK(refused(1, "activation", "tanh") ==
-        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured, configured_relu6");
+        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, lsq, configured, configured_relu6");
   CHECK(refused(1, "activation", "rely") ==
-        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, configured, configured_relu6; did you "
+        "node 'bn1', key 'activation': must be one of none, relu, relu6, pact, lsq, configured, configured_relu6; did "
+        "you "
         "mean 'relu'?");
   CHECK(refused([](ordered_json& json) { json["nodes"][3]["activation"] = "none"; }) ==
         "node 'bn2', key 'quantized': needs an activation");

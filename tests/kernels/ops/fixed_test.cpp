@@ -4,6 +4,9 @@
 #include "tests/support/compare.h"
 #include "tests/support/tolerances.h"
 
+#include <cmath>
+#include <limits>
+
 namespace bsq::test {
 namespace {
 
@@ -142,9 +145,28 @@ TEST_CASE("of plain parameters those blocks decay that are to") {
     inputs.parameter.assign(40, 2.0F);
     inputs.momentum.assign(40, 0.0F);
     inputs.gradient.assign(40, 0.0F);
-    inputs.decays = {0, 1, 0};
+    inputs.marks = {0, kDecays, 0};
     const Outputs stepped = run_sgd_step(backend, {.momentum = 0.5F, .weight_decay = 0.25F}, inputs);
     for (std::size_t i = 0; i < 40; ++i) CHECK(stepped.at("momentum").values[i] == (i >= 16 && i < 32 ? 0.5 : 0.0));
+  });
+}
+
+TEST_CASE("of plain parameters those blocks that are marked so are halved at most, and their momentum is not") {
+  for_each_backend([](Backend& backend) {
+    SgdInputs inputs;
+    inputs.parameter.assign(32, 2.0F);
+    inputs.momentum.assign(32, 0.0F);
+    for (int i = 0; i < 32; ++i) inputs.gradient.push_back(static_cast<float>(i % 16));
+    inputs.learning_rate = 0.25F;
+    inputs.marks = {kHalves, kDecays};
+    const Outputs stepped = run_sgd_step(backend, {.momentum = 0.5F, .weight_decay = 0}, inputs);
+    for (std::size_t i = 0; i < 32; ++i) {
+      const double gradient = inputs.gradient[i], next = 2 - 0.25 * gradient;
+      CHECK(stepped.at("momentum").values[i] == gradient);
+      CHECK(stepped.at("parameter").values[i] == (i < 16 ? std::max(next, 1.0) : next));
+    }
+    inputs.gradient[3] = std::numeric_limits<float>::quiet_NaN();
+    CHECK(std::isnan(run_sgd_step(backend, {}, inputs).at("parameter").values[3]));
   });
 }
 

@@ -194,7 +194,7 @@ Outputs run_csq_step(Backend& backend, const cases::CsqCase& c, const CsqInputs&
 
 struct SgdInputs {
   std::vector<float> parameter, momentum, gradient;
-  std::vector<std::uint8_t> decays = {};  // of SgdStepArgs, or empty
+  std::vector<std::uint8_t> marks = {};  // of SgdStepArgs, or empty
   float learning_rate = 0.1F;
 };
 SgdInputs make_inputs(const cases::SgdCase& c);

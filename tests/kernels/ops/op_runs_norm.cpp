@@ -73,13 +73,14 @@ NormActArguments place(RunMemory& memory, Backend& backend, const NormActGeometr
   arguments.shortcut = inputs.shortcut.empty() ? nullptr : memory.input("shortcut", geometry.dtype, inputs.shortcut);
   if (rule.normalize) place_norm(memory, geometry, inputs, arguments.parameters, arguments.saved);
   if (!inputs.beta.empty()) arguments.parameters.beta = memory.input("beta", inputs.beta);
-  if (rule.activation == Activation::pact) arguments.parameters.clip = memory.input("clip", inputs.clip);
+  if (learns_ceiling(rule.activation)) arguments.parameters.clip = memory.input("clip", inputs.clip);
   arguments.saved.act_scale = memory.output<float>("act_scale", 1);
   arguments.scratch = memory.scratch(backend.norm_act_scratch_bytes(geometry));
   arguments.x_unit = place_unit(memory, "x_unit", inputs.x_unit);
   arguments.shortcut_unit = place_unit(memory, "shortcut_unit", inputs.shortcut_unit);
   if (!inputs.x_unit.empty() && rule.act_bits > 0) arguments.y_unit = memory.output<float>("y_unit", 1);
   if (!inputs.act_scale.empty()) arguments.act_scale = memory.input("given act_scale", inputs.act_scale);
+  if (rule.activation == Activation::lsq) arguments.act_scale = arguments.parameters.clip;
   if (!inputs.term_range.empty()) arguments.ranges.term = memory.input("range of term", inputs.term_range);
   if (!inputs.shortcut_range.empty())
     arguments.ranges.shortcut = memory.input("range of shortcut", inputs.shortcut_range);
@@ -93,7 +94,7 @@ NormGradients place_gradients(RunMemory& memory, const NormActGeometry& geometry
   if (rule.normalize) gradients.d_gamma = memory.output<float>("d_gamma", geometry.channels);
   if (!inputs.beta.empty()) gradients.d_beta = memory.output<float>("d_beta", geometry.channels);
   if (!inputs.input_bias.empty()) gradients.d_input_bias = memory.output<float>("d_input_bias", geometry.channels);
-  if (rule.activation == Activation::pact) gradients.d_clip = memory.output<float>("d_clip", 1);
+  if (learns_ceiling(rule.activation)) gradients.d_clip = memory.output<float>("d_clip", 1);
   return gradients;
 }
 
@@ -114,9 +115,15 @@ void zero_gradients_at_kinks(const cases::NormActCase& c, DType dtype, NormActIn
   seen.x = rounded_to(dtype, inputs.x);
   seen.shortcut = rounded_to(dtype, inputs.shortcut);
   const std::vector<double> z = run_norm_act_forward(*oracle, c.geometry(DType::f32), linear, seen).at("y").values;
-  const double ceiling = c.rule.activation == Activation::pact ? inputs.clip[0] : 6.0;
+  const double ceiling = learns_ceiling(c.rule.activation) ? inputs.clip[0] : 6.0;
   for (std::size_t i = 0; i < z.size(); ++i) {
     if (std::fabs(z[i]) < margin || std::fabs(z[i] - ceiling) < margin) inputs.d_y[i] = 0;
+  }
+  if (c.rule.activation != Activation::lsq) return;
+  const double step = ceiling / ((1 << c.rule.act_bits) - 1);
+  for (std::size_t i = 0; i < z.size(); ++i) {  // where the level changes
+    const double middle = (std::floor(z[i] / step) + 0.5) * step;
+    if (std::fabs(z[i] - middle) < margin) inputs.d_y[i] = 0;
   }
 }
 
@@ -248,6 +255,7 @@ Outputs run_norm_between_convs(Backend& backend, const ConvGeometry& first, cons
   norm.x_from = &first;
   norm.read_by = told ? &second : nullptr;
   norm.ranges = arguments.ranges;
+  norm.act_scale = arguments.act_scale;
   backend.conv2d_forward({first, memory.input("input", dtype, first_inputs.input),
                           memory.input("weight", dtype, first_inputs.weight), x,
                           memory.scratch(backend.conv2d_scratch_bytes({first, kForwardPass})), &norm});

@@ -8,7 +8,7 @@ namespace bsq::test {
 SgdInputs make_inputs(const cases::SgdCase& c) {
   RandomTensors random("sgd " + c.name);
   return {random.normal(c.numel, 0.0F, 0.3F), random.normal(c.numel, 0.0F, 0.1F), random.normal(c.numel, 0.0F, 0.1F),
-          c.decays()};
+          c.marks()};
 }
 
 Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inputs) {
@@ -18,7 +18,7 @@ Outputs run_sgd_step(Backend& backend, const SgdRule& rule, const SgdInputs& inp
   float* momentum = memory.in_out("momentum", inputs.momentum);
   backend.sgd_step({static_cast<std::int64_t>(inputs.parameter.size()), rule,
                     memory.step_inputs(step_with(inputs.learning_rate)), gradient, parameter, momentum,
-                    inputs.decays.empty() ? nullptr : memory.bytes("decays", inputs.decays)});
+                    inputs.marks.empty() ? nullptr : memory.bytes("marks", inputs.marks)});
   return memory.finish();
 }
 

@@ -20,6 +20,7 @@ std::vector<cases::NormActCase> norms() {
       {.name = "no activation, units", .rule = {.activation = none}, .units = true},
       {.name = "pact, 3 bits, units", .rule = {.activation = pact, .act_bits = 3}, .units = true},
       {.name = "pact, shortcut", .shortcut = true, .rule = {.activation = pact}},
+      {.name = "lsq, 3 bits, units", .rule = {.activation = lsq, .act_bits = 3, .clip_gain = 5}, .units = true},
       {.name = "relu, a bias before it", .rule = {.activation = relu}, .input_bias = true},
   };
 }
@@ -42,12 +43,12 @@ std::vector<PairCase> pairs(bool forward) {
     convs.push_back({"stem", 0, 2, 19, 33, 3, 16});
     convs.push_back({"stem, 32 channels", 0, 3, 9, 8, 3, 32});
   }
-  constexpr std::size_t kNormsEach = 2;  // so that each norm is asked for four times
+  constexpr std::size_t kNormsEach = 2;  // so that each norm is asked for three times
   const std::vector<cases::NormActCase> all_norms = norms();
   std::vector<PairCase> pairs;
   for (std::size_t i = 0; i < convs.size(); ++i) {
     for (std::size_t k = 0; k < kNormsEach; ++k) {
-      cases::NormActCase norm = all_norms[(i + 3 * k) % all_norms.size()];
+      cases::NormActCase norm = all_norms[(i + 1 + 3 * k) % all_norms.size()];
       const ConvGeometry g = convs[i].geometry(DType::bf16);
       const Shape between = forward ? g.output_shape() : g.input_shape();
       norm.name = convs[i].name + ", " + norm.name;

@@ -34,7 +34,7 @@ TEST_CASE("norm_act forward with a given activation scale agrees with the refere
         if (c.rule.act_bits == 0 || c.batch * c.pixels > 300) continue;
         INFO("case " << c.name << ", " << name_of(dtype));
         NormActInputs inputs = make_inputs(c, dtype);
-        inputs.act_scale = {1.75F};  // some activations are larger
+        inputs.act_scale = inputs.clip = {1.75F};  // some activations are larger
         const Outputs expected = run_norm_act_forward(oracle, c.geometry(dtype), c.rule, inputs);
         CHECK(expected.at("act_scale").values[0] == 1.75);
         const std::vector<double> levels = levels_before_rounding(oracle, c, dtype, inputs, 1.75);

@@ -127,6 +127,7 @@ std::string write_fixed_quantizer(GraphWriter& writer, const ActivationPart& act
 
 /// The number in place of the batch's maximum, where the network has one.
 std::optional<float> act_scale_of(const GraphWriter& writer, const ActivationPart& activation) {
+  if (activation.activation == Activation::lsq) return writer.number_of(activation.clip);
   if (activation.act_scale < 0) return std::nullopt;
   const float value = writer.number_of_state(activation.act_scale);
   if (!(value >= 0))

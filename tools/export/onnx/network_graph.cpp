@@ -32,11 +32,4 @@ std::string rounding_node(const Node& node) {
   return quantizer ? quantizer->name + ".round" : "";
 }
 
-bool depends_on_batch(const Network& network) {
-  return std::any_of(network.nodes().begin(), network.nodes().end(), [](const Node& node) {
-    const std::optional<OutputQuantizer> quantizer = node.layer->quantizer();
-    return quantizer && quantizer->act_scale < 0;
-  });
-}
-
 }  // namespace bsq

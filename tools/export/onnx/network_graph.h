@@ -35,7 +35,5 @@ OnnxType level_type_of(int act_bits);
 
 /// The name of the ONNX node that rounds the activations this node of the network writes; empty if none does.
 std::string rounding_node(const Node& node);
-/// Whether some activation is quantized by the maximum of its batch.
-bool depends_on_batch(const Network& network);
 
 }  // namespace bsq

@@ -10,7 +10,7 @@ from .safetensors import Metadata, Tensors
 
 Say = Callable[[str], None]
 
-ACTIVATIONS = ("relu", "relu6", "pact")
+ACTIVATIONS = ("relu", "relu6", "pact", "lsq")
 
 
 def settle(network: Network, tensors: Tensors, metadata: Metadata, given: Optional[str], say: Say) -> None:
@@ -26,6 +26,9 @@ def settle(network: Network, tensors: Tensors, metadata: Metadata, given: Option
     elif network.is_configured and "activation" not in metadata and any(name in tensors for name in network.ceilings):
         say("activation pact, for it has their ceilings (alpha)")
         metadata["activation"] = "pact"
+    elif network.is_configured and "activation" not in metadata and any(name in tensors for name in network.lsq_ceilings):
+        say("activation lsq, for it has their ceilings (ceiling)")
+        metadata["activation"] = "lsq"
     if network.is_configured and "activation" not in metadata:
         say("does not say its activation: relu6 is assumed (pact at 1 to 3 bits); if it is another, convert with "
             "--activation relu, or give bsq quant.activation=relu")

@@ -69,7 +69,7 @@ def stored_tensors(parameters: dict[str, Shape], form: str) -> dict[str, Shape]:
 def check_tensors(network: Network, shapes: dict[str, Shape]) -> None:
     """Whether `shapes` are those of a model of this network, which may lack counters, ceilings, scales and ranges."""
     expected = network.plain | stored_tensors(network.quantized, form_of(network, shapes))
-    numbers = network.ceilings | network.act_scales | network.ranges
+    numbers = network.ceilings | network.lsq_ceilings | network.act_scales | network.ranges
     missing = [name for name in expected if name not in shapes]
     unexpected = [name for name in shapes if name not in expected | dict.fromkeys(numbers | network.counters)]
     check_names(network, missing, unexpected)
@@ -288,11 +288,11 @@ def is_number(value: object) -> bool:
 
 def of_activations(network: Network) -> set[str]:
     """What the published code does not know."""
-    return network.act_scales | network.ranges
+    return network.lsq_ceilings | network.act_scales | network.ranges
 
 
 def single_numbers(network: Network) -> set[str]:
-    return network.ceilings | network.act_scales | {scale_of(name) for name in network.quantized}
+    return network.ceilings | network.lsq_ceilings | network.act_scales | {scale_of(name) for name in network.quantized}
 
 
 def metadata_of(network: Network, stored: Metadata, around: dict, shapes: dict[str, Shape]) -> Metadata:

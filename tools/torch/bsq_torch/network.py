@@ -25,6 +25,7 @@ class Network:
     plain: dict[str, Shape]        # all other parameters and statistics
     counters: set[str]             # of batches; a file may lack them
     ceilings: set[str]             # of PACT; a file may lack them
+    lsq_ceilings: set[str]         # of LSQ; a file may lack them
     act_scales: set[str]           # calibrated ones; a file may lack them
     ranges: set[str]               # of training with quant.deployed; a file may lack them
     of_projections: set[str]       # the plain tensors of a shortcut's convolution and norm
@@ -47,7 +48,7 @@ def read_network(text: str) -> Network:
 class Builder:
     def __init__(self, image: list) -> None:
         self.shapes: dict[str, Shape] = {IMAGE: (size(image[0]), size(image[1]), size(image[2]))}
-        self.network = Network("", {}, {}, set(), set(), set(), set(), set(), 0)
+        self.network = Network("", {}, {}, set(), set(), set(), set(), set(), set(), 0)
         self.projections: set[str] = set()  # nodes
 
     def build(self, name: str, nodes: list) -> Network:
@@ -107,6 +108,7 @@ class Builder:
         if activation != "none":
             name = node.get("activation_name", f"{node['name']}.act")
             self.network.ceilings.add(f"{name}.alpha")
+            self.network.lsq_ceilings.add(f"{name}.ceiling")
             self.network.act_scales.add(f"{name}.act_scale")
         return self.shapes[inputs[0]]
 

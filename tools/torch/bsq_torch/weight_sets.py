@@ -74,7 +74,7 @@ def wanted_of(network: Optional[Network]) -> Wanted:
     names = set().union(*(forms_of(name) for name in parameters))
     names |= {f"{layer_of(name)}.{'biasscale' if name.endswith('.bias') else 'scale'}" for name in parameters}
     if network is not None:
-        names |= network.counters | network.ceilings | network.act_scales | network.ranges
+        names |= network.counters | network.ceilings | network.lsq_ceilings | network.act_scales | network.ranges
     return Wanted(names, {layer_of(name) for name in parameters}, network is not None)
 
 

@@ -50,6 +50,7 @@ inline std::map<std::string, Network> deployed_networks() {
   };
   const NetworkSpec spec = resnet_spec(resnet);
   return {{"resnet of 2 bits", build_network(spec, calibrated(Activation::pact, 2))},
+          {"resnet of 3 bits, learned steps", build_network(spec, calibrated(Activation::lsq, 3))},
           {"resnet of 8 bits", build_network(spec, calibrated(Activation::relu6, 8))},
           {"preresnet", preresnet(calibrated(Activation::relu6, 4), 8)},
           {"vgg", vgg(calibrated(Activation::relu, 4), 8)},
