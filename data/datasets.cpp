@@ -51,6 +51,11 @@ class Selection final : public Dataset {
   std::int64_t size() const override { return static_cast<std::int64_t>(numbers_.size()); }
   std::int32_t label(std::int64_t number) const override { return set_->label(of_set(number)); }
   void read(std::int64_t number, std::span<std::uint8_t> pixels) const override { set_->read(of_set(number), pixels); }
+  bool augments() const override { return set_->augments(); }
+  void read_augmented(std::int64_t number, const AugmentKey& key, std::span<std::uint8_t> pixels) const override {
+    set_->read_augmented(of_set(number), key, pixels);
+  }
+  std::uint64_t identity(std::int64_t number) const override { return set_->identity(of_set(number)); }
   std::string name(std::int64_t number) const override { return set_->name(of_set(number)); }
   std::vector<std::string> notes() const override { return set_->notes(); }
 

@@ -5,6 +5,7 @@
 #include "data/image_file.h"
 #include "engine/base/text.h"
 #include "kernels/base/error.h"
+#include "kernels/base/hash.h"
 
 #include <algorithm>
 #include <exception>
@@ -15,8 +16,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <unistd.h>
 
 namespace bsq {
 namespace {
@@ -150,18 +149,6 @@ void check_same_classes(const Listing& train, const Listing& test) {
   }
 }
 
-/// Refuses sets that memory cannot hold, before taking any.
-void check_fits(const fs::path& root, ImageSize size, std::size_t images) {
-  const double set_gib = static_cast<double>(images) * size.height * size.width * DatasetInfo::channels / (1 << 30);
-  const double machine_gib =
-      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 30);
-  if (set_gib <= machine_gib) return;
-  fail(ErrorKind::data,
-       "data.root '{}': {} images of {}x{} pixels take {:.1f} GiB, this machine has {:.1f}; make them "
-       "smaller or lower data.train_per_class",
-       root.string(), with_thousands(images), size.width, size.height, set_gib, machine_gib);
-}
-
 /// Remarks on images that have been read, by several threads, in any order.
 class Remarks {
  public:
@@ -204,11 +191,13 @@ std::vector<std::string> notes_of(const Listing& listing, const fs::path& root) 
 
 class ImageFolder final : public Dataset {
  public:
-  ImageFolder(Listing listing, ImageSize size, const PictureFit& fit, std::vector<std::string> notes)
+  ImageFolder(Listing listing, ImageSize size, const PictureFit& fit, const std::optional<RandomCrop>& crop,
+              std::vector<std::string> notes)
       : info_{size.height, size.width, std::move(listing.class_names)},
         files_(std::move(listing.files)),
         labels_(std::move(listing.labels)),
         fit_(fit),
+        crop_(crop),
         notes_(std::move(notes)) {}
 
   const DatasetInfo& info() const override { return info_; }
@@ -218,6 +207,20 @@ class ImageFolder final : public Dataset {
     const std::string remark = read_fitted_image(files_.at(static_cast<std::size_t>(number)),
                                                  {info_.height, info_.width}, fit_, pixels.data());
     if (!remark.empty()) remarks_.add(number, remark);
+  }
+  bool augments() const override { return crop_.has_value(); }
+  void read_augmented(std::int64_t number, const AugmentKey& key, std::span<std::uint8_t> pixels) const override {
+    if (!crop_) return read(number, pixels);
+    const std::string remark =
+        read_cropped_image(files_.at(static_cast<std::size_t>(number)), {info_.height, info_.width}, fit_.interpolation,
+                           *crop_, key, number, pixels.data());
+    if (!remark.empty()) remarks_.add(number, remark);
+  }
+  /// The size of the file, and its name. A file that is not there any more is named when it is read.
+  std::uint64_t identity(std::int64_t number) const override {
+    const fs::path& file = files_.at(static_cast<std::size_t>(number));
+    std::error_code ignored;
+    return hash_of(file.filename().string(), static_cast<std::uint64_t>(fs::file_size(file, ignored)));
   }
   std::string name(std::int64_t number) const override {
     return shown_name(files_.at(static_cast<std::size_t>(number)).string());
@@ -233,6 +236,7 @@ class ImageFolder final : public Dataset {
   std::vector<fs::path> files_;
   std::vector<std::int32_t> labels_;
   PictureFit fit_;
+  std::optional<RandomCrop> crop_;
   std::vector<std::string> notes_;
   mutable Remarks remarks_;
 };
@@ -262,6 +266,11 @@ void check_fit(const Config& config, std::vector<Conflict>& conflicts) {
     conflicts.push_back({{"data.resize", "data.image_size"},
                          fmt::format("data.resize = {}; must be at least data.image_size = {}, which is cut out of it",
                                      data.resize, data.image_size)});
+  if (data.crop == "random_resized" && (data.kind != "image_folder" || data.image_size == 0))
+    conflicts.push_back(
+        {{"data.crop", "data.image_size", "data.kind"},
+         "data.crop = random_resized; needs data.kind = image_folder and data.image_size, what a part of "
+         "a picture is resized to"});
   if (data.resize > 0 && data.image_size == 0)
     conflicts.push_back({{"data.resize", "data.image_size"},
                          fmt::format("data.resize = {}; needs data.image_size, what is cut out of it", data.resize)});
@@ -270,17 +279,16 @@ void check_fit(const Config& config, std::vector<Conflict>& conflicts) {
 }  // namespace
 
 DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits, int image_size,
-                             const PictureFit& fit) {
+                             const PictureFit& fit, const std::optional<RandomCrop>& crop) {
   if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
   Listing train = list_split(find_split(root, {"train"}), limits.train_per_class);
   Listing test = list_split(find_split(root, {"test", "val"}), limits.test_per_class);
   check_same_classes(train, test);
 
   const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train.files);
-  check_fits(root, size, train.files.size() + test.files.size());
   std::vector<std::string> train_notes = notes_of(train, root), test_notes = notes_of(test, root);
-  return {std::make_unique<ImageFolder>(std::move(train), size, fit, std::move(train_notes)),
-          std::make_unique<ImageFolder>(std::move(test), size, fit, std::move(test_notes))};
+  return {std::make_unique<ImageFolder>(std::move(train), size, fit, crop, std::move(train_notes)),
+          std::make_unique<ImageFolder>(std::move(test), size, fit, std::nullopt, std::move(test_notes))};
 }
 
 void add_image_folder_keys(ConfigSchema& schema) {
@@ -304,7 +312,9 @@ void add_image_folder_keys(ConfigSchema& schema) {
 
 DataSplits open_image_folder(const Config& config) {
   const DataConfig& data = config.data;
-  return open_image_folder(data.root, {data.train_per_class, data.test_per_class}, data.image_size, fit_of(data));
+  std::optional<RandomCrop> crop;
+  if (data.crop == "random_resized") crop = {.least_area = data.crop_area};
+  return open_image_folder(data.root, {data.train_per_class, data.test_per_class}, data.image_size, fit_of(data), crop);
 }
 
 std::string describe_image_folder(const Config& config) {

@@ -12,6 +12,7 @@
 #include "engine/input/dataset.h"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace bsq {
@@ -25,8 +26,9 @@ struct ImageFolderLimits {
 /// Throws Error(data) for a missing folder, fewer than two classes, a class without enough images and other classes in
 /// the test split. An image is decoded when it is read, which throws Error(data) if that is impossible.
 /// `image_size`: what images are fitted to, by `fit`; 0: the size of the first one, which all must have.
+/// `crop`: what of a training picture Dataset::read_augmented gives; nothing: what read gives.
 DataSplits open_image_folder(const std::filesystem::path& root, const ImageFolderLimits& limits, int image_size = 0,
-                             const PictureFit& fit = {});
+                             const PictureFit& fit = {}, const std::optional<RandomCrop>& crop = {});
 
 // The line of the table of data sets.
 void add_image_folder_keys(ConfigSchema& schema);

@@ -2,6 +2,7 @@
 
 #include "data/image_file.h"
 #include "kernels/base/error.h"
+#include "kernels/random.h"
 
 #include <algorithm>
 #include <cmath>
@@ -38,6 +39,47 @@ void check_fit_of_model(const DataConfig& data, const std::string& path) {
     return;
   fail(ErrorKind::checkpoint, "{}: says to resize pictures to {} ({}) for {}; the file is damaged", path, data.resize,
        data.interpolation, data.image_size);
+}
+
+PixelWindow draw_window(ImageSize picture, const RandomCrop& crop, const AugmentKey& key, std::int64_t number) {
+  constexpr int kTries = 10;
+  constexpr double kNarrowest = 3.0 / 4, kWidest = 4.0 / 3;
+  const double area = static_cast<double>(picture.height) * picture.width;
+  for (int i = 0; i < kTries; ++i) {
+    const PhiloxCounter bits =
+        philox4x32({static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(key.epoch), key.stream,
+                    static_cast<std::uint32_t>(1 + i)},  // 0: crop and flip of those that are kept
+                   key.seed);
+    const double share = crop.least_area + (1 - crop.least_area) * double{uniform_from_bits(bits[0])};
+    const double first = std::log(kNarrowest), last = std::log(kWidest);
+    const double ratio = std::exp(first + (last - first) * double{uniform_from_bits(bits[1])});
+    const auto width = static_cast<int>(std::nearbyint(std::sqrt(area * share * ratio)));
+    const auto height = static_cast<int>(std::nearbyint(std::sqrt(area * share / ratio)));
+    if (width < 1 || height < 1 || width > picture.width || height > picture.height) continue;
+    return {static_cast<int>(bounded_from_bits(bits[2], static_cast<std::uint32_t>(picture.height - height + 1))),
+            static_cast<int>(bounded_from_bits(bits[3], static_cast<std::uint32_t>(picture.width - width + 1))),
+            {height, width}};
+  }
+  ImageSize middle = picture;
+  const double ratio = static_cast<double>(picture.width) / picture.height;
+  if (ratio < kNarrowest) middle.height = static_cast<int>(std::nearbyint(picture.width / kNarrowest));
+  if (ratio > kWidest) middle.width = static_cast<int>(std::nearbyint(picture.height * kWidest));
+  return {(picture.height - middle.height) / 2, (picture.width - middle.width) / 2, middle};
+}
+
+std::string read_cropped_image(const std::filesystem::path& path, ImageSize size, Interpolation interpolation,
+                               const RandomCrop& crop, const AugmentKey& key, std::int64_t number,
+                               std::uint8_t* pixels) {
+  const DecodedImage image = decode_image(path);
+  const PixelWindow window = draw_window(image.size, crop, key, number);
+  const auto bytes_of = [](int columns) { return static_cast<std::ptrdiff_t>(columns) * DatasetInfo::channels; };
+  std::vector<std::uint8_t> part;
+  for (int row = window.top; row < window.top + window.size.height; ++row) {
+    const auto first = image.pixels.begin() + row * bytes_of(image.size.width) + bytes_of(window.left);
+    part.insert(part.end(), first, first + bytes_of(window.size.width));
+  }
+  std::ranges::copy(resize_pixels(part, window.size, size, {0, 0, size}, interpolation), pixels);
+  return image.remark;
 }
 
 std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,

@@ -3,6 +3,7 @@
 
 #include "data/resize.h"
 #include "engine/config/config.h"
+#include "engine/input/dataset.h"
 
 #include <filesystem>
 #include <string>
@@ -14,6 +15,14 @@ struct PictureFit {
   Interpolation interpolation = Interpolation::bilinear;
 };
 
+/// A part of a picture, as torchvision's RandomResizedCrop takes it: of a random share of the area and random sides.
+struct RandomCrop {
+  double least_area = 1;  // share of the picture's; the most is 1
+};
+
+/// Sides from 3:4 to 4:3; the middle, as large as such sides allow, where ten draws do not fit in.
+PixelWindow draw_window(ImageSize picture, const RandomCrop& crop, const AugmentKey& key, std::int64_t number);
+
 /// What a configuration says.
 PictureFit fit_of(const DataConfig& data);
 
@@ -24,5 +33,11 @@ void check_fit_of_model(const DataConfig& data, const std::string& path);
 /// nothing. Throws Error(data) as read_image() does.
 std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,
                               std::uint8_t* pixels, const std::string& reason = "");
+
+/// Decodes a file, and resizes the part that is drawn to pixels [size.height, size.width, 3]. Returns and throws as
+/// read_fitted_image() does.
+std::string read_cropped_image(const std::filesystem::path& path, ImageSize size, Interpolation interpolation,
+                               const RandomCrop& crop, const AugmentKey& key, std::int64_t number,
+                               std::uint8_t* pixels);
 
 }  // namespace bsq

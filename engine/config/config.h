@@ -62,8 +62,13 @@ struct DataConfig {
   int test_per_class = 0;
   int batch_size = 128;
   int eval_batch_size = 100;  // changes the result: activation scales are those of a batch
+  std::string crop = "pad";   // or random_resized
   int crop_padding = 4;
+  double crop_area = 0.08;  // of random_resized: the least share of a picture
   bool flip = true;
+  double memory =
+      0;  // GiB that images may take; a set that takes more is read while it is used; 0: half of what there is
+  int readers = 0;     // threads that read such a set; 0: as many as compute
   int image_size = 0;  // of an image_folder: height and width of what the network sees; 0: as the files have it
   int resize = 0;      // the shorter side before the centre is cut out; 0: 8/7 of image_size
   std::string interpolation = "bilinear";

@@ -83,15 +83,29 @@ void ConfigSchema::add_data(const std::vector<ConfigChoice>& data_sets) {
            "--train-batch");
   data.add("eval_batch_size", &DataConfig::eval_batch_size, between(1, 65536),
            "images per evaluation step; activation scales are per batch", "--test-batch");
+  data.add(
+      "crop", &DataConfig::crop, one_of({"pad", "random_resized"}),
+      "how training images are cropped: behind crop_padding zeros; or a random part of a picture of an image_folder, "
+      "resized to image_size");
   data.add("crop_padding", &DataConfig::crop_padding, between(0, 64),
-           "pixels of zeros before the random crop; 0 = no crop");
+           "pixels of zeros before the random crop; 0 = no crop")
+      .applies = [](const Config& config) { return config.data.crop == "pad"; };
+  data.add("crop_area", &DataConfig::crop_area, between(0.01, 1),
+           "least share of a picture's area that random_resized takes; the most is 1, of sides from 3:4 to 4:3")
+      .applies = [](const Config& config) { return config.data.crop == "random_resized"; };
   data.add("flip", &DataConfig::flip, anything(), "mirror half of the training images");
+  data.add("memory", &DataConfig::memory, between(0, 1e6),
+           "GiB that decoded images may take; sets that take more are read again in every epoch; 0 = half of what the "
+           "machine has",
+           "", kMayChange);
+  data.add("readers", &DataConfig::readers, between(0, 1024),
+           "threads that read images which are not kept; 0 = as many as compute", "", kMayChange);
   data.add("mean", &DataConfig::mean, three(between(0, 1)), "subtracted from red, green, blue in 0..1");
   data.add("std", &DataConfig::std, three(at_least(kSmallestDeviation)), "red, green, blue are then divided by it");
 }
 
 void ConfigSchema::add_quant() {
-  const Allowed activations = one_of({"auto", "relu", "relu6", "pact"});
+  const Allowed activations = one_of({"auto", "relu", "relu6", "pact", "lsq"});
   auto quant = rows(
       "quant", [](auto& config) -> auto& { return config.quant; });
   quant
@@ -102,7 +116,8 @@ void ConfigSchema::add_quant() {
   quant.add("act_bits", &QuantConfig::act_bits, between(0, 8),
             "activation bits in stages that quantize weights; 0 = not quantized", "--act");
   quant.add("activation", &QuantConfig::activation, activations,
-            "activation of the blocks; auto: pact for 1..3 act_bits, else relu6");
+            "activation of the blocks; auto: pact for 1..3 act_bits, else relu6; lsq: the step of each is learned, "
+            "relu in stages that quantize none");
   quant.add("act_scale", &QuantConfig::act_scale, one_of({"batch_max", "calibrated"}),
             "activation scale in evaluation: the maximum of each batch, as published, or fixed, as deployment needs");
   quant.add("calibration_batches", &QuantConfig::calibration_batches, between(1, 1e6),

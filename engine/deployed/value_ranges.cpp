@@ -1,11 +1,12 @@
 #include "engine/deployed/value_ranges.h"
 
-#include "engine/input/resident_source.h"
 #include "engine/input/sampler.h"
+#include "engine/input/streaming_source.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/model/model.h"
 #include "engine/network/executor.h"
 #include "kernels/base/error.h"
+#include "kernels/base/thread_count.h"
 
 #include <algorithm>
 #include <cmath>
@@ -38,9 +39,10 @@ class WatchedRun {
       : backend_(backend),
         memory_(backend),
         model_(memory_, network, DType::f32, /*seed=*/0, store_of([&](const ArenaLayout&) { return weights; })),
-        source_(memory_, from.images, "images to find ranges on"),
-        batch_(static_cast<int>(std::min<std::int64_t>(from.batch_size, source_.size()))),
-        batches_(std::min<std::int64_t>(from.batches, source_.size() / batch_)),
+        batch_(static_cast<int>(std::min<std::int64_t>(from.batch_size, from.images.size()))),
+        batches_(std::min<std::int64_t>(from.batches, from.images.size() / batch_)),
+        source_(memory_, from.images, "images to find ranges on",
+                {.batch = batch_, .threads = default_threads().threads}),  // a few of what may be millions
         input_(plain_input(from.input)),
         executor_(memory_, model_.network(), model_.parameters(), batch_, DType::f32, ExecutionMode::inference),
         watch_(backend, model_.network(), model_.parameters(), std::move(watched)),
@@ -65,9 +67,9 @@ class WatchedRun {
   Backend& backend_;
   DeviceMemory memory_;
   Model model_;
-  ResidentSource source_;
   int batch_;
   std::int64_t batches_;
+  StreamingSource source_;
   AugmentRule input_;
   Executor executor_;
   ExtremesWatch watch_;

@@ -2,9 +2,12 @@
 // has asked for.
 #pragma once
 
+#include "engine/input/batches.h"
+#include "engine/input/dataset.h"
 #include "kernels/ops/augment.h"
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace bsq {
@@ -14,8 +17,14 @@ class BatchSource {
   virtual ~BatchSource() = default;
   /// How many images the set has.
   virtual std::int64_t size() const = 0;
-  /// Sets the order of the coming batches: size() numbers of images.
-  virtual void begin_epoch(const std::vector<std::int32_t>& order) = 0;
+  /// Sets the order of the coming batches: size() numbers of images. With a key they are read with the augmentation of
+  /// their set (Dataset::read_augmented).
+  virtual void begin_epoch(const std::vector<std::int32_t>& order, const std::optional<AugmentKey>& key = {}) = 0;
+  /// Says which batches of this order will be staged, one after the other: a source may read ahead. It is a hint: any
+  /// other batch may be staged as well.
+  virtual void expect(const std::vector<BatchRange>& /*batches*/) {}
+  /// How long stage() has waited for images so far.
+  virtual double seconds_waited() const { return 0; }
   /// What Backend::augment reads. The pointers stay the same for the life of the source, so that work which reads them
   /// can be captured.
   virtual BatchRows rows() const = 0;

@@ -7,6 +7,12 @@
 
 namespace bsq {
 
+/// Places of an order that are looked at together.
+struct BatchRange {
+  std::int64_t first = 0;
+  int count = 0;
+};
+
 struct Batches {
   std::int64_t samples = 0;
   int batch_size = 1;

@@ -2,6 +2,7 @@
 #include "engine/input/dataset.h"
 
 #include "kernels/base/error.h"
+#include "kernels/base/hash.h"
 
 #include <atomic>
 #include <exception>
@@ -24,6 +25,12 @@ void validate(const Dataset& set, const std::string& where) {
 }
 
 }  // namespace
+
+std::uint64_t Dataset::identity(std::int64_t number) const {
+  std::vector<std::uint8_t> pixels(info().image_bytes());
+  read(number, pixels);
+  return mix_bytes(kEmptyHash, std::as_bytes(std::span(pixels)));
+}
 
 void read_images(const Dataset& dataset, std::span<const std::int32_t> numbers, std::span<std::uint8_t> pixels) {
   const std::size_t image_bytes = dataset.info().image_bytes(), count = numbers.size();

@@ -26,6 +26,13 @@ struct DatasetInfo {
   }
 };
 
+/// Whose random numbers an image is augmented by, with its number in the set (kernels/random.h).
+struct AugmentKey {
+  std::uint64_t seed = 0;
+  std::uint32_t stream = 0;
+  std::int32_t epoch = 0;
+};
+
 class Dataset {
  public:
   virtual ~Dataset() = default;
@@ -35,6 +42,14 @@ class Dataset {
   virtual std::int32_t label(std::int64_t number) const = 0;
   /// Fills `pixels` [height, width, 3] with image `number`. Called by several threads at once. Throws Error(data).
   virtual void read(std::int64_t number, std::span<std::uint8_t> pixels) const = 0;
+  /// Whether read_augmented() gives other images than read(), which then cannot be kept.
+  virtual bool augments() const { return false; }
+  /// As read(), with the part of the augmentation that needs the whole picture.
+  virtual void read_augmented(std::int64_t number, const AugmentKey& /*key*/, std::span<std::uint8_t> pixels) const {
+    read(number, pixels);
+  }
+  /// What tells image `number` from others: of files name and size, else a hash of the pixels. Throws Error(data).
+  virtual std::uint64_t identity(std::int64_t number) const;
   /// What image `number` is called in messages.
   virtual std::string name(std::int64_t number) const { return "image " + std::to_string(number); }
   /// What a user should know of the files and of the images that have been read so far, a sentence each.

@@ -14,4 +14,13 @@ void SetFingerprint::add(std::int32_t label, std::span<const std::uint8_t> pixel
   hash = mix_bytes(mix_word(hash, static_cast<std::uint64_t>(label)), std::as_bytes(pixels));
 }
 
+SetFingerprint SetFingerprint::of_files(const Dataset& images) {
+  SetFingerprint found(images.info());
+  found.is_of_files = true;
+  found.images = images.size();
+  for (std::int64_t i = 0; i < images.size(); ++i)
+    found.hash = mix_word(mix_word(found.hash, static_cast<std::uint64_t>(images.label(i))), images.identity(i));
+  return found;
+}
+
 }  // namespace bsq

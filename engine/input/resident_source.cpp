@@ -50,7 +50,7 @@ ResidentSource::ResidentSource(DeviceMemory& memory, std::shared_ptr<const Resid
 ResidentSource::ResidentSource(DeviceMemory& memory, const Dataset& dataset, const std::string& name)
     : ResidentSource(memory, std::make_shared<const ResidentImages>(memory, dataset, name), name) {}
 
-void ResidentSource::begin_epoch(const std::vector<std::int32_t>& order) {
+void ResidentSource::begin_epoch(const std::vector<std::int32_t>& order, const std::optional<AugmentKey>& /*key*/) {
   require(static_cast<std::int64_t>(order.size()) == size(), "order of {} for {} samples", order.size(), size());
   upload_array(backend_, order_.as<std::int32_t>(), order);
 }

@@ -36,7 +36,8 @@ class ResidentSource final : public BatchSource {
   ResidentSource(DeviceMemory& memory, const Dataset& dataset, const std::string& name);
 
   std::int64_t size() const override { return images_->size(); }
-  void begin_epoch(const std::vector<std::int32_t>& order) override;
+  /// Images that are kept are those of Dataset::read.
+  void begin_epoch(const std::vector<std::int32_t>& order, const std::optional<AugmentKey>& key = {}) override;
   BatchRows rows() const override;
   const SetFingerprint& fingerprint() const { return images_->fingerprint(); }
   void stage(std::int64_t /*first*/, int /*count*/) override {}  // all are there

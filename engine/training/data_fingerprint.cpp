@@ -8,13 +8,16 @@ namespace bsq {
 namespace {
 
 nlohmann::json to_json(const SetFingerprint& set) {
-  return {{"images", set.images}, {"hash", set.hash}};
+  nlohmann::json json = {{"images", set.images}, {"hash", set.hash}};
+  if (set.is_of_files) json["is_of_files"] = true;
+  return json;
 }
 
 SetFingerprint set_from_json(const nlohmann::json& json) {
   SetFingerprint set;
   set.images = json_count<std::int64_t>(json.at("images"));
   set.hash = json_count<std::uint64_t>(json.at("hash"));
+  if (json.contains("is_of_files")) json.at("is_of_files").get_to(set.is_of_files);
   return set;
 }
 
@@ -22,7 +25,9 @@ std::string changes(const char* name, const SetFingerprint& then, const SetFinge
   if (then == now) return "";
   if (then.images != now.images)
     return fmt::format("the {} set has {} images, and had {}", name, now.images, then.images);
-  return fmt::format("the {} set has as many images, but other pixels, labels, classes or another order", name);
+  if (then.is_of_files != now.is_of_files) return "";  // see are_comparable
+  return fmt::format("the {} set has as many images, but other {}, labels, classes or another order", name,
+                     then.is_of_files ? "files" : "pixels");
 }
 
 }  // namespace
@@ -39,6 +44,10 @@ std::optional<DataFingerprint> fingerprint_from_json(const nlohmann::json& state
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::checkpoint, "{}: state.json is damaged ({}); take an older checkpoint", where, error.what());
   }
+}
+
+bool are_comparable(const DataFingerprint& then, const DataFingerprint& now) {
+  return then.train.is_of_files == now.train.is_of_files && then.test.is_of_files == now.test.is_of_files;
 }
 
 std::string changes(const DataFingerprint& then, const DataFingerprint& now) {

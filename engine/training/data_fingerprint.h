@@ -20,6 +20,9 @@ nlohmann::json to_json(const DataFingerprint& data);
 /// naming `where`, if it is damaged.
 std::optional<DataFingerprint> fingerprint_from_json(const nlohmann::json& state, const std::string& where);
 
+/// Whether changes() can tell: not where a set was kept in memory then and is read from files now, or the other way
+/// round.
+bool are_comparable(const DataFingerprint& then, const DataFingerprint& now);
 /// How the images are others than then: "the training set has 499 images, and had 500"; empty if they are the same.
 std::string changes(const DataFingerprint& then, const DataFingerprint& now);
 

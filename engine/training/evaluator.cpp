@@ -41,6 +41,10 @@ EvalResult Evaluator::run(ActScale act_scale) {
   std::vector<std::int32_t> order(static_cast<std::size_t>(source_.size()));
   std::iota(order.begin(), order.end(), 0);
   source_.begin_epoch(order);
+  std::vector<BatchRange> own;
+  for (std::int64_t i = own_.first; i < own_.first + own_.count; ++i)
+    own.push_back({batches_.first_sample(i), batches_.size(i)});
+  source_.expect(own);
   feed_.rewind();
   for (std::int64_t i = own_.first; i < own_.first + own_.count; ++i) {
     const int batch = batches_.size(i);

@@ -88,32 +88,28 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
       parts_(std::move(parts)),
       data_memory_(parts_.backend),
       teacher_memory_(parts_.backend),
-      train_images_(std::make_shared<ResidentImages>(data_memory_, *parts_.data.train, "training")),
-      train_(data_memory_, train_images_, "training"),
-      test_(data_memory_, *parts_.data.test, "test"),
+      images_(data_memory_, parts_.data, config, parts_.communicator),
       context_{.config = config,
                .backend = parts_.backend,
                .dtype = dtype_of(checked_precision(config, parts_.backend)),
                .make_network = parts_.make_network,
-               .train = train_,
-               .test = test_,
-               .calibration = nullptr,
+               .train = images_.train(),
+               .test = images_.test(),
+               .calibration = images_.calibration(),
                .input = input_options(config, parts_.data.train->info()),
-               .data = {train_images_->fingerprint(), test_.fingerprint()},
+               .data = images_.fingerprint(),
                .teacher = nullptr,
                .teacher_hash = parts_.teacher ? parts_.teacher->hash : "",
                .card = parts_.card,
                .communicator = parts_.communicator} {
-  if (config.data.batch_size > train_.size())
+  if (const std::int64_t images = images_.train().size(); config.data.batch_size > images)
     fail(ErrorKind::usage, "data.batch_size = {}: larger than the training set of {} images; lower it",
-         config.data.batch_size, train_.size());
+         config.data.batch_size, images);
   if (parts_.teacher) {
     TeacherModel& teacher = *parts_.teacher;
     context_.teacher =
         &teacher_.emplace(teacher_memory_, "teacher", std::move(teacher.network), context_.dtype, teacher.file);
   }
-  if (config.quant.act_scale == "calibrated")
-    context_.calibration = &calibration_.emplace(data_memory_, train_images_, "calibration");
 }
 
 StageOutcome Experiment::run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "engine/files/checkpoint_dir.h"
-#include "engine/input/resident_source.h"
 #include "engine/run/engine_notes.h"
+#include "engine/training/experiment_data.h"
 #include "engine/training/stage.h"
 #include "engine/training/teacher.h"
 
@@ -28,13 +28,15 @@ struct ExperimentParts {
 
 class Experiment {
  public:
-  /// Uploads the data. Throws Error(device) if the precision is not supported.
+  /// Reads the data that is kept. Throws Error(device) if the precision is not supported.
   Experiment(const Config& config, ExperimentParts parts);
 
   /// Runs every stage. The run directory holds all results; `resumed` is its last checkpoint, null at the start.
   StageOutcome run(RunDirectory& directory, RunLog& log, Console& console, const RequestPoll& poll,
                    const CheckpointFiles* resumed);
   const DataFingerprint& data() const { return context_.data; }
+  /// What a user should know of how the images are read, a sentence each.
+  const std::vector<std::string>& data_notes() const { return images_.notes(); }
   /// Of the teacher; empty if nobody teaches.
   const std::string& teacher_hash() const { return context_.teacher_hash; }
   /// The communicator of its ranks.
@@ -61,10 +63,7 @@ class Experiment {
   DeviceMemory data_memory_;
   DeviceMemory teacher_memory_;
   std::optional<FrozenNetwork> teacher_;
-  std::shared_ptr<const ResidentImages> train_images_;
-  ResidentSource train_;
-  ResidentSource test_;
-  std::optional<ResidentSource> calibration_;  // training images; if activation scales are calibrated
+  ExperimentData images_;
   StageContext context_;
   EngineTeller teller_;
   std::set<std::string> noted_;  // nodes

@@ -52,9 +52,9 @@ int epochs_before(const Config& config, int stage) {
 }
 
 Activation activation_from_name(const std::string& name) {
-  for (const Activation activation : {Activation::none, Activation::relu, Activation::relu6, Activation::pact})
+  for (const Activation activation : kActivations)
     if (name == name_of(activation)) return activation;
-  fail(ErrorKind::usage, "quant.activation = {}: use auto, relu, relu6 or pact", name);
+  fail(ErrorKind::usage, "quant.activation = {}: use auto, relu, relu6, pact or lsq", name);
 }
 
 Stage::Stage(const StageContext& context, const std::string& name, int index, const TensorFile* start)
@@ -79,7 +79,8 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                  context.communicator) {
   const Config& config = context.config;
   if (start != nullptr) model_.load_plain(*start);
-  if (context.calibration != nullptr && act_bits_ > 0)
+  missing_ceilings_ = missing_ceilings(model_.network(), start);
+  if (context.calibration != nullptr && act_bits_ > 0 && needs_calibration(model_.network()))
     calibrator_ = std::make_unique<Calibrator>(memory_, model_, *context.calibration,
                                                CalibrationOptions{.input = context.input,
                                                                   .batch_size = config.data.eval_batch_size,
@@ -102,7 +103,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
     options.teacher_weight = static_cast<float>(config.distill.weight);
     options.temperature = static_cast<float>(config.distill.temperature);
   }
-  options.augment.crop_padding = config.data.crop_padding;
+  options.augment.crop_padding = config.data.crop == "pad" ? config.data.crop_padding : 0;
   options.augment.random_flip = config.data.flip;
   options.augment.seed = config.seed;
   options.augment.stream = augment_stream(index);
@@ -188,8 +189,13 @@ StageOutcome Stage::run(Progress& progress, const ResumedFiles& resumed, StageOu
          "older checkpoint",
          (output.directory.checkpoints() / "last").string(), progress.step, batches_.count());
   restore_method(progress, output);
-  const bool begins = progress.epoch == 0 && progress.step == 0 && settings_->epochs > 0;
-  if (begins && deployment_) calibrate();  // steps round to ranges
+  const bool begins = progress.epoch == 0 && progress.step == 0;
+  if (begins)
+    find_ceilings(context_.backend, model_, context_.train,
+                  {.input = context_.input, .count = context_.config.data.batch_size, .seed = context_.config.seed},
+                  missing_ceilings_, context_.communicator);
+  if (begins && !missing_ceilings_.empty() && average_ != nullptr) average_->restart();
+  if (begins && settings_->epochs > 0 && deployment_) calibrate();  // steps round to ranges
   // A run has this line since the end of that epoch: whoever repeats it sees whether the checkpoint is that state.
   if (output.log.is_in_memory() && progress.epoch > 0 && progress.step == 0) log_state(progress.epoch, output);
   // A run that has failed between its checkpoint and its status has an older status.
@@ -238,7 +244,9 @@ void Stage::start_epoch(Progress& progress, StageOutput& output) {
 StageOutcome Stage::train_epoch(Progress& progress, StageOutput& output) {
   latest_result_.reset();
   const std::int64_t steps = batches_.count();
-  context_.train.begin_epoch(take_order(progress.epoch));
+  context_.train.begin_epoch(take_order(progress.epoch),
+                             AugmentKey{context_.config.seed, augment_stream(index_), progress.epoch});
+  waited_before_ = context_.train.seconds_waited();
   plan_steps(progress);
   ProgressLine line(output.console, fmt::format("{} {}/{}", name_, progress.epoch + 1, settings_->epochs),
                     steps * settings_->epochs, steps * progress.epoch + progress.step);

@@ -13,6 +13,7 @@
 #include "engine/run/request.h"
 #include "engine/run/run_directory.h"
 #include "engine/training/calibrator.h"
+#include "engine/training/lsq_ceilings.h"
 #include "engine/training/data_fingerprint.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/training_step.h"
@@ -163,8 +164,9 @@ class Stage {
   bool is_average_ = false;                 // the model is the average
   std::unique_ptr<TrainingStep> step_;      // null if the stage does not train
   Evaluator evaluator_;
-  std::unique_ptr<Calibrator> calibrator_;    // null if scales are those of each batch
-  std::optional<DeploymentPlan> deployment_;  // of a stage under the arithmetic of deployment
+  std::vector<ParameterId> missing_ceilings_;  // that the model to start from does not have
+  std::unique_ptr<Calibrator> calibrator_;     // null if scales are those of each batch
+  std::optional<DeploymentPlan> deployment_;   // of a stage under the arithmetic of deployment
   std::optional<EvalResult> latest_result_;
   std::optional<EvalResult> weights_result_;  // of the weights beside the average
   /// The order of the next epoch, drawn while the device is still at work on this one.
@@ -173,6 +175,7 @@ class Stage {
     std::vector<std::int32_t> order;
   };
   std::optional<DrawnOrder> drawn_;
+  double waited_before_ = 0;                         // seconds for images, when this epoch began
   std::optional<nlohmann::json> new_best_;           // its state.json; the model is to be written
   std::unique_ptr<ModelSnapshot> snapshot_;          // null if the stage does not train, and on ranks that do not write
   std::unique_ptr<ModelSnapshot> average_snapshot_;  // null too if the stage has no average

@@ -16,6 +16,8 @@
 namespace bsq {
 namespace {
 
+constexpr double kMuchWaiting = 0.05;  // of the time of an epoch
+
 std::string changed_layers(const BitSummary& before, const BitSummary& after) {
   std::string text;
   for (std::size_t i = 0; i < before.tensors.size(); ++i) {
@@ -162,9 +164,10 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   output.log.epoch(row);
   log_weights(row.epoch, output);
   log_state(row.epoch, output);
+  const double waited = context_.train.seconds_waited() - waited_before_;
   output.console.info(fmt::format(
       "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){}{} | {:.1f}k img/s | "
-      "{:.1f} s",
+      "{:.1f} s{}",
       name_, row.epoch, std::to_string(settings_->epochs).size(), settings_->epochs, row.learning_rate, row.train_loss,
       method_->describe().penalty ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
       *progress.best_top1,
@@ -172,7 +175,8 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
       bits.is_quantized() ? fmt::format(" | {:.2f} bits ({:.2f} stored) {:.2f}x", *row.bits_per_parameter,
                                         bits.stored_bits_per_parameter(), *row.compression)
                           : "",
-      row.images_per_second / 1000, row.seconds));
+      row.images_per_second / 1000, row.seconds,
+      waited > kMuchWaiting * row.seconds ? fmt::format(", {:.1f} of them for images to be read", waited) : ""));
   ++progress.epoch;
   ++progress.total_epochs;
   progress.step = 0;

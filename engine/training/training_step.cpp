@@ -124,22 +124,29 @@ void TrainingStep::plan(std::vector<PlannedStep> steps) {
   planned_ = std::move(steps);
   next_ = 0;
   std::vector<StepInputs> own;
+  std::vector<BatchRange> staged;
   for (const auto& [batch, inputs] : planned_) {
-    const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
     own.push_back(inputs);
-    if (slice.count > 0) own.back().first_sample += slice.first;  // else any sample of the batch
+    const BatchRange range = own_range(batch, inputs.first_sample);
+    own.back().first_sample = range.first;
+    if (range.count > 0) staged.push_back(range);
   }
   feed_.fill(own);
+  source_.expect(staged);
+}
+
+BatchRange TrainingStep::own_range(int batch, std::int64_t first) const {
+  const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
+  if (slice.count > 0) return {first + slice.first, static_cast<int>(slice.count)};
+  return {first, synchronised_norms_ ? 1 : 0};
 }
 
 void TrainingStep::run() {
   const Range range(backend_, "step");
   feed_.count_replay();
   const auto& [batch, inputs] = planned_[next_++];
-  const Slice slice = slice_of(batch, communicator_.rank(), communicator_.world());
-  const auto count = static_cast<int>(slice.count);
-  if (count > 0 || synchronised_norms_)
-    source_.stage(inputs.first_sample + (count > 0 ? slice.first : 0), std::max(count, 1));
+  const auto count = static_cast<int>(slice_of(batch, communicator_.rank(), communicator_.world()).count);
+  if (const BatchRange own = own_range(batch, inputs.first_sample); own.count > 0) source_.stage(own.first, own.count);
   std::unique_ptr<CapturedWork>& work = captured_[{count, batch}];
   if (work == nullptr) work = backend_.capture([this, count, batch = batch] { enqueue(count, batch); });
   work->replay();

@@ -70,6 +70,8 @@ class TrainingStep {
   void enqueue(int count, int batch);
   void enqueue_samples(int count, float weight, BatchSlice* slice);
   void enqueue_nothing();
+  /// Of a batch from place `first` on, this rank's part.
+  BatchRange own_range(int batch, std::int64_t first) const;
   void enqueue_loss(int count);
   SampleKeys keys() const;
 

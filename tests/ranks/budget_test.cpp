@@ -71,6 +71,28 @@ TEST_CASE("learned widths of LSQ come to the same budget on three ranks as on on
   CHECK(three.back() == Approx(4).margin(0.3));
 }
 
+TEST_CASE("steps of activations that are learned are the same on all ranks, and every time") {
+  BSQ_NEEDS_RANKS();
+  const Workspace here;
+  const auto train = [&](const std::string& run) {
+    const Words words = {"train",
+                         "tiny.yaml",
+                         "--run-dir",
+                         run,
+                         "stages=[pretrain,lsq]",
+                         "lsq.epochs=2",
+                         "lsq.lr=0.001",
+                         "quant.activation=lsq",
+                         "quant.act_bits=3"};
+    const Outcome outcome = run_ranks(3, words, here.path());
+    INFO(describe(words, outcome));
+    REQUIRE(outcome.exit_code == 0);
+  };
+  train("once");
+  train("again");
+  check_same_run(here / "once", here / "again");
+}
+
 TEST_CASE("a budget is met on three ranks as on one, and with the same bits every time") {
   BSQ_NEEDS_RANKS();
   const Workspace here;

@@ -179,7 +179,7 @@ class TrainRun {
     source.teacher = open_teacher(opened_, console_);
     OpenExperiment open(std::move(source), console_, ranks_);
     Experiment& experiment = open.experiment();
-    check_same_data(experiment.data());
+    if (trained_with_) check_same_data(*trained_with_, experiment.data(), opened_.data, options_.other_data, console_);
     if (checkpoint_) check_same_teacher(taught_by_, experiment.teacher_hash(), opened_.distill.model);
     if (options_.dry_run) {
       experiment.dry_run([](const std::string& line) {
@@ -188,10 +188,15 @@ class TrainRun {
       });
       return 0;
     }
-    if (resumed) return run_in(*resumed, experiment, true);
+    const auto run_whole = [&](RunDirectory& directory, bool resumes) {
+      const int code = run_in(directory, experiment, resumes);
+      open.say_new_notes(console_);
+      return code;
+    };
+    if (resumed) return run_whole(*resumed, true);
     RunDirectory directory = join(ranks_.rank() == 0 ? std::optional(create(open.backend())) : std::nullopt, ranks_);
     if (fork_) take_past(directory);
-    return run_in(directory, experiment, fork_.has_value());
+    return run_whole(directory, fork_.has_value());
   }
 
  private:
@@ -224,19 +229,6 @@ class TrainRun {
       leave_failed(directory, error.exit_code(), error.what());
       throw;
     }
-  }
-
-  /// Throws Error(data) unless the images are those which the checkpoint was trained with.
-  void check_same_data(const DataFingerprint& data) const {
-    const std::string changed = trained_with_ ? changes(*trained_with_, data) : "";
-    if (changed.empty()) return;
-    const std::string where = opened_.data.root.empty() ? opened_.data.kind : opened_.data.root;
-    if (!options_.other_data)
-      fail(ErrorKind::data,
-           "{}: not what the run was trained with: {}; bring the old images back, start a new run, or go on with these "
-           "by --other-data",
-           where, changed);
-    console_.warning(fmt::format("{}: the run goes on with other images: {}", where, changed));
   }
 
   RunDirectory create(const Backend& backend) const {

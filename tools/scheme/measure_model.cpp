@@ -1,6 +1,5 @@
 #include "tools/scheme/measure_model.h"
 
-#include "engine/input/resident_source.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/experiment.h"
@@ -21,8 +20,9 @@ Sensitivity measure_model(const MeasurementPlan& plan, Backend& backend, Communi
   Model model(memory, network_for(opened, plan.images.info()), dtype_of(checked_precision(config, backend)),
               config.seed, make_store);
   model.load_plain(opened.file);
-  ResidentSource source(memory, plan.images, plan.set);
-  Evaluator evaluator(memory, model, source, input_options(config, plan.images.info()), config.data.eval_batch_size,
+  const auto source = make_source(memory, plan.images, plan.set, config.data.eval_batch_size,
+                                  source_limits(config, backend, communicator));
+  Evaluator evaluator(memory, model, *source, input_options(config, plan.images.info()), config.data.eval_batch_size,
                       communicator);
   EngineTeller().tell(backend, console);
   const ActScale scale = uses_calibrated_scales(opened, config) ? ActScale::calibrated : ActScale::batch_max;

@@ -1,6 +1,5 @@
 #include "tools/session/evaluate_model.h"
 
-#include "engine/input/resident_source.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/run/engine_notes.h"
 #include "engine/training/experiment.h"
@@ -23,8 +22,9 @@ Accuracies evaluate_model(const EvaluationJob& job, Backend& backend, Communicat
   Model model(memory, network_for(job.model, job.images.info()), dtype, config.seed,
               store_of([&](const ArenaLayout&) { return job.weights; }));
   model.load_plain(job.model.file);
-  ResidentSource source(memory, job.images, "test");
-  Evaluator evaluator(memory, model, source, input_options(config, job.images.info()), config.data.eval_batch_size,
+  const auto source =
+      make_source(memory, job.images, "test", config.data.eval_batch_size, source_limits(config, backend, ranks));
+  Evaluator evaluator(memory, model, *source, input_options(config, job.images.info()), config.data.eval_batch_size,
                       ranks);
   EngineTeller().tell(backend, console);
   accuracies.trained = evaluator.run();

@@ -65,12 +65,37 @@ OpenExperiment::OpenExperiment(ExperimentSource source, Console& console, Commun
                                       .init = source.init ? std::optional(std::move(source.init->file)) : std::nullopt,
                                       .teacher = std::move(teacher),
                                       .communicator = connected_ ? *connected_ : ranks});
-  say_notes(*data_.train, console);
-  say_notes(*data_.test, console);
+  for (const std::string& note : experiment_->data_notes()) console.info("data: " + note);
+  say_new_notes(console);
   check_same_text(ranks, to_json(experiment_->data()).dump(), ErrorKind::data,
                   "reads other images than rank 0; its files are not the same");
   check_same_text(ranks, experiment_->teacher_hash(), ErrorKind::checkpoint,
                   "has another distill.model than rank 0; its files are not the same");
+}
+
+void check_same_data(const DataFingerprint& then, const DataFingerprint& now, const DataConfig& data, bool may_differ,
+                     Console& console) {
+  const std::string changed = changes(then, now), where = data.root.empty() ? data.kind : data.root;
+  if (changed.empty()) {
+    if (!are_comparable(then, now))
+      console.warning(fmt::format(
+          "{}: images were kept in memory and are read from files now, or the other way round (data.memory): whether "
+          "they are the same is not known",
+          where));
+    return;
+  }
+  if (!may_differ)
+    fail(ErrorKind::data,
+         "{}: not what the run was trained with: {}; bring the old images back, start a new run, or go on with these "
+         "by --other-data",
+         where, changed);
+  console.warning(fmt::format("{}: the run goes on with other images: {}", where, changed));
+}
+
+void OpenExperiment::say_new_notes(Console& console) {
+  for (const Dataset* images : {data_.train.get(), data_.test.get()})
+    for (const std::string& note : images->notes())
+      if (said_.insert(note).second) console.warning(note);
 }
 
 }  // namespace bsq

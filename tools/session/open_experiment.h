@@ -7,6 +7,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 namespace bsq {
 
@@ -19,6 +21,11 @@ struct ExperimentSource {
   bool is_planned = false;                // images may be blank
 };
 
+/// Throws Error(data) if the images of a run that goes on are not those which it was trained with; `may_differ`: says
+/// so instead. Says as well where that cannot be told.
+void check_same_data(const DataFingerprint& then, const DataFingerprint& now, const DataConfig& data, bool may_differ,
+                     Console& console);
+
 class OpenExperiment {
  public:
   /// Everything that can be checked is checked. All ranks read the same images, or Error(data) is thrown.
@@ -28,12 +35,15 @@ class OpenExperiment {
 
   Experiment& experiment() { return *experiment_; }
   const Backend& backend() const { return *backend_; }
+  /// What the images that were read since have brought to light.
+  void say_new_notes(Console& console);
 
  private:
   DataSplits data_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Communicator> connected_;  // null if there is one rank
   std::optional<Experiment> experiment_;
+  std::set<std::string> said_;  // notes
 };
 
 }  // namespace bsq

@@ -1,9 +1,9 @@
 // Steps of a network with dropout: recorded as by hand, keyed by stage, epoch and sample, and not by where samples
 // come.
+#include "engine/input/streaming_source.h"
 #include "engine/input/sampler.h"
 #include "engine/training/training_step.h"
 #include "tests/engine/network/dense_network.h"
-#include "tests/support/ring_source.h"
 
 #include <numeric>
 
@@ -130,7 +130,8 @@ TEST_CASE("what is dropped changes by epoch and stage, and a source that streams
     const Outcome streamed = train_recorded(
         backend,
         [](DeviceMemory& memory, const ImageSet& images, int batch) {
-          return std::make_unique<RingSource>(memory, images, batch);
+          return std::make_unique<StreamingSource>(memory, images, "streamed",
+                                                   StreamOptions{.batch = batch, .threads = 2});
         },
         step_options(), 2, 0.05F);
     const Outcome whole = train_recorded(backend, resident, step_options(), 2, 0.05F);

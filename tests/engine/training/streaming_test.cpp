@@ -1,14 +1,14 @@
-// A source that holds four batches gives the bits of one that holds all images: in training with crop and flip, over
-// two epochs in orders of their own, in evaluation and in calibration.
+// A source that reads images ahead gives the bits of one that holds them all: in training with crop and flip, over two
+// epochs in orders of their own, in evaluation and in calibration.
 #include "engine/input/sampler.h"
+#include "engine/input/streaming_source.h"
 #include "engine/training/calibrator.h"
 #include "tests/support/engine.h"
-#include "tests/support/ring_source.h"
 
 namespace bsq::test {
 namespace {
 
-constexpr int kPictures = 23;  // of which a ring of 4 batches of 4 holds 16
+constexpr int kPictures = 23;
 constexpr int kBatch = 4;
 constexpr int kTestPictures = 17;
 constexpr int kTestBatch = 3;
@@ -86,13 +86,16 @@ bool same_result(const EvalResult& a, const EvalResult& b) {
 
 }  // namespace
 
-TEST_CASE("a source that streams through a ring of four batches gives the bits of the resident one") {
-  for_each_device([](Backend& backend) {
+TEST_CASE("a source that streams gives the bits of the resident one, however many threads read how far ahead") {
+  const auto [threads, ahead] = GENERATE(std::pair(1, 1), std::pair(3, 4), std::pair(2, 50));
+  INFO(threads << " threads, " << ahead << " batches ahead");
+  for_each_device([&, threads = threads, ahead = ahead](Backend& backend) {
     const Trained resident = train(backend, [](DeviceMemory& memory, const Dataset& images, int) {
       return std::make_unique<ResidentSource>(memory, images, "resident");
     });
-    const Trained streamed = train(backend, [](DeviceMemory& memory, const Dataset& images, int batch) {
-      return std::make_unique<RingSource>(memory, images, batch);
+    const Trained streamed = train(backend, [&](DeviceMemory& memory, const Dataset& images, int batch) {
+      return std::make_unique<StreamingSource>(
+          memory, images, "streamed", StreamOptions{.batch = batch, .batches_ahead = ahead, .threads = threads});
     });
     CHECK(different_tensors(resident.state, streamed.state).empty());
     REQUIRE(resident.steps.size() == streamed.steps.size());
@@ -108,19 +111,6 @@ TEST_CASE("a source that streams through a ring of four batches gives the bits o
     CHECK(same_result(resident.calibrated, streamed.calibrated));
     CHECK(streamed.batch_max.samples == kTestPictures);
     CHECK_FALSE(same_bytes(streamed.batch_max.loss_sum, streamed.calibrated.loss_sum));
-  });
-}
-
-TEST_CASE("a ring gets every image of an epoch once, each before the step that reads it") {
-  for_each_device([](Backend& backend) {
-    const ImageSet pictures = tiny_pictures("staged", kPictures);
-    TestModel test(backend, make_resnet(tiny_resnet()));
-    RingSource source(test.memory, pictures, kTestBatch);
-    Evaluator evaluator(test.memory, test.model, source, tiny_input(), kTestBatch, alone());
-    for (int run = 1; run <= 2; ++run) {
-      evaluator.run();
-      CHECK(source.staged == run * kPictures);
-    }
   });
 }
 

@@ -1,0 +1,164 @@
+#include "engine/input/streaming_source.h"
+
+#include "kernels/base/error.h"
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+
+namespace bsq {
+
+StreamingSource::StreamingSource(DeviceMemory& memory, const Dataset& images, const std::string& name,
+                                 const StreamOptions& options)
+    : backend_(memory.backend()),
+      images_(images),
+      image_bytes_(images_.info().image_bytes()),
+      rows_on_device_(std::min<std::int64_t>(options.batch, images.size())),
+      device_images_(memory.allocate(name + " images", static_cast<std::size_t>(rows_on_device_) * image_bytes_)),
+      device_labels_(memory.allocate_array<std::int32_t>(name + " labels", static_cast<std::size_t>(rows_on_device_))),
+      row_of_place_(memory.allocate_array<std::int32_t>(name + " rows", static_cast<std::size_t>(images_.size()))),
+      samples_(memory.allocate_array<std::int32_t>(name + " order", static_cast<std::size_t>(images_.size()))) {
+  require(options.batch > 0 && options.batches_ahead > 0 && options.threads > 0, "a stream of nothing");
+  std::vector<std::int32_t> rows(static_cast<std::size_t>(images_.size()));
+  for (std::size_t place = 0; place < rows.size(); ++place)
+    rows[place] = static_cast<std::int32_t>(static_cast<std::int64_t>(place) % rows_on_device_);
+  upload_array(backend_, row_of_place_.as<std::int32_t>(), rows);
+  const auto places = static_cast<std::size_t>(options.batches_ahead) * static_cast<std::size_t>(rows_on_device_);
+  ring_.resize(places * image_bytes_);
+  places_.resize(places);
+  start_threads(options.threads);
+}
+
+StreamingSource::~StreamingSource() {
+  end_threads();
+}
+
+void StreamingSource::start_threads(int count) {
+  try {
+    for (int i = 0; i < count; ++i) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    end_threads();
+    fail(ErrorKind::usage, "data.readers = {}: {} threads could be started to read images ({}); ask for fewer", count,
+         threads_.size(), error.what());
+  }
+}
+
+void StreamingSource::end_threads() {
+  {
+    const std::lock_guard lock(mutex_);
+    ends_ = true;
+  }
+  may_read_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+BatchRows StreamingSource::rows() const {
+  return {device_images_.as<std::uint8_t>(), device_labels_.as<std::int32_t>(), row_of_place_.as<std::int32_t>(),
+          samples_.as<std::int32_t>()};
+}
+
+std::span<std::uint8_t> StreamingSource::pixels_at(std::size_t place) {
+  return std::span(ring_).subspan(place * image_bytes_, image_bytes_);
+}
+
+void StreamingSource::stop_reading() {
+  std::unique_lock lock(mutex_);
+  coming_.clear();
+  taken_ = staged_ = 0;
+  has_read_.wait(lock, [this] { return readers_ == 0; });
+  for (Place& place : places_) place = {};
+}
+
+void StreamingSource::start_reading(std::vector<std::int64_t> places) {
+  {
+    const std::lock_guard lock(mutex_);
+    coming_ = std::move(places);
+  }
+  may_read_.notify_all();
+}
+
+void StreamingSource::begin_epoch(const std::vector<std::int32_t>& order, const std::optional<AugmentKey>& key) {
+  require(static_cast<std::int64_t>(order.size()) == size(), "order of {} for {} samples", order.size(), size());
+  stop_reading();
+  order_ = order;
+  key_ = key;
+  upload_array(backend_, samples_.as<std::int32_t>(), order);
+}
+
+void StreamingSource::expect(const std::vector<BatchRange>& batches) {
+  stop_reading();
+  std::vector<std::int64_t> places;
+  for (const BatchRange& batch : batches)
+    for (int i = 0; i < batch.count; ++i) places.push_back(batch.first + i);
+  start_reading(std::move(places));
+}
+
+void StreamingSource::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    may_read_.wait(lock, [this] { return ends_ || (taken_ < coming_.size() && taken_ < staged_ + places_.size()); });
+    if (ends_) return;
+    const std::size_t place = taken_ % places_.size();
+    const std::int32_t number = order_[static_cast<std::size_t>(coming_[taken_])];
+    ++taken_;
+    ++readers_;
+    lock.unlock();
+    std::exception_ptr error;
+    try {
+      if (key_)
+        images_.read_augmented(number, *key_, pixels_at(place));
+      else
+        images_.read(number, pixels_at(place));
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    --readers_;
+    places_[place] = {true, error};
+    has_read_.notify_all();
+  }
+}
+
+void StreamingSource::upload(std::int64_t first, const std::vector<std::size_t>& from,
+                             const std::vector<std::int32_t>& labels) {
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const auto row = static_cast<std::size_t>((first + static_cast<std::int64_t>(i)) % rows_on_device_);
+    backend_.upload(device_images_.as<std::uint8_t>() + row * image_bytes_, pixels_at(from[i]).data(), image_bytes_);
+    backend_.upload(device_labels_.as<std::int32_t>() + row, &labels[i], sizeof(std::int32_t));
+  }
+}
+
+void StreamingSource::stage(std::int64_t first, int count) {
+  require(count <= rows_on_device_, "a batch of {} images, {} at most", count, rows_on_device_);
+  const auto is_next = [&] {
+    const std::lock_guard lock(mutex_);
+    if (coming_.size() - staged_ < static_cast<std::size_t>(count)) return false;
+    for (int i = 0; i < count; ++i)
+      if (coming_[staged_ + static_cast<std::size_t>(i)] != first + i) return false;
+    return true;
+  };
+  if (!is_next()) expect({{first, count}});
+  std::vector<std::int32_t> labels;
+  std::vector<std::size_t> from;  // places of the ring
+  {
+    const auto start = std::chrono::steady_clock::now();
+    std::unique_lock lock(mutex_);
+    for (int i = 0; i < count; ++i) {
+      const std::size_t place = (staged_ + static_cast<std::size_t>(i)) % places_.size();
+      has_read_.wait(lock, [&] { return places_[place].is_ready; });
+      if (places_[place].error) std::rethrow_exception(places_[place].error);
+      from.push_back(place);
+      labels.push_back(images_.label(order_[static_cast<std::size_t>(first + i)]));
+    }
+    seconds_waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  upload(first, from, labels);
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::size_t place : from) places_[place] = {};
+    staged_ += static_cast<std::size_t>(count);
+  }
+  may_read_.notify_all();
+}
+
+}  // namespace bsq

@@ -1,0 +1,91 @@
+// Batches of a set that does not fit into memory: threads read images ahead of the steps that need them, into a ring of
+// a few batches on the host, and the device holds one batch at a time.
+//
+// The images of a batch are the same whatever the number of threads, and whatever was read ahead: a source that holds
+// all images gives the same bits.
+#pragma once
+
+#include "engine/input/batch_source.h"
+#include "engine/input/dataset.h"
+#include "engine/memory/device_memory.h"
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace bsq {
+
+struct StreamOptions {
+  int batch = 0;          // the most images that are staged at a time
+  int batches_ahead = 4;  // that the ring on the host holds
+  int threads = 1;        // which read
+};
+
+class StreamingSource final : public BatchSource {
+ public:
+  /// `name` heads the names of the memory. `images` must outlive the source.
+  StreamingSource(DeviceMemory& memory, const Dataset& images, const std::string& name, const StreamOptions& options);
+  ~StreamingSource() override;
+
+  std::int64_t size() const override { return images_.size(); }
+  void begin_epoch(const std::vector<std::int32_t>& order, const std::optional<AugmentKey>& key = {}) override;
+  BatchRows rows() const override;
+  /// Begins to read. Without it, or where other batches are staged than were expected, stage() reads what it needs.
+  void expect(const std::vector<BatchRange>& batches) override;
+  /// Throws the error of the first image of the batch that cannot be read.
+  void stage(std::int64_t first, int count) override;
+  double seconds_waited() const override { return seconds_waited_; }
+  /// Of the ring, which is host memory.
+  std::size_t host_bytes() const { return ring_.size(); }
+
+ private:
+  /// A place of the ring: an image that is being read, or has been.
+  struct Place {
+    bool is_ready = false;
+    std::exception_ptr error;
+  };
+
+  void start_threads(int count);
+  void end_threads();
+  /// What each thread does.
+  void work();
+  /// Forgets what was to be read, and waits until nobody reads.
+  void stop_reading();
+  /// Makes these places of the order the next to be read.
+  void start_reading(std::vector<std::int64_t> places);
+  std::span<std::uint8_t> pixels_at(std::size_t place);
+  /// Puts images of the ring where steps look for the batch from place `first` of the order.
+  void upload(std::int64_t first, const std::vector<std::size_t>& from, const std::vector<std::int32_t>& labels);
+
+  Backend& backend_;
+  const Dataset& images_;
+  std::size_t image_bytes_;
+  std::int64_t rows_on_device_;
+  Buffer device_images_;
+  Buffer device_labels_;
+  Buffer row_of_place_;
+  Buffer samples_;
+  double seconds_waited_ = 0;
+
+  std::mutex mutex_;  // of all that follows
+  std::condition_variable may_read_;
+  std::condition_variable has_read_;
+  std::vector<std::uint8_t> ring_;
+  std::vector<Place> places_;         // of the ring
+  std::vector<std::int32_t> order_;   // of the epoch
+  std::optional<AugmentKey> key_;     // likewise
+  std::vector<std::int64_t> coming_;  // places of the order, as they will be staged
+  std::size_t taken_ = 0;             // how many of them threads have begun to read
+  std::size_t staged_ = 0;            // how many have been handed over
+  int readers_ = 0;                   // threads that are reading an image
+  bool ends_ = false;
+
+  std::vector<std::thread> threads_;  // last: they use everything else
+};
+
+}  // namespace bsq
