@@ -29,6 +29,10 @@ std::string changed_layers(const BitSummary& before, const BitSummary& after) {
   return text;
 }
 
+std::string rate_text(double per_second) {
+  return per_second < 1000 ? fmt::format("{:.0f}", per_second) : fmt::format("{:.1f}k", per_second / 1000);
+}
+
 }  // namespace
 
 nlohmann::json resumable_state(const StageContext& context, const std::string& stage, const Progress& progress) {
@@ -166,7 +170,7 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
   log_state(row.epoch, output);
   const double waited = context_.train.seconds_waited() - waited_before_;
   output.console.info(fmt::format(
-      "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){}{} | {:.1f}k img/s | "
+      "[T] {} {:>{}}/{} | lr {:g} | loss {:.4f}{} | train {:.2f} | test {:.2f} (best {:.2f}){}{} | {} img/s | "
       "{:.1f} s{}",
       name_, row.epoch, std::to_string(settings_->epochs).size(), settings_->epochs, row.learning_rate, row.train_loss,
       method_->describe().penalty ? fmt::format(" | R {:.3f}", row.train_penalty) : "", row.train_top1, *row.test_top1,
@@ -175,7 +179,7 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
       bits.is_quantized() ? fmt::format(" | {:.2f} bits ({:.2f} stored) {:.2f}x", *row.bits_per_parameter,
                                         bits.stored_bits_per_parameter(), *row.compression)
                           : "",
-      row.images_per_second / 1000, row.seconds,
+      rate_text(row.images_per_second), row.seconds,
       waited > kMuchWaiting * row.seconds ? fmt::format(", {:.1f} of them for images to be read", waited) : ""));
   ++progress.epoch;
   ++progress.total_epochs;

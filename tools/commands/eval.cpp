@@ -79,7 +79,10 @@ std::vector<NamedResult> named_results(const Accuracies& accuracies) {
   std::vector<NamedResult> named;
   if (accuracies.deployed) named.push_back({"deployed", "in integers, as it is deployed", *accuracies.deployed});
   if (accuracies.calibrated) named.push_back({"calibrated", "with calibrated scales", *accuracies.calibrated});
-  named.push_back({"batch_max", "with the maximum of each batch for activation scales", accuracies.trained});
+  if (accuracies.uses_batch_max)
+    named.push_back({"batch_max", "with the maximum of each batch for activation scales", accuracies.trained});
+  else
+    named.push_back({"trained", "as it was trained", accuracies.trained});
   return named;
 }
 

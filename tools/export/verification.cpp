@@ -49,8 +49,9 @@ std::string accuracy_text(const ExportJob& job, const DeployedNetwork& network, 
                                            .deployed = &network,
                                            .arithmetic = arithmetic},
                                           *backend, *make_single_process(), console);
-  return fmt::format("top-1 of {} test images: {:.2f} % in integers, {:.2f} % with calibrated scales as trained",
-                     found.deployed->samples, found.deployed->top1_percent(), found.calibrated->top1_percent());
+  return fmt::format("top-1 of {} test images: {:.2f} % in integers, {:.2f} % {}as trained", found.deployed->samples,
+                     found.deployed->top1_percent(), found.calibrated.value_or(found.trained).top1_percent(),
+                     found.calibrated ? "with calibrated scales " : "");
 }
 
 std::string rounded_text(const Deployment& deployment) {

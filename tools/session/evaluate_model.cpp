@@ -8,6 +8,8 @@
 #include "tools/session/device.h"
 #include "tools/session/model_config.h"
 
+#include <algorithm>
+
 namespace bsq {
 Accuracies evaluate_model(const EvaluationJob& job, Backend& backend, Communicator& ranks, Console& console) {
   const Config& config = job.config;
@@ -27,6 +29,10 @@ Accuracies evaluate_model(const EvaluationJob& job, Backend& backend, Communicat
   Evaluator evaluator(memory, model, *source, input_options(config, job.images.info()), config.data.eval_batch_size,
                       ranks);
   EngineTeller().tell(backend, console);
+  accuracies.uses_batch_max = std::ranges::any_of(model.network().nodes(), [](const Node& node) {
+    const std::optional<OutputQuantizer> quantizer = node.layer->quantizer();
+    return quantizer && quantizer->clip < 0;
+  });
   accuracies.trained = evaluator.run();
   if (is_calibrated) accuracies.calibrated = evaluator.run(ActScale::calibrated);
   return accuracies;

@@ -10,7 +10,8 @@
 namespace bsq {
 
 struct Accuracies {
-  EvalResult trained;                    // activations scaled by the maximum of each batch, or not quantized
+  EvalResult trained;                    // activations scaled as in training, or not quantized
+  bool uses_batch_max = false;           // in training: by the maximum of each batch
   std::optional<EvalResult> calibrated;  // by calibrated scales, if the configuration asks for them
   std::optional<EvalResult> deployed;    // METHOD 16, if asked for
 };

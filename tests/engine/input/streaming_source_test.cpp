@@ -5,6 +5,7 @@
 #include "engine/input/sources.h"
 #include "kernels/base/error.h"
 #include "tests/support/engine.h"
+#include "tests/support/files.h"
 
 #include <atomic>
 #include <chrono>
