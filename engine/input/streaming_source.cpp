@@ -121,10 +121,14 @@ void StreamingSource::work() {
 
 void StreamingSource::upload(std::int64_t first, const std::vector<std::size_t>& from,
                              const std::vector<std::int32_t>& labels) {
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    const auto row = static_cast<std::size_t>((first + static_cast<std::int64_t>(i)) % rows_on_device_);
-    backend_.upload(device_images_.as<std::uint8_t>() + row * image_bytes_, pixels_at(from[i]).data(), image_bytes_);
-    backend_.upload(device_labels_.as<std::int32_t>() + row, &labels[i], sizeof(std::int32_t));
+  const auto rows = static_cast<std::size_t>(rows_on_device_);
+  for (std::size_t i = 0; i < from.size();) {
+    const std::size_t row = (static_cast<std::size_t>(first) + i) % rows, place = from[i];
+    const std::size_t run = std::min({from.size() - i, rows - row, places_.size() - place});  // side by side in both
+    backend_.upload(device_images_.as<std::uint8_t>() + row * image_bytes_, pixels_at(place).data(),
+                    run * image_bytes_);
+    backend_.upload(device_labels_.as<std::int32_t>() + row, &labels[i], run * sizeof(std::int32_t));
+    i += run;
   }
 }
 
