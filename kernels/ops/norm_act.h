@@ -84,18 +84,21 @@ struct NormActRanges {
 };
 
 /// norm_act_forward: z = gamma (x - mean) inv_std + beta [+ shortcut];  y = act(z): z, max(z, 0), clamp(z, 0, 6) or
-/// clamp(z, 0, clip); lsq wants act_bits > 0 and clip as act_scale as well. If nothing is normalized z = x [+ beta] [+
-/// shortcut]. x of batch norm stands for x + input_bias, of which z feels nothing: running_mean takes mean +
-/// input_bias, and where the running statistics are used the mean is running_mean - input_bias. With act_bits = k > 0:
-/// S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0. x, shortcut (null: none)
-/// and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored. The numbers between two
-/// rows of x are never read, those of d_x never written. If y_unit is given, y is stored as round(y (2^k - 1) / S), and
-/// *y_unit = S / (2^k - 1). y may be x if that has no pitch and nothing will run backward. Where `act_scale` is given
-/// it is S, and y is clamped to [-S, S] before it is rounded. `ranges`: what else is rounded, before S is found. If
-/// `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10). `x_from`: the convolution
-/// that has written x, and has got these arguments, so that it may have left the statistics. `read_by`: the convolution
-/// that alone reads y, and will get these arguments when it does; y may be left to it, and is nobody else's then.
-/// Whether a backend does so depends on the convolution and these arguments alone; whoever passes both need not know.
+/// clamp(z, 0, clip). If nothing is normalized z = x [+ beta] [+ shortcut].
+/// lsq wants act_bits > 0, and clip as act_scale.
+/// x of batch norm stands for x + input_bias, of which z feels nothing: running_mean takes mean + input_bias, and where
+/// the running statistics are used the mean is running_mean - input_bias.
+/// With act_bits = k > 0: S = max|y| over the whole tensor, y = S round(y (2^k - 1) / S) / (2^k - 1); S = 0 gives 0.
+/// x, shortcut (null: none) and y: [rows, C] of geometry.dtype, in their units: x means x_unit times what is stored.
+/// The numbers between two rows of x are never read, those of d_x never written.
+/// If y_unit is given, y is stored as round(y (2^k - 1) / S), and *y_unit = S / (2^k - 1). y may be x if that has no
+/// pitch and nothing will run backward. Where `act_scale` is given it is S, and y is clamped to [-S, S] before it is
+/// rounded. `ranges`: what else is rounded, before S is found.
+/// If `slice` is given, batch statistics and max|y| are those of the whole batch (METHOD 10).
+/// `x_from`: the convolution that has written x, and has got these arguments, so that it may have left the statistics.
+/// `read_by`: the convolution that alone reads y, and will get these arguments when it does; y may be left to it, and
+/// is nobody else's then. Whether a backend does so depends on the convolution and these arguments alone; whoever
+/// passes both need not know.
 struct NormActForwardArgs {
   NormActGeometry geometry;
   NormActRule rule;
