@@ -108,20 +108,7 @@ TEST_CASE("a stage without an epoch meets its budget at its end, where planes go
 
 TEST_CASE("a run under a budget that is stopped after any step, or killed, comes to the bits of a straight one") {
   const Config config = budget_config(6, GENERATE(0.5, 1e-6));  // met by the penalty, or by planes that go
-  ExperimentRuns straight(config);
-  int steps = 0;
-  REQUIRE(straight.run([&](int step) {
-    steps = step;
-    return Request::none;
-  }) == StageOutcome::done);
-  REQUIRE(steps == 3 * (1 + 8));
-  const auto expected = traces_of(straight);
-  for (int stop = 4; stop <= steps; ++stop) {
-    check_stopped_and_resumed(config, stop, expected);
-  }
-  for (int kill = 4; kill <= steps; kill += 5) {
-    check_killed_and_resumed(config, kill, expected);
-  }
+  check_interrupted_runs(config, 3 * (1 + 8), {.first_stop = 4, .first_kill = 4, .kill_every = 5});
 }
 
 TEST_CASE("a state of the controller that is damaged is named") {

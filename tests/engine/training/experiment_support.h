@@ -176,4 +176,26 @@ inline void check_killed_and_resumed(const Config& config, int kill,
   CHECK(differences_of(traces_of(runs), expected) == std::vector<std::string>{});
 }
 
+/// After which steps runs are stopped, each from `first_stop` on, and killed: every so many from `first_kill` on.
+struct Interruptions {
+  int first_stop = 1;
+  int first_kill = 1;
+  int kill_every = 1;
+};
+
+/// Runs of so many steps that are interrupted leave what a straight one leaves.
+inline void check_interrupted_runs(const Config& config, int steps, const Interruptions& interruptions) {
+  ExperimentRuns straight(config);
+  int counted = 0;
+  REQUIRE(straight.run([&](int step) {
+    counted = step;
+    return Request::none;
+  }) == StageOutcome::done);
+  REQUIRE(counted == steps);
+  const auto expected = traces_of(straight);
+  for (int stop = interruptions.first_stop; stop <= steps; ++stop) check_stopped_and_resumed(config, stop, expected);
+  for (int kill = interruptions.first_kill; kill <= steps; kill += interruptions.kill_every)
+    check_killed_and_resumed(config, kill, expected);
+}
+
 }  // namespace bsq::test

@@ -103,16 +103,7 @@ TEST_CASE("weights that begin with fewer bits come to the budget from there") {
 TEST_CASE("a run of learned widths that is stopped after any step, or killed, comes to the bits of a straight one") {
   Config config = widths_config(3);
   config.stage("lsq").ema = GENERATE(0.0, 0.5);
-  ExperimentRuns straight(config);
-  int steps = 0;
-  REQUIRE(straight.run([&](int step) {
-    steps = step;
-    return Request::none;
-  }) == StageOutcome::done);
-  REQUIRE(steps == 3 * (1 + 6));
-  const auto expected = traces_of(straight);
-  for (int stop = 4; stop <= steps; ++stop) check_stopped_and_resumed(config, stop, expected);
-  for (int kill = 4; kill <= steps; kill += 5) check_killed_and_resumed(config, kill, expected);
+  check_interrupted_runs(config, 3 * (1 + 6), {.first_stop = 4, .first_kill = 4, .kill_every = 5});
 }
 
 }  // namespace bsq::test

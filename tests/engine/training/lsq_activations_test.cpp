@@ -118,15 +118,7 @@ TEST_CASE("steps of activations are learned from where they begin, and stages ha
 
 TEST_CASE("a run whose activations learn their steps is stopped anywhere, or killed, and comes to the same bits") {
   const Config config = lsq_config();
-  ExperimentRuns straight(config);
-  int steps = 0;
-  REQUIRE(straight.run([&](int step) {
-    steps = step;
-    return Request::none;
-  }) == StageOutcome::done);
-  const auto expected = traces_of(straight);
-  for (int stop = 1; stop <= steps; ++stop) check_stopped_and_resumed(config, stop, expected);
-  for (int kill = 3; kill <= steps; kill += 2) check_killed_and_resumed(config, kill, expected);
+  check_interrupted_runs(config, 3 * (1 + 2 + 1), {.first_stop = 1, .first_kill = 3, .kill_every = 2});
 }
 
 TEST_CASE("an activation that learns its step and quantizes nothing is relu") {
