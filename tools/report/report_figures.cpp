@@ -174,8 +174,8 @@ std::vector<ReportFigure> budget_figures(const RunReport& report, const StageRep
   bits.series = {line_of("now", &BudgetRow::bits_now, false), line_of("planned", &BudgetRow::bits_planned, true)};
   std::vector<ReportFigure> figures = {
       {draw(bits),
-       fmt::format("In the count of the budget, {}.budget_count. Once the budget is met nothing is measured.",
-                   stage.name)}};
+       fmt::format("In {}. Once the budget is met nothing is measured.",
+                   stage.budget->count.empty() ? "the bits that the budget counts" : stage.budget->count + " bits")}};
   if (!stage.budget->epochs.front().alpha) return figures;
   LineChart alpha = over_epochs(report,
                                 {"budget_alpha" + ending, "Strength of the penalty under the budget",

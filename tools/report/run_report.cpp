@@ -83,6 +83,7 @@ StageResult result_of(const json& event) {
 void read_budget(const json& event, BudgetReport& budget) {
   const auto number = [&](const char* key) { return number_of(event.at(key), key); };
   budget.bits = number("budget_bits");
+  budget.count = event.value("budget_count", "");
   if (!event.contains("bits_trained")) {
     budget.epochs.push_back({.epoch = json_count(event.at("epoch"), kMostEpochs),
                              .bits_now = number("bits_now"),

@@ -50,7 +50,8 @@ struct BudgetRow {
 };
 
 struct BudgetReport {
-  double bits = 0;  // the budget
+  double bits = 0;         // the budget
+  std::string count = {};  // what it counts, `stored`; empty: an older version did not say
   std::vector<BudgetRow> epochs;
   std::optional<double> bits_at_end;
   double bits_trained = 0;                                // at the end, before planes were removed

@@ -179,6 +179,7 @@ class BudgetedBsqMethod final : public BsqMethod {
                                               : fmt::format("alpha {:.4g}", controller_.alpha()));
     return {.event = "budget",
             .fields = {{"budget_bits", options_.budget_bits},
+                       {"budget_count", options_.budget_count},
                        {"bits_now", now},
                        {"bits_planned", planned},
                        {"error", controller_.error()},
@@ -199,6 +200,7 @@ class BudgetedBsqMethod final : public BsqMethod {
         removed.empty() ? "met before" : fmt::format("training came to {:.3f}; {}", before + beside, went);
     return {.event = "budget",
             .fields = {{"budget_bits", options_.budget_bits},
+                       {"budget_count", options_.budget_count},
                        {"bits_now", bits + beside},
                        {"bits_trained", before + beside},
                        {"removed_planes", removal_json(removed, layout)},

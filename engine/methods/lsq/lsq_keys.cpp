@@ -1,25 +1,15 @@
 #include "engine/methods/lsq/lsq_keys.h"
 
 #include "engine/config/config_schema.h"
-
-#include <fmt/format.h>
+#include "engine/methods/width_budget.h"
 
 namespace bsq {
 namespace {
 
 void check_lsq_budget(const Config& config, std::vector<Conflict>& conflicts) {
   const LsqConfig& lsq = config.part<LsqConfig>();
-  if (!config.runs("lsq") || !lsq.has_budget()) return;
-  const int least = lsq.counts_stored_bits() ? 2 : 1;
-  if (lsq.budget_bits < least)
-    conflicts.push_back(
-        {{"lsq.budget_bits", "lsq.budget_count"},
-         fmt::format("lsq.budget_bits = {:g}; must be at least {}: every layer keeps a bit{}, or 0 for no budget",
-                     lsq.budget_bits, least, least == 2 ? " and its signs (lsq.budget_count: stored)" : "")});
-  if (const int epochs = config.stage("lsq").epochs; lsq.budget_epochs > epochs)
-    conflicts.push_back(
-        {{"lsq.budget_epochs", "lsq.epochs"},
-         fmt::format("lsq.budget_epochs = {}; must be at most lsq.epochs = {}", lsq.budget_epochs, epochs)});
+  if (config.runs("lsq") && lsq.has_budget())
+    check_width_budget("lsq", {lsq.budget_bits, lsq.counts_stored_bits()}, lsq.budget_epochs, config, conflicts);
 }
 
 }  // namespace

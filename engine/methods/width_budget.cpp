@@ -1,0 +1,180 @@
+#include "engine/methods/width_budget.h"
+
+#include "engine/base/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace bsq {
+namespace {
+
+bool comes_nearer(const std::vector<int>& bits, const ArenaLayout& layout, std::size_t slot, double target) {
+  if (layout.slots[slot].spec.widths.fixed || bits[slot] <= 1) return false;
+  const double now = bits_per_weight(bits, layout);
+  return budget_distance(now - share_of_bit(layout, slot), target) < budget_distance(now, target);
+}
+
+}  // namespace
+
+double planned_width(double start, double target, int epochs, int window) {
+  if (epochs >= window || start <= target) return target;
+  return target + (start - target) * std::pow(1 - static_cast<double>(epochs) / window, 2);
+}
+
+int budget_window(int budget_epochs, int stage_epochs) {
+  return std::max(1, budget_epochs > 0 ? budget_epochs : (stage_epochs + 1) / 2);
+}
+
+void check_width_budget(const std::string& section, const BitBudget& budget, int budget_epochs, const Config& config,
+                        std::vector<Conflict>& conflicts) {
+  const int least = budget.counts_stored ? 2 : 1;
+  if (budget.bits < least)
+    conflicts.push_back(
+        {{section + ".budget_bits", section + ".budget_count"},
+         fmt::format("{}.budget_bits = {:g}; must be at least {}: every layer keeps a bit{}, or 0 for no budget",
+                     section, budget.bits, least,
+                     least == 2 ? fmt::format(" and its signs ({}.budget_count: stored)", section) : "")});
+  if (const int epochs = config.stage(section).epochs; budget_epochs > epochs)
+    conflicts.push_back(
+        {{section + ".budget_epochs", section + ".epochs"},
+         fmt::format("{0}.budget_epochs = {1}; must be at most {0}.epochs = {2}", section, budget_epochs, epochs)});
+}
+
+bool can_come_nearer(const std::vector<int>& bits, const ArenaLayout& layout, double target) {
+  for (std::size_t slot = 0; slot < bits.size(); ++slot)
+    if (comes_nearer(bits, layout, slot, target)) return true;
+  return false;
+}
+
+WidthMeasures doubling(const std::vector<float>& measures, const std::vector<int>& bits) {
+  WidthMeasures result;
+  for (std::size_t slot = 0; slot < bits.size(); ++slot) {
+    std::vector<float>& of_slot = result.emplace_back();
+    for (int width = 0; width <= bits[slot]; ++width) of_slot.push_back(std::ldexp(measures[slot], bits[slot] - width));
+  }
+  return result;
+}
+
+std::vector<int> take_bits(std::vector<int> bits, const WidthMeasures& measures, const ArenaLayout& layout,
+                           double target, double planned, bool several) {
+  std::vector<bool> has_lost(bits.size(), false);
+  const auto measure_of = [&](std::size_t slot) { return measures.at(slot).at(static_cast<std::size_t>(bits[slot])); };
+  while (bits_per_weight(bits, layout) > planned + kBudgetTolerance) {
+    std::optional<std::size_t> next;
+    for (std::size_t slot = 0; slot < bits.size(); ++slot) {
+      if ((has_lost[slot] && !several) || !comes_nearer(bits, layout, slot, target)) continue;
+      if (!next || measure_of(slot) < measure_of(*next)) next = slot;
+    }
+    if (!next) break;
+    --bits[*next];
+    has_lost[*next] = true;
+  }
+  return bits;
+}
+
+std::string WidthBudget::title() const {
+  return fmt::format("budget {:g} bits per weight ({} count) within {} epochs", rule_.budget.bits, rule_.count,
+                     rule_.window);
+}
+
+std::string WidthBudget::conflict(const ArenaLayout& layout) const {
+  const double least = least_bits(layout) + rule_.budget.beside(layout);
+  if (rule_.budget.bits >= least) return {};
+  return fmt::format(
+      "{0}.budget_bits = {1:g}: this network cannot come below {2:.4f} bits per weight ({0}.budget_count: {3}), a bit "
+      "of each tensor and all bits of those of a fixed width; raise it",
+      rule_.section, rule_.budget.bits, least, rule_.count);
+}
+
+bool WidthBudget::start_epoch(int epoch, const std::vector<int>& bits, const WidthMeasures& measures,
+                              const ArenaLayout& layout) {
+  if (epoch_ == epoch) return false;
+  epoch_ = epoch;
+  note_.reset();
+  next_bits_.clear();
+  if (is_met_) return true;
+  const double target = rule_.budget.published(layout);
+  if (epoch == 0) start_bits_ = bits_per_weight(bits, layout);
+  const double planned = planned_width(start_bits_, target, epoch, rule_.window);
+  std::vector<int> left = bits;
+  if (epoch > 0) left = take_bits(bits, measures, layout, target, planned, /*several=*/epoch >= rule_.window);
+  is_met_ = !can_come_nearer(left, layout, target);
+  note_ = note_of_epoch(epoch, bits, measures, left, layout);
+  if (left != bits) next_bits_ = std::move(left);
+  return true;
+}
+
+void WidthBudget::end(const std::vector<int>& bits, const WidthMeasures& measures, const ArenaLayout& layout) {
+  const double target = rule_.budget.published(layout);
+  next_bits_ = take_bits(bits, measures, layout, target, target, /*several=*/true);
+  note_ = note_of_end(bits, next_bits_, layout);
+  is_met_ = true;
+}
+
+nlohmann::json WidthBudget::state() const {
+  return {{"epoch", epoch_}, {"is_met", is_met_}, {"start_bits", start_bits_}};
+}
+
+void WidthBudget::restore(const nlohmann::json& state) {
+  state.at("epoch").get_to(epoch_);
+  state.at("is_met").get_to(is_met_);
+  state.at("start_bits").get_to(start_bits_);
+}
+
+double WidthBudget::counted(const std::vector<int>& bits, const ArenaLayout& layout) const {
+  return bits_per_weight(bits, layout) + rule_.budget.beside(layout);
+}
+
+/// All bits of notes are in the count of the budget.
+EpochNote WidthBudget::note_of_epoch(int epoch, const std::vector<int>& bits, const WidthMeasures& measures,
+                                     const std::vector<int>& left, const ArenaLayout& layout) const {
+  const double now = counted(left, layout);
+  const double planned =
+      planned_width(start_bits_, rule_.budget.published(layout), epoch + 1, rule_.window) + rule_.budget.beside(layout);
+  nlohmann::ordered_json measured = nlohmann::ordered_json::object(), taken = nlohmann::ordered_json::object();
+  for (std::size_t slot = 0; slot < left.size(); ++slot) {
+    const std::string& name = layout.slots[slot].spec.name;
+    if (epoch > 0) measured[name] = measures.at(slot).at(static_cast<std::size_t>(bits[slot]));
+    if (bits[slot] > left[slot]) taken[name] = bits[slot] - left[slot];
+  }
+  const std::string what =
+      is_met_ ? "met, so that widths stay from here on" : fmt::format("{:.3f} planned after the epoch", planned);
+  return {.event = "budget",
+          .fields = {{"budget_bits", rule_.budget.bits},
+                     {"budget_count", rule_.count},
+                     {"bits_now", now},
+                     {"bits_planned", planned},
+                     {std::string(rule_.measures_name), measured},
+                     {"taken_bits", taken},
+                     {"is_met", is_met_}},
+          .text = fmt::format("budget {:g} ({} count): {:.3f} bits per weight now, {}", rule_.budget.bits, rule_.count,
+                              now, what)};
+}
+
+EpochNote WidthBudget::note_of_end(const std::vector<int>& bits, const std::vector<int>& left,
+                                   const ArenaLayout& layout) const {
+  nlohmann::ordered_json removals = nlohmann::ordered_json::object();
+  std::string names;
+  for (std::size_t slot = 0; slot < left.size(); ++slot) {
+    if (bits[slot] == left[slot]) continue;
+    const std::string& name = layout.slots[slot].spec.name;
+    removals[name] = bits[slot] - left[slot];
+    names += fmt::format("{}{} {}->{}", names.empty() ? "" : ", ", layer_name(name), bits[slot], left[slot]);
+  }
+  return {.event = "budget",
+          .fields = {{"budget_bits", rule_.budget.bits},
+                     {"budget_count", rule_.count},
+                     {"bits_now", counted(left, layout)},
+                     {"bits_trained", counted(bits, layout)},
+                     {"removed_planes", removals},
+                     {"is_met", false}},
+          .text = fmt::format("budget {:g} ({} count): {:.3f} bits per weight at the end; training came to {:.3f}; "
+                              "the bits went {}: {}",
+                              rule_.budget.bits, rule_.count, counted(left, layout), counted(bits, layout),
+                              rule_.which_go, names)};
+}
+
+}  // namespace bsq
