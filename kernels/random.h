@@ -14,7 +14,14 @@
 namespace bsq {
 
 /// Who draws. Every purpose has a stream of its own, so that one never shifts another.
-enum class RandomStream : std::uint32_t { initialize = 1, shuffle = 2, augment = 3, synthesize = 4, dropout = 5 };
+enum class RandomStream : std::uint32_t {
+  initialize = 1,
+  shuffle = 2,
+  augment = 3,
+  synthesize = 4,
+  dropout = 5,
+  probe = 6
+};
 
 using PhiloxCounter = std::array<std::uint32_t, 4>;
 

@@ -23,6 +23,7 @@ struct SensitivityOptions {
   ModelWords words;
   std::string set = "train";
   int images = 1024;
+  int probes = 0;  // of the Hessian
   bool json = false;
   bool csv = false;
   std::optional<double> scheme_for;  // stored bits per weight
@@ -35,12 +36,14 @@ void check(const SensitivityOptions& options) {
   if (options.json + options.csv + options.scheme_for.has_value() > 1)
     fail(ErrorKind::usage, "--json, --csv and --scheme-for: give one of them, since each takes stdout");
   if (options.measured.empty()) return;
+  if (options.probes > 0)
+    fail(ErrorKind::usage, "--sensitivity {}: nothing is measured; leave out --hessian", options.measured);
   if (!options.words.overrides.empty() || !options.words.config_file.empty())
     fail(ErrorKind::usage, "--sensitivity {}: nothing is measured; leave out --config and key=value", options.measured);
 }
 
 bool parse(const Arguments& arguments, SensitivityOptions& options) {
-  constexpr int kMostImages = 1 << 30;
+  constexpr int kMostImages = 1 << 30, kMostProbes = 1 << 20;
   CommandLine app("Measures how much the loss rises if one layer has fewer bits, for all layers and widths.",
                   "bsq sensitivity");
   std::vector<std::string> words;
@@ -54,6 +57,10 @@ bool parse(const Arguments& arguments, SensitivityOptions& options) {
       ->option_text("SET");
   app.add_option("--images", options.images, "how many of them, at equal distances (default 1024)")
       ->between(1, kMostImages)
+      ->option_text("N");
+  app.add_option("--hessian", options.probes,
+                 "also the trace of the Hessian of each layer, by N random probes, of two losses each (default 0: no)")
+      ->between(0, kMostProbes)
       ->option_text("N");
   app.add_flag("--json", options.json, "JSON to stdout instead of a table");
   app.add_flag("--csv", options.csv, "CSV to stdout instead of a table");
@@ -90,7 +97,8 @@ Sensitivity measure_now(const SensitivityOptions& options, ModelFile read, Conso
   check_classes(model, images->info(), console);
   const auto alone = make_single_process();
   const auto backend = open_device(config, console, *alone);
-  const Sensitivity result = measure_model({model, config, *images, options.set}, *backend, *alone, console);
+  const Sensitivity result =
+      measure_model({model, config, *images, options.set, options.probes}, *backend, *alone, console);
   say_notes(*images, console);
   return result;
 }

@@ -3,6 +3,7 @@
 #include "engine/run/engine_notes.h"
 #include "engine/training/evaluator.h"
 #include "engine/training/experiment.h"
+#include "tools/scheme/hessian_trace.h"
 #include "tools/session/model_config.h"
 
 namespace bsq {
@@ -35,14 +36,15 @@ Sensitivity measure_model(const MeasurementPlan& plan, Backend& backend, Communi
                      .batch_size = config.data.eval_batch_size,
                      .precision = config.precision,
                      .act_bits = config.quant.act_bits};
-  ProgressLine progress(console, "sensitivity", measured_widths(layers));
+  ProgressLine progress(console, "sensitivity", measured_widths(layers) + plan.probes * std::ssize(layers));
   std::int64_t done = 0;
-  measure({.store = *store,
-           .layout = model.quantized_layout(),
-           .weights = *opened.weights,
-           .loss = [&] { return evaluator.run(scale).loss(); },
-           .measured = [&](const std::string& layer) { progress.update(++done, layer); }},
-          layers, result);
+  const SensitivityMeasurement how{.store = *store,
+                                   .layout = model.quantized_layout(),
+                                   .weights = *opened.weights,
+                                   .loss = [&] { return evaluator.run(scale).loss(); },
+                                   .measured = [&](const std::string& layer) { progress.update(++done, layer); }};
+  measure(how, layers, result);
+  if (plan.probes > 0) measure_traces(how, layers, {.probes = plan.probes, .seed = config.seed}, result);
   return result;
 }
 

@@ -15,6 +15,7 @@ struct MeasurementPlan {
   const Config& config;   // activations, normalization, batches, precision
   const Dataset& images;  // a loss is the mean over them
   std::string set;        // what they are of: train or test
+  int probes = 0;         // of the Hessian, per layer; 0: none
 };
 
 /// Batch norms and activation scales are those of evaluation. Weights lie in a store of floats, so that those of one

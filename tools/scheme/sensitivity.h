@@ -13,12 +13,21 @@
 
 namespace bsq {
 
+/// Of the Hessian of the mean loss, for a layer's weight (hessian_trace.h).
+struct HessianTrace {
+  std::int64_t weights = 0;
+  double trace = 0;
+  std::optional<double> error = {};            // of the mean over probes, one standard deviation; nothing of one probe
+  std::map<int, double> predicted_rises = {};  // by width: trace / numel |dW|^2 / 2
+};
+
 struct LayerSensitivity {
   std::string name = {};
   std::int64_t weights = 0;
   int bits = kFloatBits;  // of its weight while all is as it is; 32 in float
   bool fixed = false;
   std::map<int, double> rises = {};  // of the mean loss, by width: 1..8 in float, else 1..bits - 1
+  std::optional<HessianTrace> hessian = {};
 
   /// Nothing if it was not measured; 0 at its own width.
   std::optional<double> rise(int width) const;
@@ -33,6 +42,7 @@ struct Sensitivity {
   std::string precision = {};
   int act_bits = 0;
   double loss = 0;  // mean cross entropy with all as it is
+  int probes = 0;   // of the Hessian, per layer; 0: nobody asked
   std::vector<LayerSensitivity> layers = {};
 };
 
