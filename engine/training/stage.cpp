@@ -43,6 +43,15 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
+AugmentRule training_input(const Config& config, const InputOptions& input, int stage) {
+  AugmentRule rule = plain_input(input);
+  rule.crop_padding = config.data.crop == "pad" ? config.data.crop_padding : 0;
+  rule.random_flip = config.data.flip;
+  rule.seed = config.seed;
+  rule.stream = augment_stream(stage);
+  return rule;
+}
+
 int epochs_before(const Config& config, int stage) {
   int epochs = 0;
   for (int i = 0; i < stage; ++i)
@@ -89,7 +98,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                                                context.communicator);
   if (calibrates() && config.quant.deployed) deployment_ = plan_deployment(model_.network());
   if (!trains()) return;
-  TrainingOptions options{.augment = plain_input(context.input),
+  TrainingOptions options{.augment = training_input(config, context.input, index),
                           .rule = {.momentum = static_cast<float>(settings_->momentum),
                                    .weight_decay = static_cast<float>(settings_->weight_decay),
                                    .nesterov = settings_->nesterov},
@@ -103,10 +112,6 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
     options.teacher_weight = static_cast<float>(config.distill.weight);
     options.temperature = static_cast<float>(config.distill.temperature);
   }
-  options.augment.crop_padding = config.data.crop == "pad" ? config.data.crop_padding : 0;
-  options.augment.random_flip = config.data.flip;
-  options.augment.seed = config.seed;
-  options.augment.stream = augment_stream(index);
   options.dropout_stream = dropout_stream(index);
   if (settings_->ema > 0) average_ = std::make_unique<WeightAverage>(memory_, model_, settings_->ema);
   options.average = average_.get();

@@ -190,4 +190,8 @@ int epochs_before(const Config& config, int stage);
 /// The activation of this name. Throws Error(usage) if there is none.
 Activation activation_from_name(const std::string& name);
 
+/// How the images of a batch become the input of a network in training: normalised, with the crops and flips of the
+/// stage at this place of the chain.
+AugmentRule training_input(const Config& config, const InputOptions& input, int stage);
+
 }  // namespace bsq

@@ -131,10 +131,11 @@ const std::vector<IncludeRule>& include_rules() {
     {"tools/report/charts/",       "",      {},                                                           {"fmt/"}},
     {"tools/report/published/",    "",      {"kernels/base/"},                                            {}},
     {"tools/report/report_page",   "",      {"tools/report/", "tools/cli/"},                              {"fmt/", "kainjow/"}},
+    {"tools/pictures/",            "",      {"tools/session/", "tools/report/", "data/image_formats/png_writer.h"}, {"fmt/"}},
     {"tools/scheme/",              "",      {"tools/session/", "tools/report/"},                          {"fmt/", "nlohmann/"}},
     {"tools/verify/",              "",      {"tools/session/", "tools/report/"},                          {"fmt/", "nlohmann/"}},
     {"tools/sweep/",               "",      {"tools/session/"},                                           {"fmt/", "nlohmann/"}},
-    {"tools/commands/",            "",      {"tools/export/", "tools/report/", "tools/scheme/", "tools/sweep/", "tools/verify/"}, {"fmt/", "nlohmann/"}},
+    {"tools/commands/",            "",      {"tools/export/", "tools/pictures/", "tools/report/", "tools/scheme/", "tools/sweep/", "tools/verify/"}, {"fmt/", "nlohmann/"}},
     {"tools/commands/bench.cpp",   "",      {"tools/cli/", "bench/plugin.h"},                             {"fmt/"}},
     {"tools/main.cpp",             "",      {"tools/commands/"},                                          {"fmt/", "nlohmann/"}},
 

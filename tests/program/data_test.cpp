@@ -59,3 +59,21 @@ TEST_CASE("data names every image that cannot be read, not the first one alone")
   check_error(here, {"data"}, 2, {"bsq data: which data? usage: bsq data CFG [key=value ...]"});
   check_error(here, {"data", "data.kind=image_folder", "data.root=gone"}, 3, {"data.root 'gone': no such folder"});
 }
+
+TEST_CASE("data writes a page with pictures as the network sees them, and over no page of others") {
+  const Workspace here;
+  put_pictures(here / "p", 4, 2);
+  const Outcome outcome = here.must(survey_with(kSurvey, {"--out", "page", "data.crop_padding=2"}));
+  CHECK_THAT(outcome.err, Catch::Contains("page: page/index.html"));
+  const std::string page = text_of(here / "page/index.html");
+  std::size_t pictures = 0;
+  for (std::size_t at = page.find("data:image/png"); at != std::string::npos; at = page.find("data:image/png", at + 1))
+    ++pictures;
+  CHECK(pictures == 2 * 2 * (1 + 5));  // two of each class: in evaluation and in five epochs
+  CHECK_THAT(page, Catch::Contains("Images as the network sees them") && Catch::Contains("p/train/dog/") &&
+                       Catch::Contains("training images"));
+  CHECK(fs::exists(here / "page/pictures.svg"));
+  put_text(here / "other/index.html", "<html>mine</html>");
+  check_error(here, survey_with(kSurvey, {"--out", "other"}), 2, {"other/index.html: is not a report of bsq"});
+  CHECK(text_of(here / "other/index.html") == "<html>mine</html>");
+}

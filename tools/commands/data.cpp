@@ -5,6 +5,9 @@
 #include "kernels/base/error.h"
 #include "kernels/devices.h"
 #include "tools/cli/arguments.h"
+#include "tools/pictures/data_page.h"
+#include "tools/report/file_set.h"
+#include "tools/report/reports.h"
 #include "tools/report/table.h"
 #include "tools/session/config_schema.h"
 
@@ -15,6 +18,9 @@
 #include <algorithm>
 
 namespace bsq {
+
+namespace fs = std::filesystem;
+
 namespace {
 
 constexpr std::size_t kMostShown = 20;
@@ -33,7 +39,7 @@ std::string shares_text(const std::vector<double>& numbers) {
   return fmt::format("[{:.4f}]", fmt::join(numbers, ", "));
 }
 
-std::string classes_table(const SurveyedData& data) {
+Table classes_table(const SurveyedData& data) {
   Table table({{"class", Align::left}, {"train"}, {"test"}});
   const std::vector<std::string>& names = data.splits.train->info().class_names;
   for (std::size_t i = 0; i < names.size(); ++i)
@@ -41,7 +47,7 @@ std::string classes_table(const SurveyedData& data) {
                    with_thousands(static_cast<std::uint64_t>(data.test.per_class[i]))});
   table.add_row({"together", with_thousands(static_cast<std::uint64_t>(data.train.images)),
                  with_thousands(static_cast<std::uint64_t>(data.test.images))});
-  return table.text();
+  return table;
 }
 
 std::string pairs_text(const std::vector<ImagePair>& pairs, const Dataset& first, const Dataset& second,
@@ -54,10 +60,10 @@ std::string pairs_text(const std::vector<ImagePair>& pairs, const Dataset& first
   return text;
 }
 
-std::string survey_text(const SurveyedData& data, const Config& config) {
+/// All but the classes.
+std::string facts_text(const SurveyedData& data, const Config& config) {
   const DatasetInfo& info = data.splits.train->info();
-  std::string text = classes_table(data);
-  text += fmt::format("\nimages     {}x{} pixels of red, green and blue\n", info.width, info.height);
+  std::string text = fmt::format("images     {}x{} pixels of red, green and blue\n", info.width, info.height);
   text += fmt::format("mean       {} of the training images; data.mean is {}\n", numbers_text(data.train.mean),
                       shares_text(config.data.mean));
   text += fmt::format("deviation  {} of the training images; data.std is {}\n", numbers_text(data.train.deviation),
@@ -69,6 +75,26 @@ std::string survey_text(const SurveyedData& data, const Config& config) {
       pairs_text(data.twice, *data.splits.train, *data.splits.train, "training image has the pixels of an earlier one",
                  "training images have the pixels of earlier ones");
   return text;
+}
+
+std::string survey_text(const SurveyedData& data, const Config& config) {
+  return classes_table(data).text() + "\n" + facts_text(data, config);
+}
+
+void write_page(const fs::path& folder, const SurveyedData& data, const Config& config, Backend& backend) {
+  const SeenPictures pictures = see_pictures(*data.splits.train, config, {}, backend);
+  DataPageText text{
+      .title = fmt::format("{}: {}", config.name, config.data.root.empty() ? config.data.kind : config.data.root),
+      .notices = {},
+      .classes = classes_table(data),
+      .survey = facts_text(data, config)};
+  for (const Dataset* set : {data.splits.train.get(), data.splits.test.get()})
+    for (const std::string& note : set->notes()) text.notices.push_back(note);
+  const Page page = data_page(text, data.splits, pictures);
+  FileSet files(folder, "the page of the data");
+  files.add("index.html", html_of(page));
+  add_figures(files, page);
+  files.commit();
 }
 
 nlohmann::ordered_json to_json(const SetSurvey& set, const std::vector<std::string>& names) {
@@ -115,16 +141,20 @@ int data_command(const Arguments& arguments) {
                   "bsq data");
   std::vector<std::string> words;
   bool json = false;
+  std::string folder;
   ConsoleFlags flags;
   app.add_option("words", words, "configuration file, and overrides such as data.root=DIR")
       ->option_text("CFG [key=value ...]");
   app.add_flag("--json", json, "print JSON");
+  app.add_path("--out", folder, "write a page into this folder, with pictures as the network sees them")
+      ->option_text("DIR");
   add_console_flags(app, flags);
   app.footer("\nExit code: 0; 3 if images cannot be read.");
   if (!parse_arguments(app, arguments)) return 0;
   const ConfigWords split = split_config_words(words, is_config_key);
   if (split.file.empty() && split.overrides.empty())
     fail(ErrorKind::usage, "bsq data: which data? usage: bsq data CFG [key=value ...]");
+  if (!folder.empty()) refuse_foreign_page(folder);
   const Config config = load_config(config_schema(), split.file, split.overrides, ConfigUse::sweep);
   const auto backend = make_backend("cpu", {.threads = config.threads});  // whose threads read the images
   SurveyedData data{.splits = open_datasets(config), .train = {}, .test = {}, .in_both = {}, .twice = {}};
@@ -137,6 +167,10 @@ int data_command(const Arguments& arguments) {
   for (const Dataset* set : {data.splits.train.get(), data.splits.test.get()})
     for (const std::string& note : set->notes()) console.warning(note);
   refuse_broken(data);
+  if (!folder.empty()) {
+    write_page(folder, data, config, *backend);
+    console.info(fmt::format("page: {}", (fs::path(folder) / "index.html").string()));
+  }
   return 0;
 }
 

@@ -40,15 +40,14 @@ fs::path common_folder(const std::vector<RunReport>& reports) {
   return common.lexically_proximate(fs::current_path());
 }
 
-/// Refuses to overwrite an index.html that bsq has not written.
+}  // namespace
+
 void refuse_foreign_page(const fs::path& folder) {
   const fs::path page = folder / "index.html";
   std::error_code ignored;
   if (!fs::exists(page, ignored) || is_report_page(read_text_file(page, ErrorKind::usage))) return;
   fail(ErrorKind::usage, "{}: is not a report of bsq; move it away or choose another folder with --out", page.string());
 }
-
-}  // namespace
 
 fs::path write_reports(const std::vector<RunReport>& reports, const fs::path& folder) {
   if (reports.size() == 1) {

@@ -14,4 +14,7 @@ namespace bsq {
 /// common, or if a page that bsq has not written is there.
 std::filesystem::path write_reports(const std::vector<RunReport>& reports, const std::filesystem::path& folder = {});
 
+/// Throws Error(usage) if the folder has an index.html that bsq has not written.
+void refuse_foreign_page(const std::filesystem::path& folder);
+
 }  // namespace bsq

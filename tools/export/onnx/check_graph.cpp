@@ -1,5 +1,6 @@
 #include "tools/export/onnx/check_graph.h"
 
+#include "engine/base/base64.h"
 #include "engine/base/crc32.h"
 #include "engine/base/process.h"
 #include "engine/base/text.h"
@@ -7,7 +8,6 @@
 #include "engine/files/posix_file.h"
 #include "engine/files/scratch_folder.h"
 #include "kernels/base/error.h"
-#include "tools/export/base64.h"
 #include "tools/export/onnx/onnx_file.h"
 
 #include <fmt/ranges.h>

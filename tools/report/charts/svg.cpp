@@ -85,6 +85,13 @@ void Svg::rect(const Box& box, const Color& fill, std::string_view tooltip) {
   add(fmt::format("rect {} {}", box_text(box), fill_of(fill)), "rect", tooltip);
 }
 
+void Svg::image(const Box& box, std::string_view address, std::string_view tooltip) {
+  if (!is_finite({box.left, box.top}) || !(box.width > 0) || !(box.height > 0)) return;
+  add(fmt::format("image {} href=\"{}\" preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\"",
+                  box_text(box), xml_text(address)),
+      "image", tooltip);
+}
+
 void Svg::tooltip_area(const Box& box, std::string_view tooltip) {
   if (!is_finite({box.left, box.top}) || !(box.width > 0) || !(box.height > 0)) return;
   add(fmt::format("rect {} fill=\"none\" pointer-events=\"all\"", box_text(box)), "rect", tooltip);

@@ -59,6 +59,8 @@ class Svg {
   const std::string& description() const { return description_; }
 
   void rect(const Box& box, const Color& fill, std::string_view tooltip = "");
+  /// A picture of dots, from a `data:` address, whose pixels stay squares.
+  void image(const Box& box, std::string_view address, std::string_view tooltip = "");
   /// An invisible area with a tooltip.
   void tooltip_area(const Box& box, std::string_view tooltip);
   void line(Place from, Place to, const Stroke& stroke);

@@ -1,5 +1,5 @@
 // Base64 against the vectors of RFC 4648.
-#include "tools/export/base64.h"
+#include "engine/base/base64.h"
 
 #include "tests/support/catch.h"
 

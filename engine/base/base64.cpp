@@ -1,4 +1,4 @@
-#include "tools/export/base64.h"
+#include "engine/base/base64.h"
 
 #include <algorithm>
 
