@@ -52,7 +52,10 @@ struct ModelConfig {
   std::string arch;     // by default the first family of the schema
   std::string network;  // empty: the network of the family
   bool sync_batch_norm = false;
-  std::string init;  // empty: random weights
+  std::string init;                      // empty: random weights
+  std::string init_classifier = "keep";  // or fresh
+
+  bool has_fresh_classifier() const { return !init.empty() && init_classifier == "fresh"; }
 };
 
 struct DataConfig {

@@ -120,6 +120,10 @@ void check_model(const Config& config, std::vector<Conflict>& conflicts) {
                      "folder or a .safetensors file",
                      config.stages.front())});
   }
+  if (config.model.init_classifier == "fresh" && config.model.init.empty())
+    conflicts.push_back({{"model.init_classifier", "model.init"},
+                         "model.init_classifier = fresh; without model.init there is no classifier to replace; set it, "
+                         "or leave this out"});
   if (config.quant.max_bits < config.quant.weight_bits) {
     conflicts.push_back({{"quant.max_bits", "quant.weight_bits"},
                          fmt::format("quant.max_bits = {}; must be at least quant.weight_bits = {}",

@@ -54,7 +54,8 @@ StartModel follow(const RunReport& report, int runs_left) {
   const std::optional<StageModel> model = stage_model_of(run, init);
   const StartModel before = follow(run, runs_left - 1);
   StartModel start{.float_top1 = {}, .kind = kind_of(run, model, before.kind)};
-  if (model) run.stages.resize(model->stage + 1);  // what came later is not known to this one
+  if (report.config.model.has_fresh_classifier()) return start;  // which has another accuracy than that model
+  if (model) run.stages.resize(model->stage + 1);                // what came later is not known to this one
   if (model && run.stages.back().is_float() && run.stages.back().result && !model->is_best)
     start.float_top1 = run.stages.back().result->test_top1;
   else if (const std::optional<FloatAccuracy> own = run.float_accuracy())

@@ -4,6 +4,7 @@
 #include "engine/ranks/ranks.h"
 #include "kernels/base/error.h"
 #include "tools/session/device.h"
+#include "tools/session/fresh_classifier.h"
 #include "tools/session/model_config.h"
 #include "tools/session/network_checks.h"
 #include "tools/session/open_teacher.h"
@@ -38,6 +39,24 @@ void say_data(const ExperimentSource& source, const DataSplits& data, Console& c
                            is_planned_blank(source.config) ? "; data.root is not set: blank images for the plan" : ""));
 }
 
+/// Whether the model that a run begins with tells the classes of the data apart, or is made to.
+void fit_classes(ExperimentSource& source, const DatasetInfo& images, Console& console) {
+  const int before = source.init->network.num_classes(), wanted = images.num_classes();
+  if (source.config.model.has_fresh_classifier()) {
+    const NetworkSpec spec = network_of_run(source.opened, images);
+    *source.init = with_fresh_classifier(*std::move(source.init), spec, source.config.seed);
+    console.info(fmt::format("{}: {} begins anew, for {} classes in the place of {} (model.init_classifier: fresh)",
+                             source.config.model.init, classifier_of(source.init->network), wanted, before));
+  } else if (before != wanted) {
+    fail(ErrorKind::checkpoint,
+         "{}: was trained for {} classes, the data has {}; set model.init_classifier=fresh to begin with a new last "
+         "layer, or take another checkpoint",
+         source.init->file.path.string(), before, wanted);
+  } else {
+    check_classes(*source.init, images, console);
+  }
+}
+
 }  // namespace
 
 OpenExperiment::OpenExperiment(ExperimentSource source, Console& console, Communicator& ranks)
@@ -45,7 +64,7 @@ OpenExperiment::OpenExperiment(ExperimentSource source, Console& console, Commun
   const Config& config = source.config;
   const DatasetInfo& images = data_.train->info();
   if (source.init) {
-    check_classes(*source.init, images, console);
+    fit_classes(source, images, console);
     say_assumptions(
         *source.init, config, [](const std::string&) { return false; }, console);
   }

@@ -11,6 +11,7 @@
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
 #include "tools/cli/build_info.h"
+#include "tools/session/fresh_classifier.h"
 #include "tools/session/network_checks.h"
 #include "tools/session/weight_sets.h"
 
@@ -112,9 +113,14 @@ std::string short_list(const std::vector<std::string>& names) {
   return fmt::format("{}{}", fmt::join(names.begin(), end, ", "), names.size() > kMost ? ", ..." : "");
 }
 
-void check_same_network(const OpenModel& model, const NetworkSpec& spec, const Network& configured) {
+/// `ignored`: a layer whose parameters may be others; empty: none.
+void check_same_network(const OpenModel& model, const NetworkSpec& spec, const Network& configured,
+                        const std::string& ignored) {
   const auto &own = model.network.parameters(), &wanted = configured.parameters();
-  if (std::equal(own.begin(), own.end(), wanted.begin(), wanted.end(), same_tensor))
+  const auto same = [&](const ParameterSpec& x, const ParameterSpec& y) {
+    return same_tensor(x, y) || (x.name == y.name && !ignored.empty() && belongs_to(x, ignored));
+  };
+  if (std::equal(own.begin(), own.end(), wanted.begin(), wanted.end(), same))
     return check_same_roles(model, configured);
   std::string keys = settings_words(model.spec, "model.", "=", " ");
   if (keys.empty()) keys = "model.network to what bsq inspect --network prints of it";
@@ -179,7 +185,13 @@ OpenModel open_start_model(ModelFile model, const Config& config) {
   OpenModel opened = open_model(std::move(model), {}, config.quant.max_bits);
   const NetworkSpec spec = configured_network(config, opened.spec.image, opened.network.num_classes());
   const Network configured = build_network(spec);
-  check_same_network(opened, spec, configured);
+  const bool is_fresh = config.model.has_fresh_classifier();
+  check_same_network(opened, spec, configured, is_fresh ? classifier_of(configured) : "");
+  if (is_fresh && opened.weights->is_quantized())
+    fail(ErrorKind::usage,
+         "{}: is quantized, and model.init_classifier: fresh replaces float weights; start from a float model "
+         "(model_float.safetensors beside a quantized one), or give the data the model's classes",
+         opened.file.path.string());
   const ArenaLayout layout = lay_out(configured.parameters(), ParameterGroup::quantized);
   const std::unique_ptr<Method> first = method_of_stage(config.stages.front(), config);
   if (const std::string why = first->refusal(*opened.weights, layout); !why.empty())
