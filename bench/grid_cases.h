@@ -1,4 +1,4 @@
-// Cases of weights whose grid is trained or made anew in every step: LSQ and DoReFa (op_cases.h).
+// Cases of weights whose grid is trained or made anew in every step: LSQ, DoReFa and MSQ (op_cases.h).
 #pragma once
 
 #include "bench/weight_cases.h"
@@ -116,6 +116,61 @@ inline std::vector<DorefaCase> dorefa_cases() {
           {"1 to 8 bits, tails, integers", 0, tails, every_width, 16, {}, integers},
           {"1 to 8 bits, tails, bf16", 0, tails, every_width, 1, {}, integers_bf16},
           {"some without decay, Nesterov", 0, {15, 16, 513}, {3, 8, 5}, 1, {0.9F, 0.2F, true}, integers, true}};
+}
+
+/// bits: of k without its sign; 0: a tensor that is zero. Every third tensor is not pulled if `some_fixed`.
+struct MsqCase {
+  std::string name;
+  int layers = 0;
+  std::vector<std::int64_t> numels;
+  std::vector<std::int32_t> bits;
+  std::int64_t alignment = 1;
+  float strength = 0.5F;
+  SgdRule rule = {};
+  WeightStorage storage = WeightStorage::values;
+  bool some_fixed = false;
+  bool some_without_decay = false;
+
+  std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
+  std::vector<MsqTensor> tensors() const {
+    std::vector<MsqTensor> table;
+    std::int64_t offset = 0;
+    for (std::size_t t = 0; t < numels.size(); ++t) {
+      const bool is_pulled = bits[t] > 1 && !(some_fixed && t % 3 == 2);
+      table.push_back({numels[t], offset, bits[t], is_pulled ? std::ldexp(1.0F, -bits[t]) : 0.0F, storage,
+                       decayed_parts(some_without_decay, t)});
+      offset += aligned(numels[t]);
+    }
+    return table;
+  }
+  std::int64_t arena_size() const {
+    const MsqTensor last = tensors().back();
+    return last.weight_offset + aligned(last.numel);
+  }
+};
+
+inline std::vector<MsqCase> msq_cases() {
+  using enum WeightStorage;
+  const std::vector<std::int64_t> resnet20 = resnet20_numels();
+  const std::vector<std::int64_t> tails = {5, 1, 3, 15, 16, 17, 31, 33, 2051};
+  const std::vector<std::int32_t> every_width = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  return {{"ResNet-20, mixed bits", 1, resnet20, cycle_bits(resnet20.size(), every_width), 16},
+          {"0 to 8 bits, tails, some fixed", 0, tails, every_width, 1, 1.0F, {}, values, true},
+          {"one element", 0, {1}, {3}, 1},
+          {"plain descent, no penalty", 0, {100, 7}, {4, 2}, 1, 0, {0, 0}},
+          {"Nesterov", 0, {513, 10, 3}, {8, 1, 4}, 1, 0.5F, {0.9F, 0.01F, true}},
+          {"0 to 8 bits, tails, integers", 0, tails, every_width, 16, 0.5F, {}, integers},
+          {"0 to 8 bits, tails, bf16", 0, tails, every_width, 1, 0.5F, {}, integers_bf16},
+          {"some without decay, Nesterov",
+           0,
+           {15, 16, 17, 513},
+           {3, 8, 1, 5},
+           1,
+           0.5F,
+           {0.9F, 0.2F, true},
+           integers,
+           false,
+           true}};
 }
 
 }  // namespace bsq::cases

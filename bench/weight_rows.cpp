@@ -151,6 +151,34 @@ void add_dorefa(RowList& list, const cases::DorefaCase& c, const Type& type) {
            });
 }
 
+void add_msq(RowList& list, const cases::MsqCase& c, const Type& type) {
+  Backend& backend = *type.backend;
+  const std::vector<MsqTensor> host = c.tensors();
+  double weights = 0;
+  for (const MsqTensor& t : host) weights += real(t.numel);
+  // u in, weights out; level 4, s q 2
+  list.add("weights_from_msq", c.name, type, 0, {(4 + real(stored_bytes(c.storage))) * weights, 6 * weights, weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), u = a.uniform(c.arena_size()),
+                     scales = a.uniform(std::ssize(host), 0.5F, 1), weights = a.uniform(c.arena_size()),
+                     units = a.uniform(std::ssize(host))] {
+               backend.weights_from_msq({{host, device}, u, scales, weights, units});
+             };
+           });
+  // u and momentum in and out, dW in; two levels 8, last bit 2, sign 2, k / 2^n dW 3, gradient 2, decay 2,
+  // momentum 2, step 2, clamp 2
+  list.add("msq_step", c.name, type, 0,
+           {.bytes = 20 * weights, .flops = 25 * weights, .items = weights, .footprint_bytes = 12 * weights},
+           [=, &backend](Arguments& a) {
+             return [=, &backend, device = a.array(host), dw = a.uniform(c.arena_size()), u = a.uniform(c.arena_size()),
+                     momentum = a.uniform(c.arena_size()), scales = a.uniform(std::ssize(host), 0.5F, 1),
+                     scale_momentum = a.uniform(std::ssize(host)), inputs = a.step_inputs(),
+                     scratch = a.scratch(backend.msq_scratch_bytes({host, nullptr}))] {
+               backend.msq_step({{host, device}, c.rule, inputs, dw, u, momentum, scales, scale_momentum, scratch});
+             };
+           });
+}
+
 void add_csq(RowList& list, const cases::CsqCase& c, const Type& type) {
   Backend& backend = *type.backend;
   const std::vector<CsqTensor> host = c.tensors();
@@ -261,6 +289,9 @@ void add_plane_sweep(RowList& list) {
       cases::DorefaCase dorefa{size, 0, numels, cases::cycle_bits(numels.size(), {kMaxBits}), alignment};
       dorefa.storage = storage;
       add_dorefa(list, dorefa, type);
+      cases::MsqCase msq{size, 0, numels, cases::cycle_bits(numels.size(), {kMaxBits}), alignment};
+      msq.storage = storage;
+      add_msq(list, msq, type);
     }
   }
 }
@@ -274,6 +305,8 @@ void add_fixed_and_plain(RowList& list) {
     if (c.layers > 0) add_lsq(list, c, type);
   for (const cases::DorefaCase& c : cases::dorefa_cases())
     if (c.layers > 0) add_dorefa(list, c, type);
+  for (const cases::MsqCase& c : cases::msq_cases())
+    if (c.layers > 0) add_msq(list, c, type);
   for (const cases::CsqCase& c : cases::csq_cases())
     if (c.layers > 0) add_csq(list, c, type);
   for (const cases::ClipCase& c : cases::clip_cases())

@@ -67,6 +67,10 @@ void ConfigSchema::add_model(const std::vector<ConfigChoice>& families) {
   model.add("sync_batch_norm", &ModelConfig::sync_batch_norm, anything(),
             "batch statistics and activation scales are those of the whole batch, not of each rank's slice");
   model.add("init", &ModelConfig::init, a_path(), "checkpoint folder or .safetensors to start from", "--model");
+  model
+      .add("init_classifier", &ModelConfig::init_classifier, one_of({"keep", "fresh"}),
+           "the last layer of init: as it is, or fresh: with start values, for other classes than it was trained for")
+      .applies = [](const Config& config) { return !config.model.init.empty(); };
 }
 
 void ConfigSchema::add_data(const std::vector<ConfigChoice>& data_sets) {

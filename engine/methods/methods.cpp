@@ -12,6 +12,8 @@
 #include "engine/methods/fixed_point/fixed_point_method.h"
 #include "engine/methods/lsq/lsq_keys.h"
 #include "engine/methods/lsq/lsq_method.h"
+#include "engine/methods/msq/msq_keys.h"
+#include "engine/methods/msq/msq_method.h"
 #include "kernels/base/error.h"
 
 namespace bsq {
@@ -36,6 +38,7 @@ const std::vector<MethodEntry>& methods() {
       {{{"lsq", add_lsq_keys}, StageWidths::finds}, make_lsq_method},
       {{{"dorefa", add_dorefa_keys}, StageWidths::finds, !kStandard, kStartsUntrained, kStandsAlone},
        make_dorefa_method},
+      {{{"msq", add_msq_keys}, StageWidths::finds, !kStandard, kStartsUntrained}, make_msq_method},
       {{{"finetune", add_finetune_keys}, StageWidths::needs, kStandard}, make_finetuner},
   };
   return table;

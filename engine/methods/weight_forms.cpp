@@ -6,6 +6,7 @@
 #include "engine/methods/dorefa/dorefa_weights.h"
 #include "engine/methods/fixed_point/fixed_point_weights.h"
 #include "engine/methods/lsq/lsq_weights.h"
+#include "engine/methods/msq/msq_weights.h"
 #include "engine/model/dense_weights.h"
 #include "kernels/base/error.h"
 
@@ -29,7 +30,8 @@ constexpr WeightForm form_of() {
 constexpr WeightForm kForms[] = {
     form_of<StoredPlanes, PlaneWeights>(), form_of<StoredFixedPoint, FixedPointWeights>(),
     form_of<StoredLsq, LsqWeights>(),      form_of<StoredDorefa, DorefaWeights>(),
-    form_of<StoredCsq, CsqWeights>(),      form_of<StoredDense, DenseWeights>(),
+    form_of<StoredMsq, MsqWeights>(),      form_of<StoredCsq, CsqWeights>(),
+    form_of<StoredDense, DenseWeights>(),
 };
 
 const WeightForm& form_named(std::string_view name) {

@@ -143,7 +143,8 @@ TEST_CASE("the sweep over planes has every width, and the passes over weights of
   }
   const std::map<std::string, int> expected = {
       {"weights_from_planes", 8}, {"planes_step", 8}, {"weights_from_fixed", 1},  {"fixed_step", 1},
-      {"weights_from_lsq", 1},    {"lsq_step", 1},    {"weights_from_dorefa", 1}, {"dorefa_step", 1}};
+      {"weights_from_lsq", 1},    {"lsq_step", 1},    {"weights_from_dorefa", 1}, {"dorefa_step", 1},
+      {"weights_from_msq", 1},    {"msq_step", 1}};
   CHECK(rows == expected);
 }
 
@@ -154,7 +155,7 @@ TEST_CASE("steps are timed beside the float step") {
                                      "--batch", "4", "--seconds", "0", "--json", "s.json"});
   CHECK_THAT(outcome.out, Catch::Contains("images/s") && Catch::Contains("x float"));
   const json rows = json_of(here / "s.json").at("rows");
-  REQUIRE(rows.size() == 6);  // float, bsq, csq, lsq, dorefa, finetune
+  REQUIRE(rows.size() == 7);  // float, bsq, csq, lsq, dorefa, msq, finetune
   CHECK(rows.at(1).at("shape") == "bsq, ResNet-8, 8 bits");
   CHECK(rows.at(1).at("times_float_step").get<double>() == Approx(rows.at(1).at("warm").at("median_s").get<double>() /
                                                                   rows.at(0).at("warm").at("median_s").get<double>()));

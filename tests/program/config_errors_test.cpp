@@ -118,8 +118,8 @@ TEST_CASE("a file with a = in its path is a file, and a key is a key whatever is
   fs::create_directories(here / "seed=3");  // as a sweep names its runs
   CHECK_THAT(here.must({"train", "lr=0.1/c=1.yaml", "seed=3", "--print-config"}).out, Catch::Contains("\nseed: 3 "));
   check_config(here, "", {"lr=0.2"},
-               {"override 1: unknown key 'lr'; did you mean 'pretrain.lr', 'bsq.lr', 'csq.lr', 'lsq.lr', 'dorefa.lr' "
-                "or 'finetune.lr'?"});
+               {"override 1: unknown key 'lr'; did you mean 'pretrain.lr', 'bsq.lr', 'csq.lr', 'lsq.lr', 'dorefa.lr', "
+                "'msq.lr' or 'finetune.lr'?"});
   here.must({"train", "lr=0.1/c=1.yaml", "stages=[pretrain]", "--run-dir", "run=1"});
   here.must({"eval", "run=1/checkpoints/pretrain/model.safetensors"});
   here.must({"export", "run=1", "--format", "onnx", "--output", "a=1.onnx"});
@@ -129,11 +129,12 @@ TEST_CASE("stages that cannot follow each other, lack a model or have nothing to
   const Workspace here;
   check_config(here, "", {"stages=[bsq,convert]"},
                {"override 1: stages = [bsq, convert]; convert cannot follow bsq, the order is pretrain, convert, bsq, "
-                "csq, lsq, dorefa, finetune",
+                "csq, lsq, dorefa, msq, finetune",
                 "override 1: stages begin with bsq, which needs a trained model; set model.init to a checkpoint folder "
                 "or a .safetensors file"});
-  check_config(here, "", {"stages=[]"},
-               {"override 1: stages = []; list at least one of pretrain, convert, bsq, csq, lsq, dorefa, finetune"});
+  check_config(
+      here, "", {"stages=[]"},
+      {"override 1: stages = []; list at least one of pretrain, convert, bsq, csq, lsq, dorefa, msq, finetune"});
   check_config(here, "", {"stages=[pretrain,finetune]"},
                {"override 1: stages = [pretrain, finetune]; finetune needs bit widths; put convert or bsq or csq or "
                 "lsq before it"});

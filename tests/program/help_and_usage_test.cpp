@@ -110,9 +110,11 @@ TEST_CASE("the flags of the published scripts lead to the keys") {
       {"--depth", "model.depth=VALUE"},
       {"--checkpoint", "run.dir=VALUE"},
       {"--lr",
-       "pretrain.lr=VALUE or bsq.lr=VALUE or csq.lr=VALUE or lsq.lr=VALUE or dorefa.lr=VALUE or finetune.lr=VALUE"},
+       "pretrain.lr=VALUE or bsq.lr=VALUE or csq.lr=VALUE or lsq.lr=VALUE or dorefa.lr=VALUE or msq.lr=VALUE or "
+       "finetune.lr=VALUE"},
       {"--epochs",
        "pretrain.epochs=VALUE or bsq.epochs=VALUE or csq.epochs=VALUE or lsq.epochs=VALUE or dorefa.epochs=VALUE or "
+       "msq.epochs=VALUE or "
        "finetune.epochs=VALUE"},
   };
   const std::string help = here.must({"train", "--help-keys"}).out;

@@ -35,17 +35,18 @@ std::vector<std::pair<double, double>> notes_of(const fs::path& run) {
   return notes;
 }
 
-/// LSQ takes bits away; bits per weight of every epoch that was measured.
-std::vector<double> bits_of_learned_widths(int ranks, const std::string& run, const Workspace& here) {
+/// LSQ or MSQ takes bits away; bits per weight of every epoch that was measured.
+std::vector<double> bits_of_learned_widths(const std::string& method, int ranks, const std::string& run,
+                                           const Workspace& here) {
   const Words words = {"train",
                        "tiny.yaml",
                        "--run-dir",
                        run,
-                       "stages=[pretrain,lsq]",
-                       "lsq.epochs=4",
-                       "lsq.ema=0.9",
-                       "lsq.budget_bits=4",
-                       "lsq.budget_count=published",
+                       "stages=[pretrain," + method + "]",
+                       method + ".epochs=4",
+                       method + ".ema=0.9",
+                       method + ".budget_bits=4",
+                       method + ".budget_count=published",
                        "quant.act_bits=0",
                        "model.sync_batch_norm=true"};
   const Outcome outcome = run_ranks(ranks, words, here.path());
@@ -58,12 +59,14 @@ std::vector<double> bits_of_learned_widths(int ranks, const std::string& run, co
 
 }  // namespace
 
-TEST_CASE("learned widths of LSQ come to the same budget on three ranks as on one, with the same bits every time") {
+TEST_CASE("widths of LSQ and MSQ come to the same budget on three ranks as on one, with the same bits every time") {
   BSQ_NEEDS_RANKS();
+  const std::string method = GENERATE("lsq", "msq");
+  INFO(method);
   const Workspace here;
-  const std::vector<double> one = bits_of_learned_widths(1, "one", here);
-  const std::vector<double> three = bits_of_learned_widths(3, "three", here);
-  bits_of_learned_widths(3, "again", here);
+  const std::vector<double> one = bits_of_learned_widths(method, 1, "one", here);
+  const std::vector<double> three = bits_of_learned_widths(method, 3, "three", here);
+  bits_of_learned_widths(method, 3, "again", here);
   check_same_run(here / "three", here / "again");
   REQUIRE(one.size() == three.size());
   CHECK(one.front() == three.front());

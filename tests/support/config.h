@@ -9,6 +9,7 @@
 #include "engine/methods/dense/dense_keys.h"
 #include "engine/methods/fixed_point/fixed_point_keys.h"
 #include "engine/methods/lsq/lsq_keys.h"
+#include "engine/methods/msq/msq_keys.h"
 #include "engine/methods/methods.h"
 #include "models/families.h"
 #include "models/resnet.h"

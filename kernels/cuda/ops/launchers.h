@@ -19,7 +19,7 @@ struct GridMemory {
   static constexpr std::size_t kCounters = 4096;
   static constexpr std::size_t kSumBytes = 16384;
   static constexpr std::size_t kMostTensors =
-      2048;  // in planes_step, fixed_step, lsq_step and dorefa_step: one counter and one sum per tensor
+      2048;  // in planes_step, fixed_step, lsq_step, dorefa_step and msq_step: one counter and one sum per tensor
 
   unsigned* counters = nullptr;  // [kCounters], 0 between kernels: how many blocks have arrived
   void* sums = nullptr;          // kSumBytes that hold nothing between kernels

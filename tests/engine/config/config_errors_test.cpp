@@ -27,7 +27,8 @@ TEST_CASE("a bad file is refused with place, reason and remedy") {
       {"finetune: {wd: 0}\n", "c.yaml:1:12: unknown key 'finetune.wd'; did you mean 'finetune.weight_decay'?"},
       {"optim: {lr: 0}\n", "c.yaml:1:1: unknown key 'optim'; bsq train --help-keys lists all"},
       {"lr: 1\n",
-       "c.yaml:1:1: unknown key 'lr'; did you mean 'pretrain.lr', 'bsq.lr', 'csq.lr', 'lsq.lr', 'dorefa.lr' or "
+       "c.yaml:1:1: unknown key 'lr'; did you mean 'pretrain.lr', 'bsq.lr', 'csq.lr', 'lsq.lr', 'dorefa.lr', 'msq.lr' "
+       "or "
        "'finetune.lr'?"},
       {"bsq.alpha: 1\n", "c.yaml:1:1: unknown key 'bsq.alpha'; write alpha: below bsq:"},
       {"bsq: {_base_: x}\n", "c.yaml:1:7: unknown key 'bsq._base_'; bsq train --help-keys lists all"},
@@ -86,7 +87,8 @@ TEST_CASE("a bad file is refused with place, reason and remedy") {
       {"data: {std: [1, 1]}\n", "c.yaml:1:8: data.std = [1, 1]; must be a list of 3, such as [0.2023, 0.1994, 0.201]"},
       {"data: {std: [1, 1, 0]}\n", "c.yaml:1:8: data.std = [1, 1, 0]; element 3: must be a number >= 0.001"},
       {"stages: [pretrian]\n",
-       "c.yaml:1:1: stages = [pretrian]; element 1: must be one of pretrain, convert, bsq, csq, lsq, dorefa, finetune; "
+       "c.yaml:1:1: stages = [pretrian]; element 1: must be one of pretrain, convert, bsq, csq, lsq, dorefa, msq, "
+       "finetune; "
        "did you "
        "mean "
        "'pretrain'?"},
@@ -101,13 +103,13 @@ TEST_CASE("a bad file is refused with place, reason and remedy") {
 TEST_CASE("values that contradict each other are refused at the place that set them") {
   const std::vector<BadInput> table = {
       {"stages: []\n",
-       "c.yaml:1:1: stages = []; list at least one of pretrain, convert, bsq, csq, lsq, dorefa, finetune"},
+       "c.yaml:1:1: stages = []; list at least one of pretrain, convert, bsq, csq, lsq, dorefa, msq, finetune"},
       {"stages: [pretrain, bsq, convert]\n",
        "c.yaml:1:1: stages = [pretrain, bsq, convert]; convert cannot follow bsq, the order is pretrain, convert, bsq, "
-       "csq, lsq, dorefa, finetune"},
+       "csq, lsq, dorefa, msq, finetune"},
       {"stages: [pretrain, pretrain]\n",
        "c.yaml:1:1: stages = [pretrain, pretrain]; pretrain is listed twice, the order is pretrain, convert, bsq, "
-       "csq, lsq, dorefa, finetune"},
+       "csq, lsq, dorefa, msq, finetune"},
       {"seed: 1\nbsq:\n  epochs: 0\n",
        "c.yaml:3:3: bsq.epochs = 0; must be an integer >= 1, or leave bsq out of stages"},
       {"bsq: {warmup_epochs: 350}\n", "c.yaml:1:7: bsq.warmup_epochs = 350; must be less than bsq.epochs = 350"},

@@ -22,7 +22,8 @@ Config unusual_config() {
   config.precision = "bf16";
   config.stages = {"convert", "bsq"};
   // `arch` stays: other families have other keys
-  config.model = {.arch = "resnet", .network = "n.yaml", .sync_batch_norm = true, .init = "null"};
+  config.model = {
+      .arch = "resnet", .network = "n.yaml", .sync_batch_norm = true, .init = "null", .init_classifier = "fresh"};
   config.set_family("depth", 11);
   config.set_family("width", 5);
   config.set_family("block", std::string("bottleneck"));
@@ -69,14 +70,16 @@ Config unusual_config() {
                              .label_smoothing = 0.25,
                              .clip_norm = 5,
                              .ema = 0.5};
-  for (const char* name : {"pretrain", "bsq", "csq", "lsq", "dorefa", "finetune"}) config.stage(name) = stage;
+  for (const char* name : {"pretrain", "bsq", "csq", "lsq", "dorefa", "msq", "finetune"}) config.stage(name) = stage;
   config.part<SyntheticConfig>() = {3, 4};
   config.part<PretrainConfig>() = {3};
   config.part<BsqConfig>() = {0.1 + 0.2, 4, 2.5, "bops"};
   config.part<CsqConfig>() = {1.5, 0.25, 100, 2, "masks"};
+  config.part<MsqConfig>() = {0.25, 3, 5};
   config.stage("finetune").milestones = {};
   config.stage("csq").schedule = "milestones";
   config.stage("dorefa").schedule = "milestones";
+  config.stage("msq").schedule = "milestones";
   config.part<FinetuneConfig>().method = "lsq";
   config.stage("lsq").schedule = "milestones";  // whose default the others do not have
   config.checkpoint = {.every_epochs = 2, .keep_last = 3};
@@ -141,7 +144,7 @@ TEST_CASE("numbers in the resolved text are numbers to every YAML reader") {
 }
 
 TEST_CASE("the hash is six hexadecimal digits that never change, and follows every value") {
-  CHECK(config_hash(test::default_config()) == "b6e1e3");  // changes only with a key's name, default or addition
+  CHECK(config_hash(test::default_config()) == "f0e856");  // changes only with a key's name, default or addition
   std::set<std::string> hashes = {config_hash(test::default_config())};
   const Config unusual = unusual_config();
   for (const ConfigKey& key : test::schema().keys()) {

@@ -15,8 +15,8 @@ TEST_CASE("every stage makes a store of its form from weights of any form, or sa
   const auto oracle = make_reference_backend();
   const Config config = default_config();
   const std::map<std::string, std::string> trained = {
-      {"pretrain", "float"}, {"convert", "planes"}, {"bsq", "planes"},    {"csq", "csq"},
-      {"lsq", "lsq"},        {"dorefa", "dorefa"},  {"finetune", "fixed"}};
+      {"pretrain", "float"}, {"convert", "planes"}, {"bsq", "planes"}, {"csq", "csq"},
+      {"lsq", "lsq"},        {"dorefa", "dorefa"},  {"msq", "msq"},    {"finetune", "fixed"}};
   for (const MethodEntry& entry : methods()) {
     for (const WeightForm& form : weight_forms()) {
       INFO(entry.name << " from " << form.name);

@@ -71,7 +71,7 @@ TEST_CASE("bit planes lie in files as [O, I, K, K, bits], most significant first
 
 TEST_CASE("weights and momentum of every form come back from a file bit for bit and train on alike") {
   const TemporaryFolder folder;
-  const std::string form = GENERATE("float", "planes", "fixed", "lsq", "dorefa", "csq");
+  const std::string form = GENERATE("float", "planes", "fixed", "lsq", "dorefa", "msq", "csq");
   INFO(form);
   for_each_device([&](Backend& backend) {
     StoreMemory first_memory(backend);

@@ -24,6 +24,9 @@ float unit_of(const Tensor& tensor, const Inputs& inputs, std::size_t t) {
 float unit_of(const LsqTensor& /*tensor*/, const LsqInputs& inputs, std::size_t t) {
   return inputs.steps[t];
 }
+float unit_of(const MsqTensor& tensor, const MsqInputs& inputs, std::size_t t) {
+  return inputs.scales[t] / static_cast<float>(1 << tensor.bits);
+}
 float unit_of(const DorefaTensor& tensor, const DorefaInputs& /*inputs*/, std::size_t /*t*/) {
   return tensor.scale / static_cast<float>((1 << tensor.bits) - 1);
 }
@@ -103,6 +106,10 @@ TEST_CASE("weights and steps of LSQ move by the gradients of integers as by thos
 
 TEST_CASE("weights of DoReFa move by the gradients of integers as by those of weights") {
   check_integer_steps(cases::dorefa_cases(), run_dorefa_step);
+}
+
+TEST_CASE("weights of MSQ move by the gradients of integers as by those of weights") {
+  check_integer_steps(cases::msq_cases(), run_msq_step);
 }
 
 TEST_CASE("a scale of 0 has the gradient 0 where weights are integers") {

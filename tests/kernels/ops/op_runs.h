@@ -183,6 +183,14 @@ Outputs run_weights_from_dorefa(Backend& backend, const cases::DorefaCase& c, co
 /// With the peaks that the same backend finds.
 Outputs run_dorefa_step(Backend& backend, const cases::DorefaCase& c, const DorefaInputs& inputs);
 
+struct MsqInputs {
+  std::vector<float> u, momentum, scales, scale_momentum, d_weights;
+  float learning_rate = 0.1F;
+};
+MsqInputs make_inputs(const cases::MsqCase& c);
+Outputs run_weights_from_msq(Backend& backend, const cases::MsqCase& c, const MsqInputs& inputs);
+Outputs run_msq_step(Backend& backend, const cases::MsqCase& c, const MsqInputs& inputs);
+
 struct CsqInputs {
   std::vector<float> planes, momentum, scales, scale_momentum, masks, mask_momentum, d_weights;
   CsqBudget budget = {4.5, 0.625};  // of a step

@@ -82,6 +82,7 @@ std::vector<OperationRun> runs_on_weights() {
   const auto fixed = named(cases::fixed_cases(), "plain descent");
   const auto lsq = named(cases::lsq_cases(), "plain descent");
   const auto dorefa = named(cases::dorefa_cases(), "plain descent");
+  const auto msq = named(cases::msq_cases(), "plain descent, no penalty");
   const auto csq = named(cases::csq_cases(), "plain descent");
   const auto sgd = named(cases::sgd_cases(), "17");
   const auto clip = named(cases::clip_cases(), "tails with gaps");
@@ -96,6 +97,7 @@ std::vector<OperationRun> runs_on_weights() {
   const auto dorefa_of = [=](auto run) {
     return [=](Backend& backend) { return run(backend, dorefa, make_inputs(dorefa)); };
   };
+  const auto msq_of = [=](auto run) { return [=](Backend& backend) { return run(backend, msq, make_inputs(msq)); }; };
   const auto csq_of = [=](auto run) { return [=](Backend& backend) { return run(backend, csq, make_inputs(csq)); }; };
   return {
       {"round_to_bf16",
@@ -110,6 +112,8 @@ std::vector<OperationRun> runs_on_weights() {
       {"lsq_step", lsq_of(run_lsq_step)},
       {"weights_from_dorefa", dorefa_of(run_weights_from_dorefa)},
       {"dorefa_step", dorefa_of(run_dorefa_step)},
+      {"weights_from_msq", msq_of(run_weights_from_msq)},
+      {"msq_step", msq_of(run_msq_step)},
       {"weights_from_csq", csq_of(run_weights_from_csq)},
       {"csq_step", csq_of(run_csq_step)},
       {"count_planes", planes_of(run_count_planes)},

@@ -11,31 +11,6 @@
 namespace bsq::test {
 namespace {
 
-/// Weights as they are stored; integers are values that nothing may round. Those in bf16 lie at the same place in
-/// bytes: they are given at the floats' places, and all other storage as "gaps".
-template <typename Tensor>
-void read_weights(const std::vector<Tensor>& tensors, Outputs& outputs) {
-  if (tensors[0].storage == WeightStorage::integers) outputs.at("weights").dtype = DType::i32;
-  if (tensors[0].storage != WeightStorage::integers_bf16) return;
-  std::vector<double>& stored = outputs.at("weights").values;
-  Output integers{DType::i32, std::vector<double>(stored.size() / 2, 0.0)};
-  for (const Tensor& tensor : tensors) {
-    const auto offset = static_cast<std::size_t>(tensor.weight_offset);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(tensor.numel); ++i) {
-      integers.values[offset + i] = stored[2 * offset + i];
-      stored[2 * offset + i] = 0;
-    }
-  }
-  outputs["gaps"] = outputs.at("weights");
-  outputs["weights"] = integers;
-}
-
-float* weight_output(RunMemory& memory, WeightStorage storage, std::int64_t floats) {
-  const DType dtype = storage == WeightStorage::integers_bf16 ? DType::bf16 : DType::f32;
-  const auto per_float = static_cast<std::int64_t>(sizeof(float) / size_of(dtype));
-  return static_cast<float*>(memory.output("weights", dtype, per_float * floats));
-}
-
 WeightCounts* count_output(RunMemory& memory, std::size_t tensors) {
   constexpr std::size_t numbers = sizeof(WeightCounts) / sizeof(std::int64_t);
   return static_cast<WeightCounts*>(memory.output("counts", DType::i64, static_cast<std::int64_t>(tensors * numbers)));
