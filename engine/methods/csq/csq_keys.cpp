@@ -44,7 +44,7 @@ void add_csq_keys(ConfigSchema& schema) {
       {.epochs = 600, .lr = 0.1, .schedule = "cosine", .warmup_epochs = 5, .weight_decay = 5e-4, .milestones = {}});
   auto csq = schema.part<CsqConfig>("csq");
   csq.add("target_bits", &CsqConfig::target_bits, between(0, kMaxBits),
-          "bits per weight, without the sign, that the budget pulls to; a wish, not a promise");
+          "bits per weight, without the sign, that the budget pulls to, and that masks come to where they harden");
   csq.add("budget_strength", &CsqConfig::budget_strength, at_least(0), "strength of the budget on masks");
   csq.add("end_temperature", &CsqConfig::end_temperature, at_least(1),
           "temperature of the gates when masks become hard; it rises to it from 1 by a factor per epoch");
@@ -52,6 +52,9 @@ void add_csq_keys(ConfigSchema& schema) {
           "last epochs, in which masks are hard and only planes and scales are trained");
   csq.add("count", &CsqConfig::count, one_of({"weights", "masks"}),
           "what the budget averages over: weights, or masks whatever the size of their layer, as published");
+  csq.add("meet_target", &CsqConfig::meet_target, anything(),
+          "whether masks nearest to their boundary are switched when all become hard, until the bits are those of "
+          "target_bits; false: as published, the target is a wish");
   schema.add_check("csq", check_csq);
 }
 

@@ -13,6 +13,7 @@ struct CsqConfig {
   double end_temperature = 200;
   int hard_mask_epochs = 5;
   std::string count = "weights";  // or masks
+  bool meet_target = true;
 };
 
 void add_csq_keys(ConfigSchema& schema);

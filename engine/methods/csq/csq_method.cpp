@@ -54,18 +54,39 @@ class CsqMethod final : public Method {
 
   void start_epoch(WeightStore& store, int epoch) override {
     const CsqNumbers numbers = numbers_in(epoch);
-    dynamic_cast<CsqWeights&>(store).set_gates({numbers.temperature, numbers.hardness});
+    auto& weights = dynamic_cast<CsqWeights&>(store);
+    weights.set_budget(numbers.strength, numbers.target);
+    weights.set_gates({numbers.temperature, numbers.hardness});
+    note_.reset();
+    if (epoch == soft_mask_epochs_ && options_.meet_target)
+      note_ = note_of(weights.settle(options_.target_bits, count()));
   }
+  std::optional<EpochNote> epoch_note() const override { return note_; }
   bool adjusts(int /*epoch*/, bool is_end) const override { return is_end; }
   void adjust(WeightStore& store, bool /*is_end*/) override {
     auto& weights = dynamic_cast<CsqWeights&>(store);
     weights.set_gates({weights.gates().temperature, CsqHardness::all});
+    note_.reset();
+    if (options_.hard_mask_epochs == 0 && options_.meet_target)  // else they are settled
+      note_ = note_of(weights.settle(options_.target_bits, count()));
   }
   std::string advice_against_zeros() const override {
     return fmt::format("raise csq.target_bits ({:g})", options_.target_bits);
   }
 
  private:
+  EpochNote note_of(const CsqWeights::Settled& settled) const {
+    return {.event = "masks",
+            .fields = {{"count", options_.count},
+                       {"bits_before", settled.before},
+                       {"bits_now", settled.after},
+                       {"switched_off", settled.switched.off},
+                       {"switched_on", settled.switched.on}},
+            .text = fmt::format("masks are hard: {} switched off, {} on, nearest to their boundary first; {:.3f} -> "
+                                "{:.3f} bits (counted by {}), {:g} wanted",
+                                settled.switched.off, settled.switched.on, settled.before, settled.after,
+                                options_.count, options_.target_bits)};
+  }
   CsqCount count() const { return options_.count == "weights" ? CsqCount::weights : CsqCount::masks; }
   /// t = end_temperature^(e / epochs with soft masks), e counted from 1; it goes on rising when masks are hard.
   CsqNumbers numbers_in(int epoch) const {
@@ -79,6 +100,7 @@ class CsqMethod final : public Method {
   CsqConfig options_;
   QuantConfig quant_;
   int soft_mask_epochs_;
+  std::optional<EpochNote> note_;
 };
 
 }  // namespace

@@ -91,9 +91,25 @@ CsqWeights::Arenas CsqWeights::allocate(DeviceMemory& memory, const std::string&
 
 void CsqWeights::set_gates(const CsqGates& gates) {
   gates_ = gates;
-  const CsqNumbers numbers{.temperature = gates.temperature, .hardness = gates.hardness};
+  const CsqNumbers numbers{gates.temperature, gates.hardness, strength_, target_};
   upload_array(backend_, inputs_.as<StepInputs>(), std::vector<StepInputs>{{.method = numbers.to_method()}});
   write_effective(inputs_.as<StepInputs>());
+}
+
+CsqWeights::Settled CsqWeights::settle(double target, CsqCount count) {
+  std::vector<TensorMasks> masks;
+  for (std::size_t i = 0; i < tensors_.size(); ++i)
+    masks.push_back({.masks = download_array(backend_, numbers_.masks.as<float>() + tensors_[i].first_mask,
+                                             static_cast<std::size_t>(tensors_[i].bits)),
+                     .share = budget_share(layout_, layout_.slots[i], count),
+                     .fixed = !tensors_[i].masked});
+  Settled result{.before = average_bits(masks)};
+  result.switched = settle_masks(masks, target);
+  result.after = average_bits(masks);
+  for (std::size_t i = 0; i < tensors_.size(); ++i)
+    upload_array(backend_, numbers_.masks.as<float>() + tensors_[i].first_mask, masks[i].masks);
+  set_gates(gates_);
+  return result;
 }
 
 void CsqWeights::write_effective(const StepInputs* inputs) {

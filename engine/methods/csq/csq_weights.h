@@ -3,6 +3,7 @@
 // Arena of planes as in engine/methods/bsq/plane_weights.h, but no tensor ever has other planes: precision is the mask.
 #pragma once
 
+#include "engine/methods/csq/mask_budget.h"
 #include "engine/methods/csq/stored_csq.h"
 #include "engine/model/weight_store.h"
 
@@ -21,6 +22,17 @@ class CsqWeights final : public WeightStore {
   const CsqGates& gates() const { return gates_; }
   /// Sets the gates and writes the effective weights. The steps to come must have the same ones in their inputs.
   void set_gates(const CsqGates& gates);
+  /// The budget whose loss the first step after set_gates() logs, as the steps to come have it in their inputs.
+  void set_budget(float strength, float target) {
+    strength_ = strength;
+    target_ = target;
+  }
+  /// Switches masks until the bits come to the target (mask_budget.h), and writes the effective weights.
+  struct Settled {
+    double before = 0, after = 0;  // bits per weight, by spans
+    SwitchedMasks switched = {};
+  };
+  Settled settle(double target, CsqCount count);
 
   std::string_view form() const override { return StoredCsq::kForm; }
   TensorView effective(std::size_t slot) const override;
@@ -52,6 +64,8 @@ class CsqWeights final : public WeightStore {
   const float* gradients_;
   std::vector<CsqTensor> tensors_;
   CsqGates gates_;
+  float strength_ = 0;  // of the budget
+  float target_ = 0;
   Buffer table_;
   Arenas numbers_;
   Arenas momentum_;

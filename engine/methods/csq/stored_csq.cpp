@@ -1,5 +1,6 @@
 #include "engine/methods/csq/stored_csq.h"
 
+#include "engine/methods/csq/mask_budget.h"
 #include "engine/model/plane_tensors.h"
 #include "engine/model/tensor_names.h"
 #include "kernels/base/error.h"
@@ -26,33 +27,19 @@ double gate_of(float x, float temperature, bool is_hard) {
   return is_hard ? (x > 0 ? 1.0 : 0.0) : 1 / (1 + std::exp(-static_cast<double>(temperature) * x));
 }
 
-/// The planes that count: [first, first + bits).
-struct Span {
-  int first = 0;
-  int bits = 0;
-};
-
-bool is_selected(const CsqTensorAtRest& tensor, int plane, bool soft_masks) {
-  const float m = tensor.mask[static_cast<std::size_t>(plane)];
-  return tensor.fixed || m > 0 || (soft_masks && m == 0);
-}
-
-Span span_of(const CsqTensorAtRest& tensor, bool soft_masks) {
-  int first = 0, end = tensor.bits;
-  while (first < end && !is_selected(tensor, first, soft_masks)) ++first;
-  while (end > first && !is_selected(tensor, end - 1, soft_masks)) --end;
-  return {first, end - first};
+MaskSpan span_of(const CsqTensorAtRest& tensor, bool soft_masks) {
+  return bsq::span_of(tensor.mask, tensor.fixed, soft_masks);
 }
 
 Levels hardened(const CsqTensorAtRest& tensor, bool soft_masks) {
-  const Span span = span_of(tensor, soft_masks);
+  const MaskSpan span = span_of(tensor, soft_masks);
   const std::size_t numel = tensor.numel();
   std::vector<int> k(numel);
   if (span.bits == 0) return symmetric_levels(0, std::abs(tensor.scale), std::move(k));
   const int sign = tensor.scale < 0 ? -1 : 1;
   const int below = tensor.bits - span.first - span.bits;  // planes
   for (int b = span.first; b < span.first + span.bits; ++b) {
-    if (!is_selected(tensor, b, soft_masks)) continue;
+    if (!tensor.fixed && !selects(tensor.mask[static_cast<std::size_t>(b)], soft_masks)) continue;
     const int value = sign << (tensor.bits - 1 - b - below);
     const std::size_t plane = static_cast<std::size_t>(b) * numel;
     for (std::size_t i = 0; i < numel; ++i) {

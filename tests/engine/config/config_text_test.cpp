@@ -74,7 +74,7 @@ Config unusual_config() {
   config.part<SyntheticConfig>() = {3, 4};
   config.part<PretrainConfig>() = {3};
   config.part<BsqConfig>() = {0.1 + 0.2, 4, 2.5, "bops"};
-  config.part<CsqConfig>() = {1.5, 0.25, 100, 2, "masks"};
+  config.part<CsqConfig>() = {1.5, 0.25, 100, 2, "masks", false};
   config.part<MsqConfig>() = {0.25, 3, 5};
   config.stage("finetune").milestones = {};
   config.stage("csq").schedule = "milestones";

@@ -1,0 +1,62 @@
+// CSQ as a stage of an experiment: masks come to the target where they harden, and a run that was interrupted anywhere
+// comes to the same bits.
+#include "tests/engine/training/experiment_support.h"
+
+namespace bsq::test {
+namespace {
+
+/// 6 epochs of 3 steps; masks are hard in the last ones.
+Config csq_config(const CsqConfig& options) {
+  Config config = tiny_config();
+  config.stages = {"pretrain", "csq"};
+  config.stage("pretrain").epochs = 1;
+  config.stage("pretrain").milestones = {};
+  config.stage("csq").epochs = 6;
+  config.stage("csq").warmup_epochs = 0;
+  config.part<CsqConfig>() = options;
+  return config;
+}
+
+std::vector<nlohmann::json> csq_events(const ExperimentRuns& runs, const std::string& name) {
+  std::vector<nlohmann::json> found;
+  for (const std::string& line : lines_of(runs.path() / "metrics.jsonl")) {
+    nlohmann::json json = nlohmann::json::parse(line);
+    if (json.at("event") == name) found.push_back(std::move(json));
+  }
+  return found;
+}
+
+/// Of 2304 among 4767 weights.
+constexpr double kHalfOfLargestPlane = 0.25;
+
+}  // namespace
+
+TEST_CASE("masks of CSQ come to the target where they harden, within half of a layer's plane") {
+  const int hard_epochs = GENERATE(2, 0);
+  const double target = GENERATE(3.0, 5.0);
+  ExperimentRuns runs(csq_config({.target_bits = target, .hard_mask_epochs = hard_epochs}));
+  REQUIRE(runs.run() == StageOutcome::done);
+  const std::vector<nlohmann::json> notes = csq_events(runs, "masks");
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].at("epoch") == 6 - hard_epochs);
+  CHECK(notes[0].at("count") == "weights");
+  INFO(notes[0].dump());
+  CHECK(std::abs(notes[0].at("bits_now").get<double>() - target) < kHalfOfLargestPlane);
+  CHECK(std::abs(notes[0].at("bits_before").get<double>() - target) > kHalfOfLargestPlane);
+  CHECK(notes[0].at("switched_off").get<int>() + notes[0].at("switched_on").get<int>() > 0);
+  // Planes that no weight uses go at the end.
+  CHECK(csq_events(runs, "stage_end").back().at("bits_per_parameter").get<double>() <=
+        notes[0].at("bits_now").get<double>() + 1e-9);
+}
+
+TEST_CASE("as published the masks of CSQ are left as they are") {
+  ExperimentRuns runs(csq_config({.target_bits = 3, .hard_mask_epochs = 2, .meet_target = false}));
+  REQUIRE(runs.run() == StageOutcome::done);
+  CHECK(csq_events(runs, "masks").empty());
+}
+
+TEST_CASE("CSQ interrupted after any step and resumed comes to the same bits") {
+  check_interrupted_runs(csq_config({.target_bits = 3, .hard_mask_epochs = 2}), 21, {12, 11, 3});
+}
+
+}  // namespace bsq::test
