@@ -137,7 +137,7 @@ TEST_CASE("stages that cannot follow each other, lack a model or have nothing to
       {"override 1: stages = []; list at least one of pretrain, convert, bsq, csq, lsq, dorefa, msq, finetune"});
   check_config(here, "", {"stages=[pretrain,finetune]"},
                {"override 1: stages = [pretrain, finetune]; finetune needs bit widths; put convert or bsq or csq or "
-                "lsq before it"});
+                "lsq or msq before it"});
   check_config(here, "", {"bsq.epochs=0"},
                {"override 1: bsq.epochs = 0; must be an integer >= 1, or leave bsq out of stages"});
   check_config(here, "", {"name=../up", "run.dir="},

@@ -110,7 +110,7 @@ TEST_CASE("training under the arithmetic of deployment refuses what integers do 
   check_errors(
       here, {"train", "tiny.yaml", "quant.deployed=true", "quant.act_scale=calibrated", "stages=[pretrain]"}, 2,
       {"override 1: quant.deployed = true; no stage of [pretrain] quantizes activations, add convert or bsq or csq or "
-       "lsq",
+       "lsq or msq",
        end});
   CHECK(contains(here.must({"validate", "tiny.yaml", "quant.deployed=true", "quant.act_scale=calibrated"}).err,
                  "integers have 7 bits beside the sign"));

@@ -59,7 +59,7 @@ bool parse(const Arguments& arguments, SensitivityOptions& options) {
       ->between(1, kMostImages)
       ->option_text("N");
   app.add_option("--hessian", options.probes,
-                 "also the trace of the Hessian of each layer, by N random probes, of two losses each (default 0: no)")
+                 "also the trace of the Hessian of each layer, by N random probes (default 0: no)")
       ->between(0, kMostProbes)
       ->option_text("N");
   app.add_flag("--json", options.json, "JSON to stdout instead of a table");

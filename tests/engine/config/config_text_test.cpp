@@ -231,7 +231,7 @@ TEST_CASE("the schema describes every key with type, default and limits") {
   CHECK(weight_bits["minimum"] == 1);
   CHECK(weight_bits["maximum"] == 8);
   CHECK(schema["properties"]["device"]["enum"] == std::vector<std::string>{"auto", "cpu", "reference", "cuda"});
-  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 7);
+  CHECK(schema["properties"]["stages"]["items"]["enum"].size() == 8);
   CHECK(schema["additionalProperties"] == false);
 }
 

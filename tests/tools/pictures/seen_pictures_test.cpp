@@ -65,7 +65,7 @@ TEST_CASE("evaluation sees the pixels of images, training those of its epochs, w
   }
 }
 
-TEST_CASE("of many classes some are shown, at equal distances; without crops and flips all epochs are the same") {
+TEST_CASE("of many classes some are shown, at equal distances, and without crops and flips all epochs are the same") {
   const auto oracle = make_reference_backend();
   const ImageSet set = tiny_pictures("seen", 40);
   Config config = picture_config();
