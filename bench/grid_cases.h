@@ -152,7 +152,7 @@ struct MsqCase {
 inline std::vector<MsqCase> msq_cases() {
   using enum WeightStorage;
   const std::vector<std::int64_t> resnet20 = resnet20_numels();
-  const std::vector<std::int64_t> tails = {5, 1, 3, 15, 16, 17, 31, 33, 2051};
+  const std::vector<std::int64_t> tails = {5, 1, 3, 15, 16, 17, 31, 33, 1027};
   const std::vector<std::int32_t> every_width = {0, 1, 2, 3, 4, 5, 6, 7, 8};
   return {{"ResNet-20, mixed bits", 1, resnet20, cycle_bits(resnet20.size(), every_width), 16},
           {"0 to 8 bits, tails, some fixed", 0, tails, every_width, 1, 1.0F, {}, values, true},

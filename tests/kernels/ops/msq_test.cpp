@@ -77,7 +77,8 @@ TEST_CASE("descent by the penalty alone empties the last bits, and then rests") 
     inputs.learning_rate = 0.25F;
     const auto odd_levels = [&] {
       int count = 0;
-      for (const double k : run_weights_from_msq(backend, c, inputs).at("weights").values)
+      const Outputs outputs = run_weights_from_msq(backend, c, inputs);
+      for (const double k : outputs.at("weights").values)
         if (static_cast<int>(k) % 2 != 0) ++count;
       return count;
     };
