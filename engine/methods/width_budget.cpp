@@ -89,7 +89,7 @@ std::string WidthBudget::conflict(const ArenaLayout& layout) const {
       rule_.section, rule_.budget.bits, least, rule_.count);
 }
 
-bool WidthBudget::start_epoch(int epoch, const std::vector<int>& bits, const WidthMeasures& measures,
+bool WidthBudget::start_epoch(int epoch, const std::vector<int>& bits, const std::function<WidthMeasures()>& measure,
                               const ArenaLayout& layout) {
   if (epoch_ == epoch) return false;
   epoch_ = epoch;
@@ -99,6 +99,7 @@ bool WidthBudget::start_epoch(int epoch, const std::vector<int>& bits, const Wid
   const double target = rule_.budget.published(layout);
   if (epoch == 0) start_bits_ = bits_per_weight(bits, layout);
   const double planned = planned_width(start_bits_, target, epoch, rule_.window);
+  const WidthMeasures measures = epoch > 0 ? measure() : WidthMeasures{};
   std::vector<int> left = bits;
   if (epoch > 0) left = take_bits(bits, measures, layout, target, planned, /*several=*/epoch >= rule_.window);
   is_met_ = !can_come_nearer(left, layout, target);

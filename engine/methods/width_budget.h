@@ -8,6 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -61,8 +62,9 @@ class WidthBudget {
   /// Whether no bit that goes would bring the average nearer to it.
   bool is_met() const { return is_met_; }
   /// Before the first step of an epoch; returns whether it begins, and not goes on. What steps have measured since the
-  /// epoch before decides which bits are to go now; none before the first.
-  bool start_epoch(int epoch, const std::vector<int>& bits, const WidthMeasures& measures, const ArenaLayout& layout);
+  /// epoch before decides which bits are to go now; it is asked for only where that is to be decided.
+  bool start_epoch(int epoch, const std::vector<int>& bits, const std::function<WidthMeasures()>& measure,
+                   const ArenaLayout& layout);
   /// After the last epoch, where the window is longer than the stage: whatever the budget still needs.
   void end(const std::vector<int>& bits, const WidthMeasures& measures, const ArenaLayout& layout);
   /// The bits that tensors are to have now; empty: those that they have.

@@ -74,7 +74,8 @@ class BudgetedLsqMethod final : public LsqMethod {
 
   void start_epoch(WeightStore& store, int epoch) override {
     auto& weights = dynamic_cast<LsqWeights&>(store);
-    if (budget_.start_epoch(epoch, weights.bits(), measures_of(weights), weights.layout()))
+    if (budget_.start_epoch(
+            epoch, weights.bits(), [&] { return measures_of(weights); }, weights.layout()))
       weights.restart_sensitivities();
     weights.set_measuring(!budget_.is_met());
   }

@@ -122,8 +122,8 @@ class BudgetedMsqMethod final : public MsqMethod {
 
   void start_epoch(WeightStore& store, int epoch) override {
     const auto& weights = dynamic_cast<const MsqWeights&>(store);
-    const WidthMeasures shares = budget_.is_met() ? WidthMeasures{} : weights.last_bits();
-    budget_.start_epoch(epoch, weights.bits(), shares, weights.layout());
+    budget_.start_epoch(
+        epoch, weights.bits(), [&] { return weights.last_bits(); }, weights.layout());
   }
   std::optional<EpochNote> epoch_note() const override { return budget_.note(); }
   nlohmann::json state() const override { return budget_.state(); }
