@@ -18,21 +18,12 @@ Config budget_config(double bits, double alpha) {
   return config;
 }
 
-std::vector<nlohmann::json> budget_events(const ExperimentRuns& runs, const std::string& name = "budget") {
-  std::vector<nlohmann::json> found;
-  for (const std::string& line : lines_of(runs.path() / "metrics.jsonl")) {
-    nlohmann::json json = nlohmann::json::parse(line);
-    if (json.at("event") == name) found.push_back(std::move(json));
-  }
-  return found;
-}
-
 }  // namespace
 
 TEST_CASE("a budget that is met stays met, the widths with it, and nothing of the model from before counts") {
   ExperimentRuns runs(budget_config(6, 0.5));
   REQUIRE(runs.run() == StageOutcome::done);
-  const std::vector<nlohmann::json> notes = budget_events(runs);
+  const std::vector<nlohmann::json> notes = events_of(runs, "budget");
   REQUIRE(notes.size() >= 3);
   const auto met = std::find_if(notes.begin(), notes.end(), [](const auto& note) { return note.at("is_met"); });
   REQUIRE(met != notes.end());
@@ -46,7 +37,7 @@ TEST_CASE("a budget that is met stays met, the widths with it, and nothing of th
   CHECK((met - 1)->at("alpha") > 0);
 
   std::vector<int> adjusted;
-  for (const auto& event : budget_events(runs, "requant")) adjusted.push_back(event.at("epoch"));
+  for (const auto& event : events_of(runs, "requant")) adjusted.push_back(event.at("epoch"));
   std::vector<int> expected;
   for (auto note = notes.begin(); note != met; ++note) {
     const int of_note = note->at("epoch");
@@ -55,12 +46,11 @@ TEST_CASE("a budget that is met stays met, the widths with it, and nothing of th
   expected.push_back(epoch);
   expected.push_back(8);
   CHECK(adjusted == expected);
-  CHECK(budget_events(runs, "requant").back().at("bits_after") ==
-        budget_events(runs, "requant").end()[-2].at("bits_after"));
-  CHECK(notes.back().at("bits_now") == budget_events(runs, "requant").back().at("bits_after"));
+  CHECK(events_of(runs, "requant").back().at("bits_after") == events_of(runs, "requant").end()[-2].at("bits_after"));
+  CHECK(notes.back().at("bits_now") == events_of(runs, "requant").back().at("bits_after"));
   CHECK(notes.back().at("removed_planes").empty());
   CHECK(notes.back().at("is_met") == true);
-  const nlohmann::json end = budget_events(runs, "stage_end").back();
+  const nlohmann::json end = events_of(runs, "stage_end").back();
   CHECK(end.at("best_epoch") > epoch);
 }
 
@@ -68,7 +58,7 @@ TEST_CASE("planes go where a weak penalty is behind the plan, until the budget i
   const double bits = GENERATE(5.0, 3.0);
   ExperimentRuns runs(budget_config(bits, 1e-6));
   REQUIRE(runs.run() == StageOutcome::done);
-  const std::vector<nlohmann::json> notes = budget_events(runs), requants = budget_events(runs, "requant");
+  const std::vector<nlohmann::json> notes = events_of(runs, "budget"), requants = events_of(runs, "requant");
   const auto met = std::find_if(notes.begin(), notes.end(), [](const auto& note) { return note.at("is_met"); });
   REQUIRE(met != notes.end());
   CHECK(met->at("epoch") == 5);  // 0.8 of 7 epochs are over when this one is
@@ -98,12 +88,12 @@ TEST_CASE("a stage without an epoch meets its budget at its end, where planes go
   config.stage("bsq").milestones = {};
   ExperimentRuns runs(config);
   REQUIRE(runs.run() == StageOutcome::done);
-  const nlohmann::json end = budget_events(runs).back();
+  const nlohmann::json end = events_of(runs, "budget").back();
   CHECK(end.at("is_met") == false);
   CHECK(end.at("bits_trained") > 4);
   CHECK(std::abs(end.at("bits_now").get<double>() - 3) < 0.25);
   CHECK_FALSE(end.at("removed_planes").empty());
-  CHECK(end.at("bits_now") == budget_events(runs, "requant").back().at("bits_after"));
+  CHECK(end.at("bits_now") == events_of(runs, "requant").back().at("bits_after"));
 }
 
 TEST_CASE("a run under a budget that is stopped after any step, or killed, comes to the bits of a straight one") {

@@ -17,15 +17,6 @@ Config csq_config(const CsqConfig& options) {
   return config;
 }
 
-std::vector<nlohmann::json> csq_events(const ExperimentRuns& runs, const std::string& name) {
-  std::vector<nlohmann::json> found;
-  for (const std::string& line : lines_of(runs.path() / "metrics.jsonl")) {
-    nlohmann::json json = nlohmann::json::parse(line);
-    if (json.at("event") == name) found.push_back(std::move(json));
-  }
-  return found;
-}
-
 /// Of 2304 among 4767 weights.
 constexpr double kHalfOfLargestPlane = 0.25;
 
@@ -36,7 +27,7 @@ TEST_CASE("masks of CSQ come to the target where they harden, within half of a l
   const double target = GENERATE(3.0, 5.0);
   ExperimentRuns runs(csq_config({.target_bits = target, .hard_mask_epochs = hard_epochs}));
   REQUIRE(runs.run() == StageOutcome::done);
-  const std::vector<nlohmann::json> notes = csq_events(runs, "masks");
+  const std::vector<nlohmann::json> notes = events_of(runs, "masks");
   REQUIRE(notes.size() == 1);
   CHECK(notes[0].at("epoch") == 6 - hard_epochs);
   CHECK(notes[0].at("count") == "weights");
@@ -45,14 +36,14 @@ TEST_CASE("masks of CSQ come to the target where they harden, within half of a l
   CHECK(std::abs(notes[0].at("bits_before").get<double>() - target) > kHalfOfLargestPlane);
   CHECK(notes[0].at("switched_off").get<int>() + notes[0].at("switched_on").get<int>() > 0);
   // Planes that no weight uses go at the end.
-  CHECK(csq_events(runs, "stage_end").back().at("bits_per_parameter").get<double>() <=
+  CHECK(events_of(runs, "stage_end").back().at("bits_per_parameter").get<double>() <=
         notes[0].at("bits_now").get<double>() + 1e-9);
 }
 
 TEST_CASE("as published the masks of CSQ are left as they are") {
   ExperimentRuns runs(csq_config({.target_bits = 3, .hard_mask_epochs = 2, .meet_target = false}));
   REQUIRE(runs.run() == StageOutcome::done);
-  CHECK(csq_events(runs, "masks").empty());
+  CHECK(events_of(runs, "masks").empty());
 }
 
 TEST_CASE("CSQ interrupted after any step and resumed comes to the same bits") {

@@ -152,6 +152,16 @@ inline std::vector<std::string> differences_of(const std::map<std::string, std::
   return names;
 }
 
+/// The lines of metrics.jsonl that tell of this event.
+inline std::vector<nlohmann::json> events_of(const ExperimentRuns& runs, const std::string& name) {
+  std::vector<nlohmann::json> found;
+  for (const std::string& line : lines_of(runs.path() / "metrics.jsonl")) {
+    nlohmann::json json = nlohmann::json::parse(line);
+    if (json.at("event") == name) found.push_back(std::move(json));
+  }
+  return found;
+}
+
 /// A run that is stopped after this step and resumed leaves what is expected, bit for bit.
 inline void check_stopped_and_resumed(const Config& config, int stop,
                                       const std::map<std::string, std::string>& expected) {

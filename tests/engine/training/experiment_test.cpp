@@ -5,15 +5,6 @@
 namespace bsq::test {
 namespace {
 
-std::vector<nlohmann::json> events_of(const ExperimentRuns& runs, const std::string& event) {
-  std::vector<nlohmann::json> found;
-  for (const std::string& line : lines_of(runs.path() / "metrics.jsonl")) {
-    nlohmann::json json = nlohmann::json::parse(line);
-    if (json.at("event") == event) found.push_back(std::move(json));
-  }
-  return found;
-}
-
 /// A column of metrics.csv, in the rows of one stage.
 std::vector<double> column_of(const ExperimentRuns& runs, const std::string& stage, const std::string& column) {
   const auto cells_of = [](const std::string& line) {

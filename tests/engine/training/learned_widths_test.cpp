@@ -16,17 +16,8 @@ Config widths_config(double bits) {
   return config;
 }
 
-std::vector<nlohmann::json> lines_of_event(const ExperimentRuns& runs, const std::string& name) {
-  std::vector<nlohmann::json> found;
-  for (const std::string& line : lines_of(runs.path() / "metrics.jsonl")) {
-    nlohmann::json json = nlohmann::json::parse(line);
-    if (json.at("event") == name) found.push_back(std::move(json));
-  }
-  return found;
-}
-
 double final_bits(const ExperimentRuns& runs) {
-  return lines_of_event(runs, "stage_end").back().at("bits_per_parameter");
+  return events_of(runs, "stage_end").back().at("bits_per_parameter");
 }
 
 /// Of 2304 among 4767 weights.
@@ -40,7 +31,7 @@ TEST_CASE("LSQ comes to a budget within a layer's last bit, in the epochs that i
   ExperimentRuns runs(widths_config(bits));
   REQUIRE(runs.run() == StageOutcome::done);
   CHECK(std::abs(final_bits(runs) - bits) < kHalfOfLargestBit);
-  const std::vector<nlohmann::json> notes = lines_of_event(runs, "budget");
+  const std::vector<nlohmann::json> notes = events_of(runs, "budget");
   REQUIRE(notes.size() >= 3);
   REQUIRE(notes.size() <= 5);
   CHECK(notes.front().at("epoch") == 0);
@@ -60,9 +51,9 @@ TEST_CASE("LSQ comes to a budget within a layer's last bit, in the epochs that i
   }
   CHECK(notes.back().at("bits_now") == Approx(final_bits(runs)));
   std::vector<int> adjusted;
-  for (const nlohmann::json& event : lines_of_event(runs, "requant")) adjusted.push_back(event.at("epoch"));
+  for (const nlohmann::json& event : events_of(runs, "requant")) adjusted.push_back(event.at("epoch"));
   REQUIRE(adjusted.size() == notes.size() - 1);  // nothing changes after that, nor at the end
-  CHECK(lines_of_event(runs, "stage_end").back().at("best_epoch") > adjusted.back());
+  CHECK(events_of(runs, "stage_end").back().at("best_epoch") > adjusted.back());
 }
 
 TEST_CASE("a window as long as the stage, or one that was too short, ends with the budget met all the same") {
@@ -72,7 +63,7 @@ TEST_CASE("a window as long as the stage, or one that was too short, ends with t
   ExperimentRuns whole(config);
   REQUIRE(whole.run() == StageOutcome::done);
   CHECK(std::abs(final_bits(whole) - 3) < kHalfOfLargestBit);
-  const nlohmann::json end = lines_of_event(whole, "budget").back();
+  const nlohmann::json end = events_of(whole, "budget").back();
   CHECK(end.at("epoch") == 2);
   CHECK(end.at("bits_trained") > 6.5);  // a bit of each layer is gone
   CHECK_FALSE(end.at("removed_planes").empty());
@@ -80,14 +71,14 @@ TEST_CASE("a window as long as the stage, or one that was too short, ends with t
   ExperimentRuns at_once(config);
   REQUIRE(at_once.run() == StageOutcome::done);
   CHECK(std::abs(final_bits(at_once) - 3) < kHalfOfLargestBit);
-  CHECK(lines_of_event(at_once, "budget").size() == 2);
+  CHECK(events_of(at_once, "budget").size() == 2);
 }
 
 TEST_CASE("a budget that the weights begin within takes nothing") {
   ExperimentRuns runs(widths_config(8));
   REQUIRE(runs.run() == StageOutcome::done);
-  CHECK(lines_of_event(runs, "budget").size() == 1);
-  CHECK(lines_of_event(runs, "budget").front().at("is_met"));
+  CHECK(events_of(runs, "budget").size() == 1);
+  CHECK(events_of(runs, "budget").front().at("is_met"));
   CHECK(final_bits(runs) == 8);
 }
 
@@ -96,7 +87,7 @@ TEST_CASE("weights that begin with fewer bits come to the budget from there") {
   config.quant.weight_bits = 6;
   ExperimentRuns runs(config);
   REQUIRE(runs.run() == StageOutcome::done);
-  CHECK(lines_of_event(runs, "budget").front().at("bits_now") == 6);
+  CHECK(events_of(runs, "budget").front().at("bits_now") == 6);
   CHECK(std::abs(final_bits(runs) - 4) < kHalfOfLargestBit);
 }
 

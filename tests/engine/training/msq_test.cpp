@@ -15,32 +15,23 @@ Config msq_config(const MsqConfig& options) {
   return config;
 }
 
-std::vector<nlohmann::json> msq_events(const ExperimentRuns& runs, const std::string& name) {
-  std::vector<nlohmann::json> found;
-  for (const std::string& line : lines_of(runs.path() / "metrics.jsonl")) {
-    nlohmann::json json = nlohmann::json::parse(line);
-    if (json.at("event") == name) found.push_back(std::move(json));
-  }
-  return found;
-}
-
 }  // namespace
 
 TEST_CASE("MSQ takes last bits at intervals, of the layers in which few are set") {
   ExperimentRuns all(msq_config({.strength = 0.1, .prune_interval = 2, .prune_threshold = 100}));
   REQUIRE(all.run() == StageOutcome::done);
-  const std::vector<nlohmann::json> notes = msq_events(all, "last_bits");
+  const std::vector<nlohmann::json> notes = events_of(all, "last_bits");
   REQUIRE(notes.size() == 2);
   CHECK(notes[0].at("epoch") == 2);
   CHECK(notes[1].at("epoch") == 4);
   CHECK(notes[1].at("bits_now") == 6);
   CHECK(notes[0].at("taken_bits").size() == notes[0].at("last_bits").size());
-  CHECK(msq_events(all, "stage_end").back().at("bits_per_parameter") == Approx(6));
+  CHECK(events_of(all, "stage_end").back().at("bits_per_parameter") == Approx(6));
 
   ExperimentRuns none(msq_config({.strength = 0, .prune_interval = 1, .prune_threshold = 0}));
   REQUIRE(none.run() == StageOutcome::done);
-  CHECK(msq_events(none, "requant").empty());
-  CHECK(msq_events(none, "stage_end").back().at("bits_per_parameter") == Approx(8));
+  CHECK(events_of(none, "requant").empty());
+  CHECK(events_of(none, "stage_end").back().at("bits_per_parameter") == Approx(8));
 }
 
 TEST_CASE("the stronger the penalty of MSQ, the fewer last bits are set") {
@@ -50,7 +41,7 @@ TEST_CASE("the stronger the penalty of MSQ, the fewer last bits are set") {
     ExperimentRuns runs(config);
     REQUIRE(runs.run() == StageOutcome::done);
     double sum = 0;
-    const nlohmann::json note = msq_events(runs, "last_bits").back();
+    const nlohmann::json note = events_of(runs, "last_bits").back();
     for (const auto& [tensor, share] : note.at("last_bits").items()) sum += share.get<double>();
     return sum / static_cast<double>(note.at("last_bits").size());
   };
@@ -64,12 +55,12 @@ TEST_CASE("MSQ comes to a budget of stored bits, and stays there") {
   const double bits = GENERATE(5.0, 3.5);
   ExperimentRuns runs(msq_config({.strength = 1, .budget_bits = bits, .budget_epochs = 4}));
   REQUIRE(runs.run() == StageOutcome::done);
-  const std::vector<nlohmann::json> notes = msq_events(runs, "budget");
+  const std::vector<nlohmann::json> notes = events_of(runs, "budget");
   REQUIRE(notes.size() >= 3);
   CHECK(notes.front().at("budget_count") == "stored");
   CHECK(notes.back().at("is_met") == true);
   CHECK(std::abs(notes.back().at("bits_now").get<double>() - bits) < 0.25);
-  CHECK(msq_events(runs, "stage_end").back().at("stored_bits_per_parameter").get<double>() ==
+  CHECK(events_of(runs, "stage_end").back().at("stored_bits_per_parameter").get<double>() ==
         Approx(notes.back().at("bits_now").get<double>()));
 }
 

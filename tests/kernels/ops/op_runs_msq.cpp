@@ -7,19 +7,11 @@ namespace bsq::test {
 MsqInputs make_inputs(const cases::MsqCase& c) {
   const std::vector<MsqTensor> tensors = c.tensors();
   RandomTensors random("msq " + c.name);
-  const std::vector<float> u = random.uniform(c.arena_size(), -1.0F, 1.0F);
-  const std::vector<float> momentum = random.normal(c.arena_size(), 0.0F, 0.02F);
-  const std::vector<float> d_weights = random.normal(c.arena_size(), 0.0F, 0.1F);
   MsqInputs inputs;
-  inputs.u.assign(u.size(), gap_value);
-  inputs.momentum.assign(u.size(), gap_value);
-  inputs.d_weights.assign(u.size(), gap_value);
+  inputs.u = with_gaps(random.uniform(c.arena_size(), -1.0F, 1.0F), tensors);
+  inputs.momentum = with_gaps(random.normal(c.arena_size(), 0.0F, 0.02F), tensors);
+  inputs.d_weights = with_gaps(random.normal(c.arena_size(), 0.0F, 0.1F), tensors);
   inputs.scales = random.uniform(std::ssize(tensors), 0.5F, 1.0F);
-  for (const MsqTensor& tensor : tensors) {
-    copy_range(u, tensor.weight_offset, tensor.numel, inputs.u);
-    copy_range(momentum, tensor.weight_offset, tensor.numel, inputs.momentum);
-    copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
-  }
   inputs.scale_momentum = random.normal(std::ssize(tensors), 0.0F, 0.01F);
   return inputs;
 }

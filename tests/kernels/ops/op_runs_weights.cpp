@@ -141,21 +141,14 @@ FixedInputs make_inputs(const cases::FixedCase& c) {
   const std::vector<FixedTensor> tensors = c.tensors();
   const auto tensor_count = static_cast<std::int64_t>(tensors.size());
   RandomTensors random("fixed " + c.name);
-  const std::vector<float> u = random.uniform(c.arena_size(), -1.0F, 1.0F);
-  const std::vector<float> momentum = random.normal(c.arena_size(), 0.0F, 0.02F);
-  const std::vector<float> d_weights = random.normal(c.arena_size(), 0.0F, 0.1F);
-
   FixedInputs inputs;
-  inputs.u.assign(u.size(), gap_value);
-  inputs.momentum.assign(u.size(), gap_value);
-  inputs.d_weights.assign(u.size(), gap_value);
+  inputs.u = with_gaps(random.uniform(c.arena_size(), -1.0F, 1.0F), tensors);
+  inputs.momentum = with_gaps(random.normal(c.arena_size(), 0.0F, 0.02F), tensors);
+  inputs.d_weights = with_gaps(random.normal(c.arena_size(), 0.0F, 0.1F), tensors);
   for (const FixedTensor& tensor : tensors) {
-    copy_range(u, tensor.weight_offset, tensor.numel, inputs.u);
-    copy_range(momentum, tensor.weight_offset, tensor.numel, inputs.momentum);
-    copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
     for (auto i = static_cast<std::size_t>(tensor.weight_offset);
          i < static_cast<std::size_t>(tensor.weight_offset + tensor.numel); ++i) {
-      if (at_boundary(double{u[i]} * ((1 << tensor.bits) - 1))) inputs.d_weights[i] = 0;
+      if (at_boundary(double{inputs.u[i]} * ((1 << tensor.bits) - 1))) inputs.d_weights[i] = 0;
     }
   }
   inputs.scales = random.uniform(tensor_count, 0.2F, 1.0F);
@@ -206,22 +199,12 @@ Outputs run_fixed_step(Backend& backend, const cases::FixedCase& c, const FixedI
 LsqInputs make_inputs(const cases::LsqCase& c) {
   const std::vector<LsqTensor> tensors = c.tensors();
   RandomTensors random("lsq " + c.name);
-  const std::vector<float> w = random.normal(c.arena_size(), 0.0F, 0.5F);
-  const std::vector<float> momentum = random.normal(c.arena_size(), 0.0F, 0.02F);
-  const std::vector<float> d_weights = random.normal(c.arena_size(), 0.0F, 0.1F);
-
   LsqInputs inputs;
-  inputs.w.assign(w.size(), gap_value);
-  inputs.momentum.assign(w.size(), gap_value);
-  inputs.d_weights.assign(w.size(), gap_value);
+  inputs.w = with_gaps(random.normal(c.arena_size(), 0.0F, 0.5F), tensors);
+  inputs.momentum = with_gaps(random.normal(c.arena_size(), 0.0F, 0.02F), tensors);
+  inputs.d_weights = with_gaps(random.normal(c.arena_size(), 0.0F, 0.1F), tensors);
   inputs.steps = random.uniform(std::ssize(tensors), 0.5F, 1.0F);
-  for (std::size_t t = 0; t < tensors.size(); ++t) {
-    const LsqTensor& tensor = tensors[t];
-    copy_range(w, tensor.weight_offset, tensor.numel, inputs.w);
-    copy_range(momentum, tensor.weight_offset, tensor.numel, inputs.momentum);
-    copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
-    inputs.steps[t] /= static_cast<float>(std::max(tensor.high, 1));
-  }
+  for (std::size_t t = 0; t < tensors.size(); ++t) inputs.steps[t] /= static_cast<float>(std::max(tensors[t].high, 1));
   inputs.step_momentum = random.normal(std::ssize(tensors), 0.0F, 0.01F);
   return inputs;
 }
@@ -259,16 +242,11 @@ Outputs run_lsq_step(Backend& backend, const cases::LsqCase& c, const LsqInputs&
 
 DorefaInputs make_inputs(const cases::DorefaCase& c) {
   RandomTensors random("dorefa " + c.name);
-  const std::vector<float> v = random.normal(c.arena_size(), 0.0F, 0.7F);
-  const std::vector<float> momentum = random.normal(c.arena_size(), 0.0F, 0.02F);
-  const std::vector<float> d_weights = random.normal(c.arena_size(), 0.0F, 0.1F);
-  DorefaInputs inputs{std::vector<float>(v.size(), gap_value), std::vector<float>(v.size(), gap_value),
-                      std::vector<float>(v.size(), gap_value)};
-  for (const DorefaTensor& tensor : c.tensors()) {
-    copy_range(v, tensor.weight_offset, tensor.numel, inputs.v);
-    copy_range(momentum, tensor.weight_offset, tensor.numel, inputs.momentum);
-    copy_range(d_weights, tensor.weight_offset, tensor.numel, inputs.d_weights);
-  }
+  const std::vector<DorefaTensor> tensors = c.tensors();
+  DorefaInputs inputs;
+  inputs.v = with_gaps(random.normal(c.arena_size(), 0.0F, 0.7F), tensors);
+  inputs.momentum = with_gaps(random.normal(c.arena_size(), 0.0F, 0.02F), tensors);
+  inputs.d_weights = with_gaps(random.normal(c.arena_size(), 0.0F, 0.1F), tensors);
   return inputs;
 }
 

@@ -29,6 +29,14 @@ inline void copy_range(const std::vector<float>& from, std::int64_t offset, std:
   }
 }
 
+/// Values where tensors are, and gaps between them.
+template <typename Tensor>
+std::vector<float> with_gaps(const std::vector<float>& values, const std::vector<Tensor>& tensors) {
+  std::vector<float> result(values.size(), gap_value);
+  for (const Tensor& tensor : tensors) copy_range(values, tensor.weight_offset, tensor.numel, result);
+  return result;
+}
+
 /// Weights as they are stored; integers are values that nothing may round. Those in bf16 lie at the same place in
 /// bytes: they are given at the floats' places, and all other storage as "gaps".
 template <typename Tensor>
