@@ -1,6 +1,7 @@
 // The formats of `bsq export` that are safetensors files: float, and packed (engine/methods/packed_model.h). What comes
 // back from them must be the model bit for bit.
 #include "engine/methods/packed_model.h"
+#include "engine/methods/weight_forms.h"
 #include "kernels/base/error.h"
 #include "tools/export/formats.h"
 
@@ -17,10 +18,10 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
          });
 }
 
-/// Throws Error(verification) unless `read` holds the weights of the job, and all else that it has in float32.
-void check_same_model(const ExportJob& job, const fs::path& written) {
+/// Throws Error(verification) unless the file holds these weights of the job, and all else that it has in float32.
+void check_same_model(const ExportJob& job, const Weights& weights, const fs::path& written) {
   const OpenModel read = open_model(describe_model(read_safetensors(written)));
-  const Weights expected = StoredDense::convert(job.model.weights), found = StoredDense::convert(read.weights);
+  const Weights expected = StoredDense::convert(weights), found = StoredDense::convert(read.weights);
   for (std::size_t i = 0; i < expected->size(); ++i)
     if (!same_bits(expected->values(i), found->values(i)))
       fail(ErrorKind::verification, "{}: {} came back with other weights; nothing was written", job.output.string(),
@@ -38,15 +39,16 @@ void check_same_model(const ExportJob& job, const fs::path& written) {
 
 ExportOutcome export_float(const ExportJob& job, Console& /*console*/) {
   write_safetensors(job.output, with_weights(job.model, *StoredDense::convert(job.model.weights)),
-                    [&](const fs::path& temporary) { check_same_model(job, temporary); });
+                    [&](const fs::path& temporary) { check_same_model(job, job.model.weights, temporary); });
   return {.what = "effective weights in float32 under PyTorch's names",
           .verified = "read back, every number bit for bit"};
 }
 
 ExportOutcome export_packed(const ExportJob& job, Console& /*console*/) {
   const OpenModel& model = job.model;
+  const Weights handed_on = convert_weights(kQuantizedForm, model.weights);  // of the same levels, as a stage's end
   write_safetensors(job.output, pack(model.file, integer_weights(*model.weights, model.layout)),
-                    [&](const fs::path& temporary) { check_same_model(job, temporary); });
+                    [&](const fs::path& temporary) { check_same_model(job, handed_on, temporary); });
   return {.what = "signs and bit planes, packed into bits", .verified = "read back, every weight bit for bit"};
 }
 
