@@ -10,7 +10,7 @@
 namespace bsq::cases {
 
 /// bits: of k without its sign; 0: a tensor that is zero. The grid is -(2^bits - 1) .. 2^bits - 1, or one level longer
-/// below.
+/// below. `rows`: of tensors that so many divide; others have one.
 struct LsqCase {
   std::string name;
   int layers = 0;
@@ -22,20 +22,36 @@ struct LsqCase {
   bool symmetric = true;
   bool some_without_decay = false;
   bool measures = false;  // sensitivities
+  std::int32_t rows = 1;
 
   std::int64_t aligned(std::int64_t count) const { return (count + alignment - 1) / alignment * alignment; }
   std::vector<LsqTensor> tensors() const {
     std::vector<LsqTensor> table;
     std::int64_t offset = 0;
+    std::int32_t steps = 0;
     for (std::size_t t = 0; t < numels.size(); ++t) {
       const int high = (1 << bits[t]) - 1;
-      const float grad_scale =
-          high == 0 ? 0 : static_cast<float>(1 / std::sqrt(static_cast<double>(high) * static_cast<double>(numels[t])));
-      table.push_back({numels[t], offset, symmetric || high == 0 ? -high : -high - 1, high, grad_scale, storage,
-                       decayed_parts(some_without_decay, t).weights});
+      const std::int32_t parts = numels[t] % rows == 0 ? rows : 1;
+      const double of_row = static_cast<double>(numels[t]) / parts;
+      table.push_back(
+          {.numel = numels[t],
+           .weight_offset = offset,
+           .low = symmetric || high == 0 ? -high : -high - 1,
+           .high = high,
+           .grad_scale = high == 0 ? 0 : static_cast<float>(1 / std::sqrt(static_cast<double>(high) * of_row)),
+           .storage = storage,
+           .decays = decayed_parts(some_without_decay, t).weights,
+           .rows = parts,
+           .first_step = steps});
       offset += aligned(numels[t]);
+      steps += parts;
     }
     return table;
+  }
+  /// Of all rows.
+  std::int64_t steps() const {
+    const LsqTensor last = tensors().back();
+    return last.first_step + last.rows;
   }
   std::int64_t arena_size() const {
     const LsqTensor last = tensors().back();
@@ -68,7 +84,20 @@ inline std::vector<LsqCase> lsq_cases() {
            true,
            true},
           {"measured", 0, {4099, 16, 513, 5}, {3, 8, 2, 0}, 16, {}, values, true, false, true},
-          {"measured, integers, Nesterov", 0, tails, every_width, 1, {0.9F, 0, true}, integers, true, false, true}};
+          {"measured, integers, Nesterov", 0, tails, every_width, 1, {0.9F, 0, true}, integers, true, false, true},
+          {"16 rows, ResNet-20", 1, resnet20, mixed, 16, {}, integers, true, false, false, 16},
+          {"rows and tails", 0, {9, 2051, 4101, 3, 27}, {4, 2, 8, 1, 0}, 1, {}, values, true, false, true, 3},
+          {"rows of whole vectors, bf16, Nesterov",
+           0,
+           {4 * 2052, 16, 24},
+           {3, 8, 2},
+           16,
+           {0.9F, 0.01F, true},
+           integers_bf16,
+           true,
+           true,
+           true,
+           4}};
 }
 
 /// bits: sign included, 1 to 8.

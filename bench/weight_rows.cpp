@@ -104,7 +104,7 @@ void add_lsq(RowList& list, const cases::LsqCase& c, const Type& type) {
   list.add("weights_from_lsq", c.name, type, 0, {(4 + real(stored_bytes(c.storage))) * weights, 6 * weights, weights},
            [=, &backend](Arguments& a) {
              return [=, &backend, device = a.array(host), w = a.uniform(c.arena_size()),
-                     steps = a.uniform(std::ssize(host), 0.05F, 0.1F), weights = a.uniform(c.arena_size()),
+                     steps = a.uniform(c.steps(), 0.05F, 0.1F), weights = a.uniform(c.arena_size()),
                      units = a.uniform(std::ssize(host))] {
                backend.weights_from_lsq({{host, device}, w, steps, weights, units});
              };
@@ -115,8 +115,8 @@ void add_lsq(RowList& list, const cases::LsqCase& c, const Type& type) {
            {.bytes = 20 * weights, .flops = 16 * weights, .items = weights, .footprint_bytes = 12 * weights},
            [=, &backend](Arguments& a) {
              return [=, &backend, device = a.array(host), dw = a.uniform(c.arena_size()), w = a.uniform(c.arena_size()),
-                     momentum = a.uniform(c.arena_size()), steps = a.uniform(std::ssize(host), 0.05F, 0.1F),
-                     step_momentum = a.uniform(std::ssize(host)), inputs = a.step_inputs(),
+                     momentum = a.uniform(c.arena_size()), steps = a.uniform(c.steps(), 0.05F, 0.1F),
+                     step_momentum = a.uniform(c.steps()), inputs = a.step_inputs(),
                      scratch = a.scratch(backend.lsq_scratch_bytes({host, nullptr}))] {
                backend.lsq_step({{host, device}, c.rule, inputs, dw, w, momentum, steps, step_momentum, scratch});
              };

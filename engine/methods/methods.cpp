@@ -24,7 +24,8 @@ constexpr bool kStartsUntrained = true;
 constexpr bool kStandsAlone = true;
 
 std::unique_ptr<Method> make_finetuner(const Config& config) {
-  return config.part<FinetuneConfig>().method == "lsq" ? make_lsq_finetuner(config) : make_fixed_point_method(config);
+  const FinetuneConfig& finetune = config.part<FinetuneConfig>();
+  return finetune.method == "lsq" ? make_lsq_finetuner(config, finetune.steps) : make_fixed_point_method(config);
 }
 
 }  // namespace

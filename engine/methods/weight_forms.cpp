@@ -20,7 +20,13 @@ namespace {
 /// A line of the table: weights at rest and the store that is made of them.
 template <typename Stored, typename Store>
 constexpr WeightForm form_of() {
-  return {Stored::kForm, Stored::tensor_names, Stored::read, Stored::convert,
+  std::vector<std::string> (*optional_names)(const std::string& parameter) = nullptr;
+  if constexpr (requires { Stored::optional_names; }) optional_names = Stored::optional_names;
+  return {Stored::kForm,
+          Stored::tensor_names,
+          optional_names,
+          Stored::read,
+          Stored::convert,
           [](DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
              const StoredWeights& weights) -> std::unique_ptr<WeightStore> {
             return std::make_unique<Store>(memory, layout, gradients, dynamic_cast<const Stored&>(weights));
@@ -38,6 +44,14 @@ const WeightForm& form_named(std::string_view name) {
   for (const WeightForm& form : kForms)
     if (form.name == name) return form;
   fail(ErrorKind::internal, "no form of weights is called {}", name);
+}
+
+/// What a parameter may be called in files of a form.
+std::vector<std::string> all_names(const WeightForm& form, const std::string& parameter) {
+  std::vector<std::string> names = form.tensor_names(parameter);
+  if (form.optional_names != nullptr)
+    for (std::string& name : form.optional_names(parameter)) names.push_back(std::move(name));
+  return names;
 }
 
 /// The form in which a file has a parameter: the one of whose tensors it has the most, since the names of one form may
@@ -88,7 +102,7 @@ const HostTensor* find_parameter(const TensorFile& file, const std::string& para
 std::set<std::string> names_in_any_form(const std::string& parameter) {
   std::set<std::string> names;
   for (const WeightForm& form : kForms)
-    for (std::string& name : form.tensor_names(parameter)) names.insert(std::move(name));
+    for (std::string& name : all_names(form, parameter)) names.insert(std::move(name));
   return names;
 }
 
@@ -107,6 +121,8 @@ void check_names(const TensorFile& file, const Network& network) {
     for (const std::string& name :
          form == nullptr ? StoredDense::tensor_names(spec.name) : form->tensor_names(spec.name))
       expect(name, spec.optional);
+    if (form != nullptr && form->optional_names != nullptr)
+      for (const std::string& name : form->optional_names(spec.name)) expect(name, true);
   }
   std::set<std::string> unexpected;
   for (const HostTensor& tensor : file.tensors)

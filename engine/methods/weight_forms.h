@@ -17,6 +17,8 @@ struct WeightForm {
   /// What a parameter is called in files: `fc.weight` -> `fc.pweight`, `fc.nweight`, `fc.scale`. A file is of the form
   /// whose first name it has.
   std::vector<std::string> (*tensor_names)(const std::string& parameter);
+  /// Those that a parameter may have besides; null: none.
+  std::vector<std::string> (*optional_names)(const std::string& parameter);
   /// Throws Error(checkpoint).
   Weights (*read)(const TensorFile& file, const ArenaLayout& layout, int max_bits);
   /// Converts weights of any form; bits[slot] is for weights that are on no grid. Weights of this form stay as they

@@ -4,8 +4,20 @@
 #include "kernels/base/error.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace bsq {
+namespace {
+
+/// The filter of a node that is a convolution.
+std::optional<ParameterId> filter_of(const Node& node, const std::vector<ParameterSpec>& parameters) {
+  if (!node.layer->runs_convolution()) return std::nullopt;
+  for (const ParameterId id : node.layer->parameters())
+    if (parameters[static_cast<std::size_t>(id)].role == Role::weight) return id;
+  return std::nullopt;
+}
+
+}  // namespace
 
 ParameterId Network::add_parameter(const ParameterSpec& spec) {
   parameters_.push_back(spec);
@@ -26,7 +38,14 @@ TensorId Network::add(const std::string& name, std::unique_ptr<Layer> layer, con
   for (const TensorId input : inputs)
     require(input >= 0 && input <= static_cast<TensorId>(nodes_.size()), "node {}: input {} does not exist yet", name,
             input);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i] == 0 || (layer->runs_norm() && i == 0)) continue;  // a norm adds its other input as it is
+    if (const auto filter = filter_of(nodes_[static_cast<std::size_t>(inputs[i] - 1)], parameters_))
+      parameters_[static_cast<std::size_t>(*filter)].is_normed = false;
+  }
   nodes_.push_back({name, std::move(layer), inputs});
+  if (const auto filter = filter_of(nodes_.back(), parameters_))
+    parameters_[static_cast<std::size_t>(*filter)].is_normed = true;
   return static_cast<TensorId>(nodes_.size());
 }
 

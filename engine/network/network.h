@@ -34,7 +34,7 @@ class Network {
   void add_batch_counter(const std::string& name) { batch_counters_.push_back(name); }
   /// Names a tensor that a file may have from training with another quantizer.
   void add_unused(const std::string& name) { unused_.push_back(name); }
-  /// Appends a node; returns the tensor it writes.
+  /// Appends a node, and sees which filters are normed; returns the tensor it writes.
   TensorId add(const std::string& name, std::unique_ptr<Layer> layer, const std::vector<TensorId>& inputs);
 
   const std::vector<Node>& nodes() const { return nodes_; }

@@ -57,8 +57,9 @@ struct ParameterSpec {
   float deviation = 0;      // for normal
   std::int64_t fan_in = 0;  // of the layer (a bias has its weight's); for torch_default
   Role role = Role::weight;
-  bool optional = false;  // a file of the network may lack it, it then keeps its start value
-  WidthRule widths = {};  // of the quantized group
+  bool optional = false;   // a file of the network may lack it, it then keeps its start value
+  WidthRule widths = {};   // of the quantized group
+  bool is_normed = false;  // of a filter: only norms read its output, where the scale of a channel means nothing
 
   /// Bits at the conversion: its own, or else these, as far as it may have them.
   int start_bits(int otherwise) const;

@@ -34,6 +34,17 @@ TEST_CASE("LSQ trains a float model, is evaluated, exported and finetuned") {
   CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains("lsq"));
 }
 
+TEST_CASE("a checkpoint from the middle of LSQ is packed as the end of the stage would be") {
+  const Workspace here;
+  here.train("run", with_lsq({"checkpoint.keep_last=9"}, "[pretrain,lsq]"));
+  const std::string within = "run/checkpoints/epoch_0004/model.safetensors";
+  CHECK(bsq::read_safetensors(here / within).metadata.at("form") == "lsq");
+  here.must({"export", within, "--format", "packed", "--output", "packed.safetensors"});
+  const auto top1 = [](const std::string& text) { return text.substr(text.find("top-1"), 40); };
+  CHECK(top1(here.must({"eval", "packed.safetensors", "--config", "tiny.yaml"}).out) ==
+        top1(here.must({"eval", within}).out));
+}
+
 TEST_CASE("steps of activations are learned, and evaluated, exported and predicted with as they are") {
   const Workspace here;
   here.train("run", with_lsq({"quant.activation=lsq", "quant.act_bits=4"}, "[pretrain,lsq,finetune]"));
@@ -53,6 +64,49 @@ TEST_CASE("steps of activations are learned, and evaluated, exported and predict
   check_error(here, {"eval", "run/checkpoints/pretrain/model.safetensors", "quant.activation=lsq", "quant.act_bits=4"},
               2,
               {"has no layer1.0.relu1.ceiling, for its activations learned no steps; leave quant.activation=lsq out"});
+}
+
+TEST_CASE("a step per channel is trained, resumed, handed on, evaluated and exported, at a scale per tensor") {
+  const Workspace here;
+  const Words words = with_lsq({"lsq.steps=channel", "checkpoint.keep_last=9"}, "[pretrain,lsq,finetune]");
+  here.train("run", words);
+  CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains("a step per channel before norms"));
+  const fs::path within = "run/checkpoints/epoch_0004/model.safetensors";
+  const bsq::TensorFile trained = bsq::read_safetensors(here / within);
+  CHECK(trained.metadata.at("form") == "lsq");
+  CHECK(trained.at("layer1.0.conv1.lsq_weight_channel_steps").numel() ==
+        trained.at("layer1.0.conv1.lsq_weight").shape[0]);
+  CHECK(trained.find("fc.lsq_weight_channel_steps") == nullptr);
+  const auto top1 = [](const std::string& text) { return text.substr(text.find("top-1"), 40); };
+  here.must({"export", within.string(), "--format", "packed", "--output", "packed.safetensors"});
+  CHECK(top1(here.must({"eval", "packed.safetensors", "--config", "tiny.yaml"}).out) ==
+        top1(here.must({"eval", within.string()}).out));
+  here.must({"export", within.string(), "--format", "float", "--output", "float.safetensors"});
+  CHECK(top1(here.must({"eval", "float.safetensors", "--config", "tiny.yaml"}).out) ==
+        top1(here.must({"eval", within.string()}).out));
+  here.must({"inspect", within.string()});
+  here.must({"verify", "run"});
+
+  here.must({"train", "tiny.yaml", "--run-dir", "on", "stages=[finetune]", "finetune.method=lsq",
+             "finetune.steps=channel", "model.init=run/checkpoints/lsq/model.safetensors"});
+  CHECK_THAT(text_of(here / "on/train.log"), Catch::Contains("[T] finetune 2/2"));
+}
+
+TEST_CASE("a step per channel on an emulated GPU comes to what it comes to on the CPU", "[slow]") {
+  if (EmulatedGpu::is_missing()) return;
+  const Workspace here;
+  const EmulatedGpu gpu;
+  const std::string steps = "lsq.steps=channel";
+  gpu.run(here, with_lsq({"train", "tiny.yaml", "--run-dir", "gpu", "device=cuda", steps}, "[pretrain,lsq]"), 0);
+  here.train("cpu", with_lsq({"device=cpu", steps}, "[pretrain,lsq]"));
+  check_similar_epochs(here / "cpu", here / "gpu");
+}
+
+TEST_CASE("a step per channel needs a norm behind a convolution") {
+  const Workspace here;
+  put_text(here / "vgg.yaml", "model: {arch: vgg, depth: 11}\ndata: {kind: synthetic}\nstages: [pretrain, lsq]\n");
+  check_error(here, {"train", "vgg.yaml", "lsq.steps=channel"}, 2,
+              {"lsq.steps = channel; no quantized convolution of this network is read by batch norms alone"});
 }
 
 TEST_CASE("LSQ trains on under the widths that BSQ has found") {

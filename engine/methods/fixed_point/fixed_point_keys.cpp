@@ -6,10 +6,12 @@ namespace bsq {
 
 void add_finetune_keys(ConfigSchema& schema) {
   schema.add_training("finetune", {.epochs = 300, .lr = 0.01, .milestones = {150, 250}});
-  schema.part<FinetuneConfig>("finetune")
-      .add("method", &FinetuneConfig::method, one_of({"fixed", "lsq"}),
-           "how weights are trained under their widths: fixed: beside their scale, as published; lsq: as stage lsq "
-           "does");
+  auto finetune = schema.part<FinetuneConfig>("finetune");
+  finetune.add("method", &FinetuneConfig::method, one_of({"fixed", "lsq"}),
+               "how weights are trained under their widths: fixed: beside their scale, as published; lsq: as stage lsq "
+               "does");
+  finetune.add("steps", &FinetuneConfig::steps, one_of({"tensor", "channel"}), "of method lsq: as lsq.steps").applies =
+      [](const Config& config) { return config.part<FinetuneConfig>().method == "lsq"; };
 }
 
 }  // namespace bsq

@@ -9,6 +9,7 @@ class ConfigSchema;
 
 struct FinetuneConfig {
   std::string method = "fixed";  // or lsq
+  std::string steps = "tensor";  // of lsq; or channel
 };
 
 void add_finetune_keys(ConfigSchema& schema);

@@ -18,6 +18,9 @@ void add_lsq_keys(ConfigSchema& schema) {
   const auto has_budget = [](const Config& config) { return config.part<LsqConfig>().has_budget(); };
   schema.add_training("lsq", {.epochs = 90, .lr = 0.01, .schedule = "cosine", .milestones = {}});
   auto lsq = schema.part<LsqConfig>("lsq");
+  lsq.add("steps", &LsqConfig::steps, one_of({"tensor", "channel"}),
+          "which weights share a step: tensor; channel: an output channel, in convolutions whose output only batch "
+          "norms read");
   lsq.add("budget_bits", &LsqConfig::budget_bits, between(0, 9),
           "bits per weight to come to, as budget_count counts them: layers then lose bits while they train; 0 = widths "
           "stay")

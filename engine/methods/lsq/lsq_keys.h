@@ -8,6 +8,7 @@ namespace bsq {
 class ConfigSchema;
 
 struct LsqConfig {
+  std::string steps = "tensor";         // or channel: of filters before norms
   double budget_bits = 0;               // per weight; 0: widths never change
   std::string budget_count = "stored";  // or published
   int budget_epochs = 0;                // in which bits are taken away; 0: half of the stage

@@ -6,12 +6,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace bsq {
 namespace {
 
+LsqSteps steps_named(const std::string& name) {
+  return name == "channel" ? LsqSteps::per_channel : LsqSteps::per_tensor;
+}
+
 class LsqMethod : public Method {
  public:
-  explicit LsqMethod(const QuantConfig& quant) : quant_(quant) {}
+  LsqMethod(const QuantConfig& quant, LsqSteps steps) : quant_(quant), steps_(steps) {}
 
   MethodDescription describe() const override { return {.title = "LSQ", .settings = start_text()}; }
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
@@ -21,21 +27,32 @@ class LsqMethod : public Method {
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
     return width_conflict(from, layout);
   }
+  std::string conflict(const ArenaLayout& layout) const override {
+    const bool has_any = std::ranges::any_of(layout.slots, [](const auto& slot) { return slot.spec.is_normed; });
+    if (steps_ == LsqSteps::per_tensor || has_any) return {};
+    return fmt::format(
+        "{} = channel; no quantized convolution of this network is read by batch norms alone, so that "
+        "none can have a step per channel; use tensor",
+        steps_key());
+  }
   std::string_view result_form() const override { return kQuantizedForm; }
   int act_bits() const override { return quant_.act_bits; }
 
  protected:
   std::string start_text() const {
-    return fmt::format("float weights start with {} bits and a sign", quant_.weight_bits);
+    return fmt::format("float weights start with {} bits and a sign{}", quant_.weight_bits,
+                       steps_ == LsqSteps::per_channel ? ", a step per channel before norms" : "");
   }
+  virtual std::string_view steps_key() const { return "lsq.steps"; }
   std::unique_ptr<WeightStore> make_weights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                             const Weights& from, bool measures) const {
-    const Weights weights = StoredLsq::convert(from, layout, start_bits(layout, quant_.weight_bits));
+    const Weights weights = StoredLsq::convert(from, layout, start_bits(layout, quant_.weight_bits), steps_);
     return std::make_unique<LsqWeights>(memory, layout, gradients, dynamic_cast<const StoredLsq&>(*weights), measures);
   }
 
  private:
   QuantConfig quant_;
+  LsqSteps steps_;
 };
 
 class LsqFinetuner final : public LsqMethod {
@@ -46,13 +63,16 @@ class LsqFinetuner final : public LsqMethod {
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
     return from.is_quantized() ? LsqMethod::refusal(from, layout) : std::string(kNoWidths);
   }
+
+ protected:
+  std::string_view steps_key() const override { return "finetune.steps"; }
 };
 
 /// Takes bits away while it trains, until a budget is met (METHOD 13).
 class BudgetedLsqMethod final : public LsqMethod {
  public:
   explicit BudgetedLsqMethod(const Config& config)
-      : LsqMethod(config.quant),
+      : LsqMethod(config.quant, steps_named(config.part<LsqConfig>().steps)),
         options_(config.part<LsqConfig>()),
         budget_({.section = "lsq",
                  .budget = {options_.budget_bits, options_.counts_stored_bits()},
@@ -66,7 +86,10 @@ class BudgetedLsqMethod final : public LsqMethod {
             .settings = fmt::format("{}; {}", start_text(), budget_.title()),
             .strength_key = "lsq.budget_bits"};
   }
-  std::string conflict(const ArenaLayout& layout) const override { return budget_.conflict(layout); }
+  std::string conflict(const ArenaLayout& layout) const override {
+    const std::string of_steps = LsqMethod::conflict(layout);
+    return of_steps.empty() ? budget_.conflict(layout) : of_steps;
+  }
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                           const Weights& from) const override {
     return make_weights(memory, layout, gradients, from, /*measures=*/true);
@@ -108,12 +131,13 @@ class BudgetedLsqMethod final : public LsqMethod {
 }  // namespace
 
 std::unique_ptr<Method> make_lsq_method(const Config& config) {
-  if (config.part<LsqConfig>().has_budget()) return std::make_unique<BudgetedLsqMethod>(config);
-  return std::make_unique<LsqMethod>(config.quant);
+  const LsqConfig& lsq = config.part<LsqConfig>();
+  if (lsq.has_budget()) return std::make_unique<BudgetedLsqMethod>(config);
+  return std::make_unique<LsqMethod>(config.quant, steps_named(lsq.steps));
 }
 
-std::unique_ptr<Method> make_lsq_finetuner(const Config& config) {
-  return std::make_unique<LsqFinetuner>(config.quant);
+std::unique_ptr<Method> make_lsq_finetuner(const Config& config, const std::string& steps) {
+  return std::make_unique<LsqFinetuner>(config.quant, steps_named(steps));
 }
 
 }  // namespace bsq

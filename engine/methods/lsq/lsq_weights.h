@@ -1,4 +1,5 @@
-// Weights of LSQ: the parameters are w and a step per tensor (METHOD 13). Bit widths change by set_bits() alone.
+// Weights of LSQ: the parameters are w and a step per tensor, or per output channel of a filter (METHOD 13). Bit widths
+// change by set_bits() alone.
 #pragma once
 
 #include "engine/methods/lsq/stored_lsq.h"
@@ -40,14 +41,19 @@ class LsqWeights final : public WeightStore {
  private:
   DeviceTable<LsqTensor> table() const { return {tensors_, table_.as<LsqTensor>()}; }
   void make_tensors(const std::vector<int>& bits);
-  /// What arenas of w and of steps hold, on the host.
-  OnDevice<Weights> on_device(const Buffer& w, const Buffer& steps) const;
+  /// How many steps all tensors have.
+  std::size_t step_count() const;
+  /// What a level of each slot is worth; only those of slots with several steps are kept here.
+  void set_units(std::vector<float> units);
+  /// What arenas of w and of steps hold, on the host; `units` are those of slots with several steps.
+  OnDevice<Weights> on_device(const Buffer& w, const Buffer& steps, std::vector<float> units) const;
 
   Backend& backend_;
   const ArenaLayout& layout_;
   const float* gradients_;
   std::vector<LsqTensor> tensors_;
-  std::vector<int> bits_;  // by slot
+  std::vector<int> bits_;           // by slot
+  std::vector<float> level_units_;  // by slot: what a level is worth, if it has several steps
   Buffer table_;
   Buffer w_;
   Buffer momentum_;

@@ -42,21 +42,70 @@ LsqTensorAtRest tensor_from_float(std::vector<float> values, int bits) {
   return {.bits = bits, .step = step, .w = std::move(values)};
 }
 
+bool is_zero(std::span<const float> values) {
+  return std::ranges::all_of(values, [](float value) { return value == 0; });
+}
+
+/// Gives float weights a step per channel. A level is worth the mean of them, so that outputs stay of their size;
+/// channels of zeros have the mean, too.
+void give_start_steps(LsqTensorAtRest& tensor, std::int64_t channels) {
+  const auto count = static_cast<std::size_t>(channels), length = tensor.w.size() / count;
+  double sum = 0;
+  std::vector<std::size_t> empty;
+  for (std::size_t channel = 0; channel < count; ++channel) {
+    const auto weights = std::span(tensor.w).subspan(channel * length, length);
+    tensor.channel_steps.push_back(lsq_start_step(weights, tensor.bits));
+    if (is_zero(weights))
+      empty.push_back(channel);
+    else
+      sum += double{tensor.channel_steps.back()};
+  }
+  if (empty.size() < count) tensor.step = static_cast<float>(sum / static_cast<double>(count - empty.size()));
+  for (const std::size_t channel : empty) tensor.channel_steps[channel] = tensor.step;
+}
+
+/// The step of a file, checked.
+float checked_step(float step, const TensorFile& file, const std::string& name) {
+  if (step >= kSmallestStep && std::isfinite(step)) return step;
+  fail(ErrorKind::checkpoint, "{}: {} is {}; a step is a number of at least {}", file.path.string(), name, step,
+       kSmallestStep);
+}
+
+/// The steps of the channels, where a file has them.
+std::vector<float> read_channel_steps(const TensorFile& file, const ParameterSpec& spec) {
+  const std::string name = StoredLsq::channel_steps_name(spec.name);
+  const HostTensor* tensor = file.find(name);
+  if (tensor == nullptr) return {};
+  if (spec.shape.rank != 4)
+    fail(ErrorKind::checkpoint, "{}: {}: only filters of convolutions have a step per channel; the file is damaged",
+         file.path.string(), name);
+  const ParameterSpec expected{.name = name, .shape = {spec.shape[0]}};
+  std::vector<float> steps = read_tensor(file, name, expected);
+  for (const float step : steps) checked_step(step, file, name);
+  return steps;
+}
+
 }  // namespace
+
+std::span<const float> LsqTensorAtRest::steps() const {
+  return channel_steps.empty() ? std::span(&step, 1) : std::span(channel_steps);
+}
 
 std::vector<int> lsq_levels(const LsqTensorAtRest& tensor) {
   std::vector<int> levels(tensor.w.size());
   if (tensor.bits == 0) return levels;
   const auto high = static_cast<float>(high_of(tensor.bits));
-  std::transform(tensor.w.begin(), tensor.w.end(), levels.begin(), [&](float w) {
-    const float quotient = w / tensor.step;
+  const std::span<const float> steps = tensor.steps();
+  const std::size_t length = levels.size() / steps.size();
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const float quotient = tensor.w[i] / steps[i / length];
     if (std::isnan(quotient)) fail(ErrorKind::diverged, "a weight is no number; lower the learning rate");
-    return static_cast<int>(std::nearbyint(std::clamp(quotient, -high, high)));
-  });
+    levels[i] = static_cast<int>(std::nearbyint(std::clamp(quotient, -high, high)));
+  }
   return levels;
 }
 
-float lsq_start_step(const std::vector<float>& w, int bits) {
+float lsq_start_step(std::span<const float> w, int bits) {
   double sum = 0;
   for (const float weight : w) sum += std::abs(static_cast<double>(weight));
   const double mean = sum / static_cast<double>(w.size());
@@ -90,6 +139,9 @@ std::vector<HostTensor> StoredLsq::tensors(const ArenaLayout& layout, std::strin
                                               file_shape(spec.shape), to_file_layout(tensors_[i].w, spec.shape)));
     tensors.push_back(
         HostTensor::from<float>(step_name(spec.name) + std::string(suffix), {1}, std::span(&tensors_[i].step, 1)));
+    if (const std::vector<float>& steps = tensors_[i].channel_steps; !steps.empty())
+      tensors.push_back(
+          HostTensor::from<float>(channel_steps_name(spec.name) + std::string(suffix), {std::ssize(steps)}, steps));
     if (tensors_[i].sensitivity)
       tensors.push_back(HostTensor::from<float>(sensitivity_name(spec.name) + std::string(suffix), {1},
                                                 std::span(&*tensors_[i].sensitivity, 1)));
@@ -102,6 +154,7 @@ std::vector<std::span<const float>> StoredLsq::numbers() const {
   for (const auto& tensor : tensors_) {
     numbers.emplace_back(tensor.w);
     numbers.emplace_back(&tensor.step, 1);
+    if (!tensor.channel_steps.empty()) numbers.emplace_back(tensor.channel_steps);
     if (tensor.sensitivity) numbers.emplace_back(&*tensor.sensitivity, 1);
   }
   return numbers;
@@ -109,6 +162,10 @@ std::vector<std::span<const float>> StoredLsq::numbers() const {
 
 std::string StoredLsq::sensitivity_name(const std::string& parameter) {
   return plane_name(parameter, "lsq_") + "_sensitivity";
+}
+
+std::string StoredLsq::channel_steps_name(const std::string& parameter) {
+  return plane_name(parameter, "lsq_") + "_channel_steps";
 }
 
 std::vector<std::string> StoredLsq::tensor_names(const std::string& parameter) {
@@ -123,11 +180,10 @@ Weights StoredLsq::read(const TensorFile& file, const ArenaLayout& layout, int /
   std::vector<LsqTensorAtRest> result;
   for (std::size_t i = 0; i < layout.slots.size(); ++i) {
     const ParameterSpec& spec = layout.slots[i].spec;
-    const float step = read_number(file, step_name(spec.name));
-    if (!(step >= kSmallestStep) || !std::isfinite(step))
-      fail(ErrorKind::checkpoint, "{}: {} is {}; a step is a number of at least {}", file.path.string(),
-           step_name(spec.name), step, kSmallestStep);
-    result.push_back({.bits = bits[i], .step = step, .w = read_tensor(file, plane_name(spec.name, "lsq_"), spec)});
+    result.push_back({.bits = bits[i],
+                      .step = checked_step(read_number(file, step_name(spec.name)), file, step_name(spec.name)),
+                      .w = read_tensor(file, plane_name(spec.name, "lsq_"), spec),
+                      .channel_steps = read_channel_steps(file, spec)});
   }
   return std::make_shared<StoredLsq>(std::move(result));
 }
@@ -142,15 +198,26 @@ Weights StoredLsq::convert(const Weights& from, const std::vector<int>& bits) {
   return std::make_shared<StoredLsq>(std::move(tensors));
 }
 
-Weights StoredLsq::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits) {
+Weights StoredLsq::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits,
+                           LsqSteps steps) {
   const Weights converted = convert(from, bits);
   const auto result = std::make_shared<StoredLsq>(dynamic_cast<const StoredLsq&>(*converted));
   std::vector<LsqTensorAtRest>& tensors = result->tensors_;
   for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
-    const WidthRule& widths = layout.slots[slot].spec.widths;
-    if (!widths.fixed || tensors[slot].bits > 0) continue;
-    tensors[slot].bits = widths.start;
-    tensors[slot].step = step_of_zeros(widths.start);
+    LsqTensorAtRest& tensor = tensors[slot];
+    const ParameterSpec& spec = layout.slots[slot].spec;
+    if (spec.widths.fixed && tensor.bits == 0) {
+      tensor.bits = spec.widths.start;
+      tensor.step = step_of_zeros(tensor.bits);
+      tensor.channel_steps.clear();
+    }
+    const bool has_channels = !tensor.channel_steps.empty();
+    if (steps == LsqSteps::per_tensor && has_channels) tensor = tensor_from_levels(*from->levels(slot));
+    if (steps == LsqSteps::per_tensor || has_channels || !spec.is_normed) continue;
+    if (from->levels(slot))
+      tensor.channel_steps.assign(static_cast<std::size_t>(spec.shape[0]), tensor.step);
+    else
+      give_start_steps(tensor, spec.shape[0]);
   }
   return result;
 }

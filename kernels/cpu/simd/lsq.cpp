@@ -52,10 +52,26 @@ ChunkSums step_chunk(const LsqStepArgs& args, const LsqTensor& tensor, float ste
 }
 
 /// From the parts of its chunks, in their order.
-void add_sensitivity(const double* roundings, std::int64_t chunks, std::int64_t numel, float* sensitivity) {
-  double sum = 0;
-  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += roundings[chunk];
-  *sensitivity += static_cast<float>((sum < 0 ? -sum : sum) / static_cast<double>(numel));
+void add_sensitivity(const LsqTensor& tensor, const double* roundings, float* sensitivity) {
+  const std::int64_t chunks = chunks_of_row(tensor);
+  double of_tensor = 0;
+  for (std::int64_t row = 0; row < tensor.rows; ++row, roundings += chunks) {
+    double sum = 0;
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += roundings[chunk];
+    of_tensor += sum < 0 ? -sum : sum;
+  }
+  *sensitivity += static_cast<float>(of_tensor / static_cast<double>(tensor.numel));
+}
+
+/// Moves the steps of a tensor, from what its chunks have left.
+void move_steps(const LsqStepArgs& args, const LsqTensor& tensor, const double* partials) {
+  const std::int64_t chunks = chunks_of_row(tensor);
+  for (std::int64_t row = 0; row < tensor.rows; ++row) {
+    float* step = args.steps + tensor.first_step + row;
+    step_scale(partials + row * chunks, chunks, args.rule, false, args.inputs->learning_rate, step,
+               args.step_momentum + tensor.first_step + row);
+    if (*step < kSmallestStep) *step = kSmallestStep;  // a NaN stays one
+  }
 }
 
 }  // namespace
@@ -70,21 +86,21 @@ void weights_from_lsq(const LsqForwardArgs& args) {
   for (std::int64_t index = 0; index < chunks; ++index) {
     const Chunk chunk = find_chunk(args.tensors.host, index);
     const LsqTensor& tensor = args.tensors.device[chunk.tensor];
-    const float step = args.steps[chunk.tensor];
+    const float step = args.steps[tensor.first_step + chunk.row];
     for_lanes(chunk.begin, chunk.end, [&]<bool Full>(std::int64_t at, int count) {
       FloatLanes level{};
       if (tensor.high > 0)
         level = placed_on(tensor, load_lanes<Full>(args.w + tensor.weight_offset + at, count), step).level;
       store_weights<Full>(tensor, args.weights, at, level, step, 1.0F, count);
     });
-    if (tensor.storage != WeightStorage::values && chunk.begin == 0) args.weight_units[chunk.tensor] = step;
+    if (tensor.storage != WeightStorage::values && tensor.rows == 1 && chunk.begin == 0)
+      args.weight_units[chunk.tensor] = step;
   }
 }
 
 void lsq_step(const LsqStepArgs& args) {
   auto* partials = static_cast<double*>(args.scratch);
   double* roundings = partials + total_chunks(args.tensors.host);
-  const float learning_rate = args.inputs->learning_rate;
   const std::int64_t chunks = total_chunks(args.tensors.host);
 #pragma omp parallel for schedule(static)
   for (std::int64_t index = 0; index < chunks; ++index) {
@@ -92,7 +108,7 @@ void lsq_step(const LsqStepArgs& args) {
     const LsqTensor& tensor = args.tensors.host.data()[chunk.tensor];
     if (tensor.high == 0) continue;
     dispatch_momentum(args.rule, [&]<bool Nesterov>() {
-      const float step = args.steps[chunk.tensor];
+      const float step = args.steps[tensor.first_step + chunk.row];
       const ChunkSums sums = args.sensitivities == nullptr ? step_chunk<Nesterov, false>(args, tensor, step, chunk)
                                                            : step_chunk<Nesterov, true>(args, tensor, step, chunk);
       partials[index] = sums.d_step;
@@ -101,14 +117,12 @@ void lsq_step(const LsqStepArgs& args) {
   }
   for (std::size_t i = 0; i < args.tensors.host.size(); ++i) {
     const LsqTensor& tensor = args.tensors.host.data()[i];
-    const std::int64_t count = chunks_of(tensor.numel);
     if (tensor.high > 0) {
-      if (args.sensitivities != nullptr) add_sensitivity(roundings, count, tensor.numel, args.sensitivities + i);
-      step_scale(partials, count, args.rule, false, learning_rate, args.steps + i, args.step_momentum + i);
-      if (args.steps[i] < kSmallestStep) args.steps[i] = kSmallestStep;  // a NaN stays one
+      if (args.sensitivities != nullptr) add_sensitivity(tensor, roundings, args.sensitivities + i);
+      move_steps(args, tensor, partials);
     }
-    partials += count;
-    roundings += count;
+    partials += chunks_of_tensor(tensor);
+    roundings += chunks_of_tensor(tensor);
   }
 }
 

@@ -17,32 +17,53 @@ BSQ_LANES_INLINE std::int64_t chunks_of(std::int64_t numel) {
   return (numel + kChunkWeights - 1) / kChunkWeights;
 }
 
+/// How many parts of a tensor have numbers of their own, each its own chunks.
+template <typename Tensor>
+BSQ_LANES_INLINE std::int64_t rows_of(const Tensor& tensor) {
+  if constexpr (requires { tensor.rows; }) return tensor.rows;
+  return 1;
+}
+
+template <typename Tensor>
+BSQ_LANES_INLINE std::int64_t chunks_of_row(const Tensor& tensor) {
+  return chunks_of(rows_of(tensor) == 1 ? tensor.numel : tensor.numel / rows_of(tensor));
+}
+
+template <typename Tensor>
+BSQ_LANES_INLINE std::int64_t chunks_of_tensor(const Tensor& tensor) {
+  return rows_of(tensor) * chunks_of_row(tensor);
+}
+
 template <typename Tensor>
 std::int64_t total_chunks(std::span<const Tensor> tensors) {
   std::int64_t chunks = 0;
-  for (std::size_t i = 0; i < tensors.size(); ++i) chunks += chunks_of(tensors.data()[i].numel);
+  for (std::size_t i = 0; i < tensors.size(); ++i) chunks += chunks_of_tensor(tensors.data()[i]);
   return chunks;
 }
 
-/// One unit of parallel work: weights [begin, end) of one tensor.
+/// One unit of parallel work: weights [begin, end) of one tensor, within one of its rows.
 struct Chunk {
   std::int64_t tensor;
   std::int64_t begin;
   std::int64_t end;
+  std::int64_t row;
 };
 
 /// The chunk `index` of a tensor.
 template <typename Tensor>
 Chunk chunk_of(const Tensor& tensor, std::int64_t tensor_index, std::int64_t index) {
-  const std::int64_t begin = index * kChunkWeights;
-  return {tensor_index, begin, begin + kChunkWeights < tensor.numel ? begin + kChunkWeights : tensor.numel};
+  const std::int64_t row = rows_of(tensor) == 1 ? 0 : index / chunks_of_row(tensor);
+  const std::int64_t row_numel = rows_of(tensor) == 1 ? tensor.numel : tensor.numel / rows_of(tensor);
+  const std::int64_t begin = row * row_numel + (index - row * chunks_of_row(tensor)) * kChunkWeights;
+  const std::int64_t row_end = (row + 1) * row_numel;
+  return {tensor_index, begin, begin + kChunkWeights < row_end ? begin + kChunkWeights : row_end, row};
 }
 
 /// The chunk `index` of all tensors together.
 template <typename Tensor>
 Chunk find_chunk(std::span<const Tensor> tensors, std::int64_t index) {
   std::int64_t tensor = 0;
-  while (index >= chunks_of(tensors.data()[tensor].numel)) index -= chunks_of(tensors.data()[tensor++].numel);
+  while (index >= chunks_of_tensor(tensors.data()[tensor])) index -= chunks_of_tensor(tensors.data()[tensor++]);
   return chunk_of(tensors.data()[tensor], tensor, index);
 }
 

@@ -16,9 +16,14 @@ struct ScaleStep {
   __device__ float run(const Chunk& chunk) const {
     const auto gradient = static_cast<float>(sum_of_chunks(partials + chunk.first, chunk.count, 1));
     if (threadIdx.x % kWarp != 0) return 0;  // who reads the scale here would race with lane 0
-    const float scale = scales[chunk.tensor];
-    return scales[chunk.tensor] = sgd_moved(scale, fmaf(rule.weight_decay, scale, gradient), rule,
-                                            inputs->learning_rate, momentum[chunk.tensor]);
+    return move(gradient, chunk.tensor);
+  }
+
+  /// The scale at this place by its gradient: the new one.
+  __device__ float move(float gradient, std::int64_t at) const {
+    const float scale = scales[at];
+    return scales[at] =
+               sgd_moved(scale, fmaf(rule.weight_decay, scale, gradient), rule, inputs->learning_rate, momentum[at]);
   }
 };
 

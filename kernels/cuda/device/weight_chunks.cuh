@@ -20,10 +20,27 @@ __host__ __device__ inline std::int64_t chunks_of(std::int64_t numel) {
   return (numel + kChunkWeights - 1) / kChunkWeights;
 }
 
+/// How many parts of a tensor have numbers of their own, each its own chunks.
+template <typename Tensor>
+__host__ __device__ std::int64_t rows_of(const Tensor& tensor) {
+  if constexpr (requires { tensor.rows; }) return tensor.rows;
+  return 1;
+}
+
+template <typename Tensor>
+__host__ __device__ std::int64_t row_numel(const Tensor& tensor) {
+  return rows_of(tensor) == 1 ? tensor.numel : tensor.numel / rows_of(tensor);
+}
+
+template <typename Tensor>
+__host__ __device__ std::int64_t chunks_of_tensor(const Tensor& tensor) {
+  return rows_of(tensor) * chunks_of(row_numel(tensor));
+}
+
 template <typename Tensor>
 std::int64_t total_chunks(std::span<const Tensor> tensors) {
   std::int64_t chunks = 0;
-  for (const Tensor& tensor : tensors) chunks += chunks_of(tensor.numel);
+  for (const Tensor& tensor : tensors) chunks += chunks_of_tensor(tensor);
   return chunks;
 }
 
@@ -33,13 +50,16 @@ void check_tensors(std::span<const Tensor> tensors) {
   if (tensors.size() > GridMemory::kMostTensors) fail_tensor_count(tensors.size(), GridMemory::kMostTensors);
 }
 
-/// The chunk of a block: weights of tensor `tensor` from `begin` on. All lanes of a warp search for it together, each
-/// at a tensor of its own. That is as fast as a table of chunks: one read, and of a table that is needed next anyway.
+/// The chunk of a block: weights of tensor `tensor` from `begin` on, within the row that ends before `end`. All lanes
+/// of a warp search for it together, each at a tensor of its own. That is as fast as a table of chunks: one read, and
+/// of a table that is needed next anyway.
 struct Chunk {
   int tensor = 0;
   std::int64_t first = 0;  // index of the tensor's first chunk
   std::int64_t count = 0;  // chunks of the tensor
+  std::int64_t row = 0;
   std::int64_t begin = 0;
+  std::int64_t end = 0;
 
   struct All {
     template <typename Tensor>
@@ -55,32 +75,46 @@ struct Chunk {
     const auto index = static_cast<std::int64_t>(blockIdx.x);
     for (int base = 0;; base += kWarp) {
       std::int64_t own = 0;
-      if (base + lane < num_tensors && counts(tensors[base + lane])) own = chunks_of(tensors[base + lane].numel);
-      std::int64_t end = own;  // the number behind the last chunk of this lane's tensor
+      if (base + lane < num_tensors && counts(tensors[base + lane])) own = chunks_of_tensor(tensors[base + lane]);
+      std::int64_t last = own;  // the number behind the last chunk of this lane's tensor
       for (int distance = 1; distance < kWarp; distance *= 2) {
-        const std::int64_t before = __shfl_up_sync(kFullMask, end, distance);
-        if (lane >= distance) end += before;
+        const std::int64_t before = __shfl_up_sync(kFullMask, last, distance);
+        if (lane >= distance) last += before;
       }
-      const unsigned past = __ballot_sync(kFullMask, index < first + end);
+      const unsigned past = __ballot_sync(kFullMask, index < first + last);
       if (past == 0) {
-        first += __shfl_sync(kFullMask, end, kWarp - 1);
+        first += __shfl_sync(kFullMask, last, kWarp - 1);
         continue;
       }
       const int found = __ffs(static_cast<int>(past)) - 1;
       tensor = base + found;
       count = __shfl_sync(kFullMask, own, found);
-      first += __shfl_sync(kFullMask, end, found) - count;
-      begin = (index - first) * kChunkWeights;
+      first += __shfl_sync(kFullMask, last, found) - count;
+      place(tensors[tensor], index - first);
       return;
     }
   }
+
+ private:
+  /// Of the chunk `index` of its tensor.
+  template <typename Tensor>
+  __device__ void place(const Tensor& of, std::int64_t index) {
+    if constexpr (requires { of.rows; }) {
+      const std::int64_t chunks = count / of.rows;
+      row = index / chunks;
+      index -= row * chunks;
+    }
+    const std::int64_t numel = row_numel(of);
+    begin = row * numel + index * kChunkWeights;
+    end = (row + 1) * numel;
+  }
 };
 
-/// Whether every access of a whole vector is aligned: planes, where a tensor has any, follow each other at a distance
-/// of numel.
+/// Whether every access of a whole vector is aligned: rows, and planes, where a tensor has any, follow each other at a
+/// distance of their size.
 template <typename Tensor>
 __device__ bool made_of_vectors(const Tensor& tensor) {
-  std::int64_t offsets = tensor.numel | tensor.weight_offset;
+  std::int64_t offsets = row_numel(tensor) | tensor.weight_offset;
   if constexpr (requires { tensor.plane_offset; }) offsets |= tensor.plane_offset;
   return offsets % kVectorWidth<float> == 0;
 }
@@ -92,12 +126,12 @@ __device__ void for_chunk(const Chunk& chunk, const Tensor& tensor, Body body) {
   constexpr int width = kVectorWidth<float>;
   if (made_of_vectors(tensor)) {
     const std::int64_t index = chunk.begin + static_cast<int>(threadIdx.x) * width;
-    if (index < tensor.numel) body.template operator()<width>(index);
+    if (index < chunk.end) body.template operator()<width>(index);
     return;
   }
   for (int i = 0; i < width; ++i) {
     const std::int64_t index = chunk.begin + i * kChunkThreads + static_cast<int>(threadIdx.x);
-    if (index < tensor.numel) body.template operator()<1>(index);
+    if (index < chunk.end) body.template operator()<1>(index);
   }
 }
 

@@ -1,5 +1,5 @@
 // Weights on a grid whose step is trained, of all layers: the weights that a convolution reads, and the SGD step; the
-// last block of each tensor moves its step.
+// last block of each tensor moves its steps.
 //
 // weights_from_lsq moves 8 bytes per weight, 6 if it writes bf16; lsq_step moves 20: it reads w, its momentum and dW,
 // and writes w and momentum.
@@ -29,8 +29,8 @@ __global__ void place_weights(LsqForwardArgs args, int num_tensors) {
   const LsqTensor tensor = args.tensors.device[chunk.tensor];
   const auto low = static_cast<float>(tensor.low);
   const auto high = static_cast<float>(tensor.high);
-  const float step = args.steps[chunk.tensor];
-  if (tensor.storage != WeightStorage::values && chunk.begin == 0 && threadIdx.x == 0)
+  const float step = args.steps[tensor.first_step + chunk.row];
+  if (tensor.storage != WeightStorage::values && tensor.rows == 1 && chunk.begin == 0 && threadIdx.x == 0)
     args.weight_units[chunk.tensor] = step;
   for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
     float value[Width];
@@ -73,6 +73,51 @@ __device__ void step_weights(const LsqStepArgs& args, const LsqTensor& tensor, f
   sums.d_step += sum;
 }
 
+/// Moves the step of a row by the sum of its gradient's parts.
+__device__ void move_step(const LsqStepArgs& args, double d_step, std::int64_t at) {
+  const ScaleStep scale_step{rule_for(args.rule, false), args.inputs, nullptr, args.steps, args.step_momentum};
+  if (scale_step.move(static_cast<float>(d_step), at) < kSmallestStep) args.steps[at] = kSmallestStep;  // a NaN stays
+}
+
+__device__ void add_sensitivity(const LsqStepArgs& args, const LsqTensor& tensor, double rounding, int at) {
+  args.sensitivities[at] += static_cast<float>(rounding / static_cast<double>(tensor.numel));
+}
+
+/// By the last block of a tensor of one row, from what its chunks have left.
+template <bool Measures>
+__device__ void finish_one_row(const LsqStepArgs& args, const LsqTensor& tensor, const Chunk& chunk,
+                               const float* partials, const float* roundings) {
+  if (threadIdx.x >= kWarp) return;
+  if constexpr (Measures) {
+    const double sum = sum_of_chunks(roundings, chunk.count, 1);
+    if (threadIdx.x == 0) add_sensitivity(args, tensor, fabs(sum), chunk.tensor);
+  }
+  const double d_step = sum_of_chunks(partials, chunk.count, 1);
+  if (threadIdx.x == 0) move_step(args, d_step, tensor.first_step);
+}
+
+/// Of several rows: each thread takes some, which have few chunks each.
+template <bool Measures>
+__device__ void finish_rows(const LsqStepArgs& args, const LsqTensor& tensor, const Chunk& chunk, const float* partials,
+                            const float* roundings) {
+  const std::int64_t chunks = chunk.count / tensor.rows;
+  double of_rows = 0;
+  for (std::int64_t row = threadIdx.x; row < tensor.rows; row += kChunkThreads) {
+    double d_step = 0, rounding = 0;
+    for (std::int64_t at = row * chunks; at < (row + 1) * chunks; ++at) {
+      d_step += partials[at];
+      if constexpr (Measures) rounding += roundings[at];
+    }
+    move_step(args, d_step, tensor.first_step + row);
+    of_rows += fabs(rounding);
+  }
+  if constexpr (Measures) {
+    BSQ_SHARED(double, shared, [kChunkWarps]);
+    const double rounding = reduce_block(of_rows, shared, Sum());
+    if (threadIdx.x == 0) add_sensitivity(args, tensor, rounding, chunk.tensor);
+  }
+}
+
 // grid one block per chunk, block kChunkThreads, one thread per vector of weights
 template <bool Measures>
 __global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, GridMemory memory) {
@@ -81,7 +126,7 @@ __global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, Gri
   const Chunk chunk(args.tensors.device, num_tensors);
   const LsqTensor tensor = args.tensors.device[chunk.tensor];
   if (tensor.high == 0) return;  // the whole block returns: nothing of this tensor moves
-  const float step = args.steps[chunk.tensor];
+  const float step = args.steps[tensor.first_step + chunk.row];
   const float to_true = GradientFactors(tensor.storage, step, 1.0F).to_true;
   StepSums sums;
   for_chunk(chunk, tensor, [&]<int Width>(std::int64_t index) {
@@ -96,15 +141,10 @@ __global__ void step_lsq(LsqStepArgs args, int num_tensors, float* partials, Gri
     if (threadIdx.x == 0) roundings[blockIdx.x] = rounding * to_true * step;
   }
   if (!arrives_last(memory.counters + chunk.tensor, static_cast<unsigned>(chunk.count))) return;
-  if (threadIdx.x >= kWarp) return;
-  if constexpr (Measures) {
-    const double sum = sum_of_chunks(roundings + chunk.first, chunk.count, 1);
-    if (threadIdx.x == 0)
-      args.sensitivities[chunk.tensor] += static_cast<float>(fabs(sum) / static_cast<double>(tensor.numel));
-  }
-  const ScaleStep scale_step{rule_for(args.rule, false), args.inputs, partials, args.steps, args.step_momentum};
-  const float moved = scale_step.run(chunk);
-  if (threadIdx.x == 0 && moved < kSmallestStep) args.steps[chunk.tensor] = kSmallestStep;  // a NaN stays one
+  if (tensor.rows == 1)
+    finish_one_row<Measures>(args, tensor, chunk, partials + chunk.first, roundings + chunk.first);
+  else
+    finish_rows<Measures>(args, tensor, chunk, partials + chunk.first, roundings + chunk.first);
 }
 
 }  // namespace

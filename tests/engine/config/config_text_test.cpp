@@ -80,7 +80,8 @@ Config unusual_config() {
   config.stage("csq").schedule = "milestones";
   config.stage("dorefa").schedule = "milestones";
   config.stage("msq").schedule = "milestones";
-  config.part<FinetuneConfig>().method = "lsq";
+  config.part<LsqConfig>() = {.steps = "channel"};
+  config.part<FinetuneConfig>() = {.method = "lsq", .steps = "channel"};
   config.stage("lsq").schedule = "milestones";  // whose default the others do not have
   config.checkpoint = {.every_epochs = 2, .keep_last = 3};
   config.run.dir = "true";

@@ -39,6 +39,18 @@ double read_state(NetworkRun& run, std::size_t state, std::size_t element) {
 
 }  // namespace
 
+TEST_CASE("a filter is normed if nothing but norms read its output") {
+  const auto normed_in = [](const Network& network) {
+    std::vector<std::string> names;
+    for (const ParameterSpec& spec : network.parameters())
+      if (spec.is_normed) names.push_back(spec.name);
+    return names;
+  };
+  CHECK(normed_in(preresnet({}, kBiasImage)) == std::vector<std::string>{"a.conv1.weight"});
+  CHECK(normed_in(vgg({}, kBiasImage)).empty());
+  CHECK(normed_in(vgg_bn({}, kBiasImage)) == std::vector<std::string>{"conv1.weight", "conv2.weight"});
+}
+
 TEST_CASE("gradients of networks that add without a norm are those of central differences") {
   const auto oracle = make_reference_backend();
   for (const auto& [name, make] : kNetworks) {

@@ -94,6 +94,7 @@ TEST_CASE("weights that begin with fewer bits come to the budget from there") {
 TEST_CASE("a run of learned widths that is stopped after any step, or killed, comes to the bits of a straight one") {
   Config config = widths_config(3);
   config.stage("lsq").ema = GENERATE(0.0, 0.5);
+  config.part<LsqConfig>().steps = GENERATE("tensor", "channel");
   check_interrupted_runs(config, 3 * (1 + 6), {.first_stop = 4, .first_kill = 4, .kill_every = 5});
 }
 

@@ -16,18 +16,18 @@ std::vector<float> random_integers(RandomTensors& random, std::int64_t count, in
   return values;
 }
 
-/// What the integers of a tensor are worth.
+/// What the integer of weight i of a tensor is worth.
 template <typename Tensor, typename Inputs>
-float unit_of(const Tensor& tensor, const Inputs& inputs, std::size_t t) {
+float unit_of(const Tensor& tensor, const Inputs& inputs, std::size_t t, std::int64_t /*i*/) {
   return inputs.scales[t] / static_cast<float>((1 << std::max(tensor.bits, 1)) - 1);
 }
-float unit_of(const LsqTensor& /*tensor*/, const LsqInputs& inputs, std::size_t t) {
-  return inputs.steps[t];
+float unit_of(const LsqTensor& tensor, const LsqInputs& inputs, std::size_t /*t*/, std::int64_t i) {
+  return inputs.steps[static_cast<std::size_t>(tensor.first_step + i / (tensor.numel / tensor.rows))];
 }
-float unit_of(const MsqTensor& tensor, const MsqInputs& inputs, std::size_t t) {
+float unit_of(const MsqTensor& tensor, const MsqInputs& inputs, std::size_t t, std::int64_t /*i*/) {
   return inputs.scales[t] / static_cast<float>(1 << tensor.bits);
 }
-float unit_of(const DorefaTensor& tensor, const DorefaInputs& /*inputs*/, std::size_t /*t*/) {
+float unit_of(const DorefaTensor& tensor, const DorefaInputs& /*inputs*/, std::size_t /*t*/, std::int64_t /*i*/) {
   return tensor.scale / static_cast<float>((1 << tensor.bits) - 1);
 }
 
@@ -35,9 +35,8 @@ float unit_of(const DorefaTensor& tensor, const DorefaInputs& /*inputs*/, std::s
 template <typename Tensor, typename Inputs>
 void to_integer_gradients(const std::vector<Tensor>& tensors, Inputs& inputs) {
   for (std::size_t t = 0; t < tensors.size(); ++t) {
-    const float unit = unit_of(tensors[t], inputs, t);
     for (std::int64_t i = 0; i < tensors[t].numel; ++i)
-      inputs.d_weights[static_cast<std::size_t>(tensors[t].weight_offset + i)] *= unit;
+      inputs.d_weights[static_cast<std::size_t>(tensors[t].weight_offset + i)] *= unit_of(tensors[t], inputs, t, i);
   }
 }
 

@@ -76,6 +76,35 @@ TEST_CASE("a step of LSQ adds what rounding does to the loss, to first order, to
   });
 }
 
+TEST_CASE("every row of a tensor of LSQ has the levels and the step of a tensor of its own") {
+  for_each_backend([](Backend& backend) {
+    LsqInputs inputs = at_rest({0.25F, 0.875F, -1.5F, 1.75F, -20, 0}, {0.5F, 4});
+    inputs.d_weights = {1, 2, 4, 8, 16, 32};
+    inputs.learning_rate = 0.125F;
+    cases::LsqCase rows = kTwoBits;
+    rows.rows = 2;
+    rows.measures = true;
+    CHECK(run_weights_from_lsq(backend, rows, inputs).at("weights").values ==
+          std::vector<double>{0, 1, -1.5, 0, -12, 0});
+    const Outputs stepped = run_lsq_step(backend, rows, inputs);
+    const double first = (-0.5 * 1 + 0.25 * 2 + 0 * 4) / std::sqrt(3.0 * 3);
+    const double second = (-0.4375 * 8 - 3 * 16) / std::sqrt(3.0 * 3);
+    CHECK(stepped.at("momentum").values == std::vector<double>{1, 2, 4, 8, 0, 32});
+    CHECK(stepped.at("step_momentum").values[0] == Approx(first).margin(1e-6));
+    CHECK(stepped.at("step_momentum").values[1] == Approx(second).epsilon(1e-6));
+    CHECK(stepped.at("steps").values[1] == Approx(4 - 0.125 * second).epsilon(1e-6));
+    // w - W: 0.25, -0.125, 0; 1.75, -8, 0
+    CHECK(stepped.at("sensitivities").values[0] ==
+          Approx(0.5 + (std::abs(0.25 * 1 - 0.125 * 2) + std::abs(1.75 * 8 - 8 * 16)) / 6).epsilon(1e-6));
+
+    rows.storage = WeightStorage::integers;
+    const Outputs stored = run_weights_from_lsq(backend, rows, inputs);
+    CHECK(stored.at("weights").values == std::vector<double>{0, 2, -3, 0, -3, 0});
+    CHECK(stored.at("weight_units").values == std::vector<double>{-1});  // is the caller's
+    CHECK(run_lsq_step(backend, rows, inputs).at("momentum").values == std::vector<double>{2, 4, 8, 2, 0, 8});
+  });
+}
+
 TEST_CASE("the gradient of LSQ's step is the slope of the weights along it, at fixed levels outside") {
   for_each_backend([](Backend& backend) {
     LsqInputs inputs = at_rest({7, -7, 8, -30, 100, 5}, {0.5F});  // all outside

@@ -203,9 +203,11 @@ LsqInputs make_inputs(const cases::LsqCase& c) {
   inputs.w = with_gaps(random.normal(c.arena_size(), 0.0F, 0.5F), tensors);
   inputs.momentum = with_gaps(random.normal(c.arena_size(), 0.0F, 0.02F), tensors);
   inputs.d_weights = with_gaps(random.normal(c.arena_size(), 0.0F, 0.1F), tensors);
-  inputs.steps = random.uniform(std::ssize(tensors), 0.5F, 1.0F);
-  for (std::size_t t = 0; t < tensors.size(); ++t) inputs.steps[t] /= static_cast<float>(std::max(tensors[t].high, 1));
-  inputs.step_momentum = random.normal(std::ssize(tensors), 0.0F, 0.01F);
+  inputs.steps = random.uniform(c.steps(), 0.5F, 1.0F);
+  for (const LsqTensor& tensor : tensors)
+    for (std::int32_t row = 0; row < tensor.rows; ++row)
+      inputs.steps[static_cast<std::size_t>(tensor.first_step + row)] /= static_cast<float>(std::max(tensor.high, 1));
+  inputs.step_momentum = random.normal(c.steps(), 0.0F, 0.01F);
   return inputs;
 }
 
@@ -216,7 +218,7 @@ Outputs run_weights_from_lsq(Backend& backend, const cases::LsqCase& c, const Ls
   const float* w = memory.input("w", inputs.w);
   const float* steps = memory.input("steps", inputs.steps);
   float* weights = weight_output(memory, c.storage, c.arena_size());
-  auto* weight_units = memory.output<float>("weight_units", std::ssize(tensors));
+  auto* weight_units = memory.in_out("weight_units", std::vector<float>(tensors.size(), -1.0F));
   backend.weights_from_lsq({table, w, steps, weights, weight_units});
   Outputs outputs = memory.finish();
   read_weights(tensors, outputs);

@@ -54,6 +54,20 @@ std::vector<LsqTensorAtRest> drawn(const ArenaLayout& layout, const std::vector<
   return tensors;
 }
 
+/// The same, and the filter has a step per channel.
+std::vector<LsqTensorAtRest> drawn_by_channel(const ArenaLayout& layout, const std::vector<int>& bits) {
+  std::vector<LsqTensorAtRest> tensors = drawn(layout, bits);
+  tensors[0].channel_steps = {0.3F, 0.1F, 0.2F, 0.5F, 0.05F};
+  return tensors;
+}
+
+/// The layout of the tests, whose convolution only norms read.
+ArenaLayout normed_layout() {
+  ArenaLayout layout = store_layout();
+  layout.slots[0].spec.is_normed = true;
+  return layout;
+}
+
 }  // namespace
 
 TEST_CASE("several steps of LSQ's weights are those of the formulas, and 0 bits stay zero") {
@@ -91,11 +105,100 @@ TEST_CASE("several steps of LSQ's weights are those of the formulas, and 0 bits 
   });
 }
 
+TEST_CASE("with a step per channel each channel moves as a tensor of its own, and all levels are worth the same") {
+  for_each_device([&](Backend& backend) {
+    StoreMemory memory(backend);
+    const std::vector<LsqTensorAtRest> start = drawn_by_channel(memory.layout, {2, 3, 8});
+    const LsqTensorAtRest& filter = start[0];
+    const std::size_t length = filter.w.size() / 5;
+    std::vector<LsqOracle> oracles;
+    for (std::size_t channel = 0; channel < 5; ++channel) {
+      oracles.push_back({3, {double{filter.channel_steps[channel]}, 0}, {}});
+      for (std::size_t i = 0; i < length; ++i) oracles.back().w.push_back({double{filter.w[channel * length + i]}, 0});
+    }
+    LsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), StoredLsq(start));
+    for (int step = 0; step < 4; ++step) {
+      // The loss is one of k; what W = step k of the channel would get is the same by the rule of chains.
+      const std::vector<float> of_levels = memory.draw_gradients(store, step, 0.1F)[0];
+      store.step(kLsqRule, memory.set_inputs({.learning_rate = 0.05F}), nullptr);
+      const LsqTensorAtRest after = lsq_of(download(backend, store.masters()))[0];
+      CHECK(after.step == filter.step);
+      std::vector<double> weights, steps, values;
+      for (std::size_t channel = 0; channel < 5; ++channel) {
+        LsqOracle& oracle = oracles[channel];
+        std::vector<float> gradients;
+        for (std::size_t i = 0; i < length; ++i)
+          gradients.push_back(
+              static_cast<float>(double{of_levels[channel * length + i]} * double{filter.step} / oracle.step.value));
+        oracle.move(gradients, kLsqRule, double{0.05F});
+        steps.push_back(oracle.step.value);
+        for (std::size_t i = 0; i < length; ++i) {
+          weights.push_back(oracle.w[i].value);
+          values.push_back(double{filter.step} * oracle.level(i));
+        }
+      }
+      check_close(after.w, weights, "w");
+      check_close(after.channel_steps, steps, "steps");
+      check_close(memory.values(store, 0), values, "weights");
+    }
+    CHECK(store.trainable_numbers() == 225 + 5 + 21 + 1 + 3 + 1);
+  });
+}
+
+TEST_CASE("a width that a filter with a step per channel loses leaves the range of every channel") {
+  for_each_device([&](Backend& backend) {
+    StoreMemory memory(backend);
+    const std::vector<LsqTensorAtRest> start = drawn_by_channel(memory.layout, {3, 3, 8});
+    LsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), StoredLsq(start));
+    store.set_bits({2, 3, 8});
+    const Weights after = download(backend, store.masters());
+    const LsqTensorAtRest filter = lsq_of(after)[0];
+    CHECK(filter.step == static_cast<float>(double{start[0].step} * 7 / 3));
+    for (std::size_t channel = 0; channel < 5; ++channel)
+      CHECK(filter.channel_steps[channel] == static_cast<float>(double{start[0].channel_steps[channel]} * 7 / 3));
+    CHECK(lsq_of(after)[1].step == start[1].step);
+    CHECK(memory.values(store, 0) == after->values(0));
+  });
+}
+
+TEST_CASE("steps per channel start from the weights of each, and from the unit of a grid") {
+  const ArenaLayout layout = normed_layout();
+  DenseTensors values;
+  for (const LsqTensorAtRest& tensor : drawn(layout, {1, 1, 1})) values.push_back(tensor.w);
+  std::fill_n(values[0].begin() + 45, 45, 0.0F);  // the second channel
+  const Weights in_float = std::make_shared<StoredDense>(values);
+  const auto from_float = lsq_of(StoredLsq::convert(in_float, layout, {2, 3, 8}, LsqSteps::per_channel));
+  const std::vector<float>& steps = from_float[0].channel_steps;
+  REQUIRE(steps.size() == 5);
+  double sum = 0;
+  for (const std::size_t channel : {0, 2, 3, 4}) {
+    CHECK(steps[channel] == lsq_start_step(std::span(values[0]).subspan(channel * 45, 45), 2));
+    sum += double{steps[channel]};
+  }
+  CHECK(from_float[0].step == static_cast<float>(sum / 4));
+  CHECK(steps[1] == from_float[0].step);
+  CHECK(from_float[1].channel_steps.empty());
+  CHECK(from_float[2].channel_steps.empty());
+
+  const Weights planes = StoredPlanes::convert(in_float, {4, 1, 8});
+  const Weights from_planes = StoredLsq::convert(planes, layout, {}, LsqSteps::per_channel);
+  CHECK(lsq_of(from_planes)[0].channel_steps == std::vector<float>(5, lsq_of(from_planes)[0].step));
+  for (std::size_t slot = 0; slot < 3; ++slot) CHECK(from_planes->levels(slot)->k == planes->levels(slot)->k);
+
+  const Weights trained = std::make_shared<StoredLsq>(drawn_by_channel(layout, {2, 3, 8}));
+  CHECK(StoredLsq::convert(trained, layout, {}, LsqSteps::per_channel)->values(0) == trained->values(0));
+  const Weights back = StoredLsq::convert(trained, layout, {}, LsqSteps::per_tensor);
+  CHECK(lsq_of(back)[0].channel_steps.empty());
+  CHECK(back->levels(0)->k == trained->levels(0)->k);
+  CHECK(lsq_of(back)[1].w == lsq_of(trained)[1].w);
+}
+
 TEST_CASE("LSQ's step starts at twice the mean magnitude over the root of the largest level") {
-  CHECK(lsq_start_step({1, -3, 0, 4}, 2) == static_cast<float>(4 / std::sqrt(3.0)));
-  CHECK(lsq_start_step({1, -3, 0, 4}, 1) == 4);
-  CHECK(lsq_start_step({0, 0}, 3) == 1.0F / 7);
-  CHECK(lsq_start_step({1e-20F, 0}, 3) == kSmallestStep);
+  const auto start_step = [](const std::vector<float>& w, int bits) { return lsq_start_step(w, bits); };
+  CHECK(start_step({1, -3, 0, 4}, 2) == static_cast<float>(4 / std::sqrt(3.0)));
+  CHECK(start_step({1, -3, 0, 4}, 1) == 4);
+  CHECK(start_step({0, 0}, 3) == 1.0F / 7);
+  CHECK(start_step({1e-20F, 0}, 3) == kSmallestStep);
 }
 
 TEST_CASE("LSQ takes weights on a grid as they are, and gives float weights the widths asked for") {
@@ -137,10 +240,13 @@ TEST_CASE("no level of a grid that LSQ takes over lies outside of it") {
 TEST_CASE("what a device reads of LSQ's weights is what their file means, bit for bit") {
   for_each_device([](Backend& backend) {
     StoreMemory memory(backend);
-    const StoredLsq stored(drawn(memory.layout, {1, 3, 8}));
-    const LsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), stored);
-    for (std::size_t slot = 0; slot < 3; ++slot) CHECK(memory.values(store, slot) == stored.values(slot));
-    CHECK(store.count()[1].ones == stored.count(1).ones);
+    for (const bool by_channel : {false, true}) {
+      const std::vector<int> bits = {1, 3, 8};
+      const StoredLsq stored(by_channel ? drawn_by_channel(memory.layout, bits) : drawn(memory.layout, bits));
+      const LsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), stored);
+      for (std::size_t slot = 0; slot < 3; ++slot) CHECK(memory.values(store, slot) == stored.values(slot));
+      CHECK(store.count()[1].ones == stored.count(1).ones);
+    }
   });
 }
 
@@ -160,6 +266,29 @@ TEST_CASE("a file of LSQ's weights without widths, or with a step that no traini
     CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { read_weights(file, layout, 8); }),
                Catch::Contains("fc.lsq_weight_step is") && Catch::Contains("at least 1e-08"));
   }
+}
+
+TEST_CASE("steps of channels go through a file, and only filters have them, one each") {
+  const ArenaLayout layout = store_layout();
+  const StoredLsq stored(drawn_by_channel(layout, {1, 3, 8}));
+  TensorFile file;
+  file.path = "x.safetensors";
+  file.tensors = stored.tensors(layout);
+  file.metadata["scheme"] = scheme_to_json(stored, layout);
+  const Weights read = read_weights(file, layout, 8);
+  for (std::size_t slot = 0; slot < 3; ++slot) CHECK(read->values(slot) == stored.values(slot));
+  CHECK(lsq_of(read)[0].channel_steps == stored.all()[0].channel_steps);
+
+  const std::string name = "layer1.0.conv1.lsq_weight_channel_steps";
+  const auto refusal_of = [&](const std::string& named, std::vector<float> steps) {
+    TensorFile changed = file;
+    std::erase_if(changed.tensors, [&](const HostTensor& tensor) { return tensor.name == named; });
+    changed.tensors.push_back(HostTensor::from<float>(named, {std::ssize(steps)}, steps));
+    return error_of(ErrorKind::checkpoint, [&] { read_weights(changed, layout, 8); });
+  };
+  CHECK_THAT(refusal_of(name, {1, 1, 1, 1}), Catch::Contains(name));
+  CHECK_THAT(refusal_of(name, {1, 1, 0, 1, 1}), Catch::Contains(name + " is 0"));
+  CHECK_THAT(refusal_of("fc.lsq_weight_channel_steps", {1, 1, 1}), Catch::Contains("only filters of convolutions"));
 }
 
 }  // namespace bsq::test
