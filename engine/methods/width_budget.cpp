@@ -11,10 +11,10 @@
 namespace bsq {
 namespace {
 
-bool comes_nearer(const std::vector<int>& bits, const ArenaLayout& layout, std::size_t slot, double target) {
+bool comes_nearer(const std::vector<int>& bits, const ArenaLayout& layout, std::size_t slot, const BitBudget& budget) {
   if (layout.slots[slot].spec.widths.fixed || bits[slot] <= 1) return false;
-  const double now = bits_per_weight(bits, layout);
-  return budget_distance(now - share_of_bit(layout, slot), target) < budget_distance(now, target);
+  const double now = budget.average(bits, layout), target = budget.target(layout);
+  return budget_distance(now - budget.share_of_bit(layout, slot), target) < budget_distance(now, target);
 }
 
 }  // namespace
@@ -30,22 +30,23 @@ int budget_window(int budget_epochs, int stage_epochs) {
 
 void check_width_budget(const std::string& section, const BitBudget& budget, int budget_epochs, const Config& config,
                         std::vector<Conflict>& conflicts) {
-  const int least = budget.counts_stored ? 2 : 1;
+  const double least = budget.least_of_any();
   if (budget.bits < least)
     conflicts.push_back(
         {{section + ".budget_bits", section + ".budget_count"},
-         fmt::format("{}.budget_bits = {:g}; must be at least {}: every layer keeps a bit{}, or 0 for no budget",
-                     section, budget.bits, least,
-                     least == 2 ? fmt::format(" and its signs ({}.budget_count: stored)", section) : "")});
+         fmt::format(
+             "{}.budget_bits = {:g}; must be at least {:g}: every layer keeps a bit{}, or 0 for no budget", section,
+             budget.bits, least,
+             least == 2 ? fmt::format(" and its signs ({}.budget_count: {})", section, budget.count_name()) : "")});
   if (const int epochs = config.stage(section).epochs; budget_epochs > epochs)
     conflicts.push_back(
         {{section + ".budget_epochs", section + ".epochs"},
          fmt::format("{0}.budget_epochs = {1}; must be at most {0}.epochs = {2}", section, budget_epochs, epochs)});
 }
 
-bool can_come_nearer(const std::vector<int>& bits, const ArenaLayout& layout, double target) {
+bool can_come_nearer(const std::vector<int>& bits, const ArenaLayout& layout, const BitBudget& budget) {
   for (std::size_t slot = 0; slot < bits.size(); ++slot)
-    if (comes_nearer(bits, layout, slot, target)) return true;
+    if (comes_nearer(bits, layout, slot, budget)) return true;
   return false;
 }
 
@@ -59,13 +60,13 @@ WidthMeasures doubling(const std::vector<float>& measures, const std::vector<int
 }
 
 std::vector<int> take_bits(std::vector<int> bits, const WidthMeasures& measures, const ArenaLayout& layout,
-                           double target, double planned, bool several) {
+                           const BitBudget& budget, double planned, bool several) {
   std::vector<bool> has_lost(bits.size(), false);
   const auto measure_of = [&](std::size_t slot) { return measures.at(slot).at(static_cast<std::size_t>(bits[slot])); };
-  while (bits_per_weight(bits, layout) > planned + kBudgetTolerance) {
+  while (budget.average(bits, layout) > planned + kBudgetTolerance) {
     std::optional<std::size_t> next;
     for (std::size_t slot = 0; slot < bits.size(); ++slot) {
-      if ((has_lost[slot] && !several) || !comes_nearer(bits, layout, slot, target)) continue;
+      if ((has_lost[slot] && !several) || !comes_nearer(bits, layout, slot, budget)) continue;
       if (!next || measure_of(slot) < measure_of(*next)) next = slot;
     }
     if (!next) break;
@@ -76,17 +77,17 @@ std::vector<int> take_bits(std::vector<int> bits, const WidthMeasures& measures,
 }
 
 std::string WidthBudget::title() const {
-  return fmt::format("budget {:g} bits per weight ({} count) within {} epochs", rule_.budget.bits, rule_.count,
-                     rule_.window);
+  return fmt::format("budget {:g} {} ({} count) within {} epochs", rule_.budget.bits, rule_.budget.unit(),
+                     rule_.budget.count_name(), rule_.window);
 }
 
 std::string WidthBudget::conflict(const ArenaLayout& layout) const {
-  const double least = least_bits(layout) + rule_.budget.beside(layout);
+  const double least = rule_.budget.least(layout);
   if (rule_.budget.bits >= least) return {};
   return fmt::format(
-      "{0}.budget_bits = {1:g}: this network cannot come below {2:.4f} bits per weight ({0}.budget_count: {3}), a bit "
+      "{0}.budget_bits = {1:g}: this network cannot come below {2:.4f} {4} ({0}.budget_count: {3}), a bit "
       "of each tensor and all bits of those of a fixed width; raise it",
-      rule_.section, rule_.budget.bits, least, rule_.count);
+      rule_.section, rule_.budget.bits, least, rule_.budget.count_name(), rule_.budget.unit());
 }
 
 bool WidthBudget::start_epoch(int epoch, const std::vector<int>& bits, const std::function<WidthMeasures()>& measure,
@@ -96,21 +97,19 @@ bool WidthBudget::start_epoch(int epoch, const std::vector<int>& bits, const std
   note_.reset();
   next_bits_.clear();
   if (is_met_) return true;
-  const double target = rule_.budget.published(layout);
-  if (epoch == 0) start_bits_ = bits_per_weight(bits, layout);
-  const double planned = planned_width(start_bits_, target, epoch, rule_.window);
+  if (epoch == 0) start_bits_ = rule_.budget.average(bits, layout);
+  const double planned = planned_width(start_bits_, rule_.budget.target(layout), epoch, rule_.window);
   const WidthMeasures measures = epoch > 0 ? measure() : WidthMeasures{};
   std::vector<int> left = bits;
-  if (epoch > 0) left = take_bits(bits, measures, layout, target, planned, /*several=*/epoch >= rule_.window);
-  is_met_ = !can_come_nearer(left, layout, target);
+  if (epoch > 0) left = take_bits(bits, measures, layout, rule_.budget, planned, /*several=*/epoch >= rule_.window);
+  is_met_ = !can_come_nearer(left, layout, rule_.budget);
   note_ = note_of_epoch(epoch, bits, measures, left, layout);
   if (left != bits) next_bits_ = std::move(left);
   return true;
 }
 
 void WidthBudget::end(const std::vector<int>& bits, const WidthMeasures& measures, const ArenaLayout& layout) {
-  const double target = rule_.budget.published(layout);
-  next_bits_ = take_bits(bits, measures, layout, target, target, /*several=*/true);
+  next_bits_ = take_bits(bits, measures, layout, rule_.budget, rule_.budget.target(layout), /*several=*/true);
   note_ = note_of_end(bits, next_bits_, layout);
   is_met_ = true;
 }
@@ -126,7 +125,7 @@ void WidthBudget::restore(const nlohmann::json& state) {
 }
 
 double WidthBudget::counted(const std::vector<int>& bits, const ArenaLayout& layout) const {
-  return bits_per_weight(bits, layout) + rule_.budget.beside(layout);
+  return rule_.budget.average(bits, layout) + rule_.budget.beside(layout);
 }
 
 /// All bits of notes are in the count of the budget.
@@ -134,7 +133,7 @@ EpochNote WidthBudget::note_of_epoch(int epoch, const std::vector<int>& bits, co
                                      const std::vector<int>& left, const ArenaLayout& layout) const {
   const double now = counted(left, layout);
   const double planned =
-      planned_width(start_bits_, rule_.budget.published(layout), epoch + 1, rule_.window) + rule_.budget.beside(layout);
+      planned_width(start_bits_, rule_.budget.target(layout), epoch + 1, rule_.window) + rule_.budget.beside(layout);
   nlohmann::ordered_json measured = nlohmann::ordered_json::object(), taken = nlohmann::ordered_json::object();
   for (std::size_t slot = 0; slot < left.size(); ++slot) {
     const std::string& name = layout.slots[slot].spec.name;
@@ -145,14 +144,14 @@ EpochNote WidthBudget::note_of_epoch(int epoch, const std::vector<int>& bits, co
       is_met_ ? "met, so that widths stay from here on" : fmt::format("{:.3f} planned after the epoch", planned);
   return {.event = "budget",
           .fields = {{"budget_bits", rule_.budget.bits},
-                     {"budget_count", rule_.count},
+                     {"budget_count", rule_.budget.count_name()},
                      {"bits_now", now},
                      {"bits_planned", planned},
                      {std::string(rule_.measures_name), measured},
                      {"taken_bits", taken},
                      {"is_met", is_met_}},
-          .text = fmt::format("budget {:g} ({} count): {:.3f} bits per weight now, {}", rule_.budget.bits, rule_.count,
-                              now, what)};
+          .text = fmt::format("budget {:g} ({} count): {:.3f} {} now, {}", rule_.budget.bits, rule_.budget.count_name(),
+                              now, rule_.budget.unit(), what)};
 }
 
 EpochNote WidthBudget::note_of_end(const std::vector<int>& bits, const std::vector<int>& left,
@@ -167,15 +166,15 @@ EpochNote WidthBudget::note_of_end(const std::vector<int>& bits, const std::vect
   }
   return {.event = "budget",
           .fields = {{"budget_bits", rule_.budget.bits},
-                     {"budget_count", rule_.count},
+                     {"budget_count", rule_.budget.count_name()},
                      {"bits_now", counted(left, layout)},
                      {"bits_trained", counted(bits, layout)},
                      {"removed_planes", removals},
                      {"is_met", false}},
-          .text = fmt::format("budget {:g} ({} count): {:.3f} bits per weight at the end; training came to {:.3f}; "
-                              "the bits went {}: {}",
-                              rule_.budget.bits, rule_.count, counted(left, layout), counted(bits, layout),
-                              rule_.which_go, names)};
+          .text = fmt::format("budget {:g} ({} count): {:.3f} {} at the end; training came to {:.3f}; the bits went "
+                              "{}: {}",
+                              rule_.budget.bits, rule_.budget.count_name(), counted(left, layout), rule_.budget.unit(),
+                              counted(bits, layout), rule_.which_go, names)};
 }
 
 }  // namespace bsq

@@ -25,8 +25,8 @@ int budget_window(int budget_epochs, int stage_epochs);
 /// Refuses a budget that no network can meet, and a window that is longer than the stage.
 void check_width_budget(const std::string& section, const BitBudget& budget, int budget_epochs, const Config& config,
                         std::vector<Conflict>& conflicts);
-/// Whether some tensor could lose a bit and bring the average nearer to the target.
-bool can_come_nearer(const std::vector<int>& bits, const ArenaLayout& layout, double target);
+/// Whether some tensor could lose a bit and bring the average nearer to what the budget asks for.
+bool can_come_nearer(const std::vector<int>& bits, const ArenaLayout& layout, const BitBudget& budget);
 
 /// What decides which tensor loses its next bit: by slot, and by the width that it has then, 0 .. its own.
 using WidthMeasures = std::vector<std::vector<float>>;
@@ -34,17 +34,16 @@ using WidthMeasures = std::vector<std::vector<float>>;
 WidthMeasures doubling(const std::vector<float>& measures, const std::vector<int>& bits);
 
 /// Takes bits from tensors whose width is not fixed, the one of the least measure first, until the average is no more
-/// than `planned`, and as long as it comes nearer to the target: a bit that would leave it further below than it is
+/// than `planned`, and as long as it comes nearer to the budget: a bit that would leave it further below than it is
 /// above stays. Each tensor loses one bit at most, or with `several` as many as that takes. Returns the bits that are
 /// left.
 std::vector<int> take_bits(std::vector<int> bits, const WidthMeasures& measures, const ArenaLayout& layout,
-                           double target, double planned, bool several);
+                           const BitBudget& budget, double planned, bool several);
 
 /// What a method says of its budget.
 struct WidthBudgetRule {
   std::string section;                  // of the configuration, whose `budget_bits` it is: `lsq`
   BitBudget budget = {};                // as it is configured
-  std::string_view count = "stored";    // what the budget counts, in words: `stored`
   int window = 1;                       // epochs
   std::string_view measures_name = {};  // in notes: `sensitivities`
   std::string_view which_go = {};       // `whose rounding changes the loss least`
@@ -86,7 +85,7 @@ class WidthBudget {
   // What a checkpoint holds.
   int epoch_ = -1;  // the one that has begun last
   bool is_met_ = false;
-  double start_bits_ = 0;  // of the published count
+  double start_bits_ = 0;  // BitBudget::average
 
   std::vector<int> next_bits_;
   std::optional<EpochNote> note_;

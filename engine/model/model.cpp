@@ -15,14 +15,6 @@ namespace {
 
 constexpr std::int64_t kStateAlignment = 16;
 
-void set_bit_operations(const Network& network, ArenaLayout& layout) {
-  for (const Multiplication& multiplication : multiplications(network)) {
-    const std::string& name = network.parameters()[static_cast<std::size_t>(multiplication.weight)].name;
-    for (ParameterSlot& slot : layout.slots)
-      if (slot.spec.name == name) slot.bit_operations += multiplication.bit_operations();
-  }
-}
-
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -34,9 +26,8 @@ Model::Model(DeviceMemory& memory, Network network, DType dtype, std::uint64_t s
     : backend_(memory.backend()),
       network_(std::move(network)),
       dtype_(dtype),
-      quantized_layout_(lay_out(network_.parameters(), ParameterGroup::quantized, dtype, no_decay)),
+      quantized_layout_(lay_out_quantized(network_, dtype, no_decay)),
       plain_layout_(lay_out(network_.parameters(), ParameterGroup::plain, dtype, no_decay)) {
-  set_bit_operations(network_, quantized_layout_);
   const auto gradient_count = static_cast<std::size_t>(quantized_layout_.numel + plain_layout_.numel);
   gradients_ = memory.allocate_array<float>("gradients", gradient_count);
   quantized_ = make_store(memory, quantized_layout_, gradients_.as<float>());

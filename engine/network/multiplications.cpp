@@ -28,4 +28,14 @@ std::vector<Multiplication> multiplications(const Network& network) {
   return found;
 }
 
+ArenaLayout lay_out_quantized(const Network& network, DType filter_dtype, const NoDecay& no_decay) {
+  ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized, filter_dtype, no_decay);
+  for (const Multiplication& multiplication : multiplications(network)) {
+    const std::string& name = network.parameters()[static_cast<std::size_t>(multiplication.weight)].name;
+    for (ParameterSlot& slot : layout.slots)
+      if (slot.spec.name == name) slot.bit_operations += multiplication.bit_operations();
+  }
+  return layout;
+}
+
 }  // namespace bsq

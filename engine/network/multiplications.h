@@ -22,4 +22,7 @@ struct Multiplication {
 /// In the order of the nodes.
 std::vector<Multiplication> multiplications(const Network& network);
 
+/// The layout of the quantized parameters (lay_out), with the bit operations of each.
+ArenaLayout lay_out_quantized(const Network& network, DType filter_dtype = DType::f32, const NoDecay& no_decay = {});
+
 }  // namespace bsq

@@ -115,7 +115,8 @@ TEST_CASE("a budget beside an alpha, below what a layer needs, or without a mean
       {"bsq.alpha=0", "bsq.budget_bits=0.5", "bsq.budget_count=published"},
       "override 2: bsq.budget_bits = 0.5; must be at least 1: every layer keeps a bit plane, or 0 for no budget");
   check_refused({"bsq.budget_bits=10"}, "override 1: bsq.budget_bits = 10; must be a number in 0..9");
-  check_refused({"bsq.budget_count=planes"}, "override 1: bsq.budget_count = planes; must be one of stored, published");
+  check_refused({"bsq.budget_count=planes"},
+                "override 1: bsq.budget_count = planes; must be one of stored, published, bops");
   here.must({"validate", "tiny.yaml", "bsq.alpha=0", "bsq.budget_bits=3"});
 }
 

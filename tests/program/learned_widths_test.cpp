@@ -48,6 +48,30 @@ TEST_CASE("LSQ meets its budget as log and page say, and the average is what is 
   here.must({"verify", "run", "--epochs", "all"});
 }
 
+TEST_CASE("a budget of operations is met in the operations that the report counts") {
+  const Workspace here;
+  for (const std::string stage : {"lsq", "bsq", "msq"}) {
+    INFO(stage);
+    const fs::path run = "run_" + stage;
+    const Outcome outcome =
+        here.train(run.string(), {"stages=[pretrain," + stage + "]", stage + ".epochs=5", "bsq.alpha=0",
+                                  "bsq.budget_alpha=0.02", stage + ".budget_bits=4", stage + ".budget_count=bops"});
+    CHECK_THAT(outcome.out, Catch::Contains("budget of " + stage + ": 4 bits per operation; "));
+    CHECK_THAT(text_of(here / run / "report/index.html"), Catch::Contains("In bops bits. Once the budget is met"));
+    double bops = 0, bops_of_a_bit = 0, largest = 0;
+    const json summary = json_of(here / run / "report/summary.json");
+    for (const json& layer : summary.at("operations").at("layers")) {
+      if (layer.at("weight_bits") == 32) continue;  // projections stay float
+      const double one = layer.at("multiply_adds").get<double>() * layer.at("input_bits").get<double>();
+      bops += layer.at("weight_bits") == 0 ? 2 * one : layer.at("bops").get<double>();
+      bops_of_a_bit += one;
+      largest = std::max(largest, one);
+    }
+    CHECK(bops / bops_of_a_bit <= 4 + 0.5 * largest / bops_of_a_bit + 0.006);
+    CHECK(bops / bops_of_a_bit > 3.3);  // weights that use no level of their last bit are handed on without it
+  }
+}
+
 TEST_CASE("a checkpoint has weights and average, each with activation scales of its own, and both can be evaluated") {
   const Workspace here;
   here.train("run", with_learned_widths({}, {"checkpoint.keep_last=20", "quant.act_scale=calibrated"}));

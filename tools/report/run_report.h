@@ -8,6 +8,7 @@
 #pragma once
 
 #include "engine/config/config.h"
+#include "engine/model/bit_budget.h"
 #include "engine/model/bit_summary.h"
 #include "engine/model/layer_cost.h"
 #include "engine/run/run_directory.h"
@@ -56,6 +57,9 @@ struct BudgetReport {
   std::optional<double> bits_at_end;
   double bits_trained = 0;                                // at the end, before planes were removed
   std::vector<std::pair<std::string, int>> removed = {};  // planes, by tensor
+
+  /// What its bits are called: `bits per weight`.
+  std::string_view unit() const { return unit_of(count == "bops" ? BudgetCount::bops : BudgetCount::published); }
 };
 
 struct StageReport {

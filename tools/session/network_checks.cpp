@@ -4,6 +4,7 @@
 #include "engine/deployed/deployment_plan.h"
 #include "engine/methods/methods.h"
 #include "engine/network/layer_kinds.h"
+#include "engine/network/multiplications.h"
 #include "kernels/base/error.h"
 #include "models/families.h"
 
@@ -11,7 +12,7 @@ namespace bsq {
 
 void check_network(const Config& config, const NetworkSpec& spec) {
   const Network network = build_network(spec);
-  const ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized);
+  const ArenaLayout layout = lay_out_quantized(network);
   for (const std::string& stage : config.stages) {
     if (config.find_stage(stage) == nullptr) continue;  // it only converts
     if (const std::string why = method_of_stage(stage, config)->conflict(layout); !why.empty())

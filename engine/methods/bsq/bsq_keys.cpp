@@ -23,12 +23,14 @@ void check_budget(const Config& config, std::vector<Conflict>& conflicts) {
          fmt::format("bsq.budget_bits = {:g} and bsq.alpha = {:g}; a budget has a strength of its own: leave "
                      "bsq.alpha out, or set it to 0 where a file sets it; bsq.budget_alpha is what alpha is at most",
                      bsq.budget_bits, bsq.alpha)});
-  const int least = bsq.counts_stored_bits() ? 2 : 1;
+  const double least = bsq.budget().least_of_any();
   if (bsq.budget_bits < least)
     conflicts.push_back(
         {{"bsq.budget_bits", "bsq.budget_count"},
-         fmt::format("bsq.budget_bits = {:g}; must be at least {}: every layer keeps a bit plane{}, or 0 for no budget",
-                     bsq.budget_bits, least, least == 2 ? " and its signs (bsq.budget_count: stored)" : "")});
+         fmt::format("bsq.budget_bits = {:g}; must be at least {:g}: every layer keeps a bit plane{}, or 0 for no "
+                     "budget",
+                     bsq.budget_bits, least,
+                     least == 2 ? fmt::format(" and its signs (bsq.budget_count: {})", bsq.budget_count) : "")});
 }
 
 }  // namespace
@@ -55,9 +57,10 @@ void add_bsq_keys(ConfigSchema& schema) {
   bsq.add("budget_bits", &BsqConfig::budget_bits, between(0, 9),
           "bits per weight to come to along a plan, as budget_count counts them; 0 = no budget")
       .applies = has_budget;
-  bsq.add("budget_count", &BsqConfig::budget_count, one_of({"stored", "published"}),
+  bsq.add("budget_count", &BsqConfig::budget_count, one_of(budget_counts()),
           "what budget_bits counts: stored: planes, signs and scales, by which methods are compared; published: planes "
-          "alone; an empty layer counts as one plane in both")
+          "alone; bops: planes and signs by multiply-adds and bits of activations (compute, not size); an empty layer "
+          "counts as one plane")
       .applies = has_budget;
   bsq.add("budget_alpha", &BsqConfig::budget_alpha, between(1e-6, 1e6),
           "alpha under a budget, down to a 20th of it where training is ahead of the plan")

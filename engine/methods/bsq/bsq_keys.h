@@ -1,6 +1,8 @@
 // The section `bsq` of a configuration.
 #pragma once
 
+#include "engine/model/bit_budget.h"
+
 #include <string>
 
 namespace bsq {
@@ -15,13 +17,12 @@ struct BsqConfig {
 
   // In place of alpha (engine/methods/bsq/budget_controller.h).
   double budget_bits = 0;               // per weight; 0: no budget
-  std::string budget_count = "stored";  // or published
+  std::string budget_count = "stored";  // budget_counts()
   double budget_alpha = 0.02;           // the strength at most
   bool alpha_is_set = false;            // by a person
 
   bool has_budget() const { return budget_bits > 0; }
-  /// Whether a sign per weight and a scale per tensor count as well.
-  bool counts_stored_bits() const { return budget_count == "stored"; }
+  BitBudget budget() const { return {budget_bits, budget_count_named(budget_count)}; }
 };
 
 void add_bsq_keys(ConfigSchema& schema);

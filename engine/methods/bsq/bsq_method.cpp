@@ -81,23 +81,23 @@ nlohmann::ordered_json removal_json(const std::vector<int>& removed, const Arena
 class BudgetedBsqMethod final : public BsqMethod {
  public:
   explicit BudgetedBsqMethod(const Config& config)
-      : BsqMethod(config), controller_(options_.budget_alpha, config.stage("bsq")) {}
+      : BsqMethod(config), budget_(options_.budget()), controller_(options_.budget_alpha, config.stage("bsq")) {}
 
   MethodDescription describe() const override {
     MethodDescription description = BsqMethod::describe();
     description.settings =
-        fmt::format("budget {:g} bits per weight ({} count), alpha at most {:g}{}, {}", options_.budget_bits,
+        fmt::format("budget {:g} {} ({} count), alpha at most {:g}{}, {}", options_.budget_bits, budget_.unit(),
                     options_.budget_count, options_.budget_alpha, cost_text(), interval_text());
     description.strength_key = "bsq.budget_bits";
     return description;
   }
   std::string conflict(const ArenaLayout& layout) const override {
-    const double least = least_bits(layout) + bits_beside_planes(options_, layout);
+    const double least = budget_.least(layout);
     if (options_.budget_bits >= least) return {};
     return fmt::format(
-        "bsq.budget_bits = {:g}: this network cannot come below {:.4f} bits per weight (bsq.budget_count: {}), a plane "
-        "of each tensor and all planes of those of a fixed width; raise it",
-        options_.budget_bits, least, options_.budget_count);
+        "bsq.budget_bits = {:g}: this network cannot come below {:.4f} {} (bsq.budget_count: {}), a plane of each "
+        "tensor and all planes of those of a fixed width; raise it",
+        options_.budget_bits, least, budget_.unit(), options_.budget_count);
   }
 
   void start_epoch(WeightStore& store, int epoch) override {
@@ -110,15 +110,15 @@ class BudgetedBsqMethod final : public BsqMethod {
     requantize_all(requantized, layout, plane_weights.most_bits(), true);
     std::vector<BitPlanes> planes = requantized;
     adjust_all(planes, layout, options_.prune_threshold);
-    controller_.measure(epoch, bits_per_weight(planes, layout), published_budget(options_, layout));
+    controller_.measure(epoch, average_bits(budget_, planes, layout), budget_.target(layout));
     std::vector<int> removed;
     if (is_within_budget(planes, layout)) {
       planes = std::move(requantized);
-      adjust_to(planes, layout, options_.prune_threshold, published_budget(options_, layout));
+      adjust_to(planes, layout, options_.prune_threshold, budget_);
       controller_.set_met();
       due_ = std::move(planes);
     } else if (controller_.is_behind()) {
-      removed = remove_planes(planes, layout, controller_.planned_bits());
+      removed = remove_planes(planes, layout, budget_, controller_.planned_bits());
       if (controller_.ends()) controller_.set_met();
       if (controller_.is_met() || std::ranges::any_of(removed, [](int count) { return count > 0; }))
         due_ = std::move(planes);
@@ -141,7 +141,7 @@ class BudgetedBsqMethod final : public BsqMethod {
     std::vector<BitPlanes> planes = plane_weights.planes();
     requantize_all(planes, layout, plane_weights.most_bits(), /*may_grow=*/!controller_.is_met());
     if (controller_.is_met())
-      adjust_to(planes, layout, options_.prune_threshold, published_budget(options_, layout));
+      adjust_to(planes, layout, options_.prune_threshold, budget_);
     else
       adjust_all(planes, layout, options_.prune_threshold);
     if (is_end) end(planes, layout);
@@ -154,21 +154,20 @@ class BudgetedBsqMethod final : public BsqMethod {
 
  private:
   bool is_within_budget(const std::vector<BitPlanes>& planes, const ArenaLayout& layout) const {
-    return bits_per_weight(planes, layout) <= published_budget(options_, layout) + kBudgetTolerance;
+    return average_bits(budget_, planes, layout) <= budget_.target(layout) + kBudgetTolerance;
   }
 
   /// Planes after the last re-quantization: if the budget was not met, some have to go.
   void end(std::vector<BitPlanes>& planes, const ArenaLayout& layout) {
-    const double target = published_budget(options_, layout);
-    const double before = bits_per_weight(planes, layout);
+    const double before = average_bits(budget_, planes, layout);
     std::vector<int> removed;
-    if (!controller_.is_met()) removed = remove_planes(planes, layout, target);
-    note_ = note_of_end(bits_per_weight(planes, layout), removed, before, layout);
+    if (!controller_.is_met()) removed = remove_planes(planes, layout, budget_, budget_.target(layout));
+    note_ = note_of_end(average_bits(budget_, planes, layout), removed, before, layout);
   }
 
   /// All bits of notes are in the count of the budget, which has some beside the planes.
   EpochNote note_of_epoch(const std::vector<int>& removed, const ArenaLayout& layout) const {
-    const double beside = bits_beside_planes(options_, layout);
+    const double beside = budget_.beside(layout);
     const double now = controller_.bits() + beside, planned = controller_.planned_bits() + beside;
     std::string what = controller_.is_met() ? "met, so that they are re-quantized now and keep their widths; alpha 0"
                                             : fmt::format("{:.3f} planned for the end of the epoch; alpha {:.4g}",
@@ -187,12 +186,12 @@ class BudgetedBsqMethod final : public BsqMethod {
                        {"alpha", controller_.alpha()},
                        {"removed_planes", removal_json(removed, layout)},
                        {"is_met", controller_.is_met()}},
-            .text = fmt::format("budget {:g} ({} count): {:.3f} bits per weight now, {}", options_.budget_bits,
-                                options_.budget_count, now, what)};
+            .text = fmt::format("budget {:g} ({} count): {:.3f} {} now, {}", options_.budget_bits,
+                                options_.budget_count, now, budget_.unit(), what)};
   }
 
   EpochNote note_of_end(double bits, const std::vector<int>& removed, double before, const ArenaLayout& layout) const {
-    const double beside = bits_beside_planes(options_, layout);
+    const double beside = budget_.beside(layout);
     const std::string names = removal_text(removed, layout);
     const std::string went =
         names.empty() ? "no plane brings it nearer" : "the planes went whose loss changes the weights least: " + names;
@@ -205,10 +204,11 @@ class BudgetedBsqMethod final : public BsqMethod {
                        {"bits_trained", before + beside},
                        {"removed_planes", removal_json(removed, layout)},
                        {"is_met", removed.empty()}},
-            .text = fmt::format("budget {:g} ({} count): {:.3f} bits per weight at the end; {}", options_.budget_bits,
-                                options_.budget_count, bits + beside, how)};
+            .text = fmt::format("budget {:g} ({} count): {:.3f} {} at the end; {}", options_.budget_bits,
+                                options_.budget_count, bits + beside, budget_.unit(), how)};
   }
 
+  BitBudget budget_;
   BudgetController controller_;
   std::optional<std::vector<BitPlanes>> due_;  // what the planes become at the beginning of this epoch
   std::optional<EpochNote> note_;

@@ -11,24 +11,12 @@ bool is_fixed(const ArenaLayout& layout, std::size_t slot) {
   return layout.slots[slot].spec.widths.fixed;
 }
 
-double plane_of(const BitPlanes& planes, const ArenaLayout& layout) {
-  return static_cast<double>(planes.numel) / static_cast<double>(layout.parameters);
-}
-
 }  // namespace
 
-double bits_beside_planes(const BsqConfig& options, const ArenaLayout& layout) {
-  return BitBudget{options.budget_bits, options.counts_stored_bits()}.beside(layout);
-}
-
-double published_budget(const BsqConfig& options, const ArenaLayout& layout) {
-  return options.budget_bits - bits_beside_planes(options, layout);
-}
-
-double bits_per_weight(const std::vector<BitPlanes>& planes, const ArenaLayout& layout) {
-  std::int64_t bits = 0;
-  for (const BitPlanes& tensor : planes) bits += tensor.numel * tensor.bits;
-  return static_cast<double>(bits) / static_cast<double>(layout.parameters);
+double average_bits(const BitBudget& budget, const std::vector<BitPlanes>& planes, const ArenaLayout& layout) {
+  std::vector<int> bits;
+  for (const BitPlanes& tensor : planes) bits.push_back(tensor.bits);
+  return budget.average(bits, layout);
 }
 
 void requantize_all(std::vector<BitPlanes>& planes, const ArenaLayout& layout, const std::vector<int>& most_bits,
@@ -43,15 +31,17 @@ void adjust_all(std::vector<BitPlanes>& planes, const ArenaLayout& layout, doubl
     if (!is_fixed(layout, slot)) adjust_precision(planes[slot], threshold_percent);
 }
 
-void adjust_to(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double threshold_percent, double target) {
+void adjust_to(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double threshold_percent,
+               const BitBudget& budget) {
+  const double target = budget.target(layout);
   const std::vector<BitPlanes> requantized = planes;
   adjust_all(planes, layout, threshold_percent);
   while (true) {
-    const double bits = bits_per_weight(planes, layout);
+    const double bits = average_bits(budget, planes, layout);
     double nearest = budget_distance(bits, target);
     std::optional<std::size_t> kept;
     for (std::size_t slot = 0; slot < planes.size(); ++slot) {
-      const double left = budget_distance(bits + plane_of(planes[slot], layout), target);
+      const double left = budget_distance(bits + budget.share_of_bit(layout, slot), target);
       if (planes[slot].bits == requantized[slot].bits || left >= nearest) continue;
       nearest = left;
       kept = slot;
@@ -63,16 +53,17 @@ void adjust_to(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double
   }
 }
 
-std::vector<int> remove_planes(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double target) {
+std::vector<int> remove_planes(std::vector<BitPlanes>& planes, const ArenaLayout& layout, const BitBudget& budget,
+                               double target) {
   std::vector<int> removed(planes.size());
   while (true) {
-    const double bits = bits_per_weight(planes, layout);
+    const double bits = average_bits(budget, planes, layout);
     std::optional<std::size_t> cheapest;
     double least = 0;
     for (std::size_t slot = 0; slot < planes.size(); ++slot) {
-      const double nearer = budget_distance(bits - plane_of(planes[slot], layout), target);
+      const double nearer = budget_distance(bits - budget.share_of_bit(layout, slot), target);
       if (is_fixed(layout, slot) || planes[slot].bits == 1 || nearer >= budget_distance(bits, target)) continue;
-      const double cost = removal_cost(planes[slot]) / static_cast<double>(planes[slot].numel);
+      const double cost = removal_cost(planes[slot]) / budget.size_of_bit(layout.slots[slot]);
       if (cheapest && cost >= least) continue;
       cheapest = slot;
       least = cost;

@@ -1,8 +1,5 @@
 // What a budget asks of the planes of a network: which ones stay where re-quantization would drop more than needed, and
 // which ones go where it drops too little (METHOD 15).
-//
-// Counted is sum numel bits over all tensors: the bits of the published count. Signs and scales add the same to every
-// scheme, so that a budget in stored bits is one in planes.
 #pragma once
 
 #include "engine/methods/bsq/bit_planes.h"
@@ -14,13 +11,8 @@
 
 namespace bsq {
 
-/// Bits per weight of the published count that the count of the budget adds to: 0, or a sign per weight and a scale of
-/// 32 bits per tensor.
-double bits_beside_planes(const BsqConfig& options, const ArenaLayout& layout);
-/// The budget in bits per weight of the published count.
-double published_budget(const BsqConfig& options, const ArenaLayout& layout);
-/// sum numel bits / P.
-double bits_per_weight(const std::vector<BitPlanes>& planes, const ArenaLayout& layout);
+/// BitBudget::average of these planes.
+double average_bits(const BitBudget& budget, const std::vector<BitPlanes>& planes, const ArenaLayout& layout);
 
 /// Re-quantizes every tensor; one of a fixed width keeps it. `may_grow`: whether a tensor may get another plane, up to
 /// most_bits.
@@ -29,13 +21,15 @@ void requantize_all(std::vector<BitPlanes>& planes, const ArenaLayout& layout, c
 /// Adjusts all re-quantized tensors but those of a fixed width.
 void adjust_all(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double threshold_percent);
 
-/// The same, but of the planes that would go, those stay by which the average comes nearest to the target from below,
+/// The same, but of the planes that would go, those stay by which the average comes nearest to the budget from below,
 /// or beyond it by less than it would be missed without them.
-void adjust_to(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double threshold_percent, double target);
+void adjust_to(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double threshold_percent,
+               const BitBudget& budget);
 
-/// Takes least significant planes away, as long as the average comes nearer to the target: always the one with the
-/// smallest relative squared change of its tensor's weights per bit saved. Returns how many, by slot. Re-quantized
-/// planes.
-std::vector<int> remove_planes(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double target);
+/// Takes least significant planes away, as long as the average, in the count of the budget, comes nearer to the target:
+/// always the one with the smallest relative squared change of its tensor's weights for what it saves. Returns how
+/// many, by slot. Re-quantized planes.
+std::vector<int> remove_planes(std::vector<BitPlanes>& planes, const ArenaLayout& layout, const BitBudget& budget,
+                               double target);
 
 }  // namespace bsq

@@ -9,7 +9,7 @@ namespace {
 void check_lsq_budget(const Config& config, std::vector<Conflict>& conflicts) {
   const LsqConfig& lsq = config.part<LsqConfig>();
   if (config.runs("lsq") && lsq.has_budget())
-    check_width_budget("lsq", {lsq.budget_bits, lsq.counts_stored_bits()}, lsq.budget_epochs, config, conflicts);
+    check_width_budget("lsq", lsq.budget(), lsq.budget_epochs, config, conflicts);
 }
 
 }  // namespace
@@ -25,9 +25,10 @@ void add_lsq_keys(ConfigSchema& schema) {
           "bits per weight to come to, as budget_count counts them: layers then lose bits while they train; 0 = widths "
           "stay")
       .applies = has_budget;
-  lsq.add("budget_count", &LsqConfig::budget_count, one_of({"stored", "published"}),
+  lsq.add("budget_count", &LsqConfig::budget_count, one_of(budget_counts()),
           "what budget_bits counts: stored: bits, signs and scales, by which methods are compared; published: bits "
-          "alone; an empty layer counts as one bit in both")
+          "alone; bops: bits and signs by multiply-adds and bits of activations (compute, not size); an empty layer "
+          "counts as one bit")
       .applies = has_budget;
   lsq.add("budget_epochs", &LsqConfig::budget_epochs, at_least(0),
           "epochs after which the budget is met, of which each takes bits away; 0 = half of the stage")

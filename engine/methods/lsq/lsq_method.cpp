@@ -75,8 +75,7 @@ class BudgetedLsqMethod final : public LsqMethod {
       : LsqMethod(config.quant, steps_named(config.part<LsqConfig>().steps)),
         options_(config.part<LsqConfig>()),
         budget_({.section = "lsq",
-                 .budget = {options_.budget_bits, options_.counts_stored_bits()},
-                 .count = options_.budget_count,
+                 .budget = options_.budget(),
                  .window = budget_window(options_.budget_epochs, config.stage("lsq").epochs),
                  .measures_name = "sensitivities",
                  .which_go = "whose rounding changes the loss least"}) {}

@@ -11,7 +11,7 @@ namespace {
 void check_msq(const Config& config, std::vector<Conflict>& conflicts) {
   const MsqConfig& msq = config.part<MsqConfig>();
   if (config.runs("msq") && msq.has_budget())
-    check_width_budget("msq", {msq.budget_bits, msq.counts_stored_bits()}, msq.budget_epochs, config, conflicts);
+    check_width_budget("msq", msq.budget(), msq.budget_epochs, config, conflicts);
 }
 
 void warn_of_prune_interval(const Config& config, std::vector<std::string>& warnings) {
@@ -41,9 +41,9 @@ void add_msq_keys(ConfigSchema& schema) {
          "bits per weight to come to along a plan, as budget_count counts them: the layers with the emptiest last bits "
          "lose them while they train; 0 = by prune_threshold")
       .applies = has_budget;
-  msq.add("budget_count", &MsqConfig::budget_count, one_of({"stored", "published"}),
+  msq.add("budget_count", &MsqConfig::budget_count, one_of(budget_counts()),
           "what budget_bits counts: stored: bits, signs and scales, by which methods are compared; published: bits "
-          "alone")
+          "alone; bops: bits and signs by multiply-adds and bits of activations (compute, not size)")
       .applies = has_budget;
   msq.add("budget_epochs", &MsqConfig::budget_epochs, at_least(0),
           "epochs after which the budget is met, of which each takes bits away; 0 = half of the stage")

@@ -109,8 +109,7 @@ class BudgetedMsqMethod final : public MsqMethod {
   explicit BudgetedMsqMethod(const Config& config)
       : MsqMethod(config),
         budget_({.section = "msq",
-                 .budget = {options().budget_bits, options().counts_stored_bits()},
-                 .count = options().budget_count,
+                 .budget = options().budget(),
                  .window = budget_window(options().budget_epochs, config.stage("msq").epochs),
                  .measures_name = "last_bits",
                  .which_go = "of which the fewest are set"}) {}

@@ -126,7 +126,7 @@ TEST_CASE("under a budget weights are measured once an epoch, which changes none
     method->start_epoch(*store, 0);
     CHECK(different_tensors(memory.saved(*store), before).empty());
     const nlohmann::json state = method->state();
-    const auto bits = [&] { return bits_per_weight(dynamic_cast<PlaneWeights&>(*store).planes(), memory.layout); };
+    const auto bits = [&] { return average_bits({}, dynamic_cast<PlaneWeights&>(*store).planes(), memory.layout); };
     CHECK(method->step_numbers(0)[0] == 0.02F);
     method->adjust(*store, false);
     CHECK(bits() == state.at("bits"));  // what was measured is what it comes to; the budget is not met yet

@@ -13,7 +13,16 @@ double average_of(const std::vector<int>& widths) {
 
 std::vector<int> taken(const std::vector<int>& bits, const std::vector<float>& sensitivities, double target,
                        double planned, bool several = false, const ArenaLayout& layout = store_layout()) {
-  return take_bits(bits, doubling(sensitivities, bits), layout, target, planned, several);
+  return take_bits(bits, doubling(sensitivities, bits), layout, {target}, planned, several);
+}
+
+/// 225, 21 and 3 weights of which the convolution multiplies with each 16 times, and reads 4 bits; the bias multiplies
+/// nothing.
+ArenaLayout multiplying_layout() {
+  ArenaLayout layout = store_layout();
+  layout.slots[0].bit_operations = 225 * 16 * 4;
+  layout.slots[1].bit_operations = 21 * 4;
+  return layout;
 }
 
 }  // namespace
@@ -37,9 +46,9 @@ TEST_CASE("at the end of the window tensors lose as many bits as it takes, each 
 
 TEST_CASE("a tensor is measured anew at every width that it comes to") {
   const WidthMeasures measures = {{9, 9, 9, 9}, {9, 9, 9, 0}, {9, 9, 5, 1}};
-  CHECK(take_bits({3, 3, 3}, measures, store_layout(), 1, 2.99, true) == std::vector<int>{3, 2, 3});
-  CHECK(take_bits({3, 3, 3}, measures, store_layout(), 1, 2.91, true) == std::vector<int>{3, 2, 2});
-  CHECK(take_bits({3, 3, 3}, measures, store_layout(), 1, 2.895, true) == std::vector<int>{3, 2, 1});
+  CHECK(take_bits({3, 3, 3}, measures, store_layout(), {1}, 2.99, true) == std::vector<int>{3, 2, 3});
+  CHECK(take_bits({3, 3, 3}, measures, store_layout(), {1}, 2.91, true) == std::vector<int>{3, 2, 2});
+  CHECK(take_bits({3, 3, 3}, measures, store_layout(), {1}, 2.895, true) == std::vector<int>{3, 2, 1});
 }
 
 TEST_CASE("the bit that would cross the target stays if the average is nearer with it") {
@@ -47,24 +56,39 @@ TEST_CASE("the bit that would cross the target stays if the average is nearer wi
   CHECK(taken({4, 4, 4}, {1, 9, 9}, 3.6, 3.6, true) == std::vector<int>{4, 1, 1});  // 3.71, and not 3.10
   CHECK(taken({4, 4, 4}, {1, 9, 9}, 3.5, 3.5, true) == std::vector<int>{3, 4, 4});  // 3.10: nearer than 4 is
   CHECK(std::abs(average_of({3, 4, 4}) - 3.5) < 0.904 / 2);
-  CHECK_FALSE(can_come_nearer({3, 4, 4}, store_layout(), 3.2));
-  CHECK(can_come_nearer({4, 4, 4}, store_layout(), 3.2));
-  CHECK_FALSE(can_come_nearer({4, 4, 4}, store_layout(), 4));
-  CHECK_FALSE(can_come_nearer({1, 1, 1}, store_layout(), 0.5));
+  CHECK_FALSE(can_come_nearer({3, 4, 4}, store_layout(), {3.2}));
+  CHECK(can_come_nearer({4, 4, 4}, store_layout(), {3.2}));
+  CHECK_FALSE(can_come_nearer({4, 4, 4}, store_layout(), {4}));
+  CHECK_FALSE(can_come_nearer({1, 1, 1}, store_layout(), {0.5}));
 }
 
 TEST_CASE("tensors of a fixed width and those without weights are left alone") {
   ArenaLayout layout = store_layout();
   layout.slots[1].spec.widths = {.start = 8, .most = 8, .fixed = true};
   CHECK(taken({8, 8, 0}, {9, 1, 0}, 3, 3, true, layout) == std::vector<int>{3, 8, 0});
-  CHECK(least_bits(layout) == Approx(average_of({1, 8, 1})));
+  CHECK(BitBudget{3}.least(layout) == Approx(average_of({1, 8, 1})));
   CHECK(bits_per_weight(std::vector<int>{2, 8, 0}, layout) == Approx(average_of({2, 8, 1})));
 }
 
 TEST_CASE("a budget in stored bits has a sign per weight and a scale per tensor beside the bits") {
   const ArenaLayout layout = store_layout();
-  CHECK(BitBudget{4, false}.published(layout) == 4);
-  CHECK(BitBudget{4, true}.published(layout) == Approx(4 - 1 - 32 * 3 / 249.0));
+  CHECK(BitBudget{4, BudgetCount::published}.target(layout) == 4);
+  CHECK(BitBudget{4, BudgetCount::stored}.target(layout) == Approx(4 - 1 - 32 * 3 / 249.0));
+  CHECK(BitBudget{4, BudgetCount::bops}.target(layout) == 3);
+  CHECK(budget_count_named("bops") == BudgetCount::bops);
+  CHECK(BitBudget{4, budget_count_named("stored")}.count_name() == "stored");
+}
+
+TEST_CASE("a budget of operations weighs bits by what they multiply, and leaves alone what multiplies nothing") {
+  const ArenaLayout layout = multiplying_layout();
+  const BitBudget budget{4, BudgetCount::bops};
+  const double first = 225 * 16 / (225 * 16 + 21.0);
+  CHECK(budget.average({6, 2, 8}, layout) == Approx(6 * first + 2 * (1 - first)));
+  CHECK(budget.share_of_bit(layout, 0) == Approx(first));
+  CHECK(budget.share_of_bit(layout, 2) == 0);
+  CHECK(budget.least(layout) == Approx(2));
+  const std::vector<int> bits = {8, 8, 8};
+  CHECK(take_bits(bits, doubling({3, 2, 1}, bits), layout, budget, 3, /*several=*/true) == std::vector<int>{3, 3, 8});
 }
 
 TEST_CASE("the plan falls from the start to the target as a parabola, and the window is half of a stage") {

@@ -42,21 +42,21 @@ double bits_of_widths(const std::vector<int>& widths) {
 TEST_CASE("a budget in stored bits is one in planes: a sign per weight and a scale per tensor are always there") {
   ArenaLayout layout = budget_layout();
   BsqConfig options{.budget_bits = 4, .budget_count = "published"};
-  CHECK(published_budget(options, layout) == 4);
+  CHECK(options.budget().target(layout) == 4);
   options.budget_count = "stored";
-  CHECK(published_budget(options, layout) == Approx(4 - 1 - 32 * 3 / 249.0));
+  CHECK(options.budget().target(layout) == Approx(4 - 1 - 32 * 3 / 249.0));
   // What reports count of planes that are not empty.
   std::vector<BitPlanes> planes;
   for (const ParameterSlot& slot : layout.slots)
     planes.push_back(planes_with_levels(3, some_levels(numel_of(slot), 7)));
   const BitSummary summary = summarize_bits(StoredPlanes(planes), layout, 0);
-  CHECK(bits_per_weight(planes, layout) == Approx(summary.bits_per_parameter()));
-  CHECK(bits_per_weight(planes, layout) + bits_beside_planes(options, layout) ==
+  CHECK(average_bits({}, planes, layout) == Approx(summary.bits_per_parameter()));
+  CHECK(average_bits({}, planes, layout) + options.budget().beside(layout) ==
         Approx(summary.stored_bits_per_parameter()));
 
-  CHECK(least_bits(layout) == 1);
+  CHECK(BitBudget{}.least(layout) == 1);
   layout.slots[1].spec.widths = {.start = 8, .most = 8, .fixed = true};
-  CHECK(least_bits(layout) == Approx(bits_of_widths({1, 8, 1})));
+  CHECK(BitBudget{}.least(layout) == Approx(bits_of_widths({1, 8, 1})));
 }
 
 TEST_CASE("without its least significant plane a tensor has half the levels, each rounded to the nearest") {
@@ -88,7 +88,7 @@ TEST_CASE("planes are taken away where that changes the weights least, until the
   for (const double target : {4.9, 4.5, 4.0, 3.2, 2.0, 1.3}) {
     INFO("budget " << target);
     std::vector<BitPlanes> planes = start(), expected = start();
-    const std::vector<int> removed = remove_planes(planes, layout, target);
+    const std::vector<int> removed = remove_planes(planes, layout, {}, target);
     // The same by the rule, written out.
     const auto distance = [&](const std::vector<BitPlanes>& of) {
       return std::max(0.0, std::abs(bits_of_widths(widths_of(of)) - target) - 0.005);
@@ -117,7 +117,7 @@ TEST_CASE("planes are taken away where that changes the weights least, until the
     }
     CHECK(widths_of(planes) == widths_of(expected));
     for (std::size_t slot = 0; slot < 3; ++slot) CHECK(start()[slot].bits - planes[slot].bits == removed[slot]);
-    CHECK(std::abs(bits_per_weight(planes, layout) - target) <= 0.5 * 225 / 249 + 0.005);
+    CHECK(std::abs(average_bits({}, planes, layout) - target) <= 0.5 * 225 / 249 + 0.005);
   }
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("a tensor of a fixed width loses no plane to a budget, and no tensor l
   std::vector<BitPlanes> planes = {planes_with_levels(3, some_levels(225, 7)),
                                    planes_with_levels(4, some_levels(21, 15)),
                                    planes_with_levels(1, some_levels(3, 1))};
-  remove_planes(planes, layout, 1);
+  remove_planes(planes, layout, {}, 1);
   CHECK(widths_of(planes) == std::vector<int>{3, 1, 1});
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("a plane that would go stays if the average is further below the budge
                                         planes_with_levels(4, some_levels(3, 14, 2))};
   const auto adjusted = [&](double target) {
     std::vector<BitPlanes> planes = start;
-    adjust_to(planes, layout, 0, target);
+    adjust_to(planes, layout, 0, {target});
     for (std::size_t slot = 0; slot < 3; ++slot) {  // whatever stays is empty
       const std::vector<float> weights = effective_weights(planes[slot]), before = effective_weights(start[slot]);
       for (std::size_t i = 0; i < weights.size(); ++i) CHECK(weights[i] == Approx(before[i]));
