@@ -31,7 +31,14 @@ json eval(const Workspace& here, const std::string& run, const std::string& arit
 
 TEST_CASE("a run under the arithmetic of deployment has the same results in integers") {
   const Workspace here;
-  here.train("run", kDeployed);
+  const Outcome trained = here.train("run", kDeployed);
+  const json best = eval(here, "run/checkpoints/finetune_best", "deployed");
+  const std::string in_integers =
+      fmt::format("in integers, as it is deployed: {:.2f} %", best.at("top1").get<double>());
+  CHECK_THAT(trained.out, Catch::Contains("result: ") && Catch::Contains(in_integers));
+  CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains(in_integers));
+  CHECK_THAT(text_of(here / "run/report/index.html"), Catch::Contains(in_integers));
+  CHECK(json_of(here / "run/report/summary.json").at("deployed").at("test_top1") == best.at("top1"));
   const json deployed = eval(here, "run", "deployed");
   CHECK(deployed.at("top1") == deployed.at("top1_calibrated"));
   const json calibrated = eval(here, "run", "calibrated");
@@ -40,6 +47,17 @@ TEST_CASE("a run under the arithmetic of deployment has the same results in inte
   CHECK(contains(text_of(here / "run/checkpoints/finetune/model.safetensors"), "\"layer1.0.bn2.term.range\""));
   CHECK_FALSE(contains(text_of(here / "run/checkpoints/pretrain/model.safetensors"), ".range\""));
   CHECK(here.must({"verify", "run"}).exit_code == 0);
+}
+
+TEST_CASE("the accuracy in integers is in no report of a run that was not trained for it, and damage to it is said") {
+  const Workspace here;
+  here.train("other", {"quant.act_scale=calibrated"});
+  CHECK_FALSE(fs::exists(here / "other/deployed.json"));
+  here.train("run", kDeployed);
+  put_text(here / "run/deployed.json", "{\"model\": \"finetune_best\"}");
+  check_error(here, {"report", "run"}, 4, {"run/deployed.json", "the file is damaged, remove it"});
+  put_text(here / "run/deployed.json", "{\"model\": \"another\"}");
+  CHECK_FALSE(contains(here.must({"report", "run"}).out, "in integers"));
 }
 
 TEST_CASE("a model that was trained under it is exported without training images, another one is not") {

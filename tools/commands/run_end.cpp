@@ -5,6 +5,7 @@
 #include "kernels/base/error.h"
 #include "tools/cli/failure.h"
 #include "tools/cli/output.h"
+#include "tools/report/deployed_accuracy.h"
 #include "tools/report/reports.h"
 
 #include <fmt/format.h>
@@ -23,12 +24,24 @@ void warn(const std::string& line, Console& console) {
   }
 }
 
+void measure_in_integers(RunReport& report, Console& console) {
+  try {
+    measure_deployed_accuracy(report);
+    report.deployed = read_deployed_accuracy(report);
+  } catch (...) {
+    warn(fmt::format("{}; so the report lacks the accuracy in integers, see it with: bsq eval {} --as deployed",
+                     current_failure().message, report.path.string()),
+         console);
+  }
+}
+
 }  // namespace
 
 void report_run(const fs::path& run, bool quiet, Console& console) {
   std::string text;
   try {
-    const RunReport report = read_run_report(run);
+    RunReport report = read_run_report(run);
+    measure_in_integers(report, console);
     text = fmt::format("\n{}\n", report_text(report));
     text += fmt::format("page: {}\n", write_reports({report}).string());
   } catch (...) {

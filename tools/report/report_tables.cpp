@@ -142,6 +142,14 @@ std::string verdict(const RunReport& report) {
       ratio_text(report.bit_summary->compression()), ratio_text(report.bit_summary->compression_on_disk()));
 }
 
+std::string deployed_text(const RunReport& report) {
+  if (!report.deployed) return "";
+  const std::string rounded = report.deployed->rounded.empty() ? ""
+                                                               : fmt::format("; rounded to 127 levels to a side: {}",
+                                                                             fmt::join(report.deployed->rounded, ", "));
+  return fmt::format("in integers, as it is deployed: {:.2f} %{}\n", report.deployed->top1, rounded);
+}
+
 std::string budget_text(const RunReport& report) {
   std::string text;
   for (const StageReport& stage : report.stages) {
@@ -184,6 +192,7 @@ std::string report_text(const RunReport& report) {
     if (const std::string sentence = operations_text(report); !sentence.empty()) parts.push_back(sentence);
   }
   if (const std::string sentence = verdict(report); !sentence.empty()) parts.push_back("result: " + sentence);
+  if (const std::string deployed = deployed_text(report); !deployed.empty()) parts.back() += "        " + deployed;
   return fmt::format("{}", fmt::join(parts, "\n"));
 }
 

@@ -16,6 +16,8 @@ extern const char* const kStagesNotes;
 
 /// One line: what the quantized model is worth against the float one; empty if there is none.
 std::string verdict(const RunReport& report);
+/// One line: what the model comes to in integers; empty if nobody has measured it.
+std::string deployed_text(const RunReport& report);
 /// A line per stage under a budget of bits: what it came to, and how; empty if there is none.
 std::string budget_text(const RunReport& report);
 /// One line: network, data, activations, seed.

@@ -50,6 +50,7 @@ std::vector<std::pair<std::string, std::string>> numbers_of(const RunReport& rep
   const double top1 = *report.top1_of(last->name);
   numbers.emplace_back("top-1 in the end", fmt::format("{:.2f} %", top1));
   if (last->is_float()) return numbers;
+  if (report.deployed) numbers.emplace_back("in integers", fmt::format("{:.2f} %", report.deployed->top1));
   if (const auto in_float = report.float_accuracy())
     numbers.emplace_back("points against the float model", fmt::format("{:+.2f}", top1 - in_float->top1));
   numbers.emplace_back("bits per weight", fmt::format("{:.3f}", last->result->bits_per_parameter));
@@ -106,6 +107,7 @@ std::string headline_note(const RunReport& report) {
 PageSection results(const RunReport& report) {
   PageSection section{.title = "Results"};
   if (const std::string sentence = verdict(report); !sentence.empty()) section.paragraphs.push_back(sentence);
+  if (const std::string deployed = deployed_text(report); !deployed.empty()) section.paragraphs.push_back(deployed);
   if (const std::string budgets = budget_text(report); !budgets.empty()) section.paragraphs.push_back(budgets);
   section.tables.push_back({"Headline", headline_table(report), headline_note(report), "stages.csv", {}});
   section.tables.push_back({"Stages", stages_table(report), kStagesNotes, "stages.csv", {}});

@@ -1,4 +1,5 @@
 // Reading a run: events and rows of its logs, the model to use.
+#include "tools/report/deployed_accuracy.h"
 #include "tools/report/run_report.h"
 
 #include "engine/files/json.h"
@@ -301,6 +302,7 @@ RunReport read_run_report(const fs::path& run) {
   RunReport report = read_run_logs(run);
   read_model_files(report);
   report.start = start_of(report);
+  report.deployed = read_deployed_accuracy(report);
   return report;
 }
 

@@ -88,6 +88,14 @@ struct StageReport {
   std::optional<double> weight_bytes_per_step() const;
 };
 
+/// What a model comes to in integers, on the test set.
+struct DeployedAccuracy {
+  double top1 = 0;  // percent
+  double top5 = 0;
+  double loss = 0;
+  std::vector<std::string> rounded = {};  // filters of more levels than integers have
+};
+
 /// The accuracy of a float model, and where it is from.
 struct FloatAccuracy {
   double top1 = 0;   // percent, the best
@@ -108,9 +116,10 @@ struct RunReport {
   nlohmann::json environment;
   std::vector<StageReport> stages;  // one per stage that the configuration lists
   std::vector<EpochRow> epochs;
-  std::vector<PrecisionRow> history;      // every tensor at every re-quantization
-  std::optional<BitSummary> bit_summary;  // of the model to use
-  std::string model;                      // its folder in checkpoints/
+  std::vector<PrecisionRow> history;         // every tensor at every re-quantization
+  std::optional<BitSummary> bit_summary;     // of the model to use
+  std::string model;                         // its folder in checkpoints/
+  std::optional<DeployedAccuracy> deployed;  // of that model
   std::uintmax_t model_bytes = 0;
   LevelCounts level_counts;              // of that model
   std::vector<LayerCost> layer_costs;    // likewise

@@ -24,6 +24,14 @@ ValueRanges ranges_of(const OpenModel& model, const Weights& weights, const Netw
                       .seed = config.seed});
 }
 
+Deployment deployed(const OpenModel& model, const Weights& weights, const Network& network, const DeploymentPlan& plan,
+                    const ValueRanges& ranges, const Config& config, ByteKind bytes) {
+  const Shape& image = network.image();
+  const InputOptions input = input_options(
+      config, {.height = static_cast<int>(image[0]), .width = static_cast<int>(image[1]), .class_names = {}});
+  return deploy(network, plan, ParameterNumbers(network, model.file, *weights), ranges, input, bytes);
+}
+
 /// Places of the label's logit among all: 0 is the largest. Of equal ones the first is the larger.
 std::int64_t place_of(std::span<const float> logits, std::int32_t label) {
   const float own = logits[static_cast<std::size_t>(label)];
@@ -64,11 +72,16 @@ Deployment deploy_model(const OpenModel& model, const Weights& weights, const Ne
              : "");
   uses_calibrated_scales(model, config);  // or throws
   const DeploymentPlan plan = plan_deployment(network);
-  const ValueRanges ranges = ranges_of(model, weights, network, plan, config, backend);
-  const Shape& image = network.image();
-  const InputOptions input = input_options(
-      config, {.height = static_cast<int>(image[0]), .width = static_cast<int>(image[1]), .class_names = {}});
-  return deploy(network, plan, ParameterNumbers(network, model.file, *weights), ranges, input, bytes);
+  return deployed(model, weights, network, plan, ranges_of(model, weights, network, plan, config, backend), config,
+                  bytes);
+}
+
+std::optional<Deployment> deploy_by_own_ranges(const OpenModel& model, const Network& network, const Config& config) {
+  if (!deployment_obstacle(network, config).empty() || !model.weights->is_quantized()) return std::nullopt;
+  const DeploymentPlan plan = plan_deployment(network);
+  const ValueRanges ranges = trained_ranges(network, plan, model.file);
+  if (!has_all(ranges, plan)) return std::nullopt;
+  return deployed(model, model.weights, network, plan, ranges, config, ByteKind::any_zero);
 }
 
 EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, int threads,

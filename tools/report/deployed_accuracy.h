@@ -1,0 +1,20 @@
+// The accuracy of a finished run's model in integers (METHOD 16), beside the one that training reports:
+// RUN/deployed.json.
+#pragma once
+
+#include "tools/report/run_report.h"
+
+#include <filesystem>
+#include <optional>
+
+namespace bsq {
+
+/// What the file of a run says of the model to use; nothing if there is none, or if it is of another model. Throws
+/// Error(checkpoint) if it is damaged.
+std::optional<DeployedAccuracy> read_deployed_accuracy(const RunReport& report);
+
+/// Evaluates the model to use on the test set and writes the file, if the run was trained under the arithmetic of
+/// deployment (quant.deployed) and nobody has done so before. Throws Error.
+void measure_deployed_accuracy(const RunReport& report);
+
+}  // namespace bsq
