@@ -15,9 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// No honest file of the largest image is longer: its pixels in 4 channels of 16 bits, stored uncompressed.
-constexpr std::uintmax_t kLargestFileBytes = std::uintmax_t{kLargestImage.height} * kLargestImage.width * 8;
-
 /// One line per format.
 const std::vector<ImageFormat>& image_formats() {
   static const std::vector<ImageFormat> table = {
@@ -26,41 +23,36 @@ const std::vector<ImageFormat>& image_formats() {
   return table;
 }
 
-void check_not_huge(const fs::path& path, ImageSize size) {
+void check_not_huge(const std::string& name, ImageSize size) {
   if (size.height <= kLargestImage.height && size.width <= kLargestImage.width) return;
-  fail(ErrorKind::data, "{}: {}x{} pixels; images up to {}x{} are read", path.string(), size.width, size.height,
+  fail(ErrorKind::data, "{}: {}x{} pixels; images up to {}x{} are read", name, size.width, size.height,
        kLargestImage.width, kLargestImage.height);
 }
 
 /// A file whose format is known.
 struct EncodedImage {
-  explicit EncodedImage(const fs::path& file) : path(file) {
-    const std::uintmax_t size_bytes = file_size_of(path);
-    if (size_bytes > kLargestFileBytes)
-      fail(ErrorKind::data, "{}: {} bytes; image files up to {} bytes are read", path.string(),
-           with_thousands(size_bytes), with_thousands(kLargestFileBytes));
-    bytes = read_file(path);
+  explicit EncodedImage(const ImageFile& whole) : file(whole) {
     for (const ImageFormat& known : image_formats())
-      if (known.recognizes(bytes)) format = &known;
+      if (known.recognizes(file.bytes)) format = &known;
     if (format == nullptr)
-      fail(ErrorKind::data, "{}: no {} file ({} bytes)", path.string(), readable_image_formats(),
-           with_thousands(bytes.size()));
+      fail(ErrorKind::data, "{}: no {} file ({} bytes)", file.name, readable_image_formats(),
+           with_thousands(file.bytes.size()));
     if (format->read_size == nullptr)
       fail(ErrorKind::data, "{}: {}, which this program was built without; build it with {}, or convert the files",
-           path.string(), format->name, format->library);
+           file.name, format->name, format->library);
   }
 
   ImageSize size() const {
     ImageSize found;
-    read([&] { found = format->read_size(bytes); });
+    read([&] { found = format->read_size(file.bytes); });
     if (found.height <= 0 || found.width <= 0)
-      fail(ErrorKind::data, "{}: {}x{} pixels", path.string(), found.width, found.height);
-    check_not_huge(path, found);
+      fail(ErrorKind::data, "{}: {}x{} pixels", file.name, found.width, found.height);
+    check_not_huge(file.name, found);
     return found;
   }
   std::string decode(ImageSize size, std::uint8_t* pixels) const {
     std::string remark;
-    read([&] { remark = format->read_pixels(bytes, size, pixels); });
+    read([&] { remark = format->read_pixels(file.bytes, size, pixels); });
     return remark;
   }
 
@@ -70,12 +62,11 @@ struct EncodedImage {
     try {
       action();
     } catch (const ImageFault& fault) {
-      fail(ErrorKind::data, "{}: not a readable {}: {}", path.string(), format->name, fault.what());
+      fail(ErrorKind::data, "{}: not a readable {}: {}", file.name, format->name, fault.what());
     }
   }
 
-  fs::path path;
-  std::vector<std::uint8_t> bytes;
+  const ImageFile& file;
   const ImageFormat* format = nullptr;
 };
 
@@ -107,12 +98,20 @@ std::string readable_image_formats() {
   return fmt::format("{} or {}", fmt::join(names, ", "), last);
 }
 
-ImageSize read_image_size(const fs::path& path) {
-  return EncodedImage(path).size();
+ImageFile::ImageFile(const fs::path& path) : name(path.string()) {
+  const std::uintmax_t size_bytes = file_size_of(path);
+  if (size_bytes > kLargestImageFileBytes)
+    fail(ErrorKind::data, "{}: {} bytes; image files up to {} bytes are read", name, with_thousands(size_bytes),
+         with_thousands(kLargestImageFileBytes));
+  bytes = read_file(path);
 }
 
-DecodedImage decode_image(const fs::path& path) {
-  const EncodedImage image(path);
+ImageSize read_image_size(const ImageFile& file) {
+  return EncodedImage(file).size();
+}
+
+DecodedImage decode_image(const ImageFile& file) {
+  const EncodedImage image(file);
   DecodedImage decoded{image.size(), {}, {}};
   decoded.pixels.resize(static_cast<std::size_t>(decoded.size.height) * static_cast<std::size_t>(decoded.size.width) *
                         3);
@@ -120,11 +119,11 @@ DecodedImage decode_image(const fs::path& path) {
   return decoded;
 }
 
-std::string read_image(const fs::path& path, ImageSize expected, std::uint8_t* pixels, const std::string& reason) {
-  const EncodedImage image(path);
+std::string read_image(const ImageFile& file, ImageSize expected, std::uint8_t* pixels, const std::string& reason) {
+  const EncodedImage image(file);
   const ImageSize size = image.size();
   if (!(size == expected))
-    fail(ErrorKind::data, "{}: {}x{} pixels, {}", path.string(), size.width, size.height,
+    fail(ErrorKind::data, "{}: {}x{} pixels, {}", file.name, size.width, size.height,
          reason.empty()
              ? fmt::format("the first image has {}x{}; all images must have one size, or set data.image_size",
                            expected.width, expected.height)

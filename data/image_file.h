@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bsq {
@@ -20,9 +21,23 @@ std::string image_name_pattern();
 /// The formats that this program reads, `JPEG, PNG or WebP`.
 std::string readable_image_formats();
 
-/// Reads the size from the header alone. Throws Error(data) naming the file if it is unreadable, of no format that is
-/// read, corrupt or too large.
-ImageSize read_image_size(const std::filesystem::path& path);
+/// No honest file of the largest image is longer: its pixels in 4 channels of 16 bits, stored uncompressed.
+inline constexpr std::uintmax_t kLargestImageFileBytes = std::uintmax_t{kLargestImage.height} * kLargestImage.width * 8;
+
+/// The whole content of an image file, wherever it lies.
+struct ImageFile {
+  std::string name;  // in messages
+  std::vector<std::uint8_t> bytes;
+
+  ImageFile(std::string file_name, std::vector<std::uint8_t> content)
+      : name(std::move(file_name)), bytes(std::move(content)) {}
+  /// Reads it. Throws Error(data) if that is impossible, or if it is too long.
+  ImageFile(const std::filesystem::path& path);  // NOLINT: whoever has a path means what lies there
+};
+
+/// Reads the size from the header alone. Throws Error(data) naming the file if it is of no format that is read, corrupt
+/// or too large.
+ImageSize read_image_size(const ImageFile& file);
 
 struct DecodedImage {
   ImageSize size;
@@ -31,12 +46,11 @@ struct DecodedImage {
 };
 
 /// Decodes an image of whatever size. Throws Error(data) as read_image_size() does.
-DecodedImage decode_image(const std::filesystem::path& path);
+DecodedImage decode_image(const ImageFile& file);
 
 /// Decodes into pixels [expected.height, expected.width, 3]. Returns what a user should know of the file, mostly
 /// nothing. Throws Error(data) as read_image_size() does, and if the image has another size; `reason`: who expects this
 /// one, if it is not the first image of a set.
-std::string read_image(const std::filesystem::path& path, ImageSize expected, std::uint8_t* pixels,
-                       const std::string& reason = "");
+std::string read_image(const ImageFile& file, ImageSize expected, std::uint8_t* pixels, const std::string& reason = "");
 
 }  // namespace bsq

@@ -3,6 +3,7 @@
 
 #include "data/files.h"
 #include "data/image_file.h"
+#include "data/picture_set.h"
 #include "engine/base/text.h"
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
@@ -11,7 +12,6 @@
 #include <exception>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
@@ -149,28 +149,6 @@ void check_same_classes(const Listing& train, const Listing& test) {
   }
 }
 
-/// Remarks on images that have been read, by several threads, in any order.
-class Remarks {
- public:
-  void add(std::int64_t number, const std::string& remark) {
-    const std::lock_guard lock(mutex_);
-    remarks_[remark].insert(number);
-  }
-  std::vector<std::string> about(const std::vector<fs::path>& files) const {
-    const std::lock_guard lock(mutex_);
-    std::vector<std::string> notes;
-    for (const auto& [remark, numbers] : remarks_)
-      notes.push_back(
-          fmt::format("{}: {}{}", files.at(static_cast<std::size_t>(*numbers.begin())).string(), remark,
-                      numbers.size() == 1 ? "" : fmt::format(" (and {} more such files)", numbers.size() - 1)));
-    return notes;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::map<std::string, std::set<std::int64_t>> remarks_;
-};
-
 std::vector<std::string> notes_of(const Listing& listing, const fs::path& root) {
   std::vector<std::string> notes;
   if (const fs::path folder = root / "test";
@@ -189,33 +167,13 @@ std::vector<std::string> notes_of(const Listing& listing, const fs::path& root) 
   return notes;
 }
 
-class ImageFolder final : public Dataset {
+class ImageFolder final : public PictureSet {
  public:
-  ImageFolder(Listing listing, ImageSize size, const PictureFit& fit, const std::optional<RandomCrop>& crop,
-              std::vector<std::string> notes)
-      : info_{size.height, size.width, std::move(listing.class_names)},
-        files_(std::move(listing.files)),
-        labels_(std::move(listing.labels)),
-        fit_(fit),
-        crop_(crop),
-        notes_(std::move(notes)) {}
+  ImageFolder(Listing listing, ImageSize size, const PictureView& view, std::vector<std::string> notes)
+      : PictureSet({size.height, size.width, std::move(listing.class_names)}, std::move(listing.labels), view,
+                   std::move(notes)),
+        files_(std::move(listing.files)) {}
 
-  const DatasetInfo& info() const override { return info_; }
-  std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
-  std::int32_t label(std::int64_t number) const override { return labels_.at(static_cast<std::size_t>(number)); }
-  void read(std::int64_t number, std::span<std::uint8_t> pixels) const override {
-    const std::string remark = read_fitted_image(files_.at(static_cast<std::size_t>(number)),
-                                                 {info_.height, info_.width}, fit_, pixels.data());
-    if (!remark.empty()) remarks_.add(number, remark);
-  }
-  bool augments() const override { return crop_.has_value(); }
-  void read_augmented(std::int64_t number, const AugmentKey& key, std::span<std::uint8_t> pixels) const override {
-    if (!crop_) return read(number, pixels);
-    const std::string remark =
-        read_cropped_image(files_.at(static_cast<std::size_t>(number)), {info_.height, info_.width}, fit_.interpolation,
-                           *crop_, key, number, pixels.data());
-    if (!remark.empty()) remarks_.add(number, remark);
-  }
   /// The size of the file, and its name. A file that is not there any more is named when it is read.
   std::uint64_t identity(std::int64_t number) const override {
     const fs::path& file = files_.at(static_cast<std::size_t>(number));
@@ -225,20 +183,11 @@ class ImageFolder final : public Dataset {
   std::string name(std::int64_t number) const override {
     return shown_name(files_.at(static_cast<std::size_t>(number)).string());
   }
-  std::vector<std::string> notes() const override {
-    std::vector<std::string> all = notes_;
-    for (std::string& note : remarks_.about(files_)) all.push_back(std::move(note));
-    return all;
-  }
 
  private:
-  DatasetInfo info_;
+  ImageFile file(std::int64_t number) const override { return files_.at(static_cast<std::size_t>(number)); }
+
   std::vector<fs::path> files_;
-  std::vector<std::int32_t> labels_;
-  PictureFit fit_;
-  std::optional<RandomCrop> crop_;
-  std::vector<std::string> notes_;
-  mutable Remarks remarks_;
 };
 
 /// Of the first file that says one: those before it are named when they are read. Throws the error of the first file if
@@ -287,8 +236,8 @@ DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limi
 
   const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train.files);
   std::vector<std::string> train_notes = notes_of(train, root), test_notes = notes_of(test, root);
-  return {std::make_unique<ImageFolder>(std::move(train), size, fit, crop, std::move(train_notes)),
-          std::make_unique<ImageFolder>(std::move(test), size, fit, std::nullopt, std::move(test_notes))};
+  return {std::make_unique<ImageFolder>(std::move(train), size, PictureView{fit, crop}, std::move(train_notes)),
+          std::make_unique<ImageFolder>(std::move(test), size, PictureView{fit, {}}, std::move(test_notes))};
 }
 
 void add_image_folder_keys(ConfigSchema& schema) {

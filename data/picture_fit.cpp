@@ -1,6 +1,5 @@
 #include "data/picture_fit.h"
 
-#include "data/image_file.h"
 #include "kernels/base/error.h"
 #include "kernels/random.h"
 
@@ -67,10 +66,10 @@ PixelWindow draw_window(ImageSize picture, const RandomCrop& crop, const Augment
   return {(picture.height - middle.height) / 2, (picture.width - middle.width) / 2, middle};
 }
 
-std::string read_cropped_image(const std::filesystem::path& path, ImageSize size, Interpolation interpolation,
+std::string read_cropped_image(const ImageFile& file, ImageSize size, Interpolation interpolation,
                                const RandomCrop& crop, const AugmentKey& key, std::int64_t number,
                                std::uint8_t* pixels) {
-  const DecodedImage image = decode_image(path);
+  const DecodedImage image = decode_image(file);
   const PixelWindow window = draw_window(image.size, crop, key, number);
   const auto bytes_of = [](int columns) { return static_cast<std::ptrdiff_t>(columns) * DatasetInfo::channels; };
   std::vector<std::uint8_t> part;
@@ -82,10 +81,10 @@ std::string read_cropped_image(const std::filesystem::path& path, ImageSize size
   return image.remark;
 }
 
-std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,
-                              std::uint8_t* pixels, const std::string& reason) {
-  if (fit.resize == 0) return read_image(path, size, pixels, reason);
-  const DecodedImage image = decode_image(path);
+std::string read_fitted_image(const ImageFile& file, ImageSize size, const PictureFit& fit, std::uint8_t* pixels,
+                              const std::string& reason) {
+  if (fit.resize == 0) return read_image(file, size, pixels, reason);
+  const DecodedImage image = decode_image(file);
   const ImageSize larger = resized(image.size, fit.resize);
   const PixelWindow middle{margin(larger.height, size.height), margin(larger.width, size.width), size};
   std::ranges::copy(resize_pixels(image.pixels, image.size, larger, middle, fit.interpolation), pixels);

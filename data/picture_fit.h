@@ -1,11 +1,11 @@
 // Pictures of any size -> the one size that a network sees: as torchvision's Resize(N) and CenterCrop do.
 #pragma once
 
+#include "data/image_file.h"
 #include "data/resize.h"
 #include "engine/config/config.h"
 #include "engine/input/dataset.h"
 
-#include <filesystem>
 #include <string>
 
 namespace bsq {
@@ -31,12 +31,12 @@ void check_fit_of_model(const DataConfig& data, const std::string& path);
 
 /// Decodes a file into pixels [size.height, size.width, 3]. Returns what a user should know of the file, mostly
 /// nothing. Throws Error(data) as read_image() does.
-std::string read_fitted_image(const std::filesystem::path& path, ImageSize size, const PictureFit& fit,
-                              std::uint8_t* pixels, const std::string& reason = "");
+std::string read_fitted_image(const ImageFile& file, ImageSize size, const PictureFit& fit, std::uint8_t* pixels,
+                              const std::string& reason = "");
 
 /// Decodes a file, and resizes the part that is drawn to pixels [size.height, size.width, 3]. Returns and throws as
 /// read_fitted_image() does.
-std::string read_cropped_image(const std::filesystem::path& path, ImageSize size, Interpolation interpolation,
+std::string read_cropped_image(const ImageFile& file, ImageSize size, Interpolation interpolation,
                                const RandomCrop& crop, const AugmentKey& key, std::int64_t number,
                                std::uint8_t* pixels);
 

@@ -1,0 +1,52 @@
+// Pictures that lie somewhere as files, and are fitted to one size as they are read: what sets of pictures have in
+// common, whatever holds the files.
+#pragma once
+
+#include "data/picture_fit.h"
+#include "engine/input/dataset.h"
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace bsq {
+
+/// What of each picture is seen.
+struct PictureView {
+  PictureFit fit = {};
+  std::optional<RandomCrop> crop = {};  // what Dataset::read_augmented gives; nothing: what read gives
+};
+
+class PictureSet : public Dataset {
+ public:
+  const DatasetInfo& info() const override { return info_; }
+  std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
+  std::int32_t label(std::int64_t number) const override { return labels_.at(static_cast<std::size_t>(number)); }
+  void read(std::int64_t number, std::span<std::uint8_t> pixels) const override;
+  bool augments() const override { return view_.crop.has_value(); }
+  void read_augmented(std::int64_t number, const AugmentKey& key, std::span<std::uint8_t> pixels) const override;
+  /// What was said at the beginning, then what readers had to say of pictures.
+  std::vector<std::string> notes() const override;
+
+ protected:
+  PictureSet(DatasetInfo info, std::vector<std::int32_t> labels, const PictureView& view,
+             std::vector<std::string> notes);
+
+ private:
+  /// Throws Error(data). Called by several threads at once.
+  virtual ImageFile file(std::int64_t number) const = 0;
+  void add_remark(std::int64_t number, const std::string& remark) const;
+  ImageSize image_size() const { return {info_.height, info_.width}; }
+
+  DatasetInfo info_;
+  std::vector<std::int32_t> labels_;
+  PictureView view_;
+  std::vector<std::string> notes_;
+  mutable std::mutex mutex_;                                        // of what follows
+  mutable std::map<std::string, std::set<std::int64_t>> remarked_;  // the pictures by remark
+};
+
+}  // namespace bsq
