@@ -4,6 +4,7 @@
 #include "data/cifar.h"
 #include "data/image_folder.h"
 #include "data/synthetic.h"
+#include "data/webdataset.h"
 #include "kernels/base/error.h"
 
 #include <fmt/ranges.h>
@@ -83,6 +84,7 @@ const std::vector<DatasetKind>& dataset_kinds() {
       {{"cifar10", add_cifar10_keys}, open_cifar10, nullptr, cifar10_sizes},
       {{"cifar100", add_cifar100_keys}, open_cifar100, nullptr, cifar100_sizes},
       {{"image_folder", add_image_folder_keys}, open_image_folder, describe_image_folder},
+      {{"webdataset", add_webdataset_keys}, open_webdataset, describe_webdataset},
   };
   return table;
 }

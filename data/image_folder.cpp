@@ -204,31 +204,10 @@ ImageSize first_size(const std::vector<fs::path>& files) {
   std::rethrow_exception(first_error);
 }
 
-void check_fit(const Config& config, std::vector<Conflict>& conflicts) {
-  const DataConfig& data = config.data;
-  if (data.image_size > 0 && data.kind != "image_folder")
-    conflicts.push_back(
-        {{"data.image_size", "data.kind"},
-         fmt::format("data.image_size = {}; the images of {} have their size; leave it out, or set it to 0",
-                     data.image_size, data.kind)});
-  if (data.resize > 0 && data.resize < data.image_size)
-    conflicts.push_back({{"data.resize", "data.image_size"},
-                         fmt::format("data.resize = {}; must be at least data.image_size = {}, which is cut out of it",
-                                     data.resize, data.image_size)});
-  if (data.crop == "random_resized" && (data.kind != "image_folder" || data.image_size == 0))
-    conflicts.push_back(
-        {{"data.crop", "data.image_size", "data.kind"},
-         "data.crop = random_resized; needs data.kind = image_folder and data.image_size, what a part of "
-         "a picture is resized to"});
-  if (data.resize > 0 && data.image_size == 0)
-    conflicts.push_back({{"data.resize", "data.image_size"},
-                         fmt::format("data.resize = {}; needs data.image_size, what is cut out of it", data.resize)});
-}
-
 }  // namespace
 
 DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits, int image_size,
-                             const PictureFit& fit, const std::optional<RandomCrop>& crop) {
+                             const PictureView& view) {
   if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
   Listing train = list_split(find_split(root, {"train"}), limits.train_per_class);
   Listing test = list_split(find_split(root, {"test", "val"}), limits.test_per_class);
@@ -236,34 +215,18 @@ DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limi
 
   const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train.files);
   std::vector<std::string> train_notes = notes_of(train, root), test_notes = notes_of(test, root);
-  return {std::make_unique<ImageFolder>(std::move(train), size, PictureView{fit, crop}, std::move(train_notes)),
-          std::make_unique<ImageFolder>(std::move(test), size, PictureView{fit, {}}, std::move(test_notes))};
+  return {std::make_unique<ImageFolder>(std::move(train), size, view, std::move(train_notes)),
+          std::make_unique<ImageFolder>(std::move(test), size, PictureView{view.fit, {}}, std::move(test_notes))};
 }
 
 void add_image_folder_keys(ConfigSchema& schema) {
   need_root(schema, "image_folder", true);
-  const auto is_folder = [](const Config& config) { return config.data.kind == "image_folder"; };
-  const auto is_fitted = [](const Config& config) { return config.data.image_size > 0; };
-  auto data = schema.rows(
-      "data", [](auto& config) -> auto& { return config.data; });
-  data.add("image_size", &DataConfig::image_size, between(0, kLargestImage.width),
-           "of an image_folder: height and width that pictures get, whatever theirs are; 0 = they must all have one "
-           "size")
-      .applies = is_folder;
-  data.add("resize", &DataConfig::resize, between(0, kLargestImage.width),
-           "pixels that the shorter side gets, before the centre of image_size is cut out; 0 = 8/7 of it")
-      .applies = is_fitted;
-  data.add("interpolation", &DataConfig::interpolation, one_of(interpolation_names()),
-           "how pictures are resized: antialiased, as PIL does")
-      .applies = is_fitted;
-  schema.add_check("data", check_fit);
+  add_picture_keys(schema);
 }
 
 DataSplits open_image_folder(const Config& config) {
   const DataConfig& data = config.data;
-  std::optional<RandomCrop> crop;
-  if (data.crop == "random_resized") crop = {.least_area = data.crop_area};
-  return open_image_folder(data.root, {data.train_per_class, data.test_per_class}, data.image_size, fit_of(data), crop);
+  return open_image_folder(data.root, {data.train_per_class, data.test_per_class}, data.image_size, view_of(data));
 }
 
 std::string describe_image_folder(const Config& config) {

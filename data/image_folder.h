@@ -7,12 +7,11 @@
 // as they are read (data.image_size).
 #pragma once
 
-#include "data/picture_fit.h"
+#include "data/picture_set.h"
 #include "engine/config/config_schema.h"
 #include "engine/input/dataset.h"
 
 #include <filesystem>
-#include <optional>
 #include <string>
 
 namespace bsq {
@@ -25,10 +24,10 @@ struct ImageFolderLimits {
 
 /// Throws Error(data) for a missing folder, fewer than two classes, a class without enough images and other classes in
 /// the test split. An image is decoded when it is read, which throws Error(data) if that is impossible.
-/// `image_size`: what images are fitted to, by `fit`; 0: the size of the first one, which all must have.
-/// `crop`: what of a training picture Dataset::read_augmented gives; nothing: what read gives.
+/// `image_size`: what images are fitted to; 0: the size of the first one, which all must have. `view`: its crop is for
+/// training pictures.
 DataSplits open_image_folder(const std::filesystem::path& root, const ImageFolderLimits& limits, int image_size = 0,
-                             const PictureFit& fit = {}, const std::optional<RandomCrop>& crop = {});
+                             const PictureView& view = {});
 
 // The line of the table of data sets.
 void add_image_folder_keys(ConfigSchema& schema);

@@ -1,10 +1,68 @@
 #include "data/picture_set.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace bsq {
+namespace {
+
+/// The values of data.kind whose pictures may have any size.
+constexpr std::array<const char*, 2> kPictureKinds = {"image_folder", "webdataset"};
+
+bool has_pictures(const Config& config) {
+  return std::ranges::count(kPictureKinds, config.data.kind) > 0;
+}
+
+void check_fit(const Config& config, std::vector<Conflict>& conflicts) {
+  const DataConfig& data = config.data;
+  if (data.image_size > 0 && !has_pictures(config))
+    conflicts.push_back(
+        {{"data.image_size", "data.kind"},
+         fmt::format("data.image_size = {}; the images of {} have their size; leave it out, or set it to 0",
+                     data.image_size, data.kind)});
+  if (data.resize > 0 && data.resize < data.image_size)
+    conflicts.push_back({{"data.resize", "data.image_size"},
+                         fmt::format("data.resize = {}; must be at least data.image_size = {}, which is cut out of it",
+                                     data.resize, data.image_size)});
+  if (data.crop == "random_resized" && (!has_pictures(config) || data.image_size == 0))
+    conflicts.push_back(
+        {{"data.crop", "data.image_size", "data.kind"},
+         fmt::format(
+             "data.crop = random_resized; needs data.kind = {} and data.image_size, what a part of a picture is "
+             "resized to",
+             fmt::join(kPictureKinds, " or "))});
+  if (data.resize > 0 && data.image_size == 0)
+    conflicts.push_back({{"data.resize", "data.image_size"},
+                         fmt::format("data.resize = {}; needs data.image_size, what is cut out of it", data.resize)});
+}
+
+}  // namespace
+
+PictureView view_of(const DataConfig& data) {
+  PictureView view{.fit = fit_of(data)};
+  if (data.crop == "random_resized") view.crop = {.least_area = data.crop_area};
+  return view;
+}
+
+void add_picture_keys(ConfigSchema& schema) {
+  const auto is_fitted = [](const Config& config) { return config.data.image_size > 0; };
+  auto data = schema.rows(
+      "data", [](auto& config) -> auto& { return config.data; });
+  data.add("image_size", &DataConfig::image_size, between(0, kLargestImage.width),
+           "of an image_folder or a webdataset: height and width that pictures get, whatever theirs are; 0 = they must "
+           "all have one size")
+      .applies = has_pictures;
+  data.add("resize", &DataConfig::resize, between(0, kLargestImage.width),
+           "pixels that the shorter side gets, before the centre of image_size is cut out; 0 = 8/7 of it")
+      .applies = is_fitted;
+  data.add("interpolation", &DataConfig::interpolation, one_of(interpolation_names()),
+           "how pictures are resized: antialiased, as PIL does")
+      .applies = is_fitted;
+  schema.add_check("data", check_fit);
+}
 
 PictureSet::PictureSet(DatasetInfo info, std::vector<std::int32_t> labels, const PictureView& view,
                        std::vector<std::string> notes)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "data/picture_fit.h"
+#include "engine/config/config_schema.h"
 #include "engine/input/dataset.h"
 
 #include <map>
@@ -19,6 +20,11 @@ struct PictureView {
   PictureFit fit = {};
   std::optional<RandomCrop> crop = {};  // what Dataset::read_augmented gives; nothing: what read gives
 };
+
+/// What a configuration says of training pictures.
+PictureView view_of(const DataConfig& data);
+/// The keys that say how pictures are fitted, once for all kinds of sets that have them.
+void add_picture_keys(ConfigSchema& schema);
 
 class PictureSet : public Dataset {
  public:

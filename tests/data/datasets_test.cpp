@@ -100,12 +100,12 @@ TEST_CASE("the limits hold for CIFAR too") {
 
 TEST_CASE("options that make no sense are usage errors") {
   CHECK(error_of(ErrorKind::usage, [&] { open_datasets(configured("mnist", "/d")); }) ==
-        "data.kind 'mnist'; must be one of synthetic, cifar10, cifar100, image_folder");
+        "data.kind 'mnist'; must be one of synthetic, cifar10, cifar100, image_folder, webdataset");
   const auto refusal = [](const std::vector<std::string>& overrides) {
     const std::string message = error_of(ErrorKind::usage, [&] { load_config(schema(), {}, overrides); });
     return message.substr(0, message.find('\n'));
   };
-  for (const char* kind : {"cifar10", "cifar100", "image_folder"})
+  for (const char* kind : {"cifar10", "cifar100", "image_folder", "webdataset"})
     CHECK(refusal({fmt::format("data.kind={}", kind)}) ==
           fmt::format("override 1: data.kind = {} needs data.root, the folder it lies in", kind));
   CHECK(refusal({"data.train_per_class=-1"}) == "override 1: data.train_per_class = -1; must be an integer >= 0");

@@ -44,8 +44,9 @@ TEST_CASE("a key that is unknown, twice there, of another type or out of range")
   check_config(here, kNoData + "pretrain: {lr: .nan}\n", {}, {"bad.yaml:2:12: pretrain.lr = .nan; must be finite"});
   check_config(here, kNoData, {"quant.max_bits=4"},
                {"override 1: quant.max_bits = 4; must be at least quant.weight_bits = 8"});
-  check_config(here, kNoData, {"data.kind=imagenet"},
-               {"override 1: data.kind = imagenet; must be one of synthetic, cifar10, cifar100, image_folder"});
+  check_config(
+      here, kNoData, {"data.kind=imagenet"},
+      {"override 1: data.kind = imagenet; must be one of synthetic, cifar10, cifar100, image_folder, webdataset"});
 }
 
 TEST_CASE("all mistakes of files and overrides in one go") {

@@ -134,8 +134,9 @@ TEST_CASE("random parts of pictures are drawn by image and epoch: the same bits 
   check_same_run(here / "one", here / "run");
   here.must({"verify", "run"});
 
-  check_errors(here, {"validate", "tiny.yaml", "data.crop=random_resized"}, 2,
-               {"override 1: data.crop = random_resized; needs data.kind = image_folder and data.image_size, what a "
-                "part of a picture is resized to",
-                "1 error; nothing was written"});
+  check_errors(
+      here, {"validate", "tiny.yaml", "data.crop=random_resized"}, 2,
+      {"override 1: data.crop = random_resized; needs data.kind = image_folder or webdataset and data.image_size, "
+       "what a part of a picture is resized to",
+       "1 error; nothing was written"});
 }

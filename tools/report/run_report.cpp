@@ -1,11 +1,11 @@
 // Reading a run: events and rows of its logs, the model to use.
-#include "tools/report/deployed_accuracy.h"
 #include "tools/report/run_report.h"
 
 #include "engine/files/json.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
+#include "tools/report/deployed_accuracy.h"
 #include "tools/report/start_model.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/open_model.h"

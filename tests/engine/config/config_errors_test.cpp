@@ -79,7 +79,7 @@ TEST_CASE("a bad file is refused with place, reason and remedy") {
       {"data: {flip: 1}\n", "c.yaml:1:8: data.flip = 1; use true or false"},
       {"device: gpu\n", "c.yaml:1:1: device = gpu; must be one of auto, cpu, reference, cuda; did you mean 'cpu'?"},
       {"data: {kind: imagenet}\n",
-       "c.yaml:1:8: data.kind = imagenet; must be one of synthetic, cifar10, cifar100, image_folder"},
+       "c.yaml:1:8: data.kind = imagenet; must be one of synthetic, cifar10, cifar100, image_folder, webdataset"},
       {"name: ~\n", "c.yaml:1:1: name = nothing; expected text; put it in quotes, or write \"\" for none"},
       {"bsq: {milestones: 250}\n", "c.yaml:1:7: bsq.milestones = 250; expected a list, such as [250]"},
       {"bsq: {milestones: [1, x]}\n", "c.yaml:1:7: bsq.milestones = [1, x]; element 2: expected an integer"},
