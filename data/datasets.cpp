@@ -1,6 +1,7 @@
 // The table, the limit of images per class, and the checks that hold for every kind.
 #include "data/datasets.h"
 
+#include "data/augmentations/augmentations.h"
 #include "data/cifar.h"
 #include "data/image_folder.h"
 #include "data/synthetic.h"
@@ -67,12 +68,15 @@ class Selection final : public Dataset {
   std::vector<std::int32_t> numbers_;
 };
 
-/// The images that are asked for, after the checks that hold for every kind.
-DataSplits choose(const DataConfig& data, DataSplits splits) {
+/// The images that are asked for, after the checks that hold for every kind, and with what is done to those of
+/// training.
+DataSplits choose(const Config& config, DataSplits splits) {
+  const DataConfig& data = config.data;
   const std::string where = data.root.empty() ? data.kind : data.root;
   splits.train = take_per_class(std::move(splits.train), data.train_per_class, where + ": train");
   splits.test = take_per_class(std::move(splits.test), data.test_per_class, where + ": test");
   validate(splits, where);
+  splits.train = with_augmentations(std::move(splits.train), config);
   return splits;
 }
 
@@ -95,7 +99,7 @@ std::optional<DatasetInfo> known_images(const Config& config) {
 }
 
 DataSplits open_datasets(const Config& config) {
-  return choose(config.data, kind_of(config).open(config));
+  return choose(config, kind_of(config).open(config));
 }
 
 bool is_planned_blank(const Config& config) {
@@ -105,8 +109,8 @@ bool is_planned_blank(const Config& config) {
 DataSplits open_planned_datasets(const Config& config) {
   if (!is_planned_blank(config)) return open_datasets(config);
   const KnownSizes sizes = kind_of(config).known_sizes();
-  return choose(config.data, {std::make_unique<BlankSet>(sizes.info, sizes.train),
-                              std::make_unique<BlankSet>(sizes.info, sizes.test)});
+  return choose(config, {std::make_unique<BlankSet>(sizes.info, sizes.train),
+                         std::make_unique<BlankSet>(sizes.info, sizes.test)});
 }
 
 std::unique_ptr<const Dataset> open_test_set(Config config) {

@@ -33,7 +33,7 @@ ConfigSchema::ConfigSchema(const ConfigChoices& choices)
     : families_(names_of(choices.families)), data_sets_(names_of(choices.data_sets)), stages_(choices.stages) {
   add_root();
   add_model(choices.families);
-  add_data(choices.data_sets);
+  add_data(choices);
   add_quant();
   add_distill();
   for (const StageChoice& stage : choices.stages) add_keys(*this, stage);
@@ -73,7 +73,7 @@ void ConfigSchema::add_model(const std::vector<ConfigChoice>& families) {
       .applies = [](const Config& config) { return !config.model.init.empty(); };
 }
 
-void ConfigSchema::add_data(const std::vector<ConfigChoice>& data_sets) {
+void ConfigSchema::add_data(const ConfigChoices& choices) {
   constexpr double kSmallestDeviation = 1e-3;  // pixels are divided by it; a quarter of one level of 255
   auto data = rows(
       "data", [](auto& config) -> auto& { return config.data; });
@@ -82,7 +82,7 @@ void ConfigSchema::add_data(const std::vector<ConfigChoice>& data_sets) {
   data.add("train_per_class", &DataConfig::train_per_class, at_least(0),
            "first N training images of each class; 0 = all");
   data.add("test_per_class", &DataConfig::test_per_class, at_least(0), "first N test images of each class; 0 = all");
-  for (const ConfigChoice& data_set : data_sets) add_keys(*this, data_set);
+  for (const ConfigChoice& data_set : choices.data_sets) add_keys(*this, data_set);
   data.add("batch_size", &DataConfig::batch_size, between(1, 65536), "images per training step, of all ranks together",
            "--train-batch");
   data.add("eval_batch_size", &DataConfig::eval_batch_size, between(1, 65536),
@@ -98,6 +98,7 @@ void ConfigSchema::add_data(const std::vector<ConfigChoice>& data_sets) {
            "least share of a picture's area that random_resized takes; the most is 1, of sides from 3:4 to 4:3")
       .applies = [](const Config& config) { return config.data.crop == "random_resized"; };
   data.add("flip", &DataConfig::flip, anything(), "mirror half of the training images");
+  for (const ConfigChoice& augmentation : choices.augmentations) add_keys(*this, augmentation);
   data.add("memory", &DataConfig::memory, between(0, 1e6),
            "GiB that decoded images may take; sets that take more are read again in every epoch; 0 = half of what the "
            "machine has",

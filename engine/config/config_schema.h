@@ -1,7 +1,7 @@
-// The keys of a configuration: those that all experiments have, and those that data sets, network families and methods
-// add. Each of them has a row in the table of its floor (data/datasets.cpp, models/families.cpp,
-// engine/methods/methods.cpp); whoever loads configurations makes a schema of the three tables, and this folder knows
-// no name in them.
+// The keys of a configuration: those that all experiments have, and those that data sets, augmentations, network
+// families and methods add. Each of them has a row in a table (data/datasets.cpp, data/augmentations/augmentations.cpp,
+// models/families.cpp, engine/methods/methods.cpp); whoever loads configurations makes a schema of the four, and this
+// folder knows no name in them.
 #pragma once
 
 #include "engine/config/config.h"
@@ -16,7 +16,7 @@
 
 namespace bsq {
 
-/// A value of data.kind, of model.arch or in stages, and the keys that come with it.
+/// A value of data.kind, of model.arch or in stages, or an augmentation, and the keys that come with it.
 struct ConfigChoice {
   std::string name;
   void (*add_keys)(ConfigSchema&) = nullptr;  // null: none
@@ -42,9 +42,10 @@ struct StageChoice : ConfigChoice {
 };
 
 struct ConfigChoices {
-  std::vector<ConfigChoice> families;   // values of model.arch
-  std::vector<ConfigChoice> data_sets;  // values of data.kind
-  std::vector<StageChoice> stages;      // in the order in which they may run
+  std::vector<ConfigChoice> families;       // values of model.arch
+  std::vector<ConfigChoice> data_sets;      // values of data.kind
+  std::vector<ConfigChoice> augmentations;  // of training images: their keys are in `data`
+  std::vector<StageChoice> stages;          // in the order in which they may run
 };
 
 /// The rows of a table as choices.
@@ -141,7 +142,7 @@ class ConfigSchema {
   void add_root();
   void add_model(const std::vector<ConfigChoice>& families);
   void add_family_key(const std::string& family, const FamilyKey& key);
-  void add_data(const std::vector<ConfigChoice>& data_sets);
+  void add_data(const ConfigChoices& choices);
   void add_quant();
   void add_distill();
   void add_files();

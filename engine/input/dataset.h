@@ -44,7 +44,7 @@ class Dataset {
   virtual void read(std::int64_t number, std::span<std::uint8_t> pixels) const = 0;
   /// Whether read_augmented() gives other images than read(), which then cannot be kept.
   virtual bool augments() const { return false; }
-  /// As read(), with the part of the augmentation that needs the whole picture.
+  /// As read(), with the part of the augmentation that happens on the host: all but padding, crop and flip.
   virtual void read_augmented(std::int64_t number, const AugmentKey& /*key*/, std::span<std::uint8_t> pixels) const {
     read(number, pixels);
   }

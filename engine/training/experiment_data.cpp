@@ -21,7 +21,7 @@ std::string stream_note(const Dataset& images, const std::string& name, const St
                         const SourceLimits& limits) {
   const double bytes = static_cast<double>(images.size()) * static_cast<double>(images.info().image_bytes());
   const std::string why = images.augments()
-                              ? "are of random parts"
+                              ? "are augmented as they are read"
                               : fmt::format("would take {:.3g} GiB, and {:.3g} are for images (data.memory)",
                                             bytes / kSetGiB, static_cast<double>(limits.resident_bytes) / kSetGiB);
   return fmt::format("{} {} images {}: read in every epoch, by {} thread{}, into {:.1f} MiB",

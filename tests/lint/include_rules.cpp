@@ -118,7 +118,8 @@ const std::vector<IncludeRule>& include_rules() {
     {"engine/training/",           "",      {"engine/deployed/", "engine/run/", "engine/ranks/"}, {"fmt/", "nlohmann/"}},
 
     {"models/",                    "",      {"engine/network/", "engine/files/", "engine/config/"},       {"fmt/", "nlohmann/"}},
-    {"data/",                      "",      {"engine/input/", "engine/config/", "engine/base/", "data/image_formats/"}, {"fmt/"}},
+    {"data/",                      "",      {"engine/input/", "engine/config/", "engine/base/", "data/image_formats/", "data/augmentations/*"}, {"fmt/"}},
+    {"data/augmentations/",        "",      {"engine/input/", "engine/config/"},                          {"fmt/"}},
     {"data/image_formats/",        "",      {"data/image_formats/*"},                                     {"fmt/", "png.h", "jpeglib.h", "jerror.h", "webp/", "tiffio.h"}},
 
     {"tools/cli/",                 "",      {"kernels/", "engine/config/", "engine/run/"},                {"fmt/", "nlohmann/"}},

@@ -1,6 +1,10 @@
 // Configurations with the keys that the program has.
 #pragma once
 
+#include "data/augmentations/augmentations.h"
+#include "data/augmentations/color_jitter.h"
+#include "data/augmentations/rand_augment.h"
+#include "data/augmentations/random_erasing.h"
 #include "data/datasets.h"
 #include "data/synthetic.h"
 #include "engine/config/config_schema.h"
@@ -19,6 +23,7 @@ namespace bsq::test {
 inline const ConfigSchema& schema() {
   static const ConfigSchema schema({.families = choices_of<ConfigChoice>(network_families()),
                                     .data_sets = choices_of<ConfigChoice>(dataset_kinds()),
+                                    .augmentations = choices_of<ConfigChoice>(augmentations()),
                                     .stages = choices_of<StageChoice>(methods())});
   return schema;
 }

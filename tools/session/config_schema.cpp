@@ -1,5 +1,6 @@
 #include "tools/session/config_schema.h"
 
+#include "data/augmentations/augmentations.h"
 #include "data/datasets.h"
 #include "engine/methods/methods.h"
 #include "models/families.h"
@@ -9,6 +10,7 @@ namespace bsq {
 const ConfigSchema& config_schema() {
   static const ConfigSchema schema({.families = choices_of<ConfigChoice>(network_families()),
                                     .data_sets = choices_of<ConfigChoice>(dataset_kinds()),
+                                    .augmentations = choices_of<ConfigChoice>(augmentations()),
                                     .stages = choices_of<StageChoice>(methods())});
   return schema;
 }

@@ -33,6 +33,7 @@ constexpr bool kStandard = true;
 const ConfigSchema& toy_schema() {
   static const ConfigSchema schema({.families = {{"chain"}, {"tree"}},
                                     .data_sets = {{"noise"}, {"boards", add_boards}},
+                                    .augmentations = {},
                                     .stages = {{{"start"}, StageWidths::none, kStandard, /*starts_untrained=*/true},
                                                {{"gates", add_gates}, StageWidths::finds, kStandard},
                                                {{"other"}, StageWidths::finds},

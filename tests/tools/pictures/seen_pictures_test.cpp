@@ -65,6 +65,34 @@ TEST_CASE("evaluation sees the pixels of images, training those of its epochs, w
   }
 }
 
+TEST_CASE("training sees what augmentations on the host make of an image, then cropped and turned") {
+  const auto oracle = make_reference_backend();
+  Config config = picture_config();
+  config.part<PolicyConfig>().policy = "rand_augment";
+  config.part<RandomErasingConfig>().random_erasing = 0.5;
+  const ImageSet plain = tiny_pictures("seen", 40);
+  const auto set = with_augmentations(std::make_unique<ImageSet>(plain), config);
+  const SeenPictures seen = see_pictures(*set, config, {.per_class = 1, .classes = 4, .epochs = 2}, *oracle);
+  REQUIRE_FALSE(seen.images.empty());
+  int changed = 0;
+  for (const SeenImage& image : seen.images) {
+    std::int32_t number = 0;
+    while (set->name(number) != image.name) ++number;
+    Picture pixels(set->info().image_bytes());
+    plain.read(number, pixels);
+    CHECK(image.evaluated == pixels);
+    for (int epoch = 0; epoch < 2; ++epoch) {
+      Picture augmented(pixels.size());
+      set->read_augmented(number, {config.seed, augment_stream(1), epoch}, augmented);
+      if (augmented != pixels) ++changed;
+      CHECK(image.trained[static_cast<std::size_t>(epoch)] ==
+            cropped(augmented, seen.height, seen.width, 2,
+                    draw_crop_flip(config.seed, augment_stream(1), epoch, number, 2, true)));
+    }
+  }
+  CHECK(changed > 0);
+}
+
 TEST_CASE("of many classes some are shown, at equal distances, and without crops and flips all epochs are the same") {
   const auto oracle = make_reference_backend();
   const ImageSet set = tiny_pictures("seen", 40);

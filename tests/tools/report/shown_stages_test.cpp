@@ -25,6 +25,7 @@ const ConfigSchema& toy_schema() {
   constexpr bool kStandard = true;
   static const ConfigSchema schema({.families = {{"chain"}},
                                     .data_sets = {{"noise"}},
+                                    .augmentations = {},
                                     .stages = {{{"float", add_float}, StageWidths::none, kStandard},
                                                {{"round"}, StageWidths::finds, kStandard},
                                                {{"gates", add_gates}, StageWidths::finds},
