@@ -4,13 +4,17 @@
 #include "data/augmentations/augmentations.h"
 #include "data/cifar.h"
 #include "data/image_folder.h"
+#include "data/passed_over.h"
 #include "data/synthetic.h"
 #include "data/webdataset.h"
 #include "kernels/base/error.h"
+#include "kernels/base/hash.h"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace bsq {
 namespace {
@@ -46,7 +50,7 @@ class BlankSet final : public Dataset {
 /// Some images of another set.
 class Selection final : public Dataset {
  public:
-  Selection(std::unique_ptr<const Dataset> set, std::vector<std::int32_t> numbers)
+  Selection(std::shared_ptr<const Dataset> set, std::vector<std::int32_t> numbers)
       : set_(std::move(set)), numbers_(std::move(numbers)) {}
 
   const DatasetInfo& info() const override { return set_->info(); }
@@ -64,9 +68,36 @@ class Selection final : public Dataset {
  private:
   std::int64_t of_set(std::int64_t number) const { return numbers_.at(static_cast<std::size_t>(number)); }
 
-  std::unique_ptr<const Dataset> set_;
+  std::shared_ptr<const Dataset> set_;
   std::vector<std::int32_t> numbers_;
 };
+
+/// Takes `share` of the images of every class out of the training set, those of the smallest hashes: the same ones for
+/// every seed, whatever else is in the set.
+void hold_out(double share, const std::string& where, DataSplits& splits) {
+  const std::shared_ptr<const Dataset> whole = std::move(splits.train);
+  const std::vector<std::string>& names = whole->info().class_names;
+  std::vector<std::vector<std::pair<std::uint64_t, std::int32_t>>> of_class(names.size());  // hash and number
+  for (std::int64_t i = 0; i < whole->size(); ++i)
+    of_class.at(static_cast<std::size_t>(whole->label(i)))
+        .emplace_back(hash_of(fmt::format("{:016x}", whole->identity(i))), static_cast<std::int32_t>(i));
+  std::vector<bool> is_held(static_cast<std::size_t>(whole->size()));
+  for (std::size_t label = 0; label < of_class.size(); ++label) {
+    auto& images = of_class[label];
+    const auto count = std::max<std::int64_t>(std::llround(share * static_cast<double>(images.size())), 1);
+    if (std::ssize(images) < 2)
+      fail(ErrorKind::data,
+           "{}: class '{}' has {} image, and data.holdout = {:g} needs two: one to train on, one held out", where,
+           names[label], images.size(), share);
+    std::ranges::sort(images);
+    for (std::int64_t i = 0; i < count; ++i)
+      is_held[static_cast<std::size_t>(images[static_cast<std::size_t>(i)].second)] = true;
+  }
+  std::vector<std::int32_t> held, left;
+  for (std::size_t i = 0; i < is_held.size(); ++i) (is_held[i] ? held : left).push_back(static_cast<std::int32_t>(i));
+  splits.train = std::make_unique<Selection>(whole, std::move(left));
+  splits.holdout = std::make_unique<Selection>(whole, std::move(held));
+}
 
 /// The images that are asked for, after the checks that hold for every kind, and with what is done to those of
 /// training.
@@ -76,6 +107,8 @@ DataSplits choose(const Config& config, DataSplits splits) {
   splits.train = take_per_class(std::move(splits.train), data.train_per_class, where + ": train");
   splits.test = take_per_class(std::move(splits.test), data.test_per_class, where + ": test");
   validate(splits, where);
+  if (data.holdout > 0) hold_out(data.holdout, where, splits);
+  if (data.on_error == "skip") splits.train = with_errors_passed_over(std::move(splits.train));
   splits.train = with_augmentations(std::move(splits.train), config);
   return splits;
 }
@@ -115,6 +148,7 @@ DataSplits open_planned_datasets(const Config& config) {
 
 std::unique_ptr<const Dataset> open_test_set(Config config) {
   config.data.train_per_class = 1;  // as few as it can be
+  config.data.holdout = 0;
   return open_datasets(config).test;
 }
 

@@ -122,6 +122,14 @@ Listing list_split(const fs::path& folder, int per_class) {
   return listing;
 }
 
+/// As many as a message can show.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> shown;
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i) shown.push_back(shown_name(names[i]));
+  return fmt::format("{}{}", fmt::join(shown, ", "), names.size() > kMost ? ", ..." : "");
+}
+
 /// The first of `names` that is a folder with classes, else the first that is a folder.
 fs::path find_split(const fs::path& root, const std::vector<std::string>& names) {
   std::vector<fs::path> folders;
@@ -130,8 +138,10 @@ fs::path find_split(const fs::path& root, const std::vector<std::string>& names)
   for (const fs::path& folder : folders)
     if (!entries_in(folder).folders.empty()) return folder;
   if (!folders.empty()) return folders.front();
-  fail(ErrorKind::data, "data.root '{}': no folder '{}'; expected {}/{} in it", root.string(),
-       fmt::join(names, "' or '"), names.front(), pattern());
+  const std::vector<std::string> there = is_folder(root) ? entries_in(root).folders : std::vector<std::string>();
+  fail(ErrorKind::data, "data.root '{}': no folder '{}'; expected {}/{} in it, {}", root.string(),
+       fmt::join(names, "' or '"), names.front(), pattern(),
+       there.empty() ? "there are no folders" : "where there are " + some_of(there));
 }
 
 void check_same_classes(const Listing& train, const Listing& test) {
@@ -149,12 +159,8 @@ void check_same_classes(const Listing& train, const Listing& test) {
   }
 }
 
-std::vector<std::string> notes_of(const Listing& listing, const fs::path& root) {
+std::vector<std::string> notes_of(const Listing& listing) {
   std::vector<std::string> notes;
-  if (const fs::path folder = root / "test";
-      listing.folder != folder && listing.folder != root / "train" && is_folder(folder))
-    notes.push_back(
-        fmt::format("{}: no class folders in it; {} is the test set", folder.string(), listing.folder.string()));
   if (listing.passed_over.empty()) return notes;
   int total = 0;
   std::vector<std::string> kinds;
@@ -169,8 +175,8 @@ std::vector<std::string> notes_of(const Listing& listing, const fs::path& root) 
 
 class ImageFolder final : public PictureSet {
  public:
-  ImageFolder(Listing listing, ImageSize size, const PictureView& view, std::vector<std::string> notes)
-      : PictureSet({size.height, size.width, std::move(listing.class_names)}, std::move(listing.labels), view,
+  ImageFolder(Listing listing, ImageSize size, const PictureOptions& options, std::vector<std::string> notes)
+      : PictureSet({size.height, size.width, std::move(listing.class_names)}, std::move(listing.labels), options,
                    std::move(notes)),
         files_(std::move(listing.files)) {}
 
@@ -207,16 +213,20 @@ ImageSize first_size(const std::vector<fs::path>& files) {
 }  // namespace
 
 DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits, int image_size,
-                             const PictureView& view) {
+                             const PictureOptions& options, const SplitNames& names) {
   if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
-  Listing train = list_split(find_split(root, {"train"}), limits.train_per_class);
-  Listing test = list_split(find_split(root, {"test", "val"}), limits.test_per_class);
+  Listing train = list_split(find_split(root, names_of_split(names.train, {"train"})), limits.train_per_class);
+  Listing test = list_split(find_split(root, names_of_split(names.test, {"test", "val"})), limits.test_per_class);
   check_same_classes(train, test);
 
+  const fs::path test_folder = test.folder;
   const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train.files);
-  std::vector<std::string> train_notes = notes_of(train, root), test_notes = notes_of(test, root);
-  return {std::make_unique<ImageFolder>(std::move(train), size, view, std::move(train_notes)),
-          std::make_unique<ImageFolder>(std::move(test), size, PictureView{view.fit, {}}, std::move(test_notes))};
+  std::vector<std::string> train_notes = notes_of(train), test_notes = notes_of(test);
+  if (const fs::path usual = root / "test"; names.test.empty() && test_folder != usual && is_folder(usual))
+    test_notes.insert(test_notes.begin(), fmt::format("{}: no class folders in it; {} is the test set", usual.string(),
+                                                      test_folder.string()));
+  return {std::make_unique<ImageFolder>(std::move(train), size, options, std::move(train_notes)),
+          std::make_unique<ImageFolder>(std::move(test), size, PictureOptions{options.fit, {}}, std::move(test_notes))};
 }
 
 void add_image_folder_keys(ConfigSchema& schema) {
@@ -226,11 +236,12 @@ void add_image_folder_keys(ConfigSchema& schema) {
 
 DataSplits open_image_folder(const Config& config) {
   const DataConfig& data = config.data;
-  return open_image_folder(data.root, {data.train_per_class, data.test_per_class}, data.image_size, view_of(data));
+  return open_image_folder(data.root, {data.train_per_class, data.test_per_class}, data.image_size,
+                           picture_options(data), {data.train, data.test});
 }
 
 std::string describe_image_folder(const Config& config) {
-  return " " + config.data.root;
+  return describe_split(config.data);
 }
 
 }  // namespace bsq

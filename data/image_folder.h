@@ -24,10 +24,10 @@ struct ImageFolderLimits {
 
 /// Throws Error(data) for a missing folder, fewer than two classes, a class without enough images and other classes in
 /// the test split. An image is decoded when it is read, which throws Error(data) if that is impossible.
-/// `image_size`: what images are fitted to; 0: the size of the first one, which all must have. `view`: its crop is for
-/// training pictures.
+/// `image_size`: what images are fitted to; 0: the size of the first one, which all must have. `options`: its crop is
+/// for training pictures.
 DataSplits open_image_folder(const std::filesystem::path& root, const ImageFolderLimits& limits, int image_size = 0,
-                             const PictureView& view = {});
+                             const PictureOptions& options = {}, const SplitNames& names = {});
 
 // The line of the table of data sets.
 void add_image_folder_keys(ConfigSchema& schema);

@@ -39,12 +39,38 @@ void check_fit(const Config& config, std::vector<Conflict>& conflicts) {
                          fmt::format("data.resize = {}; needs data.image_size, what is cut out of it", data.resize)});
 }
 
+void check_splits(const Config& config, std::vector<Conflict>& conflicts) {
+  const DataConfig& data = config.data;
+  for (const auto& [key, name] : {std::pair{"data.train", data.train}, std::pair{"data.test", data.test}})
+    if (!name.empty() && !has_pictures(config))
+      conflicts.push_back({{key, "data.kind"},
+                           fmt::format("{} = {}; needs data.kind = {}: the splits of {} are its own", key, name,
+                                       fmt::join(kPictureKinds, " or "), data.kind)});
+  if (!data.train.empty() && data.train == data.test)
+    conflicts.push_back({{"data.train", "data.test"},
+                         fmt::format("data.train and data.test are both {}; accuracies on training images say nothing, "
+                                     "data.holdout takes a part of them out of training",
+                                     data.train)});
+  if (data.on_error == "skip" && data.image_size == 0)
+    conflicts.push_back(
+        {{"data.on_error", "data.image_size"},
+         "data.on_error = skip; needs data.image_size, so that pictures of another size are no errors"});
+}
+
 }  // namespace
 
-PictureView view_of(const DataConfig& data) {
-  PictureView view{.fit = fit_of(data)};
-  if (data.crop == "random_resized") view.crop = {.least_area = data.crop_area};
-  return view;
+std::vector<std::string> names_of_split(const std::string& given, std::vector<std::string> usual) {
+  return given.empty() ? std::move(usual) : std::vector<std::string>{given};
+}
+
+std::string describe_split(const DataConfig& data) {
+  return " " + data.root + (data.test.empty() ? "" : " (" + data.test + ")");
+}
+
+PictureOptions picture_options(const DataConfig& data) {
+  PictureOptions options{.fit = fit_of(data)};
+  if (data.crop == "random_resized") options.crop = {.least_area = data.crop_area};
+  return options;
 }
 
 void add_picture_keys(ConfigSchema& schema) {
@@ -61,21 +87,31 @@ void add_picture_keys(ConfigSchema& schema) {
   data.add("interpolation", &DataConfig::interpolation, one_of(interpolation_names()),
            "how pictures are resized: antialiased, as PIL does")
       .applies = is_fitted;
+  data.add("train", &DataConfig::train, anything(), "folder of the training pictures, within data.root; empty = train")
+      .applies = has_pictures;
+  data.add("test", &DataConfig::test, anything(), "folder of the test pictures, within data.root; empty = test, or val")
+      .applies = has_pictures;
+  data.add(
+          "on_error", &DataConfig::on_error, one_of({"stop", "skip"}),
+          "what a training picture does that cannot be read: stop the run; or be passed over, counted, and replaced by "
+          "another one of its class. A test picture always stops it")
+      .applies = has_pictures;
   schema.add_check("data", check_fit);
+  schema.add_check("data", check_splits);
 }
 
-PictureSet::PictureSet(DatasetInfo info, std::vector<std::int32_t> labels, const PictureView& view,
+PictureSet::PictureSet(DatasetInfo info, std::vector<std::int32_t> labels, const PictureOptions& options,
                        std::vector<std::string> notes)
-    : info_(std::move(info)), labels_(std::move(labels)), view_(view), notes_(std::move(notes)) {}
+    : info_(std::move(info)), labels_(std::move(labels)), options_(options), notes_(std::move(notes)) {}
 
 void PictureSet::read(std::int64_t number, std::span<std::uint8_t> pixels) const {
-  add_remark(number, read_fitted_image(file(number), image_size(), view_.fit, pixels.data()));
+  add_remark(number, read_fitted_image(file(number), image_size(), options_.fit, pixels.data()));
 }
 
 void PictureSet::read_augmented(std::int64_t number, const AugmentKey& key, std::span<std::uint8_t> pixels) const {
-  if (!view_.crop) return read(number, pixels);
-  add_remark(number, read_cropped_image(file(number), image_size(), view_.fit.interpolation, *view_.crop, key, number,
-                                        pixels.data()));
+  if (!options_.crop) return read(number, pixels);
+  add_remark(number, read_cropped_image(file(number), image_size(), options_.fit.interpolation, *options_.crop, key,
+                                        number, pixels.data()));
 }
 
 std::vector<std::string> PictureSet::notes() const {

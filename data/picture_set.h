@@ -16,13 +16,25 @@
 namespace bsq {
 
 /// What of each picture is seen.
-struct PictureView {
+struct PictureOptions {
   PictureFit fit = {};
   std::optional<RandomCrop> crop = {};  // what Dataset::read_augmented gives; nothing: what read gives
 };
 
+/// The folders of the two splits, within the root of the set; empty: those that are usual.
+struct SplitNames {
+  std::string train = {};
+  std::string test = {};
+};
+
+/// The names by which a split is looked for: the one that was given, or else the usual ones.
+std::vector<std::string> names_of_split(const std::string& given, std::vector<std::string> usual);
+
+/// The test set of a configuration, to be put behind the name of its kind: root, and folder if one is given.
+std::string describe_split(const DataConfig& data);
+
 /// What a configuration says of training pictures.
-PictureView view_of(const DataConfig& data);
+PictureOptions picture_options(const DataConfig& data);
 /// The keys that say how pictures are fitted, once for all kinds of sets that have them.
 void add_picture_keys(ConfigSchema& schema);
 
@@ -32,13 +44,13 @@ class PictureSet : public Dataset {
   std::int64_t size() const override { return static_cast<std::int64_t>(labels_.size()); }
   std::int32_t label(std::int64_t number) const override { return labels_.at(static_cast<std::size_t>(number)); }
   void read(std::int64_t number, std::span<std::uint8_t> pixels) const override;
-  bool augments() const override { return view_.crop.has_value(); }
+  bool augments() const override { return options_.crop.has_value(); }
   void read_augmented(std::int64_t number, const AugmentKey& key, std::span<std::uint8_t> pixels) const override;
   /// What was said at the beginning, then what readers had to say of pictures.
   std::vector<std::string> notes() const override;
 
  protected:
-  PictureSet(DatasetInfo info, std::vector<std::int32_t> labels, const PictureView& view,
+  PictureSet(DatasetInfo info, std::vector<std::int32_t> labels, const PictureOptions& options,
              std::vector<std::string> notes);
 
  private:
@@ -49,7 +61,7 @@ class PictureSet : public Dataset {
 
   DatasetInfo info_;
   std::vector<std::int32_t> labels_;
-  PictureView view_;
+  PictureOptions options_;
   std::vector<std::string> notes_;
   mutable std::mutex mutex_;                                        // of what follows
   mutable std::map<std::string, std::set<std::int64_t>> remarked_;  // the pictures by remark

@@ -291,9 +291,9 @@ class ClassTable {
 
 class WebDataset final : public PictureSet {
  public:
-  WebDataset(DatasetInfo info, Shards shards, std::vector<std::int32_t> labels, const PictureView& view,
+  WebDataset(DatasetInfo info, Shards shards, std::vector<std::int32_t> labels, const PictureOptions& options,
              std::vector<std::string> notes)
-      : PictureSet(std::move(info), std::move(labels), view, std::move(notes)),
+      : PictureSet(std::move(info), std::move(labels), options, std::move(notes)),
         archives_(std::move(shards.archives)),
         pictures_(std::move(shards.pictures)) {}
 
@@ -341,19 +341,21 @@ ImageSize first_size(const Shards& shards) {
 
 }  // namespace
 
-DataSplits open_webdataset(const fs::path& root, int image_size, const PictureView& view) {
+DataSplits open_webdataset(const fs::path& root, int image_size, const PictureOptions& options,
+                           const SplitNames& names) {
   std::error_code ignored;
   if (!fs::is_directory(root, ignored)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
-  Shards train = read_split(root, {"train"}), test = read_split(root, {"test", "val"});
+  Shards train = read_split(root, names_of_split(names.train, {"train"})),
+         test = read_split(root, names_of_split(names.test, {"test", "val"}));
   const ClassTable classes(train, root);
   const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train);
-  const auto open = [&](Shards shards, const PictureView& seen) {
+  const auto open = [&](Shards shards, const PictureOptions& seen) {
     std::vector<std::int32_t> labels = classes.labels_of(shards);
     std::vector<std::string> notes = notes_of(shards);
     return std::make_unique<WebDataset>(DatasetInfo{size.height, size.width, classes.names()}, std::move(shards),
                                         std::move(labels), seen, std::move(notes));
   };
-  return {open(std::move(train), view), open(std::move(test), {view.fit, {}})};
+  return {open(std::move(train), options), open(std::move(test), {options.fit, {}})};
 }
 
 void add_webdataset_keys(ConfigSchema& schema) {
@@ -361,11 +363,12 @@ void add_webdataset_keys(ConfigSchema& schema) {
 }
 
 DataSplits open_webdataset(const Config& config) {
-  return open_webdataset(config.data.root, config.data.image_size, view_of(config.data));
+  return open_webdataset(config.data.root, config.data.image_size, picture_options(config.data),
+                         {config.data.train, config.data.test});
 }
 
 std::string describe_webdataset(const Config& config) {
-  return " " + config.data.root;
+  return describe_split(config.data);
 }
 
 }  // namespace bsq

@@ -19,7 +19,8 @@ namespace bsq {
 
 /// Throws Error(data) for missing or damaged archives, a sample without a picture or a class, classes that differ
 /// between the splits. `image_size` as open_image_folder() has it.
-DataSplits open_webdataset(const std::filesystem::path& root, int image_size = 0, const PictureView& view = {});
+DataSplits open_webdataset(const std::filesystem::path& root, int image_size = 0, const PictureOptions& options = {},
+                           const SplitNames& names = {});
 
 // The line of the table of data sets.
 void add_webdataset_keys(ConfigSchema& schema);

@@ -63,6 +63,10 @@ struct DataConfig {
   std::string root;  // relative to the working folder; unused by `synthetic`
   int train_per_class = 0;
   int test_per_class = 0;
+  double holdout = 0;             // share of the training images that the best epoch is chosen on; 0: on the test set
+  std::string train = "";         // folders of pictures within root; empty: the usual ones
+  std::string test = "";          // likewise
+  std::string on_error = "stop";  // or skip: of training pictures that cannot be read
   int batch_size = 128;
   int eval_batch_size = 100;  // changes the result: activation scales are those of a batch
   std::string crop = "pad";   // or random_resized

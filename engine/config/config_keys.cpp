@@ -82,6 +82,10 @@ void ConfigSchema::add_data(const ConfigChoices& choices) {
   data.add("train_per_class", &DataConfig::train_per_class, at_least(0),
            "first N training images of each class; 0 = all");
   data.add("test_per_class", &DataConfig::test_per_class, at_least(0), "first N test images of each class; 0 = all");
+  data.add(
+      "holdout", &DataConfig::holdout, between(0, 0.5),
+      "share of the training images of every class that is not trained on: the best epoch is chosen on them, and not "
+      "on the test set; 0 = none");
   for (const ConfigChoice& data_set : choices.data_sets) add_keys(*this, data_set);
   data.add("batch_size", &DataConfig::batch_size, between(1, 65536), "images per training step, of all ranks together",
            "--train-batch");

@@ -64,6 +64,9 @@ void read_images(const Dataset& dataset, std::span<const std::int32_t> numbers, 
 struct DataSplits {
   std::unique_ptr<const Dataset> train;
   std::unique_ptr<const Dataset> test;
+  /// Training images that are trained on by nobody: the best epoch is chosen on them. Null: it is chosen on the test
+  /// set.
+  std::unique_ptr<const Dataset> holdout = nullptr;
 };
 
 /// Throws Error(data), beginning with `where`, unless both sets have images, agree in size and classes, and have only

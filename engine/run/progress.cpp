@@ -42,6 +42,7 @@ nlohmann::json to_json(const Progress& progress) {
         {"precision_bytes", progress.logs.precision_bytes}}},
   };
   if (progress.best_top1) json["best_top1"] = *progress.best_top1;
+  if (progress.best_holdout_top1) json["best_holdout_top1"] = *progress.best_holdout_top1;
   if (!progress.method.is_null()) json["method"] = progress.method;
   return json;
 }
@@ -62,6 +63,8 @@ Progress progress_from_json(const nlohmann::json& json, const std::string& where
     progress.totals.steps = json_count(totals.at("steps"), progress.step);
     progress.totals.seconds = json_measure(totals.at("seconds"));
     if (json.contains("best_top1")) progress.best_top1 = json_measure(json.at("best_top1"), 100);
+    if (json.contains("best_holdout_top1"))
+      progress.best_holdout_top1 = json_measure(json.at("best_holdout_top1"), 100);
     progress.best_epoch = json_count(json.at("best_epoch"));
     progress.stage_seconds = json_measure(json.at("stage_seconds"));
     if (json.contains("method")) progress.method = json.at("method");

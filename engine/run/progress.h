@@ -23,13 +23,14 @@ struct EpochTotals {
 };
 
 struct Progress {
-  int stage = 0;                    // index into the chain of stages
-  int epoch = 0;                    // within the stage, the one under way
-  std::int64_t step = 0;            // steps of this epoch done
-  std::int64_t total_steps = 0;     // over all stages
-  int total_epochs = 0;             // likewise; names the checkpoint folders
-  EpochTotals totals;               // of the epoch under way
-  std::optional<double> best_top1;  // percent, of this stage since its last re-quantization
+  int stage = 0;                            // index into the chain of stages
+  int epoch = 0;                            // within the stage, the one under way
+  std::int64_t step = 0;                    // steps of this epoch done
+  std::int64_t total_steps = 0;             // over all stages
+  int total_epochs = 0;                     // likewise; names the checkpoint folders
+  EpochTotals totals;                       // of the epoch under way
+  std::optional<double> best_top1;          // percent, of this stage since its last re-quantization, on the test set
+  std::optional<double> best_holdout_top1;  // on the images held out, by which the epoch was chosen, if there are any
   int best_epoch = 0;
   double stage_seconds = 0;  // spent in the epochs of this stage that are over
   nlohmann::json method;     // what the stage's method has come to (Method::state); null: nothing

@@ -10,6 +10,8 @@
 //                      penalty (R, without alpha); every log.every_steps steps
 //       weights        of a stage with an average of the weights, after an epoch: stage, epoch, test_loss, test_top1,
 //                      test_top5 of the weights themselves
+//       holdout        with data.holdout, after an epoch: stage, epoch, holdout_loss, holdout_top1, holdout_top5,
+//                      holdout_images (how many are held out)
 //       state          stage, epoch (how many are over), state_hash: 64 bits over weights, momentum, running
 //                      statistics, activation scales, the average and the state of the method after the epoch
 //       requant        stage, epoch (how many are over), bits_before and bits_after (per quantizable parameter),
@@ -22,7 +24,8 @@
 //                      if it was not met): stage, epoch, budget_bits, bits_now, bits_trained (before planes were
 //                      removed), removed_planes (by tensor), is_met (before)
 //       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
-//                      epochs since the last re-quantization), bits_per_parameter, stored_bits_per_parameter (sign and
+//                      epochs since the last re-quantization; with data.holdout the one of best_holdout_top1, of
+//                      holdout_images images), bits_per_parameter, stored_bits_per_parameter (sign and
 //                      scale counted, an empty layer as 0 bits), compression (the paper's rule),
 //                      compression_without_empty (empty layers at 0 bits), compression_on_disk (all counted),
 //                      trainable_numbers, model_hash (64 bits over the tensors that it hands on), planned_bytes,

@@ -95,6 +95,7 @@ Experiment::Experiment(const Config& config, ExperimentParts parts)
                .make_network = parts_.make_network,
                .train = images_.train(),
                .test = images_.test(),
+               .holdout = images_.holdout(),
                .calibration = images_.calibration(),
                .input = input_options(config, parts_.data.train->info()),
                .data = images_.fingerprint(),
@@ -223,6 +224,10 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
     summary["best_top1"] = *progress.best_top1;
     summary["best_epoch"] = progress.best_epoch;
   }
+  if (progress.best_holdout_top1) {
+    summary["best_holdout_top1"] = *progress.best_holdout_top1;
+    summary["holdout_images"] = context_.holdout->size();
+  }
   summary["bits_per_parameter"] = bits.bits_per_parameter();
   summary["stored_bits_per_parameter"] = bits.stored_bits_per_parameter();
   summary["compression"] = bits.compression();
@@ -247,6 +252,7 @@ TensorFile Experiment::finish_stage(Stage& stage, Progress& progress, StageOutpu
   ++next.stage;
   next.epoch = 0;
   next.best_top1.reset();
+  next.best_holdout_top1.reset();
   next.best_epoch = 0;
   next.stage_seconds = 0;
   next.method = nullptr;

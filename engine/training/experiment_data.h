@@ -23,6 +23,8 @@ class ExperimentData {
 
   BatchSource& train() { return *train_; }
   BatchSource& test() { return *test_; }
+  /// The images that the best epoch is chosen on; null: the test set.
+  BatchSource* holdout() { return holdout_.get(); }
   /// The training images once more; null unless activation scales are calibrated.
   BatchSource* calibration() { return calibration_.get(); }
   const DataFingerprint& fingerprint() const { return fingerprint_; }
@@ -32,6 +34,7 @@ class ExperimentData {
  private:
   std::unique_ptr<BatchSource> train_;
   std::unique_ptr<BatchSource> test_;
+  std::unique_ptr<BatchSource> holdout_;
   std::unique_ptr<BatchSource> calibration_;
   DataFingerprint fingerprint_;
   std::vector<std::string> notes_;

@@ -87,6 +87,9 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
       evaluator_(memory_, model_, context.test, context.input, context.config.data.eval_batch_size,
                  context.communicator) {
   const Config& config = context.config;
+  if (context.holdout != nullptr && trains())
+    holdout_evaluator_ = std::make_unique<Evaluator>(memory_, model_, *context.holdout, context.input,
+                                                     config.data.eval_batch_size, context.communicator);
   if (start != nullptr) model_.load_plain(*start);
   missing_ceilings_ = missing_ceilings(model_.network(), start);
   if (context.calibration != nullptr && act_bits_ > 0 && needs_calibration(model_.network()))
@@ -146,13 +149,14 @@ EvalResult Stage::evaluate() {
     average_->exchange();
   }
   latest_result_ = measure();
+  if (holdout_evaluator_) holdout_result_ = holdout_evaluator_->run(act_scale());
   if (averages()) average_->exchange();
   return *latest_result_;
 }
 
 EvalResult Stage::measure() {
   if (calibrates()) calibrate();
-  return evaluator_.run(calibrates() ? ActScale::calibrated : ActScale::batch_max);
+  return evaluator_.run(act_scale());
 }
 
 void Stage::take_average() {

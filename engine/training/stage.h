@@ -37,6 +37,7 @@ struct StageContext {
   NetworkFactory make_network;
   BatchSource& train;
   BatchSource& test;
+  BatchSource* holdout;      // what the best epoch is chosen on; null: the test set
   BatchSource* calibration;  // the training set once more, if activation scales are calibrated; else null
   InputOptions input;
   DataFingerprint data;          // for every checkpoint
@@ -142,6 +143,9 @@ class Stage {
   void write_checkpoint(const ModelState& state, const ModelState* average, const Progress& progress,
                         const std::filesystem::path& checkpoints) const;
   void log_weights(int epoch, const StageOutput& output) const;
+  void log_holdout(int epoch, const StageOutput& output) const;
+  std::string accuracy_text(const Progress& progress, const EvalResult& result) const;
+  ActScale act_scale() const { return calibrates() ? ActScale::calibrated : ActScale::batch_max; }
   [[noreturn]] void report_divergence(const Progress& progress, const StageOutput& output, std::int64_t step,
                                       double loss);
   /// Throws Error(device) unless all ranks hold the same model.
@@ -164,10 +168,12 @@ class Stage {
   bool is_average_ = false;                 // the model is the average
   std::unique_ptr<TrainingStep> step_;      // null if the stage does not train
   Evaluator evaluator_;
-  std::vector<ParameterId> missing_ceilings_;  // that the model to start from does not have
-  std::unique_ptr<Calibrator> calibrator_;     // null if scales are those of each batch
-  std::optional<DeploymentPlan> deployment_;   // of a stage under the arithmetic of deployment
+  std::unique_ptr<Evaluator> holdout_evaluator_;  // null: nothing is held out, or nothing is trained
+  std::vector<ParameterId> missing_ceilings_;     // that the model to start from does not have
+  std::unique_ptr<Calibrator> calibrator_;        // null if scales are those of each batch
+  std::optional<DeploymentPlan> deployment_;      // of a stage under the arithmetic of deployment
   std::optional<EvalResult> latest_result_;
+  std::optional<EvalResult> holdout_result_;  // likewise, on the images held out
   std::optional<EvalResult> weights_result_;  // of the weights beside the average
   /// The order of the next epoch, drawn while the device is still at work on this one.
   struct DrawnOrder {

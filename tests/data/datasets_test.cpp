@@ -144,3 +144,50 @@ TEST_CASE("sets that do not fit together are refused") {
   bad.test.images.width = 2;
   CHECK(validation_error(bad) == "here: test images are 2x1 pixels, training images 1x1");
 }
+
+TEST_CASE("a share of every class is held out of training, by what the images are and not by where they stand") {
+  const TemporaryFolder root;
+  for (const char* split : {"train", "test"})
+    for (int image = 0; image < 20; ++image)
+      for (const char* name : {"cat", "dog"}) {
+        const auto byte = static_cast<std::uint8_t>(10 * image);
+        if (image < 12 || *name == 'c')
+          write_png(root / split / name / fmt::format("{}{}.png", *name, image), plain_picture(4, 4, {byte, 1, 2}));
+      }
+  Config config = configured("image_folder", root.path());
+  const DataSplits whole = open_datasets(config);
+  CHECK(whole.holdout == nullptr);
+  config.data.holdout = 0.25;
+  const auto names_in = [](const Dataset& set) {
+    std::set<std::string> names;
+    for (std::int64_t i = 0; i < set.size(); ++i) names.insert(fs::path(set.name(i)).filename().string());
+    return names;
+  };
+  const DataSplits splits = open_datasets(config);
+  REQUIRE(splits.holdout != nullptr);
+  CHECK(splits.test->size() == whole.test->size());
+  CHECK(splits.train->size() == 15 + 9);
+  CHECK(splits.holdout->size() == 5 + 3);
+  const std::set<std::string> held = names_in(*splits.holdout);
+  std::set<std::string> both = names_in(*splits.train);
+  for (const std::string& name : held) CHECK(both.insert(name).second);
+  CHECK(both == names_in(*whole.train));
+  CHECK(std::ranges::count_if(held, [](const std::string& name) { return name.front() == 'c'; }) == 5);
+  CHECK(names_in(*open_datasets(config).holdout) == held);
+  // One picture more of another class leaves those of this one where they are.
+  write_png(root / "train/dog/z.png", plain_picture(4, 4, {9, 9, 9}));
+  std::set<std::string> cats, cats_before;
+  for (const std::string& name : names_in(*open_datasets(config).holdout))
+    if (name.front() == 'c') cats.insert(name);
+  for (const std::string& name : held)
+    if (name.front() == 'c') cats_before.insert(name);
+  CHECK(cats == cats_before);
+
+  config.data.train_per_class = 2;
+  CHECK(open_datasets(config).holdout->size() == 2);  // at least one of each class
+  CHECK(open_test_set(config)->size() == whole.test->size());
+  config.data.train_per_class = 1;
+  CHECK_THAT(
+      error_of(ErrorKind::data, [&] { open_datasets(config); }),
+      Catch::EndsWith("class 'cat' has 1 image, and data.holdout = 0.25 needs two: one to train on, one held out"));
+}

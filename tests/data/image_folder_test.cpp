@@ -95,9 +95,9 @@ TEST_CASE("a folder without train, test or classes is refused with what is expec
   const std::string folder = root.path().string();
   CHECK(load_error(root / "nowhere") == fmt::format("data.root '{}/nowhere': no such folder", folder));
   CHECK(load_error(root.path()) ==
-        fmt::format(
-            "data.root '{}': no folder 'train'; expected train/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}} in it",
-            folder));
+        fmt::format("data.root '{}': no folder 'train'; expected train/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}} in "
+                    "it, there are no folders",
+                    folder));
   fs::create_directory(root / "train");
   CHECK(load_error(root.path()) == fmt::format("{}/train: 0 class folders, at least two are needed; expected "
                                                "train/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}}",
@@ -107,11 +107,9 @@ TEST_CASE("a folder without train, test or classes is refused with what is expec
                                                "train/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}}",
                                                folder));
   write_image(root / "train/dog/0.png", 1);
-  CHECK(
-      load_error(root.path()) ==
-      fmt::format(
-          "data.root '{}': no folder 'test' or 'val'; expected test/<class>/*.{{jpg,jpeg,png,webp,tif,tiff,bmp}} in it",
-          folder));
+  CHECK(load_error(root.path()) == fmt::format("data.root '{}': no folder 'test' or 'val'; expected test/<class>/"
+                                               "*.{{jpg,jpeg,png,webp,tif,tiff,bmp}} in it, where there are train",
+                                               folder));
 }
 
 TEST_CASE("a class without images is refused") {

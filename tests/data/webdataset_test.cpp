@@ -163,17 +163,17 @@ TEST_CASE("pictures of archives get the size that is asked for, as those of fold
     archive.add(std::string(label) + ".cls", label);
   }
   for (const char* split : {"train", "test"}) archive.write(root / split / "0.tar");
-  const PictureView view{.fit = {.resize = 14}, .crop = RandomCrop{.least_area = 0.3}};
-  const DataSplits splits = open_webdataset(root.path(), 12, view);
+  const PictureOptions options{.fit = {.resize = 14}, .crop = RandomCrop{.least_area = 0.3}};
+  const DataSplits splits = open_webdataset(root.path(), 12, options);
   std::vector<std::uint8_t> read(12 * 12 * 3), expected(12 * 12 * 3);
   splits.train->read(1, read);
-  read_fitted_image(root / "p.png", {12, 12}, view.fit, expected.data());
+  read_fitted_image(root / "p.png", {12, 12}, options.fit, expected.data());
   CHECK(read == expected);
   CHECK(splits.train->augments());
   CHECK_FALSE(splits.test->augments());
   const AugmentKey key{.seed = 3, .stream = 1, .epoch = 2};
   splits.train->read_augmented(1, key, read);
-  read_cropped_image(root / "p.png", {12, 12}, view.fit.interpolation, *view.crop, key, 1, expected.data());
+  read_cropped_image(root / "p.png", {12, 12}, options.fit.interpolation, *options.crop, key, 1, expected.data());
   CHECK(read == expected);
 }
 

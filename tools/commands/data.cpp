@@ -28,6 +28,7 @@ constexpr std::size_t kMostShown = 20;
 struct SurveyedData {
   DataSplits splits;
   SetSurvey train, test;
+  std::optional<SetSurvey> holdout;
   std::vector<ImagePair> in_both, twice;
 };
 
@@ -40,13 +41,22 @@ std::string shares_text(const std::vector<double>& numbers) {
 }
 
 Table classes_table(const SurveyedData& data) {
-  Table table({{"class", Align::left}, {"train"}, {"test"}});
+  std::vector<Column> columns = {{"class", Align::left}, {"train"}, {"test"}};
+  std::vector<const SetSurvey*> sets = {&data.train, &data.test};
+  if (data.holdout) {
+    columns.insert(columns.begin() + 2, {"held out"});
+    sets.insert(sets.begin() + 1, &*data.holdout);
+  }
+  Table table(columns);
+  const auto add_row = [&](const std::string& name, const auto& count_in) {
+    std::vector<std::string> row = {name};
+    for (const SetSurvey* set : sets) row.push_back(with_thousands(static_cast<std::uint64_t>(count_in(*set))));
+    table.add_row(std::move(row));
+  };
   const std::vector<std::string>& names = data.splits.train->info().class_names;
   for (std::size_t i = 0; i < names.size(); ++i)
-    table.add_row({names[i], with_thousands(static_cast<std::uint64_t>(data.train.per_class[i])),
-                   with_thousands(static_cast<std::uint64_t>(data.test.per_class[i]))});
-  table.add_row({"together", with_thousands(static_cast<std::uint64_t>(data.train.images)),
-                 with_thousands(static_cast<std::uint64_t>(data.test.images))});
+    add_row(names[i], [&](const SetSurvey& set) { return set.per_class[i]; });
+  add_row("together", [](const SetSurvey& set) { return set.images; });
   return table;
 }
 
@@ -114,18 +124,20 @@ std::string survey_json(const SurveyedData& data) {
     for (const ImagePair& pair : pairs) list.push_back({second.name(pair.second), first.name(pair.first)});
     return list;
   };
-  const nlohmann::ordered_json all = {{"height", info.height},
-                                      {"width", info.width},
-                                      {"train", to_json(data.train, info.class_names)},
-                                      {"test", to_json(data.test, info.class_names)},
-                                      {"test_in_train", named(data.in_both, *data.splits.train, *data.splits.test)},
-                                      {"train_twice", named(data.twice, *data.splits.train, *data.splits.train)}};
+  nlohmann::ordered_json all = {{"height", info.height},
+                                {"width", info.width},
+                                {"train", to_json(data.train, info.class_names)},
+                                {"test", to_json(data.test, info.class_names)},
+                                {"test_in_train", named(data.in_both, *data.splits.train, *data.splits.test)},
+                                {"train_twice", named(data.twice, *data.splits.train, *data.splits.train)}};
+  if (data.holdout) all["holdout"] = to_json(*data.holdout, info.class_names);
   return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 /// Throws Error(data) with the images that cannot be read.
 void refuse_broken(const SurveyedData& data) {
   std::vector<std::string> faults = data.train.broken;
+  if (data.holdout) faults.insert(faults.end(), data.holdout->broken.begin(), data.holdout->broken.end());
   faults.insert(faults.end(), data.test.broken.begin(), data.test.broken.end());
   if (faults.empty()) return;
   const std::size_t count = faults.size();
@@ -157,9 +169,11 @@ int data_command(const Arguments& arguments) {
   if (!folder.empty()) refuse_foreign_page(folder);
   const Config config = load_config(config_schema(), split.file, split.overrides, ConfigUse::sweep);
   const auto backend = make_backend("cpu", {.threads = config.threads});  // whose threads read the images
-  SurveyedData data{.splits = open_datasets(config), .train = {}, .test = {}, .in_both = {}, .twice = {}};
+  SurveyedData data{
+      .splits = open_datasets(config), .train = {}, .test = {}, .holdout = {}, .in_both = {}, .twice = {}};
   data.train = survey(*data.splits.train);
   data.test = survey(*data.splits.test);
+  if (data.splits.holdout) data.holdout = survey(*data.splits.holdout);
   data.in_both = images_in_both(data.train, data.test);
   data.twice = images_twice(data.train);
   fmt::print("{}", json ? survey_json(data) : survey_text(data, config));

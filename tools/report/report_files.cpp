@@ -56,6 +56,10 @@ ordered_json stage_json(const StageReport& stage) {
   if (stage.budget) json["budget"] = budget_json(*stage.budget);
   if (!stage.result) return json;
   const StageResult& result = *stage.result;
+  if (result.best_holdout_top1) {
+    json["best_holdout_top1"] = *result.best_holdout_top1;
+    json["holdout_images"] = result.holdout_images;
+  }
   json["test_top1"] = result.test_top1;
   json["test_top5"] = result.test_top5;
   json["test_loss"] = result.test_loss;

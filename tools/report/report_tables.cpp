@@ -71,12 +71,23 @@ std::string history_table(const RunReport& report) {
 
 }  // namespace
 
-const char* const kStagesNotes =
-    "best: by test accuracy, of the epochs since the last re-quantization. Ratios against float32: paper = bits per\n"
-    "quantized weight, an empty layer as 1 bit; empty=0 = that layer as 0 bits; stored = bits per weight with signs "
-    "and\n"
-    "scales, an empty layer as 0; all = shortcuts and batch norm counted too, packed; file = the model file as it is, "
-    "with numbers in float32 to train on.\n";
+std::string stages_notes(const RunReport& report) {
+  const StageReport* last = report.last_done();
+  const bool was_held_out = last != nullptr && last->result->best_holdout_top1;
+  return (was_held_out
+              ? fmt::format(
+                    "best: test accuracy of the epoch that was the best on {} images held out of the training set\n"
+                    "({:.2f} % there in the last stage), of those since the last re-quantization. ",
+                    with_thousands(static_cast<std::uint64_t>(last->result->holdout_images)),
+                    *last->result->best_holdout_top1)
+              : "best: by test accuracy, of the epochs since the last re-quantization. ") +
+         "Ratios against float32: paper = bits per\n"
+         "quantized weight, an empty layer as 1 bit; empty=0 = that layer as 0 bits; stored = bits per weight with "
+         "signs "
+         "and\n"
+         "scales, an empty layer as 0; all = shortcuts and batch norm counted too, packed; file = the model file as it "
+         "is, with numbers in float32 to train on.\n";
+}
 
 std::string experiment_text(const Config& config) {
   const std::string activations =
@@ -180,7 +191,7 @@ std::string report_text(const RunReport& report) {
   if (report.epochs.empty() && report.last_done() == nullptr) {
     parts.emplace_back("no epoch is finished yet, there is nothing to report\n");
   } else {
-    parts.push_back(stages_table(report).text() + kStagesNotes);
+    parts.push_back(stages_table(report).text() + stages_notes(report));
     parts.push_back(cost_table(report).text() + kCostNotes);
   }
   if (const std::string budgets = budget_text(report); !budgets.empty()) parts.push_back(budgets);

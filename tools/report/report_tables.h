@@ -12,7 +12,7 @@ namespace bsq {
 std::string stored_text(const StageResult& result);
 /// One row per stage: accuracy, bits, ratios.
 Table stages_table(const RunReport& report);
-extern const char* const kStagesNotes;
+std::string stages_notes(const RunReport& report);
 
 /// One line: what the quantized model is worth against the float one; empty if there is none.
 std::string verdict(const RunReport& report);

@@ -110,7 +110,7 @@ PageSection results(const RunReport& report) {
   if (const std::string deployed = deployed_text(report); !deployed.empty()) section.paragraphs.push_back(deployed);
   if (const std::string budgets = budget_text(report); !budgets.empty()) section.paragraphs.push_back(budgets);
   section.tables.push_back({"Headline", headline_table(report), headline_note(report), "stages.csv", {}});
-  section.tables.push_back({"Stages", stages_table(report), kStagesNotes, "stages.csv", {}});
+  section.tables.push_back({"Stages", stages_table(report), stages_notes(report), "stages.csv", {}});
   section.tables.push_back({"Cost", cost_table(report), kCostNotes, "stages.csv", {}});
   return section;
 }

@@ -77,6 +77,10 @@ StageResult result_of(const json& event) {
                      .peak_resident_mib = number("peak_resident_mib")};
   if (event.contains("stored_bits_per_parameter")) result.stored_bits = number("stored_bits_per_parameter");
   if (event.contains("best_top1")) result.best_top1 = number("best_top1");
+  if (event.contains("best_holdout_top1")) {
+    result.best_holdout_top1 = number("best_holdout_top1");
+    result.holdout_images = json_count<std::int64_t>(event.at("holdout_images"));
+  }
   return result;
 }
 

@@ -32,6 +32,8 @@ struct StageResult {
   double test_loss = 0;
   std::optional<double> best_top1;  // of the epochs since the last re-quantization
   int best_epoch = 0;
+  std::optional<double> best_holdout_top1 = {};  // of that epoch, which was chosen by it; nothing: by the test set
+  std::int64_t holdout_images = 0;
   double bits_per_parameter = 0;
   std::optional<double> stored_bits;  // per parameter; unknown of runs of older versions whose model is gone
   double compression = 0;

@@ -33,8 +33,10 @@ std::string ranks_text(const Config& config, const Communicator& connected) {
 
 void say_data(const ExperimentSource& source, const DataSplits& data, Console& console) {
   const DatasetInfo& images = data.train->info();
-  console.info(fmt::format("data: {} training and {} test images of {}x{}, {} classes ({}{})", data.train->size(),
-                           data.test->size(), images.width, images.height, images.num_classes(),
+  const std::string held_out =
+      data.holdout ? fmt::format(", {} held out of training to choose the best epoch,", data.holdout->size()) : "";
+  console.info(fmt::format("data: {} training{} and {} test images of {}x{}, {} classes ({}{})", data.train->size(),
+                           held_out, data.test->size(), images.width, images.height, images.num_classes(),
                            source.config.data.kind,
                            is_planned_blank(source.config) ? "; data.root is not set: blank images for the plan" : ""));
 }
