@@ -81,7 +81,7 @@ void LsqWeights::set_units(std::vector<float> units) {
 
 void LsqWeights::set_bits(const std::vector<int>& bits) {
   require(bits.size() == bits_.size(), "{} widths for {} tensors", bits.size(), bits_.size());
-  const std::vector<LsqTensor> before = tensors_;
+  const std::vector<int> before_bits = bits_;
   std::vector<float> steps = download_array(backend_, steps_.as<float>(), step_count());
   std::vector<float> units = level_units_;
   for (std::size_t i = 0; i < bits.size(); ++i)
@@ -89,14 +89,11 @@ void LsqWeights::set_bits(const std::vector<int>& bits) {
   make_tensors(bits);
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const LsqTensor& tensor = tensors_[i];
-    if (tensor.high == before[i].high) continue;
-    const auto widened = [&](float step) {
-      return static_cast<float>(static_cast<double>(step) * before[i].high / tensor.high);
-    };
-    for (float& step :
-         std::span(steps).subspan(static_cast<std::size_t>(tensor.first_step), static_cast<std::size_t>(tensor.rows)))
-      step = widened(step);
-    units[i] = widened(units[i]);
+    const int lost = before_bits[i] - bits[i];
+    for (float& step : std::span(steps).subspan(static_cast<std::size_t>(tensor.first_step),
+                                                static_cast<std::size_t>(tensor.rows)))
+      step = std::ldexp(step, lost);
+    units[i] = std::ldexp(units[i], lost);
   }
   upload_array(backend_, steps_.as<float>(), steps);
   set_units(std::move(units));

@@ -16,7 +16,7 @@ class LsqWeights final : public WeightStore {
   const ArenaLayout& layout() const { return layout_; }
   /// By slot.
   const std::vector<int>& bits() const { return bits_; }
-  /// Gives tensors fewer bits, on a grid of the same range: the step grows by the quotient of their largest levels.
+  /// Gives tensors fewer bits; their steps double for each.
   /// Momentum and captured steps are void afterwards.
   void set_bits(const std::vector<int>& bits);
   /// Whether steps add up sensitivities; of a store that measures. Captured steps go on as they were.
