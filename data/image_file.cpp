@@ -3,7 +3,6 @@
 
 #include "data/files.h"
 #include "engine/base/text.h"
-#include "kernels/base/error.h"
 
 #include <fmt/ranges.h>
 
@@ -23,10 +22,15 @@ const std::vector<ImageFormat>& image_formats() {
   return table;
 }
 
+template <typename... Args>
+[[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) {
+  throw ImageError(fmt::format(format, std::forward<Args>(args)...));
+}
+
 void check_not_huge(const std::string& name, ImageSize size) {
   if (size.height <= kLargestImage.height && size.width <= kLargestImage.width) return;
-  fail(ErrorKind::data, "{}: {}x{} pixels; images up to {}x{} are read", name, size.width, size.height,
-       kLargestImage.width, kLargestImage.height);
+  refuse("{}: {}x{} pixels; images up to {}x{} are read", name, size.width, size.height, kLargestImage.width,
+         kLargestImage.height);
 }
 
 /// A file whose format is known.
@@ -35,8 +39,7 @@ struct EncodedImage {
     for (const ImageFormat& known : image_formats())
       if (known.recognizes(file.bytes)) format = &known;
     if (format == nullptr)
-      fail(ErrorKind::data, "{}: no {} file ({} bytes)", file.name, readable_image_formats(),
-           with_thousands(file.bytes.size()));
+      refuse("{}: no {} file ({} bytes)", file.name, readable_image_formats(), with_thousands(file.bytes.size()));
     if (format->read_size == nullptr)
       fail(ErrorKind::data, "{}: {}, which this program was built without; build it with {}, or convert the files",
            file.name, format->name, format->library);
@@ -45,8 +48,7 @@ struct EncodedImage {
   ImageSize size() const {
     ImageSize found;
     read([&] { found = format->read_size(file.bytes); });
-    if (found.height <= 0 || found.width <= 0)
-      fail(ErrorKind::data, "{}: {}x{} pixels", file.name, found.width, found.height);
+    if (found.height <= 0 || found.width <= 0) refuse("{}: {}x{} pixels", file.name, found.width, found.height);
     check_not_huge(file.name, found);
     return found;
   }
@@ -62,7 +64,7 @@ struct EncodedImage {
     try {
       action();
     } catch (const ImageFault& fault) {
-      fail(ErrorKind::data, "{}: not a readable {}: {}", file.name, format->name, fault.what());
+      refuse("{}: not a readable {}: {}", file.name, format->name, fault.what());
     }
   }
 
@@ -101,8 +103,8 @@ std::string readable_image_formats() {
 ImageFile::ImageFile(const fs::path& path) : name(path.string()) {
   const std::uintmax_t size_bytes = file_size_of(path);
   if (size_bytes > kLargestImageFileBytes)
-    fail(ErrorKind::data, "{}: {} bytes; image files up to {} bytes are read", name, with_thousands(size_bytes),
-         with_thousands(kLargestImageFileBytes));
+    refuse("{}: {} bytes; image files up to {} bytes are read", name, with_thousands(size_bytes),
+           with_thousands(kLargestImageFileBytes));
   bytes = read_file(path);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "data/image_formats/image_format.h"
+#include "kernels/base/error.h"
 
 #include <filesystem>
 #include <string>
@@ -24,6 +25,12 @@ std::string readable_image_formats();
 /// No honest file of the largest image is longer: its pixels in 4 channels of 16 bits, stored uncompressed.
 inline constexpr std::uintmax_t kLargestImageFileBytes = std::uintmax_t{kLargestImage.height} * kLargestImage.width * 8;
 
+/// What an image file holds is no picture, or none that is read: whoever reads it again gets the same. Its kind is
+/// data.
+struct ImageError : Error {
+  explicit ImageError(const std::string& message) : Error(ErrorKind::data, message) {}
+};
+
 /// The whole content of an image file, wherever it lies.
 struct ImageFile {
   std::string name;  // in messages
@@ -35,7 +42,7 @@ struct ImageFile {
   ImageFile(const std::filesystem::path& path);  // NOLINT: whoever has a path means what lies there
 };
 
-/// Reads the size from the header alone. Throws Error(data) naming the file if it is of no format that is read, corrupt
+/// Reads the size from the header alone. Throws ImageError naming the file if it is of no format that is read, corrupt
 /// or too large.
 ImageSize read_image_size(const ImageFile& file);
 

@@ -217,6 +217,11 @@ DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limi
   if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
   Listing train = list_split(find_split(root, names_of_split(names.train, {"train"})), limits.train_per_class);
   Listing test = list_split(find_split(root, names_of_split(names.test, {"test", "val"})), limits.test_per_class);
+  if (std::error_code unknown; fs::equivalent(train.folder, test.folder, unknown))
+    fail(ErrorKind::data,
+         "{}: is the folder of both splits, training and test; accuracies on training images say nothing, data.holdout "
+         "takes a part of them out of training",
+         test.folder.string());
   check_same_classes(train, test);
 
   const fs::path test_folder = test.folder;

@@ -1,5 +1,6 @@
 #include "data/passed_over.h"
 
+#include "data/image_file.h"
 #include "kernels/base/error.h"
 
 #include <fmt/format.h>
@@ -44,8 +45,7 @@ class PassedOver final : public Dataset {
   void read_or_replace(std::int64_t number, Read read) const {
     try {
       return read(number);
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::data) throw;
+    } catch (const ImageError& error) {
       add_fault(number, error);
     }
     for (std::int64_t step = 1; step < size(); ++step) {
@@ -53,8 +53,7 @@ class PassedOver final : public Dataset {
       if (label(other) != label(number)) continue;
       try {
         return read(other);
-      } catch (const Error& error) {
-        if (error.kind() != ErrorKind::data) throw;
+      } catch (const ImageError& error) {
         add_fault(other, error);
       }
     }

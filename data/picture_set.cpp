@@ -51,7 +51,10 @@ void check_splits(const Config& config, std::vector<Conflict>& conflicts) {
                          fmt::format("data.train and data.test are both {}; accuracies on training images say nothing, "
                                      "data.holdout takes a part of them out of training",
                                      data.train)});
-  if (data.on_error == "skip" && data.image_size == 0)
+  if (data.on_error == "skip" && !has_pictures(config))
+    conflicts.push_back({{"data.on_error", "data.kind"},
+                         fmt::format("data.on_error = skip; needs data.kind = {}", fmt::join(kPictureKinds, " or "))});
+  else if (data.on_error == "skip" && data.image_size == 0)
     conflicts.push_back(
         {{"data.on_error", "data.image_size"},
          "data.on_error = skip; needs data.image_size, so that pictures of another size are no errors"});
@@ -94,7 +97,8 @@ void add_picture_keys(ConfigSchema& schema) {
   data.add(
           "on_error", &DataConfig::on_error, one_of({"stop", "skip"}),
           "what a training picture does that cannot be read: stop the run; or be passed over, counted, and replaced by "
-          "another one of its class. A test picture always stops it")
+          "another one of its class. One of the test set, or held out, always stops it",
+          "", /*may_change_on_resume=*/true)
       .applies = has_pictures;
   schema.add_check("data", check_fit);
   schema.add_check("data", check_splits);

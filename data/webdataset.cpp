@@ -109,7 +109,7 @@ class ShardReader {
     } else if (ending == ".json") {
       sample_.json = entry;
     } else {
-      ++shards_.passed_over[ending.empty() ? "without ending" : ending];
+      ++shards_.passed_over[ending.empty() ? "without ending" : ending.substr(ending.rfind('.'))];
     }
   }
 
@@ -268,8 +268,14 @@ class ClassTable {
     if (!fs::exists(file, ignored)) return;
     is_named_ = true;
     const std::vector<std::uint8_t> bytes = read_file(file);
-    for (const std::string& line : lines_of({bytes.begin(), bytes.end()}))
-      if (!line.empty()) add(std::to_string(names_.size()), shown_name(line));
+    std::vector<std::string> lines = lines_of({bytes.begin(), bytes.end()});
+    while (!lines.empty() && lines.back().empty()) lines.pop_back();
+    for (const std::string& line : lines) {
+      if (line.empty())
+        fail(ErrorKind::data, "{}: line {} is empty; each line is the name of a class", file.string(),
+             names_.size() + 1);
+      add(std::to_string(names_.size()), shown_name(line));
+    }
   }
 
   static std::vector<std::string> lines_of(const std::string& text) {
@@ -318,10 +324,14 @@ class WebDataset final : public PictureSet {
 
 std::vector<std::string> notes_of(const Shards& shards) {
   if (shards.passed_over.empty()) return {};
+  constexpr std::size_t kMostKinds = 8;
   std::vector<std::string> kinds;
-  for (const auto& [ending, count] : shards.passed_over)
+  for (const auto& [ending, count] : shards.passed_over) {
     kinds.push_back(fmt::format("{} {}", count, shown_name(ending)));
-  return {fmt::format("{}: files that are passed over: {}", shards.name, fmt::join(kinds, ", "))};
+    if (kinds.size() == kMostKinds) break;
+  }
+  return {fmt::format("{}: files that are passed over: {}{}", shards.name, fmt::join(kinds, ", "),
+                      shards.passed_over.size() > kMostKinds ? ", ..." : "")};
 }
 
 /// Of the first picture that says one. Throws the error of the first if none does.
@@ -331,7 +341,7 @@ ImageSize first_size(const Shards& shards) {
     const fs::path& archive = shards.archives[picture.archive];
     try {
       return read_image_size(
-          {fmt::format("{}: {}", archive.string(), picture.entry.name), read_part(archive, picture.entry)});
+          {fmt::format("{}: {}", archive.string(), shown_name(picture.entry.name)), read_part(archive, picture.entry)});
     } catch (const Error&) {
       if (!first_error) first_error = std::current_exception();
     }
@@ -347,6 +357,11 @@ DataSplits open_webdataset(const fs::path& root, int image_size, const PictureOp
   if (!fs::is_directory(root, ignored)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
   Shards train = read_split(root, names_of_split(names.train, {"train"})),
          test = read_split(root, names_of_split(names.test, {"test", "val"}));
+  for (const fs::path& archive : train.archives)
+    if (std::error_code unknown; std::ranges::any_of(
+            test.archives, [&](const fs::path& other) { return fs::equivalent(archive, other, unknown); }))
+      fail(ErrorKind::data, "{}: is an archive of both splits, training and test; name them so that they differ",
+           archive.string());
   const ClassTable classes(train, root);
   const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train);
   const auto open = [&](Shards shards, const PictureOptions& seen) {

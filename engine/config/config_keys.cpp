@@ -91,10 +91,10 @@ void ConfigSchema::add_data(const ConfigChoices& choices) {
            "--train-batch");
   data.add("eval_batch_size", &DataConfig::eval_batch_size, between(1, 65536),
            "images per evaluation step; activation scales are per batch", "--test-batch");
-  data.add(
-      "crop", &DataConfig::crop, one_of({"pad", "random_resized"}),
-      "how training images are cropped: behind crop_padding zeros; or a random part of a picture of an image_folder, "
-      "resized to image_size");
+  data.add("crop", &DataConfig::crop, one_of({"pad", "random_resized"}),
+           "how training images are cropped: behind crop_padding zeros; or a random part of a picture of a folder or "
+           "archive, "
+           "resized to image_size");
   data.add("crop_padding", &DataConfig::crop_padding, between(0, 64),
            "pixels of zeros before the random crop; 0 = no crop")
       .applies = [](const Config& config) { return config.data.crop == "pad"; };

@@ -42,6 +42,10 @@ class WeightStore {
   /// Counts on the device if weights are rounded there. Waits for the work enqueued so far.
   virtual std::vector<TensorCounts> count() const = 0;
 
+  /// By what factor the output of each channel of a filter is larger than that of the weights that the store was made
+  /// from, where norms take that in; empty: all are as they were.
+  virtual std::vector<float> output_scales(std::size_t /*slot*/) const { return {}; }
+
   /// Reads the tensors of momentum() from a file.
   virtual void load_momentum(const TensorFile& file) = 0;
   /// How many numbers the optimizer moves.

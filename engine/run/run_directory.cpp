@@ -19,9 +19,9 @@ constexpr const char* kEnvironmentFile = "env.json";
 constexpr const char* kStatusFile = "status.json";
 
 /// Everything a run writes, the lock aside; what --force removes.
-constexpr std::array<const char*, 12> kRunEntries = {"config.yaml",     "command.txt", "overrides.txt", "env.json",
-                                                     kStatusFile,       "train.log",   "metrics.jsonl", "metrics.csv",
-                                                     "precision.jsonl", "checkpoints", "report",        "tb"};
+constexpr std::array<const char*, 13> kRunEntries = {
+    "config.yaml", "command.txt",     "overrides.txt", "env.json", kStatusFile, "train.log",    "metrics.jsonl",
+    "metrics.csv", "precision.jsonl", "checkpoints",   "report",   "tb",        "deployed.json"};
 
 constexpr int kMaxExitCode = 255;
 

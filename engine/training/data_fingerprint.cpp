@@ -33,26 +33,34 @@ std::string changes(const char* name, const SetFingerprint& then, const SetFinge
 }  // namespace
 
 nlohmann::json to_json(const DataFingerprint& data) {
-  return {{"train", to_json(data.train)}, {"test", to_json(data.test)}};
+  nlohmann::json json = {{"train", to_json(data.train)}, {"test", to_json(data.test)}};
+  if (data.holdout) json["holdout"] = to_json(*data.holdout);
+  return json;
 }
 
 std::optional<DataFingerprint> fingerprint_from_json(const nlohmann::json& state, const std::string& where) {
   if (!state.contains("data")) return std::nullopt;
   try {
     const nlohmann::json& data = state.at("data");
-    return DataFingerprint{set_from_json(data.at("train")), set_from_json(data.at("test"))};
+    DataFingerprint found{set_from_json(data.at("train")), set_from_json(data.at("test"))};
+    if (data.contains("holdout")) found.holdout = set_from_json(data.at("holdout"));
+    return found;
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::checkpoint, "{}: state.json is damaged ({}); take an older checkpoint", where, error.what());
   }
 }
 
 bool are_comparable(const DataFingerprint& then, const DataFingerprint& now) {
-  return then.train.is_of_files == now.train.is_of_files && then.test.is_of_files == now.test.is_of_files;
+  return then.train.is_of_files == now.train.is_of_files && then.test.is_of_files == now.test.is_of_files &&
+         (!then.holdout || !now.holdout || then.holdout->is_of_files == now.holdout->is_of_files);
 }
 
 std::string changes(const DataFingerprint& then, const DataFingerprint& now) {
   const std::string train = changes("training", then.train, now.train), test = changes("test", then.test, now.test);
-  return train + (train.empty() || test.empty() ? "" : ", and ") + test;
+  const std::string both = train + (train.empty() || test.empty() ? "" : ", and ") + test;
+  if (!both.empty() || !then.holdout || !now.holdout)
+    return both;  // what is left of training tells one share from others
+  return changes("held out", *then.holdout, *now.holdout);
 }
 
 }  // namespace bsq

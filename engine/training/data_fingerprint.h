@@ -13,6 +13,7 @@ namespace bsq {
 struct DataFingerprint {
   SetFingerprint train;
   SetFingerprint test;
+  std::optional<SetFingerprint> holdout = {};  // what is held out of training, if anything is
 };
 
 nlohmann::json to_json(const DataFingerprint& data);

@@ -56,7 +56,6 @@ ExperimentData::ExperimentData(DeviceMemory& memory, const DataSplits& data, con
   const bool calibrates = config.quant.act_scale == "calibrated";
   SourceLimits left = limits;
   const bool keeps_test = may_keep(test.info(), test.size(), left);  // the smaller one first
-  // What is held out is a part of the training set: the fingerprint of what is left tells it from others.
   const bool keeps_holdout = data.holdout && may_keep(data.holdout->info(), data.holdout->size(), left);
   const bool keeps_train = !train.augments() && may_keep(train.info(), train.size(), left);
   if (keeps_train) {
@@ -83,8 +82,11 @@ ExperimentData::ExperimentData(DeviceMemory& memory, const DataSplits& data, con
     test_ = std::move(source);
   }
   if (keeps_holdout) {
-    holdout_ = std::make_unique<ResidentSource>(memory, *data.holdout, "held out");
+    auto kept = std::make_unique<ResidentSource>(memory, *data.holdout, "held out");
+    fingerprint_.holdout = kept->fingerprint();
+    holdout_ = std::move(kept);
   } else if (data.holdout) {
+    fingerprint_.holdout = SetFingerprint::of_files(*data.holdout);
     auto source = stream(*data.holdout, "held out", eval_batch);
     notes_.push_back(stream_note(*data.holdout, "held out", *source, limits));
     holdout_ = std::move(source);

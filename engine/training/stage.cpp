@@ -5,6 +5,7 @@
 #include "engine/input/sampler.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
+#include "engine/training/norm_statistics.h"
 #include "engine/training/schedule.h"
 #include "kernels/base/error.h"
 
@@ -90,7 +91,10 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
   if (context.holdout != nullptr && trains())
     holdout_evaluator_ = std::make_unique<Evaluator>(memory_, model_, *context.holdout, context.input,
                                                      config.data.eval_batch_size, context.communicator);
-  if (start != nullptr) model_.load_plain(*start);
+  if (start != nullptr) {
+    model_.load_plain(*start);
+    fit_norm_statistics(context.backend, model_);
+  }
   missing_ceilings_ = missing_ceilings(model_.network(), start);
   if (context.calibration != nullptr && act_bits_ > 0 && needs_calibration(model_.network()))
     calibrator_ = std::make_unique<Calibrator>(memory_, model_, *context.calibration,

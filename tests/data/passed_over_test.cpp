@@ -1,6 +1,7 @@
 // Images that cannot be read: what stands in for them, and when that is too much.
 #include "data/passed_over.h"
 
+#include "data/image_file.h"
 #include "tests/data/images_on_disk.h"
 
 #include <fmt/format.h>
@@ -22,7 +23,7 @@ class Fragile final : public Dataset {
   std::int32_t label(std::int64_t number) const override { return static_cast<std::int32_t>(number % 2); }
   void read(std::int64_t number, std::span<std::uint8_t> pixels) const override {
     pixels[0] = 255;  // as a reader that fails halfway
-    if (broken_.contains(number)) fail(ErrorKind::data, "image {} is broken", number);
+    if (broken_.contains(number)) throw ImageError(fmt::format("image {} is broken", number));
     pixels[0] = static_cast<std::uint8_t>(number);
   }
   bool augments() const override { return true; }
@@ -71,4 +72,22 @@ TEST_CASE("a class without any readable image, and a set of which more than half
   const auto most = with_errors_passed_over(std::make_unique<Fragile>(6, std::set<std::int64_t>{0, 1, 2, 3}));
   CHECK(shown(*most, 0) == 4);
   CHECK_THAT(error_of(ErrorKind::data, [&] { shown(*most, 1); }), Catch::Contains("too many to pass over"));
+}
+
+TEST_CASE("what the system refuses is no fault of a picture, and is not passed over") {
+  class Away final : public Dataset {
+   public:
+    const DatasetInfo& info() const override { return info_; }
+    std::int64_t size() const override { return 4; }
+    std::int32_t label(std::int64_t /*number*/) const override { return 0; }
+    void read(std::int64_t number, std::span<std::uint8_t> /*pixels*/) const override {
+      if (number == 1) fail(ErrorKind::data, "image 1: cannot be read: Stale file handle");
+    }
+
+   private:
+    DatasetInfo info_{1, 1, {"one", "other"}};
+  };
+  const auto set = with_errors_passed_over(std::make_unique<Away>());
+  CHECK(error_of(ErrorKind::data, [&] { shown(*set, 1); }) == "image 1: cannot be read: Stale file handle");
+  CHECK(set->notes().empty());
 }

@@ -92,6 +92,12 @@ TEST_CASE("archives may lie beside one another, and validation archives are a te
   const DataSplits splits = open_webdataset(root.path());
   CHECK(values_in(*splits.train) == std::vector<int>{1, 2, 3});
   CHECK(values_in(*splits.test) == std::vector<int>{4, 5});
+  CHECK_THAT(error_of(ErrorKind::data,
+                      [&] {
+                        open_webdataset(root.path(), 0, {}, {"t", "train-001"});
+                      }),
+             Catch::EndsWith("train-001.tar: is an archive of both splits, training and test; name them so that they "
+                             "differ"));
 }
 
 TEST_CASE("classes are names in byte order, from texts or from JSON, or numbers that a file names") {
@@ -119,10 +125,13 @@ TEST_CASE("classes are names in byte order, from texts or from JSON, or numbers 
   numbers.add("2.cls", "00");
   numbers.write(other / "train/0.tar");
   write_test_set(other.path());
-  write_text(other / "classes.txt", "tench\r\ngoldfish\n");
+  write_text(other / "classes.txt", "tench\r\ngoldfish\n\n");
   const DataSplits counted = open_webdataset(other.path());
   CHECK(counted.train->info().class_names == std::vector<std::string>{"tench", "goldfish"});
   CHECK(labels_in(*counted.train) == std::vector<int>{1, 0});
+  write_text(other / "classes.txt", "tench\n\ngoldfish\n");
+  CHECK_THAT(error_of(ErrorKind::data, [&] { open_webdataset(other.path()); }),
+             Catch::EndsWith("classes.txt: line 2 is empty; each line is the name of a class"));
 }
 
 TEST_CASE("long names, folders, links and files of other programs are no obstacle") {
@@ -150,7 +159,7 @@ TEST_CASE("long names, folders, links and files of other programs are no obstacl
   CHECK(splits.train->name(0) == (root / "train/0.tar").string() + ": " + folder + "/1.png");
   CHECK(splits.train->notes() ==
         std::vector<std::string>{(root / "train").string() +
-                                 ": files that are passed over: 1 .seg.png, 1 .txt, 1 class without a picture"});
+                                 ": files that are passed over: 1 .png, 1 .txt, 1 class without a picture"});
 }
 
 TEST_CASE("pictures of archives get the size that is asked for, as those of folders do") {

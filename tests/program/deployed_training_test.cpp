@@ -56,8 +56,11 @@ TEST_CASE("the accuracy in integers is in no report of a run that was not traine
   here.train("run", kDeployed);
   put_text(here / "run/deployed.json", "{\"model\": \"finetune_best\"}");
   check_error(here, {"report", "run"}, 4, {"run/deployed.json", "the file is damaged, remove it"});
-  put_text(here / "run/deployed.json", "{\"model\": \"another\"}");
+  put_text(here / "run/deployed.json", "{\"model_hash\": \"of another model\"}");
   CHECK_FALSE(contains(here.must({"report", "run"}).out, "in integers"));
+  // A run that takes the place of another has nothing of it.
+  here.train("run", {"quant.act_scale=calibrated", "--force"});
+  CHECK_FALSE(fs::exists(here / "run/deployed.json"));
 }
 
 TEST_CASE("a model that was trained under it is exported without training images, another one is not") {

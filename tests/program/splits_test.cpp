@@ -50,6 +50,8 @@ TEST_CASE("splits are the folders that are named, and the report tells one test 
   };
   refused({"data.test=gone"}, "no folder 'gone'; expected gone/<class>/");
   refused({"data.train=gone"}, "where there are fold 1, held, test, train");
+  refused({"data.test=train"}, "photos/train: is the folder of both splits, training and test");
+  refused({"data.train=./test"}, "is the folder of both splits");
   check_errors(here, with({"train", "tiny.yaml"}, photos({"data.test=train", "data.train=train"})), 2,
                {"override 7: data.train and data.test are both train; accuracies on training images say nothing, "
                 "data.holdout takes a part of them out of training",
@@ -80,6 +82,11 @@ TEST_CASE("a training picture that cannot be read is passed over where that is a
                {"override 6: data.on_error = skip; needs data.image_size, so that pictures of another size are no "
                 "errors",
                 "1 error; nothing was written"});
+  check_errors(here, {"train", "tiny.yaml", "data.on_error=skip"}, 2,
+               {"override 1: data.on_error = skip; needs data.kind = image_folder or webdataset",
+                "1 error; nothing was written"});
+  fs::copy_file(here / "photos/other/cat/3.png", here / "photos/test/dog/0.png", fs::copy_options::overwrite_existing);
+  check_error(here, with({"data", "tiny.yaml"}, photos(skip)), 3, {"1 image cannot be read"});
   check_errors(here, {"train", "tiny.yaml", "data.train=x"}, 2,
                {"override 1: data.train = x; needs data.kind = image_folder or webdataset: the splits of synthetic are "
                 "its own",

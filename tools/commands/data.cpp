@@ -167,7 +167,8 @@ int data_command(const Arguments& arguments) {
   if (split.file.empty() && split.overrides.empty())
     fail(ErrorKind::usage, "bsq data: which data? usage: bsq data CFG [key=value ...]");
   if (!folder.empty()) refuse_foreign_page(folder);
-  const Config config = load_config(config_schema(), split.file, split.overrides, ConfigUse::sweep);
+  Config config = load_config(config_schema(), split.file, split.overrides, ConfigUse::sweep);
+  config.data.on_error = "stop";                                          // whatever cannot be read is to be said
   const auto backend = make_backend("cpu", {.threads = config.threads});  // whose threads read the images
   SurveyedData data{
       .splits = open_datasets(config), .train = {}, .test = {}, .holdout = {}, .in_both = {}, .twice = {}};

@@ -24,9 +24,9 @@ void warn(const std::string& line, Console& console) {
   }
 }
 
-void measure_in_integers(RunReport& report, Console& console) {
+void measure_in_integers(RunReport& report, const Config& opened, Console& console) {
   try {
-    measure_deployed_accuracy(report);
+    measure_deployed_accuracy(report, opened, console);
     report.deployed = read_deployed_accuracy(report);
   } catch (...) {
     warn(fmt::format("{}; so the report lacks the accuracy in integers, see it with: bsq eval {} --as deployed",
@@ -37,11 +37,11 @@ void measure_in_integers(RunReport& report, Console& console) {
 
 }  // namespace
 
-void report_run(const fs::path& run, bool quiet, Console& console) {
+void report_run(const fs::path& run, const Config& opened, bool quiet, Console& console) {
   std::string text;
   try {
     RunReport report = read_run_report(run);
-    measure_in_integers(report, console);
+    measure_in_integers(report, opened, console);
     text = fmt::format("\n{}\n", report_text(report));
     text += fmt::format("page: {}\n", write_reports({report}).string());
   } catch (...) {
@@ -55,11 +55,11 @@ void report_run(const fs::path& run, bool quiet, Console& console) {
          console);
 }
 
-void finish_report(const RunDirectory& directory, bool quiet, Console& console) {
+void finish_report(const RunDirectory& directory, const Config& opened, bool quiet, Console& console) {
   std::error_code ignored;
   if (!directory.writes() || fs::exists(directory.report() / "index.html", ignored)) return;
   if (fs::is_directory(directory.report(), ignored)) remove_leftovers(directory.report());
-  report_run(directory.path(), quiet, console);
+  report_run(directory.path(), opened, quiet, console);
 }
 
 }  // namespace bsq

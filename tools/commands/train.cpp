@@ -254,7 +254,7 @@ class TrainRun {
       const int exit_code = outcome == StageOutcome::done ? 0 : requests_.exit_code();
       note_status(directory, outcome == StageOutcome::done ? RunState::done : RunState::interrupted, exit_code);
       if (directory.writes() && outcome == StageOutcome::done)
-        report_run(directory.path(), options_.console.quiet, console_);
+        report_run(directory.path(), opened_, options_.console.quiet, console_);
       return exit_code;
     } catch (const Error& error) {
       leave_failed(directory, error.exit_code(), error.what());
@@ -373,7 +373,8 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
     directory = join(std::move(directory), ranks);
     if (largest_of(ranks, directory->writes() && directory->read_status().state == RunState::done ? 1 : 0) == 1) {
       console.info(fmt::format("{}: this run is complete, nothing to do", resumed_run->string()));
-      finish_report(*directory, options.console.quiet, console);
+      finish_report(*directory, with_paths_of(*resumed_run, config, options.words.overrides), options.console.quiet,
+                    console);
       return 0;
     }
   }

@@ -2,6 +2,7 @@
 // RUN/deployed.json.
 #pragma once
 
+#include "engine/run/console.h"
 #include "tools/report/run_report.h"
 
 #include <filesystem>
@@ -14,7 +15,8 @@ namespace bsq {
 std::optional<DeployedAccuracy> read_deployed_accuracy(const RunReport& report);
 
 /// Evaluates the model to use on the test set and writes the file, if the run was trained under the arithmetic of
-/// deployment (quant.deployed) and nobody has done so before. Throws Error.
-void measure_deployed_accuracy(const RunReport& report);
+/// deployment (quant.deployed) and nobody has done so before. `opened`: its configuration, with the data where it is
+/// now. The console says that it takes its time. Throws Error.
+void measure_deployed_accuracy(const RunReport& report, const Config& opened, Console& console);
 
 }  // namespace bsq

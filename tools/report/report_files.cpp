@@ -158,7 +158,10 @@ ordered_json report_json(const RunReport& report) {
   if (report.bit_summary) {
     json["model"] = "checkpoints/" + report.model;
     if (const auto& deployed = report.deployed)
-      json["deployed"] = {{"test_top1", deployed->top1}, {"test_top5", deployed->top5}, {"test_loss", deployed->loss}};
+      json["deployed"] = {{"test_top1", deployed->top1},
+                          {"test_top5", deployed->top5},
+                          {"test_loss", deployed->loss},
+                          {"rounded", deployed->rounded}};
     json["precision"] = to_json(*report.bit_summary, report.model_bytes);
     json["operations"] = operations_json(report);
   }

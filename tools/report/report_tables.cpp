@@ -72,14 +72,15 @@ std::string history_table(const RunReport& report) {
 }  // namespace
 
 std::string stages_notes(const RunReport& report) {
-  const StageReport* last = report.last_done();
-  const bool was_held_out = last != nullptr && last->result->best_holdout_top1;
-  return (was_held_out
+  const StageReport* last = nullptr;  // that was chosen so
+  for (const StageReport& stage : report.stages)
+    if (stage.result && stage.result->best_holdout_top1) last = &stage;
+  return (last != nullptr
               ? fmt::format(
                     "best: test accuracy of the epoch that was the best on {} images held out of the training set\n"
-                    "({:.2f} % there in the last stage), of those since the last re-quantization. ",
+                    "({:.2f} % there in stage {}), of those since the last re-quantization. ",
                     with_thousands(static_cast<std::uint64_t>(last->result->holdout_images)),
-                    *last->result->best_holdout_top1)
+                    *last->result->best_holdout_top1, last->name)
               : "best: by test accuracy, of the epochs since the last re-quantization. ") +
          "Ratios against float32: paper = bits per\n"
          "quantized weight, an empty layer as 1 bit; empty=0 = that layer as 0 bits; stored = bits per weight with "

@@ -141,8 +141,8 @@ void copy_past(const ForkPoint& fork, const RunDirectory& to, const Config& now)
     const std::string& stage = fork.config.stages[static_cast<std::size_t>(fork.progress.stage)];
     if (past.best_epoch(stage) == fork.progress.best_epoch)
       past.copy_best(stage);
-    else
-      last.state[kProgress].erase("best_top1");  // a later model has taken its place: the best is looked for anew
+    else  // a later model has taken its place: the best is looked for anew
+      for (const char* key : {"best_top1", "best_holdout_top1"}) last.state[kProgress].erase(key);
   }
   const std::string name = folder_of_epoch(fork.progress.total_epochs);
   past.save(name, std::move(last));

@@ -15,6 +15,17 @@ LsqSteps steps_named(const std::string& name) {
   return name == "channel" ? LsqSteps::per_channel : LsqSteps::per_tensor;
 }
 
+/// Float weights whose channels begin with steps of their own: unit / step.
+std::vector<std::vector<float>> output_scales(const StoredLsq& weights, const StoredWeights& from) {
+  std::vector<std::vector<float>> scales(weights.size());
+  for (std::size_t slot = 0; slot < scales.size(); ++slot) {
+    if (from.levels(slot)) continue;
+    const LsqTensorAtRest& tensor = weights.all()[slot];
+    for (const float step : tensor.channel_steps) scales[slot].push_back(tensor.step / step);
+  }
+  return scales;
+}
+
 class LsqMethod : public Method {
  public:
   LsqMethod(const QuantConfig& quant, LsqSteps steps) : quant_(quant), steps_(steps) {}
@@ -47,7 +58,10 @@ class LsqMethod : public Method {
   std::unique_ptr<WeightStore> make_weights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                             const Weights& from, bool measures) const {
     const Weights weights = StoredLsq::convert(from, layout, start_bits(layout, quant_.weight_bits), steps_);
-    return std::make_unique<LsqWeights>(memory, layout, gradients, dynamic_cast<const StoredLsq&>(*weights), measures);
+    const auto& stored = dynamic_cast<const StoredLsq&>(*weights);
+    auto store = std::make_unique<LsqWeights>(memory, layout, gradients, stored, measures);
+    store->set_output_scales(output_scales(stored, *from));
+    return store;
   }
 
  private:

@@ -90,8 +90,8 @@ void LsqWeights::set_bits(const std::vector<int>& bits) {
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const LsqTensor& tensor = tensors_[i];
     const int lost = before_bits[i] - bits[i];
-    for (float& step : std::span(steps).subspan(static_cast<std::size_t>(tensor.first_step),
-                                                static_cast<std::size_t>(tensor.rows)))
+    for (float& step :
+         std::span(steps).subspan(static_cast<std::size_t>(tensor.first_step), static_cast<std::size_t>(tensor.rows)))
       step = std::ldexp(step, lost);
     units[i] = std::ldexp(units[i], lost);
   }

@@ -25,6 +25,9 @@ class LsqWeights final : public WeightStore {
   std::vector<float> sensitivities() const;
   void restart_sensitivities();
 
+  /// Of every slot: output_scales(). Of a store that was just made.
+  void set_output_scales(std::vector<std::vector<float>> scales) { output_scales_ = std::move(scales); }
+
   std::string_view form() const override { return StoredLsq::kForm; }
   TensorView effective(std::size_t slot) const override;
   void step(const SgdRule& rule, const StepInputs* inputs, StepMetrics* metrics) override;
@@ -35,6 +38,9 @@ class LsqWeights final : public WeightStore {
   OnDevice<Weights> momentum() const override;
   std::size_t largest_count() const override;
   std::vector<TensorCounts> count() const override;
+  std::vector<float> output_scales(std::size_t slot) const override {
+    return output_scales_.empty() ? std::vector<float>() : output_scales_[slot];
+  }
   void load_momentum(const TensorFile& file) override;
   std::int64_t trainable_numbers() const override;
 
@@ -52,8 +58,9 @@ class LsqWeights final : public WeightStore {
   const ArenaLayout& layout_;
   const float* gradients_;
   std::vector<LsqTensor> tensors_;
-  std::vector<int> bits_;           // by slot
-  std::vector<float> level_units_;  // by slot: what a level is worth, if it has several steps
+  std::vector<int> bits_;                          // by slot
+  std::vector<std::vector<float>> output_scales_;  // by slot and channel; empty: all are 1
+  std::vector<float> level_units_;                 // by slot: what a level is worth, if it has several steps
   Buffer table_;
   Buffer w_;
   Buffer momentum_;
