@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <vector>
 
 namespace bsq {
@@ -112,7 +111,7 @@ void from_hsv(const Hsv& from, std::uint8_t* rgb) {
   const auto sixth = static_cast<int>(sixths);
   const auto rest = static_cast<float>(sixths - sixth);
   const auto saturation = static_cast<float>(from.saturation / 255.0);
-  const auto level = [&](double share) { return static_cast<std::uint8_t>(std::round(from.value * share)); };
+  const auto level = [&](double share) { return static_cast<std::uint8_t>(from.value * share + 0.5); };
   const std::uint8_t least = level(1.0 - double{saturation});
   const std::uint8_t falling = level(1.0 - double{saturation * rest});
   const std::uint8_t rising = level(1.0 - double{saturation} * (1.0 - double{rest}));
