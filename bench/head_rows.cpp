@@ -30,6 +30,26 @@ void add_input(RowList& list) {
   }
 }
 
+void add_mixing(RowList& list) {
+  const int batch = list.batch();
+  for (const Type& type : storage_types(list)) {
+    Backend& backend = *type.backend;
+    const DType dtype = dtype_of(type.precision);
+    for (const cases::MixCase& c : cases::mix_cases()) {
+      if (c.layers == 0) continue;
+      const double elements = 3.0 * c.height * c.width * batch;
+      list.add("mix_images", c.name, type, 0, {2 * elements * real(size_of(dtype)), 2 * elements},
+               [=, &backend](Arguments& a) {
+                 const Shape shape{batch, c.height, c.width, 3};
+                 return [=, &backend, inputs = a.step_inputs({.mix = c.mix}),
+                         images = TensorView{dtype, shape, a.uniform(dtype, shape)}] {
+                   backend.mix_images({inputs, batch, images});
+                 };
+               });
+    }
+  }
+}
+
 void add_pools(RowList& list, const std::vector<cases::PoolCase>& pools) {
   for (cases::PoolCase c : pools) {
     if (c.layers == 0) continue;
@@ -122,6 +142,7 @@ void add_head(RowList& list, bool large) {
   add_linears(list, large ? cases::large_linear_cases() : cases::linear_cases());
   if (large) return;
   add_input(list);
+  add_mixing(list);
   add_loss(list);
 }
 

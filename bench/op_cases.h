@@ -149,6 +149,7 @@ struct LossCase {
   float label_smoothing = 0;
   float teacher_weight = 0;  // 0: no teacher
   float temperature = 1;
+  float mixed_weight = 1;  // of the own label; 1: not mixed
 };
 
 inline std::vector<LossCase> loss_cases() {
@@ -165,7 +166,11 @@ inline std::vector<LossCase> loss_cases() {
           {"taught", 0, 9, 10, false, false, 0, 0.5F, 4},
           {"100 classes, taught and smoothed", 0, 8, 100, false, false, 0.1F, 0.75F, 2},
           {"nothing but a teacher, cold", 0, 300, 5, false, true, 0, 1, 0.5F},
-          {"taught, loss alone", 0, 5, 33, true, false, 0, 0.5F, 3}};
+          {"taught, loss alone", 0, 5, 33, true, false, 0, 0.5F, 3},
+          {"mixed", 0, 9, 10, false, false, 0, 0, 1, 0.7F},
+          {"100 classes, mixed and smoothed", 0, 8, 100, false, false, 0.1F, 0, 1, 0.25F},
+          {"mixed and taught", 0, 12, 3, false, true, 0.1F, 0.5F, 2, 0.4F},
+          {"mixed, loss alone", 0, 5, 33, true, false, 0, 0, 1, 0.1F}};
 }
 
 // ---- input ----------------------------------------------------------------------------------------------------------
@@ -203,6 +208,22 @@ inline std::vector<AugmentCase> augment_cases() {
           {"crop alone", 0, 5, 7, 5, 2, false, 9, 2, 0},
           {"padding beyond the image", 0, 6, 2, 3, 4, true, 6, 0, 0},
           {"one pixel", 0, 3, 1, 1, 1, true, 3, 0, 0}};
+}
+
+struct MixCase {
+  std::string name;
+  int layers = 0;
+  int batch = 1;
+  int height = 0;
+  int width = 0;
+  BatchMix mix = {};
+};
+
+inline std::vector<MixCase> mix_cases() {
+  return {
+      {"averages", 1, 8, 32, 32, {.weight = 0.7F}},          {"boxes", 1, 8, 32, 32, {0.5F, 1, 2, 0, 30, 17}},
+      {"averages, odd batch", 0, 5, 3, 7, {.weight = 0.1F}}, {"boxes, odd batch", 0, 5, 3, 7, {0.9F, 1, 1, 2, 2, 5}},
+      {"an empty box", 0, 4, 3, 5, {1, 1, 2, 2, 0, 3}},      {"one image", 0, 1, 4, 4, {.weight = 0.5F}}};
 }
 
 }  // namespace bsq::cases

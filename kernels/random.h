@@ -20,7 +20,8 @@ enum class RandomStream : std::uint32_t {
   augment = 3,
   synthesize = 4,
   dropout = 5,
-  probe = 6
+  probe = 6,
+  mix = 7
 };
 
 using PhiloxCounter = std::array<std::uint32_t, 4>;

@@ -95,6 +95,16 @@ struct TensorView {
 /// Whether a gradient replaces what its buffer holds or is added to it.
 enum class GradMode : std::uint8_t { overwrite, accumulate };
 
+/// How a step mixes its images with those of its batch in reverse (kernels/ops/mixing.h).
+struct BatchMix {
+  float weight = 1;       // of an image's own label, and of its pixels if no box is cut
+  std::int32_t cuts = 0;  // 1: the pixels of the box are the other image's, and all others its own
+  std::int32_t top = 0;
+  std::int32_t left = 0;
+  std::int32_t height = 0;
+  std::int32_t width = 0;
+};
+
 /// What changes from step to step. Lives in device memory, so that a captured step can be replayed.
 struct StepInputs {
   float learning_rate = 0;
@@ -102,6 +112,7 @@ struct StepInputs {
   std::int64_t first_sample = 0;  // where this batch starts in the epoch's order
   std::int64_t metrics_slot = 0;  // which StepMetrics this step writes
   std::array<float, 4> method{};  // numbers of the method that change by epoch; 0 if it has fewer
+  BatchMix mix = {};              // of a step that mixes its images
 };
 
 /// What one step leaves behind; sums, not means, so that batches and ranks add up exactly.

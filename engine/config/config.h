@@ -73,6 +73,8 @@ struct DataConfig {
   int crop_padding = 4;
   double crop_area = 0.08;  // of random_resized: the least share of a picture
   bool flip = true;
+  double mixup = 0;
+  double cutmix = 0;
   double memory =
       0;  // GiB that images may take; a set that takes more is read while it is used; 0: half of what there is
   int readers = 0;     // threads that read such a set; 0: as many as compute

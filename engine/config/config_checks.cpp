@@ -179,6 +179,15 @@ void check_deployed(const Config& config, std::vector<Conflict>& conflicts) {
                                      to_text(config.stages), finders_of_widths(config))});
 }
 
+void check_mixing(const Config& config, std::vector<Conflict>& conflicts) {
+  if (config.data.batch_size > 1) return;
+  for (const auto& [key, alpha] : {std::pair("data.mixup", config.data.mixup), {"data.cutmix", config.data.cutmix}})
+    if (alpha > 0)
+      conflicts.push_back(
+          {{key, "data.batch_size"},
+           fmt::format("{} = {}; mixes images of a batch with each other, and data.batch_size is 1", key, alpha)});
+}
+
 void check_names(const Config& config, std::vector<Conflict>& conflicts) {
   const std::string& name = config.name;
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
@@ -195,6 +204,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
   std::vector<Conflict> conflicts;
   check_names(config, conflicts);
   config.schema().check("data", config, conflicts);
+  check_mixing(config, conflicts);
   check_stage_order(config, conflicts);
   check_stages_alone(config, conflicts);
   config.schema().check("model", config, conflicts);

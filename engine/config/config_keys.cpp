@@ -74,6 +74,7 @@ void ConfigSchema::add_model(const std::vector<ConfigChoice>& families) {
 }
 
 void ConfigSchema::add_data(const ConfigChoices& choices) {
+  constexpr double kLargestAlpha = 100;
   constexpr double kSmallestDeviation = 1e-3;  // pixels are divided by it; a quarter of one level of 255
   auto data = rows(
       "data", [](auto& config) -> auto& { return config.data; });
@@ -103,6 +104,12 @@ void ConfigSchema::add_data(const ConfigChoices& choices) {
       .applies = [](const Config& config) { return config.data.crop == "random_resized"; };
   data.add("flip", &DataConfig::flip, anything(), "mirror half of the training images");
   for (const ConfigChoice& augmentation : choices.augmentations) add_keys(*this, augmentation);
+  data.add("mixup", &DataConfig::mixup, between(0, kLargestAlpha),
+           "alpha of mixup: images of a batch are averaged with each other, labels as well, with a share of "
+           "Beta(alpha, alpha); 0 = off");
+  data.add("cutmix", &DataConfig::cutmix, between(0, kLargestAlpha),
+           "alpha of CutMix: likewise, but a rectangle is the other image's; with both, each batch takes one of them; "
+           "0 = off");
   data.add("memory", &DataConfig::memory, between(0, 1e6),
            "GiB that decoded images may take; sets that take more are read again in every epoch; 0 = half of what the "
            "machine has",

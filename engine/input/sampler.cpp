@@ -33,6 +33,10 @@ std::uint32_t augment_stream(int stage) {
   return stream_of(RandomStream::augment, stage);
 }
 
+std::uint32_t mix_stream(int stage) {
+  return stream_of(RandomStream::mix, stage);
+}
+
 std::uint32_t dropout_stream(int stage) {
   return stream_of(RandomStream::dropout, stage);
 }

@@ -21,6 +21,8 @@ std::vector<std::int32_t> epoch_order(std::int64_t count, const EpochKey& key);
 
 /// The Philox stream of a stage's augmentation.
 std::uint32_t augment_stream(int stage);
+/// That of how it mixes images.
+std::uint32_t mix_stream(int stage);
 /// That of its dropout; layers put their numbers into the upper 16 bits.
 std::uint32_t dropout_stream(int stage);
 

@@ -2,6 +2,7 @@
 #include "engine/training/stage.h"
 
 #include "engine/deployed/settle.h"
+#include "engine/input/batch_mix.h"
 #include "engine/input/sampler.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
@@ -36,6 +37,10 @@ NoDecay no_decay_of(const StageConfig* settings) {
   if (settings == nullptr) return {};
   const auto lists = [&](const char* what) { return std::ranges::count(settings->no_decay, what) > 0; };
   return {.norms = lists("norms"), .biases = lists("biases"), .pact = lists("pact"), .scales = lists("scales")};
+}
+
+Mixing mixing_of(const DataConfig& data) {
+  return {.mixup = data.mixup, .cutmix = data.cutmix};
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -110,6 +115,7 @@ Stage::Stage(const StageContext& context, const std::string& name, int index, co
                                    .weight_decay = static_cast<float>(settings_->weight_decay),
                                    .nesterov = settings_->nesterov},
                           .label_smoothing = static_cast<float>(settings_->label_smoothing),
+                          .mixes = mixing_of(config.data).is_on(),
                           .clip_norm = static_cast<float>(settings_->clip_norm),
                           .batch_size = config.data.batch_size,
                           .metrics_slots = batches_.count(),
@@ -302,6 +308,7 @@ std::vector<std::int32_t> Stage::take_order(int epoch) {
 
 void Stage::plan_steps(const Progress& progress) {
   const auto rate = static_cast<float>(learning_rate(*settings_, progress.epoch));
+  const Config& config = context_.config;
   std::vector<PlannedStep> steps;
   for (std::int64_t step = progress.step; step < batches_.count(); ++step)
     steps.push_back({batches_.size(step),
@@ -309,7 +316,9 @@ void Stage::plan_steps(const Progress& progress) {
                       .epoch = progress.epoch,
                       .first_sample = batches_.first_sample(step),
                       .metrics_slot = step,
-                      .method = method_->step_numbers(progress.epoch)}});
+                      .method = method_->step_numbers(progress.epoch),
+                      .mix = draw_batch_mix(mixing_of(config.data), context_.input.height, context_.input.width,
+                                            {config.seed, mix_stream(index_), progress.epoch}, step)}});
   step_->plan(std::move(steps));
 }
 

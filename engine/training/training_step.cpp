@@ -44,6 +44,7 @@ TrainingStep::TrainingStep(DeviceMemory& memory, Model& model, BatchSource& sour
       augment_(options.augment),
       rule_(options.rule),
       label_smoothing_(options.label_smoothing),
+      mixes_(options.mixes),
       distillation_{.weight = options.teacher_weight, .temperature = options.temperature},
       dropout_stream_(options.dropout_stream),
       synchronised_norms_(options.synchronised_norms && communicator.world() > 1),
@@ -87,6 +88,7 @@ void TrainingStep::enqueue_samples(int count, float weight, BatchSlice* slice) {
   {
     const Range range(backend_, "augment");
     backend_.augment({augment_, source_.rows(), inputs, count, executor_.images(count), labels_.as<std::int32_t>()});
+    if (mixes_) backend_.mix_images({inputs, count, executor_.images(count)});
   }
   if (teacher_ != nullptr) {
     const Range range(backend_, "teacher");
@@ -106,7 +108,7 @@ void TrainingStep::enqueue_loss(int count) {
   if (teacher_ != nullptr) distillation.teacher_logits = teacher_->logits(count).as<float>();
   backend_.softmax_cross_entropy({count, static_cast<int>(logits.shape[1]), logits.as<float>(),
                                   labels_.as<std::int32_t>(), executor_.d_logits(count).as<float>(), feed_.inputs(),
-                                  metrics_.as<StepMetrics>(), label_smoothing_, distillation});
+                                  metrics_.as<StepMetrics>(), label_smoothing_, distillation, mixes_});
 }
 
 SampleKeys TrainingStep::keys() const {

@@ -23,6 +23,7 @@ struct TrainingOptions {
   AugmentRule augment = {};
   SgdRule rule = {};
   float label_smoothing = 0;         // of the loss, whose sum in the metrics has it too
+  bool mixes = false;                // images, and the labels in the loss, as StepInputs::mix says
   float clip_norm = 0;               // of the gradients of all ranks together; 0: they are as long as they are
   int batch_size = 0;                // of all ranks together
   std::int64_t metrics_slots = 0;    // steps an epoch has: as many can be planned together
@@ -81,6 +82,7 @@ class TrainingStep {
   AugmentRule augment_;
   SgdRule rule_;
   float label_smoothing_;
+  bool mixes_;
   Distillation distillation_;  // without logits
   std::uint32_t dropout_stream_;
   bool synchronised_norms_;

@@ -67,6 +67,20 @@ double share_of_labels(double loss, const Distillation& distillation) {
   return share > 0 ? share * loss : 0;  // of infinity too
 }
 
+/// What is added to the target of a class because its row is mixed with another one: a part of one label becomes one
+/// of the other.
+struct MixedLabels {
+  int own = 0;
+  int other = 0;
+  double moved = 0;  // 0: not mixed, or with an image of the same class
+
+  MixedLabels(const CrossEntropyArgs& args, int row, double of_labels)
+      : own(args.labels[row]), other(args.labels[args.batch - 1 - row]) {
+    if (args.mixed && own != other) moved = of_labels * (1.0 - static_cast<double>(args.inputs->mix.weight));
+  }
+  double change_of_target(int i) const { return i == other ? moved : i == own ? -moved : 0.0; }
+};
+
 }  // namespace
 
 void CpuBackend::linear_forward(const LinearForwardArgs& args) {
@@ -107,8 +121,11 @@ void CpuBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
     double sum = 0;
     for (int i = 0; i < classes; ++i) sum += std::exp(static_cast<double>(logits[i] - largest));
     const double loss = std::log(sum) - static_cast<double>(logits[label] - largest);
-    const double of_row =
+    double of_row =
         smoothing > 0 ? (1.0 - smoothing) * loss + smoothing * mean_loss(logits, classes, largest, sum) : loss;
+    const MixedLabels labels(args, row, 1.0 - smoothing);
+    if (labels.moved > 0)
+      of_row += labels.moved * (static_cast<double>(logits[label]) - static_cast<double>(logits[labels.other]));
     result.loss_sum += share_of_labels(of_row, args.distillation);
     const int rank = rank_of_label(logits, classes, label);
     result.top1 += rank < 1;
@@ -116,7 +133,8 @@ void CpuBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
     float* d_row = args.d_logits == nullptr ? nullptr : args.d_logits + row * classes;
     for (int i = 0; d_row != nullptr && i < classes; ++i) {
       const double probability = std::exp(static_cast<double>(logits[i] - largest)) / sum;
-      d_row[i] = static_cast<float>((probability - (i == label ? at_label : elsewhere)) / args.batch);
+      const double target = (i == label ? at_label : elsewhere) + labels.change_of_target(i);
+      d_row[i] = static_cast<float>((probability - target) / args.batch);
     }
     if (args.distillation.teacher_logits == nullptr) continue;
     const float* teacher = args.distillation.teacher_logits + row * classes;

@@ -70,9 +70,10 @@ struct Distillation {
 /// (1 - label_smoothing) onehot + label_smoothing / classes, as PyTorch's CrossEntropyLoss has it: d_logits =
 /// (softmax(logits) - t) / batch; null in evaluation. With a teacher (1 - w) of both, and w T^2 of the mean of
 /// KL(q || p), q = softmax(teacher logits / T), p = softmax(logits / T), whose gradient is w T (p - q) / batch:
-/// PyTorch's kl_div(log_softmax(logits / T), log_softmax(teacher / T), log_target=True, "batchmean"). Overwrites
-/// loss_sum, top1, top5 and samples of metrics[metrics_slot]. A label counts as top-k if fewer than k logits are
-/// larger, or equal and earlier; a row with a NaN never counts.
+/// PyTorch's kl_div(log_softmax(logits / T), log_softmax(teacher / T), log_target=True, "batchmean"). Of images that
+/// mix_images has mixed (`mixed`) onehot is w onehot(own label) + (1 - w) onehot(that of row batch - 1 - i), w =
+/// inputs->mix.weight. Overwrites loss_sum, top1, top5 and samples of metrics[metrics_slot]. A label counts as top-k if
+/// fewer than k logits are larger, or equal and earlier; a row with a NaN never counts.
 struct CrossEntropyArgs {
   int batch = 0;
   int classes = 0;
@@ -83,6 +84,7 @@ struct CrossEntropyArgs {
   StepMetrics* metrics = nullptr;
   float label_smoothing = 0;  // 0..1
   Distillation distillation = {};
+  bool mixed = false;
 };
 
 }  // namespace bsq

@@ -112,21 +112,25 @@ double distill_row(const CrossEntropyArgs& args, const float* row, const float* 
 }  // namespace
 
 void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
-  const auto& [batch, classes, logits, labels, d_logits, inputs, metrics, label_smoothing, distillation] = args;
+  const auto& [batch, classes, logits, labels, d_logits, inputs, metrics, label_smoothing, distillation, mixed] = args;
   const double of_labels = distillation.teacher_logits == nullptr ? 1 : 1 - double{distillation.weight};
   const double elsewhere = double{label_smoothing} / classes;  // the target of a class that is not the label
-  const double at_label = 1 - double{label_smoothing} + elsewhere;
+  const double own_share = mixed ? double{inputs->mix.weight} : 1;
   double loss_sum = 0;
   std::int64_t top1 = 0;
   std::int64_t top5 = 0;
   for (int n = 0; n < batch; ++n) {
     const float* row = logits + std::int64_t{n} * classes;
-    const int label = labels[n];
+    const int label = labels[n], other = labels[batch - 1 - n];
+    const auto target_of = [&](int c) {
+      const double hard = own_share * (c == label ? 1 : 0) + (1 - own_share) * (c == other ? 1 : 0);
+      return (1 - double{label_smoothing}) * hard + elsewhere;
+    };
     const double largest = *std::max_element(row, row + classes);
     double exponentials = 0;
     for (int c = 0; c < classes; ++c) exponentials += std::exp(row[c] - largest);
     for (int c = 0; c < classes; ++c) {
-      const double target = c == label ? at_label : elsewhere;
+      const double target = target_of(c);
       if (of_labels * target > 0) loss_sum += of_labels * target * (std::log(exponentials) - (row[c] - largest));
     }
 
@@ -142,7 +146,7 @@ void ReferenceBackend::softmax_cross_entropy(const CrossEntropyArgs& args) {
     float* d_row = d_logits == nullptr ? nullptr : d_logits + std::int64_t{n} * classes;
     for (int c = 0; d_row != nullptr && c < classes; ++c) {
       const double probability = std::exp(row[c] - largest) / exponentials;
-      const double target = c == label ? at_label : elsewhere;
+      const double target = target_of(c);
       d_row[c] = static_cast<float>((probability - target) / batch);
     }
     if (distillation.teacher_logits != nullptr)

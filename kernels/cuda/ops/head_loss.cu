@@ -128,8 +128,24 @@ __device__ double distill_row(const RowLogits& logits, const Distillation& disti
   return temperature * temperature * reduce_warp(divergence, Sum());
 }
 
+/// What is added to the target of a class because its row is mixed with another one: a part of one label becomes one
+/// of the other.
+struct MixedLabels {
+  int own = 0;
+  int other = 0;
+  double moved = 0;  // 0: not mixed, or with an image of the same class
+
+  __device__ double change_of_target(int i) const { return i == other ? moved : i == own ? -moved : 0.0; }
+};
+
+__device__ MixedLabels mixed_labels(const std::int32_t* labels, std::int64_t row, int batch, double of_labels,
+                                    float weight) {
+  const int own = labels[row], other = labels[batch - 1 - row];
+  return {own, other, own == other ? 0.0 : of_labels * (1.0 - static_cast<double>(weight))};
+}
+
 // grid at most kLossBlocks, block kLossThreads, one warp per row at a time
-template <bool Distills>
+template <bool Distills, bool Mixed>
 __global__ void cross_entropy(int batch, int classes, const float* logits, const std::int32_t* labels, float* d_logits,
                               const StepInputs* inputs, StepMetrics* metrics, double smoothing,
                               Distillation distillation, GridMemory memory) {
@@ -149,12 +165,20 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
     const RowLoss found = row_loss(row_logits, classes, label, of_label);
     double loss = log(found.exponentials) - static_cast<double>(of_label - found.largest);
     if (smoothing > 0) loss = (1.0 - smoothing) * loss + smoothing * mean_loss(row_logits, classes, found);
+    MixedLabels mixed;
+    if constexpr (Mixed) {
+      mixed = mixed_labels(labels, row, batch, 1.0 - smoothing, inputs->mix.weight);
+      const double of_other = row_logits.of_class(mixed.other);
+      if (mixed.moved > 0) loss += mixed.moved * (static_cast<double>(of_label) - of_other);
+    }
     float* d_row = d_logits == nullptr ? nullptr : d_logits + row * classes;
     const double per_exponential = 1.0 / (found.exponentials * batch);
     for (int i = lane; d_row != nullptr && i < classes; i += kWarp) {
       const double exponential = expf(row_logits.of_lane(i) - found.largest);
       // Of certainty nothing cancels; without smoothing the targets are 1 and 0, and their products exact.
-      const double above = exponential - (i == label ? at_label : elsewhere) * found.exponentials;
+      double target = i == label ? at_label : elsewhere;
+      if constexpr (Mixed) target += mixed.change_of_target(i);
+      const double above = exponential - target * found.exponentials;
       d_row[i] = static_cast<float>(above * per_exponential);
     }
     if constexpr (Distills) {
@@ -187,7 +211,9 @@ __global__ void cross_entropy(int batch, int classes, const float* logits, const
 
 void softmax_cross_entropy(const CrossEntropyArgs& args, const DeviceContext& on) {
   const unsigned blocks = (static_cast<unsigned>(args.batch) + kLossWarps - 1) / kLossWarps;
-  const auto kernel = args.distillation.teacher_logits == nullptr ? cross_entropy<false> : cross_entropy<true>;
+  const bool distills = args.distillation.teacher_logits != nullptr;
+  const auto kernel = args.mixed ? (distills ? cross_entropy<true, true> : cross_entropy<false, true>)
+                                 : (distills ? cross_entropy<true, false> : cross_entropy<false, false>);
   launch(kernel, blocks < kLossBlocks ? blocks : kLossBlocks, dim3(kLossThreads), 0, on.stream, args.batch,
          args.classes, args.logits, args.labels, args.d_logits, args.inputs, args.metrics,
          static_cast<double>(args.label_smoothing), args.distillation, on.memory);

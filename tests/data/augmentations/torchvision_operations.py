@@ -1,6 +1,6 @@
 # Writes torchvision_operations.inc: hashes of what torchvision makes of PIL pictures.
 #
-# usage: python3 tests/data/augmentations/torchvision_operations.py > tests/data/augmentations/torchvision_operations.inc
+# usage, in this folder: python3 torchvision_operations.py > torchvision_operations.inc
 #        (needs torchvision, Pillow and numpy)
 import numpy as np
 import torchvision.transforms.functional as F

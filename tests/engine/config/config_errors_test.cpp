@@ -115,6 +115,10 @@ TEST_CASE("values that contradict each other are refused at the place that set t
       {"stages: [pretrain, bsq, convert]\n",
        "c.yaml:1:1: stages = [pretrain, bsq, convert]; convert cannot follow bsq, the order is pretrain, convert, bsq, "
        "csq, lsq, dorefa, msq, finetune"},
+      {"data: {batch_size: 1, mixup: 0.2}\n",
+       "c.yaml:1:23: data.mixup = 0.2; mixes images of a batch with each other, and data.batch_size is 1"},
+      {"data: {batch_size: 1, cutmix: 1}\n",
+       "c.yaml:1:23: data.cutmix = 1; mixes images of a batch with each other, and data.batch_size is 1"},
       {"stages: [pretrain, pretrain]\n",
        "c.yaml:1:1: stages = [pretrain, pretrain]; pretrain is listed twice, the order is pretrain, convert, bsq, "
        "csq, lsq, dorefa, msq, finetune"},

@@ -40,6 +40,8 @@ Config unusual_config() {
                  .crop = "random_resized",
                  .crop_area = 0.25,
                  .flip = false,
+                 .mixup = 0.25,
+                 .cutmix = 1.5,
                  .memory = 1.5,
                  .readers = 3,
                  .image_size = 24,

@@ -101,6 +101,7 @@ LossInputs make_inputs(const cases::LossCase& c) {
     inputs.teacher_weight = c.teacher_weight;
     inputs.temperature = c.temperature;
   }
+  inputs.mixed_weight = c.mixed_weight;
   return inputs;
 }
 
@@ -115,10 +116,11 @@ Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, cons
                                  logits,
                                  labels,
                                  d_logits,
-                                 memory.step_inputs({}),
+                                 memory.step_inputs({.mix = {.weight = inputs.mixed_weight}}),
                                  memory.metrics(),
                                  inputs.label_smoothing,
-                                 {teacher, inputs.teacher_weight, inputs.temperature}});
+                                 {teacher, inputs.teacher_weight, inputs.temperature},
+                                 inputs.mixed_weight < 1});
   return memory.finish();
 }
 
@@ -152,6 +154,18 @@ Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepIn
   const TensorView output{dtype, shape, memory.output("output", dtype, shape.numel())};
   backend.augment(
       {rule, source, memory.step_inputs(step), batch, output, memory.output<std::int32_t>("batch labels", batch)});
+  return memory.finish();
+}
+
+MixInputs make_inputs(const cases::MixCase& c) {
+  RandomTensors random("mix " + c.name);
+  return {random.normal(std::int64_t{c.batch} * c.height * c.width * 3, 0.0F, 1.0F)};
+}
+
+Outputs run_mix(Backend& backend, const cases::MixCase& c, DType dtype, const MixInputs& inputs) {
+  RunMemory memory(backend);
+  const TensorView images{dtype, {c.batch, c.height, c.width, 3}, memory.in_out("images", dtype, inputs.images)};
+  backend.mix_images({memory.step_inputs({.mix = c.mix}), c.batch, images});
   return memory.finish();
 }
 

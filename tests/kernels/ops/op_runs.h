@@ -127,6 +127,7 @@ struct LossInputs {
   std::vector<float> teacher = {};  // as logits; empty: nobody teaches
   float teacher_weight = 0;
   float temperature = 1;
+  float mixed_weight = 1;  // below 1: the images are mixed
 };
 LossInputs make_inputs(const cases::LossCase& c);
 Outputs run_loss(Backend& backend, int batch, int classes, bool evaluation, const LossInputs& inputs);
@@ -138,6 +139,12 @@ struct AugmentInputs {
 AugmentInputs make_inputs(const cases::AugmentCase& c);
 Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepInputs step, DType dtype,
                     const AugmentInputs& inputs);
+
+struct MixInputs {
+  std::vector<float> images;
+};
+MixInputs make_inputs(const cases::MixCase& c);
+Outputs run_mix(Backend& backend, const cases::MixCase& c, DType dtype, const MixInputs& inputs);
 
 /// plane_norms are those of `planes`. d_weights is 0 where a weight sits at a rounding boundary: there a backend may
 /// rightly round either way, and sum(q dW) would differ.

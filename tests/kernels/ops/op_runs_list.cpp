@@ -23,6 +23,7 @@ std::vector<OperationRun> runs_on_activations() {
   const auto dropout = named(cases::dropout_cases(), "15");
   const auto loss = named(cases::loss_cases(), "fewer than 5 classes");
   const auto augment = named(cases::augment_cases(), "flip alone");
+  const auto mix = named(cases::mix_cases(), "boxes, odd batch");
   constexpr DType f32 = DType::f32;
   constexpr GradMode mode = GradMode::accumulate;
   const auto conv_backward = [=](Backend& backend) {
@@ -48,6 +49,7 @@ std::vector<OperationRun> runs_on_activations() {
          step.epoch = augment.epoch;
          return run_augment(backend, augment.rule(), augment.batch, step, f32, make_inputs(augment));
        }},
+      {"mix_images", [=](Backend& backend) { return run_mix(backend, mix, f32, make_inputs(mix)); }},
       {"conv2d_forward",
        [=](Backend& backend) { return run_conv_forward(backend, conv.geometry(f32), make_inputs(conv)); }},
       {"conv2d_backward_data", conv_backward},

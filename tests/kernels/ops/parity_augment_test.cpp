@@ -15,5 +15,9 @@ TEST_CASE("augment agrees with the reference") {
                        });
 }
 
+TEST_CASE("mix_images agrees with the reference") {
+  check_cases_by_dtype(cases::mix_cases(), run_mix);
+}
+
 }  // namespace
 }  // namespace bsq::test
