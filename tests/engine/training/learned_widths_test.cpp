@@ -91,25 +91,6 @@ TEST_CASE("weights that begin with fewer bits come to the budget from there") {
   CHECK(std::abs(final_bits(runs) - 4) < kHalfOfLargestBit);
 }
 
-TEST_CASE("float weights that get a step per channel are evaluated as they were: the norms know of the scales") {
-  const auto loss_with = [](const char* steps) {
-    Config config = tiny_config();
-    config.stages = {"pretrain", "lsq"};
-    config.stage("pretrain").epochs = 2;
-    config.stage("pretrain").milestones = {};
-    config.stage("lsq").epochs = 1;
-    config.stage("lsq").lr = 1e-12;  // only the running statistics move
-    config.part<LsqConfig>().steps = steps;
-    ExperimentRuns runs(config);
-    REQUIRE(runs.run() == StageOutcome::done);
-    const std::vector<nlohmann::json> ends = events_of(runs, "stage_end");
-    CHECK(ends.back().at("test_loss").get<double>() ==
-          Approx(ends.front().at("test_loss").get<double>()).epsilon(0.05));
-    return ends.back().at("test_loss").get<double>();
-  };
-  CHECK(loss_with("channel") == Approx(loss_with("tensor")).epsilon(0.02));
-}
-
 TEST_CASE("a run of learned widths that is stopped after any step, or killed, comes to the bits of a straight one") {
   Config config = widths_config(3);
   config.stage("lsq").ema = GENERATE(0.0, 0.5);
