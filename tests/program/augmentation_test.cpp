@@ -13,17 +13,6 @@ namespace {
 const Words kAugmentations = {"data.policy=rand_augment", "data.color_jitter=[0.4,0.4,0.4,0.1]",
                               "data.random_erasing=0.5"};
 
-/// Of every stage and epoch.
-std::vector<json> state_hashes(const fs::path& run) {
-  std::vector<json> hashes;
-  for (const std::string& line : lines_of(text_of(run / "metrics.jsonl"))) {
-    const json event = json::parse(line);
-    for (const char* key : {"state_hash", "model_hash"})
-      if (event.contains(key)) hashes.push_back(event.at(key));
-  }
-  return hashes;
-}
-
 }  // namespace
 
 TEST_CASE("augmented pictures of a set without files have the bits of their keys, for all threads and after a resume") {
@@ -36,18 +25,18 @@ TEST_CASE("augmented pictures of a set without files have the bits of their keys
                                           "epoch, by 1 thread, into ") &&
                               !Catch::Contains("test images are"));
   here.train("three", three);
-  const std::vector<json> expected = state_hashes(here / "one");
+  const std::vector<json> expected = hashes_of(here / "one");
   REQUIRE(expected.size() >= 6);
-  CHECK(state_hashes(here / "three") == expected);
+  CHECK(hashes_of(here / "three") == expected);
   CHECK_THAT(text_of(here / "one/config.yaml"), Catch::Contains("rand_augment_magnitude: 9"));
   here.train("plain");
   CHECK_FALSE(contains(text_of(here / "plain/config.yaml"), "rand_augment_magnitude"));
-  CHECK(state_hashes(here / "plain") != expected);
+  CHECK(hashes_of(here / "plain") != expected);
   for (const std::string& augmentation : kAugmentations) {
     here.train("single", {augmentation, "stages=[pretrain]", "pretrain.epochs=1", "checkpoint.every_epochs=1"});
     here.train("none", {"stages=[pretrain]", "pretrain.epochs=1", "checkpoint.every_epochs=1"});
     INFO(augmentation);
-    CHECK(state_hashes(here / "single") != state_hashes(here / "none"));
+    CHECK(hashes_of(here / "single") != hashes_of(here / "none"));
     fs::remove_all(here / "single");
     fs::remove_all(here / "none");
   }

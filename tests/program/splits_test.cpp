@@ -3,7 +3,6 @@
 #include "tests/support/workspace.h"
 
 using namespace bsq::test;
-using nlohmann::json;
 
 namespace {
 
@@ -24,13 +23,6 @@ Words with(Words words, const Words& more) {
   return words;
 }
 
-std::string state_of(const fs::path& run) {
-  std::string states;
-  for (const std::string& line : lines_of(text_of(run / "metrics.jsonl")))
-    if (const json event = json::parse(line); event.contains("state_hash")) states += event.at("state_hash").dump();
-  return states;
-}
-
 }  // namespace
 
 TEST_CASE("splits are the folders that are named, and the report tells one test set from another") {
@@ -41,7 +33,7 @@ TEST_CASE("splits are the folders that are named, and the report tells one test 
   put_split(here / "photos/held", 3, 50);
   here.train("usual", photos({}));
   here.train("named", photos({"data.train=fold 1", "data.test=held"}));
-  CHECK(state_of(here / "named") == state_of(here / "usual"));
+  CHECK(hashes_of(here / "named") == hashes_of(here / "usual"));
   here.must({"report", "named", "usual"});
   CHECK_THAT(text_of(here / "report/index.html"), Catch::Contains("photos (held)"));
   here.must({"eval", "named"});
@@ -73,8 +65,8 @@ TEST_CASE("a training picture that cannot be read is passed over where that is a
                            Catch::Contains("(data.on_error: skip), such as") && Catch::Contains("cat/2.png"));
   here.train("streamed", photos(with(skip, {"data.memory=1e-6", "data.readers=3"})));
   here.train("mended", photos(with(skip, {"data.train=other"})));
-  CHECK(state_of(here / "streamed") == state_of(here / "kept"));
-  CHECK(state_of(here / "mended") == state_of(here / "kept"));
+  CHECK(hashes_of(here / "streamed") == hashes_of(here / "kept"));
+  CHECK(hashes_of(here / "mended") == hashes_of(here / "kept"));
   here.must({"verify", "streamed"});
   put_text(here / "photos/test/dog/0.png", "broken");
   check_error(here, with({"train", "tiny.yaml", "--run-dir", "run"}, photos(skip)), 3, {"test/dog/0.png: no "});

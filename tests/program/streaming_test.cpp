@@ -32,17 +32,6 @@ Words of_photos(Words words, const Words& more = {}) {
   return words;
 }
 
-/// Of every stage and epoch.
-std::vector<json> hashes_of(const fs::path& run) {
-  std::vector<json> hashes;
-  for (const std::string& line : lines_of(text_of(run / "metrics.jsonl"))) {
-    const json event = json::parse(line);
-    for (const char* key : {"state_hash", "model_hash"})
-      if (event.contains(key)) hashes.push_back(event.at(key));
-  }
-  return hashes;
-}
-
 }  // namespace
 
 TEST_CASE("pictures that are read in every epoch give the bits of those that are kept, and the log says how they are") {

@@ -179,6 +179,16 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+std::vector<json> hashes_of(const fs::path& run) {
+  std::vector<json> hashes;
+  for (const std::string& line : lines_of(text_of(run / "metrics.jsonl"))) {
+    const json event = json::parse(line);
+    for (const char* key : {"state_hash", "model_hash"})
+      if (event.contains(key)) hashes.push_back(event.at(key));
+  }
+  return hashes;
+}
+
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }

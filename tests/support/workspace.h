@@ -53,6 +53,8 @@ void put_text(const fs::path& file, const std::string& text);
 void edit_text(const fs::path& file, const std::string& from, const std::string& to);
 nlohmann::json json_of(const fs::path& file);
 std::vector<std::string> lines_of(const std::string& text);
+/// Of the states after every epoch and the models of every stage, as the log of a run has them.
+std::vector<nlohmann::json> hashes_of(const fs::path& run);
 bool contains(const std::string& text, const std::string& part);
 
 /// {"state":"done","stage":...}: `state exit_code`.
