@@ -9,7 +9,6 @@
 #include "kernels/base/hash.h"
 
 #include <algorithm>
-#include <exception>
 #include <map>
 #include <memory>
 #include <set>
@@ -196,20 +195,6 @@ class ImageFolder final : public PictureSet {
   std::vector<fs::path> files_;
 };
 
-/// Of the first file that says one: those before it are named when they are read. Throws the error of the first file if
-/// none does.
-ImageSize first_size(const std::vector<fs::path>& files) {
-  std::exception_ptr first_error;
-  for (const fs::path& file : files) {
-    try {
-      return read_image_size(file);
-    } catch (const Error&) {
-      if (!first_error) first_error = std::current_exception();
-    }
-  }
-  std::rethrow_exception(first_error);
-}
-
 }  // namespace
 
 DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits, int image_size,
@@ -225,7 +210,10 @@ DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limi
   check_same_classes(train, test);
 
   const fs::path test_folder = test.folder;
-  const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train.files);
+  const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size}
+                                        : first_size(std::ssize(train.files), [&](std::int64_t number) {
+                                            return ImageFile(train.files[static_cast<std::size_t>(number)]);
+                                          });
   std::vector<std::string> train_notes = notes_of(train), test_notes = notes_of(test);
   if (const fs::path usual = root / "test"; names.test.empty() && test_folder != usual && is_folder(usual))
     test_notes.insert(test_notes.begin(), fmt::format("{}: no class folders in it; {} is the test set", usual.string(),

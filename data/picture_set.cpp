@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <utility>
 
 namespace bsq {
@@ -102,6 +103,18 @@ void add_picture_keys(ConfigSchema& schema) {
       .applies = has_pictures;
   schema.add_check("data", check_fit);
   schema.add_check("data", check_splits);
+}
+
+ImageSize first_size(std::int64_t count, const std::function<ImageFile(std::int64_t number)>& file) {
+  std::exception_ptr first_error;
+  for (std::int64_t number = 0; number < count; ++number) {
+    try {
+      return read_image_size(file(number));
+    } catch (const Error&) {
+      if (!first_error) first_error = std::current_exception();
+    }
+  }
+  std::rethrow_exception(first_error);
 }
 
 PictureSet::PictureSet(DatasetInfo info, std::vector<std::int32_t> labels, const PictureOptions& options,

@@ -6,6 +6,7 @@
 #include "engine/config/config_schema.h"
 #include "engine/input/dataset.h"
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -37,6 +38,10 @@ std::string describe_split(const DataConfig& data);
 PictureOptions picture_options(const DataConfig& data);
 /// The keys that say how pictures are fitted, once for all kinds of sets that have them.
 void add_picture_keys(ConfigSchema& schema);
+
+/// The size of the first picture of so many that says one: those before it are named when they are read. Throws the
+/// error of the first if none does.
+ImageSize first_size(std::int64_t count, const std::function<ImageFile(std::int64_t number)>& file);
 
 class PictureSet : public Dataset {
  public:

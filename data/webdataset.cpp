@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
-#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
@@ -52,6 +51,14 @@ std::vector<std::uint8_t> read_part(const fs::path& archive, const TarEntry& ent
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(entry.bytes));
   PosixFile::open_regular(archive, ErrorKind::data).read_at(entry.offset, std::as_writable_bytes(std::span(bytes)));
   return bytes;
+}
+
+std::string name_of(const fs::path& archive, const TarEntry& entry) {
+  return fmt::format("{}: {}", archive.string(), shown_name(entry.name));
+}
+
+ImageFile file_of(const fs::path& archive, const TarEntry& entry) {
+  return {name_of(archive, entry), read_part(archive, entry)};
 }
 
 /// The files of one sample.
@@ -309,13 +316,14 @@ class WebDataset final : public PictureSet {
   }
   std::string name(std::int64_t number) const override {
     const StoredPicture& stored = picture(number);
-    return fmt::format("{}: {}", archives_[stored.archive].string(), shown_name(stored.entry.name));
+    return name_of(archives_[stored.archive], stored.entry);
   }
 
  private:
   const StoredPicture& picture(std::int64_t number) const { return pictures_.at(static_cast<std::size_t>(number)); }
   ImageFile file(std::int64_t number) const override {
-    return {name(number), read_part(archives_[picture(number).archive], picture(number).entry)};
+    const StoredPicture& stored = picture(number);
+    return file_of(archives_[stored.archive], stored.entry);
   }
 
   std::vector<fs::path> archives_;
@@ -334,21 +342,6 @@ std::vector<std::string> notes_of(const Shards& shards) {
                       shards.passed_over.size() > kMostKinds ? ", ..." : "")};
 }
 
-/// Of the first picture that says one. Throws the error of the first if none does.
-ImageSize first_size(const Shards& shards) {
-  std::exception_ptr first_error;
-  for (const StoredPicture& picture : shards.pictures) {
-    const fs::path& archive = shards.archives[picture.archive];
-    try {
-      return read_image_size(
-          {fmt::format("{}: {}", archive.string(), shown_name(picture.entry.name)), read_part(archive, picture.entry)});
-    } catch (const Error&) {
-      if (!first_error) first_error = std::current_exception();
-    }
-  }
-  std::rethrow_exception(first_error);
-}
-
 }  // namespace
 
 DataSplits open_webdataset(const fs::path& root, int image_size, const PictureOptions& options,
@@ -363,7 +356,12 @@ DataSplits open_webdataset(const fs::path& root, int image_size, const PictureOp
       fail(ErrorKind::data, "{}: is an archive of both splits, training and test; name them so that they differ",
            archive.string());
   const ClassTable classes(train, root);
-  const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size} : first_size(train);
+  const ImageSize size = image_size > 0
+                             ? ImageSize{image_size, image_size}
+                             : first_size(std::ssize(train.pictures), [&](std::int64_t number) {
+                                 const StoredPicture& picture = train.pictures[static_cast<std::size_t>(number)];
+                                 return file_of(train.archives[picture.archive], picture.entry);
+                               });
   const auto open = [&](Shards shards, const PictureOptions& seen) {
     std::vector<std::int32_t> labels = classes.labels_of(shards);
     std::vector<std::string> notes = notes_of(shards);

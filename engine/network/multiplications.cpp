@@ -2,18 +2,13 @@
 
 #include "engine/network/integer_inputs.h"
 
-#include <optional>
-
 namespace bsq {
-namespace {
 
-std::optional<ParameterId> weight_of(const Network& network, const Node& node) {
+std::optional<ParameterId> weight_of(const Node& node, const std::vector<ParameterSpec>& parameters) {
   for (const ParameterId id : node.layer->parameters())
-    if (network.parameters()[static_cast<std::size_t>(id)].role == Role::weight) return id;
+    if (parameters[static_cast<std::size_t>(id)].role == Role::weight) return id;
   return std::nullopt;
 }
-
-}  // namespace
 
 std::vector<Multiplication> multiplications(const Network& network) {
   const std::vector<TensorSpec> tensors = network.tensors(1, DType::f32);
@@ -21,7 +16,7 @@ std::vector<Multiplication> multiplications(const Network& network) {
   std::vector<Multiplication> found;
   for (std::size_t i = 0; i < network.nodes().size(); ++i) {
     const Node& node = network.nodes()[i];
-    const std::optional<ParameterId> weight = weight_of(network, node);
+    const std::optional<ParameterId> weight = weight_of(node, network.parameters());
     const double flops = node.layer->flops(network.inputs_of(node, tensors));
     if (weight && flops > 0) found.push_back({i, *weight, flops / 2, inputs[i]});
   }

@@ -4,6 +4,7 @@
 #include "engine/network/network.h"
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 namespace bsq {
@@ -18,6 +19,9 @@ struct Multiplication {
   /// Those of one image per bit of the weight: float numbers count as 32 bits.
   double bit_operations() const { return macs * (input_bits == 0 ? 32 : input_bits); }
 };
+
+/// The parameter that a node multiplies its input with; nothing if it does not.
+std::optional<ParameterId> weight_of(const Node& node, const std::vector<ParameterSpec>& parameters);
 
 /// In the order of the nodes.
 std::vector<Multiplication> multiplications(const Network& network);

@@ -1,6 +1,7 @@
 // Building a network and the shapes that follow from it.
 #include "engine/network/network.h"
 
+#include "engine/network/multiplications.h"
 #include "kernels/base/error.h"
 
 #include <algorithm>
@@ -11,10 +12,7 @@ namespace {
 
 /// The filter of a node that is a convolution.
 std::optional<ParameterId> filter_of(const Node& node, const std::vector<ParameterSpec>& parameters) {
-  if (!node.layer->runs_convolution()) return std::nullopt;
-  for (const ParameterId id : node.layer->parameters())
-    if (parameters[static_cast<std::size_t>(id)].role == Role::weight) return id;
-  return std::nullopt;
+  return node.layer->runs_convolution() ? weight_of(node, parameters) : std::nullopt;
 }
 
 }  // namespace

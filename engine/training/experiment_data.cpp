@@ -17,10 +17,10 @@ namespace {
 constexpr double kRingMiB = 1 << 20;
 constexpr double kSetGiB = 1 << 30;
 
-std::string stream_note(const Dataset& images, const std::string& name, const StreamingSource& source,
-                        const SourceLimits& limits) {
+std::string stream_note(const Dataset& images, const std::string& name, bool is_augmented,
+                        const StreamingSource& source, const SourceLimits& limits) {
   const double bytes = static_cast<double>(images.size()) * static_cast<double>(images.info().image_bytes());
-  const std::string why = images.augments()
+  const std::string why = is_augmented
                               ? "are augmented as they are read"
                               : fmt::format("would take {:.3g} GiB, and {:.3g} are for images (data.memory)",
                                             bytes / kSetGiB, static_cast<double>(limits.resident_bytes) / kSetGiB);
@@ -67,30 +67,24 @@ ExperimentData::ExperimentData(DeviceMemory& memory, const DataSplits& data, con
     fingerprint_.train = SetFingerprint::of_files(train);
     const auto of_rank = static_cast<int>(slice_of(batch, 0, communicator.world()).count);
     auto source = stream(train, "training", std::max(of_rank, std::min(batch, kMostFirstImages)));
-    notes_.push_back(stream_note(train, "training", *source, limits));
+    notes_.push_back(stream_note(train, "training", train.augments(), *source, limits));
     train_ = std::move(source);
     if (calibrates) calibration_ = stream(train, "calibration", eval_batch);
   }
-  if (keeps_test) {
-    auto kept = std::make_unique<ResidentSource>(memory, test, "test");
-    fingerprint_.test = kept->fingerprint();
-    test_ = std::move(kept);
-  } else {
-    fingerprint_.test = SetFingerprint::of_files(test);
-    auto source = stream(test, "test", eval_batch);
-    notes_.push_back(stream_note(test, "test", *source, limits));
-    test_ = std::move(source);
-  }
-  if (keeps_holdout) {
-    auto kept = std::make_unique<ResidentSource>(memory, *data.holdout, "held out");
-    fingerprint_.holdout = kept->fingerprint();
-    holdout_ = std::move(kept);
-  } else if (data.holdout) {
-    fingerprint_.holdout = SetFingerprint::of_files(*data.holdout);
-    auto source = stream(*data.holdout, "held out", eval_batch);
-    notes_.push_back(stream_note(*data.holdout, "held out", *source, limits));
-    holdout_ = std::move(source);
-  }
+  const auto evaluated = [&](const Dataset& images, const std::string& name, bool keeps,
+                             SetFingerprint& fingerprint) -> std::unique_ptr<BatchSource> {
+    if (keeps) {
+      auto kept = std::make_unique<ResidentSource>(memory, images, name);
+      fingerprint = kept->fingerprint();
+      return kept;
+    }
+    fingerprint = SetFingerprint::of_files(images);
+    auto source = stream(images, name, eval_batch);
+    notes_.push_back(stream_note(images, name, /*is_augmented=*/false, *source, limits));
+    return source;
+  };
+  test_ = evaluated(test, "test", keeps_test, fingerprint_.test);
+  if (data.holdout) holdout_ = evaluated(*data.holdout, "held out", keeps_holdout, fingerprint_.holdout.emplace());
 }
 
 }  // namespace bsq

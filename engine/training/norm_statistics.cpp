@@ -1,6 +1,7 @@
 #include "engine/training/norm_statistics.h"
 
 #include "engine/network/layers/norm_act.h"
+#include "engine/network/multiplications.h"
 
 #include <optional>
 
@@ -9,13 +10,11 @@ namespace {
 
 /// The place of a filter among the quantized parameters; nothing if it is none of them.
 std::optional<std::size_t> slot_of_filter(const Model& model, const Node& node) {
-  if (!node.layer->runs_convolution()) return std::nullopt;
+  const std::vector<ParameterSpec>& parameters = model.network().parameters();
+  const auto weight = node.layer->runs_convolution() ? weight_of(node, parameters) : std::nullopt;
   const std::vector<ParameterSlot>& slots = model.quantized_layout().slots;
-  for (const ParameterId id : node.layer->parameters()) {
-    const ParameterSpec& spec = model.network().parameters()[static_cast<std::size_t>(id)];
-    for (std::size_t slot = 0; slot < slots.size(); ++slot)
-      if (spec.role == Role::weight && slots[slot].spec.name == spec.name) return slot;
-  }
+  for (std::size_t slot = 0; weight && slot < slots.size(); ++slot)
+    if (slots[slot].spec.name == parameters[static_cast<std::size_t>(*weight)].name) return slot;
   return std::nullopt;
 }
 

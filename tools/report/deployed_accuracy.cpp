@@ -49,9 +49,8 @@ std::optional<DeployedAccuracy> read_deployed_accuracy(const RunReport& report) 
 }
 
 void measure_deployed_accuracy(const RunReport& report, const Config& opened, Console& console) {
-  if (!report.config.quant.deployed || report.model.empty() || read_deployed_accuracy(report)) return;
-  ModelFile file = describe_model(read_safetensors(model_of(report)));
-  const OpenModel model = open_model(std::move(file), quantizer_of(opened));
+  if (!report.config.quant.deployed || report.model.empty() || report.deployed) return;
+  const OpenModel model = open_model(describe_model(read_safetensors(model_of(report))), quantizer_of(opened));
   const std::unique_ptr<const Dataset> images = open_test_set(opened);
   const std::optional<Deployment> deployment = deploy_by_own_ranges(model, network_for(model, images->info()), opened);
   if (!deployment) return;  // such as a stage in float
