@@ -22,6 +22,12 @@ const std::vector<ImageFormat>& image_formats() {
   return table;
 }
 
+constexpr int kMostReduction = 8;
+
+std::size_t bytes_of(ImageSize size) {
+  return static_cast<std::size_t>(size.height) * static_cast<std::size_t>(size.width) * 3;
+}
+
 template <typename... Args>
 [[noreturn]] void refuse(fmt::format_string<Args...> format, Args&&... args) {
   throw ImageError(fmt::format(format, std::forward<Args>(args)...));
@@ -55,6 +61,22 @@ struct EncodedImage {
   std::string decode(ImageSize size, std::uint8_t* pixels) const {
     std::string remark;
     read([&] { remark = format->read_pixels(file.bytes, size, pixels); });
+    return remark;
+  }
+  int most_reduction() const { return format->read_part != nullptr ? kMostReduction : 1; }
+  std::string decode_part(ImageSize size, const ImagePart& part, std::uint8_t* pixels) const {
+    std::string remark;
+    if (format->read_part != nullptr) {
+      read([&] { remark = format->read_part(file.bytes, part, pixels); });
+      return remark;
+    }
+    if (part.window.size == size) return decode(size, pixels);
+    std::vector<std::uint8_t> whole(bytes_of(size));
+    remark = decode(size, whole.data());
+    const PixelWindow& window = part.window;
+    for (int row = 0; row < window.size.height; ++row)
+      std::copy_n(whole.data() + bytes_of({window.top + row, size.width}) + bytes_of({1, window.left}),
+                  bytes_of({1, window.size.width}), pixels + bytes_of({row, window.size.width}));
     return remark;
   }
 
@@ -112,12 +134,14 @@ ImageSize read_image_size(const ImageFile& file) {
   return EncodedImage(file).size();
 }
 
-DecodedImage decode_image(const ImageFile& file) {
+DecodedImage decode_image(const ImageFile& file, const ChoosePart& choose) {
   const EncodedImage image(file);
-  DecodedImage decoded{image.size(), {}, {}};
-  decoded.pixels.resize(static_cast<std::size_t>(decoded.size.height) * static_cast<std::size_t>(decoded.size.width) *
-                        3);
-  decoded.remark = image.decode(decoded.size, decoded.pixels.data());
+  const ImageSize whole = image.size();
+  const ImagePart part = choose ? choose(whole, image.most_reduction()) : ImagePart{{0, 0, whole}, 1};
+  const auto reduced = [&](int side) { return (side + part.reduction - 1) / part.reduction; };
+  DecodedImage decoded{{reduced(whole.height), reduced(whole.width)}, part.window, {}, {}};
+  decoded.pixels.resize(bytes_of(part.window.size));
+  decoded.remark = image.decode_part(whole, part, decoded.pixels.data());
   return decoded;
 }
 

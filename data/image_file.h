@@ -7,6 +7,7 @@
 #include "kernels/base/error.h"
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,13 +48,18 @@ struct ImageFile {
 ImageSize read_image_size(const ImageFile& file);
 
 struct DecodedImage {
-  ImageSize size;
-  std::vector<std::uint8_t> pixels;  // [size.height, size.width, 3]
+  ImageSize size;                    // of the whole picture, reduced if it was
+  PixelWindow window;                // of it
+  std::vector<std::uint8_t> pixels;  // [window.size.height, window.size.width, 3]
   std::string remark;                // what a user should know of the file, mostly nothing
 };
 
-/// Decodes an image of whatever size. Throws Error(data) as read_image_size() does.
-DecodedImage decode_image(const ImageFile& file);
+/// Says what is decoded of a picture, whose sides can be made up to `most_reduction` times shorter.
+using ChoosePart = std::function<ImagePart(ImageSize whole, int most_reduction)>;
+
+/// Decodes an image of whatever size, or a part of it, which takes less time. Throws Error(data) as read_image_size()
+/// does, also for faults outside of the part.
+DecodedImage decode_image(const ImageFile& file, const ChoosePart& choose = nullptr);
 
 /// Decodes into pixels [expected.height, expected.width, 3]. Returns what a user should know of the file, mostly
 /// nothing. Throws Error(data) as read_image_size() does, and if the image has another size; `reason`: who expects this

@@ -3,6 +3,7 @@
 
 #include "data/files.h"
 #include "data/image_file.h"
+#include "data/listing_cache.h"
 #include "data/picture_set.h"
 #include "engine/base/text.h"
 #include "kernels/base/error.h"
@@ -29,14 +30,30 @@ std::string pattern() {
 // Deeper than any honest set; a link to a folder above would go on for ever.
 constexpr int kMostLevels = 16;
 
+constexpr std::int64_t kNotLooked = -1;
+
+/// A picture, in little memory: there may be millions.
+struct ListedFile {
+  std::uint32_t folder = 0;  // its place in the list of folders
+  std::string name;
+  std::int64_t bytes = kNotLooked;
+};
+
 /// The names and labels of one split.
 struct Listing {
   fs::path folder;
   std::vector<std::string> class_names;
-  std::vector<fs::path> files;             // [images], in set order
+  std::vector<fs::path> folders;           // those with pictures
+  std::vector<ListedFile> files;           // [images], in set order
   std::vector<std::int32_t> labels;        // [images]
   std::map<std::string, int> passed_over;  // how many files of which extension
   fs::path first_passed_over;
+  std::vector<std::string> notes;
+
+  fs::path path(std::int64_t number) const {
+    const ListedFile& file = files.at(static_cast<std::size_t>(number));
+    return folders[file.folder] / file.name;
+  }
 };
 
 /// The names in a folder that are not hidden, in byte order.
@@ -60,66 +77,114 @@ Entries entries_in(const fs::path& folder) {
   return entries;
 }
 
+/// Of files that cannot be looked at 0: whoever reads them finds out.
+std::vector<std::int64_t> lengths_of(const fs::path& folder, const std::vector<std::string>& files) {
+  std::vector<std::int64_t> lengths(files.size());
+#pragma omp parallel for schedule(dynamic, 64)
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    std::error_code none;
+    const std::uintmax_t bytes = fs::file_size(folder / files[i], none);
+    lengths[i] = none ? 0 : static_cast<std::int64_t>(bytes);
+  }
+  return lengths;
+}
+
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
 }
 
-/// Adds the files of `folder` and of all folders within it.
-void add_files(const fs::path& folder, int level, std::map<std::string, std::vector<std::string>>& files_of_folder) {
-  if (level > kMostLevels)
-    fail(ErrorKind::data, "{}: folders more than {} deep in a class; is a link among them?", folder.string(),
-         kMostLevels);
-  Entries entries = entries_in(folder);
-  files_of_folder[folder.string()] = std::move(entries.files);
-  for (const std::string& name : entries.folders) add_files(folder / name, level + 1, files_of_folder);
-}
+/// The files of a folder, and their lengths where they are known.
+struct FolderFiles {
+  std::vector<std::string> names;
+  std::vector<std::int64_t> bytes;
+};
 
-void pass_over(Listing& listing, const fs::path& file) {
-  const std::string extension = file.extension().string();
-  ++listing.passed_over[extension.empty() ? "without extension" : extension];
-  if (listing.first_passed_over.empty()) listing.first_passed_over = file;
-}
+class SplitLister {
+ public:
+  SplitLister(const fs::path& folder, const fs::path& cache, int per_class)
+      : cache_(cache, folder), per_class_(per_class) {
+    listing_.folder = folder;
+  }
 
-void list_class(Listing& listing, const std::string& class_name, int per_class) {
-  const auto label = static_cast<std::int32_t>(listing.class_names.size());
-  const fs::path class_folder = listing.folder / class_name;
-  // torchvision's order: whole folders by their paths, then files by their names.
-  std::map<std::string, std::vector<std::string>> files_of_folder;
-  add_files(class_folder, 1, files_of_folder);
-  int found = 0;
-  for (const auto& [folder, names] : files_of_folder) {
-    for (const std::string& name : names) {
-      const fs::path file = fs::path(folder) / name;
-      if (!has_image_name(file)) {
-        pass_over(listing, file);
-      } else if (per_class == 0 || found < per_class) {
-        listing.files.push_back(file);
-        listing.labels.push_back(label);
-        ++found;
+  Listing list() {
+    const nlohmann::json& entries = entries_of(listing_.folder);
+    for (const std::string& name : names_in(entries, "folders")) list_class(name);
+    for (const std::string& name : names_in(entries, "files")) pass_over(listing_.folder / name);
+    const std::size_t classes = listing_.class_names.size();
+    if (classes < 2) {
+      fail(ErrorKind::data, "{}: {} class folder{}, at least two are needed; expected {}/{}", listing_.folder.string(),
+           classes, classes == 1 ? "" : "s", listing_.folder.filename().string(), pattern());
+    }
+    listing_.notes = cache_.save();
+    return std::move(listing_);
+  }
+
+ private:
+  /// Lengths are looked at only where they are kept: that takes longer than listing.
+  const nlohmann::json& entries_of(const fs::path& folder) {
+    return cache_.get(folder, [&]() -> nlohmann::json {
+      const Entries entries = entries_in(folder);
+      nlohmann::json found = {{"folders", joined_names(entries.folders)}, {"files", joined_names(entries.files)}};
+      if (cache_.keeps()) found["bytes"] = lengths_of(folder, entries.files);
+      return found;
+    });
+  }
+  static std::vector<std::string> names_in(const nlohmann::json& entries, const char* key) {
+    return split_names(entries.at(key).get_ref<const std::string&>());
+  }
+
+  /// Adds the files of `folder` and of all folders within it.
+  void add_files(const fs::path& folder, int level, std::map<std::string, FolderFiles>& files_of_folder) {
+    if (level > kMostLevels)
+      fail(ErrorKind::data, "{}: folders more than {} deep in a class; is a link among them?", folder.string(),
+           kMostLevels);
+    const nlohmann::json& entries = entries_of(folder);
+    FolderFiles& files = files_of_folder[folder.string()];
+    files.names = names_in(entries, "files");
+    files.bytes = entries.contains("bytes") ? entries.at("bytes").get<std::vector<std::int64_t>>()
+                                            : std::vector<std::int64_t>(files.names.size(), kNotLooked);
+    for (const std::string& name : names_in(entries, "folders")) add_files(folder / name, level + 1, files_of_folder);
+  }
+
+  void pass_over(const fs::path& file) {
+    const std::string extension = file.extension().string();
+    ++listing_.passed_over[extension.empty() ? "without extension" : extension];
+    if (listing_.first_passed_over.empty()) listing_.first_passed_over = file;
+  }
+
+  void list_class(const std::string& class_name) {
+    const auto label = static_cast<std::int32_t>(listing_.class_names.size());
+    const fs::path class_folder = listing_.folder / class_name;
+    // torchvision's order: whole folders by their paths, then files by their names.
+    std::map<std::string, FolderFiles> files_of_folder;
+    add_files(class_folder, 1, files_of_folder);
+    int found = 0;
+    for (auto& [folder, files] : files_of_folder) {
+      listing_.folders.emplace_back(folder);
+      const auto place = static_cast<std::uint32_t>(listing_.folders.size() - 1);
+      for (std::size_t i = 0; i < files.names.size(); ++i) {
+        std::string& name = files.names[i];
+        if (!has_image_name(name)) {
+          pass_over(fs::path(folder) / name);
+        } else if (per_class_ == 0 || found < per_class_) {
+          listing_.files.push_back({place, std::move(name), files.bytes.at(i)});
+          listing_.labels.push_back(label);
+          ++found;
+        }
       }
     }
+    if (found == 0) fail(ErrorKind::data, "{}: no {} files in this class", class_folder.string(), image_name_pattern());
+    if (found < per_class_)
+      fail(ErrorKind::data, "{}: {} images, but {} of each class are asked for", class_folder.string(), found,
+           per_class_);
+    listing_.class_names.push_back(shown_name(class_name));
   }
-  if (found == 0) fail(ErrorKind::data, "{}: no {} files in this class", class_folder.string(), image_name_pattern());
-  if (found < per_class) {
-    fail(ErrorKind::data, "{}: {} images, but {} of each class are asked for", class_folder.string(), found, per_class);
-  }
-  listing.class_names.push_back(shown_name(class_name));
-}
 
-Listing list_split(const fs::path& folder, int per_class) {
-  Listing listing;
-  listing.folder = folder;
-  const Entries entries = entries_in(folder);
-  for (const std::string& name : entries.folders) list_class(listing, name, per_class);
-  for (const std::string& name : entries.files) pass_over(listing, folder / name);
-  const std::size_t classes = listing.class_names.size();
-  if (classes < 2) {
-    fail(ErrorKind::data, "{}: {} class folder{}, at least two are needed; expected {}/{}", folder.string(), classes,
-         classes == 1 ? "" : "s", folder.filename().string(), pattern());
-  }
-  return listing;
-}
+  ListingCache cache_;
+  int per_class_;
+  Listing listing_;
+};
 
 /// As many as a message can show.
 std::string some_of(const std::vector<std::string>& names) {
@@ -159,7 +224,7 @@ void check_same_classes(const Listing& train, const Listing& test) {
 }
 
 std::vector<std::string> notes_of(const Listing& listing) {
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = listing.notes;
   if (listing.passed_over.empty()) return notes;
   int total = 0;
   std::vector<std::string> kinds;
@@ -175,24 +240,35 @@ std::vector<std::string> notes_of(const Listing& listing) {
 class ImageFolder final : public PictureSet {
  public:
   ImageFolder(Listing listing, ImageSize size, const PictureOptions& options, std::vector<std::string> notes)
-      : PictureSet({size.height, size.width, std::move(listing.class_names)}, std::move(listing.labels), options,
-                   std::move(notes)),
+      : PictureSet({size.height, size.width, listing.class_names}, listing.labels, options, std::move(notes)),
+        folders_(std::move(listing.folders)),
         files_(std::move(listing.files)) {}
 
   /// The size of the file, and its name. A file that is not there any more is named when it is read.
   std::uint64_t identity(std::int64_t number) const override {
-    const fs::path& file = files_.at(static_cast<std::size_t>(number));
+    const ListedFile& listed = listed_file(number);
     std::error_code ignored;
-    return hash_of(file.filename().string(), static_cast<std::uint64_t>(fs::file_size(file, ignored)));
+    return hash_of(listed.name, listed.bytes != kNotLooked
+                                    ? static_cast<std::uint64_t>(listed.bytes)
+                                    : static_cast<std::uint64_t>(fs::file_size(path(listed), ignored)));
   }
-  std::string name(std::int64_t number) const override {
-    return shown_name(files_.at(static_cast<std::size_t>(number)).string());
-  }
+  std::string name(std::int64_t number) const override { return shown_name(path(listed_file(number)).string()); }
 
  private:
-  ImageFile file(std::int64_t number) const override { return files_.at(static_cast<std::size_t>(number)); }
+  const ListedFile& listed_file(std::int64_t number) const { return files_.at(static_cast<std::size_t>(number)); }
+  fs::path path(const ListedFile& file) const { return folders_[file.folder] / file.name; }
 
-  std::vector<fs::path> files_;
+  ImageFile file(std::int64_t number) const override {
+    const ListedFile& listed = listed_file(number);
+    ImageFile read(path(listed));
+    if (const std::int64_t bytes = std::ssize(read.bytes); listed.bytes != kNotLooked && listed.bytes != bytes)
+      fail(ErrorKind::data, "{}: {} bytes, {} when its folder was listed in data.cache; remove the listings there",
+           read.name, bytes, listed.bytes);
+    return read;
+  }
+
+  std::vector<fs::path> folders_;
+  std::vector<ListedFile> files_;
 };
 
 }  // namespace
@@ -200,8 +276,11 @@ class ImageFolder final : public PictureSet {
 DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits, int image_size,
                              const PictureOptions& options, const SplitNames& names) {
   if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
-  Listing train = list_split(find_split(root, names_of_split(names.train, {"train"})), limits.train_per_class);
-  Listing test = list_split(find_split(root, names_of_split(names.test, {"test", "val"})), limits.test_per_class);
+  const auto list = [&](const std::vector<std::string>& folders, int per_class) {
+    return SplitLister(find_split(root, folders), names.cache, per_class).list();
+  };
+  Listing train = list(names_of_split(names.train, {"train"}), limits.train_per_class);
+  Listing test = list(names_of_split(names.test, {"test", "val"}), limits.test_per_class);
   if (std::error_code unknown; fs::equivalent(train.folder, test.folder, unknown))
     fail(ErrorKind::data,
          "{}: is the folder of both splits, training and test; accuracies on training images say nothing, data.holdout "
@@ -210,10 +289,10 @@ DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limi
   check_same_classes(train, test);
 
   const fs::path test_folder = test.folder;
-  const ImageSize size = image_size > 0 ? ImageSize{image_size, image_size}
-                                        : first_size(std::ssize(train.files), [&](std::int64_t number) {
-                                            return ImageFile(train.files[static_cast<std::size_t>(number)]);
-                                          });
+  const ImageSize size =
+      image_size > 0
+          ? ImageSize{image_size, image_size}
+          : first_size(std::ssize(train.files), [&](std::int64_t number) { return ImageFile(train.path(number)); });
   std::vector<std::string> train_notes = notes_of(train), test_notes = notes_of(test);
   if (const fs::path usual = root / "test"; names.test.empty() && test_folder != usual && is_folder(usual))
     test_notes.insert(test_notes.begin(), fmt::format("{}: no class folders in it; {} is the test set", usual.string(),
@@ -230,7 +309,7 @@ void add_image_folder_keys(ConfigSchema& schema) {
 DataSplits open_image_folder(const Config& config) {
   const DataConfig& data = config.data;
   return open_image_folder(data.root, {data.train_per_class, data.test_per_class}, data.image_size,
-                           picture_options(data), {data.train, data.test});
+                           picture_options(data), {data.train, data.test, data.cache});
 }
 
 std::string describe_image_folder(const Config& config) {

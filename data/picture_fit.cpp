@@ -21,6 +21,23 @@ int margin(int all, int part) {
   return static_cast<int>(std::nearbyint((all - part) / 2.0));
 }
 
+/// How many times shorter the sides of a part may become before it is resized: by then they are still twice too long.
+int reduction_of(ImageSize part, ImageSize size, int most) {
+  constexpr int kTimes = 2;
+  int reduction = 1;
+  while (2 * reduction <= most && part.height >= 2 * reduction * kTimes * size.height &&
+         part.width >= 2 * reduction * kTimes * size.width)
+    reduction *= 2;
+  return reduction;
+}
+
+/// The same part of the picture that is so many times shorter, with all pixels that it touches.
+PixelWindow reduced(const PixelWindow& window, int reduction) {
+  const auto behind = [&](int first, int count) { return (first + count + reduction - 1) / reduction; };
+  const int top = window.top / reduction, left = window.left / reduction;
+  return {top, left, {behind(window.top, window.size.height) - top, behind(window.left, window.size.width) - left}};
+}
+
 }  // namespace
 
 PictureFit fit_of(const DataConfig& data) {
@@ -69,26 +86,27 @@ PixelWindow draw_window(ImageSize picture, const RandomCrop& crop, const Augment
 std::string read_cropped_image(const ImageFile& file, ImageSize size, Interpolation interpolation,
                                const RandomCrop& crop, const AugmentKey& key, std::int64_t number,
                                std::uint8_t* pixels) {
-  const DecodedImage image = decode_image(file);
-  const PixelWindow window = draw_window(image.size, crop, key, number);
-  const auto bytes_of = [](int columns) { return static_cast<std::ptrdiff_t>(columns) * DatasetInfo::channels; };
-  std::vector<std::uint8_t> part;
-  for (int row = window.top; row < window.top + window.size.height; ++row) {
-    const auto first = image.pixels.begin() + row * bytes_of(image.size.width) + bytes_of(window.left);
-    part.insert(part.end(), first, first + bytes_of(window.size.width));
-  }
-  std::ranges::copy(resize_pixels(part, window.size, size, {0, 0, size}, interpolation), pixels);
-  return image.remark;
+  const DecodedImage part = decode_image(file, [&](ImageSize whole, int most) {
+    const PixelWindow window = draw_window(whole, crop, key, number);
+    const int reduction = crop.reduces ? reduction_of(window.size, size, most) : 1;
+    return ImagePart{reduced(window, reduction), reduction};
+  });
+  std::ranges::copy(resize_pixels(part.pixels, part.window.size, size, {0, 0, size}, interpolation), pixels);
+  return part.remark;
 }
 
 std::string read_fitted_image(const ImageFile& file, ImageSize size, const PictureFit& fit, std::uint8_t* pixels,
                               const std::string& reason) {
   if (fit.resize == 0) return read_image(file, size, pixels, reason);
-  const DecodedImage image = decode_image(file);
-  const ImageSize larger = resized(image.size, fit.resize);
-  const PixelWindow middle{margin(larger.height, size.height), margin(larger.width, size.width), size};
-  std::ranges::copy(resize_pixels(image.pixels, image.size, larger, middle, fit.interpolation), pixels);
-  return image.remark;
+  ImageSize larger;
+  PixelWindow middle;
+  const DecodedImage part = decode_image(file, [&](ImageSize whole, int) {
+    larger = resized(whole, fit.resize);
+    middle = {margin(larger.height, size.height), margin(larger.width, size.width), size};
+    return ImagePart{source_of(whole, larger, middle, fit.interpolation), 1};
+  });
+  std::ranges::copy(resize_pixels(part.pixels, part.size, larger, middle, fit.interpolation), pixels);
+  return part.remark;
 }
 
 }  // namespace bsq

@@ -18,6 +18,7 @@ struct PictureFit {
 /// A part of a picture, as torchvision's RandomResizedCrop takes it: of a random share of the area and random sides.
 struct RandomCrop {
   double least_area = 1;  // share of the picture's; the most is 1
+  bool reduces = false;  // JPEGs may be decoded at 1/2, 1/4 or 1/8, at least twice as large as what becomes of the part
 };
 
 /// Sides from 3:4 to 4:3; the middle, as large as such sides allow, where ten draws do not fit in.

@@ -47,6 +47,10 @@ void check_splits(const Config& config, std::vector<Conflict>& conflicts) {
       conflicts.push_back({{key, "data.kind"},
                            fmt::format("{} = {}; needs data.kind = {}: the splits of {} are its own", key, name,
                                        fmt::join(kPictureKinds, " or "), data.kind)});
+  if (!data.cache.empty() && !has_pictures(config))
+    conflicts.push_back(
+        {{"data.cache", "data.kind"},
+         fmt::format("data.cache = {}; needs data.kind = {}", data.cache, fmt::join(kPictureKinds, " or "))});
   if (!data.train.empty() && data.train == data.test)
     conflicts.push_back({{"data.train", "data.test"},
                          fmt::format("data.train and data.test are both {}; accuracies on training images say nothing, "
@@ -73,7 +77,7 @@ std::string describe_split(const DataConfig& data) {
 
 PictureOptions picture_options(const DataConfig& data) {
   PictureOptions options{.fit = fit_of(data)};
-  if (data.crop == "random_resized") options.crop = {.least_area = data.crop_area};
+  if (data.crop == "random_resized") options.crop = {data.crop_area, data.crop_decode == "reduced"};
   return options;
 }
 
@@ -94,6 +98,10 @@ void add_picture_keys(ConfigSchema& schema) {
   data.add("train", &DataConfig::train, anything(), "folder of the training pictures, within data.root; empty = train")
       .applies = has_pictures;
   data.add("test", &DataConfig::test, anything(), "folder of the test pictures, within data.root; empty = test, or val")
+      .applies = has_pictures;
+  data.add("cache", &DataConfig::cache, anything(),
+           "folder that keeps the lists of the pictures, so that a set of millions is known at once; empty = none", "",
+           /*may_change_on_resume=*/true)
       .applies = has_pictures;
   data.add(
           "on_error", &DataConfig::on_error, one_of({"stop", "skip"}),

@@ -26,6 +26,7 @@ struct PictureOptions {
 struct SplitNames {
   std::string train = {};
   std::string test = {};
+  std::string cache = {};  // a folder, anywhere, that keeps what they hold (data/listing_cache.h); empty: none does
 };
 
 /// The names by which a split is looked for: the one that was given, or else the usual ones.

@@ -6,7 +6,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 namespace bsq {
 namespace {
@@ -53,28 +55,76 @@ std::vector<Taps> taps_of(int from, int to, int first_output, int count, Interpo
   return all;
 }
 
-/// sum of weights times pixels that lie `stride` bytes apart, rounded.
-std::uint8_t weighted(const std::uint8_t* pixels, std::ptrdiff_t stride, const std::vector<std::int32_t>& weights) {
-  std::int32_t sum = 1 << (kWeightBits - 1);
-  for (const std::int32_t weight : weights) {
-    sum += weight * *pixels;
-    pixels += stride;
-  }
+constexpr std::int32_t kHalf = 1 << (kWeightBits - 1);
+
+std::uint8_t rounded(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
 }
 
-/// Rows [first_row, first_row + rows) of a picture with these columns.
-std::vector<std::uint8_t> resize_columns(const std::uint8_t* pixels, int width, int first_row, int rows,
+/// The input that an axis depends on: its first place, and how many there are.
+std::pair<int, int> reach_of(const std::vector<Taps>& axis) {
+  const int first = axis.front().first;
+  int behind = first;
+  for (const Taps& of : axis) behind = std::max(behind, of.first + static_cast<int>(of.weights.size()));
+  return {first, behind - first};
+}
+
+/// All rows of a part of a picture, with these columns.
+std::vector<std::uint8_t> resize_columns(const std::uint8_t* pixels, const PixelWindow& part,
                                          const std::vector<Taps>& columns) {
-  std::vector<std::uint8_t> result(static_cast<std::size_t>(rows) * columns.size() * kChannels);
+  std::vector<std::uint8_t> result(static_cast<std::size_t>(part.size.height) * columns.size() * kChannels);
   std::uint8_t* to = result.data();
-  for (int y = first_row; y < first_row + rows; ++y) {
-    const std::uint8_t* row = pixels + std::ptrdiff_t{y} * width * kChannels;
-    for (const Taps& of : columns)
-      for (int channel = 0; channel < kChannels; ++channel)
-        *to++ = weighted(row + std::ptrdiff_t{of.first} * kChannels + channel, kChannels, of.weights);
+  for (int y = 0; y < part.size.height; ++y) {
+    const std::uint8_t* row = pixels + std::ptrdiff_t{y} * part.size.width * kChannels;
+    for (const Taps& of : columns) {
+      std::array<std::int32_t, kChannels> sums;
+      sums.fill(kHalf);
+      const std::uint8_t* pixel = row + std::ptrdiff_t{of.first - part.left} * kChannels;
+      for (const std::int32_t weight : of.weights)
+        for (std::int32_t& sum : sums) sum += weight * *pixel++;
+      for (const std::int32_t sum : sums) *to++ = rounded(sum);
+    }
   }
   return result;
+}
+
+/// These rows of a part that begins at row `top`, of so many values each: sums of whole rows, which take few steps.
+std::vector<std::uint8_t> resize_rows(const std::uint8_t* part, int top, std::size_t row_length,
+                                      const std::vector<Taps>& rows) {
+  std::vector<std::uint8_t> result(rows.size() * row_length);
+  std::vector<std::int32_t> sums(row_length);
+  std::uint8_t* to = result.data();
+  for (const Taps& of : rows) {
+    std::ranges::fill(sums, kHalf);
+    const std::uint8_t* row = part + static_cast<std::size_t>(of.first - top) * row_length;
+    for (const std::int32_t weight : of.weights) {
+      for (std::size_t i = 0; i < row_length; ++i) sums[i] += weight * row[i];
+      row += row_length;
+    }
+    to = std::ranges::transform(sums, to, rounded).out;
+  }
+  return result;
+}
+
+/// The taps of a window of the resized picture, and what of the picture they need.
+struct WindowTaps {
+  std::vector<Taps> rows;
+  std::vector<Taps> columns;
+  PixelWindow source;
+};
+
+WindowTaps window_taps(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation) {
+  require(window.top >= 0 && window.left >= 0 && window.top + window.size.height <= to.height &&
+              window.left + window.size.width <= to.width,
+          "a window of {}x{} pixels at {}, {} in {}x{}", window.size.width, window.size.height, window.left, window.top,
+          to.width, to.height);
+  WindowTaps taps{taps_of(from.height, to.height, window.top, window.size.height, interpolation),
+                  taps_of(from.width, to.width, window.left, window.size.width, interpolation),
+                  {}};
+  const auto [top, height] = reach_of(taps.rows);
+  const auto [left, width] = reach_of(taps.columns);
+  taps.source = {top, left, {height, width}};
+  return taps;
 }
 
 }  // namespace
@@ -91,27 +141,19 @@ Interpolation interpolation_named(const std::string& name) {
   return static_cast<Interpolation>(found - names.begin());
 }
 
+PixelWindow source_of(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation) {
+  return window_taps(from, to, window, interpolation).source;
+}
+
 std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
                                         const PixelWindow& window, Interpolation interpolation) {
-  require(window.top >= 0 && window.left >= 0 && window.top + window.size.height <= to.height &&
-              window.left + window.size.width <= to.width,
-          "a window of {}x{} pixels at {}, {} in {}x{}", window.size.width, window.size.height, window.left, window.top,
-          to.width, to.height);
-  const std::vector<Taps> columns = taps_of(from.width, to.width, window.left, window.size.width, interpolation);
-  const std::vector<Taps> rows = taps_of(from.height, to.height, window.top, window.size.height, interpolation);
-  const int first_row = rows.front().first;
-  int last_row = first_row;  // the one behind
-  for (const Taps& of : rows) last_row = std::max(last_row, of.first + static_cast<int>(of.weights.size()));
-  const std::vector<std::uint8_t> narrowed =
-      resize_columns(pixels.data(), from.width, first_row, last_row - first_row, columns);
-
-  const std::ptrdiff_t stride = std::ptrdiff_t{window.size.width} * kChannels;
-  std::vector<std::uint8_t> result(static_cast<std::size_t>(window.size.height) * static_cast<std::size_t>(stride));
-  std::uint8_t* next = result.data();
-  for (const Taps& of : rows)
-    for (std::ptrdiff_t column = 0; column < stride; ++column)
-      *next++ = weighted(narrowed.data() + (of.first - first_row) * stride + column, stride, of.weights);
-  return result;
+  const WindowTaps taps = window_taps(from, to, window, interpolation);
+  const ImageSize source = taps.source.size;
+  require(pixels.size() == static_cast<std::size_t>(source.height) * static_cast<std::size_t>(source.width) * kChannels,
+          "{} bytes for {}x{} pixels", pixels.size(), source.width, source.height);
+  const std::vector<std::uint8_t> narrowed = resize_columns(pixels.data(), taps.source, taps.columns);
+  return resize_rows(narrowed.data(), taps.source.top, static_cast<std::size_t>(window.size.width) * kChannels,
+                     taps.rows);
 }
 
 }  // namespace bsq

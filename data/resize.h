@@ -18,15 +18,13 @@ const std::vector<std::string>& interpolation_names();
 /// Throws Error(usage) for another name.
 Interpolation interpolation_named(const std::string& name);
 
-/// A part of a picture.
-struct PixelWindow {
-  int top = 0;
-  int left = 0;
-  ImageSize size;
-};
+/// The part of a picture of size `from` that the part `window` of it, resized to `to`, depends on. `window` must lie in
+/// `to`.
+PixelWindow source_of(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation);
 
-/// Of pixels [from.height, from.width, 3], resized to `to`, the part in the window, [window.size, 3]: columns first,
-/// rounded to 8 bits, then rows. No more is computed: a picture may be thousands of times as long as it is high.
+/// Of a picture of size `from`, resized to `to`, the part in the window, [window.size, 3]: columns first, rounded to 8
+/// bits, then rows. No more is computed: a picture may be thousands of times as long as it is high. `pixels`: the part
+/// source_of() says of the picture, dense.
 std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
                                         const PixelWindow& window, Interpolation interpolation);
 

@@ -138,7 +138,10 @@ class TarReader {
       const std::size_t equals = line.find('=');
       if (equals == std::string_view::npos) refuse("a record that is none");
       const std::string_view key = line.substr(0, equals), value = line.substr(equals + 1);
-      if (key == "path") announced_.name = value;
+      if (key == "path") {
+        if (value.find('\0') != std::string_view::npos) refuse("a name with a zero in it");
+        announced_.name = value;
+      }
       if (key == "size") {
         std::int64_t bytes = -1;
         std::from_chars(value.data(), value.data() + value.size(), bytes);

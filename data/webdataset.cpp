@@ -4,23 +4,21 @@
 
 #include "data/files.h"
 #include "data/image_file.h"
-#include "data/tar.h"
+#include "data/listing_cache.h"
+#include "data/shard.h"
 #include "engine/base/text.h"
-#include "engine/files/json.h"
-#include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
 #include "kernels/base/hash.h"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -30,7 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kMostClasses = 1 << 20;
-constexpr std::int64_t kLongestLabel = 1 << 20;  // bytes of a .cls or .json
 
 /// Where the file of a picture lies.
 struct StoredPicture {
@@ -45,13 +42,15 @@ struct Shards {
   std::vector<StoredPicture> pictures;     // in set order
   std::vector<std::string> classes;        // of each picture
   std::map<std::string, int> passed_over;  // how many files of which ending
-};
+  std::vector<std::string> notes;
 
-std::vector<std::uint8_t> read_part(const fs::path& archive, const TarEntry& entry) {
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(entry.bytes));
-  PosixFile::open_regular(archive, ErrorKind::data).read_at(entry.offset, std::as_writable_bytes(std::span(bytes)));
-  return bytes;
-}
+  /// Adds the samples of the last archive.
+  void add(Shard shard) {
+    for (TarEntry& picture : shard.pictures) pictures.push_back({archives.size() - 1, std::move(picture)});
+    std::ranges::move(shard.classes, std::back_inserter(classes));
+    for (const auto& [ending, count] : shard.passed_over) passed_over[ending] += count;
+  }
+};
 
 std::string name_of(const fs::path& archive, const TarEntry& entry) {
   return fmt::format("{}: {}", archive.string(), shown_name(entry.name));
@@ -60,114 +59,6 @@ std::string name_of(const fs::path& archive, const TarEntry& entry) {
 ImageFile file_of(const fs::path& archive, const TarEntry& entry) {
   return {name_of(archive, entry), read_part(archive, entry)};
 }
-
-/// The files of one sample.
-struct Sample {
-  std::string key;  // folders and name up to the first dot
-  std::optional<TarEntry> picture;
-  std::optional<TarEntry> cls;
-  std::optional<TarEntry> json;
-};
-
-std::string in_small_letters(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return text;
-}
-
-/// A name of an archive, cut at the first dot behind its folders; nothing if it is hidden.
-std::optional<std::pair<std::string, std::string>> key_and_ending(const std::string& name) {
-  const std::size_t folder = name.rfind('/'), begin = folder == std::string::npos ? 0 : folder + 1;
-  const std::size_t dot = std::min(name.find('.', begin), name.size());
-  if (dot == begin) return std::nullopt;
-  return std::pair(name.substr(0, dot), in_small_letters(name.substr(dot)));
-}
-
-class ShardReader {
- public:
-  explicit ShardReader(Shards& shards) : shards_(shards) {}
-
-  /// Adds the samples of the last archive.
-  void read() {
-    for (const TarEntry& entry : list_tar(archive())) {
-      const auto name = key_and_ending(entry.name);
-      if (!name) continue;
-      if (name->first != sample_.key) {
-        finish_sample();
-        sample_.key = name->first;
-      }
-      add(entry, name->second);
-    }
-    finish_sample();
-  }
-
- private:
-  const fs::path& archive() const { return shards_.archives.back(); }
-  std::string shown(const std::string& name) const {
-    return fmt::format("{}: {}", archive().string(), shown_name(name));
-  }
-
-  void add(const TarEntry& entry, const std::string& ending) {
-    if (has_image_name("picture" + ending) && ending.rfind('.') == 0) {
-      if (sample_.picture) fail(ErrorKind::data, "{}: a second picture of this sample", shown(entry.name));
-      sample_.picture = entry;
-    } else if (ending == ".cls") {
-      sample_.cls = entry;
-    } else if (ending == ".json") {
-      sample_.json = entry;
-    } else {
-      ++shards_.passed_over[ending.empty() ? "without ending" : ending.substr(ending.rfind('.'))];
-    }
-  }
-
-  void finish_sample() {
-    const Sample sample = std::exchange(sample_, {});
-    if (!sample.picture) {
-      if (sample.cls || sample.json) ++shards_.passed_over["class without a picture"];
-      return;
-    }
-    if (sample.picture->bytes > static_cast<std::int64_t>(kLargestImageFileBytes))
-      fail(ErrorKind::data, "{}: {} bytes; image files up to {} bytes are read", shown(sample.picture->name),
-           sample.picture->bytes, kLargestImageFileBytes);
-    if (!sample.cls && !sample.json)
-      fail(ErrorKind::data, "{}: no class beside it; expected {}.cls or {}.json next to it",
-           shown(sample.picture->name), shown_name(sample.key), shown_name(sample.key));
-    shards_.pictures.push_back({shards_.archives.size() - 1, *sample.picture});
-    shards_.classes.push_back(sample.cls ? class_of_text(*sample.cls) : class_of_json(*sample.json));
-  }
-
-  std::string text_of(const TarEntry& entry) const {
-    if (entry.bytes > kLongestLabel)
-      fail(ErrorKind::data, "{}: {} bytes, {} at most", shown(entry.name), entry.bytes, kLongestLabel);
-    const std::vector<std::uint8_t> bytes = read_part(archive(), entry);
-    return {bytes.begin(), bytes.end()};
-  }
-
-  std::string class_of_text(const TarEntry& entry) const {
-    constexpr const char* kSpaces = " \t\r\n";
-    std::string text = text_of(entry);
-    text.erase(0, std::min(text.find_first_not_of(kSpaces), text.size()));
-    text.erase(text.find_last_not_of(kSpaces) + 1);
-    if (text.empty() || text.find('\n') != std::string::npos)
-      fail(ErrorKind::data, "{}: no class, which is one number or name", shown(entry.name));
-    return text;
-  }
-
-  std::string class_of_json(const TarEntry& entry) const {
-    const nlohmann::json json = parse_json_or_discard<nlohmann::json>(text_of(entry));
-    for (const char* key : {"label", "cls"}) {
-      if (!json.is_object() || !json.contains(key)) continue;
-      const nlohmann::json& value = json.at(key);
-      if (value.is_number_integer()) return value.dump();
-      if (value.is_string() && !value.get<std::string>().empty()) return value;
-    }
-    fail(ErrorKind::data, "{}: no class; expected a JSON object whose 'label' or 'cls' is a number or a name",
-         shown(entry.name));
-  }
-
-  Shards& shards_;
-  Sample sample_;
-};
 
 bool ends_as_archive(const std::string& name) {
   return name.size() > 4 && name.ends_with(".tar") && name.front() != '.';
@@ -187,7 +78,7 @@ std::vector<fs::path> archives_in(const fs::path& folder, const std::string& beg
 }
 
 /// The archives of the first of these splits that has any.
-Shards read_split(const fs::path& root, const std::vector<std::string>& names) {
+Shards read_split(const fs::path& root, const std::vector<std::string>& names, const fs::path& cache_folder) {
   Shards shards;
   for (const std::string& name : names) {
     std::error_code ignored;
@@ -202,10 +93,12 @@ Shards read_split(const fs::path& root, const std::vector<std::string>& names) {
          "compressed)",
          root.string(), fmt::join(names, "' or '"), names.front(), names.front());
   const std::vector<fs::path> archives = std::exchange(shards.archives, {});
+  ListingCache cache(cache_folder, shards.name);
   for (const fs::path& archive : archives) {
     shards.archives.push_back(archive);
-    ShardReader(shards).read();
+    shards.add(shard_of(cache.get(archive, [&] { return to_listing(read_shard(archive)); })));
   }
+  shards.notes = cache.save();
   if (shards.pictures.empty()) fail(ErrorKind::data, "{}: no pictures in its archives", shards.name);
   return shards;
 }
@@ -331,15 +224,17 @@ class WebDataset final : public PictureSet {
 };
 
 std::vector<std::string> notes_of(const Shards& shards) {
-  if (shards.passed_over.empty()) return {};
+  std::vector<std::string> notes = shards.notes;
+  if (shards.passed_over.empty()) return notes;
   constexpr std::size_t kMostKinds = 8;
   std::vector<std::string> kinds;
   for (const auto& [ending, count] : shards.passed_over) {
     kinds.push_back(fmt::format("{} {}", count, shown_name(ending)));
     if (kinds.size() == kMostKinds) break;
   }
-  return {fmt::format("{}: files that are passed over: {}{}", shards.name, fmt::join(kinds, ", "),
-                      shards.passed_over.size() > kMostKinds ? ", ..." : "")};
+  notes.push_back(fmt::format("{}: files that are passed over: {}{}", shards.name, fmt::join(kinds, ", "),
+                              shards.passed_over.size() > kMostKinds ? ", ..." : ""));
+  return notes;
 }
 
 }  // namespace
@@ -348,8 +243,8 @@ DataSplits open_webdataset(const fs::path& root, int image_size, const PictureOp
                            const SplitNames& names) {
   std::error_code ignored;
   if (!fs::is_directory(root, ignored)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
-  Shards train = read_split(root, names_of_split(names.train, {"train"})),
-         test = read_split(root, names_of_split(names.test, {"test", "val"}));
+  Shards train = read_split(root, names_of_split(names.train, {"train"}), names.cache),
+         test = read_split(root, names_of_split(names.test, {"test", "val"}), names.cache);
   for (const fs::path& archive : train.archives)
     if (std::error_code unknown; std::ranges::any_of(
             test.archives, [&](const fs::path& other) { return fs::equivalent(archive, other, unknown); }))
@@ -377,7 +272,7 @@ void add_webdataset_keys(ConfigSchema& schema) {
 
 DataSplits open_webdataset(const Config& config) {
   return open_webdataset(config.data.root, config.data.image_size, picture_options(config.data),
-                         {config.data.train, config.data.test});
+                         {config.data.train, config.data.test, config.data.cache});
 }
 
 std::string describe_webdataset(const Config& config) {

@@ -19,6 +19,20 @@ struct ImageSize {
   friend bool operator==(const ImageSize&, const ImageSize&) = default;
 };
 
+/// A part of a picture.
+struct PixelWindow {
+  int top = 0;
+  int left = 0;
+  ImageSize size;
+  friend bool operator==(const PixelWindow&, const PixelWindow&) = default;
+};
+
+/// What of a picture is decoded.
+struct ImagePart {
+  PixelWindow window;  // of the picture as it is reduced
+  int reduction = 1;   // 1, 2, 4 or 8: sides become so many times shorter, rounded up
+};
+
 /// Larger images are refused by their header, before any memory is taken for their pixels.
 constexpr ImageSize kLargestImage{8192, 8192};
 
@@ -45,6 +59,9 @@ struct ImageFormat {
   /// kLargestImage. Returns what a user should know of the file, such as damage that its readers pass over; empty:
   /// none. Throws ImageFault.
   std::string (*read_pixels)(ImageBytes bytes, ImageSize size, std::uint8_t* pixels) = nullptr;
+  /// The same for a part, [part.window.size, 3], where the format can do less for it than for the whole: the pixels,
+  /// the remark and the errors are those of the whole. Null if it cannot.
+  std::string (*read_part)(ImageBytes bytes, const ImagePart& part, std::uint8_t* pixels) = nullptr;
 };
 
 // Lines of the table.

@@ -53,18 +53,51 @@ bool read_header(JpegDecoder& decoder, ImageBytes bytes) {
   return true;
 }
 
-/// `row` has room for a row of as many components as the file has.
-bool read_rows(JpegDecoder& decoder, std::uint8_t* row, void (*take_row)(const std::uint8_t*, int, std::uint8_t*),
-               std::uint8_t* pixels) {
+using TakeRow = void (*)(const std::uint8_t*, int, std::uint8_t*);
+
+#ifdef LIBJPEG_TURBO_VERSION_NUMBER
+// Neither colours nor frequencies of other columns and rows are computed.
+void skip_columns(jpeg_decompress_struct& state, JDIMENSION& first, JDIMENSION& count) {
+  if (count < state.output_width) jpeg_crop_scanline(&state, &first, &count);
+}
+void skip_rows(jpeg_decompress_struct& state, JDIMENSION count) {
+  if (count > 0) jpeg_skip_scanlines(&state, count);
+}
+#else
+void skip_columns(jpeg_decompress_struct&, JDIMENSION& first, JDIMENSION&) {
+  first = 0;
+}
+void skip_rows(jpeg_decompress_struct&, JDIMENSION) {}
+#endif
+
+/// Reads a part, but all of the file, so that it fails as it does as a whole. `row` has room for a row of as many
+/// components as the file has.
+bool read_rows(JpegDecoder& decoder, const ImagePart& part, std::uint8_t* row, TakeRow take_row, std::uint8_t* pixels) {
+  // Pixels at the border of what is decoded lack neighbours, from which colours are interpolated.
+  constexpr JDIMENSION kBorder = 8;
   if (setjmp(decoder.on_error) != 0) return false;
   jpeg_decompress_struct& state = decoder.state;
+  state.scale_num = 1;
+  state.scale_denom = static_cast<unsigned>(part.reduction);
   jpeg_start_decompress(&state);
-  const int width = static_cast<int>(state.output_width);
+  const auto top = static_cast<JDIMENSION>(part.window.top), left = static_cast<JDIMENSION>(part.window.left);
+  const JDIMENSION bottom = top + static_cast<JDIMENSION>(part.window.size.height);
+  const JDIMENSION right = left + static_cast<JDIMENSION>(part.window.size.width);
+  JDIMENSION first = left - std::min(left, kBorder);
+  JDIMENSION columns = std::min(right + kBorder, state.output_width) - first;
+  skip_columns(state, first, columns);
+  skip_rows(state, top - std::min(top, kBorder));
+  const std::size_t bytes_left =
+      static_cast<std::size_t>(left - first) * static_cast<unsigned>(state.output_components);
   while (state.output_scanline < state.output_height) {
-    std::uint8_t* into = pixels + static_cast<std::size_t>(state.output_scanline) * state.output_width * 3;
+    const JDIMENSION y = state.output_scanline;
     JSAMPROW scanline = row;
     jpeg_read_scanlines(&state, &scanline, 1);
-    take_row(row, width, into);
+    if (y >= top && y < bottom)
+      take_row(row + bytes_left, part.window.size.width,
+               pixels + static_cast<std::size_t>(y - top) * static_cast<std::size_t>(right - left) * 3);
+    // Skipping to the very end would leave the rest of the file unread.
+    if (y + 1 >= bottom && y + 2 < state.output_height) skip_rows(state, state.output_height - y - 2);
   }
   jpeg_finish_decompress(&state);
   return true;
@@ -99,20 +132,24 @@ ImageSize read_jpeg_size(ImageBytes bytes) {
   return size_of(decoder);
 }
 
-std::string read_jpeg(ImageBytes bytes, ImageSize size, std::uint8_t* pixels) {
+std::string read_jpeg_part(ImageBytes bytes, const ImagePart& part, std::uint8_t* pixels) {
   JpegDecoder decoder;
   if (!read_header(decoder, bytes)) throw ImageFault(decoder.message);
   const bool is_cmyk = decoder.state.num_components == 4;
   decoder.state.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
-  std::vector<std::uint8_t> row(static_cast<std::size_t>(size.width) * (is_cmyk ? 4 : 3));
-  if (!read_rows(decoder, row.data(), is_cmyk ? take_cmyk : take_rgb, pixels)) throw ImageFault(decoder.message);
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(decoder.state.image_width) * (is_cmyk ? 4 : 3));
+  if (!read_rows(decoder, part, row.data(), is_cmyk ? take_cmyk : take_rgb, pixels)) throw ImageFault(decoder.message);
   return decoder.is_damaged ? decoder.message : "";
+}
+
+std::string read_jpeg(ImageBytes bytes, ImageSize size, std::uint8_t* pixels) {
+  return read_jpeg_part(bytes, {{0, 0, size}, 1}, pixels);
 }
 
 }  // namespace
 
 ImageFormat jpeg_format() {
-  return {"JPEG", {".jpg", ".jpeg"}, "libjpeg-dev", is_jpeg, read_jpeg_size, read_jpeg};
+  return {"JPEG", {".jpg", ".jpeg"}, "libjpeg-dev", is_jpeg, read_jpeg_size, read_jpeg, read_jpeg_part};
 }
 
 }  // namespace bsq

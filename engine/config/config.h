@@ -66,12 +66,14 @@ struct DataConfig {
   double holdout = 0;             // share of the training images that the best epoch is chosen on; 0: on the test set
   std::string train = "";         // folders of pictures within root; empty: the usual ones
   std::string test = "";          // likewise
+  std::string cache = "";         // a folder that keeps what folders and archives of pictures hold; empty: none
   std::string on_error = "stop";  // or skip: of training pictures that cannot be read
   int batch_size = 128;
   int eval_batch_size = 100;  // changes the result: activation scales are those of a batch
   std::string crop = "pad";   // or random_resized
   int crop_padding = 4;
-  double crop_area = 0.08;  // of random_resized: the least share of a picture
+  double crop_area = 0.08;            // of random_resized: the least share of a picture
+  std::string crop_decode = "exact";  // likewise; or reduced
   bool flip = true;
   double mixup = 0;
   double cutmix = 0;

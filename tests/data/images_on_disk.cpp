@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <random>
 
 #include <jpeglib.h>
 #include <png.h>
@@ -30,7 +31,7 @@ void write_png_rows(const fs::path& path, int height, int width, int bit_depth, 
   std::fclose(file);
 }
 
-void write_jpeg_rows(const fs::path& path, const Picture& picture, J_COLOR_SPACE color_space) {
+void write_jpeg_rows(const fs::path& path, const Picture& picture, J_COLOR_SPACE color_space, const JpegKind& kind) {
   fs::create_directories(path.parent_path());
   std::FILE* file = std::fopen(path.c_str(), "wb");
   REQUIRE(file != nullptr);
@@ -45,6 +46,11 @@ void write_jpeg_rows(const fs::path& path, const Picture& picture, J_COLOR_SPACE
   state.in_color_space = color_space;
   jpeg_set_defaults(&state);
   jpeg_set_quality(&state, 100, TRUE);
+  if (kind.is_progressive) jpeg_simple_progression(&state);
+  if (picture.channels > 1) {
+    state.comp_info[0].h_samp_factor = kind.columns_per_color;
+    state.comp_info[0].v_samp_factor = kind.rows_per_color;
+  }
   jpeg_start_compress(&state, TRUE);
   const std::size_t row_bytes = static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.channels);
   while (state.next_scanline < state.image_height) {
@@ -100,6 +106,14 @@ Picture plain_picture(int height, int width, std::initializer_list<std::uint8_t>
   return picture;
 }
 
+Picture noise_picture(int height, int width, int channels) {
+  std::minstd_rand numbers(1);
+  Picture picture{height, width, channels, {}};
+  for (int i = 0; i < height * width * channels; ++i)
+    picture.pixels.push_back(static_cast<std::uint8_t>(numbers() >> 16));
+  return picture;
+}
+
 Picture gradient_picture(int height, int width) {
   Picture picture{height, width, 3, {}};
   for (int y = 0; y < height; ++y) {
@@ -109,6 +123,14 @@ Picture gradient_picture(int height, int width) {
     }
   }
   return picture;
+}
+
+std::vector<std::uint8_t> cut_out(const std::vector<std::uint8_t>& pixels, ImageSize size, const PixelWindow& window) {
+  std::vector<std::uint8_t> part;
+  const auto at = [&](int row, int column) { return pixels.begin() + (std::ptrdiff_t{row} * size.width + column) * 3; };
+  for (int y = window.top; y < window.top + window.size.height; ++y)
+    part.insert(part.end(), at(y, window.left), at(y, window.left + window.size.width));
+  return part;
 }
 
 void write_png(const fs::path& path, const Picture& picture) {
@@ -128,8 +150,9 @@ void write_png_16bit(const fs::path& path, int height, int width, std::uint16_t 
   write_png_rows(path, height, width, 16, PNG_COLOR_TYPE_GRAY, static_cast<std::size_t>(width) * 2, bytes);
 }
 
-void write_jpeg(const fs::path& path, const Picture& picture) {
-  write_jpeg_rows(path, picture, picture.channels == 1 ? JCS_GRAYSCALE : JCS_RGB);
+void write_jpeg(const fs::path& path, const Picture& picture, const JpegKind& kind) {
+  constexpr std::array<J_COLOR_SPACE, 5> kSpaces = {JCS_UNKNOWN, JCS_GRAYSCALE, JCS_UNKNOWN, JCS_RGB, JCS_CMYK};
+  write_jpeg_rows(path, picture, kSpaces.at(static_cast<std::size_t>(picture.channels)), kind);
 }
 
 }  // namespace bsq::test

@@ -1,6 +1,7 @@
 // What the tests of data/ share: temporary folders, image writers, and the check of an error's kind and words.
 #pragma once
 
+#include "data/image_formats/image_format.h"
 #include "kernels/base/error.h"
 #include "tests/support/catch.h"
 
@@ -38,7 +39,7 @@ void write_bytes(const fs::path& path, const std::vector<std::uint8_t>& bytes);
 void write_text(const fs::path& path, const std::string& text);
 std::vector<std::uint8_t> read_bytes(const fs::path& path);
 
-/// A picture for the writers: [height, width, channels], 1 (gray), 3 (RGB) or, PNG only, 4 (RGBA) channels.
+/// A picture for the writers: [height, width, channels], 1 (gray), 3 (RGB) or 4 (RGBA in PNG, CMYK in JPEG) channels.
 struct Picture {
   int height = 0;
   int width = 0;
@@ -48,13 +49,24 @@ struct Picture {
 
 /// Every pixel alike.
 Picture plain_picture(int height, int width, std::initializer_list<std::uint8_t> pixel);
+/// Each value drawn alone.
+Picture noise_picture(int height, int width, int channels);
 /// Smooth, and different at every pixel.
 Picture gradient_picture(int height, int width);
+
+/// The pixels of a window of a picture [size, 3].
+std::vector<std::uint8_t> cut_out(const std::vector<std::uint8_t>& pixels, ImageSize size, const PixelWindow& window);
 
 void write_png(const fs::path& path, const Picture& picture);
 /// Gray; the high byte of a sample comes first.
 void write_png_16bit(const fs::path& path, int height, int width, std::uint16_t value);
+/// How a JPEG is written.
+struct JpegKind {
+  int columns_per_color = 2;  // pixels beside each other that share a colour
+  int rows_per_color = 2;
+  bool is_progressive = false;
+};
 /// Quality 100.
-void write_jpeg(const fs::path& path, const Picture& picture);
+void write_jpeg(const fs::path& path, const Picture& picture, const JpegKind& kind = {});
 
 }  // namespace bsq::test

@@ -65,12 +65,7 @@ TEST_CASE("a random part is cut out of the picture and then resized") {
   constexpr RandomCrop crop{.least_area = 0.1};
   for (std::int64_t number = 0; number < 20; ++number) {
     const PixelWindow window = draw_window(whole.size, crop, kKey, number);
-    std::vector<std::uint8_t> part;
-    for (int y = 0; y < window.size.height; ++y)
-      for (int x = 0; x < window.size.width; ++x)
-        for (int c = 0; c < 3; ++c)
-          part.push_back(
-              whole.pixels[static_cast<std::size_t>(((window.top + y) * whole.size.width + window.left + x) * 3 + c)]);
+    const std::vector<std::uint8_t> part = cut_out(whole.pixels, whole.size, window);
     std::vector<std::uint8_t> found(8 * 8 * 3);
     CHECK(read_cropped_image(file, size, Interpolation::bicubic, crop, kKey, number, found.data()).empty());
     CHECK(found == resize_pixels(part, window.size, size, {0, 0, size}, Interpolation::bicubic));

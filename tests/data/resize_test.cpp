@@ -64,13 +64,15 @@ TEST_CASE("a window of a resized picture has the pixels of the whole one, howeve
   const ImageSize from{50, 75}, to{32, 48}, part{7, 9};
   const std::vector<std::uint8_t> pixels = pattern_of(from);
   const auto whole = resize_pixels(pixels, from, to, {0, 0, to}, Interpolation::bicubic);
-  const auto window = resize_pixels(pixels, from, to, {11, 39, part}, Interpolation::bicubic);
-  for (int y = 0; y < part.height; ++y)
-    CHECK(std::equal(window.begin() + y * part.width * 3, window.begin() + (y + 1) * part.width * 3,
-                     whole.begin() + ((11 + y) * to.width + 39) * 3));
+  const PixelWindow window{11, 39, part}, source = source_of(from, to, window, Interpolation::bicubic);
+  CHECK(source == PixelWindow{15, 59, {15, 16}});
+  CHECK(resize_pixels(cut_out(pixels, from, source), from, to, window, Interpolation::bicubic) ==
+        cut_out(whole, to, window));
   const ImageSize strip{1, 8192}, of_gigabytes{256, 2097152};
-  const auto middle =
-      resize_pixels(pattern_of(strip), strip, of_gigabytes, {16, 1048464, {224, 224}}, Interpolation::bilinear);
+  const PixelWindow middle_of{16, 1048464, {224, 224}};
+  const PixelWindow source_of_middle = source_of(strip, of_gigabytes, middle_of, Interpolation::bilinear);
+  const auto middle = resize_pixels(cut_out(pattern_of(strip), strip, source_of_middle), strip, of_gigabytes, middle_of,
+                                    Interpolation::bilinear);
   CHECK(middle.size() == 224 * 224 * 3);
 }
 

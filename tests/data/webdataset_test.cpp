@@ -211,6 +211,9 @@ TEST_CASE("archives that are damaged, cut short or none are named, and the place
     INFO(record);
     CHECK_THAT(error_with(with_record), Catch::Contains("train/0.tar: at byte 512: a "));
   }
+  TarArchive with_zero;
+  with_zero.add_pax("path", std::string("a\0b.png", 7));
+  CHECK_THAT(error_with(with_zero), Catch::Contains("at byte 512: a name with a zero in it"));
   TarArchive long_name;
   long_name.add("n", std::string(100'000, 'n'), 'L');
   CHECK_THAT(error_with(long_name), Catch::Contains("a name of 100000 bytes"));
@@ -228,13 +231,14 @@ TEST_CASE("samples without a class, with two pictures or another class are named
   twice.add("1.png", png(1));
   twice.add("1.jpg", png(1));
   CHECK_THAT(error_with(twice), Catch::EndsWith("1.jpg: a second picture of this sample"));
-  for (const char* json : {"", "[1]", "{\"label\": 1.5}", "{\"label\": \"\"}", "{\"class\": 1}", "{"}) {
+  for (const char* json :
+       {"", "[1]", "{\"label\": 1.5}", "{\"label\": \"\"}", "{\"class\": 1}", "{\"cls\": \"a\\u0000\"}", "{"}) {
     TarArchive bad;
     bad.add("1.json", json);
     bad.add("1.png", png(1));
     CHECK_THAT(error_with(bad), Catch::Contains("1.json: no class; expected a JSON object"));
   }
-  for (const char* text : {"", " \n", "1\n2"}) {
+  for (const std::string& text : {std::string(), std::string(" \n"), std::string("1\n2"), std::string("1\0", 2)}) {
     TarArchive bad;
     bad.add("1.cls", text);
     bad.add("1.png", png(1));

@@ -54,6 +54,11 @@ TEST_CASE("pictures that are read in every epoch give the bits of those that are
 
   const auto top1 = [](const std::string& text) { return text.substr(text.find("top-1"), 40); };
   CHECK(top1(here.must({"eval", "kept", kLittleMemory}).out) == top1(here.must({"eval", "kept"}).out));
+  // Where the lists of the pictures are kept makes no difference, and may change on the way.
+  here.train("listed", of_photos({}, {kLittleMemory, "data.cache=lists"}));
+  CHECK(hashes_of(here / "listed") == expected);
+  CHECK(std::distance(fs::directory_iterator(here / "lists"), fs::directory_iterator()) == 2);
+  here.must({"train", "--resume", "listed", "data.cache="});
   here.must({"verify", "streamed"});
   // How much memory there is may change from one part of a run to the next.
   here.must({"train", "--resume", "streamed", "data.memory=1"});
