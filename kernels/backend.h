@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <vector>
@@ -85,6 +86,19 @@ class Backend {
   virtual void download_aside(const Marker* /*marker*/, void* host, const void* device, std::size_t size_bytes) {
     download(host, device, size_bytes);
   }
+  /// Memory of the host from which upload_aside() copies; it holds anything at first. Throws Error(device).
+  virtual void* allocate_host(std::size_t size_bytes) { return ::operator new(size_bytes); }
+  virtual void release_host(void* data) noexcept { ::operator delete(data); }
+  /// As upload(), from memory of allocate_host(), but beside the work: the copy waits for the work before `after` alone
+  /// (null: for none), and what is enqueued from here on waits for the copy. Returns a marker of its end, which must be
+  /// waited for before `host` changes; null if that is over.
+  virtual std::unique_ptr<Marker> upload_aside(const Marker* /*after*/, void* device, const void* host,
+                                               std::size_t size_bytes) {
+    upload(device, host, size_bytes);
+    return nullptr;
+  }
+  /// Until what is before `marker` is done.
+  virtual void wait(const Marker& /*marker*/) {}
   /// Copies within device memory; the two places do not overlap.
   virtual void copy(void* to, const void* from, std::size_t size_bytes) = 0;
   virtual void fill_zero(void* device, std::size_t size_bytes) = 0;

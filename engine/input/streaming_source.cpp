@@ -7,30 +7,40 @@
 #include <system_error>
 
 namespace bsq {
+namespace {
+
+/// Of the ring.
+std::size_t places_of(const StreamOptions& options, std::int64_t most_staged) {
+  require(options.batch > 0 && options.batches_ahead > 0 && options.threads > 0, "a stream of nothing");
+  return static_cast<std::size_t>(options.batches_ahead) * static_cast<std::size_t>(most_staged);
+}
+
+}  // namespace
 
 StreamingSource::StreamingSource(DeviceMemory& memory, const Dataset& images, const std::string& name,
                                  const StreamOptions& options)
     : backend_(memory.backend()),
       images_(images),
       image_bytes_(images_.info().image_bytes()),
-      rows_on_device_(std::min<std::int64_t>(options.batch, images.size())),
+      most_staged_(std::min<std::int64_t>(options.batch, images.size())),
+      rows_on_device_(most_staged_ * (backend_.marker() != nullptr ? 2 : 1)),
       device_images_(memory.allocate(name + " images", static_cast<std::size_t>(rows_on_device_) * image_bytes_)),
       device_labels_(memory.allocate_array<std::int32_t>(name + " labels", static_cast<std::size_t>(rows_on_device_))),
       row_of_place_(memory.allocate_array<std::int32_t>(name + " rows", static_cast<std::size_t>(images_.size()))),
-      samples_(memory.allocate_array<std::int32_t>(name + " order", static_cast<std::size_t>(images_.size()))) {
-  require(options.batch > 0 && options.batches_ahead > 0 && options.threads > 0, "a stream of nothing");
+      samples_(memory.allocate_array<std::int32_t>(name + " order", static_cast<std::size_t>(images_.size()))),
+      ring_(backend_, places_of(options, most_staged_) * image_bytes_),
+      ring_labels_(backend_, places_of(options, most_staged_) * sizeof(std::int32_t)),
+      places_(places_of(options, most_staged_)) {
   std::vector<std::int32_t> rows(static_cast<std::size_t>(images_.size()));
   for (std::size_t place = 0; place < rows.size(); ++place)
     rows[place] = static_cast<std::int32_t>(static_cast<std::int64_t>(place) % rows_on_device_);
   upload_array(backend_, row_of_place_.as<std::int32_t>(), rows);
-  const auto places = static_cast<std::size_t>(options.batches_ahead) * static_cast<std::size_t>(rows_on_device_);
-  ring_.resize(places * image_bytes_);
-  places_.resize(places);
   start_threads(options.threads);
 }
 
 StreamingSource::~StreamingSource() {
   end_threads();
+  if (last_.end) backend_.wait(*last_.end);
 }
 
 void StreamingSource::start_threads(int count) {
@@ -58,10 +68,11 @@ BatchRows StreamingSource::rows() const {
 }
 
 std::span<std::uint8_t> StreamingSource::pixels_at(std::size_t place) {
-  return std::span(ring_).subspan(place * image_bytes_, image_bytes_);
+  return ring_.as<std::uint8_t>().subspan(place * image_bytes_, image_bytes_);
 }
 
 void StreamingSource::stop_reading() {
+  end_upload();
   std::unique_lock lock(mutex_);
   coming_.clear();
   taken_ = staged_ = 0;
@@ -119,21 +130,43 @@ void StreamingSource::work() {
   }
 }
 
-void StreamingSource::upload(std::int64_t first, const std::vector<std::size_t>& from,
-                             const std::vector<std::int32_t>& labels) {
-  const auto rows = static_cast<std::size_t>(rows_on_device_);
+void StreamingSource::upload(std::int64_t first, std::vector<std::size_t> from) {
+  const std::int64_t rows = rows_on_device_, count = std::ssize(from);
+  // The rows of the batch before are in use until the work up to here is done; all others until the work before that.
+  const std::int64_t behind = (first - last_.batch.first % rows + rows) % rows;
+  const bool leaves_last = behind >= last_.batch.count && behind + count <= rows;
+  std::unique_ptr<Marker> now = backend_.marker();
+  const Marker* after = leaves_last && last_.before ? last_.before.get() : now.get();
   for (std::size_t i = 0; i < from.size();) {
-    const std::size_t row = (static_cast<std::size_t>(first) + i) % rows, place = from[i];
-    const std::size_t run = std::min({from.size() - i, rows - row, places_.size() - place});  // side by side in both
-    backend_.upload(device_images_.as<std::uint8_t>() + row * image_bytes_, pixels_at(place).data(),
-                    run * image_bytes_);
-    backend_.upload(device_labels_.as<std::int32_t>() + row, &labels[i], run * sizeof(std::int32_t));
+    const std::size_t row = (static_cast<std::size_t>(first) + i) % static_cast<std::size_t>(rows), place = from[i];
+    // Side by side in both.
+    const std::size_t run = std::min({from.size() - i, static_cast<std::size_t>(rows) - row, places_.size() - place});
+    backend_.upload_aside(after, device_images_.as<std::uint8_t>() + row * image_bytes_, pixels_at(place).data(),
+                          run * image_bytes_);
+    last_.end = backend_.upload_aside(after, device_labels_.as<std::int32_t>() + row,
+                                      &ring_labels_.as<std::int32_t>()[place], run * sizeof(std::int32_t));
     i += run;
   }
+  last_.batch = {first, static_cast<int>(count)};
+  last_.before = std::move(now);
+  last_.places = std::move(from);
+}
+
+void StreamingSource::end_upload() {
+  if (last_.end) backend_.wait(*last_.end);
+  last_.end = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::size_t place : last_.places) places_[place] = {};
+    staged_ += last_.places.size();
+  }
+  last_.places.clear();
+  may_read_.notify_all();
 }
 
 void StreamingSource::stage(std::int64_t first, int count) {
-  require(count <= rows_on_device_, "a batch of {} images, {} at most", count, rows_on_device_);
+  require(count <= most_staged_, "a batch of {} images, {} at most", count, most_staged_);
+  end_upload();
   const auto is_next = [&] {
     const std::lock_guard lock(mutex_);
     if (coming_.size() - staged_ < static_cast<std::size_t>(count)) return false;
@@ -142,7 +175,6 @@ void StreamingSource::stage(std::int64_t first, int count) {
     return true;
   };
   if (!is_next()) expect({{first, count}});
-  std::vector<std::int32_t> labels;
   std::vector<std::size_t> from;  // places of the ring
   {
     const auto start = std::chrono::steady_clock::now();
@@ -152,17 +184,12 @@ void StreamingSource::stage(std::int64_t first, int count) {
       has_read_.wait(lock, [&] { return places_[place].is_ready; });
       if (places_[place].error) std::rethrow_exception(places_[place].error);
       from.push_back(place);
-      labels.push_back(images_.label(order_[static_cast<std::size_t>(first + i)]));
+      ring_labels_.as<std::int32_t>()[place] = images_.label(order_[static_cast<std::size_t>(first + i)]);
     }
     seconds_waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
-  upload(first, from, labels);
-  {
-    const std::lock_guard lock(mutex_);
-    for (const std::size_t place : from) places_[place] = {};
-    staged_ += static_cast<std::size_t>(count);
-  }
-  may_read_.notify_all();
+  upload(first, std::move(from));
+  if (!last_.end) end_upload();
 }
 
 }  // namespace bsq

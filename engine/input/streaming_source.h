@@ -1,5 +1,6 @@
 // Batches of a set that does not fit into memory: threads read images ahead of the steps that need them, into a ring of
-// a few batches on the host, and the device holds one batch at a time.
+// a few batches on the host. The device holds one batch at a time; two where it has a clock of its own, so that one is
+// copied while a step uses the other.
 //
 // The images of a batch are the same whatever the number of threads, and whatever was read ahead: a source that holds
 // all images gives the same bits.
@@ -11,6 +12,7 @@
 
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -41,7 +43,7 @@ class StreamingSource final : public BatchSource {
   void stage(std::int64_t first, int count) override;
   double seconds_waited() const override { return seconds_waited_; }
   /// Of the ring, which is host memory.
-  std::size_t host_bytes() const { return ring_.size(); }
+  std::size_t host_bytes() const { return ring_.size_bytes(); }
 
  private:
   /// A place of the ring: an image that is being read, or has been.
@@ -59,12 +61,15 @@ class StreamingSource final : public BatchSource {
   /// Makes these places of the order the next to be read.
   void start_reading(std::vector<std::int64_t> places);
   std::span<std::uint8_t> pixels_at(std::size_t place);
-  /// Puts images of the ring where steps look for the batch from place `first` of the order.
-  void upload(std::int64_t first, const std::vector<std::size_t>& from, const std::vector<std::int32_t>& labels);
+  /// Puts images of the ring, at these places, where steps look for the batch from place `first` of the order.
+  void upload(std::int64_t first, std::vector<std::size_t> from);
+  /// Waits until the last batch has been copied; its places in the ring are free then.
+  void end_upload();
 
   Backend& backend_;
   const Dataset& images_;
   std::size_t image_bytes_;
+  std::int64_t most_staged_;  // images
   std::int64_t rows_on_device_;
   Buffer device_images_;
   Buffer device_labels_;
@@ -72,10 +77,20 @@ class StreamingSource final : public BatchSource {
   Buffer samples_;
   double seconds_waited_ = 0;
 
+  /// What was staged last.
+  struct Upload {
+    BatchRange batch;
+    std::unique_ptr<Marker> before;   // the work before it, to which the batch before belongs
+    std::unique_ptr<Marker> end;      // of the copy; null if it is over
+    std::vector<std::size_t> places;  // of the ring, until that is waited for
+  };
+  Upload last_;
+
   std::mutex mutex_;  // of all that follows
   std::condition_variable may_read_;
   std::condition_variable has_read_;
-  std::vector<std::uint8_t> ring_;
+  HostBuffer ring_;                   // images
+  HostBuffer ring_labels_;            // int32, of the same places
   std::vector<Place> places_;         // of the ring
   std::vector<std::int32_t> order_;   // of the epoch
   std::optional<AugmentKey> key_;     // likewise

@@ -24,6 +24,13 @@ Buffer::~Buffer() {
   if (data_ != nullptr) backend_->release(data_);
 }
 
+HostBuffer::HostBuffer(Backend& backend, std::size_t size_bytes)
+    : backend_(backend), size_bytes_(size_bytes), data_(backend.allocate_host(size_bytes)) {}
+
+HostBuffer::~HostBuffer() {
+  backend_.release_host(data_);
+}
+
 Buffer DeviceMemory::allocate(const std::string& name, std::size_t size_bytes) {
   Buffer buffer(backend_, size_bytes);
   entries_.push_back({name, size_bytes});

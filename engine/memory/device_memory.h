@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,26 @@ class Buffer {
   Backend* backend_ = nullptr;
   void* data_ = nullptr;
   std::size_t size_bytes_ = 0;
+};
+
+/// Owns memory of the host that is uploaded beside the work (Backend::upload_aside); released when it dies.
+class HostBuffer {
+ public:
+  HostBuffer(Backend& backend, std::size_t size_bytes);
+  HostBuffer(const HostBuffer&) = delete;
+  HostBuffer& operator=(const HostBuffer&) = delete;
+  ~HostBuffer();
+
+  std::size_t size_bytes() const { return size_bytes_; }
+  template <typename T>
+  std::span<T> as() const {
+    return {static_cast<T*>(data_), size_bytes_ / sizeof(T)};
+  }
+
+ private:
+  Backend& backend_;
+  std::size_t size_bytes_;
+  void* data_;
 };
 
 struct MemoryEntry {

@@ -10,6 +10,8 @@
 
 #include <nvtx3/nvToolsExt.h>
 
+#include <algorithm>
+
 namespace bsq::cuda {
 namespace {
 
@@ -132,6 +134,36 @@ void CudaBackend::download_aside(const Marker* marker, void* host, const void* d
   BSQ_CUDA_CHECK(cudaSetDevice(device_));  // every thread chooses its device anew
   require(marker != nullptr, "a download beside the work needs a marker of it");
   download_on(aside_, *marker, host, device, size_bytes);
+}
+
+void* CudaBackend::allocate_host(std::size_t size_bytes) {
+  void* data = nullptr;
+  if (cudaHostAlloc(&data, std::max<std::size_t>(size_bytes, 1), cudaHostAllocDefault) != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());  // not sticky: the device can be used on
+    fail(ErrorKind::device,
+         "the system has no {:.1f} MiB of page-locked memory, into which images are read for the GPU; try a smaller "
+         "data.batch_size, or allow more of it (ulimit -l)",
+         static_cast<double>(size_bytes) / (1024.0 * 1024.0));
+  }
+  return data;
+}
+
+void CudaBackend::release_host(void* data) noexcept {
+  cudaFreeHost(data);
+}
+
+std::unique_ptr<Marker> CudaBackend::upload_aside(const Marker* after, void* device, const void* host,
+                                                  std::size_t size_bytes) {
+  if (after != nullptr) dynamic_cast<const Event&>(*after).hold_back(uploads_.get());
+  BSQ_CUDA_CHECK(cudaMemcpyAsync(device, host, size_bytes, cudaMemcpyHostToDevice, uploads_.get()));
+  auto end = std::make_unique<Event>(cudaEventDisableTiming);
+  end->record(uploads_.get());
+  end->hold_back(stream_.get());
+  return end;
+}
+
+void CudaBackend::wait(const Marker& marker) {
+  dynamic_cast<const Event&>(marker).wait();
 }
 
 void CudaBackend::copy(void* to, const void* from, std::size_t size_bytes) {

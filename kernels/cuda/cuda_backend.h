@@ -35,6 +35,12 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Marker> marker() override;
   void download_after(const Marker& marker, void* host, const void* device, std::size_t size_bytes) override;
   void download_aside(const Marker* marker, void* host, const void* device, std::size_t size_bytes) override;
+  /// Page-locked, so that a copy is the device's own work.
+  void* allocate_host(std::size_t size_bytes) override;
+  void release_host(void* data) noexcept override;
+  std::unique_ptr<Marker> upload_aside(const Marker* after, void* device, const void* host,
+                                       std::size_t size_bytes) override;
+  void wait(const Marker& marker) override;
   void copy(void* to, const void* from, std::size_t size_bytes) override;
   void fill_zero(void* device, std::size_t size_bytes) override;
   void synchronize() override;
@@ -68,8 +74,9 @@ class CudaBackend final : public Backend {
   int device_;
   cudaDeviceProp properties_;
   Stream stream_;
-  Stream copies_;  // for download_after, beside the work
-  Stream aside_;   // for download_aside, beside both
+  Stream copies_;   // for download_after, beside the work
+  Stream aside_;    // for download_aside, beside both
+  Stream uploads_;  // for upload_aside
   std::unique_ptr<DenseMath> math_;
   DeviceMemory counters_;           // of the grid memory
   DeviceMemory sums_;               // likewise

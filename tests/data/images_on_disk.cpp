@@ -8,7 +8,6 @@
 #include <iterator>
 #include <random>
 
-#include <jpeglib.h>
 #include <png.h>
 
 namespace bsq::test {
@@ -28,37 +27,6 @@ void write_png_rows(const fs::path& path, int height, int width, int bit_depth, 
   for (int row = 0; row < height; ++row) png_write_row(png, &bytes[static_cast<std::size_t>(row) * row_bytes]);
   png_write_end(png, info);
   png_destroy_write_struct(&png, &info);
-  std::fclose(file);
-}
-
-void write_jpeg_rows(const fs::path& path, const Picture& picture, J_COLOR_SPACE color_space, const JpegKind& kind) {
-  fs::create_directories(path.parent_path());
-  std::FILE* file = std::fopen(path.c_str(), "wb");
-  REQUIRE(file != nullptr);
-  jpeg_error_mgr errors;
-  jpeg_compress_struct state;
-  state.err = jpeg_std_error(&errors);
-  jpeg_create_compress(&state);
-  jpeg_stdio_dest(&state, file);
-  state.image_height = static_cast<JDIMENSION>(picture.height);
-  state.image_width = static_cast<JDIMENSION>(picture.width);
-  state.input_components = picture.channels;
-  state.in_color_space = color_space;
-  jpeg_set_defaults(&state);
-  jpeg_set_quality(&state, 100, TRUE);
-  if (kind.is_progressive) jpeg_simple_progression(&state);
-  if (picture.channels > 1) {
-    state.comp_info[0].h_samp_factor = kind.columns_per_color;
-    state.comp_info[0].v_samp_factor = kind.rows_per_color;
-  }
-  jpeg_start_compress(&state, TRUE);
-  const std::size_t row_bytes = static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.channels);
-  while (state.next_scanline < state.image_height) {
-    auto* row = const_cast<JSAMPLE*>(&picture.pixels[state.next_scanline * row_bytes]);
-    jpeg_write_scanlines(&state, &row, 1);
-  }
-  jpeg_finish_compress(&state);
-  jpeg_destroy_compress(&state);
   std::fclose(file);
 }
 
@@ -148,11 +116,6 @@ void write_png_16bit(const fs::path& path, int height, int width, std::uint16_t 
     bytes.push_back(static_cast<std::uint8_t>(value & 255));
   }
   write_png_rows(path, height, width, 16, PNG_COLOR_TYPE_GRAY, static_cast<std::size_t>(width) * 2, bytes);
-}
-
-void write_jpeg(const fs::path& path, const Picture& picture, const JpegKind& kind) {
-  constexpr std::array<J_COLOR_SPACE, 5> kSpaces = {JCS_UNKNOWN, JCS_GRAYSCALE, JCS_UNKNOWN, JCS_RGB, JCS_CMYK};
-  write_jpeg_rows(path, picture, kSpaces.at(static_cast<std::size_t>(picture.channels)), kind);
 }
 
 }  // namespace bsq::test

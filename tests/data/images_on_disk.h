@@ -4,6 +4,7 @@
 #include "data/image_formats/image_format.h"
 #include "kernels/base/error.h"
 #include "tests/support/catch.h"
+#include "tests/support/jpeg_writer.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -39,14 +40,6 @@ void write_bytes(const fs::path& path, const std::vector<std::uint8_t>& bytes);
 void write_text(const fs::path& path, const std::string& text);
 std::vector<std::uint8_t> read_bytes(const fs::path& path);
 
-/// A picture for the writers: [height, width, channels], 1 (gray), 3 (RGB) or 4 (RGBA in PNG, CMYK in JPEG) channels.
-struct Picture {
-  int height = 0;
-  int width = 0;
-  int channels = 3;
-  std::vector<std::uint8_t> pixels;
-};
-
 /// Every pixel alike.
 Picture plain_picture(int height, int width, std::initializer_list<std::uint8_t> pixel);
 /// Each value drawn alone.
@@ -60,13 +53,5 @@ std::vector<std::uint8_t> cut_out(const std::vector<std::uint8_t>& pixels, Image
 void write_png(const fs::path& path, const Picture& picture);
 /// Gray; the high byte of a sample comes first.
 void write_png_16bit(const fs::path& path, int height, int width, std::uint16_t value);
-/// How a JPEG is written.
-struct JpegKind {
-  int columns_per_color = 2;  // pixels beside each other that share a colour
-  int rows_per_color = 2;
-  bool is_progressive = false;
-};
-/// Quality 100.
-void write_jpeg(const fs::path& path, const Picture& picture, const JpegKind& kind = {});
 
 }  // namespace bsq::test

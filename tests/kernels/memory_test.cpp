@@ -4,6 +4,7 @@
 #include "tests/support/backends.h"
 #include "tests/support/guarded_buffer.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -81,6 +82,29 @@ TEST_CASE("another thread downloads what was there at a marker, while work goes 
     CHECK(other.get<float>() == std::vector<float>(values.size(), 0.0F));
     aside.join();
     CHECK(found == values);
+  });
+}
+
+TEST_CASE("what is uploaded beside the work comes after its marker, and before what is enqueued next") {
+  for_each_backend([](Backend& backend) {
+    constexpr std::size_t kCount = 1 << 18, kBytes = kCount * sizeof(float);
+    GuardedBuffer buffer(backend, kBytes), before(backend, kBytes), behind(backend, kBytes);
+    auto* host = static_cast<float*>(backend.allocate_host(kBytes));
+    buffer.set(std::vector<float>(kCount, 1.0F));
+    for (int round = 0; round < 3; ++round) {
+      for (int i = 0; i < 20; ++i) backend.copy(before.data(), buffer.data(), kBytes);
+      const std::unique_ptr<Marker> marker = backend.marker();
+      const float value = 2.0F + static_cast<float>(round);
+      std::fill_n(host, kCount, value);
+      const std::unique_ptr<Marker> end = backend.upload_aside(marker.get(), buffer.data(), host, kBytes);
+      backend.copy(behind.data(), buffer.data(), kBytes);
+      if (end) backend.wait(*end);
+      std::fill_n(host, kCount, -1.0F);
+      CHECK(before.get<float>() == std::vector<float>(kCount, value - 1.0F));
+      CHECK(behind.get<float>() == std::vector<float>(kCount, value));
+      CHECK(buffer.guards_intact());
+    }
+    backend.release_host(host);
   });
 }
 

@@ -53,6 +53,12 @@ class GuardingBackend : public Backend {
   void download_aside(const Marker* marker, void* host, const void* device, std::size_t size) override {
     inner_.download_aside(marker, host, device, size);
   }
+  void* allocate_host(std::size_t size) override { return inner_.allocate_host(size); }
+  void release_host(void* data) noexcept override { inner_.release_host(data); }
+  std::unique_ptr<Marker> upload_aside(const Marker* after, void* device, const void* host, std::size_t size) override {
+    return inner_.upload_aside(after, device, host, size);
+  }
+  void wait(const Marker& marker) override { inner_.wait(marker); }
   void copy(void* to, const void* from, std::size_t size) override { inner_.copy(to, from, size); }
   void fill_zero(void* device, std::size_t size) override { inner_.fill_zero(device, size); }
   void synchronize() override { inner_.synchronize(); }
