@@ -76,6 +76,8 @@ void measure(RunGroup& group) {
   group.compression_everything =
       mean_of(runs, [&](const RunReport& run) { return result(run).compression_everything; });
   group.float_top1 = mean_of_known(runs, float_top1_of);
+  group.deployed_top1 = mean_of_known(
+      runs, [](const RunReport& run) { return run.deployed ? std::optional(run.deployed->top1) : std::nullopt; });
   group.packed_bytes = mean_of_known(runs, [](const RunReport& run) {
     return run.bit_summary ? std::optional(static_cast<double>(run.bit_summary->packed_bytes)) : std::nullopt;
   });

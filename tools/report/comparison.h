@@ -32,7 +32,8 @@ struct RunGroup {
   MeanAndSpread stored_bits;
   MeanAndSpread compression;
   MeanAndSpread compression_everything;
-  std::optional<MeanAndSpread> float_top1;  // nothing unless it is known of all; likewise those below
+  std::optional<MeanAndSpread> float_top1;     // nothing unless it is known of all; likewise those below
+  std::optional<MeanAndSpread> deployed_top1;  // in integers
   std::optional<MeanAndSpread> packed_bytes;
   std::optional<MeanAndSpread> bops;
   std::optional<MeanAndSpread> seconds_per_step;  // of the stage of the method; likewise

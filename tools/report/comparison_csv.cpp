@@ -18,7 +18,7 @@ std::string results_of(const RunReport& run) {
                      result.compression_everything);
 }
 
-/// From `packed_bytes` on.
+/// From `packed_bytes` on, but for the last.
 std::string costs_of(const RunReport& run) {
   std::optional<double> bytes, macs, bops, bops_without_signs;
   if (run.bit_summary) bytes = static_cast<double>(run.bit_summary->packed_bytes);
@@ -50,7 +50,7 @@ std::string comparison_csv(const std::vector<RunReport>& reports) {
   text +=
       "top1_final,top1_last,bits_per_parameter,stored_bits_per_parameter,compression,compression_without_empty,"
       "compression_everything,packed_bytes,multiply_adds,bops,bops_without_signs,seconds_per_step,weight_bytes_per_"
-      "step\n";
+      "step,top1_deployed\n";
   for (const RunReport& run : reports) {
     text +=
         fmt::format("{},{},{},", csv_cell(run.path.string()), run.state(), csv_cell(method_of_run(run.config).title));
@@ -59,7 +59,7 @@ std::string comparison_csv(const std::vector<RunReport>& reports) {
     text += fmt::format("{},{},{},{},", run.config.quant.act_bits, run.config.seed,
                         in_float ? csv_cell(in_float->top1) : "", in_float ? in_float->from : "");
     for (const ComparedStage& stage : stages) text += csv_cell(run.top1_of(stage.name)) + ",";
-    text += results_of(run) + "," + costs_of(run) + "\n";
+    text += fmt::format("{},{},{}\n", results_of(run), costs_of(run), run.deployed ? csv_cell(run.deployed->top1) : "");
   }
   return text;
 }
@@ -68,7 +68,7 @@ std::string groups_csv(const Comparison& comparison) {
   std::string text = "setting,method,runs,finished";
   for (const char* name :
        {"top1", "top1_last", "top1_float", "bits", "stored_bits", "compression", "compression_everything",
-        "packed_bytes", "bops", "seconds_per_step", "weight_bytes_per_step"})
+        "packed_bytes", "bops", "seconds_per_step", "weight_bytes_per_step", "top1_deployed"})
     text += fmt::format(",{0}_mean,{0}_sd,{0}_min,{0}_max", name);
   text += ",pareto,pareto_of_series\n";
   for (const RunGroup& group : comparison.groups) {
@@ -80,7 +80,7 @@ std::string groups_csv(const Comparison& comparison) {
     for (const std::optional<MeanAndSpread>& value :
          {measured(group.top1), measured(group.last_top1), group.float_top1, measured(group.bits),
           measured(group.stored_bits), measured(group.compression), measured(group.compression_everything),
-          group.packed_bytes, group.bops, group.seconds_per_step, group.weight_bytes_per_step})
+          group.packed_bytes, group.bops, group.seconds_per_step, group.weight_bytes_per_step, group.deployed_top1})
       text += cells_of(value);
     text += fmt::format(",{},{}\n", group.on_front ? 1 : 0, group.on_series_front ? 1 : 0);
   }

@@ -24,15 +24,18 @@ struct RunColumns {
   std::vector<Strength> strengths;
   std::vector<ComparedStage> stages;  // without float ones
   bool several_methods = false;
+  bool deployed = false;  // some accuracy in integers is known
 };
 
 RunColumns columns_of(const std::vector<RunReport>& reports) {
-  RunColumns columns{strengths_of(reports), compared_stages(reports), false};
+  RunColumns columns{strengths_of(reports), compared_stages(reports)};
   std::erase_if(columns.stages, [](const ComparedStage& stage) { return stage.is_float; });
   const std::string first = method_of_run(reports.front().config).title;
   columns.several_methods = std::any_of(reports.begin(), reports.end(), [&](const RunReport& report) {
     return method_of_run(report.config).title != first;
   });
+  columns.deployed =
+      std::any_of(reports.begin(), reports.end(), [](const RunReport& report) { return report.deployed.has_value(); });
   return columns;
 }
 
@@ -48,9 +51,9 @@ std::vector<Column> titles_of(const RunColumns& columns) {
     titles.push_back({"method %"});
   else
     for (const ComparedStage& stage : columns.stages) titles.push_back({stage.title + " %"});
-  titles.insert(
-      titles.end(),
-      {{"final %"}, {"last %"}, {"bits"}, {"stored"}, {"paper"}, {"all"}, {"MBOPs"}, {"ms/step"}, {"MB/step"}});
+  titles.insert(titles.end(), {{"final %"}, {"last %"}});
+  if (columns.deployed) titles.push_back({"integers %"});
+  titles.insert(titles.end(), {{"bits"}, {"stored"}, {"paper"}, {"all"}, {"MBOPs"}, {"ms/step"}, {"MB/step"}});
   return titles;
 }
 
@@ -80,8 +83,9 @@ std::vector<std::string> row_of(const RunReport& report, const RunColumns& colum
   if (last == nullptr) return row;
   const StageResult& result = *last->result;
   const StageReport* trained = method_stage(report);
-  row.insert(row.end(), {in_percent(report.top1_of(last->name)), in_percent(result.test_top1),
-                         fmt::format("{:.3f}", result.bits_per_parameter), stored_text(result),
+  row.insert(row.end(), {in_percent(report.top1_of(last->name)), in_percent(result.test_top1)});
+  if (columns.deployed) row.push_back(report.deployed ? in_percent(report.deployed->top1) : "");
+  row.insert(row.end(), {fmt::format("{:.3f}", result.bits_per_parameter), stored_text(result),
                          ratio_text(result.compression), ratio_text(result.compression_everything), bops_text(report)});
   if (trained != nullptr)
     row.insert(row.end(),
@@ -120,17 +124,17 @@ std::string ratio_or_empty(const std::optional<double>& ratio) {
 }  // namespace
 
 const char* const kComparisonNotes =
-    "top-1 on the test set, each stage's best; float: of the run itself or of the model that it began with; last: "
-    "after\n"
-    "its last epoch. final, last, bits per weight (as published; stored, with signs and scales), ratios and MBOPs\n"
-    "(million bit operations of an image, signs counted): of the last finished stage. ms/step and MB/step (what a "
-    "step\n"
-    "moves to make and update weights, computed): of the stage that gives the run its method\n";
+    "top-1 on the test set, each stage's best; float: of the run itself or of the model that it began with; last:\n"
+    "after its last epoch; integers: final as it is deployed, where it was trained for that. final, last, bits per\n"
+    "weight (as published; stored, with signs and scales), ratios and MBOPs (million bit operations of an image,\n"
+    "signs counted): of the last finished stage. ms/step and MB/step (what a step moves to make and update weights,\n"
+    "computed): of the stage that gives the run its method\n";
 
 const char* const kGroupsNotes =
     "Mean and standard deviation over runs that differ in nothing but the seed; the CSV has the lowest and the "
     "highest, too. float: of the run itself or of the model that it began with; final: the last finished stage at its "
-    "best; last: after its last epoch. Pareto: no other setting is both as accurate and as small; of its series: none "
+    "best; last: after its last epoch; integers: final as it is deployed, where all were trained for that. Pareto: no "
+    "other setting is both as accurate and as small; of its series: none "
     "of those with its colour in the figure.";
 
 const char* const kGroupCostsNotes =
@@ -178,22 +182,23 @@ std::string comparison_text(const std::vector<RunReport>& reports) {
 }
 
 Table groups_table(const Comparison& comparison) {
-  Table table({{"setting", Align::left},
-               {"runs"},
-               {"float %"},
-               {"final %"},
-               {"last %"},
-               {"bits"},
-               {"stored"},
-               {"Pareto", Align::left}});
+  const bool deployed = std::any_of(comparison.groups.begin(), comparison.groups.end(),
+                                    [](const RunGroup& group) { return group.deployed_top1.has_value(); });
+  std::vector<Column> titles = {{"setting", Align::left}, {"runs"}, {"float %"}, {"final %"}, {"last %"}};
+  if (deployed) titles.push_back({"integers %"});
+  titles.insert(titles.end(), {{"bits"}, {"stored"}, {"Pareto", Align::left}});
+  Table table(titles);
   for (const RunGroup& group : comparison.groups) {
     const std::size_t runs = group.finished.size();
-    if (runs == 0)
-      table.add_row({group.label, runs_text(group)});
-    else
-      table.add_row({group.label, runs_text(group), known_with_spread(group.float_top1, runs),
-                     with_spread(group.top1, runs), with_spread(group.last_top1, runs), with_spread(group.bits, runs),
-                     with_spread(group.stored_bits, runs), front_text(comparison, group)});
+    std::vector<std::string> row = {group.label, runs_text(group)};
+    if (runs > 0) {
+      row.insert(row.end(), {known_with_spread(group.float_top1, runs), with_spread(group.top1, runs),
+                             with_spread(group.last_top1, runs)});
+      if (deployed) row.push_back(known_with_spread(group.deployed_top1, runs));
+      row.insert(row.end(),
+                 {with_spread(group.bits, runs), with_spread(group.stored_bits, runs), front_text(comparison, group)});
+    }
+    table.add_row(std::move(row));
   }
   return table;
 }

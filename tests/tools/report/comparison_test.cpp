@@ -216,6 +216,27 @@ TEST_CASE("runs from models that differ in their seed alone are one setting, wit
   CHECK(column_of(groups_table(comparison), "float %") == std::vector<std::string>{"94.00 ± 1.00", "95.00"});
 }
 
+TEST_CASE("accuracies in integers are a column where some run has one, and a mean where all runs of a setting do") {
+  std::vector<RunReport> reports = {run_of({"bsq.alpha=1"}, 90, 5, 1), run_of({"bsq.alpha=1"}, 91, 5, 2),
+                                    run_of({"bsq.alpha=2"}, 89, 4)};
+  const auto titles = [](const Table& table) {
+    const std::string text = table.text();
+    return text.substr(0, text.find('\n'));
+  };
+  CHECK_THAT(titles(comparison_table(reports)), !Catch::Contains("integers"));
+  CHECK_THAT(titles(groups_table(compare(reports))), !Catch::Contains("integers"));
+  reports[0].deployed = {.top1 = 89.5};
+  CHECK(column_of(comparison_table(reports), "integers %") == std::vector<std::string>{"89.50", "", ""});
+  CHECK_THAT(titles(groups_table(compare(reports))), !Catch::Contains("integers"));
+  reports[1].deployed = {.top1 = 90.5};
+  const Comparison comparison = compare(reports);
+  CHECK(column_of(groups_table(comparison), "integers %") == std::vector<std::string>{"90.00 ± 0.71", ""});
+  CHECK(column_of(groups_table(comparison), "stored") == std::vector<std::string>{"5.00 ± 0.00", "4.00"});
+  const std::string csv = comparison_csv(reports);
+  CHECK_THAT(csv, Catch::Contains(",top1_deployed\n") && Catch::Contains(",89.5\n") && Catch::EndsWith(",\n"));
+  CHECK_THAT(groups_csv(comparison), Catch::Contains(",top1_deployed_mean,"));
+}
+
 TEST_CASE("published results of the same network and images are a layer of the figure, and a table") {
   const auto run = [](std::vector<std::string> words, double top1, double stored) {
     words.insert(words.end(), {"data.kind=cifar10", "data.root=x"});
