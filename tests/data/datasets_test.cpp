@@ -174,14 +174,10 @@ TEST_CASE("a share of every class is held out of training, by what the images ar
   CHECK(both == names_in(*whole.train));
   CHECK(std::ranges::count_if(held, [](const std::string& name) { return name.front() == 'c'; }) == 5);
   CHECK(names_in(*open_datasets(config).holdout) == held);
-  // One picture more of another class leaves those of this one where they are.
-  write_png(root / "train/dog/z.png", plain_picture(4, 4, {9, 9, 9}));
-  std::set<std::string> cats, cats_before;
-  for (const std::string& name : names_in(*open_datasets(config).holdout))
-    if (name.front() == 'c') cats.insert(name);
-  for (const std::string& name : held)
-    if (name.front() == 'c') cats_before.insert(name);
-  CHECK(cats == cats_before);
+  // One picture more, which moves the places of all others, changes one of those held out at most.
+  write_png(root / "train/cat/a.png", plain_picture(4, 4, {9, 9, 9}));
+  const std::set<std::string> now = names_in(*open_datasets(config).holdout);
+  CHECK(std::ranges::count_if(held, [&](const std::string& name) { return now.count(name) == 0; }) <= 1);
 
   config.data.train_per_class = 2;
   CHECK(open_datasets(config).holdout->size() == 2);  // at least one of each class
