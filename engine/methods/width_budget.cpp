@@ -1,6 +1,7 @@
 #include "engine/methods/width_budget.h"
 
 #include "engine/base/text.h"
+#include "engine/methods/budget_keys.h"
 
 #include <fmt/format.h>
 
@@ -26,22 +27,6 @@ double planned_width(double start, double target, int epochs, int window) {
 
 int budget_window(int budget_epochs, int stage_epochs) {
   return std::max(1, budget_epochs > 0 ? budget_epochs : (stage_epochs + 1) / 2);
-}
-
-void check_width_budget(const std::string& section, const BitBudget& budget, int budget_epochs, const Config& config,
-                        std::vector<Conflict>& conflicts) {
-  const double least = budget.least_of_any();
-  if (budget.bits < least)
-    conflicts.push_back(
-        {{section + ".budget_bits", section + ".budget_count"},
-         fmt::format(
-             "{}.budget_bits = {:g}; must be at least {:g}: every layer keeps a bit{}, or 0 for no budget", section,
-             budget.bits, least,
-             least == 2 ? fmt::format(" and its signs ({}.budget_count: {})", section, budget.count_name()) : "")});
-  if (const int epochs = config.stage(section).epochs; budget_epochs > epochs)
-    conflicts.push_back(
-        {{section + ".budget_epochs", section + ".epochs"},
-         fmt::format("{0}.budget_epochs = {1}; must be at most {0}.epochs = {2}", section, budget_epochs, epochs)});
 }
 
 bool can_come_nearer(const std::vector<int>& bits, const ArenaLayout& layout, const BitBudget& budget) {
@@ -82,12 +67,7 @@ std::string WidthBudget::title() const {
 }
 
 std::string WidthBudget::conflict(const ArenaLayout& layout) const {
-  const double least = rule_.budget.least(layout);
-  if (rule_.budget.bits >= least) return {};
-  return fmt::format(
-      "{0}.budget_bits = {1:g}: this network cannot come below {2:.4f} {4} ({0}.budget_count: {3}), a bit "
-      "of each tensor and all bits of those of a fixed width; raise it",
-      rule_.section, rule_.budget.bits, least, rule_.budget.count_name(), rule_.budget.unit());
+  return budget_conflict(rule_.section, rule_.budget, layout);
 }
 
 bool WidthBudget::start_epoch(int epoch, const std::vector<int>& bits, const std::function<WidthMeasures()>& measure,

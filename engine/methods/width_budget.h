@@ -2,7 +2,6 @@
 // for (METHOD 13). What a method measures decides which go first.
 #pragma once
 
-#include "engine/config/config_schema.h"
 #include "engine/methods/method.h"
 #include "engine/model/bit_budget.h"
 
@@ -22,9 +21,6 @@ double planned_width(double start, double target, int epochs, int window);
 
 /// How many epochs the budget is to be met in: what the configuration says, or half of the stage.
 int budget_window(int budget_epochs, int stage_epochs);
-/// Refuses a budget that no network can meet, and a window that is longer than the stage.
-void check_width_budget(const std::string& section, const BitBudget& budget, int budget_epochs, const Config& config,
-                        std::vector<Conflict>& conflicts);
 /// Whether some tensor could lose a bit and bring the average nearer to what the budget asks for.
 bool can_come_nearer(const std::vector<int>& bits, const ArenaLayout& layout, const BitBudget& budget);
 

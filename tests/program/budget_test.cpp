@@ -109,11 +109,11 @@ TEST_CASE("a budget beside an alpha, below what a layer needs, or without a mean
       "override 1: bsq.budget_bits = 3 and bsq.alpha = 2; a budget has a strength of its own: leave bsq.alpha out, "
       "or set it to 0 where a file sets it; bsq.budget_alpha is what alpha is at most");
   check_refused({"bsq.alpha=0", "bsq.budget_bits=1.5"},
-                "override 2: bsq.budget_bits = 1.5; must be at least 2: every layer keeps a bit plane and its signs "
+                "override 2: bsq.budget_bits = 1.5; must be at least 2: every layer keeps a bit and its signs "
                 "(bsq.budget_count: stored), or 0 for no budget");
   check_refused(
       {"bsq.alpha=0", "bsq.budget_bits=0.5", "bsq.budget_count=published"},
-      "override 2: bsq.budget_bits = 0.5; must be at least 1: every layer keeps a bit plane, or 0 for no budget");
+      "override 2: bsq.budget_bits = 0.5; must be at least 1: every layer keeps a bit, or 0 for no budget");
   check_refused({"bsq.budget_bits=10"}, "override 1: bsq.budget_bits = 10; must be a number in 0..9");
   check_refused({"bsq.budget_count=planes"},
                 "override 1: bsq.budget_count = planes; must be one of stored, published, bops");

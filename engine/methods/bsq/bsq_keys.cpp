@@ -1,7 +1,5 @@
 #include "engine/methods/bsq/bsq_keys.h"
 
-#include "engine/config/config_schema.h"
-
 #include <fmt/format.h>
 
 namespace bsq {
@@ -14,7 +12,7 @@ void warn_of_interval(const Config& config, std::vector<std::string>& warnings) 
                                  interval, epochs));
 }
 
-void check_budget(const Config& config, std::vector<Conflict>& conflicts) {
+void check_bsq(const Config& config, std::vector<Conflict>& conflicts) {
   const BsqConfig& bsq = config.part<BsqConfig>();
   if (!config.runs("bsq") || !bsq.has_budget()) return;
   if (bsq.alpha_is_set && bsq.alpha != 0)
@@ -23,14 +21,7 @@ void check_budget(const Config& config, std::vector<Conflict>& conflicts) {
          fmt::format("bsq.budget_bits = {:g} and bsq.alpha = {:g}; a budget has a strength of its own: leave "
                      "bsq.alpha out, or set it to 0 where a file sets it; bsq.budget_alpha is what alpha is at most",
                      bsq.budget_bits, bsq.alpha)});
-  const double least = bsq.budget().least_of_any();
-  if (bsq.budget_bits < least)
-    conflicts.push_back(
-        {{"bsq.budget_bits", "bsq.budget_count"},
-         fmt::format("bsq.budget_bits = {:g}; must be at least {:g}: every layer keeps a bit plane{}, or 0 for no "
-                     "budget",
-                     bsq.budget_bits, least,
-                     least == 2 ? fmt::format(" and its signs (bsq.budget_count: {})", bsq.budget_count) : "")});
+  check_budget("bsq", bsq, conflicts);
 }
 
 }  // namespace
@@ -54,18 +45,11 @@ void add_bsq_keys(ConfigSchema& schema) {
           "--Prun_Int");
   bsq.add("prune_threshold", &BsqConfig::prune_threshold, between(0, 100),
           "percent of ones at or below which a plane is dropped", "--thre");
-  bsq.add("budget_bits", &BsqConfig::budget_bits, between(0, 9),
-          "bits per weight to come to along a plan, as budget_count counts them; 0 = no budget")
-      .applies = has_budget;
-  bsq.add("budget_count", &BsqConfig::budget_count, one_of(budget_counts()),
-          "what budget_bits counts: stored: planes, signs and scales, by which methods are compared; published: planes "
-          "alone; bops: planes and signs by multiply-adds and bits of activations (compute, not size); an empty layer "
-          "counts as one plane")
-      .applies = has_budget;
+  add_budget_keys<BsqConfig>(schema, "bsq", {.how = " along a plan", .none = "no budget"});
   bsq.add("budget_alpha", &BsqConfig::budget_alpha, between(1e-6, 1e6),
           "alpha under a budget, down to a 20th of it where training is ahead of the plan")
       .applies = has_budget;
-  schema.add_check("bsq", check_budget);
+  schema.add_check("bsq", check_bsq);
   schema.add_warning(warn_of_interval);
 }
 

@@ -91,14 +91,7 @@ class BudgetedBsqMethod final : public BsqMethod {
     description.strength_key = "bsq.budget_bits";
     return description;
   }
-  std::string conflict(const ArenaLayout& layout) const override {
-    const double least = budget_.least(layout);
-    if (options_.budget_bits >= least) return {};
-    return fmt::format(
-        "bsq.budget_bits = {:g}: this network cannot come below {:.4f} {} (bsq.budget_count: {}), a plane of each "
-        "tensor and all planes of those of a fixed width; raise it",
-        options_.budget_bits, least, budget_.unit(), options_.budget_count);
-  }
+  std::string conflict(const ArenaLayout& layout) const override { return budget_conflict("bsq", budget_, layout); }
 
   void start_epoch(WeightStore& store, int epoch) override {
     if (controller_.has_measured(epoch)) return;  // before the run was interrupted

@@ -84,14 +84,14 @@ Config unusual_config() {
   config.part<ColorJitterConfig>().color_jitter = {0.5, 0.25, 1, 0.125};
   config.part<RandomErasingConfig>().random_erasing = 0.75;
   config.part<PretrainConfig>() = {3};
-  config.part<BsqConfig>() = {0.1 + 0.2, 4, 2.5, "bops"};
+  config.part<BsqConfig>() = {{}, 0.1 + 0.2, 4, 2.5, "bops"};
   config.part<CsqConfig>() = {1.5, 0.25, 100, 2, "masks", false};
-  config.part<MsqConfig>() = {0.25, 3, 5};
+  config.part<MsqConfig>() = {{}, 0.25, 3, 5};
   config.stage("finetune").milestones = {};
   config.stage("csq").schedule = "milestones";
   config.stage("dorefa").schedule = "milestones";
   config.stage("msq").schedule = "milestones";
-  config.part<LsqConfig>() = {.steps = "channel"};
+  config.part<LsqConfig>().steps = "channel";
   config.part<FinetuneConfig>() = {.method = "lsq", .steps = "channel"};
   config.stage("lsq").schedule = "milestones";  // whose default the others do not have
   config.checkpoint = {.every_epochs = 2, .keep_last = 3};

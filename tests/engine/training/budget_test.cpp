@@ -14,7 +14,11 @@ Config budget_config(double bits, double alpha) {
   config.stage("bsq").lr = 0.3;
   config.stage("bsq").milestones = {7};
   BsqConfig& bsq = config.part<BsqConfig>();
-  bsq = {.requant_interval = 2, .budget_bits = bits, .budget_count = "published", .budget_alpha = alpha};
+  bsq = {};
+  bsq.requant_interval = 2;
+  bsq.budget_bits = bits;
+  bsq.budget_count = "published";
+  bsq.budget_alpha = alpha;
   return config;
 }
 

@@ -12,7 +12,7 @@ Config widths_config(double bits) {
   config.stage("pretrain").epochs = 1;
   config.stage("pretrain").milestones = {};
   config.stage("lsq").epochs = 6;
-  config.part<LsqConfig>() = {.budget_bits = bits, .budget_count = "published", .budget_epochs = 4};
+  config.part<LsqConfig>() = {{{.budget_bits = bits, .budget_count = "published"}, 4}};
   return config;
 }
 

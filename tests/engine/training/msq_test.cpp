@@ -5,6 +5,7 @@
 namespace bsq::test {
 namespace {
 
+/// Options: the budget, strength, interval and threshold.
 Config msq_config(const MsqConfig& options) {
   Config config = tiny_config();
   config.stages = {"pretrain", "msq"};
@@ -18,7 +19,7 @@ Config msq_config(const MsqConfig& options) {
 }  // namespace
 
 TEST_CASE("MSQ takes last bits at intervals, of the layers in which few are set") {
-  ExperimentRuns all(msq_config({.strength = 0.1, .prune_interval = 2, .prune_threshold = 100}));
+  ExperimentRuns all(msq_config({{}, 0.1, 2, 100}));
   REQUIRE(all.run() == StageOutcome::done);
   const std::vector<nlohmann::json> notes = events_of(all, "last_bits");
   REQUIRE(notes.size() == 2);
@@ -28,7 +29,7 @@ TEST_CASE("MSQ takes last bits at intervals, of the layers in which few are set"
   CHECK(notes[0].at("taken_bits").size() == notes[0].at("last_bits").size());
   CHECK(events_of(all, "stage_end").back().at("bits_per_parameter") == Approx(6));
 
-  ExperimentRuns none(msq_config({.strength = 0, .prune_interval = 1, .prune_threshold = 0}));
+  ExperimentRuns none(msq_config({{}, 0, 1, 0}));
   REQUIRE(none.run() == StageOutcome::done);
   CHECK(events_of(none, "requant").empty());
   CHECK(events_of(none, "stage_end").back().at("bits_per_parameter") == Approx(8));
@@ -36,7 +37,7 @@ TEST_CASE("MSQ takes last bits at intervals, of the layers in which few are set"
 
 TEST_CASE("the stronger the penalty of MSQ, the fewer last bits are set") {
   const auto share_with = [](double strength) {
-    Config config = msq_config({.strength = strength, .prune_interval = 5, .prune_threshold = 0});
+    Config config = msq_config({{}, strength, 5, 0});
     config.quant.weight_bits = 4;
     ExperimentRuns runs(config);
     REQUIRE(runs.run() == StageOutcome::done);
@@ -53,7 +54,7 @@ TEST_CASE("the stronger the penalty of MSQ, the fewer last bits are set") {
 
 TEST_CASE("MSQ comes to a budget of stored bits, and stays there") {
   const double bits = GENERATE(5.0, 3.5);
-  ExperimentRuns runs(msq_config({.strength = 1, .budget_bits = bits, .budget_epochs = 4}));
+  ExperimentRuns runs(msq_config({{{.budget_bits = bits}, 4}, 1}));
   REQUIRE(runs.run() == StageOutcome::done);
   const std::vector<nlohmann::json> notes = events_of(runs, "budget");
   REQUIRE(notes.size() >= 3);
@@ -65,8 +66,8 @@ TEST_CASE("MSQ comes to a budget of stored bits, and stays there") {
 }
 
 TEST_CASE("MSQ interrupted after any step and resumed comes to the same bits") {
-  check_interrupted_runs(msq_config({.strength = 1, .prune_interval = 2, .prune_threshold = 100}), 21, {9, 8, 4});
-  check_interrupted_runs(msq_config({.strength = 1, .budget_bits = 4, .budget_epochs = 3}), 21, {9, 8, 4});
+  check_interrupted_runs(msq_config({{}, 1, 2, 100}), 21, {9, 8, 4});
+  check_interrupted_runs(msq_config({{{.budget_bits = 4}, 3}, 1}), 21, {9, 8, 4});
 }
 
 }  // namespace bsq::test

@@ -41,7 +41,7 @@ double bits_of_widths(const std::vector<int>& widths) {
 
 TEST_CASE("a budget in stored bits is one in planes: a sign per weight and a scale per tensor are always there") {
   ArenaLayout layout = budget_layout();
-  BsqConfig options{.budget_bits = 4, .budget_count = "published"};
+  BudgetConfig options{.budget_bits = 4, .budget_count = "published"};
   CHECK(options.budget().target(layout) == 4);
   options.budget_count = "stored";
   CHECK(options.budget().target(layout) == Approx(4 - 1 - 32 * 3 / 249.0));
