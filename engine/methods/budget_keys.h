@@ -4,17 +4,26 @@
 #include "engine/config/config_schema.h"
 #include "engine/model/bit_budget.h"
 
+#include <nlohmann/json.hpp>
+
 #include <string>
 #include <vector>
 
 namespace bsq {
 
 struct BudgetConfig {
-  double budget_bits = 0;               // per weight; 0: no budget
+  double budget_bits = 0;               // per weight; 0: not given
+  double budget_ratio = 0;              // of float32 to it; 0: not given
+  double budget_bytes = 0;              // of a packed file at most; 0: not given
   std::string budget_count = "stored";  // budget_counts()
 
-  bool has_budget() const { return budget_bits > 0; }
-  BitBudget budget() const { return {budget_bits, budget_count_named(budget_count)}; }
+  bool has_budget() const { return budget_bits > 0 || budget_ratio > 0 || budget_bytes > 0; }
+  BitBudget budget() const;
+  /// The key that it is given by: `budget_bits`.
+  std::string leaf() const;
+  double given() const { return budget_bits + budget_ratio + budget_bytes; }  // one of them
+  /// What to do for more bits, under the keys of a section: `raise bsq.budget_bits (4)`.
+  std::string advice_for_more(const std::string& section) const;
 };
 
 /// Of methods that take bits away in a window (engine/methods/width_budget.h).
@@ -29,8 +38,10 @@ struct BudgetWords {
 };
 
 std::string meaning_of_budget_bits(const BudgetWords& words);
+std::string meaning_of_budget_ratio();
+std::string meaning_of_budget_bytes();
 std::string meaning_of_budget_count();
-/// Refuses a budget that no network can meet.
+/// Refuses a budget that no network can meet, or that is said in several ways.
 void check_budget(const std::string& section, const BudgetConfig& budget, std::vector<Conflict>& conflicts);
 /// The same, and a window that is longer than the stage.
 void check_width_budget(const std::string& section, const WidthBudgetConfig& budget, const Config& config,
@@ -38,15 +49,24 @@ void check_width_budget(const std::string& section, const WidthBudgetConfig& bud
 /// Why this network cannot meet the budget of a section, and what it can; empty if it can.
 std::string budget_conflict(const std::string& section, const BitBudget& budget, const ArenaLayout& layout);
 
+/// What every event of a budget has: its bits, what they count, and the words in which it was given, if not in bits.
+nlohmann::ordered_json budget_fields(const BitBudget& budget, const ArenaLayout& layout);
+
 /// Adds the keys of a budget to the section of `Part`, a BudgetConfig.
 template <typename Part>
 void add_budget_keys(ConfigSchema& schema, const std::string& section, const BudgetWords& words) {
-  const auto has_budget = [](const Config& config) { return config.part<Part>().has_budget(); };
+  const auto has = [](double BudgetConfig::*key) {
+    return [key](const Config& config) { return config.part<Part>().*key > 0; };
+  };
   auto rows = schema.part<Part>(section);
   rows.add("budget_bits", &BudgetConfig::budget_bits, between(0, 9), meaning_of_budget_bits(words)).applies =
-      has_budget;
+      has(&BudgetConfig::budget_bits);
+  rows.add("budget_ratio", &BudgetConfig::budget_ratio, between(0, 32), meaning_of_budget_ratio()).applies =
+      has(&BudgetConfig::budget_ratio);
+  rows.add("budget_bytes", &BudgetConfig::budget_bytes, at_least(0), meaning_of_budget_bytes()).applies =
+      has(&BudgetConfig::budget_bytes);
   rows.add("budget_count", &BudgetConfig::budget_count, one_of(budget_counts()), meaning_of_budget_count()).applies =
-      has_budget;
+      [](const Config& config) { return config.part<Part>().has_budget() && config.part<Part>().budget_bytes == 0; };
 }
 
 /// The same with a window, of a WidthBudgetConfig; and its check.

@@ -57,6 +57,25 @@ HostTensor packed_bits(const IntegerTensor& tensor, bool is_odd) {
   return HostTensor::from<std::uint8_t>(tensor.name, {tensor.bits + signs, width}, bytes);
 }
 
+std::string plain_entry(const std::string& name, const std::vector<std::int64_t>& shape) {
+  return fmt::format("{} {}", name, shape_words(shape));
+}
+
+std::string quantized_entry(const std::string& name, const std::vector<std::int64_t>& shape, int bits,
+                            std::string_view word) {
+  return fmt::format("{} {}{}{}", plain_entry(name, shape), bits, word.empty() ? "" : " ", word);
+}
+
+/// The metadata of a packed file of these entries.
+std::map<std::string, std::string> packed_metadata(ModelCard card, const std::vector<std::string>& quantized,
+                                                   const std::vector<std::string>& plain) {
+  card.scheme.reset();  // the list says it
+  card.form = "packed";
+  card.quantized = fmt::format("{}", fmt::join(quantized, ","));
+  card.plain = fmt::format("{}", fmt::join(plain, ","));
+  return to_metadata(card);
+}
+
 /// An entry of one of the two lists.
 struct Entry {
   std::string name;
@@ -176,19 +195,13 @@ bool is_packed(const TensorFile& file) {
 
 TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weights) {
   TensorFile file;
-  ModelCard card = read_card(model);
-  card.scheme.reset();  // the list says it
-  card.form = "packed";
   std::set<std::string> left_out;
   std::vector<std::string> quantized;
   std::vector<float> scales;
   for (const IntegerTensor& tensor : weights) {
     left_out.merge(names_in_any_form(tensor.name));
     const bool is_zero = tensor.is_empty(), is_odd = are_odd(tensor.levels);
-    quantized.push_back(fmt::format("{} {} {}{}", tensor.name, shape_words(tensor.shape), tensor.bits,
-                                    is_zero  ? " zero"
-                                    : is_odd ? " odd"
-                                             : ""));
+    quantized.push_back(quantized_entry(tensor.name, tensor.shape, tensor.bits, is_zero ? kZero : is_odd ? kOdd : ""));
     scales.push_back(tensor.scale);
     if (!is_zero) file.tensors.push_back(packed_bits(tensor, is_odd));
   }
@@ -196,17 +209,48 @@ TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weigh
   std::vector<float> numbers;
   for (const HostTensor& tensor : model.tensors) {
     if (tensor.dtype != DType::f32 || left_out.contains(tensor.name)) continue;
-    names.push_back(fmt::format("{} {}", tensor.name, shape_words(tensor.shape)));
+    names.push_back(plain_entry(tensor.name, tensor.shape));
     const auto values = tensor.values<float>();
     numbers.insert(numbers.end(), values.begin(), values.end());
   }
-  card.quantized = fmt::format("{}", fmt::join(quantized, ","));
-  card.plain = fmt::format("{}", fmt::join(names, ","));
-  file.metadata = to_metadata(card);
+  file.metadata = packed_metadata(read_card(model), quantized, names);
   const auto count = [](const std::vector<float>& values) { return static_cast<std::int64_t>(values.size()); };
   file.tensors.push_back(HostTensor::from<float>(kScales, {count(scales)}, scales));
   file.tensors.push_back(HostTensor::from<float>(kFloat, {count(numbers)}, numbers));
   return file;
+}
+
+std::int64_t packed_rest_bytes(const Network& network, const ModelCard& card) {
+  TensorFile file;  // without any data, so that offsets and lengths of rows are digits too few in its header
+  std::vector<std::string> quantized, plain;
+  std::int64_t tensors = 0, numbers = 0, rows = 0, digits = 0;
+  const auto digits_of = [](std::int64_t number) { return static_cast<std::int64_t>(std::to_string(number).size()); };
+  for (const ParameterSpec& spec : network.parameters()) {
+    const std::vector<std::int64_t> shape = file_shape(spec.shape);
+    if (spec.group == ParameterGroup::plain) {
+      plain.push_back(plain_entry(spec.name, shape));
+      numbers += spec.shape.numel();
+      continue;
+    }
+    quantized.push_back(quantized_entry(spec.name, shape, kMaxBits, kOdd));  // without a row of signs, which is more
+    file.tensors.push_back(HostTensor::from<std::uint8_t>(spec.name, {kMaxBits + 1, 0}, {}));
+    const std::int64_t width = row_bytes(spec.shape.numel());
+    ++tensors;
+    rows += (kMaxBits + 1) * width;
+    digits += digits_of(width) - 1;
+  }
+  for (const StateSpec& state : network.states()) {
+    plain.push_back(plain_entry(state.name, {state.numel}));
+    numbers += state.numel;
+  }
+  file.metadata = packed_metadata(card, quantized, plain);
+  for (const char* name : {kScales, kFloat}) file.tensors.push_back(HostTensor::from<float>(name, {0}, {}));
+  constexpr std::int64_t kNumberBytes = sizeof(float), kAlignment = 8;
+  const std::int64_t data = kNumberBytes * (tensors + numbers);
+  digits += digits_of(tensors) + digits_of(numbers) - 2;
+  digits += 2 * (tensors + 2) * (digits_of(data + rows) - 1);  // where each begins and ends
+  return static_cast<std::int64_t>(safetensors_bytes(file)) + data +
+         (digits + kAlignment - 1) / kAlignment * kAlignment;
 }
 
 TensorFile unpack(const TensorFile& packed) {

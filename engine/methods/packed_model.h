@@ -18,6 +18,8 @@
 
 #include "engine/files/safetensors.h"
 #include "engine/model/integer_tensors.h"
+#include "engine/model/model_card.h"
+#include "engine/network/network.h"
 
 namespace bsq {
 
@@ -26,6 +28,11 @@ bool is_packed(const TensorFile& file);
 /// `model`: the file that the weights are from. Its metadata and all that is not quantized are packed too, except the
 /// counters of batches.
 TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weights);
+
+/// What a packed file of this network and card has beside bits and signs: header, scales and all numbers that stay
+/// float. Widths decide how many digits and words the header has, so that these are the most: up to 16 bytes per
+/// quantized tensor more than a file needs, and up to 8 for its alignment.
+std::int64_t packed_rest_bytes(const Network& network, const ModelCard& card);
 
 /// The same model as bit planes (`conv1.pweight`, ...), every weight bit for bit. What has 0 bits gets an empty plane.
 /// Throws Error(checkpoint) for a damaged file.

@@ -15,7 +15,7 @@ namespace {
 bool comes_nearer(const std::vector<int>& bits, const ArenaLayout& layout, std::size_t slot, const BitBudget& budget) {
   if (layout.slots[slot].spec.widths.fixed || bits[slot] <= 1) return false;
   const double now = budget.average(bits, layout), target = budget.target(layout);
-  return budget_distance(now - budget.share_of_bit(layout, slot), target) < budget_distance(now, target);
+  return budget.distance(now - budget.share_of_bit(layout, slot), target) < budget.distance(now, target);
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ std::vector<int> take_bits(std::vector<int> bits, const WidthMeasures& measures,
                            const BitBudget& budget, double planned, bool several) {
   std::vector<bool> has_lost(bits.size(), false);
   const auto measure_of = [&](std::size_t slot) { return measures.at(slot).at(static_cast<std::size_t>(bits[slot])); };
-  while (budget.average(bits, layout) > planned + kBudgetTolerance) {
+  while (!budget.is_within(budget.average(bits, layout), planned)) {
     std::optional<std::size_t> next;
     for (std::size_t slot = 0; slot < bits.size(); ++slot) {
       if ((has_lost[slot] && !several) || !comes_nearer(bits, layout, slot, budget)) continue;
@@ -62,8 +62,7 @@ std::vector<int> take_bits(std::vector<int> bits, const WidthMeasures& measures,
 }
 
 std::string WidthBudget::title() const {
-  return fmt::format("budget {:g} {} ({} count) within {} epochs", rule_.budget.bits, rule_.budget.unit(),
-                     rule_.budget.count_name(), rule_.window);
+  return fmt::format("{} within {} epochs", rule_.budget.title(), rule_.window);
 }
 
 std::string WidthBudget::conflict(const ArenaLayout& layout) const {
@@ -122,16 +121,16 @@ EpochNote WidthBudget::note_of_epoch(int epoch, const std::vector<int>& bits, co
   }
   const std::string what =
       is_met_ ? "met, so that widths stay from here on" : fmt::format("{:.3f} planned after the epoch", planned);
-  return {.event = "budget",
-          .fields = {{"budget_bits", rule_.budget.bits},
-                     {"budget_count", rule_.budget.count_name()},
-                     {"bits_now", now},
-                     {"bits_planned", planned},
-                     {std::string(rule_.measures_name), measured},
-                     {"taken_bits", taken},
-                     {"is_met", is_met_}},
-          .text = fmt::format("budget {:g} ({} count): {:.3f} {} now, {}", rule_.budget.bits, rule_.budget.count_name(),
-                              now, rule_.budget.unit(), what)};
+  nlohmann::ordered_json fields = budget_fields(rule_.budget, layout);
+  fields.update(nlohmann::ordered_json{{"bits_now", now},
+                                       {"bits_planned", planned},
+                                       {std::string(rule_.measures_name), measured},
+                                       {"taken_bits", taken},
+                                       {"is_met", is_met_}});
+  return {
+      .event = "budget",
+      .fields = std::move(fields),
+      .text = fmt::format("budget {}: {:.3f} {} now, {}", rule_.budget.text(layout), now, rule_.budget.unit(), what)};
 }
 
 EpochNote WidthBudget::note_of_end(const std::vector<int>& bits, const std::vector<int>& left,
@@ -144,16 +143,15 @@ EpochNote WidthBudget::note_of_end(const std::vector<int>& bits, const std::vect
     removals[name] = bits[slot] - left[slot];
     names += fmt::format("{}{} {}->{}", names.empty() ? "" : ", ", layer_name(name), bits[slot], left[slot]);
   }
+  nlohmann::ordered_json fields = budget_fields(rule_.budget, layout);
+  fields.update(nlohmann::ordered_json{{"bits_now", counted(left, layout)},
+                                       {"bits_trained", counted(bits, layout)},
+                                       {"removed_planes", removals},
+                                       {"is_met", false}});
   return {.event = "budget",
-          .fields = {{"budget_bits", rule_.budget.bits},
-                     {"budget_count", rule_.budget.count_name()},
-                     {"bits_now", counted(left, layout)},
-                     {"bits_trained", counted(bits, layout)},
-                     {"removed_planes", removals},
-                     {"is_met", false}},
-          .text = fmt::format("budget {:g} ({} count): {:.3f} {} at the end; training came to {:.3f}; the bits went "
-                              "{}: {}",
-                              rule_.budget.bits, rule_.budget.count_name(), counted(left, layout), rule_.budget.unit(),
+          .fields = std::move(fields),
+          .text = fmt::format("budget {}: {:.3f} {} at the end; training came to {:.3f}; the bits went {}: {}",
+                              rule_.budget.text(layout), counted(left, layout), rule_.budget.unit(),
                               counted(bits, layout), rule_.which_go, names)};
 }
 

@@ -38,7 +38,7 @@ std::vector<int> take_bits(std::vector<int> bits, const WidthMeasures& measures,
 
 /// What a method says of its budget.
 struct WidthBudgetRule {
-  std::string section;                  // of the configuration, whose `budget_bits` it is: `lsq`
+  std::string section;                  // of the configuration, whose budget it is: `lsq`
   BitBudget budget = {};                // as it is configured
   int window = 1;                       // epochs
   std::string_view measures_name = {};  // in notes: `sensitivities`

@@ -25,6 +25,7 @@ std::vector<Multiplication> multiplications(const Network& network) {
 
 ArenaLayout lay_out_quantized(const Network& network, DType filter_dtype, const NoDecay& no_decay) {
   ArenaLayout layout = lay_out(network.parameters(), ParameterGroup::quantized, filter_dtype, no_decay);
+  layout.packed_rest = network.packed_rest();
   for (const Multiplication& multiplication : multiplications(network)) {
     const std::string& name = network.parameters()[static_cast<std::size_t>(multiplication.weight)].name;
     for (ParameterSlot& slot : layout.slots)

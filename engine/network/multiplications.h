@@ -26,7 +26,7 @@ std::optional<ParameterId> weight_of(const Node& node, const std::vector<Paramet
 /// In the order of the nodes.
 std::vector<Multiplication> multiplications(const Network& network);
 
-/// The layout of the quantized parameters (lay_out), with the bit operations of each.
+/// The layout of the quantized parameters (lay_out), with the bit operations of each and Network::packed_rest.
 ArenaLayout lay_out_quantized(const Network& network, DType filter_dtype = DType::f32, const NoDecay& no_decay = {});
 
 }  // namespace bsq

@@ -42,6 +42,10 @@ class Network {
   const std::vector<StateSpec>& states() const { return states_; }
   const std::vector<std::string>& batch_counters() const { return batch_counters_; }
   const std::vector<std::string>& unused() const { return unused_; }
+  /// The bytes that a packed file of it has beside bits and signs, at most: header, scales, and all that stays float.
+  /// Whoever knows what else files say of it sets them; 0 until then.
+  void set_packed_rest(std::int64_t bytes) { packed_rest_ = bytes; }
+  std::int64_t packed_rest() const { return packed_rest_; }
   const Shape& image() const { return image_; }
   int num_classes() const;
   /// Shape and type of every tensor for a batch; images and activations are of `dtype`.
@@ -56,6 +60,7 @@ class Network {
   std::vector<StateSpec> states_;
   std::vector<std::string> batch_counters_;
   std::vector<std::string> unused_;
+  std::int64_t packed_rest_ = 0;
 };
 
 /// Whether some activation is quantized by the maximum of its batch.

@@ -103,6 +103,8 @@ struct ArenaLayout {
   std::vector<ParameterSlot> slots;
   std::int64_t numel = 0;       // with padding
   std::int64_t parameters = 0;  // without padding
+  /// Of a packed file, at most: the bytes that are neither bits nor signs of these parameters (Network::packed_rest).
+  std::int64_t packed_rest = 0;
 };
 
 /// `filter_dtype`: the type of the effective values of convolution filters; everything else is float32.

@@ -17,12 +17,13 @@
 //       requant        stage, epoch (how many are over), bits_before and bits_after (per quantizable parameter),
 //                      compression
 //       budget         of a stage under a budget of bits, at the beginning of an epoch: stage, epoch (how many are
-//                      over), budget_bits, bits_now (that the weights have, or a re-quantization would give),
-//                      bits_planned (for the end of the epoch), is_met; of bsq error and integral (of the controller,
-//                      METHOD 15), alpha and removed_planes (now, by tensor), of lsq sensitivities (of the epoch that
-//                      is over, by tensor) and taken_bits (now, by tensor; METHOD 13). At the end of the stage (lsq:
-//                      if it was not met): stage, epoch, budget_bits, bits_now, bits_trained (before planes were
-//                      removed), removed_planes (by tensor), is_met (before)
+//                      over), budget_bits, budget_count (what they are, as in the configuration, or file), budget_words
+//                      (if it was given as a ratio or in bytes), bits_now (that the weights have, or a re-quantization
+//                      would give), bits_planned (for the end of the epoch), is_met; of bsq error and integral (of the
+//                      controller, METHOD 15), alpha and removed_planes (now, by tensor), of lsq sensitivities (of the
+//                      epoch that is over, by tensor) and taken_bits (now, by tensor; METHOD 13). At the end of the
+//                      stage (lsq: if it was not met): stage, epoch, the three of the budget, bits_now, bits_trained
+//                      (before planes were removed), removed_planes (by tensor), is_met (before)
 //       stage_end      stage, test_top1, test_top5 (percent), test_loss, test_images, best_top1 and best_epoch (of the
 //                      epochs since the last re-quantization; with data.holdout the one of best_holdout_top1, of
 //                      holdout_images images), bits_per_parameter, stored_bits_per_parameter (sign and

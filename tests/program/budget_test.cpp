@@ -111,13 +111,84 @@ TEST_CASE("a budget beside an alpha, below what a layer needs, or without a mean
   check_refused({"bsq.alpha=0", "bsq.budget_bits=1.5"},
                 "override 2: bsq.budget_bits = 1.5; must be at least 2: every layer keeps a bit and its signs "
                 "(bsq.budget_count: stored), or 0 for no budget");
-  check_refused(
-      {"bsq.alpha=0", "bsq.budget_bits=0.5", "bsq.budget_count=published"},
-      "override 2: bsq.budget_bits = 0.5; must be at least 1: every layer keeps a bit, or 0 for no budget");
+  check_refused({"bsq.alpha=0", "bsq.budget_bits=0.5", "bsq.budget_count=published"},
+                "override 2: bsq.budget_bits = 0.5; must be at least 1: every layer keeps a bit, or 0 for no budget");
   check_refused({"bsq.budget_bits=10"}, "override 1: bsq.budget_bits = 10; must be a number in 0..9");
   check_refused({"bsq.budget_count=planes"},
                 "override 1: bsq.budget_count = planes; must be one of stored, published, bops");
   here.must({"validate", "tiny.yaml", "bsq.alpha=0", "bsq.budget_bits=3"});
+}
+
+TEST_CASE("a budget in bytes is one of the file that is exported, whichever method comes to it") {
+  const Workspace here;
+  for (const std::string stage : {"bsq", "lsq", "msq"}) {
+    INFO(stage);
+    const std::string bytes = "6800";
+    here.train(stage, {"stages=[pretrain," + stage + ",finetune]", "bsq.alpha=0", stage + ".epochs=4",
+                       "bsq.budget_alpha=1e-6", stage + ".budget_bytes=" + bytes});
+    for (const std::string& of : {stage, std::string("finetune")}) {
+      here.must({"export", stage + "/checkpoints/" + of + "/model.safetensors", "--format", "packed", "--output",
+                 "packed.safetensors", "--force"});
+      const auto size = static_cast<double>(fs::file_size(here / "packed.safetensors"));
+      CHECK(size <= std::stod(bytes));
+      CHECK(size > std::stod(bytes) - 576 / 8 - 200);  // a row of the largest layer, and what a header may need less
+    }
+    const std::string words = "at most " + bytes + " bytes as a packed file";
+    CHECK_THAT(text_of(here / stage / "train.log"), Catch::Contains(" (file count; " + words + "): "));
+    CHECK_THAT(text_of(here / stage / "report/index.html"),
+               Catch::Contains(" bits of the file per weight (" + words + ")") &&
+                   Catch::Contains("In file bits. Once the budget is met"));
+    CHECK(json_of(here / stage / "report/summary.json").dump().find(words) != std::string::npos);
+  }
+}
+
+TEST_CASE("a budget as a ratio is said as one beside its bits") {
+  const Workspace here;
+  const Outcome outcome =
+      here.train("run", {"stages=[pretrain,lsq]", "lsq.epochs=4", "lsq.budget_ratio=8", "lsq.budget_count=published"});
+  const std::string words = "8 times smaller than float32";
+  CHECK_THAT(text_of(here / "run/train.log"), Catch::Contains("budget 4 (published count; " + words + "): 8.000 bits"));
+  CHECK_THAT(outcome.out, Catch::Contains("budget of lsq: 4 bits per weight (" + words + "); met after epoch 2"));
+  const json stage = json_of(here / "run/report/summary.json").at("stages").back();
+  CHECK(std::abs(stage.at("compression").get<double>() - 8) < 0.7);
+  CHECK_THAT(text_of(here / "run/config.yaml"), Catch::Contains("budget_ratio: 8"));
+  CHECK_FALSE(contains(text_of(here / "run/config.yaml"), "\n  budget_bits:"));
+}
+
+TEST_CASE("a budget is said in one way, of what has a size, and as one that a network can meet") {
+  const Workspace here;
+  const auto check_refused = [&](const Words& overrides, const std::string& error) {
+    Words words = {"validate", "tiny.yaml", "stages=[pretrain,lsq]"};
+    words.insert(words.end(), overrides.begin(), overrides.end());
+    check_errors(here, words, 2, {error, "1 error; nothing was written"});
+  };
+  check_refused({"lsq.budget_bits=4", "lsq.budget_bytes=200000"},
+                "override 2: lsq.budget_bits = 4 and lsq.budget_bytes = 200000; a budget is said in one way: leave the "
+                "others out, or set them to 0 where a file sets them");
+  check_refused({"lsq.budget_ratio=8", "lsq.budget_count=bops"},
+                "override 3: lsq.budget_ratio = 8 and lsq.budget_count = bops; a ratio is one of sizes: count stored "
+                "or published bits, or give lsq.budget_bits");
+  check_refused({"lsq.budget_bytes=200000", "lsq.budget_count=published"},
+                "override 3: lsq.budget_bytes = 200000 and lsq.budget_count = published; bytes are those of a whole "
+                "file: leave lsq.budget_count out, or set it to stored where a file sets it");
+  check_refused({"lsq.budget_ratio=17"},
+                "override 2: lsq.budget_ratio = 17; must be at most 16: every layer keeps a bit and its signs "
+                "(lsq.budget_count: stored), or 0 for no budget");
+  check_refused({"lsq.budget_ratio=3.5"},
+                "override 2: lsq.budget_ratio = 3.5; must be at least 3.55556: a weight has at most 8 bits and a sign, "
+                "or 0 for no budget");
+  for (const char* command : {"validate", "train"}) {
+    const Words cifar = {command, "tiny.yaml", "data.kind=cifar10", "data.root=nowhere", "stages=[pretrain,lsq]"};
+    const auto with = [&](const char* budget) {
+      Words words = cifar;
+      words.emplace_back(budget);
+      return words;
+    };
+    check_error(here, with("lsq.budget_bytes=5000"), 2,
+                {"lsq.budget_bytes = 5000: a packed file of this network cannot come below ", " bytes, with a bit of"});
+    check_error(here, with("lsq.budget_ratio=15.99"), 2,
+                {"lsq.budget_ratio = 15.99: this network can be 14.", " times smaller at most"});
+  }
 }
 
 TEST_CASE("a budget that fixed layers leave no room for is refused before any data is read, with the least there is") {

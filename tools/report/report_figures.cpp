@@ -168,8 +168,8 @@ std::vector<ReportFigure> budget_figures(const RunReport& report, const StageRep
       report,
       {"budget" + ending, "Bits under the budget",
        fmt::format("What the weights have, or a re-quantization would give them, at the beginning of each epoch of the "
-                   "stage {}, and what was planned for its end; the budget is {:g} bits.",
-                   stage.name, stage.budget->bits)},
+                   "stage {}, and what was planned for its end; the budget is {}.",
+                   stage.name, stage.budget->text())},
       std::string(stage.budget->unit()), {});
   bits.series = {line_of("now", &BudgetRow::bits_now, false), line_of("planned", &BudgetRow::bits_planned, true)};
   std::vector<ReportFigure> figures = {

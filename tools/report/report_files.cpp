@@ -33,6 +33,7 @@ ordered_json budget_json(const BudgetReport& budget) {
     epochs.back()["is_met"] = row.is_met;
   }
   ordered_json json = {{"budget_bits", budget.bits}, {"epochs", std::move(epochs)}};
+  if (!budget.words.empty()) json["budget_words"] = budget.words;
   if (!budget.bits_at_end) return json;
   json["bits_at_end"] = *budget.bits_at_end;
   json["bits_trained"] = budget.bits_trained;

@@ -167,7 +167,7 @@ std::string budget_text(const RunReport& report) {
   for (const StageReport& stage : report.stages) {
     if (!stage.budget) continue;
     const BudgetReport& budget = *stage.budget;
-    text += fmt::format("budget of {}: {:g} {}", stage.name, budget.bits, budget.unit());
+    text += fmt::format("budget of {}: {}", stage.name, budget.text());
     const auto met =
         std::find_if(budget.epochs.begin(), budget.epochs.end(), [](const BudgetRow& row) { return row.is_met; });
     if (met != budget.epochs.end()) text += fmt::format("; met after epoch {}", met->epoch);

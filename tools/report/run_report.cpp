@@ -89,6 +89,7 @@ void read_budget(const json& event, BudgetReport& budget) {
   const auto number = [&](const char* key) { return number_of(event.at(key), key); };
   budget.bits = number("budget_bits");
   budget.count = event.value("budget_count", "");
+  budget.words = event.value("budget_words", "");
   if (!event.contains("bits_trained")) {
     budget.epochs.push_back({.epoch = json_count(event.at("epoch"), kMostEpochs),
                              .bits_now = number("bits_now"),
@@ -213,6 +214,16 @@ void read_model_files(RunReport& report) {
 }
 
 }  // namespace
+
+std::string_view BudgetReport::unit() const {
+  for (const BudgetCount known : {BudgetCount::bops, BudgetCount::file})
+    if (count == BitBudget{.count = known}.count_name()) return unit_of(known);
+  return unit_of(BudgetCount::published);
+}
+
+std::string BudgetReport::text() const {
+  return fmt::format("{:g} {}{}", bits, unit(), words.empty() ? "" : fmt::format(" ({})", words));
+}
 
 std::optional<double> StageReport::seconds_per_step() const {
   if (steps == 0 || train_seconds <= 0) return std::nullopt;

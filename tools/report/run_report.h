@@ -55,13 +55,16 @@ struct BudgetRow {
 struct BudgetReport {
   double bits = 0;         // the budget
   std::string count = {};  // what it counts, `stored`; empty: an older version did not say
+  std::string words = {};  // in which it was given; empty: in bits
   std::vector<BudgetRow> epochs;
   std::optional<double> bits_at_end;
   double bits_trained = 0;                                // at the end, before planes were removed
   std::vector<std::pair<std::string, int>> removed = {};  // planes, by tensor
 
   /// What its bits are called: `bits per weight`.
-  std::string_view unit() const { return unit_of(count == "bops" ? BudgetCount::bops : BudgetCount::published); }
+  std::string_view unit() const;
+  /// `4 bits per weight`, and the words.
+  std::string text() const;
 };
 
 struct StageReport {

@@ -7,27 +7,31 @@
 #include "engine/network/multiplications.h"
 #include "kernels/base/error.h"
 #include "models/families.h"
+#include "tools/session/open_model.h"
 
 namespace bsq {
 
-void check_network(const Config& config, const NetworkSpec& spec) {
-  const Network network = build_network(spec);
-  const ArenaLayout layout = lay_out_quantized(network);
+void check_network(const Config& config, const NetworkSpec& spec, const ModelCard& card) {
+  const Quantizer quantizer = quantizer_of(config);
+  const ArenaLayout layout =
+      lay_out_quantized(network_factory(spec, config, card)(quantizer.activation, quantizer.act_bits));
   for (const std::string& stage : config.stages) {
     if (config.find_stage(stage) == nullptr) continue;  // it only converts
     if (const std::string why = method_of_stage(stage, config)->conflict(layout); !why.empty())
       throw Error(ErrorKind::usage, why);
   }
   if (!config.quant.deployed) return;
-  if (const std::string obstacle = plan_deployment(network).obstacle; !obstacle.empty())
+  if (const std::string obstacle = plan_deployment(build_network(spec)).obstacle; !obstacle.empty())
     fail(ErrorKind::usage, "quant.deployed = true: {} has no deployed form: {}; set quant.deployed to false", spec.name,
          obstacle);
 }
 
 void check_network(const Config& config) {
   check_layers(config);
-  if (const std::optional<DatasetInfo> images = known_images(config))
-    check_network(config, configured_network(config, {images->height, images->width, 3}, images->num_classes()));
+  const std::optional<DatasetInfo> images = known_images(config);
+  if (!images) return;
+  const NetworkSpec spec = configured_network(config, {images->height, images->width, 3}, images->num_classes());
+  check_network(config, spec, card_of_run(spec, config, *images));
 }
 
 }  // namespace bsq

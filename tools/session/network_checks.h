@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/config/config.h"
+#include "engine/model/model_card.h"
 #include "engine/network/network_spec.h"
 
 namespace bsq {
@@ -10,7 +11,8 @@ namespace bsq {
 /// what it is asked for (Method::conflict). The latter may depend on size and classes of the images: where only files
 /// tell these, it is left to the check of the whole network.
 void check_network(const Config& config);
-/// Throws Error(usage) if a method cannot give with this network what it is asked for.
-void check_network(const Config& config, const NetworkSpec& spec);
+/// Throws Error(usage) if a method cannot give with this network what it is asked for. `card`: that of the run's model
+/// files, whose size a budget may limit.
+void check_network(const Config& config, const NetworkSpec& spec, const ModelCard& card);
 
 }  // namespace bsq

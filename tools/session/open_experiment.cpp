@@ -73,7 +73,8 @@ OpenExperiment::OpenExperiment(ExperimentSource source, Console& console, Commun
   std::optional<TeacherModel> teacher;
   if (source.teacher) teacher.emplace(teacher_for(*std::move(source.teacher), images, console));
   const NetworkSpec spec = network_of(source, images);
-  check_network(config, spec);
+  const ModelCard card = card_of_run(spec, config, images);
+  check_network(config, spec, card);
   say_data(source, data_, console);
   backend_ = open_device(config, console, ranks);
   if (ranks.world() > 1) connected_ = backend_->connect(ranks);
@@ -81,8 +82,8 @@ OpenExperiment::OpenExperiment(ExperimentSource source, Console& console, Commun
   experiment_.emplace(config,
                       ExperimentParts{.backend = *backend_,
                                       .data = data_,
-                                      .make_network = network_factory(spec, config),
-                                      .card = card_of_run(spec, config, images),
+                                      .make_network = network_factory(spec, config, card),
+                                      .card = card,
                                       .init = source.init ? std::optional(std::move(source.init->file)) : std::nullopt,
                                       .teacher = std::move(teacher),
                                       .communicator = connected_ ? *connected_ : ranks});

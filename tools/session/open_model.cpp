@@ -196,7 +196,9 @@ OpenModel open_start_model(ModelFile model, const Config& config) {
   const std::unique_ptr<Method> first = method_of_stage(config.stages.front(), config);
   if (const std::string why = first->refusal(*opened.weights, layout); !why.empty())
     fail(ErrorKind::usage, "{}: {}", opened.file.path.string(), why);
-  check_network(config, spec);
+  DatasetInfo images;
+  images.class_names = opened.card.class_names.value_or(std::vector<std::string>());
+  check_network(config, spec, card_of_run(spec, config, images));
   return opened;
 }
 
@@ -264,13 +266,20 @@ NetworkSpec network_of_run(const Config& config, const DatasetInfo& images) {
   return spec;
 }
 
-NetworkFactory network_factory(const NetworkSpec& spec, const Config& config) {
+NetworkFactory network_factory(const NetworkSpec& spec, const Config& config, ModelCard card) {
   const bool static_scales = config.quant.act_scale == "calibrated";
-  return [spec, static_scales, deployed = config.quant.deployed](Activation activation, int act_bits) {
-    return build_network(spec, {.activation = activation,
-                                .act_bits = act_bits,
-                                .static_scales = static_scales,
-                                .rounds_to_ranges = deployed && act_bits > 0});
+  card.format = "pt";
+  card.stage = *std::ranges::max_element(config.stages, {}, &std::string::size);  // files of any of them are to fit
+  return [spec, static_scales, deployed = config.quant.deployed, card](Activation activation, int act_bits) {
+    Network network = build_network(spec, {.activation = activation,
+                                           .act_bits = act_bits,
+                                           .static_scales = static_scales,
+                                           .rounds_to_ranges = deployed && act_bits > 0});
+    ModelCard of_files = card;
+    of_files.activation = name_of(activation);
+    of_files.act_bits = act_bits;
+    network.set_packed_rest(packed_rest_bytes(network, of_files));
+    return network;
   };
 }
 

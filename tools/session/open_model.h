@@ -63,7 +63,8 @@ Quantizer quantizer_of(const Config& config);
 Quantizer quantizer_of(const ModelCard& card);
 /// The configured network for images and classes of this set.
 NetworkSpec network_of_run(const Config& config, const DatasetInfo& images);
-NetworkFactory network_factory(const NetworkSpec& spec, const Config& config);
+/// The networks of the stages of a run; `card`: that of its model files.
+NetworkFactory network_factory(const NetworkSpec& spec, const Config& config, ModelCard card);
 /// Network, data and version: what the card of every model file of a run says.
 ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const DatasetInfo& images);
 

@@ -17,10 +17,10 @@ void check_bsq(const Config& config, std::vector<Conflict>& conflicts) {
   if (!config.runs("bsq") || !bsq.has_budget()) return;
   if (bsq.alpha_is_set && bsq.alpha != 0)
     conflicts.push_back(
-        {{"bsq.budget_bits", "bsq.alpha"},
-         fmt::format("bsq.budget_bits = {:g} and bsq.alpha = {:g}; a budget has a strength of its own: leave "
+        {{"bsq." + bsq.leaf(), "bsq.alpha"},
+         fmt::format("bsq.{} = {:.12g} and bsq.alpha = {:g}; a budget has a strength of its own: leave "
                      "bsq.alpha out, or set it to 0 where a file sets it; bsq.budget_alpha is what alpha is at most",
-                     bsq.budget_bits, bsq.alpha)});
+                     bsq.leaf(), bsq.given(), bsq.alpha)});
   check_budget("bsq", bsq, conflicts);
 }
 

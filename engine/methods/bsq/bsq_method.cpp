@@ -85,10 +85,9 @@ class BudgetedBsqMethod final : public BsqMethod {
 
   MethodDescription describe() const override {
     MethodDescription description = BsqMethod::describe();
-    description.settings =
-        fmt::format("budget {:g} {} ({} count), alpha at most {:g}{}, {}", options_.budget_bits, budget_.unit(),
-                    options_.budget_count, options_.budget_alpha, cost_text(), interval_text());
-    description.strength_key = "bsq.budget_bits";
+    description.settings = fmt::format("{}, alpha at most {:g}{}, {}", budget_.title(), options_.budget_alpha,
+                                       cost_text(), interval_text());
+    description.strength_key = "bsq." + options_.leaf();
     return description;
   }
   std::string conflict(const ArenaLayout& layout) const override { return budget_conflict("bsq", budget_, layout); }
@@ -141,13 +140,12 @@ class BudgetedBsqMethod final : public BsqMethod {
     plane_weights.set_planes(planes);
   }
   std::string advice_against_zeros() const override {
-    return fmt::format("raise bsq.budget_bits ({:g}), or lower bsq.budget_alpha ({:g})", options_.budget_bits,
-                       options_.budget_alpha);
+    return fmt::format("{}, or lower bsq.budget_alpha ({:g})", options_.advice_for_more("bsq"), options_.budget_alpha);
   }
 
  private:
   bool is_within_budget(const std::vector<BitPlanes>& planes, const ArenaLayout& layout) const {
-    return average_bits(budget_, planes, layout) <= budget_.target(layout) + kBudgetTolerance;
+    return budget_.is_within(average_bits(budget_, planes, layout), budget_.target(layout));
   }
 
   /// Planes after the last re-quantization: if the budget was not met, some have to go.
@@ -169,18 +167,17 @@ class BudgetedBsqMethod final : public BsqMethod {
       what = fmt::format("{:.3f} planned; so they are re-quantized now, and planes go: {}; {}", planned, names,
                          controller_.is_met() ? "that meets the budget, widths stay; alpha 0"
                                               : fmt::format("alpha {:.4g}", controller_.alpha()));
+    nlohmann::ordered_json fields = budget_fields(budget_, layout);
+    fields.update(nlohmann::ordered_json{{"bits_now", now},
+                                         {"bits_planned", planned},
+                                         {"error", controller_.error()},
+                                         {"integral", controller_.integral()},
+                                         {"alpha", controller_.alpha()},
+                                         {"removed_planes", removal_json(removed, layout)},
+                                         {"is_met", controller_.is_met()}});
     return {.event = "budget",
-            .fields = {{"budget_bits", options_.budget_bits},
-                       {"budget_count", options_.budget_count},
-                       {"bits_now", now},
-                       {"bits_planned", planned},
-                       {"error", controller_.error()},
-                       {"integral", controller_.integral()},
-                       {"alpha", controller_.alpha()},
-                       {"removed_planes", removal_json(removed, layout)},
-                       {"is_met", controller_.is_met()}},
-            .text = fmt::format("budget {:g} ({} count): {:.3f} {} now, {}", options_.budget_bits,
-                                options_.budget_count, now, budget_.unit(), what)};
+            .fields = std::move(fields),
+            .text = fmt::format("budget {}: {:.3f} {} now, {}", budget_.text(layout), now, budget_.unit(), what)};
   }
 
   EpochNote note_of_end(double bits, const std::vector<int>& removed, double before, const ArenaLayout& layout) const {
@@ -190,15 +187,15 @@ class BudgetedBsqMethod final : public BsqMethod {
         names.empty() ? "no plane brings it nearer" : "the planes went whose loss changes the weights least: " + names;
     const std::string how =
         removed.empty() ? "met before" : fmt::format("training came to {:.3f}; {}", before + beside, went);
+    nlohmann::ordered_json fields = budget_fields(budget_, layout);
+    fields.update(nlohmann::ordered_json{{"bits_now", bits + beside},
+                                         {"bits_trained", before + beside},
+                                         {"removed_planes", removal_json(removed, layout)},
+                                         {"is_met", removed.empty()}});
     return {.event = "budget",
-            .fields = {{"budget_bits", options_.budget_bits},
-                       {"budget_count", options_.budget_count},
-                       {"bits_now", bits + beside},
-                       {"bits_trained", before + beside},
-                       {"removed_planes", removal_json(removed, layout)},
-                       {"is_met", removed.empty()}},
-            .text = fmt::format("budget {:g} ({} count): {:.3f} {} at the end; {}", options_.budget_bits,
-                                options_.budget_count, bits + beside, budget_.unit(), how)};
+            .fields = std::move(fields),
+            .text = fmt::format("budget {}: {:.3f} {} at the end; {}", budget_.text(layout), bits + beside,
+                                budget_.unit(), how)};
   }
 
   BitBudget budget_;

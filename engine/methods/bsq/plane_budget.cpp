@@ -38,10 +38,10 @@ void adjust_to(std::vector<BitPlanes>& planes, const ArenaLayout& layout, double
   adjust_all(planes, layout, threshold_percent);
   while (true) {
     const double bits = average_bits(budget, planes, layout);
-    double nearest = budget_distance(bits, target);
+    double nearest = budget.distance(bits, target);
     std::optional<std::size_t> kept;
     for (std::size_t slot = 0; slot < planes.size(); ++slot) {
-      const double left = budget_distance(bits + budget.share_of_bit(layout, slot), target);
+      const double left = budget.distance(bits + budget.share_of_bit(layout, slot), target);
       if (planes[slot].bits == requantized[slot].bits || left >= nearest) continue;
       nearest = left;
       kept = slot;
@@ -61,8 +61,8 @@ std::vector<int> remove_planes(std::vector<BitPlanes>& planes, const ArenaLayout
     std::optional<std::size_t> cheapest;
     double least = 0;
     for (std::size_t slot = 0; slot < planes.size(); ++slot) {
-      const double nearer = budget_distance(bits - budget.share_of_bit(layout, slot), target);
-      if (is_fixed(layout, slot) || planes[slot].bits == 1 || nearer >= budget_distance(bits, target)) continue;
+      const double nearer = budget.distance(bits - budget.share_of_bit(layout, slot), target);
+      if (is_fixed(layout, slot) || planes[slot].bits == 1 || nearer >= budget.distance(bits, target)) continue;
       const double cost = removal_cost(planes[slot]) / budget.size_of_bit(layout.slots[slot]);
       if (cheapest && cost >= least) continue;
       cheapest = slot;

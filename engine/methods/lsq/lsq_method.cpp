@@ -97,7 +97,7 @@ class BudgetedLsqMethod final : public LsqMethod {
   MethodDescription describe() const override {
     return {.title = "LSQ",
             .settings = fmt::format("{}; {}", start_text(), budget_.title()),
-            .strength_key = "lsq.budget_bits"};
+            .strength_key = "lsq." + options_.leaf()};
   }
   std::string conflict(const ArenaLayout& layout) const override {
     const std::string of_steps = LsqMethod::conflict(layout);
@@ -128,9 +128,7 @@ class BudgetedLsqMethod final : public LsqMethod {
     if (is_end) budget_.end(weights.bits(), measures_of(weights), weights.layout());
     weights.set_bits(budget_.take_next_bits());
   }
-  std::string advice_against_zeros() const override {
-    return fmt::format("raise lsq.budget_bits ({:g})", options_.budget_bits);
-  }
+  std::string advice_against_zeros() const override { return options_.advice_for_more("lsq"); }
 
  private:
   static WidthMeasures measures_of(const LsqWeights& weights) {

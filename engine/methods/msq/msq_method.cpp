@@ -114,7 +114,7 @@ class BudgetedMsqMethod final : public MsqMethod {
                  .measures_name = "last_bits",
                  .which_go = "of which the fewest are set"}) {}
 
-  MethodDescription describe() const override { return described(budget_.title(), "msq.budget_bits"); }
+  MethodDescription describe() const override { return described(budget_.title(), "msq." + options().leaf()); }
   std::string conflict(const ArenaLayout& layout) const override { return budget_.conflict(layout); }
   /// Once the budget is met nothing has to go any more.
   std::array<float, 4> step_numbers(int /*epoch*/) const override { return numbers_with(!budget_.is_met()); }

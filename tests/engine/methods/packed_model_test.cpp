@@ -133,6 +133,23 @@ TEST_CASE("a ResNet-20 of 2.25 bits per weight takes what its ratio claims, with
   CHECK(bytes < 1.05 * claimed);
 }
 
+TEST_CASE("what a file has beside bits and signs is known before there is one, to what a header may need less") {
+  const int bits = GENERATE(1, 2, 8);
+  for (const ResNetOptions& options : {tiny_resnet(), ResNetOptions{.depth = 20, .act_bits = 4}}) {
+    const Network network = make_resnet(options);
+    const ArenaLayout layout = layout_of(network);
+    const Weights weights = random_weights(layout, [&](std::size_t i) { return i == 1 ? 9 - bits : bits; });
+    const TensorFile model = model_file(network, weights);
+    std::int64_t rows = 0;
+    for (std::size_t i = 0; i < layout.slots.size(); ++i)
+      rows += (weights->bits(i) + 1) * ((layout.slots[i].spec.shape.numel() + 7) / 8);
+    const auto bytes = static_cast<std::int64_t>(safetensors_bytes(pack(model, integer_weights(*weights, layout))));
+    const std::int64_t most = packed_rest_bytes(network, read_card(model)) + rows;
+    CHECK(bytes <= most);
+    CHECK(bytes > most - 16 * static_cast<std::int64_t>(layout.slots.size()) - 16);
+  }
+}
+
 TEST_CASE("a damaged packed model is refused with a sentence") {
   const Network network = make_resnet(tiny_resnet());
   const ArenaLayout layout = layout_of(network);

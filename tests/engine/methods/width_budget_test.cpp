@@ -1,6 +1,8 @@
 // Widths under a budget: the plan, and which tensors lose a bit.
 #include "engine/methods/width_budget.h"
 
+#include "engine/methods/budget_keys.h"
+
 #include "tests/engine/methods/store_support.h"
 
 namespace bsq::test {
@@ -89,6 +91,46 @@ TEST_CASE("a budget of operations weighs bits by what they multiply, and leaves 
   CHECK(budget.least(layout) == Approx(2));
   const std::vector<int> bits = {8, 8, 8};
   CHECK(take_bits(bits, doubling({3, 2, 1}, bits), layout, budget, 3, /*several=*/true) == std::vector<int>{3, 3, 8});
+}
+
+TEST_CASE("a budget in bytes is a limit on a file: rows of whole bytes and all that is beside them count") {
+  ArenaLayout layout = store_layout();
+  layout.packed_rest = 1000;
+  constexpr double kRows = 29 + 3 + 1;  // bytes of a row of bits of each tensor
+  const auto bytes_of = [](const std::vector<int>& bits) {
+    return 1000.0 + 29 * (bits[0] + 1) + 3 * (bits[1] + 1) + 1 * (bits[2] + 1);
+  };
+  const auto budget_of = [](double bytes) { return BitBudget{.count = BudgetCount::file, .bytes = bytes}; };
+  const std::vector<int> bits = {8, 8, 8};
+  const BitBudget some = budget_of(1200);
+  CHECK(some.average({4, 2, 8}, layout) + some.beside(layout) == Approx(8 * bytes_of({4, 2, 8}) / (8 * kRows)));
+  CHECK(some.bytes_of(some.bits_of(layout), layout) == Approx(1200));
+  for (int bytes = 1066; bytes <= 1300; ++bytes) {
+    INFO(bytes << " bytes");
+    const BitBudget budget = budget_of(bytes);
+    const std::vector<int> left =
+        take_bits(bits, doubling({1, 2, 3}, bits), layout, budget, budget.target(layout), /*several=*/true);
+    CHECK(bytes_of(left) <= bytes);
+    CHECK((left == bits || bytes_of(left) > bytes - 29));
+    CHECK_FALSE(can_come_nearer(left, layout, budget));
+  }
+  CHECK(bytes_of({1, 1, 1}) == 1066);
+  CHECK(budget_conflict("lsq", budget_of(1066), layout).empty());
+  CHECK(budget_conflict("lsq", budget_of(1065), layout) ==
+        "lsq.budget_bytes = 1065: a packed file of this network cannot come below 1066 bytes, with a bit of each "
+        "tensor and all bits of those of a fixed width; raise it");
+}
+
+TEST_CASE("a budget as a ratio is one in the bits of its count, and the largest that a network can have is said") {
+  ArenaLayout layout = store_layout();
+  const auto budget_of = [](double ratio) { return BudgetConfig{.budget_ratio = ratio}.budget(); };
+  CHECK(budget_of(8).bits == 4);
+  CHECK(budget_of(8).target(layout) == Approx(4 - 1 - 32 * 3 / 249.0));
+  CHECK(budget_of(8).text(layout) == "4 (stored count; 8 times smaller than float32)");
+  CHECK(budget_conflict("msq", budget_of(13.414), layout).empty());  // 32 / (2 + 96 / 249)
+  CHECK(budget_conflict("msq", budget_of(13.5), layout) ==
+        "msq.budget_ratio = 13.5: this network can be 13.414 times smaller at most (msq.budget_count: stored), with a "
+        "bit of each tensor and all bits of those of a fixed width; lower it");
 }
 
 TEST_CASE("the plan falls from the start to the target as a parabola, and the window is half of a stage") {
