@@ -32,6 +32,7 @@ json eval(const Workspace& here, const std::string& run, const std::string& arit
 TEST_CASE("a run under the arithmetic of deployment has the same results in integers") {
   const Workspace here;
   const Outcome trained = here.train("run", kDeployed);
+  CHECK_FALSE(contains(trained.err, "quant.deployed:"));
   const json best = eval(here, "run/checkpoints/finetune_best", "deployed");
   const std::string in_integers =
       fmt::format("in integers, as it is deployed: {:.2f} %", best.at("top1").get<double>());
@@ -117,6 +118,15 @@ TEST_CASE("a run under the arithmetic of deployment on an emulated GPU comes to 
   gpu.run(here, with({"train", "tiny.yaml", "--run-dir", "gpu", "device=cuda"}, kDeployed), 0);
   here.train("cpu", with({"device=cpu"}, kDeployed));
   check_similar_epochs(here / "cpu", here / "gpu");
+}
+
+TEST_CASE("training under the arithmetic of deployment says what it does not reach") {
+  const Workspace here;
+  const Outcome trained = here.must(
+      {"train", "tiny.yaml", "quant.deployed=true", "quant.act_scale=calibrated", "quant.weight_bits=7", "--dry-run"});
+  CHECK_THAT(trained.err, Catch::Contains("warning: quant.deployed: pixels are rounded to 256 levels of one unit: "
+                                          "data.mean=[0.50196078,") &&
+                              Catch::Contains("may keep 8 bits, of which 7 fit beside the sign"));
 }
 
 TEST_CASE("training under the arithmetic of deployment refuses what integers do not have") {

@@ -9,6 +9,7 @@
 #include "tools/cli/signals.h"
 #include "tools/commands/run_end.h"
 #include "tools/session/config_schema.h"
+#include "tools/session/deployment_forecast.h"
 #include "tools/session/fork.h"
 #include "tools/session/network_checks.h"
 #include "tools/session/open_experiment.h"
@@ -367,6 +368,8 @@ int train_on_ranks(const Arguments& arguments, Communicator& ranks) {
   outlive_readers();
   Console console = console_of(options.console, ranks);
   for (const std::string& warning : config_warnings(config)) console.warning(warning);
+  if (!resumed_run)
+    for (const std::string& warning : deployment_warnings(config)) console.warning(warning);
   std::optional<RunDirectory> directory;
   if (resumed_run) {
     if (ranks.rank() == 0) directory = RunDirectory::resume(*resumed_run, options.command);

@@ -113,4 +113,12 @@ std::vector<std::string> deployment_forecast(const Config& config) {
   return lines;
 }
 
+std::vector<std::string> deployment_warnings(const Config& config) {
+  if (!config.quant.deployed) return {};
+  std::vector<std::string> lines = deployment_forecast(config);
+  if (!lines.empty()) lines.erase(lines.begin());
+  for (std::string& line : lines) line = "quant.deployed: " + line;
+  return lines;
+}
+
 }  // namespace bsq

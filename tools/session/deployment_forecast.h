@@ -13,4 +13,7 @@ namespace bsq {
 /// if no stage quantizes.
 std::vector<std::string> deployment_forecast(const Config& config);
 
+/// For a run that trains in that arithmetic (quant.deployed): what it will not be told of all the same.
+std::vector<std::string> deployment_warnings(const Config& config);
+
 }  // namespace bsq
