@@ -61,6 +61,8 @@ inline std::vector<ConvCase> conv_cases() {
       {"one pixel", 0, 1, 1, 1, 5, 3, 3, 1, 1},
       {"one row", 0, 1, 1, 13, 3, 17, 3, 1, 1},
       {"one channel", 0, 2, 4, 5, 1, 1, 3, 1, 1},
+      {"gray stem", 0, 3, 9, 8, 1, 16, 3, 1, 1},
+      {"gray stem, strided", 0, 2, 9, 11, 1, 32, 7, 2, 3},
       // for tensor cores: channels fill whole products, pixels do not
       {"16 to 16, odd size", 0, 3, 5, 7, 16, 16, 3, 1, 1},
       {"16 to 16, one pixel", 0, 2, 1, 1, 16, 16, 3, 1, 1},
@@ -186,11 +188,13 @@ struct AugmentCase {
   int images = 0;  // in the source
   std::int32_t epoch = 0;
   std::int64_t first_sample = 0;
+  int channels = 3;
 
   AugmentRule rule() const {
     AugmentRule rule;
     rule.height = height;
     rule.width = width;
+    rule.channels = channels;
     rule.crop_padding = crop_padding;
     rule.random_flip = random_flip;
     rule.mean = {0.4914F, 0.4822F, 0.4465F};
@@ -207,7 +211,9 @@ inline std::vector<AugmentCase> augment_cases() {
           {"flip alone", 0, 5, 5, 7, 0, true, 9, 1, 4},
           {"crop alone", 0, 5, 7, 5, 2, false, 9, 2, 0},
           {"padding beyond the image", 0, 6, 2, 3, 4, true, 6, 0, 0},
-          {"one pixel", 0, 3, 1, 1, 1, true, 3, 0, 0}};
+          {"one pixel", 0, 3, 1, 1, 1, true, 3, 0, 0},
+          {"gray", 0, 8, 32, 32, 4, true, 20, 3, 7, 1},
+          {"gray, odd size", 0, 5, 5, 7, 2, true, 9, 1, 4, 1}};
 }
 
 struct MixCase {
@@ -217,13 +223,15 @@ struct MixCase {
   int height = 0;
   int width = 0;
   BatchMix mix = {};
+  int channels = 3;
 };
 
 inline std::vector<MixCase> mix_cases() {
   return {
       {"averages", 1, 8, 32, 32, {.weight = 0.7F}},          {"boxes", 1, 8, 32, 32, {0.5F, 1, 2, 0, 30, 17}},
       {"averages, odd batch", 0, 5, 3, 7, {.weight = 0.1F}}, {"boxes, odd batch", 0, 5, 3, 7, {0.9F, 1, 1, 2, 2, 5}},
-      {"an empty box", 0, 4, 3, 5, {1, 1, 2, 2, 0, 3}},      {"one image", 0, 1, 4, 4, {.weight = 0.5F}}};
+      {"an empty box", 0, 4, 3, 5, {1, 1, 2, 2, 0, 3}},      {"one image", 0, 1, 4, 4, {.weight = 0.5F}},
+      {"gray averages", 0, 5, 3, 7, {.weight = 0.1F}, 1},    {"gray boxes", 0, 5, 3, 7, {0.9F, 1, 1, 2, 2, 5}, 1}};
 }
 
 }  // namespace bsq::cases

@@ -24,7 +24,8 @@ namespace fs = std::filesystem;
 
 constexpr int kSide = 32;
 constexpr int kPixels = kSide * kSide;
-static_assert(kPixels * DatasetInfo::channels == kCifarImageBytes);
+constexpr std::size_t kColors = 3;
+static_assert(kPixels * kColors == kCifarImageBytes);
 
 /// Where a version keeps what.
 struct VersionFiles {
@@ -199,8 +200,8 @@ class CifarSet final : public Dataset {
     std::array<std::uint8_t, kCifarImageBytes> planes;
     batch_of(number).read(number % records_, planes);
     for (std::size_t pixel = 0; pixel < kPixels; ++pixel) {
-      for (std::size_t channel = 0; channel < DatasetInfo::channels; ++channel) {
-        pixels[pixel * DatasetInfo::channels + channel] = planes[channel * kPixels + pixel];
+      for (std::size_t channel = 0; channel < kColors; ++channel) {
+        pixels[pixel * kColors + channel] = planes[channel * kPixels + pixel];
       }
     }
   }

@@ -13,7 +13,6 @@
 namespace bsq {
 namespace {
 
-constexpr int kChannels = 3;
 constexpr int kWeightBits = 22;
 
 /// The input pixels of one output pixel, and their weights, which add up to about 2^22.
@@ -70,16 +69,17 @@ std::pair<int, int> reach_of(const std::vector<Taps>& axis) {
 }
 
 /// All rows of a part of a picture, with these columns.
+template <int Channels>
 std::vector<std::uint8_t> resize_columns(const std::uint8_t* pixels, const PixelWindow& part,
                                          const std::vector<Taps>& columns) {
-  std::vector<std::uint8_t> result(static_cast<std::size_t>(part.size.height) * columns.size() * kChannels);
+  std::vector<std::uint8_t> result(static_cast<std::size_t>(part.size.height) * columns.size() * Channels);
   std::uint8_t* to = result.data();
   for (int y = 0; y < part.size.height; ++y) {
-    const std::uint8_t* row = pixels + std::ptrdiff_t{y} * part.size.width * kChannels;
+    const std::uint8_t* row = pixels + std::ptrdiff_t{y} * part.size.width * Channels;
     for (const Taps& of : columns) {
-      std::array<std::int32_t, kChannels> sums;
+      std::array<std::int32_t, Channels> sums;
       sums.fill(kHalf);
-      const std::uint8_t* pixel = row + std::ptrdiff_t{of.first - part.left} * kChannels;
+      const std::uint8_t* pixel = row + std::ptrdiff_t{of.first - part.left} * Channels;
       for (const std::int32_t weight : of.weights)
         for (std::int32_t& sum : sums) sum += weight * *pixel++;
       for (const std::int32_t sum : sums) *to++ = rounded(sum);
@@ -146,14 +146,16 @@ PixelWindow source_of(ImageSize from, ImageSize to, const PixelWindow& window, I
 }
 
 std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
-                                        const PixelWindow& window, Interpolation interpolation) {
+                                        const PixelWindow& window, Interpolation interpolation, int channels) {
   const WindowTaps taps = window_taps(from, to, window, interpolation);
   const ImageSize source = taps.source.size;
-  require(pixels.size() == static_cast<std::size_t>(source.height) * static_cast<std::size_t>(source.width) * kChannels,
-          "{} bytes for {}x{} pixels", pixels.size(), source.width, source.height);
-  const std::vector<std::uint8_t> narrowed = resize_columns(pixels.data(), taps.source, taps.columns);
-  return resize_rows(narrowed.data(), taps.source.top, static_cast<std::size_t>(window.size.width) * kChannels,
-                     taps.rows);
+  const auto values = static_cast<std::size_t>(channels);
+  require(pixels.size() == static_cast<std::size_t>(source.height) * static_cast<std::size_t>(source.width) * values &&
+              (channels == 1 || channels == 3),
+          "{} bytes for {}x{} pixels in {} channels", pixels.size(), source.width, source.height, channels);
+  const auto resize = channels == 1 ? resize_columns<1> : resize_columns<3>;
+  const std::vector<std::uint8_t> narrowed = resize(pixels.data(), taps.source, taps.columns);
+  return resize_rows(narrowed.data(), taps.source.top, static_cast<std::size_t>(window.size.width) * values, taps.rows);
 }
 
 }  // namespace bsq

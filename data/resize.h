@@ -22,10 +22,10 @@ Interpolation interpolation_named(const std::string& name);
 /// `to`.
 PixelWindow source_of(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation);
 
-/// Of a picture of size `from`, resized to `to`, the part in the window, [window.size, 3]: columns first, rounded to 8
-/// bits, then rows. No more is computed: a picture may be thousands of times as long as it is high. `pixels`: the part
-/// source_of() says of the picture, dense.
+/// Of a picture of size `from`, resized to `to`, the part in the window, [window.size, channels]: columns first,
+/// rounded to 8 bits, then rows. No more is computed: a picture may be thousands of times as long as it is high.
+/// `pixels`: the part source_of() says of the picture, dense, of 3 channels or 1.
 std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
-                                        const PixelWindow& window, Interpolation interpolation);
+                                        const PixelWindow& window, Interpolation interpolation, int channels = 3);
 
 }  // namespace bsq

@@ -13,21 +13,21 @@
 namespace bsq {
 namespace {
 
-constexpr std::size_t kColors = DatasetInfo::channels;
-
 struct PixelSums {
-  std::array<std::uint64_t, kColors> sums{};
-  std::array<std::uint64_t, kColors> squares{};
+  std::vector<std::uint64_t> sums;     // [channels]
+  std::vector<std::uint64_t> squares;  // [channels]
 
+  explicit PixelSums(std::size_t channels) : sums(channels), squares(channels) {}
   void add(std::span<const std::uint8_t> pixels) {
+    const std::size_t channels = sums.size();
     for (std::size_t i = 0; i < pixels.size(); ++i) {
       const std::uint64_t value = pixels[i];
-      sums[i % kColors] += value;
-      squares[i % kColors] += value * value;
+      sums[i % channels] += value;
+      squares[i % channels] += value * value;
     }
   }
   void add(const PixelSums& other) {
-    for (std::size_t channel = 0; channel < kColors; ++channel) {
+    for (std::size_t channel = 0; channel < sums.size(); ++channel) {
       sums[channel] += other.sums[channel];
       squares[channel] += other.squares[channel];
     }
@@ -45,11 +45,12 @@ SetSurvey survey(const Dataset& set) {
     ++result.per_class.at(static_cast<std::size_t>(set.label(static_cast<std::int64_t>(i))));
   result.hashes.resize(count);
   std::vector<std::string> faults(count);
-  PixelSums total;
+  const auto channels = static_cast<std::size_t>(set.info().channels);
+  PixelSums total(channels);
 #pragma omp parallel
   {
     std::vector<std::uint8_t> pixels(set.info().image_bytes());
-    PixelSums own;
+    PixelSums own(channels);
 #pragma omp for schedule(dynamic, 16)
     for (std::size_t i = 0; i < count; ++i) {
       try {
@@ -72,8 +73,10 @@ SetSurvey survey(const Dataset& set) {
     else
       result.broken.push_back(std::move(faults[i]));
   }
-  const double numbers = static_cast<double>(read * set.info().image_bytes() / kColors);
-  for (std::size_t channel = 0; read > 0 && channel < kColors; ++channel) {
+  const double numbers = static_cast<double>(read * set.info().image_bytes() / channels);
+  result.mean.resize(channels);
+  result.deviation.resize(channels);
+  for (std::size_t channel = 0; read > 0 && channel < channels; ++channel) {
     const double mean = static_cast<double>(total.sums[channel]) / numbers;
     const double variance = static_cast<double>(total.squares[channel]) / numbers - mean * mean;
     result.mean[channel] = mean / 255;

@@ -4,7 +4,6 @@
 
 #include "engine/input/dataset.h"
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,8 +20,8 @@ struct SetSurvey {
   std::int64_t images = 0;
   std::vector<std::int64_t> per_class;  // [classes]
   std::vector<std::string> broken;      // why an image cannot be read, in the order of the set
-  std::array<double, 3> mean{};         // of red, green, blue in 0..1, over all pixels of all images that can be read
-  std::array<double, 3> deviation{};
+  std::vector<double> mean;             // [channels], in 0..1, over all pixels of all images that can be read
+  std::vector<double> deviation;        // [channels]
   std::vector<std::optional<std::uint64_t>> hashes;  // of the pixels of each image; none if it cannot be read
 };
 

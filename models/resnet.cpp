@@ -22,7 +22,8 @@ NetworkSpec resnet_spec(const ResNetOptions& options) {
          options.depth, settings.rule().words(options.depth));
   // Projections start as the published BSQ code has them.
   ResidualBuilder builder(settings.name("resnet"), settings.json(/*shows_basic=*/false), settings,
-                          {options.image_height, options.image_width, 3}, /*torch_projections=*/true);
+                          {options.image_height, options.image_width, options.image_channels},
+                          /*torch_projections=*/true);
   std::string x = builder.conv("conv1", kImage, {.out = options.width});
   x = builder.norm("bn1", {x}, NodeActivation::float_relu, "relu");
   const int blocks = settings.blocks();
@@ -71,7 +72,8 @@ NetworkSpec configured_resnet(const Config& config, const Shape& image, int clas
                       .is_bottleneck = is_bottleneck,
                       .num_classes = classes,
                       .image_height = static_cast<int>(image[0]),
-                      .image_width = static_cast<int>(image[1])});
+                      .image_width = static_cast<int>(image[1]),
+                      .image_channels = static_cast<int>(image[2])});
 }
 
 std::optional<NetworkSpec> resnet_spec_of(const ParameterFinder& find, const std::string& where) {

@@ -21,6 +21,7 @@ struct ResNetOptions {
   int num_classes = 10;
   int image_height = 32;
   int image_width = 32;
+  int image_channels = 3;
   // For make_resnet, not part of the spec:
   Activation activation = Activation::relu6;  // of the blocks
   int act_bits = 0;                           // of the blocks; 0: not quantized

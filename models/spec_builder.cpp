@@ -8,7 +8,7 @@ using nlohmann::ordered_json;
 SpecBuilder::SpecBuilder(const std::string& name, const ordered_json& settings, const Shape& image) {
   spec_.name = name;
   spec_.settings = settings;
-  spec_.image = {image[0], image[1], 3};
+  spec_.image = image;
 }
 
 std::string SpecBuilder::conv(const std::string& name, const std::string& input, const ConvOptions& options) {

@@ -14,13 +14,15 @@
 
 namespace bsq {
 
-/// A picture in place: uint8 RGB, interleaved and dense.
+/// A picture in place: uint8, RGB or gray, interleaved and dense.
 struct PictureView {
   int height = 0;
   int width = 0;
-  std::span<std::uint8_t> pixels;  // [height, width, 3]
+  std::span<std::uint8_t> pixels;  // [height, width, channels]
+  int channels = 3;                // or 1
 
-  std::size_t places() const { return pixels.size() / DatasetInfo::channels; }
+  bool is_gray() const { return channels == 1; }
+  std::size_t places() const { return pixels.size() / static_cast<std::size_t>(channels); }
 };
 
 /// The random words of one augmentation of one picture, one after the other.

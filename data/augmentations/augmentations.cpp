@@ -26,7 +26,7 @@ class AugmentedSet final : public Dataset {
   bool augments() const override { return true; }
   void read_augmented(std::int64_t number, const AugmentKey& key, std::span<std::uint8_t> pixels) const override {
     set_->read_augmented(number, key, pixels);
-    const PictureView picture{info().height, info().width, pixels};
+    const PictureView picture{info().height, info().width, pixels, info().channels};
     for (const Step& step : steps_) {
       PictureDraws draws(key, number, step.draws);
       step.augmentation->apply(picture, draws);

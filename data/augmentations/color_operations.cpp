@@ -1,6 +1,8 @@
 // Floats and doubles are where PIL has them, for that is where it rounds.
 #include "data/augmentations/color_operations.h"
 
+#include "engine/input/gray.h"
+
 #include <algorithm>
 #include <array>
 #include <vector>
@@ -8,9 +10,10 @@
 namespace bsq {
 namespace {
 
-constexpr int kLevels = 256, kColors = DatasetInfo::channels;
+constexpr int kLevels = 256, kColors = 3;
 
 using LevelTable = std::array<std::uint8_t, kLevels>;
+using Histogram = std::array<std::int64_t, kLevels>;
 
 /// From `other`, which a factor of 0 gives, to the level itself, and beyond.
 std::uint8_t blended(int other, int level, float factor) {
@@ -18,18 +21,21 @@ std::uint8_t blended(int other, int level, float factor) {
   return static_cast<std::uint8_t>(std::clamp(value, 0.0F, 255.0F));
 }
 
-int gray_level(const std::uint8_t* rgb) {
-  constexpr int kHalf = 1 << 15;
-  return (rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + kHalf) >> 16;
-}
-
 void replace_levels(const PictureView& picture, const LevelTable& table) {
   for (std::uint8_t& level : picture.pixels) level = table[level];
 }
 
-void replace_levels(const PictureView& picture, const std::array<LevelTable, kColors>& tables) {
-  for (std::size_t i = 0; i < picture.pixels.size(); i += kColors)
-    for (std::size_t c = 0; c < kColors; ++c) picture.pixels[i + c] = tables[c][picture.pixels[i + c]];
+/// Of each channel by a table of its own, which is made of its histogram.
+template <typename TableOf>
+void replace_levels_by_channel(const PictureView& picture, TableOf table_of_counts) {
+  const auto channels = static_cast<std::size_t>(picture.channels);
+  for (std::size_t channel = 0; channel < channels; ++channel) {
+    Histogram counts{};
+    for (std::size_t i = channel; i < picture.pixels.size(); i += channels) ++counts[picture.pixels[i]];
+    const LevelTable table = table_of_counts(counts);
+    for (std::size_t i = channel; i < picture.pixels.size(); i += channels)
+      picture.pixels[i] = table[picture.pixels[i]];
+  }
 }
 
 /// table[i] = level_of(i).
@@ -42,15 +48,6 @@ LevelTable table_of(LevelOf level_of) {
 
 void blend_with_level(const PictureView& picture, int other, double factor) {
   replace_levels(picture, table_of([&](int level) { return blended(other, level, static_cast<float>(factor)); }));
-}
-
-using Histogram = std::array<std::int64_t, kLevels>;
-
-std::array<Histogram, kColors> histograms_of(const PictureView& picture) {
-  std::array<Histogram, kColors> counts{};
-  for (std::size_t i = 0; i < picture.pixels.size(); i += kColors)
-    for (std::size_t c = 0; c < kColors; ++c) ++counts[c][picture.pixels[i + c]];
-  return counts;
 }
 
 LevelTable stretched(const Histogram& counts) {
@@ -124,11 +121,12 @@ void from_hsv(const Hsv& from, std::uint8_t* rgb) {
   std::ranges::copy(colors[static_cast<std::size_t>(sixth % 6)], rgb);
 }
 
-/// The mean of a byte with its eight neighbours, itself five times, rounded. `row` bytes lie between rows.
-int smooth_level(const std::uint8_t* at, std::ptrdiff_t row) {
+/// The mean of a byte with its eight neighbours, itself five times, rounded. `row` bytes lie between rows, `pixel`
+/// between pixels.
+int smooth_level(const std::uint8_t* at, std::ptrdiff_t row, std::ptrdiff_t pixel) {
   int sum = 4 * *at;
   for (const std::ptrdiff_t y : {-row, std::ptrdiff_t{0}, row})
-    for (const int x : {-kColors, 0, kColors}) sum += at[y + x];
+    for (const std::ptrdiff_t x : {-pixel, std::ptrdiff_t{0}, pixel}) sum += at[y + x];
   constexpr int kWeights = 13;
   return (2 * sum + kWeights) / (2 * kWeights);
 }
@@ -141,12 +139,16 @@ void adjust_brightness(const PictureView& picture, double factor) {
 
 void adjust_contrast(const PictureView& picture, double factor) {
   std::int64_t sum = 0;
-  for (std::size_t i = 0; i < picture.pixels.size(); i += kColors) sum += gray_level(&picture.pixels[i]);
+  if (picture.is_gray())
+    for (const std::uint8_t level : picture.pixels) sum += level;
+  else
+    for (std::size_t i = 0; i < picture.pixels.size(); i += kColors) sum += gray_level(&picture.pixels[i]);
   const double mean = static_cast<double>(sum) / static_cast<double>(picture.places());
   blend_with_level(picture, static_cast<int>(mean + 0.5), factor);
 }
 
 void adjust_saturation(const PictureView& picture, double factor) {
+  if (picture.is_gray()) return;
   const auto share = static_cast<float>(factor);
   for (std::size_t i = 0; i < picture.pixels.size(); i += kColors) {
     std::uint8_t* const rgb = &picture.pixels[i];
@@ -158,16 +160,17 @@ void adjust_saturation(const PictureView& picture, double factor) {
 void adjust_sharpness(const PictureView& picture, double factor) {
   const auto share = static_cast<float>(factor);
   const std::vector<std::uint8_t> before(picture.pixels.begin(), picture.pixels.end());
-  const std::ptrdiff_t row = std::ptrdiff_t{picture.width} * kColors;
+  const std::ptrdiff_t pixel = picture.channels, row = picture.width * pixel;
   for (int y = 1; y < picture.height - 1; ++y)
-    for (std::ptrdiff_t x = kColors; x < row - kColors; ++x) {
+    for (std::ptrdiff_t x = pixel; x < row - pixel; ++x) {
       const std::ptrdiff_t at = y * row + x;
       const std::uint8_t* const from = before.data() + at;
-      picture.pixels[static_cast<std::size_t>(at)] = blended(smooth_level(from, row), *from, share);
+      picture.pixels[static_cast<std::size_t>(at)] = blended(smooth_level(from, row, pixel), *from, share);
     }
 }
 
 void adjust_hue(const PictureView& picture, double turn) {
+  if (picture.is_gray()) return;
   const auto steps = static_cast<int>(turn * 255);
   for (std::size_t i = 0; i < picture.pixels.size(); i += kColors) {
     Hsv color = to_hsv(&picture.pixels[i]);
@@ -185,13 +188,11 @@ void solarize(const PictureView& picture, double threshold) {
 }
 
 void stretch_contrast(const PictureView& picture) {
-  const std::array<Histogram, kColors> counts = histograms_of(picture);
-  replace_levels(picture, {stretched(counts[0]), stretched(counts[1]), stretched(counts[2])});
+  replace_levels_by_channel(picture, stretched);
 }
 
 void equalize(const PictureView& picture) {
-  const std::array<Histogram, kColors> counts = histograms_of(picture);
-  replace_levels(picture, {equalized(counts[0]), equalized(counts[1]), equalized(counts[2])});
+  replace_levels_by_channel(picture, equalized);
 }
 
 }  // namespace bsq

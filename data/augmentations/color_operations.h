@@ -1,4 +1,5 @@
-// Colours of a picture, changed as PIL and torchvision change those of 8-bit pictures, to the last bit.
+// Colours of a picture, changed as PIL and torchvision change those of 8-bit pictures, to the last bit. Those of gray
+// ones as they do it in mode L, where saturation and hue stay as they are.
 #pragma once
 
 #include "data/augmentations/augmentation.h"

@@ -18,7 +18,8 @@ std::int64_t fixed_point(double value) {
 }
 
 void move_pixels(const PictureView& picture, const AffineMap& a) {
-  constexpr int kColors = DatasetInfo::channels, kFraction = 16;
+  constexpr int kFraction = 16;
+  const int channels = picture.channels;
   const std::vector<std::uint8_t> before(picture.pixels.begin(), picture.pixels.end());
   const std::int64_t column_by_x = fixed_point(a[0]), column_by_y = fixed_point(a[1]);
   const std::int64_t row_by_x = fixed_point(a[3]), row_by_y = fixed_point(a[4]);
@@ -26,13 +27,13 @@ void move_pixels(const PictureView& picture, const AffineMap& a) {
   const std::int64_t first_row = fixed_point(a[5] + a[3] * 0.5 + a[4] * 0.5);
   std::uint8_t* to = picture.pixels.data();
   for (int y = 0; y < picture.height; ++y)
-    for (int x = 0; x < picture.width; ++x, to += kColors) {
+    for (int x = 0; x < picture.width; ++x, to += channels) {
       const std::int64_t column = (first_column + y * column_by_y + x * column_by_x) >> kFraction;
       const std::int64_t row = (first_row + y * row_by_y + x * row_by_x) >> kFraction;
       if (column >= 0 && column < picture.width && row >= 0 && row < picture.height)
-        std::copy_n(before.begin() + (row * picture.width + column) * kColors, kColors, to);
+        std::copy_n(before.begin() + (row * picture.width + column) * channels, channels, to);
       else
-        std::fill_n(to, kColors, std::uint8_t{0});
+        std::fill_n(to, channels, std::uint8_t{0});
     }
 }
 

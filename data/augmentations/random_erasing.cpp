@@ -7,11 +7,11 @@
 namespace bsq {
 namespace {
 
-using Color = std::array<std::uint8_t, DatasetInfo::channels>;
+using Color = std::vector<std::uint8_t>;  // [channels]
 
 class RandomErasing final : public PictureAugmentation {
  public:
-  RandomErasing(double probability, const Color& color) : probability_(probability), color_(color) {}
+  RandomErasing(double probability, Color color) : probability_(probability), color_(std::move(color)) {}
 
   void apply(const PictureView& picture, PictureDraws& draws) const override {
     const auto part = draw_erased_part(picture.height, picture.width, probability_, draws);
@@ -19,7 +19,7 @@ class RandomErasing final : public PictureAugmentation {
     for (int y = part->top; y < part->top + part->height; ++y) {
       const std::ptrdiff_t first = std::ptrdiff_t{y} * picture.width + part->left;
       for (std::ptrdiff_t place = first; place < first + part->width; ++place)
-        std::ranges::copy(color_, picture.pixels.begin() + place * DatasetInfo::channels);
+        std::ranges::copy(color_, picture.pixels.begin() + place * picture.channels);
     }
   }
 
@@ -57,10 +57,9 @@ void add_random_erasing_keys(ConfigSchema& schema) {
 std::unique_ptr<const PictureAugmentation> make_random_erasing(const Config& config) {
   const double probability = config.part<RandomErasingConfig>().random_erasing;
   if (probability == 0) return nullptr;
-  Color color{};
-  for (std::size_t c = 0; c < color.size(); ++c)
-    color[c] = static_cast<std::uint8_t>(std::nearbyint(config.data.mean[c] * 255));
-  return std::make_unique<RandomErasing>(probability, color);
+  Color color;
+  for (const double mean : config.data.mean) color.push_back(static_cast<std::uint8_t>(std::nearbyint(mean * 255)));
+  return std::make_unique<RandomErasing>(probability, std::move(color));
 }
 
 }  // namespace bsq

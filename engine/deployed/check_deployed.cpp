@@ -91,7 +91,9 @@ std::string fault_of_head(const DeployedNetwork& network) {
 }  // namespace
 
 std::string fault_of(const DeployedNetwork& network) {
-  if (network.tensors[0].channels != 3) return "pictures have three colors";
+  const auto channels = static_cast<std::size_t>(network.tensors[0].channels);
+  if ((channels != 1 && channels != 3) || network.pixels.size() != channels)
+    return "pictures have three colors, or are gray";
   std::int64_t levels = 0;
   for (const DeployedTensor& tensor : network.tensors) {
     levels += static_cast<std::int64_t>(tensor.numel());

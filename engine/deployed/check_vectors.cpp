@@ -35,8 +35,8 @@ void add_check(const DeployedNetwork& network, const CheckVectors& vectors, Tens
   const DeployedTensor& image = network.tensors[0];
   const auto count = static_cast<std::int64_t>(vectors.pictures.size() / image.numel());
   const std::vector<std::int64_t> checksums(vectors.checksums.begin(), vectors.checksums.end());
-  file.tensors.push_back(HostTensor::from<std::uint8_t>("check.pictures", {count, image.height, image.width, 3},
-                                                        std::span(vectors.pictures)));
+  file.tensors.push_back(HostTensor::from<std::uint8_t>(
+      "check.pictures", {count, image.height, image.width, image.channels}, std::span(vectors.pictures)));
   file.tensors.push_back(HostTensor::from<std::int64_t>(
       "check.checksums", {static_cast<std::int64_t>(checksums.size())}, std::span(checksums)));
   file.tensors.push_back(
@@ -49,7 +49,8 @@ std::optional<CheckVectors> read_check(const DeployedNetwork& network, const Ten
   const DeployedTensor& image = network.tensors[0];
   const HostTensor &checksums = file.at("check.checksums"), &logits = file.at("check.logits");
   const std::int64_t count = pictures->shape.empty() ? 0 : pictures->shape[0];
-  const bool fits = pictures->shape == std::vector<std::int64_t>{count, image.height, image.width, 3} && count > 0 &&
+  const bool fits = pictures->shape == std::vector<std::int64_t>{count, image.height, image.width, image.channels} &&
+                    count > 0 &&
                     checksums.shape == std::vector<std::int64_t>{static_cast<std::int64_t>(network.tensors.size())} &&
                     logits.shape == std::vector<std::int64_t>{count, network.head.classes()};
   if (!fits) fail(ErrorKind::checkpoint, "{}: its check vectors do not fit its network", file.path.string());

@@ -165,7 +165,9 @@ class Reader {
   }
 
   void read_pixels() {
-    const std::vector<std::uint8_t> levels = values<std::uint8_t>("pixels", {3, 256});
+    const int channels = network_.tensors[0].channels;
+    const std::vector<std::uint8_t> levels = values<std::uint8_t>("pixels", {channels, 256});
+    network_.pixels.resize(static_cast<std::size_t>(channels));
     for (std::size_t i = 0; i < levels.size(); ++i) network_.pixels[i / 256][i % 256] = levels[i];
   }
 
@@ -231,7 +233,7 @@ TensorFile deployed_file(const DeployedNetwork& network) {
   file.tensors.push_back(tensor_of("units", {static_cast<std::int64_t>(units.size())}, units));
   std::vector<std::uint8_t> pixels;
   for (const auto& color : network.pixels) pixels.insert(pixels.end(), color.begin(), color.end());
-  file.tensors.push_back(tensor_of("pixels", {3, 256}, pixels));
+  file.tensors.push_back(tensor_of("pixels", {static_cast<std::int64_t>(network.pixels.size()), 256}, pixels));
   const DeployedHead& head = network.head;
   const auto classes = static_cast<std::int64_t>(head.classes());
   const std::vector<std::int32_t> k(head.k.begin(), head.k.end());

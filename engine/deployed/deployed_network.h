@@ -34,7 +34,7 @@ struct DeployedTensor {
 };
 
 /// The byte of a pixel as a level: [color][byte].
-using PixelLevels = std::array<std::array<std::uint8_t, 256>, 3>;
+using PixelLevels = std::vector<std::array<std::uint8_t, 256>>;
 
 /// A convolution, a linear layer (kernel 1), or a norm that reads no convolution (kernel 1, as many groups as
 /// channels), with what a norm makes of it. level = zero + rint(float(bias + sum k (x - zero of x)) multiplier), within

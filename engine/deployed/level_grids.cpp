@@ -55,7 +55,7 @@ LevelGrid picture_grid(const InputOptions& input, ByteKind bytes) {
 }
 
 PixelLevels pixel_levels(const InputOptions& input, const LevelGrid& grid) {
-  PixelLevels levels;
+  PixelLevels levels(input.mean.size());
   for (std::size_t color = 0; color < levels.size(); ++color)
     for (int byte = 0; byte <= kTop; ++byte)
       levels[color][static_cast<std::size_t>(byte)] = nearest_level(pixel_number(input, color, byte), grid);

@@ -81,9 +81,11 @@ class WatchedRun {
 
 ValueRanges find_ranges(Backend& backend, const Network& network, const DeploymentPlan& plan, const TensorFile& plain,
                         const Weights& weights, const RangeImages& from) {
-  if (const Shape images = {from.input.height, from.input.width, DatasetInfo::channels}; images != network.image())
-    fail(ErrorKind::data, "the images have {}x{} pixels, the network takes {}x{}; give it images as in its training",
-         from.input.width, from.input.height, network.image().dims[1], network.image().dims[0]);
+  if (const Shape images = from.images.info().image(); images != network.image())
+    fail(
+        ErrorKind::data,
+        "the images have {}x{} pixels in {} channels, the network takes {}x{} in {}; give it images as in its training",
+        images[1], images[0], images[2], network.image()[1], network.image()[0], network.image()[2]);
   const std::vector<const PlannedLevels*> levels = levels_with_range(plan);
   std::vector<Extremes> sums(levels.size());
   WatchedRun run(backend, network, plain, weights, watched_numbers(plan), from);

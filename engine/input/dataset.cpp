@@ -62,6 +62,8 @@ void validate(const DataSplits& splits, const std::string& where) {
     fail(ErrorKind::data, "{}: test images are {}x{} pixels, training images {}x{}", where, test.width, test.height,
          train.width, train.height);
   }
+  if (train.channels != test.channels)
+    fail(ErrorKind::data, "{}: test images have {} channels, training images {}", where, test.channels, train.channels);
   if (train.class_names != test.class_names) {
     fail(ErrorKind::data, "{}: the classes of test are not those of train", where);
   }

@@ -7,6 +7,7 @@ namespace bsq {
 SetFingerprint::SetFingerprint(const DatasetInfo& info) : hash(kEmptyHash) {
   for (const std::string& name : info.class_names) hash = hash_of(name, mix_word(hash, name.size()));
   hash = mix_word(mix_word(hash, static_cast<std::uint64_t>(info.height)), static_cast<std::uint64_t>(info.width));
+  if (info.channels != 3) hash = mix_word(hash, static_cast<std::uint64_t>(info.channels));
 }
 
 void SetFingerprint::add(std::int32_t label, std::span<const std::uint8_t> pixels) {

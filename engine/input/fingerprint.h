@@ -5,8 +5,8 @@
 
 namespace bsq {
 
-/// Of one set: how many images, and 64 bits over class names, image size, and labels and pixels in their order. Where
-/// the files lie and what they are called makes no difference.
+/// Of one set: how many images, and 64 bits over class names, image size, channels, and labels and pixels in their
+/// order. Where the files lie and what they are called makes no difference.
 struct SetFingerprint {
   std::int64_t images = 0;
   std::uint64_t hash = 0;

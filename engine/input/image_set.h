@@ -10,7 +10,7 @@ namespace bsq {
 
 struct ImageSet final : Dataset {
   DatasetInfo images;
-  std::vector<std::uint8_t> pixels;  // [size, height, width, 3], RGB
+  std::vector<std::uint8_t> pixels;  // [size, height, width, channels]
   std::vector<std::int32_t> labels;  // [size], 0 .. num_classes - 1
 
   ImageSet() = default;

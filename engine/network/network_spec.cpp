@@ -70,13 +70,15 @@ NodeSpec node_from_json(const ordered_json& json, int number, const std::string&
 
 Shape image_from_json(const ordered_json& json) {
   Shape image;
-  if (!json.is_array() || json.size() != 3) throw SpecError(-1, "image", "must be [height, width, 3]");
+  if (!json.is_array() || json.size() != 3)
+    throw SpecError(-1, "image", "must be [height, width, channels], of 3 channels or 1");
   for (const ordered_json& size : json) {
     const bool fits = size.is_number_integer() && size >= 1 && size <= kMostPixels;
-    if (!fits) throw SpecError(-1, "image", "must be [height, width, 3]");
+    if (!fits) throw SpecError(-1, "image", "must be [height, width, channels], of 3 channels or 1");
     image.dims[static_cast<std::size_t>(image.rank++)] = size.get<int>();
   }
-  if (image[2] != 3) throw SpecError(-1, "image", "must be [height, width, 3]");
+  if (image[2] != 3 && image[2] != 1)
+    throw SpecError(-1, "image", "must be [height, width, channels], of 3 channels or 1");
   return image;
 }
 

@@ -22,8 +22,10 @@ std::string memory_line(const MemoryEntry& entry) {
   return fmt::format("  {:44} {:>10.2f} MiB", entry.name, static_cast<double>(entry.size_bytes) / kMiB);
 }
 
-std::array<float, 3> to_floats(const std::vector<double>& values) {
-  return {static_cast<float>(values.at(0)), static_cast<float>(values.at(1)), static_cast<float>(values.at(2))};
+std::vector<float> to_floats(const std::vector<double>& values) {
+  std::vector<float> floats;
+  for (const double value : values) floats.push_back(static_cast<float>(value));
+  return floats;
 }
 
 double peak_resident_mib() {
@@ -40,6 +42,11 @@ int world_size_of(const CheckpointFiles& files) {
 }
 
 InputOptions input_options(const Config& config, const DatasetInfo& images) {
+  const auto channels = static_cast<std::size_t>(images.channels);
+  if (config.data.mean.size() != channels || config.data.std.size() != channels)
+    fail(ErrorKind::usage,
+         "images have {} channels, data.mean and data.std {} and {} numbers; give images as in its training", channels,
+         config.data.mean.size(), config.data.std.size());
   return {.height = images.height,
           .width = images.width,
           .mean = to_floats(config.data.mean),

@@ -9,7 +9,7 @@ namespace bsq {
 struct AugmentRule {
   int height = 0;
   int width = 0;
-  int channels = 3;
+  int channels = 3;             // 1 to 3
   int crop_padding = 0;         // 0: no random crop
   bool random_flip = false;     // horizontal, p = 1/2
   std::array<float, 3> mean{};  // per channel
@@ -20,7 +20,7 @@ struct AugmentRule {
 
 /// Images in device memory, and the order in which an epoch visits them: where each lies, and its number in the set.
 struct BatchRows {
-  const std::uint8_t* images = nullptr;  // [M, H, W, 3], M rows
+  const std::uint8_t* images = nullptr;  // [M, H, W, C], M rows
   const std::int32_t* labels = nullptr;  // [M]
   const std::int32_t* rows = nullptr;    // row of each sample of the epoch; a batch is rows[first_sample ...]
   const std::int32_t* samples =

@@ -1,6 +1,7 @@
 // Resized pictures beside what PIL 12 makes of the same ones, to the last bit; the middle that is cut out.
 #include "data/picture_fit.h"
 #include "data/resize.h"
+#include "engine/input/gray.h"
 #include "kernels/base/error.h"
 #include "tests/data/images_on_disk.h"
 #include "tests/support/catch.h"
@@ -35,22 +36,47 @@ struct Resized {
   ImageSize from, to;
   Interpolation interpolation;
   std::uint64_t hash;
+  std::uint64_t gray_hash;  // of PIL's convert("L"), resized
 };
+
+std::vector<std::uint8_t> gray_of(const std::vector<std::uint8_t>& rgb) {
+  std::vector<std::uint8_t> gray(rgb.size() / 3);
+  make_gray(rgb, gray.data());
+  return gray;
+}
 
 }  // namespace
 
+TEST_CASE("colours become the gray that PIL makes of them, and gray stays as it is") {
+  // python: Image.fromarray(pattern).convert("L")
+  CHECK(hash_of_bytes(gray_of(pattern_of({7, 9}))) == 0x576dce65b321cb5dU);
+  CHECK(hash_of_bytes(gray_of(pattern_of({40, 61}))) == 0xc9ac8ad72bc0a62cU);
+  for (int level = 0; level < 256; ++level) {
+    const auto byte = static_cast<std::uint8_t>(level);
+    const std::vector<std::uint8_t> rgb = {byte, byte, byte};
+    CHECK(gray_level(rgb.data()) == level);
+  }
+}
+
 TEST_CASE("pictures are resized to the pixels that PIL makes of them") {
   using enum Interpolation;
-  const std::vector<Resized> table = {
-      {{7, 9}, {5, 4}, bilinear, 0x5cac48d6114c6e14U},       {{7, 9}, {5, 4}, bicubic, 0x93351cad4b744288U},
-      {{5, 4}, {7, 11}, bilinear, 0x032512c5cd8ae582U},      {{5, 4}, {7, 11}, bicubic, 0xdd622052b6744c9aU},
-      {{40, 61}, {13, 20}, bilinear, 0x6f969e575d83f8f4U},   {{40, 61}, {13, 20}, bicubic, 0xe6735be66c9774d4U},
-      {{33, 17}, {33, 40}, bilinear, 0x81f9739c28f12459U},   {{33, 17}, {33, 40}, bicubic, 0xdb5a34a139a16becU},
-      {{100, 150}, {64, 96}, bilinear, 0xc2aa3c50789fc6f6U}, {{100, 150}, {64, 96}, bicubic, 0x682a908075d294d1U},
-      {{3, 3}, {1, 1}, bilinear, 0x88cc6c196002793aU},       {{3, 3}, {1, 1}, bicubic, 0x18075c1920162254U}};
+  const std::vector<Resized> table = {{{7, 9}, {5, 4}, bilinear, 0x5cac48d6114c6e14U, 0x1a9155a914526316U},
+                                      {{7, 9}, {5, 4}, bicubic, 0x93351cad4b744288U, 0xa35d590662990a51U},
+                                      {{5, 4}, {7, 11}, bilinear, 0x032512c5cd8ae582U, 0x45a4d43477e36cb4U},
+                                      {{5, 4}, {7, 11}, bicubic, 0xdd622052b6744c9aU, 0x8d87d1d1eed60b76U},
+                                      {{40, 61}, {13, 20}, bilinear, 0x6f969e575d83f8f4U, 0xabe05652daf2ab99U},
+                                      {{40, 61}, {13, 20}, bicubic, 0xe6735be66c9774d4U, 0x6c62a229dc1cdb2cU},
+                                      {{33, 17}, {33, 40}, bilinear, 0x81f9739c28f12459U, 0xfa02ef6caa19f2ddU},
+                                      {{33, 17}, {33, 40}, bicubic, 0xdb5a34a139a16becU, 0x6d27118aad599923U},
+                                      {{100, 150}, {64, 96}, bilinear, 0xc2aa3c50789fc6f6U, 0xa6136f13d9e9fba4U},
+                                      {{100, 150}, {64, 96}, bicubic, 0x682a908075d294d1U, 0x975d47fccbfad635U},
+                                      {{3, 3}, {1, 1}, bilinear, 0x88cc6c196002793aU, 0xaf643f4c860294c5U},
+                                      {{3, 3}, {1, 1}, bicubic, 0x18075c1920162254U, 0xaf643d4c8602915fU}};
   for (const Resized& c : table) {
     INFO(c.from.height << "x" << c.from.width << " to " << c.to.height << "x" << c.to.width);
     CHECK(hash_of_bytes(resize_pixels(pattern_of(c.from), c.from, c.to, {0, 0, c.to}, c.interpolation)) == c.hash);
+    CHECK(hash_of_bytes(resize_pixels(gray_of(pattern_of(c.from)), c.from, c.to, {0, 0, c.to}, c.interpolation, 1)) ==
+          c.gray_hash);
   }
   const std::vector<std::uint8_t> same = pattern_of({6, 5});
   for (const Interpolation interpolation : {bilinear, bicubic})

@@ -68,10 +68,10 @@ TracedTensor tensor_from(const nlohmann::json& json) {
   return tensor;
 }
 
-std::array<float, 3> three_at(const TensorFile& file, const std::string& key) {
+std::vector<float> three_at(const TensorFile& file, const std::string& key) {
   const std::vector<float> values = json_at(file, key);
   if (values.size() != 3) fail(ErrorKind::checkpoint, "{}: {} has {} values", file.path.string(), key, values.size());
-  return {values[0], values[1], values[2]};
+  return values;
 }
 
 }  // namespace

@@ -38,8 +38,8 @@ struct ModelTrace {
   int classes = 0;
   int batch = 0;
   int steps = 0;
-  std::array<float, 3> mean{};
-  std::array<float, 3> std{};
+  std::vector<float> mean = {};  // of red, green and blue
+  std::vector<float> std = {};
 };
 
 /// Throws Error(checkpoint) for what is no such trace, Error(usage) for a network that there is not.

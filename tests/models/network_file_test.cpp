@@ -96,7 +96,7 @@ TEST_CASE("an error names the line, the node and the key") {
   CHECK(refused("nodes:\n  - {name: a, layer: conv2d, out: 4, quantized: true}\n  - {name: n, layer: norm_act}\n") ==
         ":3:6: node 'n': is the last one and must give a number per class");
   CHECK(refused("image: [32, 32]\nnodes: [{name: a, layer: conv2d}]\n") ==
-        ":1:1: key 'image': must be [height, width, 3]");
+        ":1:1: key 'image': must be [height, width, channels], of 3 channels or 1");
   CHECK(refused("name: a\nlayers: []\n") == ":2:1: key 'layers': is unknown");
   CHECK(refused("name: a\nnodes: []\n") == ":2:1: key 'nodes': must be a list of nodes");
   CHECK(refused("name: a\nname: b\n") == ":2:1: duplicate key 'name' (first at line 1)");

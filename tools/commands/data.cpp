@@ -32,10 +32,6 @@ struct SurveyedData {
   std::vector<ImagePair> in_both, twice;
 };
 
-std::string numbers_text(const std::array<double, 3>& numbers) {
-  return fmt::format("[{:.4f}, {:.4f}, {:.4f}]", numbers[0], numbers[1], numbers[2]);
-}
-
 std::string shares_text(const std::vector<double>& numbers) {
   return fmt::format("[{:.4f}]", fmt::join(numbers, ", "));
 }
@@ -74,9 +70,9 @@ std::string pairs_text(const std::vector<ImagePair>& pairs, const Dataset& first
 std::string facts_text(const SurveyedData& data, const Config& config) {
   const DatasetInfo& info = data.splits.train->info();
   std::string text = fmt::format("images     {}x{} pixels of red, green and blue\n", info.width, info.height);
-  text += fmt::format("mean       {} of the training images; data.mean is {}\n", numbers_text(data.train.mean),
+  text += fmt::format("mean       {} of the training images; data.mean is {}\n", shares_text(data.train.mean),
                       shares_text(config.data.mean));
-  text += fmt::format("deviation  {} of the training images; data.std is {}\n", numbers_text(data.train.deviation),
+  text += fmt::format("deviation  {} of the training images; data.std is {}\n", shares_text(data.train.deviation),
                       shares_text(config.data.std));
   text += pairs_text(data.in_both, *data.splits.train, *data.splits.test,
                      "test image has the pixels of a training image, so that measured accuracies are too high",

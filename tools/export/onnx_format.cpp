@@ -128,7 +128,7 @@ struct WrittenGraph {
 /// The network without what the arithmetic of deployment rounds besides.
 Network without_ranges(const OpenModel& model, const Dataset& images) {
   NetworkSpec spec = model.spec;
-  spec.image = {images.info().height, images.info().width, 3};
+  spec.image = images.info().image();
   Quantizer quantizer = model.quantizer;
   quantizer.rounds_to_ranges = false;
   return build_network(spec, quantizer);

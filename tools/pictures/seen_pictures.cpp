@@ -61,15 +61,17 @@ class AugmentedBatch {
                        samples_.as<std::int32_t>()},
                       inputs_.as<StepInputs>(),
                       batch,
-                      {DType::f32, {batch, info_.height, info_.width, 3}, seen_.data()},
+                      {DType::f32, {batch, info_.height, info_.width, info_.channels}, seen_.data()},
                       labels_.as<std::int32_t>()});
     const std::vector<float> values = download_array(backend_, seen_.as<float>(), pixels.size());
-    std::vector<Picture> pictures(numbers_.size(), Picture(info_.image_bytes()));
+    const auto channels = static_cast<std::size_t>(info_.channels);
+    std::vector<Picture> pictures(numbers_.size());
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const std::size_t channel = i % 3;
+      const std::size_t channel = i % channels;
       const double level = (double{values[i]} * rule.std.at(channel) + rule.mean.at(channel)) * 255;
-      pictures[i / info_.image_bytes()][i % info_.image_bytes()] =
-          static_cast<std::uint8_t>(std::clamp(std::nearbyint(level), 0.0, 255.0));
+      const auto byte = static_cast<std::uint8_t>(std::clamp(std::nearbyint(level), 0.0, 255.0));
+      Picture& picture = pictures[i / info_.image_bytes()];
+      picture.insert(picture.end(), 3 / channels, byte);  // gray: three times
     }
     return pictures;
   }

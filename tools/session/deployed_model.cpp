@@ -27,8 +27,10 @@ ValueRanges ranges_of(const OpenModel& model, const Weights& weights, const Netw
 Deployment deployed(const OpenModel& model, const Weights& weights, const Network& network, const DeploymentPlan& plan,
                     const ValueRanges& ranges, const Config& config, ByteKind bytes) {
   const Shape& image = network.image();
-  const InputOptions input = input_options(
-      config, {.height = static_cast<int>(image[0]), .width = static_cast<int>(image[1]), .class_names = {}});
+  const InputOptions input = input_options(config, {.height = static_cast<int>(image[0]),
+                                                    .width = static_cast<int>(image[1]),
+                                                    .class_names = {},
+                                                    .channels = static_cast<int>(image[2])});
   return deploy(network, plan, ParameterNumbers(network, model.file, *weights), ranges, input, bytes);
 }
 

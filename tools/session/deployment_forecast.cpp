@@ -28,7 +28,7 @@ Network network_of(const Config& config) {
       DatasetInfo{.height = 32, .width = 32, .class_names = std::vector<std::string>(10)});
   Quantizer quantizer = quantizer_of(config);
   quantizer.static_scales = true;
-  return build_network(configured_network(config, {images.height, images.width, 3}, images.num_classes()), quantizer);
+  return build_network(configured_network(config, images.image(), images.num_classes()), quantizer);
 }
 
 ParameterId filter_of(const Node& product) {
@@ -63,8 +63,8 @@ const char* plural(int count, const char* one, const char* many) {
 /// The picture as the network reads it.
 bool has_exact_pixels(const Config& config) {
   InputOptions input;
-  std::ranges::copy(config.data.mean, input.mean.begin());
-  std::ranges::copy(config.data.std, input.std.begin());
+  input.mean.assign(config.data.mean.begin(), config.data.mean.end());
+  input.std.assign(config.data.std.begin(), config.data.std.end());
   return is_exact(input, picture_grid(input));
 }
 

@@ -30,7 +30,7 @@ void check_network(const Config& config) {
   check_layers(config);
   const std::optional<DatasetInfo> images = known_images(config);
   if (!images) return;
-  const NetworkSpec spec = configured_network(config, {images->height, images->width, 3}, images->num_classes());
+  const NetworkSpec spec = configured_network(config, images->image(), images->num_classes());
   check_network(config, spec, card_of_run(spec, config, *images));
 }
 

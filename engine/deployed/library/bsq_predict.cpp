@@ -99,16 +99,20 @@ int bsq_info(const bsq_model* model, bsq_model_info* info) {
   return BSQ_OK;
 }
 
+int bsq_channels(const bsq_model* model) {
+  return model == nullptr ? 0 : model->network.tensors[0].channels;
+}
+
 const char* bsq_class_name(const bsq_model* model, int number) {
   if (model == nullptr || number < 0 || number >= model->network.head.classes()) return nullptr;
   return model->class_names[static_cast<std::size_t>(number)].c_str();
 }
 
-int bsq_predict(const bsq_model* model, const uint8_t* rgb, int images, float* logits) {
-  if (model == nullptr || rgb == nullptr || logits == nullptr || images < 1) return BSQ_ERROR_ARGUMENT;
+int bsq_predict(const bsq_model* model, const uint8_t* pixels, int images, float* logits) {
+  if (model == nullptr || pixels == nullptr || logits == nullptr || images < 1) return BSQ_ERROR_ARGUMENT;
   return guarded([&] {
     const std::size_t bytes = static_cast<std::size_t>(images) * model->network.tensors[0].numel();
-    const std::vector<float> found = model->program.run({rgb, bytes}, 1);
+    const std::vector<float> found = model->program.run({pixels, bytes}, 1);
     std::memcpy(logits, found.data(), found.size() * sizeof(float));
     return BSQ_OK;
   });

@@ -47,9 +47,12 @@ BSQ_PREDICT_API int bsq_info(const bsq_model* model, bsq_model_info* info);
 // The name of class `number`, or its number if the model has no names; null if there is no such class.
 BSQ_PREDICT_API const char* bsq_class_name(const bsq_model* model, int number);
 
-// rgb: `images` pictures [height, width, 3], a byte per color; logits: room for [images, classes]. In the thread that
-// calls; work memory is taken and given back.
-BSQ_PREDICT_API int bsq_predict(const bsq_model* model, const uint8_t* rgb, int images, float* logits);
+// Of a picture: 3, red, green and blue, or 1, gray; 0 if the model is null.
+BSQ_PREDICT_API int bsq_channels(const bsq_model* model);
+
+// pixels: `images` pictures [height, width, channels], a byte each; logits: room for [images, classes]. In the thread
+// that calls; work memory is taken and given back.
+BSQ_PREDICT_API int bsq_predict(const bsq_model* model, const uint8_t* pixels, int images, float* logits);
 
 // Runs the pictures that the file carries: BSQ_OK if every level and every logit is what it was where the file was
 // made, or if it carries none. `error`: as that of bsq_open, which tensor differs.

@@ -1,4 +1,6 @@
-/* Classes of pictures that are raw bytes, red, green and blue of every pixel: example MODEL.safetensors PICTURE...
+/* Classes of pictures that are raw bytes, red, green and blue of every pixel or its gray:
+ *
+ *   example MODEL.safetensors PICTURE...
  *
  *   cc -std=c99 example.c $(pkg-config --cflags --libs bsq_predict) -o example
  */
@@ -16,7 +18,7 @@ int main(int count, char** words) {
     return 2;
   }
   bsq_info(model, &info);
-  const size_t bytes = (size_t)info.height * (size_t)info.width * 3;
+  const size_t bytes = (size_t)info.height * (size_t)info.width * (size_t)bsq_channels(model);
   uint8_t* picture = malloc(bytes);
   float* logits = malloc((size_t)info.classes * sizeof *logits);
   int status = picture == NULL || logits == NULL ? 2 : 0;

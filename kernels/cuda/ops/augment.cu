@@ -12,11 +12,11 @@ constexpr int kThreads = 256;
 
 /// A byte of a channel as the network sees it: factor * byte + shift. An IEEE division would take as long as all else.
 struct PixelScale {
-  float factor[3];
-  float shift[3];
+  float factor[3] = {};
+  float shift[3] = {};
 
   explicit PixelScale(const AugmentRule& rule) {
-    for (std::size_t channel = 0; channel < 3; ++channel) {
+    for (std::size_t channel = 0; channel < static_cast<std::size_t>(rule.channels); ++channel) {
       const double deviation = rule.std[channel];
       factor[channel] = static_cast<float>(1 / (255 * deviation));
       shift[channel] = static_cast<float>(-rule.mean[channel] / deviation);

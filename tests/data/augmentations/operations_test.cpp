@@ -2,6 +2,7 @@
 #include "data/augmentations/color_operations.h"
 #include "data/augmentations/geometric_operations.h"
 #include "data/augmentations/rand_augment.h"
+#include "engine/input/gray.h"
 #include "tests/support/catch.h"
 
 #include <array>
@@ -16,6 +17,7 @@ namespace {
 struct ExpectedHash {
   const char* name;
   std::uint64_t hash;
+  std::uint64_t gray_hash;
 };
 
 const std::vector<ExpectedHash>& torchvision_hashes() {
@@ -29,12 +31,13 @@ struct HostPicture {
   int height = 0;
   int width = 0;
   std::vector<std::uint8_t> pixels;
+  int channels = 3;
 
-  PictureView view() { return {height, width, pixels}; }
+  PictureView view() { return {height, width, pixels, channels}; }
 };
 
 /// Every byte another one, and a faint one whose levels are few: as in torchvision_operations.py.
-std::vector<HostPicture> pictures() {
+std::vector<HostPicture> pictures(int channels) {
   std::vector<HostPicture> all;
   for (const auto& [height, width] : {std::pair{40, 61}, {32, 32}}) {
     HostPicture loud{height, width, {}}, faint{height, width, {}};
@@ -48,15 +51,21 @@ std::vector<HostPicture> pictures() {
     all.push_back(std::move(loud));
     all.push_back(std::move(faint));
   }
+  for (HostPicture& picture : all) {
+    if (channels == 3) break;
+    make_gray(picture.pixels, picture.pixels.data());
+    picture.pixels.resize(picture.pixels.size() / 3);
+    picture.channels = 1;
+  }
   return all;
 }
 
 using Change = std::function<void(const PictureView&)>;
 
 /// FNV-1a of what these make of each of the pictures.
-std::uint64_t hash_of_changes(const std::vector<Change>& changes) {
+std::uint64_t hash_of_changes(const std::vector<Change>& changes, int channels) {
   std::uint64_t hash = 0xcbf29ce484222325U;
-  for (const HostPicture& picture : pictures())
+  for (const HostPicture& picture : pictures(channels))
     for (const Change& change : changes) {
       HostPicture changed = picture;
       change(changed.view());
@@ -87,13 +96,14 @@ std::map<std::string, std::vector<Change>> all_changes() {
 
 }  // namespace
 
-TEST_CASE("operations make of pictures what those of torchvision make of them, at every magnitude of RandAugment") {
+TEST_CASE("operations make of coloured and of gray pictures what those of torchvision make of them") {
   const std::map<std::string, std::vector<Change>> changes = all_changes();
   CHECK(changes.size() == torchvision_hashes().size());
   for (const ExpectedHash& expected : torchvision_hashes()) {
     INFO(expected.name);
     REQUIRE(changes.contains(expected.name));
-    CHECK(hash_of_changes(changes.at(expected.name)) == expected.hash);
+    CHECK(hash_of_changes(changes.at(expected.name), 3) == expected.hash);
+    CHECK(hash_of_changes(changes.at(expected.name), 1) == expected.gray_hash);
   }
 }
 
@@ -108,6 +118,9 @@ TEST_CASE("pictures of a few pixels, and of one colour, go through every operati
         // Black where pixels have moved away, else a gray of one level.
         for (const std::uint8_t level : picture.pixels)
           CHECK((level == 0 || level == picture.pixels.front() || picture.pixels.front() == 0));
+        HostPicture gray{height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width), 200), 1};
+        operation.apply(gray.view(), magnitude);
+        for (std::size_t i = 0; i < gray.pixels.size(); ++i) CHECK(gray.pixels[i] == picture.pixels[3 * i]);
       }
 }
 

@@ -20,7 +20,7 @@ std::vector<std::uint8_t> random_bytes(const std::string& name, std::size_t coun
 }
 
 PixelLevels same_levels() {
-  PixelLevels pixels;
+  PixelLevels pixels(3);
   for (auto& color : pixels)
     for (std::size_t byte = 0; byte < color.size(); ++byte) color[byte] = static_cast<std::uint8_t>(byte);
   return pixels;

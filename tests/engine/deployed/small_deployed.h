@@ -23,7 +23,7 @@ inline DeployedNetwork small_deployed() {
   };
   const LevelGrid bytes{0.05F, 120, 255}, few{0.3F, 0, 15};
   DeployedNetwork network{
-      .pixels = {}, .tensors = {{"images", 6, 6, 3, {1.0F / 64, 128, 255}}}, .nodes = {}, .head = {}};
+      .pixels = PixelLevels(3), .tensors = {{"images", 6, 6, 3, {1.0F / 64, 128, 255}}}, .nodes = {}, .head = {}};
   for (auto& color : network.pixels)
     for (std::size_t i = 0; i < color.size(); ++i) color[i] = static_cast<std::uint8_t>(255 - i);
   network.nodes = {{{0}, convolution(3, 1, 3, 4)}, {{1}, convolution(1, 4, 4, 4)}, {{1, 2}, LevelSum{}},

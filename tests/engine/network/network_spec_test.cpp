@@ -302,9 +302,12 @@ TEST_CASE("what is no spec at all") {
   CHECK(refuse(R"({"nodes": []})") == "key 'nodes': must be a list of nodes");
   CHECK(refuse(R"({"nodes": [7]})") == "node 1: must be a map with name, layer and the options of the layer");
   CHECK(refuse(R"({"nodes": [{"layer": "conv2d"}]})") == "node 1, key 'name': is missing");
-  CHECK(refuse(R"({"image": [8, 8], "nodes": []})") == "key 'image': must be [height, width, 3]");
-  CHECK(refuse(R"({"image": [8, 8, 1], "nodes": []})") == "key 'image': must be [height, width, 3]");
-  CHECK(refuse(R"({"image": [0, 8, 3], "nodes": []})") == "key 'image': must be [height, width, 3]");
+  CHECK(refuse(R"({"image": [8, 8], "nodes": []})") ==
+        "key 'image': must be [height, width, channels], of 3 channels or 1");
+  CHECK(refuse(R"({"image": [8, 8, 2], "nodes": []})") ==
+        "key 'image': must be [height, width, channels], of 3 channels or 1");
+  CHECK(refuse(R"({"image": [0, 8, 3], "nodes": []})") ==
+        "key 'image': must be [height, width, channels], of 3 channels or 1");
   CHECK(refuse(R"({"imgae": [8, 8, 3]})") == "key 'imgae': is unknown; did you mean 'image'?");
   CHECK(error_of(ErrorKind::usage, [] { build_network({}); }) == "key 'image': is missing");
 }

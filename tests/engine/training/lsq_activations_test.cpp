@@ -11,7 +11,7 @@ namespace bsq::test {
 namespace {
 
 constexpr int kLsqBits = 2;
-constexpr FirstImages kFirstImages{.input = {}, .count = 6, .seed = 5};
+const FirstImages kFirstImages{.input = {}, .count = 6, .seed = 5};
 
 FirstImages first_images() {
   FirstImages images = kFirstImages;

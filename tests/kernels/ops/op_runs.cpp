@@ -140,7 +140,7 @@ Outputs run_take_step_inputs(Backend& backend) {
 
 AugmentInputs make_inputs(const cases::AugmentCase& c) {
   RandomTensors random("augment " + c.name);
-  return {random.integers<std::uint8_t>(std::int64_t{c.images} * c.height * c.width * 3, 256),
+  return {random.integers<std::uint8_t>(std::int64_t{c.images} * c.height * c.width * c.channels, 256),
           random.integers(c.images, 10), random.integers(c.images, static_cast<std::uint32_t>(c.images)),
           random.integers(c.images, 1000)};
 }
@@ -159,12 +159,13 @@ Outputs run_augment(Backend& backend, const AugmentRule& rule, int batch, StepIn
 
 MixInputs make_inputs(const cases::MixCase& c) {
   RandomTensors random("mix " + c.name);
-  return {random.normal(std::int64_t{c.batch} * c.height * c.width * 3, 0.0F, 1.0F)};
+  return {random.normal(std::int64_t{c.batch} * c.height * c.width * c.channels, 0.0F, 1.0F)};
 }
 
 Outputs run_mix(Backend& backend, const cases::MixCase& c, DType dtype, const MixInputs& inputs) {
   RunMemory memory(backend);
-  const TensorView images{dtype, {c.batch, c.height, c.width, 3}, memory.in_out("images", dtype, inputs.images)};
+  const TensorView images{
+      dtype, {c.batch, c.height, c.width, c.channels}, memory.in_out("images", dtype, inputs.images)};
   backend.mix_images({memory.step_inputs({.mix = c.mix}), c.batch, images});
   return memory.finish();
 }

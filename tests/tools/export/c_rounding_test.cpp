@@ -40,7 +40,7 @@ DeployedNetwork tied_network() {
   const auto tensor = [](const char* name, int channels) {
     return DeployedTensor{.name = name, .height = kSide, .width = kSide, .channels = channels, .grid = {}};
   };
-  DeployedNetwork network{.pixels = {},
+  DeployedNetwork network{.pixels = PixelLevels(3),
                           .tensors = {tensor("images", 3), tensor("product", 3), tensor("sum", 3), tensor("both", 6)},
                           .nodes = {},
                           .head = {}};

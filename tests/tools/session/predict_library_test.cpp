@@ -53,6 +53,8 @@ TEST_CASE("the library says what the deployed arithmetic says, in any number of 
   CHECK(info.height == 6);
   CHECK(info.width == 6);
   CHECK(info.classes == 2);
+  CHECK(bsq_channels(model.get()) == 3);
+  CHECK(bsq_channels(nullptr) == 0);
   CHECK(std::string(info.name) == "small");
   CHECK(std::string(bsq_class_name(model.get(), 1)) == "dog");
   CHECK(bsq_class_name(model.get(), 2) == nullptr);

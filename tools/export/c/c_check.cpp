@@ -19,11 +19,11 @@ std::uint8_t made_up_byte(int picture, int row, int column, int color) {
 
 }  // namespace
 
-std::vector<std::uint8_t> made_up_picture(int picture, int height, int width) {
+std::vector<std::uint8_t> made_up_picture(int picture, const DeployedTensor& image) {
   std::vector<std::uint8_t> bytes;
-  for (int row = 0; row < height; ++row)
-    for (int column = 0; column < width; ++column)
-      for (int color = 0; color < 3; ++color) bytes.push_back(made_up_byte(picture, row, column, color));
+  for (int row = 0; row < image.height; ++row)
+    for (int column = 0; column < image.width; ++column)
+      for (int color = 0; color < image.channels; ++color) bytes.push_back(made_up_byte(picture, row, column, color));
   return bytes;
 }
 
@@ -32,7 +32,7 @@ std::vector<std::vector<std::uint32_t>> expected_checksums(const DeployedNetwork
   for (int picture = 0; picture < kCheckedPictures; ++picture) {
     std::vector<float> logits(static_cast<std::size_t>(network.head.classes()));
     const DeployedTensor& image = network.tensors[0];
-    const PictureLevels levels = trace_deployed(network, made_up_picture(picture, image.height, image.width), logits);
+    const PictureLevels levels = trace_deployed(network, made_up_picture(picture, image), logits);
     std::vector<std::uint32_t>& sums = all.emplace_back();
     for (std::size_t i = 1; i < levels.size(); ++i) {
       std::uint32_t sum = kFirstChecksum;

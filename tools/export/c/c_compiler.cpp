@@ -19,7 +19,7 @@ std::string main_text(const std::string& name, const CModel& model) {
   const std::string &prefix = model.prefix, upper = upper_case(prefix);
   return includes + fmt::format(R"(
 static {0}_workspace work;
-static uint8_t picture[{1}_HEIGHT * {1}_WIDTH * 3];
+static uint8_t picture[{1}_HEIGHT * {1}_WIDTH * {1}_CHANNELS];
 static float logits[{1}_CLASSES];
 
 int main(void) {{

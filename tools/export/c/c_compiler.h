@@ -23,7 +23,7 @@ struct CAnswers {
 };
 
 /// Compiles NAME.c, which lies in `folder` with its header, and a program around it, checks it, and runs it on pictures
-/// [H, W, 3]. Leaves files in the folder. Throws Error(internal) if no process can be started.
+/// [H, W, C]. Leaves files in the folder. Throws Error(internal) if no process can be started.
 CAnswers run_c_model(const std::filesystem::path& compiler, const std::filesystem::path& folder,
                      const std::string& name, const CModel& model, std::span<const std::uint8_t> pictures,
                      const std::vector<std::string>& flags = {"-O2"});

@@ -33,6 +33,10 @@ std::string pixels_text(const CSource& source) {
                      source.reads_bytes ? "is" : "is looked up as", grid.unit, grid.zero);
 }
 
+std::string bytes_text(const DeployedTensor& picture) {
+  return picture.channels == 1 ? "gray bytes of" : "red, green and blue bytes of";
+}
+
 }  // namespace
 
 std::string c_header(const CSource& source) {
@@ -60,22 +64,23 @@ extern "C" {{
 
 #define {}_HEIGHT {}
 #define {}_WIDTH {}
+#define {}_CHANNELS {}
 #define {}_CLASSES {}
 )",
                       pixels_text(source), prefix, guard, guard, "#include <stdint.h>", upper, picture.height, upper,
-                      picture.width, upper, source.network.head.classes());
+                      picture.width, upper, picture.channels, upper, source.network.head.classes());
   text += workspace_text(source);
   text += fmt::format("#define {}_WORKSPACE_BYTES sizeof({}_workspace)\n", upper, prefix);
   if (!source.options.class_names.empty())
     text += fmt::format("\n/** What the classes are called. */\nextern const char* const {}_class_names[{}_CLASSES];\n",
                         prefix, upper);
   return text + fmt::format(R"(
-/** The class of a picture: red, green and blue bytes of pixel after pixel, row after row. `logits`: gets a number per
+/** The class of a picture: {2} pixel after pixel, row after row. `logits`: gets a number per
     class; may be a null pointer. Of equal logits the first is the larger. */
 int {1}_predict(const uint8_t* picture, {1}_workspace* workspace, float* logits);
 
 /** Whether what a compiler made of this computes what it should: by checksums of all filters, and of every level and
-    logit of {2} pictures that it makes itself. Returns 0, or the number of the first layer that is not right, as the
+    logit of {3} pictures that it makes itself. Returns 0, or the number of the first layer that is not right, as the
     source numbers them; the last number is that of the logits. */
 int {1}_check({1}_workspace* workspace);
 
@@ -85,7 +90,7 @@ int {1}_check({1}_workspace* workspace);
 
 #endif
 )",
-                            upper, prefix, kCheckedPictures);
+                            upper, prefix, bytes_text(picture), kCheckedPictures);
 }
 
 }  // namespace bsq

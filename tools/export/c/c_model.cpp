@@ -127,7 +127,7 @@ class SourceWriter {
   }
 
   void add_pixels() {
-    constants_ += "\nstatic const uint8_t pixel_levels[3][256] = {\n";
+    constants_ += fmt::format("\nstatic const uint8_t pixel_levels[{}][256] = {{\n", network_.pixels.size());
     for (const auto& color : network_.pixels) {
       const std::string array = c_array("", std::span<const std::uint8_t>(color));
       const std::size_t begin = array.find('{'), end = array.rfind(';');
@@ -136,8 +136,8 @@ class SourceWriter {
     }
     constants_ += "};\n";
     const DeployedTensor& picture = tensor(0);
-    calls_ += fmt::format("  look_up(picture, {}, pixel_levels, {});\n", std::int64_t{picture.height} * picture.width,
-                          place(0));
+    calls_ += fmt::format("  look_up(picture, {}, {}, pixel_levels, {});\n",
+                          std::int64_t{picture.height} * picture.width, picture.channels, place(0));
   }
 
   void add_node(std::size_t i) {
@@ -299,7 +299,7 @@ int {0}_check({0}_workspace* work) {{
     int layer;
     for (row = 0; row < {1}_HEIGHT; ++row)
       for (column = 0; column < {1}_WIDTH; ++column)
-        for (color = 0; color < 3; ++color) *to++ = made_up(picture, row, column, color);
+        for (color = 0; color < {1}_CHANNELS; ++color) *to++ = made_up(picture, row, column, color);
     layer = run(bytes, work, expected_checksums[picture]);
     if (layer != 0) return layer;
   }}

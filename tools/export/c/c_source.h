@@ -39,8 +39,8 @@ constexpr int kCheckedPictures = 3;
 /// The header.
 std::string c_header(const CSource& source);
 
-/// A picture as `made_up` in operations.c makes it: [H, W, 3].
-std::vector<std::uint8_t> made_up_picture(int picture, int height, int width);
+/// A picture as `made_up` in operations.c makes it: [H, W, C].
+std::vector<std::uint8_t> made_up_picture(int picture, const DeployedTensor& image);
 /// By picture: checksums of all levels that a node writes, and of the logits.
 std::vector<std::vector<std::uint32_t>> expected_checksums(const DeployedNetwork& network);
 

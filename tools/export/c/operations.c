@@ -72,11 +72,11 @@ static void flatten(const uint8_t* x, size_t pixels, int channels, uint8_t* y) {
 /* [pixels] */
 
 /* The bytes of a picture as levels. */
-static void look_up(const uint8_t* picture, size_t pixels, const uint8_t levels[3][256], uint8_t* to) {
+static void look_up(const uint8_t* picture, size_t pixels, int colors, const uint8_t levels[][256], uint8_t* to) {
   size_t pixel;
   int color;
   for (pixel = 0; pixel < pixels; ++pixel)
-    for (color = 0; color < 3; ++color) *to++ = levels[color][*picture++];
+    for (color = 0; color < colors; ++color) *to++ = levels[color][*picture++];
 }
 /* [head] */
 

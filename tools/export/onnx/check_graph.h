@@ -1,7 +1,7 @@
 // Pictures that travel in the metadata of a deployed graph, with what has to come out of them, so that every runtime
 // can be held against it.
 //
-// Metadata `check`: JSON {"shape": [N, H, W, 3], "pictures": their bytes in base64, "mean" and "std": how float32
+// Metadata `check`: JSON {"shape": [N, H, W, C], "pictures": their bytes in base64, "mean" and "std": how float32
 // images are made of them, "levels": {name of a tensor of the graph: CRC-32 of its bytes, of all N pictures in the
 // order [N, C, H, W]}, "logits": N rows, one after the other}.
 #pragma once

@@ -102,9 +102,9 @@ class DeployedWriter {
         scales.push_back(static_cast<float>(1 / (255.0 * double{input.std[color]})));
       }
       numbers = add("Cast", "images.float", {numbers}, {{"to", static_cast<std::int64_t>(OnnxType::float32)}});
-      numbers = add("Sub", "images.centered", {numbers, constant(float_tensor("images.mean", {1, 3, 1, 1}, zeros))});
-      numbers =
-          add("Mul", "images.normalised", {numbers, constant(float_tensor("images.scale", {1, 3, 1, 1}, scales))});
+      const std::vector<std::int64_t> shape = {1, input.channels(), 1, 1};
+      numbers = add("Sub", "images.centered", {numbers, constant(float_tensor("images.mean", shape, zeros))});
+      numbers = add("Mul", "images.normalised", {numbers, constant(float_tensor("images.scale", shape, scales))});
     }
     put(0, numbers);
   }

@@ -14,7 +14,7 @@ DeployedTensor tensor(int channels) {
 
 /// Of so many bytes each; node i reads some of the tensors before it.
 DeployedNetwork network_of(const std::vector<int>& bytes, const std::vector<std::vector<int>>& inputs) {
-  DeployedNetwork network{.pixels = {}, .tensors = {}, .nodes = {}, .head = {}};
+  DeployedNetwork network{.pixels = PixelLevels(3), .tensors = {}, .nodes = {}, .head = {}};
   for (const int one : bytes) network.tensors.push_back(tensor(one));
   for (const std::vector<int>& read : inputs) network.nodes.push_back({read, LevelFlatten{}});
   network.head.input = static_cast<int>(bytes.size()) - 1;

@@ -87,7 +87,7 @@ DeployedNetwork adding_network(int size, const LevelGrid& first, const LevelGrid
     }
     return c;
   };
-  DeployedNetwork network{.pixels = {}, .tensors = {}, .nodes = {}, .head = {}};
+  DeployedNetwork network{.pixels = PixelLevels(3), .tensors = {}, .nodes = {}, .head = {}};
   for (auto& levels : network.pixels)
     for (std::size_t byte = 0; byte < levels.size(); ++byte) levels[byte] = static_cast<std::uint8_t>(byte);
   network.tensors = {tensor("images", bytes), tensor("a", first), tensor("b", second), tensor("sum", sum)};
