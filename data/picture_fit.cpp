@@ -1,5 +1,6 @@
 #include "data/picture_fit.h"
 
+#include "engine/input/gray.h"
 #include "kernels/base/error.h"
 #include "kernels/random.h"
 
@@ -38,13 +39,21 @@ PixelWindow reduced(const PixelWindow& window, int reduction) {
   return {top, left, {behind(window.top, window.size.height) - top, behind(window.left, window.size.width) - left}};
 }
 
+/// What was decoded, in as many channels as are asked for.
+std::vector<std::uint8_t> in_channels(std::vector<std::uint8_t> rgb, int channels) {
+  if (channels == 3) return rgb;
+  make_gray(rgb, rgb.data());
+  rgb.resize(rgb.size() / 3);
+  return rgb;
+}
+
 }  // namespace
 
 PictureFit fit_of(const DataConfig& data) {
-  if (data.image_size == 0) return {};
+  if (data.image_size == 0) return {.channels = data.channels};
   constexpr double kShare = 0.875;  // 224 of 256
   const int standard = std::min(static_cast<int>(std::lround(data.image_size / kShare)), kLargestImage.width);
-  return {data.resize > 0 ? data.resize : standard, interpolation_named(data.interpolation)};
+  return {data.resize > 0 ? data.resize : standard, interpolation_named(data.interpolation), data.channels};
 }
 
 void check_fit_of_model(const DataConfig& data, const std::string& path) {
@@ -83,29 +92,37 @@ PixelWindow draw_window(ImageSize picture, const RandomCrop& crop, const Augment
   return {(picture.height - middle.height) / 2, (picture.width - middle.width) / 2, middle};
 }
 
-std::string read_cropped_image(const ImageFile& file, ImageSize size, Interpolation interpolation,
-                               const RandomCrop& crop, const AugmentKey& key, std::int64_t number,
-                               std::uint8_t* pixels) {
-  const DecodedImage part = decode_image(file, [&](ImageSize whole, int most) {
+std::string read_cropped_image(const ImageFile& file, ImageSize size, const PictureFit& fit, const RandomCrop& crop,
+                               const AugmentKey& key, std::int64_t number, std::uint8_t* pixels) {
+  DecodedImage part = decode_image(file, [&](ImageSize whole, int most) {
     const PixelWindow window = draw_window(whole, crop, key, number);
     const int reduction = crop.reduces ? reduction_of(window.size, size, most) : 1;
     return ImagePart{reduced(window, reduction), reduction};
   });
-  std::ranges::copy(resize_pixels(part.pixels, part.window.size, size, {0, 0, size}, interpolation), pixels);
+  const std::vector<std::uint8_t> decoded = in_channels(std::move(part.pixels), fit.channels);
+  std::ranges::copy(resize_pixels(decoded, part.window.size, size, {0, 0, size}, fit.interpolation, fit.channels),
+                    pixels);
   return part.remark;
 }
 
 std::string read_fitted_image(const ImageFile& file, ImageSize size, const PictureFit& fit, std::uint8_t* pixels,
                               const std::string& reason) {
-  if (fit.resize == 0) return read_image(file, size, pixels, reason);
+  if (fit.resize == 0 && fit.channels == 3) return read_image(file, size, pixels, reason);
+  if (fit.resize == 0) {
+    std::vector<std::uint8_t> rgb(3 * static_cast<std::size_t>(size.height) * static_cast<std::size_t>(size.width));
+    std::string remark = read_image(file, size, rgb.data(), reason);
+    make_gray(rgb, pixels);
+    return remark;
+  }
   ImageSize larger;
   PixelWindow middle;
-  const DecodedImage part = decode_image(file, [&](ImageSize whole, int) {
+  DecodedImage part = decode_image(file, [&](ImageSize whole, int) {
     larger = resized(whole, fit.resize);
     middle = {margin(larger.height, size.height), margin(larger.width, size.width), size};
     return ImagePart{source_of(whole, larger, middle, fit.interpolation), 1};
   });
-  std::ranges::copy(resize_pixels(part.pixels, part.size, larger, middle, fit.interpolation), pixels);
+  const std::vector<std::uint8_t> decoded = in_channels(std::move(part.pixels), fit.channels);
+  std::ranges::copy(resize_pixels(decoded, part.size, larger, middle, fit.interpolation, fit.channels), pixels);
   return part.remark;
 }
 

@@ -13,10 +13,6 @@ namespace {
 /// The values of data.kind whose pictures may have any size.
 constexpr std::array<const char*, 2> kPictureKinds = {"image_folder", "webdataset"};
 
-bool has_pictures(const Config& config) {
-  return std::ranges::count(kPictureKinds, config.data.kind) > 0;
-}
-
 void check_fit(const Config& config, std::vector<Conflict>& conflicts) {
   const DataConfig& data = config.data;
   if (data.image_size > 0 && !has_pictures(config))
@@ -51,6 +47,12 @@ void check_splits(const Config& config, std::vector<Conflict>& conflicts) {
     conflicts.push_back(
         {{"data.cache", "data.kind"},
          fmt::format("data.cache = {}; needs data.kind = {}", data.cache, fmt::join(kPictureKinds, " or "))});
+  if (data.channels != 3 && !has_pictures(config))
+    conflicts.push_back({{"data.channels", "data.kind"},
+                         fmt::format("data.channels = {}; needs data.kind = {}: the images of {} have three channels",
+                                     data.channels, fmt::join(kPictureKinds, " or "), data.kind)});
+  if (data.channels == 2)
+    conflicts.push_back({{"data.channels"}, "data.channels = 2; must be 3, red, green and blue, or 1, gray"});
   if (!data.train.empty() && data.train == data.test)
     conflicts.push_back({{"data.train", "data.test"},
                          fmt::format("data.train and data.test are both {}; accuracies on training images say nothing, "
@@ -67,6 +69,10 @@ void check_splits(const Config& config, std::vector<Conflict>& conflicts) {
 
 }  // namespace
 
+bool has_pictures(const Config& config) {
+  return std::ranges::count(kPictureKinds, config.data.kind) > 0;
+}
+
 std::vector<std::string> names_of_split(const std::string& given, std::vector<std::string> usual) {
   return given.empty() ? std::move(usual) : std::vector<std::string>{given};
 }
@@ -82,6 +88,7 @@ PictureOptions picture_options(const DataConfig& data) {
 }
 
 void add_picture_keys(ConfigSchema& schema) {
+  const auto is_gray = [](const Config& config) { return config.data.channels != 3; };
   const auto is_fitted = [](const Config& config) { return config.data.image_size > 0; };
   auto data = schema.rows(
       "data", [](auto& config) -> auto& { return config.data; });
@@ -95,6 +102,9 @@ void add_picture_keys(ConfigSchema& schema) {
   data.add("interpolation", &DataConfig::interpolation, one_of(interpolation_names()),
            "how pictures are resized: antialiased, as PIL does")
       .applies = is_fitted;
+  data.add("channels", &DataConfig::channels, between(1, 3),
+           "3: red, green and blue; or 1: pictures become gray as they are read, and mean and std have one number each")
+      .applies = is_gray;
   data.add("train", &DataConfig::train, anything(), "folder of the training pictures, within data.root; empty = train")
       .applies = has_pictures;
   data.add("test", &DataConfig::test, anything(), "folder of the test pictures, within data.root; empty = test, or val")
@@ -127,7 +137,9 @@ ImageSize first_size(std::int64_t count, const std::function<ImageFile(std::int6
 
 PictureSet::PictureSet(DatasetInfo info, std::vector<std::int32_t> labels, const PictureOptions& options,
                        std::vector<std::string> notes)
-    : info_(std::move(info)), labels_(std::move(labels)), options_(options), notes_(std::move(notes)) {}
+    : info_(std::move(info)), labels_(std::move(labels)), options_(options), notes_(std::move(notes)) {
+  info_.channels = options.fit.channels;
+}
 
 void PictureSet::read(std::int64_t number, std::span<std::uint8_t> pixels) const {
   add_remark(number, read_fitted_image(file(number), image_size(), options_.fit, pixels.data()));
@@ -135,8 +147,8 @@ void PictureSet::read(std::int64_t number, std::span<std::uint8_t> pixels) const
 
 void PictureSet::read_augmented(std::int64_t number, const AugmentKey& key, std::span<std::uint8_t> pixels) const {
   if (!options_.crop) return read(number, pixels);
-  add_remark(number, read_cropped_image(file(number), image_size(), options_.fit.interpolation, *options_.crop, key,
-                                        number, pixels.data()));
+  add_remark(number,
+             read_cropped_image(file(number), image_size(), options_.fit, *options_.crop, key, number, pixels.data()));
 }
 
 std::vector<std::string> PictureSet::notes() const {

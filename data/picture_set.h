@@ -29,6 +29,9 @@ struct SplitNames {
   std::string cache = {};  // a folder, anywhere, that keeps what they hold (data/listing_cache.h); empty: none does
 };
 
+/// Whether the kind of data is one of those whose pictures may have any size, and any of their keys.
+bool has_pictures(const Config& config);
+
 /// The names by which a split is looked for: the one that was given, or else the usual ones.
 std::vector<std::string> names_of_split(const std::string& given, std::vector<std::string> usual);
 

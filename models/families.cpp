@@ -28,6 +28,13 @@ const NetworkFamily& family_of(const Config& config) {
   return *found;
 }
 
+/// The network for gray pictures if the filters of its first layer are.
+NetworkSpec for_channels_of(const ParameterFinder& find, NetworkSpec spec) {
+  const HostTensor* const filters = find(spec.nodes.front().name + ".weight");
+  if (filters != nullptr && filters->shape.size() == 4 && filters->shape[1] == 1) spec.image[2] = 1;
+  return spec;
+}
+
 }  // namespace
 
 const std::vector<NetworkFamily>& network_families() {
@@ -52,7 +59,7 @@ NetworkSpec configured_network(const Config& config, const Shape& image, int cla
 
 void check_layers(const Config& config) {
   if (config.quant.layers.rules.empty() && config.quant.scheme.layers.rules.empty()) return;
-  const Shape image = {224, 224, 3};  // large enough for any network
+  const Shape image = {224, 224, config.data.channels};  // large enough for any network
   constexpr int kClasses = 10;
   const std::string& file = config.model.network;
   with_roles(file.empty() ? family_of(config).make(config, image, kClasses) : read_network_file(file, image),
@@ -63,8 +70,8 @@ NetworkSpec bare_network(const Config& config, const Shape& image, int classes) 
   if (config.model.network.empty()) return family_of(config).make(config, image, classes);
   NetworkSpec spec = read_network_file(config.model.network, image);
   if (spec.image != image)
-    fail(ErrorKind::usage, "{}: image is {}x{}, the data have {}x{}; change it, or leave it out", config.model.network,
-         spec.image[0], spec.image[1], image[0], image[1]);
+    fail(ErrorKind::usage, "{}: image is {}x{} of {} channels, the data have {}x{} of {}; change it, or leave it out",
+         config.model.network, spec.image[0], spec.image[1], spec.image[2], image[0], image[1], image[2]);
   return spec;
 }
 
@@ -81,7 +88,7 @@ NetworkSpec recognize_network(const ParameterFinder& find, const std::string& wh
   std::vector<std::string> names;
   for (const NetworkFamily& family : network_families()) {
     if (family.recognize == nullptr) continue;
-    if (std::optional<NetworkSpec> spec = family.recognize(find, where)) return std::move(*spec);
+    if (std::optional<NetworkSpec> spec = family.recognize(find, where)) return for_channels_of(find, std::move(*spec));
     names.push_back(family.name);
   }
   fail(ErrorKind::checkpoint,

@@ -86,7 +86,7 @@ class Loader {
     if (document.root.kind == YamlValue::Kind::map) {
       for (const YamlEntry& entry : document.root.entries) {
         if (entry.key == kBaseKey) read_bases(entry, chain, problems);
-        if (entry.key == kSweepKey && (use_ != ConfigUse::sweep || chain.size() > 1))
+        if (entry.key == kSweepKey && ((use_ != ConfigUse::sweep && use_ != ConfigUse::survey) || chain.size() > 1))
           problems.push_back({entry.where, chain.size() > 1 ? "sweep: belongs in the file that is given to bsq sweep"
                                                             : "sweep: makes several runs of this file; give it to bsq "
                                                               "sweep (--dry-run lists them)"});
@@ -227,6 +227,7 @@ class Loader {
   void report_conflicts(const std::string& file) {
     for (const Conflict& conflict : find_conflicts(config_)) {
       if (conflict.only_in_runs && use_ == ConfigUse::plan) continue;
+      if (conflict.is_of_pixels && use_ == ConfigUse::survey) continue;
       const auto is_refused = [&](const std::string& key) { return refused_.count(key) > 0; };
       if (std::any_of(conflict.keys.begin(), conflict.keys.end(), is_refused)) continue;
       const auto is_set = [&](const std::string& key) { return set_at_.count(key) > 0; };

@@ -83,6 +83,7 @@ struct DataConfig {
   int image_size = 0;  // of an image_folder: height and width of what the network sees; 0: as the files have it
   int resize = 0;      // the shorter side before the centre is cut out; 0: 8/7 of image_size
   std::string interpolation = "bilinear";
+  int channels = 3;  // or 1: gray
   std::vector<double> mean = {0.4914, 0.4822, 0.4465};
   std::vector<double> std = {0.2023, 0.1994, 0.2010};
 };
@@ -188,8 +189,9 @@ class Config {
   std::map<std::type_index, std::any> parts_;
 };
 
-/// plan: what only a run must not be is let pass. sweep: a run of a sweep, whose file may have a key `sweep`.
-enum class ConfigUse { run, plan, sweep };
+/// plan: what only a run must not be is let pass. sweep: a run of a sweep, whose file may have a key `sweep`. survey:
+/// likewise, of which only the images are looked at, so that their mean and deviation need not be known.
+enum class ConfigUse { run, plan, sweep, survey };
 
 /// Reads `file` (empty: none), the files it inherits and `overrides` (`a.b=v` or `--a.b=v`, v a YAML scalar or flow
 /// list). Throws one Error(usage) with every problem on a line of its own, each headed by its place (`c.yaml:12:3:` or

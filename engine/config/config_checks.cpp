@@ -179,6 +179,20 @@ void check_deployed(const Config& config, std::vector<Conflict>& conflicts) {
                                      to_text(config.stages), finders_of_widths(config))});
 }
 
+/// The numbers by which pixels are normalised, one for each channel.
+void check_normalisation(const Config& config, std::vector<Conflict>& conflicts) {
+  const DataConfig& data = config.data;
+  for (const auto& [key, numbers] : {std::pair{"data.mean", data.mean}, {"data.std", data.std}}) {
+    if (static_cast<int>(numbers.size()) == data.channels) continue;
+    conflicts.push_back(
+        {.keys = {key, "data.channels"},
+         .what = fmt::format("{} = {}; data.channels = {} needs {}; bsq data CFG computes mean and "
+                             "deviation of the training images",
+                             key, to_text(numbers), data.channels, data.channels == 1 ? "one number" : "a list of 3"),
+         .is_of_pixels = true});
+  }
+}
+
 void check_mixing(const Config& config, std::vector<Conflict>& conflicts) {
   if (config.data.batch_size > 1) return;
   for (const auto& [key, alpha] : {std::pair("data.mixup", config.data.mixup), {"data.cutmix", config.data.cutmix}})
@@ -204,6 +218,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
   std::vector<Conflict> conflicts;
   check_names(config, conflicts);
   config.schema().check("data", config, conflicts);
+  check_normalisation(config, conflicts);
   check_mixing(config, conflicts);
   check_stage_order(config, conflicts);
   check_stages_alone(config, conflicts);

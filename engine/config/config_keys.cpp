@@ -9,11 +9,6 @@
 namespace bsq {
 namespace {
 
-Allowed three(Allowed element) {
-  element.length = 3;
-  return element;
-}
-
 constexpr bool kMayChange = true;  // on resume
 
 template <typename Choice>
@@ -122,8 +117,9 @@ void ConfigSchema::add_data(const ConfigChoices& choices) {
            "", kMayChange);
   data.add("readers", &DataConfig::readers, between(0, 1024),
            "threads that read images which are not kept; 0 = as many as compute", "", kMayChange);
-  data.add("mean", &DataConfig::mean, three(between(0, 1)), "subtracted from red, green, blue in 0..1");
-  data.add("std", &DataConfig::std, three(at_least(kSmallestDeviation)), "red, green, blue are then divided by it");
+  data.add("mean", &DataConfig::mean, between(0, 1),
+           "subtracted from red, green, blue in 0..1; of gray pictures one number");
+  data.add("std", &DataConfig::std, at_least(kSmallestDeviation), "red, green, blue are then divided by it");
 }
 
 void ConfigSchema::add_quant() {

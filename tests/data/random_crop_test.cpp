@@ -67,7 +67,8 @@ TEST_CASE("a random part is cut out of the picture and then resized") {
     const PixelWindow window = draw_window(whole.size, crop, kKey, number);
     const std::vector<std::uint8_t> part = cut_out(whole.pixels, whole.size, window);
     std::vector<std::uint8_t> found(8 * 8 * 3);
-    CHECK(read_cropped_image(file, size, Interpolation::bicubic, crop, kKey, number, found.data()).empty());
+    CHECK(read_cropped_image(file, size, {.interpolation = Interpolation::bicubic}, crop, kKey, number, found.data())
+              .empty());
     CHECK(found == resize_pixels(part, window.size, size, {0, 0, size}, Interpolation::bicubic));
   }
 }

@@ -182,7 +182,7 @@ TEST_CASE("pictures of archives get the size that is asked for, as those of fold
   CHECK_FALSE(splits.test->augments());
   const AugmentKey key{.seed = 3, .stream = 1, .epoch = 2};
   splits.train->read_augmented(1, key, read);
-  read_cropped_image(root / "p.png", {12, 12}, options.fit.interpolation, *options.crop, key, 1, expected.data());
+  read_cropped_image(root / "p.png", {12, 12}, options.fit, *options.crop, key, 1, expected.data());
   CHECK(read == expected);
 }
 

@@ -146,7 +146,8 @@ TEST_CASE("errors of a network file say the line, the node and the key") {
   edit_text(here / "net.yaml", "out: 10", "out: 7");
   check_error(here, train, 2, {"net.yaml: the last node gives 7 numbers, the data has 10 classes"});
   put_text(here / "net.yaml", std::string("image: [28, 28, 3]\n") + kChain);
-  check_error(here, train, 2, {"net.yaml: image is 28x28, the data have 32x32; change it, or leave it out"});
+  check_error(here, train, 2,
+              {"net.yaml: image is 28x28 of 3 channels, the data have 32x32 of 3; change it, or leave it out"});
   fs::remove(here / "net.yaml");
   check_error(here, train, 2, {"net.yaml: "});
   CHECK_FALSE(fs::exists(here / "new"));

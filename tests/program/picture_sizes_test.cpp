@@ -51,8 +51,9 @@ TEST_CASE("pictures of any size are trained at one, and a deployed model takes a
 
   // Another size than the one that a model was trained for.
   put_png(here / "large.png", 7, 60, 40);
-  check_error(here, {"predict", "run", "large.png", "data.image_size=24"}, 3,
-              {"the images have 24x24 pixels, the network takes 16x16; give it images as in its training"});
+  check_error(
+      here, {"predict", "run", "large.png", "data.image_size=24"}, 3,
+      {"the images have 24x24 pixels in 3 channels, the network takes 16x16 in 3; give it images as in its training"});
   check_error(here, {"predict", "m.safetensors", "large.png", "data.image_size=16"}, 2,
               {"a deployed model says all that it needs; leave out data.image_size=16"});
   const bsq::TensorFile whole = bsq::read_safetensors(here / "m.safetensors");

@@ -36,6 +36,12 @@ std::string shares_text(const std::vector<double>& numbers) {
   return fmt::format("[{:.4f}]", fmt::join(numbers, ", "));
 }
 
+/// `data.mean is [0.1234]`; what is set for images of other channels means nothing.
+std::string set_text(const std::string& key, const std::vector<double>& numbers, const DatasetInfo& info) {
+  const bool fits = std::ssize(numbers) == info.channels;
+  return fmt::format("{} is {}", key, fits ? shares_text(numbers) : "not set for so many channels");
+}
+
 Table classes_table(const SurveyedData& data) {
   std::vector<Column> columns = {{"class", Align::left}, {"train"}, {"test"}};
   std::vector<const SetSurvey*> sets = {&data.train, &data.test};
@@ -69,11 +75,12 @@ std::string pairs_text(const std::vector<ImagePair>& pairs, const Dataset& first
 /// All but the classes.
 std::string facts_text(const SurveyedData& data, const Config& config) {
   const DatasetInfo& info = data.splits.train->info();
-  std::string text = fmt::format("images     {}x{} pixels of red, green and blue\n", info.width, info.height);
-  text += fmt::format("mean       {} of the training images; data.mean is {}\n", shares_text(data.train.mean),
-                      shares_text(config.data.mean));
-  text += fmt::format("deviation  {} of the training images; data.std is {}\n", shares_text(data.train.deviation),
-                      shares_text(config.data.std));
+  std::string text = fmt::format("images     {}x{} pixels of {}\n", info.width, info.height,
+                                 info.channels == 1 ? "gray" : "red, green and blue");
+  text += fmt::format("mean       {} of the training images; {}\n", shares_text(data.train.mean),
+                      set_text("data.mean", config.data.mean, info));
+  text += fmt::format("deviation  {} of the training images; {}\n", shares_text(data.train.deviation),
+                      set_text("data.std", config.data.std, info));
   text += pairs_text(data.in_both, *data.splits.train, *data.splits.test,
                      "test image has the pixels of a training image, so that measured accuracies are too high",
                      "test images have the pixels of training images, so that measured accuracies are too high");
@@ -87,8 +94,20 @@ std::string survey_text(const SurveyedData& data, const Config& config) {
   return classes_table(data).text() + "\n" + facts_text(data, config);
 }
 
+/// What training would show, by the mean and deviation of the images where none are set for their channels.
+SeenPictures seen_pictures(const SurveyedData& data, Config config, Backend& backend) {
+  const auto channels = static_cast<std::size_t>(data.splits.train->info().channels);
+  if (config.data.mean.size() == channels && config.data.std.size() == channels)
+    return see_pictures(*data.splits.train, config, {}, backend);
+  constexpr double kLeastDeviation = 1e-3;  // of images of one level
+  config.data.mean = data.train.mean;
+  config.data.std = data.train.deviation;
+  for (double& deviation : config.data.std) deviation = std::max(deviation, kLeastDeviation);
+  return see_pictures(*open_datasets(config).train, config, {}, backend);
+}
+
 void write_page(const fs::path& folder, const SurveyedData& data, const Config& config, Backend& backend) {
-  const SeenPictures pictures = see_pictures(*data.splits.train, config, {}, backend);
+  const SeenPictures pictures = seen_pictures(data, config, backend);
   DataPageText text{
       .title = fmt::format("{}: {}", config.name, config.data.root.empty() ? config.data.kind : config.data.root),
       .notices = {},
@@ -122,6 +141,7 @@ std::string survey_json(const SurveyedData& data) {
   };
   nlohmann::ordered_json all = {{"height", info.height},
                                 {"width", info.width},
+                                {"channels", info.channels},
                                 {"train", to_json(data.train, info.class_names)},
                                 {"test", to_json(data.test, info.class_names)},
                                 {"test_in_train", named(data.in_both, *data.splits.train, *data.splits.test)},
@@ -163,7 +183,7 @@ int data_command(const Arguments& arguments) {
   if (split.file.empty() && split.overrides.empty())
     fail(ErrorKind::usage, "bsq data: which data? usage: bsq data CFG [key=value ...]");
   if (!folder.empty()) refuse_foreign_page(folder);
-  Config config = load_config(config_schema(), split.file, split.overrides, ConfigUse::sweep);
+  Config config = load_config(config_schema(), split.file, split.overrides, ConfigUse::survey);
   config.data.on_error = "stop";                                          // whatever cannot be read is to be said
   const auto backend = make_backend("cpu", {.threads = config.threads});  // whose threads read the images
   SurveyedData data{

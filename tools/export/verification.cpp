@@ -1,7 +1,10 @@
 #include "tools/export/verification.h"
 
 #include "data/datasets.h"
+#include "data/picture_set.h"
 #include "data/synthetic.h"
+#include "engine/input/gray.h"
+#include "engine/input/image_set.h"
 #include "kernels/base/error.h"
 #include "kernels/devices.h"
 
@@ -15,16 +18,34 @@ namespace {
 constexpr std::int64_t kVerifiedImages = 32;
 constexpr int kSyntheticImages = 100;  // a few of every class
 
+/// Synthetic images, without their colours for a gray model.
+std::unique_ptr<const Dataset> stand_ins(const Config& config) {
+  auto coloured = synthesize(config.seed, SyntheticSplit::test, kSyntheticImages);
+  if (config.data.channels == 3) return coloured;
+  auto gray = std::make_unique<ImageSet>(coloured->info());
+  gray->images.channels = 1;
+  std::vector<std::uint8_t> rgb(coloured->info().image_bytes());
+  for (std::int64_t i = 0; i < coloured->size(); ++i) {
+    coloured->read(i, rgb);
+    gray->labels.push_back(coloured->label(i));
+    gray->pixels.resize(gray->pixels.size() + gray->images.image_bytes());
+    make_gray(rgb, gray->pixels.data() + i * static_cast<std::int64_t>(gray->images.image_bytes()));
+  }
+  return gray;
+}
+
 }  // namespace
 
 VerificationImages verification_images(const Config& config, Console& console) {
+  if (config.data.channels == 1 && !has_pictures(config))  // of a gray model, and no data is said
+    return {stand_ins(config), "synthetic images", true};
   try {
     return {open_test_set(config), "test images of " + config.data.kind};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     console.warning(fmt::format("{}; verified on synthetic images instead", error.what()));
   }
-  return {synthesize(config.seed, SyntheticSplit::test, kSyntheticImages), "synthetic images", true};
+  return {stand_ins(config), "synthetic images", true};
 }
 
 int verified_count(const Dataset& images) {

@@ -24,8 +24,8 @@ constexpr int kMostBitsTogether = 14;
 /// The network for the size of images that is known without opening data; elsewhere that of CIFAR, since the size does
 /// not change what is asked here.
 Network network_of(const Config& config) {
-  const DatasetInfo images = known_images(config).value_or(
-      DatasetInfo{.height = 32, .width = 32, .class_names = std::vector<std::string>(10)});
+  const DatasetInfo images = known_images(config).value_or(DatasetInfo{
+      .height = 32, .width = 32, .class_names = std::vector<std::string>(10), .channels = config.data.channels});
   Quantizer quantizer = quantizer_of(config);
   quantizer.static_scales = true;
   return build_network(configured_network(config, images.image(), images.num_classes()), quantizer);

@@ -1,6 +1,7 @@
 #include "tools/session/model_config.h"
 
 #include "data/picture_fit.h"
+#include "data/picture_set.h"
 #include "kernels/base/error.h"
 #include "tools/session/config_schema.h"
 #include "tools/session/run_files.h"
@@ -65,11 +66,22 @@ bool is_float(const ModelFile& model) {
   return false;
 }
 
+/// The channels that the network reads are those of the images: what nobody says, the model does. Throws
+/// Error(checkpoint) if its pictures have others.
+void apply_channels(Config& config, const ModelWords& words, const ModelFile& model) {
+  const auto channels = static_cast<int>(model.spec.image[2]);
+  const bool says_data = !words.config_file.empty() || run_of_checkpoint(model.file.path).has_value();
+  const bool may_have_others = has_pictures(config) || !words.overrides_key("data.kind");
+  if (!says_data && may_have_others && !words.overrides_key("data.channels")) config.data.channels = channels;
+  check_channels(model, config);
+}
+
 /// Puts in what the model says about itself, unless an override says otherwise.
 void apply_card(Config& config, const ModelWords& words, const ModelFile& model) {
   const ModelCard& card = model.card;
   const std::string path = model.file.path.string();
   refuse_other_network(config, words, model);
+  apply_channels(config, words, model);
   const auto apply = [&](const std::string& name, const std::string& key, const auto& said, auto& value) {
     if (words.overrides_key(key)) return;
     if (const std::string* text = damaged_text(card, name))
@@ -91,7 +103,16 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
   if (!words.overrides_key("quant.act_bits") && is_float(model) && words.config_file.empty())
     config.quant.act_bits = 0;  // a float model of unknown origin
   apply("act_bits", "quant.act_bits", card.act_bits, config.quant.act_bits);
-  if (config.data.mean.size() != 3 || config.data.std.size() != 3 || config.data.eval_batch_size < 1 ||
+  const auto channels = static_cast<std::size_t>(config.data.channels);
+  const auto says_others = [&](const std::vector<double>& numbers, bool is_said) {
+    return !is_said && numbers.size() != channels;
+  };
+  if (says_others(config.data.mean, card.mean.has_value()) || says_others(config.data.std, card.std.has_value()))
+    fail(ErrorKind::usage,
+         "{}: reads pictures of {} channel{}, and does not say their mean and deviation; give data.mean=[...] "
+         "data.std=[...] as in its training",
+         path, channels, channels == 1 ? "" : "s");
+  if (config.data.mean.size() != channels || config.data.std.size() != channels || config.data.eval_batch_size < 1 ||
       config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation) ||
       (config.quant.act_scale != "batch_max" && config.quant.act_scale != "calibrated"))
     fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", path);

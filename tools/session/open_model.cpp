@@ -181,7 +181,16 @@ TensorFile with_weights(const OpenModel& model, const StoredWeights& weights) {
   return result;
 }
 
+void check_channels(const ModelFile& model, const Config& config) {
+  const std::int64_t channels = model.spec.image[2];
+  if (channels == config.data.channels) return;
+  refuse(model.file, "reads {} pictures, the configuration has data.channels = {}; set data.channels to {}, or take {}",
+         channels == 1 ? "gray" : "coloured", config.data.channels, channels,
+         channels == 1 ? "a model of coloured ones" : "one of gray ones");
+}
+
 OpenModel open_start_model(ModelFile model, const Config& config) {
+  check_channels(model, config);
   OpenModel opened = open_model(std::move(model), {}, config.quant.max_bits);
   const NetworkSpec spec = configured_network(config, opened.spec.image, opened.network.num_classes());
   const Network configured = build_network(spec);
@@ -232,8 +241,10 @@ void say_notes(const Dataset& images, Console& console) {
 }
 
 Network network_for(const OpenModel& model, const DatasetInfo& images) {
-  const Shape image = {images.height, images.width, 3};
+  const Shape image = images.image();
   if (model.spec.image == image) return model.network;
+  if (model.spec.image[2] != image[2])
+    refuse(model.file, "reads pictures of {} channels, the data has {}", model.spec.image[2], image[2]);
   NetworkSpec spec = model.spec;
   spec.image = image;
   return build_network(spec, model.quantizer);
@@ -258,7 +269,7 @@ Quantizer quantizer_of(const ModelCard& card) {
 }
 
 NetworkSpec network_of_run(const Config& config, const DatasetInfo& images) {
-  NetworkSpec spec = configured_network(config, {images.height, images.width, 3}, images.num_classes());
+  NetworkSpec spec = configured_network(config, images.image(), images.num_classes());
   const int classes = build_network(spec).num_classes();
   if (classes != images.num_classes())
     fail(ErrorKind::usage, "{}: the last node gives {} numbers, the data has {} classes", config.model.network, classes,

@@ -47,6 +47,8 @@ TensorFile with_weights(const OpenModel& model, const StoredWeights& weights);
 std::string title_of(const NetworkSpec& spec);
 /// Whether the weights of one network fit the other.
 bool have_same_parameters(const Network& a, const Network& b);
+/// Throws Error(checkpoint) unless the model reads pictures of as many channels as the configuration has.
+void check_channels(const ModelFile& model, const Config& config);
 /// Opens a model to begin a run with. Throws Error(checkpoint) if it is another network than the configured one,
 /// Error(usage) if the first stage cannot start from it.
 OpenModel open_start_model(ModelFile model, const Config& config);
@@ -55,7 +57,8 @@ OpenModel open_start_model(ModelFile model, const Config& config);
 void check_classes(const OpenModel& model, const DatasetInfo& images, Console& console);
 /// What a user should know of the files of a data set and of the images that have been read.
 void say_notes(const Dataset& images, Console& console);
-/// The network of the model for images of this size: that of the model, unless they have another one.
+/// The network of the model for images of this size: that of the model, unless they have another one. Throws
+/// Error(checkpoint) if they have other channels.
 Network network_for(const OpenModel& model, const DatasetInfo& images);
 
 Quantizer quantizer_of(const Config& config);

@@ -60,7 +60,7 @@ void check_same_input(const ModelFile& teacher, const Config& config) {
 void check_sizes(const OpenModel& teacher, const DatasetInfo& images) {
   if (const int classes = teacher.network.num_classes(); classes != images.num_classes())
     refuse(teacher, "was trained for {} classes, the data has {}", classes, images.num_classes());
-  const Shape &own = teacher.spec.image, size = {images.height, images.width, 3};
+  const Shape &own = teacher.spec.image, size = images.image();
   if (teacher.card.network && own != size)
     refuse(teacher, "was trained on images of {}x{}, the data has {}x{}", own[1], own[0], images.width, images.height);
 }
@@ -74,6 +74,7 @@ std::optional<OpenModel> open_teacher(const Config& opened, Console& console) {
   const Quantizer quantizer = quantizer_of_teacher(file, opened);
   OpenModel teacher = open_model(std::move(file), quantizer);
   check_is_float(teacher);
+  check_channels(teacher, opened);
   check_same_input(teacher, opened);
   if (const std::optional<DatasetInfo> images = known_images(opened)) check_sizes(teacher, *images);
   Config assumed = opened;

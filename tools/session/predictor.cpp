@@ -41,6 +41,7 @@ PictureFit fit_of_card(const ModelCard& card, const DeployedNetwork& network, co
     if (const std::string* text = damaged_text(card, key))
       fail(ErrorKind::checkpoint, "{}: metadata '{}' is {}; the file is damaged", path, key, *text);
   DataConfig data;
+  data.channels = network.tensors[0].channels;
   data.image_size = card.image_size.value_or(0);
   data.resize = card.resize.value_or(0);
   data.interpolation = card.interpolation.value_or(data.interpolation);

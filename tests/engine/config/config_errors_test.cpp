@@ -92,7 +92,10 @@ TEST_CASE("a bad file is refused with place, reason and remedy") {
       {"bsq: {milestones: 250}\n", "c.yaml:1:7: bsq.milestones = 250; expected a list, such as [250]"},
       {"bsq: {milestones: [1, x]}\n", "c.yaml:1:7: bsq.milestones = [1, x]; element 2: expected an integer"},
       {"bsq: {milestones: [0]}\n", "c.yaml:1:7: bsq.milestones = [0]; element 1: must be an integer >= 1"},
-      {"data: {std: [1, 1]}\n", "c.yaml:1:8: data.std = [1, 1]; must be a list of 3, such as [0.2023, 0.1994, 0.201]"},
+      {"data: {std: [1, 1]}\n",
+       "c.yaml:1:8: data.std = [1, 1]; data.channels = 3 needs a list of 3; bsq data CFG computes mean and deviation "
+       "of "
+       "the training images"},
       {"data: {std: [1, 1, 0]}\n", "c.yaml:1:8: data.std = [1, 1, 0]; element 3: must be a number >= 0.001"},
       {"stages: [pretrian]\n",
        "c.yaml:1:1: stages = [pretrian]; element 1: must be one of pretrain, convert, bsq, csq, lsq, dorefa, msq, "

@@ -49,8 +49,9 @@ Config unusual_config() {
                  .image_size = 24,
                  .resize = 30,
                  .interpolation = "bicubic",
-                 .mean = {0, 1. / 3, 1},
-                 .std = {1, 1e-3, 1e22}};
+                 .channels = 1,
+                 .mean = {1. / 3},
+                 .std = {1e22}};
   config.quant = {.weight_bits = 3,
                   .max_bits = 4,
                   .act_bits = 2,
