@@ -106,6 +106,24 @@ finetune: {{epochs: 1}}
         self.must("bsq", "train", config, "--run-dir", self.folder / "run")
         self.assertIn('"loss"', self.must("bsq", "eval", self.folder / "run", "--json").out)
 
+    def test_a_network_of_gray_images(self):
+        model, _ = self.take_over("gray", "--image", f"{own_networks.IMAGE},{own_networks.IMAGE},1")
+        network = json.loads(fixtures.read_safetensors(model)[1]["network"])
+        self.assertEqual(network["image"], [own_networks.IMAGE, own_networks.IMAGE, 1])
+        module, mean, std = own_networks.gray(), 0.4, 0.25
+        shades = [40 * label for label in range(own_networks.CLASSES)]
+        for label, shade in enumerate(shades):
+            pixels = torch.full((own_networks.IMAGE, own_networks.IMAGE, 3), shade, dtype=torch.uint8)
+            for split in ("train", "test"):
+                torch_test.write_png(self.folder / "data" / split / f"class{label}" / "0.png", pixels)
+        with torch.no_grad():
+            images = torch.stack([torch.full((1, own_networks.IMAGE, own_networks.IMAGE), (shade / 255 - mean) / std)
+                                  for shade in shades])
+            expected = float(F.cross_entropy(module(images), torch.arange(own_networks.CLASSES)))
+        words = ("eval", model, "data.kind=image_folder", f"data.root={self.folder}/data", "device=cpu", "--json")
+        found = json.loads(self.must("bsq", *words, f"data.mean=[{mean}]", f"data.std=[{std}]", "data.channels=1").out)
+        self.assertAlmostEqual(found["loss"], expected, delta=TOLERANCE * max(1.0, expected))
+
     def test_weights_of_a_checkpoint(self):
         module = own_networks.pooled("mean")
         torch.manual_seed(9)

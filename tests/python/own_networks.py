@@ -12,13 +12,13 @@ CLASSES = 4
 IMAGE = 32
 
 
-def settled(make: Callable[[], nn.Module]) -> nn.Module:
+def settled(make: Callable[[], nn.Module], channels: int = 3) -> nn.Module:
     """The same one each time, in evaluation, with running statistics of some images."""
     torch.manual_seed(7)
     module = make().train()
     with torch.no_grad():
         for _ in range(3):
-            module(torch.randn(8, 3, IMAGE, IMAGE))
+            module(torch.randn(8, channels, IMAGE, IMAGE))
     return module.eval()
 
 
@@ -101,6 +101,12 @@ class Pooled(nn.Module):
 
 def pooled(way: str) -> nn.Module:
     return settled(lambda: Pooled(way))
+
+
+def gray() -> nn.Module:
+    """Of images of one channel."""
+    return settled(lambda: nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                                         nn.Flatten(), nn.Linear(8, CLASSES)), channels=1)
 
 
 def torchvision_network(name: str) -> nn.Module:

@@ -75,11 +75,12 @@ def made_module(words: str, arguments_text: str):
     return made
 
 
-def image_size(text: str) -> tuple[int, int]:
-    height, comma, width = text.partition(",")
-    if not (comma and height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
-        raise files.UsageError(f"--image {text}: give height and width, such as 224,224")
-    return int(height), int(width)
+def image_size(text: str) -> tuple[int, int, int]:
+    """Height, width and channels."""
+    numbers = [int(word) if word.isdecimal() else 0 for word in text.split(",")]
+    if len(numbers) not in (2, 3) or min(numbers) < 1 or (len(numbers) == 3 and numbers[2] not in (1, 3)):
+        raise files.UsageError(f"--image {text}: give height and width, such as 224,224, or 28,28,1 for gray images")
+    return numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else 3
 
 
 def weights_of(module, of: network.Network, say: Say) -> safetensors.Tensors:
@@ -189,7 +190,7 @@ def main() -> int:
     parser.add_argument("--network", metavar="MODULE:FACTORY", help="take over a module of PyTorch; runs its code")
     parser.add_argument("--network-args", metavar="JSON", default="{}",
                         help='arguments of FACTORY, such as \'{"num_classes": 10}\'')
-    parser.add_argument("--image", metavar="H,W", default="32,32", help="size of images (32,32)")
+    parser.add_argument("--image", metavar="H,W[,1]", default="32,32", help="size of images (32,32); 1: gray")
     parser.add_argument("--network-file", metavar="OUT.yaml", type=Path, help="write the network as a file, too")
     parser.add_argument("--force", action="store_true", help="replace what is there")
     arguments = parser.parse_intermixed_args()  # options may stand between the files

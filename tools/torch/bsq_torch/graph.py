@@ -25,7 +25,7 @@ def reason(error: Exception) -> str:
     return printable((str(error).strip() or type(error).__name__).splitlines()[0], 400)
 
 
-def traced(module: nn.Module, image: tuple[int, int]) -> fx.GraphModule:
+def traced(module: nn.Module, image: tuple[int, int, int]) -> fx.GraphModule:
     """Its graph in evaluation, with the shape of every result for one image."""
     module.eval()
     try:
@@ -35,7 +35,7 @@ def traced(module: nn.Module, image: tuple[int, int]) -> fx.GraphModule:
                          "cannot be in a network of bsq") from None
     graph.graph.eliminate_dead_code()
     parameter = next(module.parameters(), None)
-    batch = torch.zeros(1, 3, *image, dtype=None if parameter is None else parameter.dtype)
+    batch = torch.zeros(1, image[2], image[0], image[1], dtype=None if parameter is None else parameter.dtype)
     try:
         with torch.no_grad():
             Shapes(graph).run(batch)

@@ -345,12 +345,12 @@ def describe(node: fx.Node, modules: dict) -> str:
         (f" in {caller}" if caller else "")
 
 
-def network_text(nodes: list[Node], name: str, image: tuple[int, int]) -> str:
+def network_text(nodes: list[Node], name: str, image: tuple[int, int, int]) -> str:
     """A network file in which every layer gets the usual role; JSON is YAML too."""
-    lines = [f'name: "{re.sub(r"[^A-Za-z0-9._-]", "_", name)}"', f"image: [{image[0]}, {image[1]}, 3]",
+    lines = [f'name: "{re.sub(r"[^A-Za-z0-9._-]", "_", name)}"', f"image: [{image[0]}, {image[1]}, {image[2]}]",
              "quantize: all", "nodes:", *(f"  - {node.text()}" for node in nodes)]
     return "\n".join(lines) + "\n"
 
 
-def nodes_of(module: nn.Module, image: tuple[int, int]) -> list[Node]:
+def nodes_of(module: nn.Module, image: tuple[int, int, int]) -> list[Node]:
     return Builder(traced(module, image)).build()
