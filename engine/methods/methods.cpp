@@ -16,6 +16,8 @@
 #include "engine/methods/msq/msq_method.h"
 #include "kernels/base/error.h"
 
+#include <fmt/format.h>
+
 namespace bsq {
 namespace {
 
@@ -23,9 +25,27 @@ constexpr bool kStandard = true;
 constexpr bool kStartsUntrained = true;
 constexpr bool kStandsAlone = true;
 
+/// Finetuning takes the levels of the stage before it over.
+void check_ranges(const Config& config, std::vector<Conflict>& conflicts) {
+  if (!config.runs("lsq") || !config.runs("finetune") || config.part<LsqConfig>().range == "symmetric") return;
+  const FinetuneConfig& finetune = config.part<FinetuneConfig>();
+  const bool is_lsq = finetune.method == "lsq";
+  if (is_lsq && finetune.range == "asymmetric") return;
+  conflicts.push_back({{"lsq.range", is_lsq ? "finetune.range" : "finetune.method"},
+                       fmt::format("lsq.range = asymmetric and finetune.{}, whose levels are symmetric; set "
+                                   "finetune.method to lsq and finetune.range to asymmetric, or leave finetune out",
+                                   is_lsq ? "range = symmetric" : "method = fixed")});
+}
+
+void add_finetuner_keys(ConfigSchema& schema) {
+  add_finetune_keys(schema);
+  schema.add_check("finetune", check_ranges);
+}
+
 std::unique_ptr<Method> make_finetuner(const Config& config) {
   const FinetuneConfig& finetune = config.part<FinetuneConfig>();
-  return finetune.method == "lsq" ? make_lsq_finetuner(config, finetune.steps) : make_fixed_point_method(config);
+  return finetune.method == "lsq" ? make_lsq_finetuner(config, finetune.steps, finetune.range)
+                                  : make_fixed_point_method(config);
 }
 
 }  // namespace
@@ -40,7 +60,7 @@ const std::vector<MethodEntry>& methods() {
       {{{"dorefa", add_dorefa_keys}, StageWidths::finds, !kStandard, kStartsUntrained, kStandsAlone},
        make_dorefa_method},
       {{{"msq", add_msq_keys}, StageWidths::finds, !kStandard, kStartsUntrained}, make_msq_method},
-      {{{"finetune", add_finetune_keys}, StageWidths::needs, kStandard}, make_finetuner},
+      {{{"finetune", add_finetuner_keys}, StageWidths::needs, kStandard}, make_finetuner},
   };
   return table;
 }

@@ -2,6 +2,7 @@
 #include "engine/methods/packed_model.h"
 
 #include "engine/methods/bsq/stored_planes.h"
+#include "engine/methods/lsq/stored_lsq.h"
 #include "engine/methods/weight_forms.h"
 #include "engine/model/model_card.h"
 #include "kernels/base/error.h"
@@ -10,6 +11,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 #include <set>
@@ -21,6 +23,19 @@ constexpr const char* kScales = "scales";
 constexpr const char* kFloat = "float";
 constexpr std::string_view kZero = "zero";
 constexpr std::string_view kOdd = "odd";
+constexpr std::string_view kLow = "low";
+
+/// How the levels of a tensor become numbers without a sign of their own.
+enum class Coding { signs, odd, low };
+
+Coding coding_of(const IntegerTensor& tensor) {
+  return tensor.is_lopsided ? Coding::low : are_odd(tensor.levels) ? Coding::odd : Coding::signs;
+}
+
+/// Rows of a number: its bits without those of signs.
+int number_rows(int bits, Coding coding) {
+  return coding == Coding::low ? bits + 1 : bits;
+}
 
 std::string shape_words(const std::vector<std::int64_t>& shape) {
   return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "x"));
@@ -40,21 +55,23 @@ std::int64_t row_bytes(std::int64_t numel) {
   return (numel + 7) / 8;
 }
 
-HostTensor packed_bits(const IntegerTensor& tensor, bool is_odd) {
+HostTensor packed_bits(const IntegerTensor& tensor, Coding coding) {
   const auto numel = static_cast<std::int64_t>(tensor.levels.size());
   const std::int64_t width = row_bytes(numel);
-  const int signs = is_odd ? 0 : 1;  // rows
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>((tensor.bits + signs) * width));
+  const int signs = coding == Coding::signs ? 1 : 0, rows = number_rows(tensor.bits, coding);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>((signs + rows) * width));
   for (std::int64_t i = 0; i < numel; ++i) {
     const int level = tensor.levels[static_cast<std::size_t>(i)];
     const auto set = [&](int row, bool bit) {
       bytes[static_cast<std::size_t>(row * width + i / 8)] |= static_cast<std::uint8_t>(bit ? 1 << (i % 8) : 0);
     };
-    const int number = is_odd ? (level + published::max_level(tensor.bits)) / 2 : std::abs(level);
-    if (!is_odd) set(0, level < 0);
-    for (int bit = 0; bit < tensor.bits; ++bit) set(signs + bit, ((number >> (tensor.bits - 1 - bit)) & 1) != 0);
+    const int number = coding == Coding::low   ? level - tensor.low()
+                       : coding == Coding::odd ? (level - tensor.low()) / 2
+                                               : std::abs(level);
+    if (signs == 1) set(0, level < 0);
+    for (int bit = 0; bit < rows; ++bit) set(signs + bit, ((number >> (rows - 1 - bit)) & 1) != 0);
   }
-  return HostTensor::from<std::uint8_t>(tensor.name, {tensor.bits + signs, width}, bytes);
+  return HostTensor::from<std::uint8_t>(tensor.name, {signs + rows, width}, bytes);
 }
 
 std::string plain_entry(const std::string& name, const std::vector<std::int64_t>& shape) {
@@ -83,9 +100,10 @@ struct Entry {
   std::int64_t numel = 1;
   int bits = 0;
   bool is_zero = false;
-  bool is_odd = false;
+  Coding coding = Coding::signs;
 
-  int rows() const { return bits + (is_odd ? 0 : 1); }
+  int signs() const { return coding == Coding::signs ? 1 : 0; }  // rows
+  int rows() const { return signs() + number_rows(bits, coding); }
 };
 
 std::optional<std::int64_t> number_of(const std::string& text) {
@@ -101,8 +119,9 @@ bool read_entry(const std::vector<std::string>& words, bool has_bits, Entry& ent
   const std::size_t expected = has_bits ? 3 : 2;
   const bool has_word = has_bits && words.size() == expected + 1;
   entry.is_zero = has_word && words.back() == kZero;
-  entry.is_odd = has_word && words.back() == kOdd;
-  if (words.size() != expected && !entry.is_zero && !entry.is_odd) return false;
+  if (has_word && words.back() == kOdd) entry.coding = Coding::odd;
+  if (has_word && words.back() == kLow) entry.coding = Coding::low;
+  if (words.size() != expected && !entry.is_zero && entry.coding == Coding::signs) return false;
   entry.name = words[0];
   if (words[1] != shape_words({})) {
     for (const std::string& word : split(words[1], 'x')) {
@@ -153,38 +172,64 @@ std::vector<float> read_floats(const TensorFile& file, const std::string& name, 
   return {values.begin(), values.end()};
 }
 
+/// The levels of an entry; none if it is zero.
+std::vector<int> read_levels(const TensorFile& file, const Entry& entry) {
+  if (entry.is_zero) return {};
+  const std::int64_t width = row_bytes(entry.numel);
+  const HostTensor& packed = file.at(entry.name);
+  // Before any memory is taken for what the list claims.
+  if (packed.shape != std::vector<std::int64_t>{entry.rows(), width})
+    refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(packed.shape, ", "), entry.rows(),
+           width);
+  const auto bytes = packed.values<std::uint8_t>();
+  const auto bit_at = [&](std::int64_t row, std::int64_t i) {
+    return (bytes[static_cast<std::size_t>(row * width + i / 8)] >> (i % 8)) & 1;
+  };
+  std::vector<int> levels(static_cast<std::size_t>(entry.numel));
+  for (std::int64_t i = 0; i < entry.numel; ++i) {
+    int number = 0;
+    for (int row = entry.signs(); row < entry.rows(); ++row) number = 2 * number + bit_at(row, i);
+    int& level = levels[static_cast<std::size_t>(i)];
+    if (entry.coding == Coding::odd)
+      level = 2 * number - published::max_level(entry.bits);
+    else if (entry.coding == Coding::low)
+      level = number - (1 << entry.bits);
+    else
+      level = bit_at(0, i) != 0 ? -number : number;
+  }
+  return levels;
+}
+
 /// p and n as a model in bit planes has them: [..., bits], most significant first.
 void add_planes(const TensorFile& file, const Entry& entry, float scale, std::vector<HostTensor>& tensors) {
   const std::int64_t planes = std::max(entry.bits, 1);
-  const std::int64_t width = row_bytes(entry.numel);
-  const HostTensor* packed = entry.is_zero ? nullptr : &file.at(entry.name);
-  // Before any memory is taken for what the list claims.
-  if (packed != nullptr && packed->shape != std::vector<std::int64_t>{entry.rows(), width})
-    refuse(file, "{} has shape ({}), its bits take ({}, {})", entry.name, fmt::join(packed->shape, ", "), entry.rows(),
-           width);
+  const std::vector<int> levels = read_levels(file, entry);
   std::vector<float> positive(static_cast<std::size_t>(entry.numel * planes));
   std::vector<float> negative(positive.size());
-  if (packed != nullptr) {
-    const auto bytes = packed->values<std::uint8_t>();
-    const auto bit_at = [&](std::int64_t row, std::int64_t i) {
-      return (bytes[static_cast<std::size_t>(row * width + i / 8)] >> (i % 8)) & 1;
-    };
-    const std::int64_t signs = entry.is_odd ? 0 : 1;  // rows
-    for (std::int64_t i = 0; i < entry.numel; ++i) {
-      int number = 0;
-      for (std::int64_t b = 0; b < planes; ++b) number = 2 * number + bit_at(signs + b, i);
-      const int level = entry.is_odd ? 2 * number - published::max_level(entry.bits) : number;
-      std::vector<float>& side = level < 0 || (!entry.is_odd && bit_at(0, i) != 0) ? negative : positive;
-      for (std::int64_t b = 0; b < planes; ++b)
-        side[static_cast<std::size_t>(i * planes + b)] = static_cast<float>((std::abs(level) >> (planes - 1 - b)) & 1);
-    }
-  }
+  for (std::size_t i = 0; i < levels.size(); ++i)
+    for (std::int64_t b = 0; b < planes; ++b)
+      (levels[i] < 0 ? negative : positive)[i * static_cast<std::size_t>(planes) + static_cast<std::size_t>(b)] =
+          static_cast<float>((std::abs(levels[i]) >> (planes - 1 - b)) & 1);
   std::vector<std::int64_t> shape = entry.shape;
   shape.push_back(planes);
   const std::vector<std::string> names = StoredPlanes::tensor_names(entry.name);
   tensors.push_back(HostTensor::from<float>(names[0], shape, positive));
   tensors.push_back(HostTensor::from<float>(names[1], shape, negative));
   tensors.push_back(HostTensor::from<float>(names[2], {1}, std::span(&scale, 1)));
+}
+
+/// w, step and least level as a model of LSQ has them.
+void add_lsq(const TensorFile& file, const Entry& entry, float scale, std::vector<HostTensor>& tensors) {
+  std::vector<int> levels = read_levels(file, entry);
+  levels.resize(static_cast<std::size_t>(entry.numel));  // of zeros
+  const auto low = static_cast<float>(entry.bits == 0 ? 0 : -(1 << entry.bits));
+  const float step = scale > 0 ? scale / std::max(-low, 1.0F) : 1.0F;
+  std::vector<float> w;
+  for (const int level : levels) w.push_back(step * static_cast<float>(level));
+  const std::vector<std::string> names = StoredLsq::tensor_names(entry.name);
+  tensors.push_back(HostTensor::from<float>(names[0], entry.shape, w));
+  tensors.push_back(HostTensor::from<float>(names[1], {1}, std::span(&step, 1)));
+  tensors.push_back(HostTensor::from<float>(StoredLsq::low_name(entry.name), {1}, std::span(&low, 1)));
 }
 
 }  // namespace
@@ -200,10 +245,13 @@ TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weigh
   std::vector<float> scales;
   for (const IntegerTensor& tensor : weights) {
     left_out.merge(names_in_any_form(tensor.name));
-    const bool is_zero = tensor.is_empty(), is_odd = are_odd(tensor.levels);
-    quantized.push_back(quantized_entry(tensor.name, tensor.shape, tensor.bits, is_zero ? kZero : is_odd ? kOdd : ""));
+    const bool is_zero = tensor.is_empty();
+    const Coding coding = coding_of(tensor);
+    constexpr std::array<std::string_view, 3> kWords = {"", kOdd, kLow};  // in the order of codings
+    quantized.push_back(quantized_entry(tensor.name, tensor.shape, tensor.bits,
+                                        is_zero ? kZero : kWords.at(static_cast<std::size_t>(coding))));
     scales.push_back(tensor.scale);
-    if (!is_zero) file.tensors.push_back(packed_bits(tensor, is_odd));
+    if (!is_zero) file.tensors.push_back(packed_bits(tensor, coding));
   }
   std::vector<std::string> names;
   std::vector<float> numbers;
@@ -259,13 +307,21 @@ TensorFile unpack(const TensorFile& packed) {
   const std::vector<Entry> plain = read_list(packed, "float", card.plain, false);
   card.quantized.reset();
   card.plain.reset();
-  card.form = StoredPlanes::kForm;
+  const auto is_low = [](const Entry& entry) { return entry.coding == Coding::low; };
+  const bool is_lsq = std::ranges::any_of(quantized, is_low);
+  for (const Entry& entry : quantized)
+    if (is_lsq && !is_low(entry) && !entry.is_zero) refuse(packed, "{} has another grid than others", entry.name);
+  card.form = is_lsq ? StoredLsq::kForm : StoredPlanes::kForm;
+  std::vector<std::pair<std::string, int>> bits;
+  for (const Entry& entry : quantized) bits.emplace_back(entry.name, entry.bits);
+  if (is_lsq) card.scheme = scheme_to_json(bits);
   TensorFile file;
   file.path = packed.path;
   file.metadata = to_metadata(card);
 
   const std::vector<float> scales = read_floats(packed, kScales, static_cast<std::int64_t>(quantized.size()));
-  for (std::size_t i = 0; i < quantized.size(); ++i) add_planes(packed, quantized[i], scales[i], file.tensors);
+  for (std::size_t i = 0; i < quantized.size(); ++i)
+    (is_lsq ? add_lsq : add_planes)(packed, quantized[i], scales[i], file.tensors);
   std::int64_t total = 0;
   for (const Entry& entry : plain) {
     if (__builtin_add_overflow(total, entry.numel, &total)) refuse(packed, "more numbers than there can be");

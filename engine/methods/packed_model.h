@@ -5,13 +5,16 @@
 //       most significant bit of every magnitude |k|, the last row the least significant one. Element i, in PyTorch's
 //       order, is bit i % 8 (counted from the least significant) of byte i / 8 of a row. The weight is
 //       scale k / (2^bits - 1). A tensor of zeros is not in the file. One of odd levels alone has no row of signs: its
-//       U8 [bits, ceil(numel / 8)] hold j, from the most significant bit, with k = 2 j - (2^bits - 1).
+//       U8 [bits, ceil(numel / 8)] hold j, from the most significant bit, with k = 2 j - (2^bits - 1). One of a
+//       lopsided grid (LSQ's with a level more below) has none either: its U8 [bits + 1, ceil(numel / 8)] hold k +
+//       2^bits, from the most significant bit, and the weight is scale k / 2^bits.
 //   `scales`: F32, one per quantized parameter.
 //   `float`: F32, all other numbers of the model.
 // Metadata:
 //   `form`: packed.
 //   `quantized`: `<parameter> <shape> <bits>` per parameter, separated by commas, in the order of `scales`; one that is
-//       not in the file has ` zero` behind it, one without signs ` odd`: `conv1.weight 16x3x3x3 3,fc.bias 10 1 zero`.
+//       not in the file has ` zero` behind it, one of odd levels ` odd`, one of a lopsided grid ` low`: `conv1.weight
+//       16x3x3x3 3,fc.bias 10 1 zero`.
 //   `float`: `<name> <shape>` in the order of the numbers.
 //   All else is as in the model (activation, act_bits, mean, ...).
 #pragma once
@@ -35,7 +38,7 @@ TensorFile pack(const TensorFile& model, const std::vector<IntegerTensor>& weigh
 std::int64_t packed_rest_bytes(const Network& network, const ModelCard& card);
 
 /// The same model as bit planes (`conv1.pweight`, ...), every weight bit for bit. What has 0 bits gets an empty plane.
-/// Throws Error(checkpoint) for a damaged file.
+/// With lopsided grids it is one of LSQ (`conv1.lsq_weight`, ...). Throws Error(checkpoint) for a damaged file.
 TensorFile unpack(const TensorFile& packed);
 
 }  // namespace bsq

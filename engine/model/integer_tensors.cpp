@@ -22,7 +22,7 @@ bool IntegerTensor::is_empty() const {
 }
 
 float IntegerTensor::unit() const {
-  return scale / static_cast<float>(std::max((1 << bits) - 1, 1));
+  return scale / static_cast<float>(std::max(-low(), 1));
 }
 
 std::vector<IntegerTensor> integer_weights(const StoredWeights& weights, const ArenaLayout& layout) {
@@ -39,7 +39,8 @@ std::vector<IntegerTensor> integer_weights(const StoredWeights& weights, const A
                       .shape = file_shape(spec.shape),
                       .bits = weights.bits(i),
                       .scale = scale_of(*levels),
-                      .levels = in_file_order(levels->k, spec.shape)});
+                      .levels = in_file_order(levels->k, spec.shape),
+                      .is_lopsided = is_lopsided(*levels)});
   }
   return result;
 }

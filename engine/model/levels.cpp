@@ -28,12 +28,16 @@ Levels symmetric_levels(int bits, float scale, std::vector<int> k) {
           .k = std::move(k)};
 }
 
+bool is_lopsided(const Levels& levels) {
+  return levels.low < -levels.high;
+}
+
 bool are_odd(std::span<const int> levels) {
   return std::all_of(levels.begin(), levels.end(), [](int level) { return level % 2 != 0; });
 }
 
 float scale_of(const Levels& levels) {
-  return static_cast<float>(levels.unit.front() * steps_of(levels.bits));
+  return static_cast<float>(levels.unit.front() * (is_lopsided(levels) ? -levels.low : steps_of(levels.bits)));
 }
 
 int nearest_level(float u, int bits) {

@@ -20,11 +20,14 @@ struct Levels {
   std::vector<int> k;
 };
 
+/// Whether the grid has a level more below: -2^bits .. 2^bits - 1, as LSQ's has on request (METHOD 13).
+bool is_lopsided(const Levels& levels);
 /// Levels of the symmetric grid: unit = scale / (2^bits - 1), or the scale itself if there are no bits.
 Levels symmetric_levels(int bits, float scale, std::vector<int> k);
 /// Whether no level is even: then k = 2 j - (2^bits - 1), and j takes as many bits as a magnitude, without a sign.
 bool are_odd(std::span<const int> levels);
-/// The scale that symmetric levels were made with, bit for bit.
+/// The scale that symmetric levels were made with, bit for bit: the largest weight. Of a lopsided grid the magnitude of
+/// its least, 2^bits units.
 float scale_of(const Levels& levels);
 
 /// u (2^bits - 1), rounded half to even. Throws Error(diverged) beyond twice the largest level, and for a NaN.

@@ -30,7 +30,7 @@ TensorCounts StoredWeights::count(std::size_t slot) const {
   for (int bit = counts.bits - 1; bit >= 0; --bit)
     counts.ones.push_back(
         std::count_if(found->k.begin(), found->k.end(), [bit](int level) { return (std::abs(level) >> bit) & 1; }));
-  counts.is_odd = are_odd(found->k);
+  counts.is_odd = !is_lopsided(*found) && are_odd(found->k);  // a lopsided grid has an offset already
   return counts;
 }
 
@@ -96,6 +96,18 @@ bool are_soft(const StoredWeights& weights) {
   return weights.size() > 0 && weights.bits(0) != kFloatBits && !weights.levels(0);
 }
 
+std::string grid_conflict(const StoredWeights& weights) {
+  for (std::size_t slot = 0; slot < weights.size(); ++slot) {
+    const std::optional<Levels> levels = weights.levels(slot);
+    if (levels && is_lopsided(*levels))
+      return fmt::format(
+          "has weights of the levels {} .. {} (lsq.range: asymmetric), and other grids are symmetric; train them on by "
+          "stage lsq, or by finetune.method: lsq, with the same range, or start from float weights",
+          levels->low, levels->high);
+  }
+  return {};
+}
+
 std::string width_conflict(const StoredWeights& weights, const ArenaLayout& layout) {
   if (!weights.is_quantized()) return {};
   if (are_soft(weights))
@@ -114,13 +126,23 @@ std::string width_conflict(const StoredWeights& weights, const ArenaLayout& layo
   return {};
 }
 
+std::string symmetric_conflict(const StoredWeights& weights, const ArenaLayout& layout) {
+  const std::string why = width_conflict(weights, layout);
+  return why.empty() ? grid_conflict(weights) : why;
+}
+
 std::string scheme_to_json(const StoredWeights& weights, const ArenaLayout& layout) {
+  std::vector<std::pair<std::string, int>> bits;
+  for (std::size_t i = 0; i < layout.slots.size(); ++i) bits.emplace_back(layout.slots[i].spec.name, weights.bits(i));
+  return scheme_to_json(bits);
+}
+
+std::string scheme_to_json(const std::vector<std::pair<std::string, int>>& bits) {
   nlohmann::ordered_json scheme = nlohmann::ordered_json::object();
-  for (std::size_t i = 0; i < layout.slots.size(); ++i) {
-    const std::string& name = layout.slots[i].spec.name;
+  for (const auto& [name, width] : bits) {
     auto& entry = scheme[module_of(name)];
     if (entry.is_null()) entry = {0, 0};
-    entry[is_bias(name) ? 1 : 0] = weights.bits(i);
+    entry[is_bias(name) ? 1 : 0] = width;
   }
   return scheme.dump();
 }

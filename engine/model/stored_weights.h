@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace bsq {
@@ -106,13 +107,19 @@ DenseTensors all_values(const StoredWeights& weights);
 std::vector<TensorCounts> count_weights(const StoredWeights& weights);
 /// Whether a method is still on the way from float numbers to a grid: its weights have widths, but no levels yet.
 bool are_soft(const StoredWeights& weights);
+/// Why no form but that of LSQ can hold these weights, in words: a tensor has a lopsided grid; empty if none has.
+std::string grid_conflict(const StoredWeights& weights);
 /// Why no other method can start from these weights, in words: they are soft, or a slot has another width than the
 /// network says: `has 5 bits in fc.weight, where the network says 8, fixed; ...`; empty if all is well. Float weights
 /// have no width yet.
 std::string width_conflict(const StoredWeights& weights, const ArenaLayout& layout);
+/// The same, or grid_conflict(): of methods whose grid is symmetric.
+std::string symmetric_conflict(const StoredWeights& weights, const ArenaLayout& layout);
 
 /// {"conv1": [8, 0], "fc": [8, 8]}: bits of weight and bias, the form that checkpoints store.
 std::string scheme_to_json(const StoredWeights& weights, const ArenaLayout& layout);
+/// The same of parameters by name, and their bits.
+std::string scheme_to_json(const std::vector<std::pair<std::string, int>>& bits);
 /// Bits by slot from such a text; throws Error(checkpoint) naming `where`.
 std::vector<int> scheme_from_json(const std::string& text, const ArenaLayout& layout, const std::string& where);
 

@@ -45,6 +45,67 @@ TEST_CASE("a checkpoint from the middle of LSQ is packed as the end of the stage
         top1(here.must({"eval", within}).out));
 }
 
+TEST_CASE("the asymmetric range of LSQ is trained, resumed, evaluated, reported and exported at the bits it claims") {
+  const Workspace here;
+  const Words options = {"stages=[pretrain,lsq,finetune]",
+                         "lsq.epochs=2",
+                         "quant.weight_bits=1",
+                         "quant.act_bits=4",
+                         "lsq.range=asymmetric",
+                         "finetune.method=lsq",
+                         "finetune.range=asymmetric",
+                         "quant.act_scale=calibrated",
+                         "quant.layers={fc: {weight_bits: 7, fixed: true}}"};
+  here.train("run", options);
+  const std::string model = "run/checkpoints/finetune/model.safetensors";
+  CHECK(bsq::read_safetensors(here / model).metadata.at("form") == "lsq");
+  CHECK_THAT(here.must({"inspect", model}).out, Catch::Contains("fc"));
+  CHECK_THAT(here.must({"report", "run"}).out, Catch::Contains("a sign, levels -2^n .. 2^n - 1 of n bits"));
+  const auto top1 = [](const std::string& text) { return text.substr(text.find("top-1"), 40); };
+  const std::string evaluated = here.must({"eval", model}).out;
+  for (const std::string& of : {model, std::string("run/checkpoints/lsq_best/model.safetensors")})
+    here.must({"export", of, "--format", "packed", "--output", "packed.safetensors", "--force"});
+  CHECK(top1(here.must({"eval", "packed.safetensors", "--config", "tiny.yaml", "quant.act_scale=calibrated"}).out) ==
+        top1(evaluated));
+  here.must({"export", "packed.safetensors", "--format", "float", "--output", "float.safetensors"});
+  for (const char* runtime : {"onnxruntime", "openvino", "tensorrt"})
+    here.must({"export", model, "--format", "onnx", "--runtime", runtime, "--output", std::string(runtime) + ".onnx"});
+  here.must({"export", model, "--format", "qonnx", "--output", "q.onnx"});
+  here.must({"export", model, "--format", "deployed", "--output", "deployed.safetensors"});
+  here.must({"export", model, "--format", "c", "--output", "model.c"});
+  here.must({"verify", "run"});
+  const Words killed = [&] {
+    Words words = {"train", "tiny.yaml", "--run-dir", "killed"};
+    words.insert(words.end(), options.begin(), options.end());
+    return words;
+  }();
+  REQUIRE(signal_after("[T] lsq 1/2", SIGKILL, killed, here.setup()).signal == SIGKILL);
+  Words resumed = killed;
+  resumed.insert(resumed.end(), {"--resume", "auto"});
+  here.must(resumed);
+  for (const char* stage : {"lsq", "finetune"}) {
+    const fs::path file = fs::path("checkpoints") / stage / "model.safetensors";
+    CHECK(text_of(here / "run" / file) == text_of(here / "killed" / file));
+  }
+
+  here.must({"sensitivity", model});
+  check_error(here, {"convert", model, "planes.safetensors"}, 2, {"bit planes cannot hold them"});
+  check_error(here, {"train", "tiny.yaml", "stages=[finetune]", "model.init=" + model, "-q"}, 2,
+              {"has weights of the levels -2 .. 1 (lsq.range: asymmetric), and other grids are symmetric"});
+}
+
+TEST_CASE("a range that the next stage, or 8-bit integers, do not have is refused before anything is trained") {
+  const Workspace here;
+  check_errors(here, {"train", "tiny.yaml", "stages=[pretrain,lsq,finetune]", "lsq.range=asymmetric"}, 2,
+               {"override 2: lsq.range = asymmetric and finetune.method = fixed, whose levels are symmetric; set "
+                "finetune.method to lsq and finetune.range to asymmetric, or leave finetune out",
+                "1 error; nothing was written"});
+  check_error(here, {"train", "tiny.yaml", "stages=[pretrain,lsq]", "lsq.range=asymmetric", "-q"}, 2,
+              {"lsq.range = asymmetric: conv1.weight would have 8 bits and a sign, and the levels -256 .. 255 are no "
+               "8-bit integers; give it at most 7"});
+  CHECK_FALSE(fs::exists(here / "runs"));
+}
+
 TEST_CASE("steps of activations are learned, and evaluated, exported and predicted with as they are") {
   const Workspace here;
   here.train("run", with_lsq({"quant.activation=lsq", "quant.act_bits=4"}, "[pretrain,lsq,finetune]"));

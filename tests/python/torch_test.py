@@ -205,6 +205,28 @@ class RoundTrips(TorchTest):
             for name, (_, shape, data) in tensors.items():
                 self.assertEqual((tuple(state[name].shape), state[name].numpy().tobytes()), (shape, data), name)
 
+    def test_weights_of_lsq_become_their_effective_values(self):
+        config = self.folder / "lsq.yaml"
+        config.write_text("name: lsq\nthreads: 1\nmodel: {depth: 8, width: 4}\nstages: [pretrain, lsq]\n"
+                          "data: {kind: synthetic, synthetic_train: 32, synthetic_test: 8, batch_size: 16}\n"
+                          "pretrain: {epochs: 1, milestones: []}\nlsq: {epochs: 1, range: asymmetric, steps: channel}\n"
+                          "quant: {weight_bits: 1}\n")
+        self.must("bsq", "train", config, "--run-dir", self.folder / "run", "-q")
+        model, plain = self.folder / "run/checkpoints/lsq/model.safetensors", self.folder / "plain.pth"
+        own = self.folder / "own.safetensors"
+        self.must("to_torch.py", model, plain, "--plain")
+        self.must("bsq", "convert", model, own, "--to", "float")
+        tensors, _ = fixtures.read_safetensors(own)
+        state = torch.load(plain)
+        self.assertEqual(set(state), set(tensors))
+        for name, (_, shape, data) in tensors.items():
+            self.assertEqual((tuple(state[name].shape), state[name].numpy().tobytes()), (shape, data), name)
+        self.assertEqual(max(len(set(tensor.flatten().tolist())) for name, tensor in state.items()
+                             if "conv" in name), 4)
+        outcome = fixtures.run("to_torch.py", model, self.folder / "refused.pth")
+        self.assertEqual(outcome.exit_code, 4, outcome.err)
+        self.assertIn("has weights of LSQ, which the published code does not know", outcome.err)
+
     def test_a_damaged_model_of_bsq_is_refused(self):
         good = self.folder / "good.safetensors"
         self.must("from_torch.py", self.save("in.pth", state_dict()), good)

@@ -47,7 +47,9 @@ ExportOutcome export_float(const ExportJob& job, Console& /*console*/) {
 ExportOutcome export_packed(const ExportJob& job, Console& /*console*/) {
   const OpenModel& model = job.model;
   const std::vector<IntegerTensor> integers = integer_weights(*model.weights, model.layout);
-  const Weights handed_on = convert_weights(kQuantizedForm, model.weights);  // of the same levels, as a stage's end
+  // Of the same levels, as a stage's end has them.
+  const Weights handed_on =
+      grid_conflict(*model.weights).empty() ? convert_weights(kQuantizedForm, model.weights) : model.weights;
   write_safetensors(job.output, pack(model.file, integers),
                     [&](const fs::path& temporary) { check_same_model(job, handed_on, temporary); });
   return {.what = "signs and bit planes, packed into bits", .verified = "read back, every weight bit for bit"};

@@ -6,7 +6,7 @@ namespace bsq {
 namespace {
 
 std::vector<std::int64_t> counts_of(const IntegerTensor& tensor) {
-  const int most = (1 << tensor.bits) - 1;
+  const int most = tensor.high() + (tensor.is_lopsided ? 1 : 0);  // to both sides
   const int sign = tensor.scale > 0 ? 1 : tensor.scale < 0 ? -1 : 0;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(2 * most + 1));
   for (const int level : tensor.levels) ++counts[static_cast<std::size_t>(sign * level + most)];

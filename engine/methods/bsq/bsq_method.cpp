@@ -33,7 +33,7 @@ class BsqMethod : public Method {
                                           options_.cost == "bops" ? PenaltyCost::bops : PenaltyCost::weights);
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
-    return width_conflict(from, layout);
+    return symmetric_conflict(from, layout);
   }
   std::string_view result_form() const override { return StoredPlanes::kForm; }
   int act_bits() const override { return quant_.act_bits; }

@@ -102,6 +102,8 @@ Weights StoredPlanes::read(const TensorFile& file, const ArenaLayout& layout, in
 
 Weights StoredPlanes::convert(const Weights& from, const std::vector<int>& bits) {
   if (from->form() == kForm) return from;
+  if (const std::string why = grid_conflict(*from); !why.empty())
+    fail(ErrorKind::usage, "the model {}; bit planes cannot hold them", why);
   std::vector<BitPlanes> planes;
   for (std::size_t slot = 0; slot < from->size(); ++slot) {
     const std::optional<Levels> levels = from->levels(slot);

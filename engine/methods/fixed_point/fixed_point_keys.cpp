@@ -12,6 +12,11 @@ void add_finetune_keys(ConfigSchema& schema) {
                "does");
   finetune.add("steps", &FinetuneConfig::steps, one_of({"tensor", "channel"}), "of method lsq: as lsq.steps").applies =
       [](const Config& config) { return config.part<FinetuneConfig>().method == "lsq"; };
+  finetune.add("range", &FinetuneConfig::range, one_of({"symmetric", "asymmetric"}), "of method lsq: as lsq.range")
+      .applies = [](const Config& config) {
+    const FinetuneConfig& options = config.part<FinetuneConfig>();
+    return options.method == "lsq" && options.range != "symmetric";
+  };
 }
 
 }  // namespace bsq

@@ -8,8 +8,9 @@ namespace bsq {
 class ConfigSchema;
 
 struct FinetuneConfig {
-  std::string method = "fixed";  // or lsq
-  std::string steps = "tensor";  // of lsq; or channel
+  std::string method = "fixed";     // or lsq
+  std::string steps = "tensor";     // of lsq; or channel
+  std::string range = "symmetric";  // of lsq; or asymmetric
 };
 
 void add_finetune_keys(ConfigSchema& schema);

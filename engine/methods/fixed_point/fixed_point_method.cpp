@@ -18,7 +18,7 @@ class FixedPointMethod final : public Method {
                                                dynamic_cast<const StoredFixedPoint&>(*fixed));
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
-    if (from.is_quantized()) return width_conflict(from, layout);
+    if (from.is_quantized()) return symmetric_conflict(from, layout);
     return std::string(kNoWidths);
   }
   std::string_view result_form() const override { return kQuantizedForm; }

@@ -8,7 +8,8 @@
 namespace bsq {
 
 struct LsqConfig : WidthBudgetConfig {
-  std::string steps = "tensor";  // or channel: of filters before norms
+  std::string steps = "tensor";     // or channel: of filters before norms
+  std::string range = "symmetric";  // or asymmetric: a level more below
 };
 
 void add_lsq_keys(ConfigSchema& schema);

@@ -15,6 +15,13 @@ LsqSteps steps_named(const std::string& name) {
   return name == "channel" ? LsqSteps::per_channel : LsqSteps::per_tensor;
 }
 
+LsqRange range_named(const std::string& name) {
+  return name == "asymmetric" ? LsqRange::asymmetric : LsqRange::symmetric;
+}
+
+/// With a level more below, integers of 8 bits.
+constexpr int kMostLopsidedBits = 7;
+
 /// Float weights whose channels begin with steps of their own: unit / step.
 std::vector<std::vector<float>> output_scales(const StoredLsq& weights, const StoredWeights& from) {
   std::vector<std::vector<float>> scales(weights.size());
@@ -28,7 +35,9 @@ std::vector<std::vector<float>> output_scales(const StoredLsq& weights, const St
 
 class LsqMethod : public Method {
  public:
-  LsqMethod(const QuantConfig& quant, LsqSteps steps) : quant_(quant), steps_(steps) {}
+  /// `section`: that of its keys.
+  LsqMethod(const QuantConfig& quant, const std::string& steps, const std::string& range, std::string section = "lsq")
+      : quant_(quant), steps_(steps_named(steps)), range_(range_named(range)), section_(std::move(section)) {}
 
   MethodDescription describe() const override { return {.title = "LSQ", .settings = start_text()}; }
   std::unique_ptr<WeightStore> make_store(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
@@ -36,28 +45,50 @@ class LsqMethod : public Method {
     return make_weights(memory, layout, gradients, from, /*measures=*/false);
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
+    if (range_ == LsqRange::symmetric) return symmetric_conflict(from, layout);
+    for (std::size_t slot = 0; slot < from.size() && from.is_quantized(); ++slot)
+      if (from.bits(slot) > kMostLopsidedBits)
+        return fmt::format("has {} bits in {}, and {}.range = asymmetric goes with up to {} and a sign",
+                           from.bits(slot), layout.slots[slot].spec.name, section_, kMostLopsidedBits);
     return width_conflict(from, layout);
   }
   std::string conflict(const ArenaLayout& layout) const override {
+    if (const std::string of_bits = bits_conflict(layout); !of_bits.empty()) return of_bits;
     const bool has_any = std::ranges::any_of(layout.slots, [](const auto& slot) { return slot.spec.is_normed; });
     if (steps_ == LsqSteps::per_tensor || has_any) return {};
     return fmt::format(
-        "{} = channel; no quantized convolution of this network is read by batch norms alone, so that "
+        "{}.steps = channel; no quantized convolution of this network is read by batch norms alone, so that "
         "none can have a step per channel; use tensor",
-        steps_key());
+        section_);
   }
-  std::string_view result_form() const override { return kQuantizedForm; }
+  /// Bit planes have no room for the level more below.
+  std::string_view result_form() const override {
+    return range_ == LsqRange::symmetric ? kQuantizedForm : StoredLsq::kForm;
+  }
   int act_bits() const override { return quant_.act_bits; }
 
  protected:
   std::string start_text() const {
-    return fmt::format("float weights start with {} bits and a sign{}", quant_.weight_bits,
+    return fmt::format("float weights start with {} bits and a sign{}{}", quant_.weight_bits, range_text(),
                        steps_ == LsqSteps::per_channel ? ", a step per channel before norms" : "");
   }
-  virtual std::string_view steps_key() const { return "lsq.steps"; }
+  std::string range_text() const { return range_ == LsqRange::asymmetric ? ", levels -2^n .. 2^n - 1 of n bits" : ""; }
+  /// Of float weights, which get their bits here.
+  virtual std::string bits_conflict(const ArenaLayout& layout) const {
+    if (range_ == LsqRange::symmetric) return {};
+    const std::vector<int> bits = start_bits(layout, quant_.weight_bits);
+    for (std::size_t slot = 0; slot < bits.size(); ++slot)
+      if (bits[slot] > kMostLopsidedBits)
+        return fmt::format(
+            "{}.range = asymmetric: {} would have {} bits and a sign, and the levels {} .. {} are no 8-bit integers; "
+            "give it at most {} (quant.weight_bits, quant.layers), which with the sign are the 8 bits of others",
+            section_, layout.slots[slot].spec.name, bits[slot], -(1 << bits[slot]), (1 << bits[slot]) - 1,
+            kMostLopsidedBits);
+    return {};
+  }
   std::unique_ptr<WeightStore> make_weights(DeviceMemory& memory, const ArenaLayout& layout, const float* gradients,
                                             const Weights& from, bool measures) const {
-    const Weights weights = StoredLsq::convert(from, layout, start_bits(layout, quant_.weight_bits), steps_);
+    const Weights weights = StoredLsq::convert(from, layout, start_bits(layout, quant_.weight_bits), steps_, range_);
     const auto& stored = dynamic_cast<const StoredLsq&>(*weights);
     auto store = std::make_unique<LsqWeights>(memory, layout, gradients, stored, measures);
     store->set_output_scales(output_scales(stored, *from));
@@ -67,26 +98,29 @@ class LsqMethod : public Method {
  private:
   QuantConfig quant_;
   LsqSteps steps_;
+  LsqRange range_;
+  std::string section_;
 };
 
 class LsqFinetuner final : public LsqMethod {
  public:
   using LsqMethod::LsqMethod;
 
-  MethodDescription describe() const override { return {.title = "finetuned", .settings = "by LSQ"}; }
+  MethodDescription describe() const override { return {.title = "finetuned", .settings = "by LSQ" + range_text()}; }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
     return from.is_quantized() ? LsqMethod::refusal(from, layout) : std::string(kNoWidths);
   }
 
  protected:
-  std::string_view steps_key() const override { return "finetune.steps"; }
+  /// Weights have theirs.
+  std::string bits_conflict(const ArenaLayout& /*layout*/) const override { return {}; }
 };
 
 /// Takes bits away while it trains, until a budget is met (METHOD 13).
 class BudgetedLsqMethod final : public LsqMethod {
  public:
   explicit BudgetedLsqMethod(const Config& config)
-      : LsqMethod(config.quant, steps_named(config.part<LsqConfig>().steps)),
+      : LsqMethod(config.quant, config.part<LsqConfig>().steps, config.part<LsqConfig>().range),
         options_(config.part<LsqConfig>()),
         budget_({.section = "lsq",
                  .budget = options_.budget(),
@@ -144,11 +178,11 @@ class BudgetedLsqMethod final : public LsqMethod {
 std::unique_ptr<Method> make_lsq_method(const Config& config) {
   const LsqConfig& lsq = config.part<LsqConfig>();
   if (lsq.has_budget()) return std::make_unique<BudgetedLsqMethod>(config);
-  return std::make_unique<LsqMethod>(config.quant, steps_named(lsq.steps));
+  return std::make_unique<LsqMethod>(config.quant, lsq.steps, lsq.range);
 }
 
-std::unique_ptr<Method> make_lsq_finetuner(const Config& config, const std::string& steps) {
-  return std::make_unique<LsqFinetuner>(config.quant, steps_named(steps));
+std::unique_ptr<Method> make_lsq_finetuner(const Config& config, const std::string& steps, const std::string& range) {
+  return std::make_unique<LsqFinetuner>(config.quant, steps, range, "finetune");
 }
 
 }  // namespace bsq

@@ -8,14 +8,19 @@
 namespace bsq {
 namespace {
 
-/// The symmetric grid of so many bits; g = 1 / sqrt(high numel), numel: the weights that share a step.
-LsqTensor tensor_of(const ParameterSlot& slot, int bits, std::int32_t rows, std::int32_t first_step) {
+bool is_lopsided(const LsqTensor& tensor) {
+  return tensor.low < -tensor.high;
+}
+
+/// The grid of so many bits; g = 1 / sqrt(high numel), numel: the weights that share a step.
+LsqTensor tensor_of(const ParameterSlot& slot, int bits, bool has_lopsided_grid, std::int32_t rows,
+                    std::int32_t first_step) {
   const int high = (1 << bits) - 1;
   const std::int64_t numel = slot.spec.shape.numel();
   const double product = static_cast<double>(high) * static_cast<double>(numel / rows);
   return {.numel = numel,
           .weight_offset = slot.offset,
-          .low = -high,
+          .low = has_lopsided_grid && bits > 0 ? -high - 1 : -high,
           .high = high,
           .grad_scale = high == 0 ? 0.0F : static_cast<float>(1 / std::sqrt(product)),
           .storage = storage_of(slot),
@@ -46,7 +51,8 @@ LsqWeights::LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const fl
   for (const LsqTensorAtRest& tensor : weights) {
     const ParameterSlot& slot = layout.slots[bits.size()];
     require(rows_of(tensor) == 1 || storage_of(slot) != WeightStorage::values, "{}: several steps", slot.spec.name);
-    tensors_.push_back(tensor_of(slot, tensor.bits, rows_of(tensor), static_cast<std::int32_t>(steps)));
+    tensors_.push_back(
+        tensor_of(slot, tensor.bits, tensor.is_lopsided, rows_of(tensor), static_cast<std::int32_t>(steps)));
     steps += tensor.steps().size();
     bits.push_back(tensor.bits);
   }
@@ -65,7 +71,8 @@ LsqWeights::LsqWeights(DeviceMemory& memory, const ArenaLayout& layout, const fl
 
 void LsqWeights::make_tensors(const std::vector<int>& bits) {
   for (std::size_t i = 0; i < bits.size(); ++i)
-    tensors_[i] = tensor_of(layout_.slots[i], bits[i], tensors_[i].rows, tensors_[i].first_step);
+    tensors_[i] =
+        tensor_of(layout_.slots[i], bits[i], is_lopsided(tensors_[i]), tensors_[i].rows, tensors_[i].first_step);
   bits_ = bits;
   upload_array(backend_, table_.as<LsqTensor>(), tensors_);
 }
@@ -114,6 +121,8 @@ void LsqWeights::set(const StoredWeights& weights) {
   std::vector<float> steps, units;
   for (std::size_t i = 0; i < stored.size(); ++i) {
     require(stored[i].bits == bits_[i], "{} bits in the place of {}", stored[i].bits, bits_[i]);
+    require(stored[i].low() == tensors_[i].low, "levels from {} on in the place of {}", stored[i].low(),
+            tensors_[i].low);
     require(rows_of(stored[i]) == tensors_[i].rows, "{} steps in the place of {}", rows_of(stored[i]),
             tensors_[i].rows);
     steps.insert(steps.end(), stored[i].steps().begin(), stored[i].steps().end());
@@ -126,20 +135,22 @@ void LsqWeights::set(const StoredWeights& weights) {
 }
 
 OnDevice<Weights> LsqWeights::on_device(const Buffer& w, const Buffer& steps, std::vector<float> units) const {
-  return {.spans = {{w.as<float>(), static_cast<std::size_t>(layout_.numel)}, {steps.as<float>(), step_count()}},
-          .to_host = [tensors = tensors_, bits = bits_, units = std::move(units)](HostCopies copies) -> Weights {
-            std::vector<LsqTensorAtRest> result;
-            for (std::size_t i = 0; i < tensors.size(); ++i) {
-              const LsqTensor& tensor = tensors[i];
-              const auto begin = copies[0].begin() + tensor.weight_offset;
-              const auto step = copies[1].begin() + tensor.first_step;
-              result.push_back({.bits = bits[i], .step = *step, .w = {begin, begin + tensor.numel}});
-              if (!has_channels(tensor)) continue;
-              result.back().step = units[i];
-              result.back().channel_steps.assign(step, step + tensor.rows);
-            }
-            return std::make_shared<StoredLsq>(std::move(result));
-          }};
+  return {
+      .spans = {{w.as<float>(), static_cast<std::size_t>(layout_.numel)}, {steps.as<float>(), step_count()}},
+      .to_host = [tensors = tensors_, bits = bits_, units = std::move(units)](HostCopies copies) -> Weights {
+        std::vector<LsqTensorAtRest> result;
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+          const LsqTensor& tensor = tensors[i];
+          const auto begin = copies[0].begin() + tensor.weight_offset;
+          const auto step = copies[1].begin() + tensor.first_step;
+          result.push_back(
+              {.bits = bits[i], .step = *step, .w = {begin, begin + tensor.numel}, .is_lopsided = is_lopsided(tensor)});
+          if (!has_channels(tensor)) continue;
+          result.back().step = units[i];
+          result.back().channel_steps.assign(step, step + tensor.rows);
+        }
+        return std::make_shared<StoredLsq>(std::move(result));
+      }};
 }
 
 OnDevice<Weights> LsqWeights::masters() const {

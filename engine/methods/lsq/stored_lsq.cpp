@@ -25,14 +25,17 @@ float step_of_zeros(int bits) {
 }
 
 LsqTensorAtRest tensor_from_levels(const Levels& levels) {
-  require(levels.low == -levels.high && levels.unit.size() == 1, "LSQ's grid is symmetric, with one unit");
-  LsqTensorAtRest tensor{
-      .bits = levels.bits, .step = static_cast<float>(levels.unit.front()), .w = std::vector<float>(levels.k.size())};
+  require(levels.unit.size() == 1, "LSQ's levels have one unit");
+  LsqTensorAtRest tensor{.bits = levels.bits,
+                         .step = static_cast<float>(levels.unit.front()),
+                         .w = std::vector<float>(levels.k.size()),
+                         .is_lopsided = is_lopsided(levels)};
   if (!(tensor.step >= kSmallestStep)) tensor.step = step_of_zeros(levels.bits);
   std::transform(levels.k.begin(), levels.k.end(), tensor.w.begin(), [&](int k) {
     const float w = tensor.step * static_cast<float>(k);
     // Rounding may put the largest level out of its grid, where no gradient would reach it.
-    return std::abs(w / tensor.step) > static_cast<float>(levels.high) ? std::nextafter(w, 0.0F) : w;
+    const float most = static_cast<float>(k < 0 ? -levels.low : levels.high);
+    return std::abs(w / tensor.step) > most ? std::nextafter(w, 0.0F) : w;
   });
   return tensor;
 }
@@ -85,6 +88,17 @@ std::vector<float> read_channel_steps(const TensorFile& file, const ParameterSpe
   return steps;
 }
 
+/// Whether a file gives the tensor a level more below.
+bool read_lopsided(const TensorFile& file, const std::string& parameter, int bits) {
+  const std::string name = StoredLsq::low_name(parameter);
+  if (file.find(name) == nullptr) return false;
+  const float low = read_number(file, name);
+  const int expected = LsqTensorAtRest{.bits = bits, .w = {}, .is_lopsided = true}.low();
+  if (low == static_cast<float>(expected)) return true;
+  fail(ErrorKind::checkpoint, "{}: {} is {}; the least level of {} bits is {}, or the file has no such tensor",
+       file.path.string(), name, low, bits, expected);
+}
+
 }  // namespace
 
 std::span<const float> LsqTensorAtRest::steps() const {
@@ -94,13 +108,13 @@ std::span<const float> LsqTensorAtRest::steps() const {
 std::vector<int> lsq_levels(const LsqTensorAtRest& tensor) {
   std::vector<int> levels(tensor.w.size());
   if (tensor.bits == 0) return levels;
-  const auto high = static_cast<float>(high_of(tensor.bits));
+  const auto low = static_cast<float>(tensor.low()), high = static_cast<float>(tensor.high());
   const std::span<const float> steps = tensor.steps();
   const std::size_t length = levels.size() / steps.size();
   for (std::size_t i = 0; i < levels.size(); ++i) {
     const float quotient = tensor.w[i] / steps[i / length];
     if (std::isnan(quotient)) fail(ErrorKind::diverged, "a weight is no number; lower the learning rate");
-    levels[i] = static_cast<int>(std::nearbyint(std::clamp(quotient, -high, high)));
+    levels[i] = static_cast<int>(std::nearbyint(std::clamp(quotient, low, high)));
   }
   return levels;
 }
@@ -123,10 +137,9 @@ std::vector<float> StoredLsq::values(std::size_t slot) const {
 
 std::optional<Levels> StoredLsq::levels(std::size_t slot) const {
   const LsqTensorAtRest& tensor = tensors_[slot];
-  const int high = high_of(tensor.bits);
   return Levels{.bits = tensor.bits,
-                .low = -high,
-                .high = high,
+                .low = tensor.low(),
+                .high = tensor.high(),
                 .unit = {static_cast<double>(tensor.step)},
                 .k = lsq_levels(tensor)};
 }
@@ -142,6 +155,10 @@ std::vector<HostTensor> StoredLsq::tensors(const ArenaLayout& layout, std::strin
     if (const std::vector<float>& steps = tensors_[i].channel_steps; !steps.empty())
       tensors.push_back(
           HostTensor::from<float>(channel_steps_name(spec.name) + std::string(suffix), {std::ssize(steps)}, steps));
+    if (tensors_[i].is_lopsided && suffix.empty()) {  // a constant, which has no momentum
+      const auto low = static_cast<float>(tensors_[i].low());
+      tensors.push_back(HostTensor::from<float>(low_name(spec.name), {1}, std::span(&low, 1)));
+    }
     if (tensors_[i].sensitivity)
       tensors.push_back(HostTensor::from<float>(sensitivity_name(spec.name) + std::string(suffix), {1},
                                                 std::span(&*tensors_[i].sensitivity, 1)));
@@ -168,6 +185,10 @@ std::string StoredLsq::channel_steps_name(const std::string& parameter) {
   return plane_name(parameter, "lsq_") + "_channel_steps";
 }
 
+std::string StoredLsq::low_name(const std::string& parameter) {
+  return plane_name(parameter, "lsq_") + "_low";
+}
+
 std::vector<std::string> StoredLsq::tensor_names(const std::string& parameter) {
   return {plane_name(parameter, "lsq_"), step_name(parameter)};
 }
@@ -183,7 +204,8 @@ Weights StoredLsq::read(const TensorFile& file, const ArenaLayout& layout, int /
     result.push_back({.bits = bits[i],
                       .step = checked_step(read_number(file, step_name(spec.name)), file, step_name(spec.name)),
                       .w = read_tensor(file, plane_name(spec.name, "lsq_"), spec),
-                      .channel_steps = read_channel_steps(file, spec)});
+                      .channel_steps = read_channel_steps(file, spec),
+                      .is_lopsided = read_lopsided(file, spec.name, bits[i])});
   }
   return std::make_shared<StoredLsq>(std::move(result));
 }
@@ -198,8 +220,8 @@ Weights StoredLsq::convert(const Weights& from, const std::vector<int>& bits) {
   return std::make_shared<StoredLsq>(std::move(tensors));
 }
 
-Weights StoredLsq::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits,
-                           LsqSteps steps) {
+Weights StoredLsq::convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits, LsqSteps steps,
+                           LsqRange range) {
   const Weights converted = convert(from, bits);
   const auto result = std::make_shared<StoredLsq>(dynamic_cast<const StoredLsq&>(*converted));
   std::vector<LsqTensorAtRest>& tensors = result->tensors_;
@@ -213,6 +235,7 @@ Weights StoredLsq::convert(const Weights& from, const ArenaLayout& layout, const
     }
     const bool has_channels = !tensor.channel_steps.empty();
     if (steps == LsqSteps::per_tensor && has_channels) tensor = tensor_from_levels(*from->levels(slot));
+    if (range == LsqRange::asymmetric) tensor.is_lopsided = true;
     if (steps == LsqSteps::per_tensor || has_channels || !spec.is_normed) continue;
     if (from->levels(slot))
       tensor.channel_steps.assign(static_cast<std::size_t>(spec.shape[0]), tensor.step);

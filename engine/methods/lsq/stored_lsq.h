@@ -1,5 +1,6 @@
 // Weights of LSQ at rest: `<layer>.lsq_weight` (w), `<layer>.lsq_step`, of a filter with a step per output channel also
-// `<layer>.lsq_weight_channel_steps`; the widths are in the metadata, `scheme`.
+// `<layer>.lsq_weight_channel_steps`; of a lopsided grid
+// `<layer>.lsq_weight_low`, its least level. The widths are in the metadata, `scheme`.
 #pragma once
 
 #include "engine/model/stored_weights.h"
@@ -10,15 +11,19 @@
 
 namespace bsq {
 
-/// w: [numel], the parameter; W = step k, k = round(clamp(w / step, -high, high)), high = 2^bits - 1. 0 bits: the
-/// tensor is zero and stays zero. A filter may round each output channel by a step of its own; `step` is then what a
-/// level is worth in all of them, and nothing moves it.
+/// w: [numel], the parameter; W = step k, k = round(clamp(w / step, low, high)), high = 2^bits - 1, low = -high, or of
+/// a lopsided grid -high - 1. 0 bits: the tensor is zero and stays zero. A filter may round each output channel by a
+/// step of its own; `step` is then what a level is worth in all of them, and nothing moves it.
 struct LsqTensorAtRest {
   int bits = 0;
   float step = 0;
   std::vector<float> w;
   std::optional<float> sensitivity = {};  // beside momentum, where a stage measures it (METHOD 13)
   std::vector<float> channel_steps = {};  // [output channels], or none
+  bool is_lopsided = false;
+
+  int high() const { return (1 << bits) - 1; }
+  int low() const { return bits > 0 && is_lopsided ? -high() - 1 : -high(); }
 
   /// The steps that round: of the channels, or the one of the tensor.
   std::span<const float> steps() const;
@@ -26,6 +31,9 @@ struct LsqTensorAtRest {
 
 /// Which weights share a step.
 enum class LsqSteps : std::uint8_t { per_tensor, per_channel };
+
+/// The grids that LSQ has: the symmetric one, or published LSQ's with a level more below.
+enum class LsqRange : std::uint8_t { symmetric, asymmetric };
 
 /// k of every weight, by the float32 quotient that devices take. Throws Error(diverged) for a NaN.
 std::vector<int> lsq_levels(const LsqTensorAtRest& tensor);
@@ -50,9 +58,10 @@ class StoredLsq final : public StoredWeights {
 
   static std::string sensitivity_name(const std::string& parameter);
   static std::string channel_steps_name(const std::string& parameter);
+  static std::string low_name(const std::string& parameter);
   static std::vector<std::string> tensor_names(const std::string& parameter);
   static std::vector<std::string> optional_names(const std::string& parameter) {
-    return {channel_steps_name(parameter)};
+    return {channel_steps_name(parameter), low_name(parameter)};
   }
   /// Throws Error(checkpoint).
   static Weights read(const TensorFile& file, const ArenaLayout& layout, int max_bits);
@@ -60,8 +69,10 @@ class StoredLsq final : public StoredWeights {
   /// start step.
   static Weights convert(const Weights& from, const std::vector<int>& bits);
   /// The same for training, where slots of a fixed width have it although all of their weights are 0. `steps`:
-  /// per_channel gives one to every channel of the filters that norms alone read (METHOD 13).
-  static Weights convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits, LsqSteps steps);
+  /// per_channel gives one to every channel of the filters that norms alone read (METHOD 13). A lopsided grid stays one
+  /// under either range.
+  static Weights convert(const Weights& from, const ArenaLayout& layout, const std::vector<int>& bits, LsqSteps steps,
+                         LsqRange range = LsqRange::symmetric);
 
  private:
   std::vector<LsqTensorAtRest> tensors_;

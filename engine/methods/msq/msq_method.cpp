@@ -23,7 +23,7 @@ class MsqMethod : public Method {
     return std::make_unique<MsqWeights>(memory, layout, gradients, dynamic_cast<const StoredMsq&>(*weights));
   }
   std::string refusal(const StoredWeights& from, const ArenaLayout& layout) const override {
-    return width_conflict(from, layout);
+    return symmetric_conflict(from, layout);
   }
   std::string_view result_form() const override { return kQuantizedForm; }
   int act_bits() const override { return quant_.act_bits; }

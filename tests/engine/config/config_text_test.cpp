@@ -93,7 +93,8 @@ Config unusual_config() {
   config.stage("dorefa").schedule = "milestones";
   config.stage("msq").schedule = "milestones";
   config.part<LsqConfig>().steps = "channel";
-  config.part<FinetuneConfig>() = {.method = "lsq", .steps = "channel"};
+  config.part<LsqConfig>().range = "asymmetric";
+  config.part<FinetuneConfig>() = {.method = "lsq", .steps = "channel", .range = "asymmetric"};
   config.stage("lsq").schedule = "milestones";  // whose default the others do not have
   config.checkpoint = {.every_epochs = 2, .keep_last = 3};
   config.run.dir = "true";

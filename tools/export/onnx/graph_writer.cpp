@@ -57,10 +57,10 @@ std::string GraphWriter::add(const std::string& op, const std::string& name, con
 }
 
 std::string GraphWriter::add_int_quant(const std::string& name, const std::string& x, const std::string& unit, int bits,
-                                       bool is_signed) {
-  const std::int64_t flag = is_signed ? 1 : 0;  // narrow: a signed range without its lowest number
+                                       bool is_signed, bool is_narrow) {
+  const std::int64_t has_sign = is_signed ? 1 : 0, narrow = is_narrow ? 1 : 0;  // narrow: without the lowest number
   add("IntQuant", name, {x, unit, number("zero", 0), number(fmt::format("bits_{}", bits), static_cast<float>(bits))},
-      {{"signed", flag}, {"narrow", flag}, {"rounding_mode", std::string("ROUND")}});
+      {{"signed", has_sign}, {"narrow", narrow}, {"rounding_mode", std::string("ROUND")}});
   model_.nodes.back().domain = kQonnxDomain;
   return name;
 }
@@ -76,7 +76,8 @@ std::string GraphWriter::parameter(ParameterId id) {
     std::vector<float> values;
     for (const int level : found->levels) values.push_back(static_cast<float>(level) * worth);
     model_.initializers.push_back(float_tensor(spec.name + "_float", found->shape, values));
-    add_int_quant(spec.name, spec.name + "_float", unit, found->bits + 1, /*is_signed=*/true);
+    add_int_quant(spec.name, spec.name + "_float", unit, found->bits + 1, /*is_signed=*/true,
+                  /*is_narrow=*/!found->is_lopsided);
     return spec.name;
   }
   const OnnxType type = container_of(found->bits, options_.narrowest);

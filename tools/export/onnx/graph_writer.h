@@ -19,7 +19,7 @@ class GraphWriter {
   std::string add(const std::string& op, const std::string& name, const std::vector<std::string>& inputs,
                   const std::map<std::string, OnnxAttribute>& attributes = {});
   std::string add_int_quant(const std::string& name, const std::string& x, const std::string& unit, int bits,
-                            bool is_signed);
+                            bool is_signed, bool is_narrow);
   /// Writes the values of a parameter, as integers and their unit if it has levels; returns the name of their tensor.
   std::string parameter(ParameterId id);
   std::string state(StateId id) { return plain_tensor(network_.states()[static_cast<std::size_t>(id)].name); }

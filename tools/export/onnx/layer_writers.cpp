@@ -106,7 +106,8 @@ std::string write_batch_quantizer(GraphWriter& writer, const ActivationPart& act
   const std::string maximum = writer.add("Max", name + ".maximum", {largest, least});
   const std::string unit = writer.add("Div", name + ".unit", {maximum, level_count});
   if (writer.is_qonnx())
-    return writer.add_int_quant(name + ".round", y, unit, activation.act_bits, /*is_signed=*/false);
+    return writer.add_int_quant(name + ".round", y, unit, activation.act_bits, /*is_signed=*/false,
+                                /*is_narrow=*/false);
   const std::string per_unit = writer.add("Div", name + ".per_unit", {level_count, maximum});
   const std::string scaled = writer.add("Mul", name + ".scaled", {y, per_unit});
   const std::string rounded = writer.add("Round", name + ".round", {scaled});
@@ -119,7 +120,8 @@ std::string write_fixed_quantizer(GraphWriter& writer, const ActivationPart& act
   const float unit = std::max(act_scale, kLeastMaximum) / static_cast<float>((1 << activation.act_bits) - 1);
   const std::string unit_name = writer.number(name + ".unit", unit);
   if (writer.is_qonnx())
-    return writer.add_int_quant(name + ".round", y, unit_name, activation.act_bits, /*is_signed=*/false);
+    return writer.add_int_quant(name + ".round", y, unit_name, activation.act_bits, /*is_signed=*/false,
+                                /*is_narrow=*/false);
   const std::string zero = writer.zero_point(level_type_of(activation.act_bits));
   const std::string rounded = writer.add("QuantizeLinear", name + ".round", {y, unit_name, zero});
   return writer.add("DequantizeLinear", name + ".quantized", {rounded, unit_name, zero});

@@ -4,6 +4,7 @@
 #   float    <layer>.weight, fc.bias
 #   planes   <layer>.pweight, .nweight [..., bit], the most significant first, .scale; fc.pbias, .nbias, .biasscale
 #   fixed    <layer>.uweight in [-1, 1], .scale; fc.ubias, .biasscale
+#   lsq      <layer>.lsq_weight, .lsq_weight_step; maybe .lsq_weight_channel_steps, .lsq_weight_low; fc.lsq_bias, ..
 #
 # and `scheme`, {"conv1": [8, 0], ..., "fc": [8, 8]}, the bits of weight and bias. The published code saves
 # {"Nbit_dict": that scheme, "state_dict": ..., "epoch", "acc", "best_acc", "optimizer"}; its names differ by `module.`
@@ -19,7 +20,7 @@ from typing import Callable, Optional
 
 import numpy
 
-from . import program, weight_sets
+from . import lsq, program, weight_sets
 from .arrays import check_finite, counter_array, float_array, say_types
 from .files import CheckpointError, listed, printable
 from .network import MOST_CHARACTERS, Network, Shape, read_network
@@ -49,7 +50,7 @@ def scale_of(parameter: str) -> str:
 
 
 def form_of(network: Network, shapes: dict[str, Shape]) -> str:
-    for form, prefix in (("planes", "p"), ("fixed", "u")):
+    for form, prefix in (("planes", "p"), ("fixed", "u"), ("lsq", "lsq_")):
         if any(field(name, prefix) in shapes for name in network.quantized):
             return form
     return "float"
@@ -60,15 +61,25 @@ def stored_tensors(parameters: dict[str, Shape], form: str) -> dict[str, Shape]:
         return parameters
     result: dict[str, Shape] = {}
     for name, shape in parameters.items():
+        if form == "lsq":
+            result |= {field(name, "lsq_"): shape, f"{field(name, 'lsq_')}_step": (1,)}
+            continue
         for prefix in ("p", "n") if form == "planes" else ("u",):
             result[field(name, prefix)] = (*shape, None) if form == "planes" else shape
         result[scale_of(name)] = (1,)
     return result
 
 
+def lsq_shapes(network: Network) -> dict[str, Shape]:
+    return {field(name, "lsq_"): shape for name, shape in network.quantized.items()}
+
+
 def check_tensors(network: Network, shapes: dict[str, Shape]) -> None:
     """Whether `shapes` are those of a model of this network, which may lack counters, ceilings, scales and ranges."""
-    expected = network.plain | stored_tensors(network.quantized, form_of(network, shapes))
+    form = form_of(network, shapes)
+    expected = network.plain | stored_tensors(network.quantized, form)
+    if form == "lsq":
+        expected |= {name: shape for name, shape in lsq.options(lsq_shapes(network)).items() if name in shapes}
     numbers = network.ceilings | network.lsq_ceilings | network.act_scales | network.ranges
     missing = [name for name in expected if name not in shapes]
     unexpected = [name for name in shapes if name not in expected | dict.fromkeys(numbers | network.counters)]
@@ -131,6 +142,8 @@ def scheme_of_table(parameters: dict[str, Shape], table: object, what: str) -> d
 def effective_weights(tensors: Tensors, parameter: str, bits: int) -> numpy.ndarray:
     """METHOD 1 and 5, in the order in which the engine adds planes up."""
     f32 = numpy.float32
+    if field(parameter, "lsq_") in tensors:
+        return lsq.effective_weights(tensors, field(parameter, "lsq_"), bits)
     scale = tensors[scale_of(parameter)].reshape(())
     if field(parameter, "u") in tensors:
         total = tensors[field(parameter, "u")]
@@ -153,7 +166,7 @@ def as_float(network: Network, tensors: Tensors, metadata: Metadata) -> Tensors:
     if form == "float":
         return kept
     scheme = json.loads(metadata["scheme"])
-    quantized = stored_tensors(network.quantized, form)
+    quantized = stored_tensors(network.quantized, form) | lsq.options(lsq_shapes(network))
     result = {name: tensor for name, tensor in kept.items() if name not in quantized}
     for name in network.quantized:
         layer, _, leaf = name.rpartition(".")
@@ -309,7 +322,7 @@ def metadata_of(network: Network, stored: Metadata, around: dict, shapes: dict[s
         scheme = scheme_of_planes(network.quantized, shapes)
         if table is not None and scheme_of_table(network.quantized, table, "Nbit_dict") != scheme:
             raise CheckpointError("its Nbit_dict says other bits than its planes have; the file is corrupt")
-    elif form == "fixed":
+    elif form != "float":
         scheme = scheme_of_table(network.quantized, table, "Nbit_dict")
     if scheme is not None:
         metadata["scheme"] = json.dumps(scheme, separators=(",", ":"))
@@ -341,7 +354,7 @@ def check_model(network: Network, tensors: Tensors, metadata: Metadata) -> Metad
     metadata = {key: text for key, text in metadata.items() if key != "scheme"} | {"form": form}
     if form == "planes":
         metadata["scheme"] = json.dumps(scheme_of_planes(network.quantized, shapes), separators=(",", ":"))
-    elif form == "fixed":
+    elif form != "float":
         try:
             table = json.loads(table_text)
         except (ValueError, RecursionError):
@@ -359,6 +372,9 @@ def published_name(name: str, form: str) -> str:
 def to_published(network: Network, tensors: Tensors, metadata: Metadata) -> dict:
     """What the published code saves, with arrays for tensors."""
     form = metadata["form"]
+    if form == "lsq":
+        raise CheckpointError("it has weights of LSQ, which the published code does not know; use --plain for their "
+                              "effective values, or bsq convert for bit planes where its range is symmetric")
     state = {}
     extra = {name: tensor for name, tensor in tensors.items() if name in of_activations(network)}
     numbers = single_numbers(network)

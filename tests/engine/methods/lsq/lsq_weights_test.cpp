@@ -1,6 +1,9 @@
 // Weights of LSQ against METHOD 13 written out in double; at rest, in files, from and to other forms.
 #include "engine/methods/lsq/lsq_weights.h"
 
+#include "engine/methods/packed_model.h"
+#include "engine/methods/weight_forms.h"
+#include "engine/model/bit_summary.h"
 #include "kernels/ops/lsq.h"
 #include "tests/engine/methods/store_support.h"
 #include "tests/support/files.h"
@@ -16,9 +19,11 @@ struct LsqOracle {
   int high = 0;
   SgdNumber step;
   std::vector<SgdNumber> w;
+  int low = -high;
 
   double quotient(std::size_t i) const { return w[i].value / step.value; }
-  double level(std::size_t i) const { return std::nearbyint(std::clamp(quotient(i), -double(high), double(high))); }
+  bool is_inside(std::size_t i) const { return low <= quotient(i) && quotient(i) <= high; }
+  double level(std::size_t i) const { return std::nearbyint(std::clamp(quotient(i), double(low), double(high))); }
   std::vector<double> weights() const {
     std::vector<double> result;
     for (std::size_t i = 0; i < w.size(); ++i) result.push_back(step.value * level(i));
@@ -27,13 +32,11 @@ struct LsqOracle {
   void move(const std::vector<float>& d_weights, const SgdRule& rule, double rate) {
     double d_step = 0;
     for (std::size_t i = 0; i < w.size(); ++i) {
-      const bool inside = std::abs(quotient(i)) <= high;
       const double d_weight = d_weights[i];
-      d_step += (level(i) - (inside ? quotient(i) : 0)) * d_weight;
+      d_step += (level(i) - (is_inside(i) ? quotient(i) : 0)) * d_weight;
     }
     for (std::size_t i = 0; i < w.size(); ++i) {
-      const bool inside = std::abs(quotient(i)) <= high;
-      w[i].step(inside ? double{d_weights[i]} : 0, rule, rate);
+      w[i].step(is_inside(i) ? double{d_weights[i]} : 0, rule, rate);
     }
     const SgdRule without_decay{.momentum = rule.momentum, .weight_decay = 0, .nesterov = rule.nesterov};
     step.step(d_step / std::sqrt(high * static_cast<double>(w.size())), without_decay, rate);
@@ -51,6 +54,11 @@ std::vector<LsqTensorAtRest> drawn(const ArenaLayout& layout, const std::vector<
         RandomTensors("w " + std::to_string(slot)).normal(numel_of(layout.slots[slot]), 0, 0.5F);
     tensors.push_back({bits[slot], lsq_start_step(w, std::max(bits[slot], 1)), w});
   }
+  return tensors;
+}
+
+std::vector<LsqTensorAtRest> lopsided(std::vector<LsqTensorAtRest> tensors) {
+  for (LsqTensorAtRest& tensor : tensors) tensor.is_lopsided = true;
   return tensors;
 }
 
@@ -72,13 +80,16 @@ ArenaLayout normed_layout() {
 
 TEST_CASE("several steps of LSQ's weights are those of the formulas, and 0 bits stay zero") {
   const SgdRule rule = GENERATE(kLsqRule, kLsqNesterov);
+  const bool is_lopsided = GENERATE(false, true);
   for_each_device([&](Backend& backend) {
     StoreMemory memory(backend);
-    const std::vector<int> bits = {2, 0, 8};
-    const std::vector<LsqTensorAtRest> start = drawn(memory.layout, bits);
+    const std::vector<int> bits = {is_lopsided ? 1 : 2, 0, 7};
+    const std::vector<LsqTensorAtRest> start =
+        is_lopsided ? lopsided(drawn(memory.layout, bits)) : drawn(memory.layout, bits);
     std::vector<LsqOracle> oracles;
     for (const LsqTensorAtRest& tensor : start) {
       oracles.push_back({(1 << tensor.bits) - 1, {double{tensor.step}, 0}, {}});
+      if (is_lopsided) oracles.back().low -= 1;
       for (const float w : tensor.w) oracles.back().w.push_back({double{w}, 0});
     }
     LsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), StoredLsq(start));
@@ -243,6 +254,9 @@ TEST_CASE("what a device reads of LSQ's weights is what their file means, bit fo
     for (const bool by_channel : {false, true}) {
       const std::vector<int> bits = {1, 3, 8};
       const StoredLsq stored(by_channel ? drawn_by_channel(memory.layout, bits) : drawn(memory.layout, bits));
+      const StoredLsq with_lowest(lopsided(stored.all()));
+      const LsqWeights another(memory.memory, memory.layout, memory.gradients.as<float>(), with_lowest);
+      for (std::size_t slot = 0; slot < 3; ++slot) CHECK(memory.values(another, slot) == with_lowest.values(slot));
       const LsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(), stored);
       for (std::size_t slot = 0; slot < 3; ++slot) CHECK(memory.values(store, slot) == stored.values(slot));
       CHECK(store.count()[1].ones == stored.count(1).ones);
@@ -289,6 +303,63 @@ TEST_CASE("steps of channels go through a file, and only filters have them, one 
   CHECK_THAT(refusal_of(name, {1, 1, 1, 1}), Catch::Contains(name));
   CHECK_THAT(refusal_of(name, {1, 1, 0, 1, 1}), Catch::Contains(name + " is 0"));
   CHECK_THAT(refusal_of("fc.lsq_weight_channel_steps", {1, 1, 1}), Catch::Contains("only filters of convolutions"));
+}
+
+TEST_CASE(
+    "a level more below goes through conversions, files, packed files and lost bits, and no other form holds it") {
+  ArenaLayout layout = store_layout();
+  const auto oracle = make_reference_backend();
+  const std::vector<int> bits = {1, 3, 7};
+  std::vector<std::vector<float>> values;
+  for (const LsqTensorAtRest& tensor : drawn(layout, bits)) values.push_back(tensor.w);
+  const Weights weights = StoredLsq::convert(std::make_shared<StoredDense>(values), layout, bits, LsqSteps::per_tensor,
+                                             LsqRange::asymmetric);
+  for (std::size_t slot = 0; slot < 3; ++slot) {
+    const Levels levels = *weights->levels(slot);
+    CHECK(levels.low == -(1 << bits[slot]));
+    CHECK(levels.high == (1 << bits[slot]) - 1);
+    CHECK(weights->bits(slot) == bits[slot]);
+    CHECK(scale_of(levels) == static_cast<float>(1 << bits[slot]) * lsq_of(weights)[slot].step);
+  }
+  CHECK(std::ranges::count(weights->levels(0)->k, -2) > 0);  // four levels of two bits
+  CHECK(std::ranges::count(weights->levels(0)->k, 1) > 0);
+  CHECK(summarize_bits(*weights, layout, 0).stored_bits == 225 * 2 + 21 * 4 + 3 * 8 + 3 * 32);
+
+  TensorFile file;
+  file.path = "x.safetensors";
+  file.tensors = weights->tensors(layout);
+  file.metadata = {{"scheme", scheme_to_json(*weights, layout)}, {"form", "lsq"}};
+  const Weights read = read_weights(file, layout, 8);
+  for (std::size_t slot = 0; slot < 3; ++slot) CHECK(read->levels(slot)->k == weights->levels(slot)->k);
+  const TensorFile packed = pack(file, integer_weights(*weights, layout));
+  CHECK(packed.at("layer1.0.conv1.weight").shape == std::vector<std::int64_t>{2, 29});
+  CHECK_THAT(packed.metadata.at("quantized"), Catch::StartsWith("layer1.0.conv1.weight 5x5x3x3 1 low,"));
+  const Weights unpacked = read_weights(unpack(packed), layout, 8);
+  CHECK(unpacked->form() == "lsq");
+  for (std::size_t slot = 0; slot < 3; ++slot) {
+    CHECK(unpacked->values(slot) == weights->values(slot));
+    CHECK(unpacked->levels(slot)->low == weights->levels(slot)->low);
+  }
+
+  for (HostTensor& tensor : file.tensors) {
+    const float wrong = -3;
+    if (tensor.name == "fc.lsq_weight_low") tensor = HostTensor::from<float>(tensor.name, {1}, std::span(&wrong, 1));
+  }
+  CHECK_THAT(error_of(ErrorKind::checkpoint, [&] { read_weights(file, layout, 8); }),
+             Catch::Contains("fc.lsq_weight_low is -3; the least level of 3 bits is -8"));
+  CHECK_THAT(grid_conflict(*weights), Catch::Contains("levels -2 .. 1"));
+  CHECK(width_conflict(*weights, layout).empty());
+  CHECK_FALSE(symmetric_conflict(*weights, layout).empty());
+  CHECK_THAT(error_of(ErrorKind::usage, [&] { convert_weights(kQuantizedForm, weights); }),
+             Catch::Contains("bit planes cannot hold them"));
+
+  StoreMemory memory(*oracle);
+  LsqWeights store(memory.memory, memory.layout, memory.gradients.as<float>(),
+                   dynamic_cast<const StoredLsq&>(*weights));
+  store.set_bits({1, 2, 6});
+  const Weights narrower = download(*oracle, store.masters());
+  CHECK(narrower->levels(1)->low == -4);
+  CHECK(narrower->values(0) == weights->values(0));
 }
 
 }  // namespace bsq::test
