@@ -81,6 +81,9 @@ class Method {
   /// The numbers of StepInputs::method in this epoch.
   virtual std::array<float, 4> step_numbers(int /*epoch*/) const { return {}; }
 
+  /// Whether an average of the numbers that train begins anew before this epoch (METHOD 18), although no weights are
+  /// adjusted: they are read in another way from here on.
+  virtual bool restarts_average(int /*epoch*/) const { return false; }
   /// Whether weights are adjusted before this epoch; `is_end`: after the last one.
   virtual bool adjusts(int /*epoch*/, bool /*is_end*/) const { return false; }
   /// Re-quantizes the weights, which may get other bit widths. Momentum and captured steps are void afterwards.

@@ -257,6 +257,10 @@ void Stage::start_epoch(Progress& progress, StageOutput& output) {
   method_->start_epoch(model_.quantized(), progress.epoch);
   if (progress.step > 0) return;  // the rest was done before the run was interrupted
   write_note(progress, output);
+  if (averages() && method_->restarts_average(progress.epoch)) {
+    average_->restart();
+    step_->recapture();
+  }
   if (method_->adjusts(progress.epoch, false)) adjust(progress, output, false);
 }
 

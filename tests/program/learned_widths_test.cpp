@@ -123,11 +123,6 @@ TEST_CASE("budgets that cannot be met, windows beyond the stage and averages tha
   check_errors(here, with({"lsq.ema=1"}), 2, {"override 3: lsq.ema = 1; must be below 1, or it never moves", end});
   check_errors(here, with({"lsq.ema=-0.1"}), 2, {"override 3: lsq.ema = -0.1; must be a number in 0..1", end});
   check_error(here, with({"lsq.budget_bits=2"}), 2, {"lsq.budget_bits = 2: this network cannot come below 2."});
-  check_errors(
-      here, {"train", "tiny.yaml", "stages=[pretrain,csq]", "csq.ema=0.9", "csq.epochs=8"}, 2,
-      {"override 2: csq.ema = 0.9; what csq trains are gates whose temperature rises, so that their average is "
-       "not that of the weights; leave it out, or set finetune.ema",
-       end});
 }
 
 TEST_CASE("learned widths and an average on an emulated GPU come to what they come to on the CPU", "[slow]") {

@@ -21,11 +21,6 @@ void check_csq(const Config& config, std::vector<Conflict>& conflicts) {
                          fmt::format("csq.target_bits = {:g}; must be at most quant.weight_bits = {}, with which "
                                      "training begins",
                                      csq.target_bits, config.quant.weight_bits)});
-  if (const double ema = config.stage("csq").ema; ema > 0)
-    conflicts.push_back({{"csq.ema"},
-                         fmt::format("csq.ema = {:g}; what csq trains are gates whose temperature rises, so that their "
-                                     "average is not that of the weights; leave it out, or set finetune.ema",
-                                     ema)});
   for (const std::string& stage : config.stages) {
     if (stage == "csq") break;
     if (config.schema().find_stage(stage)->widths != StageWidths::none)

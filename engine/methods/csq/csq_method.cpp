@@ -62,6 +62,8 @@ class CsqMethod final : public Method {
       note_ = note_of(weights.settle(options_.target_bits, count()));
   }
   std::optional<EpochNote> epoch_note() const override { return note_; }
+  /// Where masks harden, and are settled: soft ones of before would be an average of other signs.
+  bool restarts_average(int epoch) const override { return epoch == soft_mask_epochs_; }
   bool adjusts(int /*epoch*/, bool is_end) const override { return is_end; }
   void adjust(WeightStore& store, bool /*is_end*/) override {
     auto& weights = dynamic_cast<CsqWeights&>(store);

@@ -158,18 +158,22 @@ OnDevice<Weights> CsqWeights::on_device(const Arenas& arenas, const CsqGates& ga
     const float* p = arenas.planes.as<float>() + tensor.plane_offset;
     result.spans.push_back({p, half});
     result.spans.push_back({p + half, half});
-    result.spans.push_back({arenas.masks.as<float>() + tensor.first_mask, static_cast<std::size_t>(tensor.bits)});
   }
+  const CsqTensor& last = tensors_.back();
   result.spans.push_back({arenas.scales.as<float>(), tensors_.size()});
+  // Those of all tensors in one: an average reads vectors from where a span begins.
+  result.spans.push_back({arenas.masks.as<float>(), static_cast<std::size_t>(last.first_mask + last.bits)});
   result.to_host = [tensors = tensors_, gates](HostCopies copies) -> Weights {
     std::vector<CsqTensorAtRest> weights;
-    for (std::size_t i = 0; i < tensors.size(); ++i)
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const auto mask = copies.back().begin() + tensors[i].first_mask;
       weights.push_back({.bits = tensors[i].bits,
-                         .scale = copies.back()[i],
-                         .p = std::move(copies[3 * i]),
-                         .n = std::move(copies[3 * i + 1]),
-                         .mask = std::move(copies[3 * i + 2]),
+                         .scale = copies[copies.size() - 2][i],
+                         .p = std::move(copies[2 * i]),
+                         .n = std::move(copies[2 * i + 1]),
+                         .mask = {mask, mask + tensors[i].bits},
                          .fixed = !tensors[i].masked});
+    }
     return std::make_shared<StoredCsq>(std::move(weights), gates);
   };
   return result;

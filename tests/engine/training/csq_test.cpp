@@ -50,4 +50,43 @@ TEST_CASE("CSQ interrupted after any step and resumed comes to the same bits") {
   check_interrupted_runs(csq_config({.target_bits = 3, .hard_mask_epochs = 2}), 21, {12, 11, 3});
 }
 
+TEST_CASE(
+    "an average of CSQ is that of planes, masks and scales, evaluated behind the gates of the epoch, and hardened") {
+  Config config = csq_config({.target_bits = 3, .hard_mask_epochs = 2});
+  config.checkpoint.keep_last = 9;
+  config.checkpoint.every_epochs = 1;
+  ExperimentRuns plain(config);
+  config.stage("csq").ema = 0.75;
+  ExperimentRuns averaged(config);
+  for (ExperimentRuns* runs : {&plain, &averaged}) REQUIRE(runs->run() == StageOutcome::done);
+  const auto csq_of = [](const TensorFile& file) {
+    return [&file](const std::string& name) { return values_of(file, "layer3.0.conv1." + name); };
+  };
+  for (const int epoch : {1, 4, 5}) {  // the first, the last with soft masks, the first with hard ones
+    INFO("epoch " << epoch);
+    const std::string name = fmt::format("epoch_{:04}", epoch + 2);  // behind one of pretrain and its end
+    const CheckpointFiles without = plain.checkpoint(name), with = averaged.checkpoint(name);
+    const TensorFile &model = with.tensors.at("model.safetensors"), &average = with.tensors.at("ema.safetensors");
+    CHECK(different_tensors(model.tensors, without.tensors.at("model.safetensors").tensors).empty());
+    CHECK(csq_of(average)("gates_weight") == csq_of(model)("gates_weight"));
+    CHECK(csq_of(average)("pweight") != csq_of(model)("pweight"));
+    const bool is_hard = epoch > 4;
+    CHECK((csq_of(average)("mask_weight") == csq_of(model)("mask_weight")) == is_hard);
+  }
+  // Hard masks are those of the run without an average, and what is handed on is the average, on a grid.
+  for (const char* key : {"bits_now", "switched_off", "switched_on"})
+    CHECK(events_of(averaged, "masks").front().at(key) == events_of(plain, "masks").front().at(key));
+  CHECK(events_of(averaged, "weights").size() == 6);
+  CHECK(averaged.checkpoint("csq").tensors.at("model.safetensors").metadata.at("scheme").size() > 0);
+  CHECK_FALSE(different_tensors(averaged.checkpoint("csq").tensors.at("model.safetensors").tensors,
+                                plain.checkpoint("csq").tensors.at("model.safetensors").tensors)
+                  .empty());
+}
+
+TEST_CASE("CSQ with an average interrupted after any step and resumed comes to the same bits") {
+  Config config = csq_config({.target_bits = 3, .hard_mask_epochs = 2});
+  config.stage("csq").ema = 0.9;
+  check_interrupted_runs(config, 21, {12, 11, 3});
+}
+
 }  // namespace bsq::test
