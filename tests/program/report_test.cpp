@@ -98,7 +98,7 @@ TEST_CASE("several runs are compared, one row per run, whatever has become of th
   CHECK(here.run({"train", "tiny.yaml", "--run-dir", "nan", "pretrain.lr=1e30"}).exit_code == 6);
   const Outcome printed = here.must({"report", "float", "whole", "nan"});
   const std::vector<std::string> lines = lines_of(printed.out);
-  REQUIRE(lines.size() == 11);
+  REQUIRE(lines.size() == 12);
   CHECK(lines[10] == "page: report/index.html");
   CHECK_THAT(lines[0], Catch::Contains("run    state") && Catch::Contains("alpha") && Catch::Contains("final %"));
   CHECK_THAT(lines[2], Catch::StartsWith("float  done ") && Catch::Contains(" 32.000 "));
