@@ -99,7 +99,7 @@ TEST_CASE("several runs are compared, one row per run, whatever has become of th
   const Outcome printed = here.must({"report", "float", "whole", "nan"});
   const std::vector<std::string> lines = lines_of(printed.out);
   REQUIRE(lines.size() == 12);
-  CHECK(lines[10] == "page: report/index.html");
+  CHECK(lines[11] == "page: report/index.html");
   CHECK_THAT(lines[0], Catch::Contains("run    state") && Catch::Contains("alpha") && Catch::Contains("final %"));
   CHECK_THAT(lines[2], Catch::StartsWith("float  done ") && Catch::Contains(" 32.000 "));
   CHECK_THAT(lines[3], Catch::StartsWith("whole  done "));
