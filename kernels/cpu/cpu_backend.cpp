@@ -55,16 +55,16 @@ void CpuBackend::release(void* data) noexcept {
   release_host_memory(data);
 }
 void CpuBackend::upload(void* device, const void* host, std::size_t size_bytes) {
-  std::memcpy(device, host, size_bytes);
+  if (size_bytes > 0) std::memcpy(device, host, size_bytes);
 }
 void CpuBackend::download(void* host, const void* device, std::size_t size_bytes) {
-  std::memcpy(host, device, size_bytes);
+  if (size_bytes > 0) std::memcpy(host, device, size_bytes);
 }
 void CpuBackend::copy(void* to, const void* from, std::size_t size_bytes) {
-  std::memcpy(to, from, size_bytes);
+  if (size_bytes > 0) std::memcpy(to, from, size_bytes);
 }
 void CpuBackend::fill_zero(void* device, std::size_t size_bytes) {
-  std::memset(device, 0, size_bytes);
+  if (size_bytes > 0) std::memset(device, 0, size_bytes);
 }
 
 std::unique_ptr<CapturedWork> CpuBackend::capture(std::function<void()> enqueue) {

@@ -65,6 +65,17 @@ TEST_CASE("a copy within the device is as long as was asked for, and comes after
   });
 }
 
+TEST_CASE("nothing can be copied to and from nowhere: the arrays of a network without running statistics are empty") {
+  for_each_backend([](Backend& backend) {
+    void* data = backend.allocate(0);
+    CHECK_NOTHROW(backend.upload(data, nullptr, 0));
+    CHECK_NOTHROW(backend.download(nullptr, data, 0));
+    CHECK_NOTHROW(backend.copy(data, data, 0));
+    CHECK_NOTHROW(backend.fill_zero(data, 0));
+    backend.release(data);
+  });
+}
+
 TEST_CASE("another thread downloads what was there at a marker, while work goes on") {
   for_each_backend([](Backend& backend) {
     const std::vector<float> values(1 << 16, 3.0F);
