@@ -25,6 +25,8 @@ class BatchSource {
   virtual void expect(const std::vector<BatchRange>& /*batches*/) {}
   /// How long stage() has waited for images so far.
   virtual double seconds_waited() const { return 0; }
+  /// How many images a second all readers together manage; 0: none has been read for the steps.
+  virtual double read_rate() const { return 0; }
   /// What Backend::augment reads. The pointers stay the same for the life of the source, so that work which reads them
   /// can be captured.
   virtual BatchRows rows() const = 0;

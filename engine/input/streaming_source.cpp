@@ -67,6 +67,13 @@ BatchRows StreamingSource::rows() const {
           samples_.as<std::int32_t>()};
 }
 
+double StreamingSource::read_rate() const {
+  const std::lock_guard lock(mutex_);
+  if (images_read_ == 0) return 0;
+  constexpr double kNoTime = 1e-9;
+  return static_cast<double>(images_read_) * static_cast<double>(threads_.size()) / std::max(seconds_read_, kNoTime);
+}
+
 std::span<std::uint8_t> StreamingSource::pixels_at(std::size_t place) {
   return ring_.as<std::uint8_t>().subspan(place * image_bytes_, image_bytes_);
 }
@@ -115,6 +122,7 @@ void StreamingSource::work() {
     ++readers_;
     lock.unlock();
     std::exception_ptr error;
+    const auto start = std::chrono::steady_clock::now();
     try {
       if (key_)
         images_.read_augmented(number, *key_, pixels_at(place));
@@ -123,8 +131,11 @@ void StreamingSource::work() {
     } catch (...) {
       error = std::current_exception();
     }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     lock.lock();
     --readers_;
+    ++images_read_;
+    seconds_read_ += seconds;
     places_[place] = {true, error};
     has_read_.notify_all();
   }

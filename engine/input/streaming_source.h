@@ -42,6 +42,7 @@ class StreamingSource final : public BatchSource {
   /// Throws the error of the first image of the batch that cannot be read.
   void stage(std::int64_t first, int count) override;
   double seconds_waited() const override { return seconds_waited_; }
+  double read_rate() const override;
   /// Of the ring, which is host memory.
   std::size_t host_bytes() const { return ring_.size_bytes(); }
 
@@ -86,7 +87,7 @@ class StreamingSource final : public BatchSource {
   };
   Upload last_;
 
-  std::mutex mutex_;  // of all that follows
+  mutable std::mutex mutex_;  // of all that follows
   std::condition_variable may_read_;
   std::condition_variable has_read_;
   HostBuffer ring_;                   // images
@@ -98,6 +99,8 @@ class StreamingSource final : public BatchSource {
   std::size_t taken_ = 0;             // how many of them threads have begun to read
   std::size_t staged_ = 0;            // how many have been handed over
   int readers_ = 0;                   // threads that are reading an image
+  std::int64_t images_read_ = 0;
+  double seconds_read_ = 0;  // of all threads together
   bool ends_ = false;
 
   std::vector<std::thread> threads_;  // last: they use everything else

@@ -204,7 +204,9 @@ void Stage::finish_epoch(Progress& progress, StageOutput& output) {
                                         bits.stored_bits_per_parameter(), *row.compression)
                           : "",
       rate_text(row.images_per_second), row.seconds,
-      waited > kMuchWaiting * row.seconds ? fmt::format(", {:.1f} of them for images to be read", waited) : ""));
+      waited > kMuchWaiting * row.seconds ? fmt::format(", {:.1f} of them for images to be read, at {} img/s", waited,
+                                                        rate_text(context_.train.read_rate()))
+                                          : ""));
   ++progress.epoch;
   ++progress.total_epochs;
   progress.step = 0;

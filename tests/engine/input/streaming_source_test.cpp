@@ -99,14 +99,22 @@ TEST_CASE("of images that cannot be read the first of a batch is named, and what
   }
 }
 
-TEST_CASE("a stream says how long its batches were waited for") {
+TEST_CASE("a stream says how long its batches were waited for, and how fast images are read") {
   CountedImages images(4);
   images.milliseconds = 20;
   Stream stream(images, 4, 1, 1);
   stream.source.begin_epoch(backwards(4));
   CHECK(stream.source.seconds_waited() == 0);
+  CHECK(stream.source.read_rate() == 0);
   CHECK(stream.staged(0, 2) == std::vector<int>{3, 2});
   CHECK(stream.source.seconds_waited() > 0.03);
+  CHECK(stream.source.read_rate() > 0);
+  CHECK(stream.source.read_rate() <= 50);  // 20 ms each
+
+  Stream two(images, 4, 1, 2);
+  two.source.begin_epoch(backwards(4));
+  CHECK(two.staged(0, 4) == std::vector<int>{3, 2, 1, 0});
+  CHECK(two.source.read_rate() <= 100);
 }
 
 TEST_CASE("sets are kept as long as they fit into what images may take, all together") {
