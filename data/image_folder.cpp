@@ -77,14 +77,14 @@ Entries entries_in(const fs::path& folder) {
   return entries;
 }
 
-/// Of files that cannot be looked at 0: whoever reads them finds out.
+/// kNotLooked of files that cannot be looked at: whoever reads them finds out.
 std::vector<std::int64_t> lengths_of(const fs::path& folder, const std::vector<std::string>& files) {
   std::vector<std::int64_t> lengths(files.size());
 #pragma omp parallel for schedule(dynamic, 64)
   for (std::size_t i = 0; i < files.size(); ++i) {
     std::error_code none;
     const std::uintmax_t bytes = fs::file_size(folder / files[i], none);
-    lengths[i] = none ? 0 : static_cast<std::int64_t>(bytes);
+    lengths[i] = none ? kNotLooked : static_cast<std::int64_t>(bytes);
   }
   return lengths;
 }

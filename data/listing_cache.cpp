@@ -46,7 +46,9 @@ ListingCache::ListingCache(const fs::path& folder, const fs::path& split) {
   std::error_code why;
   fs::create_directories(folder, why);
   if (!why && !fs::is_directory(folder)) why = std::make_error_code(std::errc::not_a_directory);
-  if (why) fail(ErrorKind::data, "data.cache '{}': cannot be made: {}", folder.string(), why.message());
+  if (why)
+    fail(ErrorKind::data, "data.cache '{}': cannot be made: {}; name another folder, or leave it out", folder.string(),
+         why.message());
   const std::string path = fs::weakly_canonical(split, why).string();
   file_ = folder / fmt::format("{}-{:016x}.listing", split.filename().string(), hash_of(path));
   load();
@@ -55,7 +57,12 @@ ListingCache::ListingCache(const fs::path& folder, const fs::path& split) {
 void ListingCache::load() {
   std::error_code ignored;
   if (!fs::exists(file_, ignored)) return;
-  const std::vector<std::uint8_t> bytes = read_file(file_);
+  std::vector<std::uint8_t> bytes;
+  try {
+    bytes = read_file(file_);
+  } catch (const Error&) {  // somebody else's, or replaced at this moment
+    return;
+  }
   std::uint64_t hash = 0;
   if (bytes.size() < sizeof(hash)) return;
   std::memcpy(&hash, bytes.data(), sizeof(hash));

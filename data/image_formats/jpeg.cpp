@@ -70,6 +70,17 @@ void skip_columns(jpeg_decompress_struct&, JDIMENSION& first, JDIMENSION&) {
 void skip_rows(jpeg_decompress_struct&, JDIMENSION) {}
 #endif
 
+/// Whether frequencies are missing in the file, so that libjpeg guesses them from blocks around: those at the border of
+/// a part would have others.
+bool guesses_frequencies(const jpeg_decompress_struct& state) {
+  constexpr int kGuessed = 9;
+  if (!state.progressive_mode || state.coef_bits == nullptr) return false;
+  for (int component = 0; component < state.num_components; ++component)
+    for (int i = 1; i <= kGuessed; ++i)
+      if (state.coef_bits[component][i] != 0) return true;
+  return false;
+}
+
 /// Reads a part, but all of the file, so that it fails as it does as a whole. `row` has room for a row of as many
 /// components as the file has.
 bool read_rows(JpegDecoder& decoder, const ImagePart& part, std::uint8_t* row, TakeRow take_row, std::uint8_t* pixels) {
@@ -85,8 +96,13 @@ bool read_rows(JpegDecoder& decoder, const ImagePart& part, std::uint8_t* row, T
   const JDIMENSION right = left + static_cast<JDIMENSION>(part.window.size.width);
   JDIMENSION first = left - std::min(left, kBorder);
   JDIMENSION columns = std::min(right + kBorder, state.output_width) - first;
-  skip_columns(state, first, columns);
-  skip_rows(state, top - std::min(top, kBorder));
+  const bool skips = !guesses_frequencies(state);
+  if (skips) {
+    skip_columns(state, first, columns);
+    skip_rows(state, top - std::min(top, kBorder));
+  } else {
+    first = 0;
+  }
   const std::size_t bytes_left =
       static_cast<std::size_t>(left - first) * static_cast<unsigned>(state.output_components);
   while (state.output_scanline < state.output_height) {
@@ -97,7 +113,7 @@ bool read_rows(JpegDecoder& decoder, const ImagePart& part, std::uint8_t* row, T
       take_row(row + bytes_left, part.window.size.width,
                pixels + static_cast<std::size_t>(y - top) * static_cast<std::size_t>(right - left) * 3);
     // Skipping to the very end would leave the rest of the file unread.
-    if (y + 1 >= bottom && y + 2 < state.output_height) skip_rows(state, state.output_height - y - 2);
+    if (skips && y + 1 >= bottom && y + 2 < state.output_height) skip_rows(state, state.output_height - y - 2);
   }
   jpeg_finish_decompress(&state);
   return true;

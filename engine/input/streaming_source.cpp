@@ -40,7 +40,10 @@ StreamingSource::StreamingSource(DeviceMemory& memory, const Dataset& images, co
 
 StreamingSource::~StreamingSource() {
   end_threads();
-  if (last_.end) backend_.wait(*last_.end);
+  try {
+    if (last_.end) backend_.wait(*last_.end);
+  } catch (const Error&) {  // of a device that is lost: whoever ends the run for it says so
+  }
 }
 
 void StreamingSource::start_threads(int count) {

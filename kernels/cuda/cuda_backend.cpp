@@ -138,13 +138,15 @@ void CudaBackend::download_aside(const Marker* marker, void* host, const void* d
 
 void* CudaBackend::allocate_host(std::size_t size_bytes) {
   void* data = nullptr;
-  if (cudaHostAlloc(&data, std::max<std::size_t>(size_bytes, 1), cudaHostAllocDefault) != cudaSuccess) {
+  const cudaError_t status = cudaHostAlloc(&data, std::max<std::size_t>(size_bytes, 1), cudaHostAllocDefault);
+  if (status == cudaErrorMemoryAllocation) {
     static_cast<void>(cudaGetLastError());  // not sticky: the device can be used on
     fail(ErrorKind::device,
          "the system has no {:.1f} MiB of page-locked memory, into which images are read for the GPU; try a smaller "
-         "data.batch_size, or allow more of it (ulimit -l)",
+         "data.batch_size and data.eval_batch_size",
          static_cast<double>(size_bytes) / (1024.0 * 1024.0));
   }
+  BSQ_CUDA_CHECK(status);
   return data;
 }
 

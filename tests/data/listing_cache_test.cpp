@@ -129,7 +129,8 @@ TEST_CASE("a list that cannot be kept is a warning, and its folder must be one")
 
   write_text(root / "file", "x");
   CHECK_THAT(error_of(ErrorKind::data, [&] { open_folders(root.path(), root / "file"); }),
-             Catch::Contains(fmt::format("data.cache '{}': cannot be made: ", (root / "file").string())));
+             Catch::Contains(fmt::format("data.cache '{}': cannot be made: ", (root / "file").string())) &&
+                 Catch::EndsWith("; name another folder, or leave it out"));
 }
 
 TEST_CASE("lists of archives are kept as those of folders") {

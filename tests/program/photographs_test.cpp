@@ -21,6 +21,7 @@ TEST_CASE("a folder of photographs becomes a deployed ResNet-18 that knows what 
                        "data.root=photos",
                        "data.image_size=48",
                        "data.cache=lists",
+                       "data.crop_decode=reduced",
                        "data.memory=1e-6",
                        "data.batch_size=32",
                        "precision=fp32",
