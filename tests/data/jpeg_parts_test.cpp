@@ -74,6 +74,16 @@ TEST_CASE("a part of a JPEG has the pixels of the whole") {
     }
 }
 
+TEST_CASE("frequencies that a JPEG lacks are guessed for a part as for the whole") {
+  const TemporaryFolder folder;
+  const fs::path file = folder / "picture.jpg";
+  for (const auto& [columns, rows] : {std::pair{1, 1}, {2, 2}}) {
+    write_jpeg(file, noise_picture(120, 150, 3),
+               {.columns_per_color = columns, .rows_per_color = rows, .has_means_alone = true});
+    check_parts(file);
+  }
+}
+
 TEST_CASE("of other formats a part is cut out of the whole") {
   const TemporaryFolder folder;
   write_png(folder / "a.png", noise_picture(20, 30, 3));

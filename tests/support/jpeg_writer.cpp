@@ -27,6 +27,11 @@ void write_jpeg(const std::filesystem::path& path, const Picture& picture, const
   jpeg_set_defaults(&state);
   jpeg_set_quality(&state, kind.quality, TRUE);
   if (kind.is_progressive) jpeg_simple_progression(&state);
+  const jpeg_scan_info means{picture.channels, {0, 1, 2, 3}, 0, 0, 0, 0};
+  if (kind.has_means_alone) {
+    state.scan_info = &means;
+    state.num_scans = 1;
+  }
   if (picture.channels > 1) {
     state.comp_info[0].h_samp_factor = kind.columns_per_color;
     state.comp_info[0].v_samp_factor = kind.rows_per_color;

@@ -20,6 +20,7 @@ struct JpegKind {
   int columns_per_color = 2;  // pixels beside each other that share a colour
   int rows_per_color = 2;
   bool is_progressive = false;
+  bool has_means_alone = false;  // of blocks; a file that was cut behind its first scan says no more
   int quality = 100;
 };
 

@@ -43,7 +43,10 @@ void put_photograph(const std::filesystem::path& file, Random& random, double st
   const int channels = draw < 0.1 ? 1 : draw < 0.2 ? 4 : 3;
   constexpr std::array<std::pair<int, int>, 4> kSharing = {{{1, 1}, {2, 1}, {2, 2}, {1, 2}}};
   const auto [columns, rows] = channels == 3 ? kSharing.at(random() % kSharing.size()) : std::pair{1, 1};
-  const JpegKind kind{columns, rows, random() % 2 == 0, static_cast<int>(between(random, 40, 98))};
+  const JpegKind kind{.columns_per_color = columns,
+                      .rows_per_color = rows,
+                      .is_progressive = random() % 2 == 0,
+                      .quality = static_cast<int>(between(random, 40, 98))};
   write_jpeg(file, photograph(random, stripes, stand, channels), kind);
 }
 
