@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace bsq {
 namespace {
@@ -114,15 +115,14 @@ std::string read_fitted_image(const ImageFile& file, ImageSize size, const Pictu
     make_gray(rgb, pixels);
     return remark;
   }
-  ImageSize larger;
-  PixelWindow middle;
+  std::optional<Resizing> resizing;
   DecodedImage part = decode_image(file, [&](ImageSize whole, int) {
-    larger = resized(whole, fit.resize);
-    middle = {margin(larger.height, size.height), margin(larger.width, size.width), size};
-    return ImagePart{source_of(whole, larger, middle, fit.interpolation), 1};
+    const ImageSize larger = resized(whole, fit.resize);
+    const PixelWindow middle{margin(larger.height, size.height), margin(larger.width, size.width), size};
+    resizing.emplace(whole, larger, middle, fit.interpolation);
+    return ImagePart{resizing->source(), 1};
   });
-  const std::vector<std::uint8_t> decoded = in_channels(std::move(part.pixels), fit.channels);
-  std::ranges::copy(resize_pixels(decoded, part.size, larger, middle, fit.interpolation, fit.channels), pixels);
+  std::ranges::copy(resizing->resize(in_channels(std::move(part.pixels), fit.channels), fit.channels), pixels);
   return part.remark;
 }
 

@@ -15,12 +15,6 @@ namespace {
 
 constexpr int kWeightBits = 22;
 
-/// The input pixels of one output pixel, and their weights, which add up to about 2^22.
-struct Taps {
-  int first = 0;
-  std::vector<std::int32_t> weights;
-};
-
 double kernel_at(double x, Interpolation interpolation) {
   const double distance = std::abs(x);
   if (interpolation == Interpolation::bilinear) return std::max(0.0, 1 - distance);
@@ -31,11 +25,11 @@ double kernel_at(double x, Interpolation interpolation) {
 }
 
 /// One entry per output pixel of an axis, `count` from `first_output` on.
-std::vector<Taps> taps_of(int from, int to, int first_output, int count, Interpolation interpolation) {
+std::vector<PixelTaps> taps_of(int from, int to, int first_output, int count, Interpolation interpolation) {
   const double scale = static_cast<double>(from) / to;
   const double stretch = std::max(scale, 1.0);
   const double reach = (interpolation == Interpolation::bilinear ? 1.0 : 2.0) * stretch;
-  std::vector<Taps> all;
+  std::vector<PixelTaps> all;
   for (int x = first_output; x < first_output + count; ++x) {
     const double center = (x + 0.5) * scale;
     const int first = std::max(static_cast<int>(center - reach + 0.5), 0);
@@ -44,7 +38,7 @@ std::vector<Taps> taps_of(int from, int to, int first_output, int count, Interpo
     double sum = 0;
     for (int i = first; i < last; ++i)
       sum += weights.emplace_back(kernel_at((i - center + 0.5) * (1 / stretch), interpolation));
-    Taps taps{first, {}};
+    PixelTaps taps{first, {}};
     for (const double weight : weights) {
       const double scaled = (sum == 0 ? weight : weight / sum) * (1 << kWeightBits);
       taps.weights.push_back(static_cast<std::int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5));
@@ -61,22 +55,22 @@ std::uint8_t rounded(std::int32_t sum) {
 }
 
 /// The input that an axis depends on: its first place, and how many there are.
-std::pair<int, int> reach_of(const std::vector<Taps>& axis) {
+std::pair<int, int> reach_of(const std::vector<PixelTaps>& axis) {
   const int first = axis.front().first;
   int behind = first;
-  for (const Taps& of : axis) behind = std::max(behind, of.first + static_cast<int>(of.weights.size()));
+  for (const PixelTaps& of : axis) behind = std::max(behind, of.first + static_cast<int>(of.weights.size()));
   return {first, behind - first};
 }
 
 /// All rows of a part of a picture, with these columns.
 template <int Channels>
 std::vector<std::uint8_t> resize_columns(const std::uint8_t* pixels, const PixelWindow& part,
-                                         const std::vector<Taps>& columns) {
+                                         const std::vector<PixelTaps>& columns) {
   std::vector<std::uint8_t> result(static_cast<std::size_t>(part.size.height) * columns.size() * Channels);
   std::uint8_t* to = result.data();
   for (int y = 0; y < part.size.height; ++y) {
     const std::uint8_t* row = pixels + std::ptrdiff_t{y} * part.size.width * Channels;
-    for (const Taps& of : columns) {
+    for (const PixelTaps& of : columns) {
       std::array<std::int32_t, Channels> sums;
       sums.fill(kHalf);
       const std::uint8_t* pixel = row + std::ptrdiff_t{of.first - part.left} * Channels;
@@ -90,11 +84,11 @@ std::vector<std::uint8_t> resize_columns(const std::uint8_t* pixels, const Pixel
 
 /// These rows of a part that begins at row `top`, of so many values each: sums of whole rows, which take few steps.
 std::vector<std::uint8_t> resize_rows(const std::uint8_t* part, int top, std::size_t row_length,
-                                      const std::vector<Taps>& rows) {
+                                      const std::vector<PixelTaps>& rows) {
   std::vector<std::uint8_t> result(rows.size() * row_length);
   std::vector<std::int32_t> sums(row_length);
   std::uint8_t* to = result.data();
-  for (const Taps& of : rows) {
+  for (const PixelTaps& of : rows) {
     std::ranges::fill(sums, kHalf);
     const std::uint8_t* row = part + static_cast<std::size_t>(of.first - top) * row_length;
     for (const std::int32_t weight : of.weights) {
@@ -104,27 +98,6 @@ std::vector<std::uint8_t> resize_rows(const std::uint8_t* part, int top, std::si
     to = std::ranges::transform(sums, to, rounded).out;
   }
   return result;
-}
-
-/// The taps of a window of the resized picture, and what of the picture they need.
-struct WindowTaps {
-  std::vector<Taps> rows;
-  std::vector<Taps> columns;
-  PixelWindow source;
-};
-
-WindowTaps window_taps(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation) {
-  require(window.top >= 0 && window.left >= 0 && window.top + window.size.height <= to.height &&
-              window.left + window.size.width <= to.width,
-          "a window of {}x{} pixels at {}, {} in {}x{}", window.size.width, window.size.height, window.left, window.top,
-          to.width, to.height);
-  WindowTaps taps{taps_of(from.height, to.height, window.top, window.size.height, interpolation),
-                  taps_of(from.width, to.width, window.left, window.size.width, interpolation),
-                  {}};
-  const auto [top, height] = reach_of(taps.rows);
-  const auto [left, width] = reach_of(taps.columns);
-  taps.source = {top, left, {height, width}};
-  return taps;
 }
 
 }  // namespace
@@ -141,21 +114,31 @@ Interpolation interpolation_named(const std::string& name) {
   return static_cast<Interpolation>(found - names.begin());
 }
 
-PixelWindow source_of(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation) {
-  return window_taps(from, to, window, interpolation).source;
+Resizing::Resizing(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation) {
+  require(window.top >= 0 && window.left >= 0 && window.top + window.size.height <= to.height &&
+              window.left + window.size.width <= to.width,
+          "a window of {}x{} pixels at {}, {} in {}x{}", window.size.width, window.size.height, window.left, window.top,
+          to.width, to.height);
+  rows_ = taps_of(from.height, to.height, window.top, window.size.height, interpolation);
+  columns_ = taps_of(from.width, to.width, window.left, window.size.width, interpolation);
+  const auto [top, height] = reach_of(rows_);
+  const auto [left, width] = reach_of(columns_);
+  source_ = {top, left, {height, width}};
 }
 
-std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
-                                        const PixelWindow& window, Interpolation interpolation, int channels) {
-  const WindowTaps taps = window_taps(from, to, window, interpolation);
-  const ImageSize source = taps.source.size;
+std::vector<std::uint8_t> Resizing::resize(std::span<const std::uint8_t> pixels, int channels) const {
+  const ImageSize source = source_.size;
   const auto values = static_cast<std::size_t>(channels);
   require(pixels.size() == static_cast<std::size_t>(source.height) * static_cast<std::size_t>(source.width) * values &&
               (channels == 1 || channels == 3),
           "{} bytes for {}x{} pixels in {} channels", pixels.size(), source.width, source.height, channels);
-  const auto resize = channels == 1 ? resize_columns<1> : resize_columns<3>;
-  const std::vector<std::uint8_t> narrowed = resize(pixels.data(), taps.source, taps.columns);
-  return resize_rows(narrowed.data(), taps.source.top, static_cast<std::size_t>(window.size.width) * values, taps.rows);
+  const auto narrow = channels == 1 ? resize_columns<1> : resize_columns<3>;
+  return resize_rows(narrow(pixels.data(), source_, columns_).data(), source_.top, columns_.size() * values, rows_);
+}
+
+std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
+                                        const PixelWindow& window, Interpolation interpolation, int channels) {
+  return Resizing(from, to, window, interpolation).resize(pixels, channels);
 }
 
 }  // namespace bsq

@@ -18,13 +18,31 @@ const std::vector<std::string>& interpolation_names();
 /// Throws Error(usage) for another name.
 Interpolation interpolation_named(const std::string& name);
 
-/// The part of a picture of size `from` that the part `window` of it, resized to `to`, depends on. `window` must lie in
-/// `to`.
-PixelWindow source_of(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation);
+/// The input pixels of one output pixel, and their weights, which add up to about 2^22.
+struct PixelTaps {
+  int first = 0;
+  std::vector<std::int32_t> weights;
+};
 
-/// Of a picture of size `from`, resized to `to`, the part in the window, [window.size, channels]: columns first,
+/// Makes the part `window` of pictures of size `from` that are resized to `to`, [window.size, channels]: columns first,
 /// rounded to 8 bits, then rows. No more is computed: a picture may be thousands of times as long as it is high.
-/// `pixels`: the part source_of() says of the picture, dense, of 3 channels or 1.
+class Resizing {
+ public:
+  /// `window` must lie in `to`.
+  Resizing(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation);
+
+  /// The part of a picture that the window depends on.
+  const PixelWindow& source() const { return source_; }
+  /// `pixels`: that part, dense, of 3 channels or 1.
+  std::vector<std::uint8_t> resize(std::span<const std::uint8_t> pixels, int channels) const;
+
+ private:
+  std::vector<PixelTaps> rows_;
+  std::vector<PixelTaps> columns_;
+  PixelWindow source_;
+};
+
+/// The same in one step.
 std::vector<std::uint8_t> resize_pixels(std::span<const std::uint8_t> pixels, ImageSize from, ImageSize to,
                                         const PixelWindow& window, Interpolation interpolation, int channels = 3);
 

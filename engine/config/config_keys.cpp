@@ -97,11 +97,10 @@ void ConfigSchema::add_data(const ConfigChoices& choices) {
   data.add("crop_area", &DataConfig::crop_area, between(0.01, 1),
            "least share of a picture's area that random_resized takes; the most is 1, of sides from 3:4 to 4:3")
       .applies = [](const Config& config) { return config.data.crop == "random_resized"; };
-  data.add(
-          "crop_decode", &DataConfig::crop_decode, one_of({"exact", "reduced"}),
-          "how random_resized decodes a JPEG: exact; or reduced, which saves time with large ones: at 1/2, 1/4 or 1/8 "
-          "of "
-          "its size, where the part is then still twice as large as image_size; other pixels, mostly by a level or two")
+  data.add("crop_decode", &DataConfig::crop_decode, one_of({"exact", "reduced"}),
+           "how random_resized decodes a JPEG: exact; or reduced, which saves time with large ones: at 1/2, 1/4 or 1/8 "
+           "of its size, where the part is then still twice as large as image_size; other pixels, mostly by a level or "
+           "two")
       .applies = [](const Config& config) { return config.data.crop == "random_resized"; };
   data.add("flip", &DataConfig::flip, anything(), "mirror half of the training images");
   for (const ConfigChoice& augmentation : choices.augmentations) add_keys(*this, augmentation);

@@ -90,13 +90,13 @@ TEST_CASE("a window of a resized picture has the pixels of the whole one, howeve
   const ImageSize from{50, 75}, to{32, 48}, part{7, 9};
   const std::vector<std::uint8_t> pixels = pattern_of(from);
   const auto whole = resize_pixels(pixels, from, to, {0, 0, to}, Interpolation::bicubic);
-  const PixelWindow window{11, 39, part}, source = source_of(from, to, window, Interpolation::bicubic);
+  const PixelWindow window{11, 39, part}, source = Resizing(from, to, window, Interpolation::bicubic).source();
   CHECK(source == PixelWindow{15, 59, {15, 16}});
   CHECK(resize_pixels(cut_out(pixels, from, source), from, to, window, Interpolation::bicubic) ==
         cut_out(whole, to, window));
   const ImageSize strip{1, 8192}, of_gigabytes{256, 2097152};
   const PixelWindow middle_of{16, 1048464, {224, 224}};
-  const PixelWindow source_of_middle = source_of(strip, of_gigabytes, middle_of, Interpolation::bilinear);
+  const PixelWindow source_of_middle = Resizing(strip, of_gigabytes, middle_of, Interpolation::bilinear).source();
   const auto middle = resize_pixels(cut_out(pattern_of(strip), strip, source_of_middle), strip, of_gigabytes, middle_of,
                                     Interpolation::bilinear);
   CHECK(middle.size() == 224 * 224 * 3);
