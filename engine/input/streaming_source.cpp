@@ -23,9 +23,12 @@ StreamingSource::StreamingSource(DeviceMemory& memory, const Dataset& images, co
       images_(images),
       image_bytes_(images_.info().image_bytes()),
       most_staged_(std::min<std::int64_t>(options.batch, images.size())),
-      rows_on_device_(most_staged_ * (backend_.marker() != nullptr ? 2 : 1)),
-      device_images_(memory.allocate(name + " images", static_cast<std::size_t>(rows_on_device_) * image_bytes_)),
-      device_labels_(memory.allocate_array<std::int32_t>(name + " labels", static_cast<std::size_t>(rows_on_device_))),
+      stride_(std::max<std::int64_t>(options.stride, most_staged_)),
+      batches_on_device_(backend_.marker() != nullptr ? 2 : 1),
+      device_images_(memory.allocate(name + " images",
+                                     static_cast<std::size_t>(batches_on_device_ * most_staged_) * image_bytes_)),
+      device_labels_(memory.allocate_array<std::int32_t>(name + " labels",
+                                                         static_cast<std::size_t>(batches_on_device_ * most_staged_))),
       row_of_place_(memory.allocate_array<std::int32_t>(name + " rows", static_cast<std::size_t>(images_.size()))),
       samples_(memory.allocate_array<std::int32_t>(name + " order", static_cast<std::size_t>(images_.size()))),
       ring_(backend_, places_of(options, most_staged_) * image_bytes_),
@@ -33,7 +36,7 @@ StreamingSource::StreamingSource(DeviceMemory& memory, const Dataset& images, co
       places_(places_of(options, most_staged_)) {
   std::vector<std::int32_t> rows(static_cast<std::size_t>(images_.size()));
   for (std::size_t place = 0; place < rows.size(); ++place)
-    rows[place] = static_cast<std::int32_t>(static_cast<std::int64_t>(place) % rows_on_device_);
+    rows[place] = static_cast<std::int32_t>(row_of(static_cast<std::int64_t>(place)));
   upload_array(backend_, row_of_place_.as<std::int32_t>(), rows);
   start_threads(options.threads);
 }
@@ -79,6 +82,18 @@ double StreamingSource::read_rate() const {
 
 std::span<std::uint8_t> StreamingSource::pixels_at(std::size_t place) {
   return ring_.as<std::uint8_t>().subspan(place * image_bytes_, image_bytes_);
+}
+
+std::int64_t StreamingSource::row_of(std::int64_t place) const {
+  return place / stride_ % batches_on_device_ * most_staged_ + place % most_staged_;
+}
+
+bool StreamingSource::shares_rows(const BatchRange& one, const BatchRange& other) const {
+  std::vector<bool> taken(static_cast<std::size_t>(batches_on_device_ * most_staged_));
+  for (int i = 0; i < one.count; ++i) taken[static_cast<std::size_t>(row_of(one.first + i))] = true;
+  for (int i = 0; i < other.count; ++i)
+    if (taken[static_cast<std::size_t>(row_of(other.first + i))]) return true;
+  return false;
 }
 
 void StreamingSource::stop_reading() {
@@ -145,23 +160,24 @@ void StreamingSource::work() {
 }
 
 void StreamingSource::upload(std::int64_t first, std::vector<std::size_t> from) {
-  const std::int64_t rows = rows_on_device_, count = std::ssize(from);
-  // The rows of the batch before are in use until the work up to here is done; all others until the work before that.
-  const std::int64_t behind = (first - last_.batch.first % rows + rows) % rows;
-  const bool leaves_last = behind >= last_.batch.count && behind + count <= rows;
+  const BatchRange batch{first, static_cast<int>(from.size())};
   std::unique_ptr<Marker> now = backend_.marker();
-  const Marker* after = leaves_last && last_.before ? last_.before.get() : now.get();
+  // The rows of the batch before are in use until the work up to here is done; all others until the work before that.
+  const bool leaves_last = last_.before && !shares_rows(last_.batch, batch);
+  const Marker* after = leaves_last ? last_.before.get() : now.get();
   for (std::size_t i = 0; i < from.size();) {
-    const std::size_t row = (static_cast<std::size_t>(first) + i) % static_cast<std::size_t>(rows), place = from[i];
-    // Side by side in both.
-    const std::size_t run = std::min({from.size() - i, static_cast<std::size_t>(rows) - row, places_.size() - place});
-    backend_.upload_aside(after, device_images_.as<std::uint8_t>() + row * image_bytes_, pixels_at(place).data(),
-                          run * image_bytes_);
+    const std::int64_t row = row_of(first + static_cast<std::int64_t>(i));
+    std::size_t run = 1;  // images that lie side by side in both
+    while (i + run < from.size() && from[i + run] == from[i] + run &&
+           row_of(first + static_cast<std::int64_t>(i + run)) == row + static_cast<std::int64_t>(run))
+      ++run;
+    backend_.upload_aside(after, device_images_.as<std::uint8_t>() + static_cast<std::size_t>(row) * image_bytes_,
+                          pixels_at(from[i]).data(), run * image_bytes_);
     last_.end = backend_.upload_aside(after, device_labels_.as<std::int32_t>() + row,
-                                      &ring_labels_.as<std::int32_t>()[place], run * sizeof(std::int32_t));
+                                      &ring_labels_.as<std::int32_t>()[from[i]], run * sizeof(std::int32_t));
     i += run;
   }
-  last_.batch = {first, static_cast<int>(count)};
+  last_.batch = batch;
   last_.before = std::move(now);
   last_.places = std::move(from);
 }

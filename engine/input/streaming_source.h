@@ -24,6 +24,7 @@ namespace bsq {
 
 struct StreamOptions {
   int batch = 0;          // the most images that are staged at a time
+  int stride = 0;         // places of the order from one batch to the next; 0: `batch`. Ranks share what lies between
   int batches_ahead = 4;  // that the ring on the host holds
   int threads = 1;        // which read
 };
@@ -62,6 +63,10 @@ class StreamingSource final : public BatchSource {
   /// Makes these places of the order the next to be read.
   void start_reading(std::vector<std::int64_t> places);
   std::span<std::uint8_t> pixels_at(std::size_t place);
+  /// Of the device, where steps look for a place of the order. Places of a batch have different rows, also where it
+  /// begins anywhere; so have batches that follow each other at the stride, where the device holds two.
+  std::int64_t row_of(std::int64_t place) const;
+  bool shares_rows(const BatchRange& one, const BatchRange& other) const;
   /// Puts images of the ring, at these places, where steps look for the batch from place `first` of the order.
   void upload(std::int64_t first, std::vector<std::size_t> from);
   /// Waits until the last batch has been copied; its places in the ring are free then.
@@ -71,7 +76,8 @@ class StreamingSource final : public BatchSource {
   const Dataset& images_;
   std::size_t image_bytes_;
   std::int64_t most_staged_;  // images
-  std::int64_t rows_on_device_;
+  std::int64_t stride_;
+  std::int64_t batches_on_device_;
   Buffer device_images_;
   Buffer device_labels_;
   Buffer row_of_place_;

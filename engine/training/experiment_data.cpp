@@ -47,9 +47,9 @@ SourceLimits source_limits(const Config& config, const Backend& backend, Communi
 ExperimentData::ExperimentData(DeviceMemory& memory, const DataSplits& data, const Config& config,
                                Communicator& communicator) {
   const SourceLimits limits = source_limits(config, memory.backend(), communicator);
-  const auto stream = [&](const Dataset& images, const std::string& name, int batch) {
-    return std::make_unique<StreamingSource>(memory, images, name,
-                                             StreamOptions{.batch = batch, .threads = limits.readers});
+  const auto stream = [&](const Dataset& images, const std::string& name, int batch, int stride = 0) {
+    return std::make_unique<StreamingSource>(
+        memory, images, name, StreamOptions{.batch = batch, .stride = stride, .threads = limits.readers});
   };
   const Dataset &train = *data.train, &test = *data.test;
   const int batch = config.data.batch_size, eval_batch = config.data.eval_batch_size;
@@ -66,7 +66,7 @@ ExperimentData::ExperimentData(DeviceMemory& memory, const DataSplits& data, con
   } else {
     fingerprint_.train = SetFingerprint::of_files(train);
     const auto of_rank = static_cast<int>(slice_of(batch, 0, communicator.world()).count);
-    auto source = stream(train, "training", std::max(of_rank, std::min(batch, kMostFirstImages)));
+    auto source = stream(train, "training", std::max(of_rank, std::min(batch, kMostFirstImages)), batch);
     notes_.push_back(stream_note(train, "training", train.augments(), *source, limits));
     train_ = std::move(source);
     if (calibrates) calibration_ = stream(train, "calibration", eval_batch);

@@ -5,8 +5,10 @@
 #include "tests/support/engine.h"
 #include "tests/support/guarding_backend.h"
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
+#include <numeric>
 
 namespace bsq::test {
 namespace {
@@ -27,6 +29,7 @@ class LateDevice final : public GuardingBackend {
   }
   std::unique_ptr<Marker> upload_aside(const Marker* after, void* device, const void* host, std::size_t size) override {
     const std::size_t work = after == nullptr ? 0 : dynamic_cast<const Place&>(*after).work;
+    if (work < work_.size()) ++beside_;
     uploads_.push_back({[=] { std::memcpy(device, host, size); }, work});
     if (uploads_are_early_) run_uploads(uploads_.size());
     return std::make_unique<Place>(0, uploads_.size());
@@ -37,6 +40,8 @@ class LateDevice final : public GuardingBackend {
     run_work(place.work);
     run_uploads(place.uploads);
   }
+  /// Uploads that need not wait for all the work enqueued before them.
+  int uploads_beside() const { return beside_; }
   void download(void* host, const void* device, std::size_t size) override {
     run_work(work_.size());
     GuardingBackend::download(host, device, size);
@@ -70,6 +75,7 @@ class LateDevice final : public GuardingBackend {
   }
 
   bool uploads_are_early_;
+  int beside_ = 0;
   std::vector<Task> work_, uploads_;
   std::size_t work_done_ = 0, uploads_done_ = 0;
 };
@@ -114,6 +120,41 @@ TEST_CASE("a batch is copied while a step uses the one before, and each step see
       device.synchronize();
       CHECK(found == expected);
     }
+}
+
+TEST_CASE("what is copied is copied beside the step before, also where ranks share the batches") {
+  const auto inner = make_backend("reference", {});
+  constexpr int kImages = 60, kBatch = 12;
+  for (const int world : {1, 2, 3})
+    for (int rank = 0; rank < world; ++rank)
+      for (const int most : {kBatch / world, kBatch / world + 2}) {
+        INFO("rank " << rank << " of " << world << ", at most " << most << " images");
+        const CountedImages images(kImages);
+        LateDevice device(*inner, Uploads::late);
+        DeviceMemory memory(device);
+        StreamingSource source(memory, images, "images", {.batch = most, .stride = std::max(most, kBatch)});
+        std::vector<std::int32_t> order(kImages);
+        std::iota(order.begin(), order.end(), 0);
+        source.begin_epoch(order);
+        const int share = kBatch / world;
+        std::vector<BatchRange> batches;
+        for (int first = rank * share; first < kImages; first += kBatch) batches.push_back({first, share});
+        source.expect(batches);
+        device.synchronize();
+        std::vector<int> found, expected;
+        for (const BatchRange& batch : batches) {
+          source.stage(batch.first, batch.count);
+          device.enqueue([&found, batch, rows = source.rows()] {
+            for (std::int64_t i = batch.first; i < batch.first + batch.count; ++i)
+              found.push_back(rows.images[3 * rows.rows[i]]);
+          });
+          for (int i = 0; i < batch.count; ++i) expected.push_back(static_cast<int>(batch.first) + i);
+        }
+        device.synchronize();
+        CHECK(found == expected);
+        // Images and labels of each batch but the first, before which there is none, and at most one run more.
+        CHECK(device.uploads_beside() >= 2 * (kImages / kBatch - 1));
+      }
 }
 
 TEST_CASE("a source that ends while a batch is copied waits for the copy") {
