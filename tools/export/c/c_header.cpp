@@ -15,12 +15,12 @@ typedef struct {{
   uint8_t levels[{}]; /* of tensors; of those that are not needed at the same time, in the same place */
   union {{
     struct {{
-      int16_t window[{}];
+      int16_t windows[{}];
       int16_t rows[{}];
       int32_t sums[{}];
     }} convolution;
 )",
-                                 source.memory.bytes, scratch.window, scratch.rows, scratch.sums);
+                                 source.memory.bytes, scratch.windows, scratch.rows, scratch.sums);
   if (scratch.has_additions)
     text += "    struct {\n      double first[256];\n      float second[256];\n    } addition;\n";
   return text + fmt::format("  }} scratch;\n  float logits[{}];\n}} {}_workspace;\n", source.network.head.classes(),

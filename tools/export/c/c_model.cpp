@@ -45,8 +45,10 @@ CScratch scratch_of(const DeployedNetwork& network, CGoal goal) {
     }
     int rows = network.tensors[i + 1].channels / c->groups;
     if (goal == CGoal::size) rows = std::min(rows, kRowsAtOnce);
-    grow(scratch.window, length);
-    grow(scratch.sums, static_cast<std::size_t>(rows));
+    const auto columns = static_cast<std::size_t>(x.width + 2 * c->padding);
+    const auto of_column = static_cast<std::size_t>(c->kernel) * static_cast<std::size_t>(x.channels / c->groups);
+    grow(scratch.windows, columns * of_column + length - static_cast<std::size_t>(filter.count));
+    grow(scratch.sums, 2 * static_cast<std::size_t>(rows));
     if (goal == CGoal::size) grow(scratch.rows, length * static_cast<std::size_t>(rows));
   }
   const DeployedTensor& last = network.tensors[static_cast<std::size_t>(network.head.input)];
@@ -330,7 +332,7 @@ std::size_t CScratch::alignment() const {
 
 std::size_t CScratch::bytes() const {
   constexpr std::size_t kAdditionBytes = 256 * (sizeof(double) + sizeof(float));
-  const std::size_t convolution = (2 * (window + rows) + 3) / 4 * 4 + 4 * sums;
+  const std::size_t convolution = (2 * (windows + rows) + 3) / 4 * 4 + 4 * sums;
   return filled_up(std::max(convolution, has_additions ? kAdditionBytes : 0), alignment());
 }
 

@@ -13,9 +13,9 @@ namespace bsq {
 
 /// Numbers of each kind in a workspace, at least 1.
 struct CScratch {
-  std::size_t window = 1;  // 16-bit numbers
-  std::size_t rows = 1;    // likewise
-  std::size_t sums = 1;    // 32-bit numbers
+  std::size_t windows = 1;  // 16-bit numbers
+  std::size_t rows = 1;     // likewise
+  std::size_t sums = 1;     // 32-bit numbers
   bool has_additions = false;
 
   std::size_t alignment() const;

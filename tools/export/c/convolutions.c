@@ -85,7 +85,7 @@ struct filter {
   const uint32_t* words;
 };
 
-enum { ROWS_AT_ONCE = 8 }; /* are unpacked: each window is gathered once for so many output channels */
+enum { ROWS_AT_ONCE = 8 }; /* are unpacked: windows are laid out once for so many output channels */
 
 static const int16_t* rows_of(const struct filter* f, int first, int rows, int16_t* space) {
   const unsigned width = (unsigned)f->width;
@@ -124,16 +124,21 @@ struct convolution {
   const float* multiplier;
 };
 
+static uint8_t level_of_sum(int32_t sum, float multiplier, int zero, int top) {
+  return level_of(f32(f32((float)sum) * multiplier), zero, top);
+}
+
+/* Of the sums of a pixel. Here and below a loop of 16 steps is one that compilers make vectors of however many there are
+   in all. */
 static void write_levels(const struct convolution* c, const int32_t* restrict sums, int first, int count,
                          uint8_t* restrict y) {
   const int32_t* restrict bias = c->bias + first;
   const float* restrict multiplier = c->multiplier + first;
   const int zero = c->y.zero, top = c->y.top;
-  int i;
-  for (i = 0; i < count; ++i) {
-    const float sum = f32((float)(bias[i] + sums[i]));
-    y[i] = level_of(f32(sum * multiplier[i]), zero, top);
-  }
+  int i, from = 0;
+  for (; from + 16 <= count; from += 16)
+    for (i = from; i < from + 16; ++i) y[i] = level_of_sum(bias[i] + sums[i], multiplier[i], zero, top);
+  for (i = from; i < count; ++i) y[i] = level_of_sum(bias[i] + sums[i], multiplier[i], zero, top);
 }
 
 static uint32_t constants_of(const struct convolution* c) {
@@ -145,8 +150,10 @@ static uint32_t constants_of(const struct convolution* c) {
 /* [windows] */
 
 static int16_t* widen(const uint8_t* restrict levels, int count, int zero, int16_t* restrict to) {
-  int i;
-  for (i = 0; i < count; ++i) to[i] = (int16_t)(levels[i] - zero);
+  int i, from = 0;
+  for (; from + 16 <= count; from += 16)
+    for (i = from; i < from + 16; ++i) to[i] = (int16_t)(levels[i] - zero);
+  for (i = from; i < count; ++i) to[i] = (int16_t)(levels[i] - zero);
   return to + count;
 }
 
@@ -156,78 +163,84 @@ static int16_t* put_zeros(int count, int16_t* to) {
   return to + count;
 }
 
-/* level - zero of a window, for the input channels of a group; 0 beyond the image. */
-static void gather(const struct convolution* c, const uint8_t* x, int row, int column, int group, int16_t* to) {
+/* level - zero of all windows of a row, for the input channels of a group; 0 beyond the image. Column after column, of
+   which each has `kernel` pixels: the numbers of a window are side by side, and windows share those of the columns that
+   they have in common. */
+static void lay_out(const struct convolution* c, const uint8_t* x, int row, int group, int16_t* to) {
   const int channels = c->x.channels / c->groups;
-  int ky, kx;
-  for (ky = 0; ky < c->kernel; ++ky) {
-    const int from_row = row * c->stride + ky - c->padding;
-    if (from_row < 0 || from_row >= c->x.height) {
-      to = put_zeros(c->kernel * channels, to);
-      continue;
-    }
-    for (kx = 0; kx < c->kernel;) {
-      const int from_column = column * c->stride + kx - c->padding;
-      const uint8_t* const from =
-          x + ((size_t)from_row * (size_t)c->x.width + (size_t)(from_column < 0 ? 0 : from_column)) *
-                  (size_t)c->x.channels;
-      int pixels = 1; /* that lie side by side, as they do where all channels are one group */
-      if (from_column < 0 || from_column >= c->x.width) {
+  int column, ky;
+  for (column = -c->padding; column < c->x.width + c->padding; ++column) {
+    for (ky = 0; ky < c->kernel; ++ky) {
+      const int from_row = row * c->stride + ky - c->padding;
+      if (from_row < 0 || from_row >= c->x.height || column < 0 || column >= c->x.width) {
         to = put_zeros(channels, to);
       } else {
-        if (c->groups == 1)
-          while (kx + pixels < c->kernel && from_column + pixels < c->x.width) ++pixels;
-        to = widen(from + group * channels, pixels * channels, c->x.zero, to);
+        const size_t pixel = (size_t)from_row * (size_t)c->x.width + (size_t)column;
+        to = widen(x + pixel * (size_t)c->x.channels + group * channels, channels, c->x.zero, to);
       }
-      kx += pixels;
     }
   }
+  put_zeros(c->filter.length - c->filter.count, to);
 }
 
 /* clang joins the steps of such a loop until few are left to do together; one vector a step is faster. */
-#if defined(__clang__)
+#if defined(__clang__) && defined(__AVX512BW__)
 #define ONE_VECTOR_A_STEP _Pragma("clang loop vectorize_width(16) interleave_count(1)")
+#elif defined(__clang__)
+#define ONE_VECTOR_A_STEP _Pragma("clang loop vectorize_width(8) interleave_count(1)")
 #else
 #define ONE_VECTOR_A_STEP
 #endif
 
-/* The products of a window with so many rows. Compilers make vector instructions of these loops, also at -O2: that
-   `length` is a multiple of 16 is said so that they see it. */
-static void multiply(const int16_t* restrict x, const int16_t* restrict k, int length, int rows,
-                     int32_t* restrict sums) {
+/* As a part of the loops around it, gcc would have too few registers for it. */
+#if defined(__GNUC__)
+#define BY_ITSELF __attribute__((noinline))
+#else
+#define BY_ITSELF
+#endif
+
+/* The products of two windows, x and z, with so many rows. Compilers make vector instructions of these loops, also at
+   -O2: that `length` is a multiple of 16 is said so that they see it. */
+static BY_ITSELF void multiply(const int16_t* restrict x, const int16_t* restrict z, const int16_t* restrict k,
+                               int length, int rows, int32_t* restrict x_sums, int32_t* restrict z_sums) {
   const unsigned count = (unsigned)length / 16 * 16;
   unsigned i;
   int row = 0;
   for (; row + 4 <= rows; row += 4, k += 4 * (size_t)count) {
     const int16_t *k1 = k + count, *k2 = k1 + count, *k3 = k2 + count;
-    int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+    int32_t x0 = 0, x1 = 0, x2 = 0, x3 = 0, z0 = 0, z1 = 0, z2 = 0, z3 = 0;
     ONE_VECTOR_A_STEP
     for (i = 0; i < count; ++i) {
-      const int32_t level = x[i];
-      sum0 += level * k[i];
-      sum1 += level * k1[i];
-      sum2 += level * k2[i];
-      sum3 += level * k3[i];
+      const int32_t x_level = x[i], z_level = z[i];
+      x0 += x_level * k[i];
+      x1 += x_level * k1[i];
+      x2 += x_level * k2[i];
+      x3 += x_level * k3[i];
+      z0 += z_level * k[i];
+      z1 += z_level * k1[i];
+      z2 += z_level * k2[i];
+      z3 += z_level * k3[i];
     }
-    sums[row] = sum0;
-    sums[row + 1] = sum1;
-    sums[row + 2] = sum2;
-    sums[row + 3] = sum3;
+    x_sums[row] = x0, x_sums[row + 1] = x1, x_sums[row + 2] = x2, x_sums[row + 3] = x3;
+    z_sums[row] = z0, z_sums[row + 1] = z1, z_sums[row + 2] = z2, z_sums[row + 3] = z3;
   }
   for (; row < rows; ++row, k += count) {
-    int32_t sum = 0;
+    int32_t x_sum = 0, z_sum = 0;
     ONE_VECTOR_A_STEP
-    for (i = 0; i < count; ++i) sum += (int32_t)x[i] * k[i];
-    sums[row] = sum;
+    for (i = 0; i < count; ++i) {
+      x_sum += (int32_t)x[i] * k[i];
+      z_sum += (int32_t)z[i] * k[i];
+    }
+    x_sums[row] = x_sum, z_sums[row] = z_sum;
   }
 }
 
 static void convolve(const struct convolution* c, const uint8_t* x, uint8_t* y, model_workspace* work) {
   const struct filter* const f = &c->filter;
-  const int outputs = c->y.channels / c->groups;
-  int16_t* const window = work->scratch.convolution.window;
+  const int outputs = c->y.channels / c->groups, step = c->stride * c->kernel * (c->x.channels / c->groups);
+  int16_t* const windows = work->scratch.convolution.windows;
+  int32_t* const sums = work->scratch.convolution.sums;
   int group, first, row, column;
-  put_zeros(f->length - f->count, window + f->count);
   for (group = 0; group < c->groups; ++group) {
     for (first = 0; first < outputs;) {
       const int rows = outputs - first < ROWS_AT_ONCE ? outputs - first : ROWS_AT_ONCE;
@@ -235,10 +248,14 @@ static void convolve(const struct convolution* c, const uint8_t* x, uint8_t* y, 
       const int16_t* const k = rows_of(f, channel, rows, work->scratch.convolution.rows);
       uint8_t* to = y + channel;
       for (row = 0; row < c->y.height; ++row) {
-        for (column = 0; column < c->y.width; ++column, to += c->y.channels) {
-          gather(c, x, row, column, group, window);
-          multiply(window, k, f->length, rows, work->scratch.convolution.sums);
-          write_levels(c, work->scratch.convolution.sums, channel, rows, to);
+        lay_out(c, x, row, group, windows);
+        for (column = 0; column < c->y.width; column += 2) {
+          const int pixels = column + 1 < c->y.width ? 2 : 1; /* one is multiplied twice where it has no neighbour */
+          const int16_t* const window = windows + (size_t)column * (size_t)step;
+          multiply(window, pixels == 2 ? window + step : window, k, f->length, rows, sums, sums + rows);
+          write_levels(c, sums, channel, rows, to);
+          if (pixels == 2) write_levels(c, sums + rows, channel, rows, to + c->y.channels);
+          to += pixels * c->y.channels;
         }
       }
       first += rows;

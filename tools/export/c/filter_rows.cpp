@@ -75,16 +75,20 @@ bool is_by_channel(const LevelConvolution& convolution, const DeployedTensor& x)
 }
 
 FilterRows filter_rows(const LevelConvolution& convolution, const DeployedTensor& x, CGoal goal) {
-  const auto outputs = convolution.scale.size();
-  std::vector<std::int16_t> numbers(convolution.k.begin(), convolution.k.end());
-  const int count = static_cast<int>(numbers.size() / outputs);
-  if (!is_by_channel(convolution, x))
-    return rows_of(numbers, static_cast<int>(outputs), (count + kLanes - 1) / kLanes * kLanes, goal);
-  const auto pixels = static_cast<std::size_t>(count);
-  for (std::size_t channel = 0; channel < outputs; ++channel)
+  const auto outputs = convolution.scale.size(), kernel = static_cast<std::size_t>(convolution.kernel);
+  const std::size_t count = convolution.k.size() / outputs, pixels = kernel * kernel, channels = count / pixels;
+  const bool by_channel = is_by_channel(convolution, x);
+  std::vector<std::int16_t> numbers(convolution.k.size());
+  for (std::size_t output = 0; output < outputs; ++output)
     for (std::size_t pixel = 0; pixel < pixels; ++pixel)
-      numbers[pixel * outputs + channel] = convolution.k[channel * pixels + pixel];
-  return rows_of(numbers, count, static_cast<int>(outputs), goal);
+      for (std::size_t channel = 0; channel < channels; ++channel) {
+        const std::size_t column_first = pixel % kernel * kernel + pixel / kernel;
+        const std::size_t to =
+            by_channel ? pixel * outputs + output : (output * pixels + column_first) * channels + channel;
+        numbers[to] = convolution.k[(output * pixels + pixel) * channels + channel];
+      }
+  if (by_channel) return rows_of(numbers, static_cast<int>(pixels), static_cast<int>(outputs), goal);
+  return rows_of(numbers, static_cast<int>(outputs), (static_cast<int>(count) + kLanes - 1) / kLanes * kLanes, goal);
 }
 
 FilterRows filter_rows(const DeployedHead& head, CGoal goal) {

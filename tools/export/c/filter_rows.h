@@ -31,7 +31,8 @@ struct FilterRows {
 /// Whether every channel is convolved by itself, so that the sums of all of a pixel are made together.
 bool is_by_channel(const LevelConvolution& convolution, const DeployedTensor& x);
 
-/// A row per output channel; by channel: per pixel of the window.
+/// A row per output channel, of the columns of its window one after the other; by channel: a row per pixel of the
+/// window.
 FilterRows filter_rows(const LevelConvolution& convolution, const DeployedTensor& x, CGoal goal);
 FilterRows filter_rows(const DeployedHead& head, CGoal goal);
 
