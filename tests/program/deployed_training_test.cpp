@@ -50,18 +50,38 @@ TEST_CASE("a run under the arithmetic of deployment has the same results in inte
   CHECK(here.must({"verify", "run"}).exit_code == 0);
 }
 
-TEST_CASE("the accuracy in integers is in no report of a run that was not trained for it, and damage to it is said") {
+TEST_CASE("a run whose scales are fixed has its accuracy in integers, another one has none, and damage to it is said") {
   const Workspace here;
-  here.train("other", {"quant.act_scale=calibrated"});
-  CHECK_FALSE(fs::exists(here / "other/deployed.json"));
+  const Outcome other = here.train("other", {"quant.act_scale=calibrated"});
+  const json best = eval(here, "other/checkpoints/finetune_best", "deployed");
+  CHECK_THAT(other.out,
+             Catch::Contains(fmt::format("in integers, as it is deployed: {:.2f} %", best.at("top1").get<double>())));
+  CHECK(json_of(here / "other/deployed.json").at("test_loss") == best.at("loss"));
+  CHECK_FALSE(contains(here.train("plain", {}).out, "in integers"));
+  CHECK_FALSE(fs::exists(here / "plain/deployed.json"));
   here.train("run", kDeployed);
   put_text(here / "run/deployed.json", "{\"model\": \"finetune_best\"}");
   check_error(here, {"report", "run"}, 4, {"run/deployed.json", "the file is damaged, remove it"});
   put_text(here / "run/deployed.json", "{\"model_hash\": \"of another model\"}");
   CHECK_FALSE(contains(here.must({"report", "run"}).out, "in integers"));
   // A run that takes the place of another has nothing of it.
-  here.train("run", {"quant.act_scale=calibrated", "--force"});
+  here.train("run", {"--force"});
   CHECK_FALSE(fs::exists(here / "run/deployed.json"));
+}
+
+TEST_CASE("a run that is asked to stop while its best model is evaluated in integers is done, and reported without") {
+  if (!can_trace()) {
+    WARN("SKIPPED: this system does not let a process trace its children");
+    return;
+  }
+  const Workspace here;
+  const Words train = {"train", "tiny.yaml", "--run-dir", "run", "quant.act_scale=calibrated"};
+  const Outcome stopped = signal_after("evaluating checkpoints/", SIGTERM, train, here.setup());
+  CHECK(stopped.exit_code == 0);
+  CHECK_THAT(stopped.err, Catch::Contains("stopped on request; so the report lacks the accuracy in integers, see it "
+                                          "with: bsq eval run --as deployed"));
+  CHECK_FALSE(fs::exists(here / "run/deployed.json"));
+  CHECK(fs::exists(here / "run/report/index.html"));
 }
 
 TEST_CASE("a model that was trained under it is exported without training images, another one is not") {

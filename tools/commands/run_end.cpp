@@ -29,9 +29,13 @@ void measure_in_integers(RunReport& report, const Config& opened, Console& conso
     measure_deployed_accuracy(report, opened, console);
     report.deployed = read_deployed_accuracy(report);
   } catch (...) {
-    warn(fmt::format("{}; so the report lacks the accuracy in integers, see it with: bsq eval {} --as deployed",
-                     current_failure().message, report.path.string()),
-         console);
+    const std::string line =
+        fmt::format("{}; so the report lacks the accuracy in integers, see it with: bsq eval {} --as deployed",
+                    current_failure().message, report.path.string());
+    if (report.config.quant.deployed)
+      warn(line, console);
+    else
+      console.info(line);  // nobody has asked for it
   }
 }
 

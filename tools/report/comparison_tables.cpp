@@ -125,7 +125,7 @@ std::string ratio_or_empty(const std::optional<double>& ratio) {
 
 const char* const kComparisonNotes =
     "top-1 on the test set, each stage's best; float: of the run itself or of the model that it began with; last:\n"
-    "after its last epoch; integers: final as it is deployed, where it was trained for that. final, last, bits per\n"
+    "after its last epoch; integers: final as it is deployed, where it has such a form. final, last, bits per\n"
     "weight (as published; stored, with signs and scales), ratios and MBOPs (million bit operations of an image,\n"
     "signs counted): of the last finished stage. ms/step and MB/step (what a step moves to make and update weights,\n"
     "computed): of the stage that gives the run its method\n";
@@ -133,7 +133,7 @@ const char* const kComparisonNotes =
 const char* const kGroupsNotes =
     "Mean and standard deviation over runs that differ in nothing but the seed; the CSV has the lowest and the "
     "highest, too. float: of the run itself or of the model that it began with; final: the last finished stage at its "
-    "best; last: after its last epoch; integers: final as it is deployed, where all were trained for that. Pareto: no "
+    "best; last: after its last epoch; integers: final as it is deployed, where all have such a form. Pareto: no "
     "other setting is both as accurate and as small; of its series: none "
     "of those with its colour in the figure.";
 

@@ -4,7 +4,10 @@
 #include "engine/files/atomic_file.h"
 #include "engine/files/json.h"
 #include "engine/model/state_hash.h"
+#include "kernels/base/error.h"
 #include "kernels/base/thread_count.h"
+#include "kernels/devices.h"
+#include "tools/cli/signals.h"
 #include "tools/session/deployed_model.h"
 #include "tools/session/model_config.h"
 
@@ -35,7 +38,7 @@ std::string hash_of_model(const RunReport& report) {
 std::optional<DeployedAccuracy> read_deployed_accuracy(const RunReport& report) {
   std::error_code ignored;
   const fs::path file = file_of(report);
-  if (!report.config.quant.deployed || report.model.empty() || !fs::exists(file, ignored)) return std::nullopt;
+  if (report.model.empty() || !fs::exists(file, ignored)) return std::nullopt;
   try {
     const nlohmann::json json = parse_json(read_text_file(file, ErrorKind::checkpoint));
     if (json.at("model_hash") != hash_of_model(report)) return std::nullopt;
@@ -49,21 +52,29 @@ std::optional<DeployedAccuracy> read_deployed_accuracy(const RunReport& report) 
 }
 
 void measure_deployed_accuracy(const RunReport& report, const Config& opened, Console& console) {
-  if (!report.config.quant.deployed || report.model.empty() || report.deployed) return;
+  if (report.model.empty() || report.deployed) return;
   const OpenModel model = open_model(describe_model(read_safetensors(model_of(report))), quantizer_of(opened));
   const std::unique_ptr<const Dataset> images = open_test_set(opened);
-  const std::optional<Deployment> deployment = deploy_by_own_ranges(model, network_for(model, images->info()), opened);
-  if (!deployment) return;  // such as a stage in float
+  const Network network = network_for(model, images->info());
+  if (!model.weights->is_quantized() || !deployment_obstacle(network, opened).empty()) return;
   console.info(fmt::format("evaluating checkpoints/{} in integers on {} test images", report.model, images->size()));
+  const auto backend = make_backend(
+      opened.device, {.threads = opened.threads, .allow_tf32 = opened.precision == name_of(Precision::tf32)});
+  const Deployment deployment = deploy_model(model, model.weights, network, opened, *backend);
   const int threads = opened.threads > 0 ? opened.threads : default_threads().threads;
-  const EvalResult result = evaluate_deployed(deployment->network, *images, threads);
+  ProgressLine progress(console, "in integers", images->size());
+  const EvalResult result =
+      evaluate_deployed(deployment.network, *images, threads, Arithmetic::integers, [&](std::int64_t done) {
+        progress.update(done);
+        if (stop_exit_code() != 0) fail(ErrorKind::usage, "stopped on request");
+      });
   const ordered_json json = {{"model", report.model},
                              {"model_hash", hash_of_model(report)},
                              {"test_top1", result.top1_percent()},
                              {"test_top5", result.top5_percent()},
                              {"test_loss", result.loss()},
                              {"test_images", result.samples},
-                             {"rounded", deployment->rounded}};
+                             {"rounded", deployment.rounded}};
   const std::string text = json.dump(2) + "\n";
   write_file_atomically(file_of(report), std::as_bytes(std::span(text)));
 }

@@ -14,9 +14,10 @@ namespace bsq {
 /// Error(checkpoint) if it is damaged.
 std::optional<DeployedAccuracy> read_deployed_accuracy(const RunReport& report);
 
-/// Evaluates the model to use on the test set and writes the file, if the run was trained under the arithmetic of
-/// deployment (quant.deployed) and nobody has done so before. `opened`: its configuration, with the data where it is
-/// now. The console says that it takes its time. Throws Error.
+/// Evaluates the model to use on the test set and writes the file, if the model has a form in integers and nobody has
+/// done so before. `opened`: the run's configuration, with the data where it is now. Ranges that the model does not say
+/// are found on training images. The console says that it takes its time. Throws Error, also where a person asks to
+/// stop.
 void measure_deployed_accuracy(const RunReport& report, const Config& opened, Console& console);
 
 }  // namespace bsq

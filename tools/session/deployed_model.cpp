@@ -78,16 +78,8 @@ Deployment deploy_model(const OpenModel& model, const Weights& weights, const Ne
                   bytes);
 }
 
-std::optional<Deployment> deploy_by_own_ranges(const OpenModel& model, const Network& network, const Config& config) {
-  if (!deployment_obstacle(network, config).empty() || !model.weights->is_quantized()) return std::nullopt;
-  const DeploymentPlan plan = plan_deployment(network);
-  const ValueRanges ranges = trained_ranges(network, plan, model.file);
-  if (!has_all(ranges, plan)) return std::nullopt;
-  return deployed(model, model.weights, network, plan, ranges, config, ByteKind::any_zero);
-}
-
-EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, int threads,
-                             Arithmetic arithmetic) {
+EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, int threads, Arithmetic arithmetic,
+                             const std::function<void(std::int64_t done)>& watch) {
   constexpr std::int64_t kAtOnce = 256;
   const std::size_t bytes = network.tensors[0].numel();
   const auto classes = static_cast<std::size_t>(network.head.classes());
@@ -108,6 +100,7 @@ EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& imag
       result.loss_sum += cross_entropy(own, label);
       ++result.samples;
     }
+    if (watch) watch(result.samples);
   }
   return result;
 }

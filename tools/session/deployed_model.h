@@ -6,7 +6,7 @@
 #include "engine/training/evaluator.h"
 #include "tools/session/open_model.h"
 
-#include <optional>
+#include <functional>
 #include <string>
 
 namespace bsq {
@@ -21,10 +21,10 @@ bool has_all_ranges(const OpenModel& model, const Network& network);
 /// has no deployed form.
 Deployment deploy_model(const OpenModel& model, const Weights& weights, const Network& network, const Config& config,
                         Backend& backend, ByteKind bytes = ByteKind::any_zero);
-/// The same of a model that says all ranges itself; nothing if it does not, or has no deployed form.
-std::optional<Deployment> deploy_by_own_ranges(const OpenModel& model, const Network& network, const Config& config);
-/// All images in the order of the set. They must be of the size of the network's.
+/// All images in the order of the set. They must be of the size of the network's. `watch` is told now and then how many
+/// are done, and may throw.
 EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, int threads,
-                             Arithmetic arithmetic = Arithmetic::integers);
+                             Arithmetic arithmetic = Arithmetic::integers,
+                             const std::function<void(std::int64_t done)>& watch = {});
 
 }  // namespace bsq
