@@ -43,6 +43,21 @@ TEST_CASE("data says what a set is, and which test images were trained on") {
   CHECK_THAT(here.must({"data", "tiny.yaml"}).out, Catch::Contains("together") && Catch::Contains("     48    20\n"));
 }
 
+TEST_CASE("data says how fast images are read, if it is asked to") {
+  const Workspace here;
+  put_pictures(here / "p", 4, 2);
+  CHECK_THAT(here.must(kSurvey).out, !Catch::Contains("reading"));
+  CHECK_THAT(here.must(survey_with(kSurvey, {"--speed"})).out,
+             Catch::Matches("(.|\\n)*reading    [1-9][0-9]* training images a second by one thread, [1-9][0-9]* test "
+                            "images\\n"));
+  const json found = json::parse(here.must(survey_with(kSurvey, {"--json", "--speed"})).out);
+  for (const char* set : {"train", "test"}) CHECK(found.at(set).at("images_per_second").get<double>() > 0);
+  put_text(here / "p/train/cat/0.png", "no picture");
+  const Outcome broken = here.run(survey_with(kSurvey, {"--speed"}));
+  CHECK(broken.exit_code == 3);
+  CHECK_FALSE(contains(broken.out, "reading"));
+}
+
 TEST_CASE("data names every image that cannot be read, not the first one alone") {
   const Workspace here;
   put_pictures(here / "p", 4, 2);

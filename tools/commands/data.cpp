@@ -1,7 +1,9 @@
 // `bsq data`: what a configuration's images are, before anything is trained on them.
 #include "data/datasets.h"
+#include "data/read_speed.h"
 #include "data/survey.h"
 #include "engine/base/text.h"
+#include "engine/input/sampler.h"
 #include "kernels/base/error.h"
 #include "kernels/devices.h"
 #include "tools/cli/arguments.h"
@@ -25,11 +27,18 @@ namespace {
 
 constexpr std::size_t kMostShown = 20;
 
+/// Images a second that one thread reads.
+struct ReadSpeeds {
+  double train = 0;  // as training augments them on the host
+  double test = 0;
+};
+
 struct SurveyedData {
   DataSplits splits;
   SetSurvey train, test;
   std::optional<SetSurvey> holdout;
   std::vector<ImagePair> in_both, twice;
+  std::optional<ReadSpeeds> speeds = {};
 };
 
 std::string shares_text(const std::vector<double>& numbers) {
@@ -81,6 +90,9 @@ std::string facts_text(const SurveyedData& data, const Config& config) {
                       set_text("data.mean", config.data.mean, info));
   text += fmt::format("deviation  {} of the training images; {}\n", shares_text(data.train.deviation),
                       set_text("data.std", config.data.std, info));
+  if (data.speeds)
+    text += fmt::format("reading    {:.0f} training images a second by one thread, {:.0f} test images\n",
+                        data.speeds->train, data.speeds->test);
   text += pairs_text(data.in_both, *data.splits.train, *data.splits.test,
                      "test image has the pixels of a training image, so that measured accuracies are too high",
                      "test images have the pixels of training images, so that measured accuracies are too high");
@@ -146,6 +158,10 @@ std::string survey_json(const SurveyedData& data) {
                                 {"test", to_json(data.test, info.class_names)},
                                 {"test_in_train", named(data.in_both, *data.splits.train, *data.splits.test)},
                                 {"train_twice", named(data.twice, *data.splits.train, *data.splits.train)}};
+  if (data.speeds) {
+    all["train"]["images_per_second"] = data.speeds->train;
+    all["test"]["images_per_second"] = data.speeds->test;
+  }
   if (data.holdout) all["holdout"] = to_json(*data.holdout, info.class_names);
   return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
@@ -162,18 +178,31 @@ void refuse_broken(const SurveyedData& data) {
        count == 1 ? "" : "s", count > kMostShown ? "; --json lists all" : "");
 }
 
+/// Of files that have just been read, and so are in memory where they fit.
+ReadSpeeds measure_speeds(const DataSplits& splits, std::uint64_t seed) {
+  constexpr double kSeconds = 1;
+  constexpr int kFirstStage = 0;
+  return {.train = images_per_second(*splits.train, kSeconds, AugmentKey{seed, augment_stream(kFirstStage), 0}),
+          .test = images_per_second(*splits.test, kSeconds)};
+}
+
+bool has_broken(const SurveyedData& data) {
+  return !data.train.broken.empty() || !data.test.broken.empty() || (data.holdout && !data.holdout->broken.empty());
+}
+
 }  // namespace
 
 int data_command(const Arguments& arguments) {
   CommandLine app("Says what the images of a configuration are: counts, mean, duplicates, files that cannot be read.",
                   "bsq data");
   std::vector<std::string> words;
-  bool json = false;
+  bool json = false, measures = false;
   std::string folder;
   ConsoleFlags flags;
   app.add_option("words", words, "configuration file, and overrides such as data.root=DIR")
       ->option_text("CFG [key=value ...]");
   app.add_flag("--json", json, "print JSON");
+  app.add_flag("--speed", measures, "also say how many images a second a thread reads");
   app.add_path("--out", folder, "write a page into this folder, with pictures as the network sees them")
       ->option_text("DIR");
   add_console_flags(app, flags);
@@ -193,6 +222,7 @@ int data_command(const Arguments& arguments) {
   if (data.splits.holdout) data.holdout = survey(*data.splits.holdout);
   data.in_both = images_in_both(data.train, data.test);
   data.twice = images_twice(data.train);
+  if (measures && !has_broken(data)) data.speeds = measure_speeds(data.splits, config.seed);
   fmt::print("{}", json ? survey_json(data) : survey_text(data, config));
   Console console = flags.console();
   for (const Dataset* set : {data.splits.train.get(), data.splits.test.get()})
