@@ -42,6 +42,8 @@ class LateDevice final : public GuardingBackend {
   }
   /// Uploads that need not wait for all the work enqueued before them.
   int uploads_beside() const { return beside_; }
+  /// Uploads that have not been made yet.
+  std::size_t uploads_left() const { return uploads_.size() - uploads_done_; }
   void download(void* host, const void* device, std::size_t size) override {
     run_work(work_.size());
     GuardingBackend::download(host, device, size);
@@ -170,8 +172,9 @@ TEST_CASE("a source that ends while a batch is copied waits for the copy") {
     device.enqueue([&found, rows = source.rows()] { found = {rows.images[0], rows.images[3], rows.images[6]}; });
     device.synchronize();
     source.stage(4, 4);
+    CHECK(device.uploads_left() > 0);
   }
-  device.synchronize();  // a copy from memory that is gone would be found by the sanitizers
+  CHECK(device.uploads_left() == 0);  // one that is made later reads memory that is gone
   CHECK(found == std::vector<std::uint8_t>{3, 2, 1});
 }
 
