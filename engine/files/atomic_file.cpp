@@ -4,9 +4,9 @@
 
 #include "engine/files/links.h"
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <cstdint>
+#include <random>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -35,11 +35,6 @@ std::vector<fs::path> entries_of(const fs::path& folder, ErrorKind kind) {
   check_file(code, kind, folder, "cannot list");
   std::sort(entries.begin(), entries.end());
   return entries;
-}
-
-PosixFile create_temporary(const fs::path& path, ErrorKind kind) {
-  remove_entry(temporary_name(path), kind);  // left by a crash of a process that had the same id
-  return PosixFile::create(temporary_name(path), kind, path);
 }
 
 /// One line `<bytes> <name>` per file.
@@ -78,15 +73,17 @@ void refuse_foreign(const fs::path& target, ErrorKind kind) {
 bool is_temporary_of(const std::string& name, std::string_view stem) {
   const std::size_t infix = name.rfind(kTemporaryInfix);
   if (infix == std::string::npos) return false;
-  const std::string_view process_id = std::string_view(name).substr(infix + kTemporaryInfix.size());
-  const bool numbered = !process_id.empty() && process_id.find_first_not_of("0123456789") == std::string_view::npos;
+  const std::string_view number = std::string_view(name).substr(infix + kTemporaryInfix.size());
+  const bool numbered = !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
   return numbered && (stem.empty() || std::string_view(name).substr(0, infix) == stem);
 }
 
 }  // namespace
 
 fs::path temporary_name(const fs::path& path) {
-  return with_suffix(path, fmt::format("{}{}", kTemporaryInfix, ::getpid()));
+  std::random_device system;  // two machines may write into one folder, so that numbers of processes are not enough
+  const std::uint64_t number = std::uint64_t{system()} << 32 | system();
+  return with_suffix(path, fmt::format("{}{}", kTemporaryInfix, number));
 }
 
 void remove_entry(const fs::path& path, ErrorKind kind) {
@@ -102,20 +99,16 @@ void rename_entry(const fs::path& from, const fs::path& to, ErrorKind kind) {
 }
 
 AtomicFile::AtomicFile(const fs::path& path, ErrorKind kind)
-    : path_(path), kind_(kind), file_(create_temporary(path, kind)) {}
+    : path_(path), temporary_(temporary_name(path)), kind_(kind), file_(PosixFile::create(temporary_, kind, path)) {}
 
 AtomicFile::~AtomicFile() {
   std::error_code ignored;
-  if (!committed_) fs::remove(temporary_name(path_), ignored);
-}
-
-fs::path AtomicFile::temporary() const {
-  return temporary_name(path_);
+  if (!committed_) fs::remove(temporary_, ignored);
 }
 
 void AtomicFile::commit() {
   file_.sync();
-  rename_entry(temporary_name(path_), path_, kind_);
+  rename_entry(temporary_, path_, kind_);
   committed_ = true;
   sync_folder(path_.parent_path(), kind_);
 }
@@ -186,7 +179,6 @@ std::optional<fs::path> complete_directory(const fs::path& folder) {
 
 void remove_directory_atomically(const fs::path& folder, ErrorKind kind) {
   const fs::path doomed = temporary_name(folder);
-  remove_entry(doomed, kind);
   rename_entry(folder, doomed, kind);
   remove_entry(doomed, kind);
 }

@@ -1,9 +1,10 @@
 // Files and folders that are there whole or not at all.
 //
-// A file is built beside its final name (`X.tmp-<pid>`), synced, renamed, and the folder synced. A folder likewise,
-// with a marker `DONE` written last that lists its files; if X exists already it steps aside as `X.bsq-old` for the
-// moment between two renames, so that a complete folder is found whenever the power goes (complete_directory looks
-// under both names). One process at a time writes a folder: a run is locked (engine/run/run_directory.h).
+// A file is built beside its final name (`X.tmp-<number>`), synced, renamed, and the folder synced: any number of
+// processes of any machine may write it at once, and the last one wins. A folder likewise, with a marker `DONE` written
+// last that lists its files; if X exists already it steps aside as `X.bsq-old` for the moment between two renames, so
+// that a complete folder is found whenever the power goes (complete_directory looks under both names). One process at a
+// time writes a folder: a run is locked (engine/run/run_directory.h).
 #pragma once
 
 #include "engine/files/posix_file.h"
@@ -21,7 +22,8 @@ namespace bsq {
 inline constexpr const char* kDoneMarker = "DONE";
 inline constexpr const char* kOldSuffix = ".bsq-old";
 
-/// `<path>.tmp-<pid>`: what is being built, or what a crash has left (remove_leftovers).
+/// `<path>.tmp-<number>`, with 64 random bits: another name every time, for what is being built. What a crash leaves is
+/// told by it (remove_leftovers).
 std::filesystem::path temporary_name(const std::filesystem::path& path);
 
 /// Removes whatever is there, folders with all that is in them; nothing if nothing is. Throws Error(kind).
@@ -40,13 +42,14 @@ class AtomicFile {
   void write(std::span<const std::byte> bytes) { file_.write(bytes); }
   void write(std::string_view text) { file_.write(text); }
   /// Where the content is until commit(), for a look at what has really been written.
-  std::filesystem::path temporary() const;
+  const std::filesystem::path& temporary() const { return temporary_; }
   /// Returns once the content is on the disk, so that several files can all be there before the first is committed.
   void sync() { file_.sync(); }
   void commit();
 
  private:
   std::filesystem::path path_;
+  std::filesystem::path temporary_;
   ErrorKind kind_;
   PosixFile file_;
   bool committed_ = false;
@@ -87,7 +90,7 @@ std::optional<std::filesystem::path> complete_directory(const std::filesystem::p
 /// Removes a folder so that no half of it is ever seen under its name.
 void remove_directory_atomically(const std::filesystem::path& folder, ErrorKind kind = ErrorKind::checkpoint);
 
-/// Removes what a crash left in `folder`: every `<stem>.tmp-<pid>`, of any stem if `stem` is empty.
+/// Removes what a crash left in `folder`: every `<stem>.tmp-<number>`, of any stem if `stem` is empty.
 void remove_leftovers(const std::filesystem::path& folder, std::string_view stem = {},
                       ErrorKind kind = ErrorKind::checkpoint);
 

@@ -62,14 +62,18 @@ void replace_link(const fs::path& link, const fs::path& target, ErrorKind kind) 
   if (fs::exists(fs::symlink_status(link, code)) && !is_link(link))
     fail(kind, "{}: is not a link, and bsq keeps a link there; move it away", link.string());
   const fs::path temporary = temporary_name(link);
-  remove_entry(temporary, kind);
   fs::create_symlink(target, temporary, code);
   if (means_no_symlinks(code)) {
     write_file_atomically(link, fmt::format("{}{}\n", kArrow, target.string()), kind);
     return;
   }
   check_file(code, kind, link, "cannot create the link");
-  rename_entry(temporary, link, kind);
+  fs::rename(temporary, link, code);
+  if (code) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    check_file(code, kind, link, "cannot move into place");
+  }
   sync_folder(link.parent_path(), kind);
 }
 

@@ -23,7 +23,6 @@ namespace fs = std::filesystem;
 class VerificationFolder {
  public:
   explicit VerificationFolder(const fs::path& output) : path_(temporary_name(fs::path(output) += ".check")) {
-    remove_entry(path_, ErrorKind::checkpoint);
     std::error_code code;
     fs::create_directory(path_, code);
     check_file(code, ErrorKind::checkpoint, path_, "cannot create the folder");

@@ -18,6 +18,23 @@ TEST_CASE("an atomic write makes, replaces and leaves nothing else behind") {
   CHECK(names_in(folder.path()) == std::vector<std::string>{"a.txt"});
 }
 
+TEST_CASE("two at once write one file, each as a whole, and the last one to be done wins") {
+  const TemporaryFolder folder;
+  AtomicFile first(folder / "a.txt"), second(folder / "a.txt");
+  first.write("fir");
+  second.write("second");
+  second.commit();
+  CHECK(text_of(folder / "a.txt") == "second");
+  first.write("st");
+  first.commit();
+  CHECK(text_of(folder / "a.txt") == "first");
+  CHECK(temporary_name("a.txt") != temporary_name("a.txt"));
+
+  const AtomicFile left(folder / "a.txt");  // as if its process was killed
+  remove_leftovers(folder.path());
+  CHECK(names_in(folder.path()) == std::vector<std::string>{"a.txt"});
+}
+
 TEST_CASE("an atomic write to a bare file name works in the current folder") {
   const TemporaryFolder folder;
   const fs::path before = fs::current_path();
@@ -179,7 +196,7 @@ TEST_CASE("a link moves, may dangle or loop, and is followed to a folder that st
              Catch::Contains("Too many levels of symbolic links; check the path"));
 }
 
-TEST_CASE("leftovers are told from a person's files by the process number at the end") {
+TEST_CASE("leftovers are told from a person's files by the number at the end") {
   const TemporaryFolder folder;
   for (const char* name : {"a.tmp-12", "b.tmp-7", "a.tmp-", "a.tmp-x1", "a.tmp", "tmp-12"}) put_text(folder / name, "");
   remove_leftovers(folder.path(), "a");

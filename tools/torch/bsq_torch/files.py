@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import BinaryIO, Callable, Iterator
@@ -55,7 +56,7 @@ def refuse_existing(path: Path, force: bool) -> None:
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file beside `path` that takes its name once the block has ended; after any error nothing of it is left."""
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    temporary = path.with_name(f"{path.name}.tmp-{secrets.randbits(64)}")
     is_new = False
     try:
         with temporary.open("xb") as file:
