@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 #include <cctype>
 
 namespace bsq {
@@ -139,7 +140,13 @@ DecodedImage decode_image(const ImageFile& file, const ChoosePart& choose) {
   const ImageSize whole = image.size();
   const ImagePart part = choose ? choose(whole, image.most_reduction()) : ImagePart{{0, 0, whole}, 1};
   const auto reduced = [&](int side) { return (side + part.reduction - 1) / part.reduction; };
+  const int most = image.most_reduction();
+  require(std::has_single_bit(static_cast<unsigned>(part.reduction)) && part.reduction <= most,
+          "a picture {} times shorter, up to {} is possible", part.reduction, most);
   DecodedImage decoded{{reduced(whole.height), reduced(whole.width)}, part.window, {}, {}};
+  const PixelWindow& window = part.window;
+  require(lies_in(window, decoded.size), "a window of {}x{} pixels at {}, {} in {}x{}", window.size.width,
+          window.size.height, window.left, window.top, decoded.size.width, decoded.size.height);
   decoded.pixels.resize(bytes_of(part.window.size));
   decoded.remark = image.decode_part(whole, part, decoded.pixels.data());
   return decoded;

@@ -54,7 +54,8 @@ struct DecodedImage {
   std::string remark;                // what a user should know of the file, mostly nothing
 };
 
-/// Says what is decoded of a picture, whose sides can be made up to `most_reduction` times shorter.
+/// Says what is decoded of a picture, whose sides can be made up to `most_reduction` times shorter. The window must lie
+/// in the picture as it is then, and have pixels.
 using ChoosePart = std::function<ImagePart(ImageSize whole, int most_reduction)>;
 
 /// Decodes an image of whatever size, or a part of it, which takes less time. Throws Error(data) as read_image_size()

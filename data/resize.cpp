@@ -115,10 +115,9 @@ Interpolation interpolation_named(const std::string& name) {
 }
 
 Resizing::Resizing(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation) {
-  require(window.top >= 0 && window.left >= 0 && window.top + window.size.height <= to.height &&
-              window.left + window.size.width <= to.width,
-          "a window of {}x{} pixels at {}, {} in {}x{}", window.size.width, window.size.height, window.left, window.top,
-          to.width, to.height);
+  require(from.height > 0 && from.width > 0, "a picture of {}x{} pixels", from.width, from.height);
+  require(lies_in(window, to), "a window of {}x{} pixels at {}, {} in {}x{}", window.size.width, window.size.height,
+          window.left, window.top, to.width, to.height);
   rows_ = taps_of(from.height, to.height, window.top, window.size.height, interpolation);
   columns_ = taps_of(from.width, to.width, window.left, window.size.width, interpolation);
   const auto [top, height] = reach_of(rows_);

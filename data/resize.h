@@ -28,7 +28,7 @@ struct PixelTaps {
 /// rounded to 8 bits, then rows. No more is computed: a picture may be thousands of times as long as it is high.
 class Resizing {
  public:
-  /// `window` must lie in `to`.
+  /// `window` must lie in `to`, and have pixels.
   Resizing(ImageSize from, ImageSize to, const PixelWindow& window, Interpolation interpolation);
 
   /// The part of a picture that the window depends on.

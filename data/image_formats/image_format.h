@@ -27,6 +27,12 @@ struct PixelWindow {
   friend bool operator==(const PixelWindow&, const PixelWindow&) = default;
 };
 
+/// Whether it has pixels, and all of them are in a picture of this size.
+inline bool lies_in(const PixelWindow& window, ImageSize picture) {
+  return window.top >= 0 && window.left >= 0 && window.size.height > 0 && window.size.width > 0 &&
+         window.size.height <= picture.height - window.top && window.size.width <= picture.width - window.left;
+}
+
 /// What of a picture is decoded.
 struct ImagePart {
   PixelWindow window;  // of the picture as it is reduced

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,45 @@ TEST_CASE("a window of a resized picture has the pixels of the whole one, howeve
   const auto middle = resize_pixels(cut_out(pattern_of(strip), strip, source_of_middle), strip, of_gigabytes, middle_of,
                                     Interpolation::bilinear);
   CHECK(middle.size() == 224 * 224 * 3);
+}
+
+TEST_CASE("a window without pixels, or beyond the picture, is refused") {
+  const TemporaryFolder folder;
+  write_jpeg(folder / "p.jpg", noise_picture(20, 30, 3));
+  const auto decode = [&](const PixelWindow& window, int reduction) {
+    return decode_image(folder / "p.jpg", [&](ImageSize, int) { return ImagePart{window, reduction}; });
+  };
+  constexpr int kMost = std::numeric_limits<int>::max();
+  for (const PixelWindow& window : {PixelWindow{0, 0, {0, 4}},
+                                    {0, 0, {4, 0}},
+                                    {0, 0, {-1, 4}},
+                                    {-1, 0, {4, 4}},
+                                    {0, -1, {4, 4}},
+                                    {17, 0, {4, 4}},
+                                    {0, 27, {4, 4}},
+                                    {20, 0, {1, 1}},
+                                    {1, 0, {kMost, 1}},
+                                    {0, 1, {1, kMost}},
+                                    {kMost, 0, {kMost, 1}}}) {
+    INFO(window.size.height << "x" << window.size.width << " at " << window.top << ", " << window.left);
+    const auto resize = [&] { Resizing({40, 60}, {20, 30}, window, Interpolation::bilinear); };
+    CHECK_THAT(error_of(ErrorKind::internal, resize), Catch::Contains("a window of"));
+    CHECK_THAT(error_of(ErrorKind::internal, [&] { decode(window, 1); }), Catch::Contains("a window of"));
+  }
+  CHECK(decode({16, 26, {4, 4}}, 1).pixels.size() == 4 * 4 * 3);
+  CHECK(decode({2, 3, {1, 1}}, 8).pixels.size() == 3);
+  CHECK_THAT(error_of(ErrorKind::internal, [&] { decode({2, 3, {1, 2}}, 8); }), Catch::Contains("in 4x3"));
+  for (const int reduction : {0, -1, 3, 16})
+    CHECK_THAT(error_of(ErrorKind::internal,
+                        [&] {
+                          decode({0, 0, {1, 1}}, reduction);
+                        }),
+               Catch::Contains("times shorter, up to 8 is possible"));
+  CHECK_THAT(error_of(ErrorKind::internal,
+                      [] {
+                        Resizing({0, 4}, {4, 4}, {0, 0, {4, 4}}, {});
+                      }),
+             Catch::Contains("a picture of 4x0 pixels"));
 }
 
 TEST_CASE("what a network sees of a picture is what torchvision's Resize and CenterCrop leave") {
