@@ -109,7 +109,7 @@ void add_picture_keys(ConfigSchema& schema) {
       .applies = has_pictures;
   data.add("test", &DataConfig::test, anything(), "folder of the test pictures, within data.root; empty = test, or val")
       .applies = has_pictures;
-  data.add("cache", &DataConfig::cache, a_path(),
+  data.add("cache", &DataConfig::cache, a_folder_that_is_made(),
            "folder that keeps the lists of the pictures, so that a set of millions is known at once; empty = none", "",
            /*may_change_on_resume=*/true)
       .applies = has_pictures;

@@ -27,6 +27,7 @@ struct Allowed {
   std::vector<std::string> choices;  // what a text may be; empty: anything
   std::size_t length = 0;            // of a list; 0: any length
   bool is_path = false;              // a text that names a file or folder
+  bool is_made = false;              // a folder, made where there is none
 };
 
 inline Allowed anything() {
@@ -34,6 +35,9 @@ inline Allowed anything() {
 }
 inline Allowed a_path() {
   return {.choices = {}, .is_path = true};
+}
+inline Allowed a_folder_that_is_made() {
+  return {.choices = {}, .is_path = true, .is_made = true};
 }
 inline Allowed between(double minimum, double maximum) {
   return {.minimum = minimum, .maximum = maximum, .choices = {}};

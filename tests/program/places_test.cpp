@@ -68,6 +68,27 @@ TEST_CASE("a run with relative paths goes on from another folder, to the same bi
   check_same_run(here / "whole", here / "run");
 }
 
+TEST_CASE("lists of pictures are kept where the run was started, also if that folder is made again on the way") {
+  const Workspace here;
+  put_pictures(here / "pictures", 5, 2);
+  stop_at("[T] pretrain   2/400",
+          {"train", "tiny.yaml", "data.kind=image_folder", "data.root=pictures", "data.batch_size=4",
+           "stages=[pretrain]", "pretrain.epochs=400", "data.cache=lists/here", "--run-dir", "run"},
+          here.setup());
+  const auto count = [](const fs::path& folder) {
+    return fs::exists(folder) ? std::distance(fs::directory_iterator(folder), fs::directory_iterator()) : 0;
+  };
+  REQUIRE(count(here / "lists/here") == 2);
+  fs::remove_all(here / "lists");
+  const Setup there = elsewhere(here);
+  stop_at("\nresuming after ", {"train", "--resume", "../run"}, there);
+  CHECK(count(here / "lists/here") == 2);
+  CHECK(run({"eval", "../run"}, there).exit_code == 0);
+  CHECK_FALSE(fs::exists(here / "elsewhere/lists"));
+  stop_at("\nresuming after ", {"train", "--resume", "../run", "data.cache=mine"}, there);
+  CHECK(count(here / "elsewhere/mine") == 2);
+}
+
 TEST_CASE("a path that is typed when a run goes on leads from where it is typed") {
   const Workspace here;
   put_pictures(here / "pictures", 5, 2);

@@ -59,7 +59,8 @@ Config with_paths_of(const fs::path& run, Config config, std::span<const std::st
     if (!key.allowed.is_path || is_overridden(overrides, key.name)) continue;
     const fs::path path = std::get<std::string>(key.field.get(config));
     std::error_code code;
-    if (path.empty() || path.is_absolute() || !fs::exists(*folder / path, code)) continue;
+    if (path.empty() || path.is_absolute()) continue;
+    if (!key.allowed.is_made && !fs::exists(*folder / path, code)) continue;
     if (!fs::equivalent(*folder, ".", code)) key.field.set(config, (*folder / path).string());
   }
   return config;

@@ -24,8 +24,8 @@ std::optional<std::filesystem::path> start_folder_of(const std::filesystem::path
 bool is_overridden(std::span<const std::string> overrides, const std::string& key);
 
 /// A run's configuration for whoever opens the files that it names: relative paths lead from the folder in which the
-/// run was started, if that is known and they lead to something there. Those in `overrides` (`key=value`) stay as they
-/// are: a person has written them here.
+/// run was started, if that is known and they lead to something there, or to a folder that is made where there is none.
+/// Those in `overrides` (`key=value`) stay as they are: a person has written them here.
 Config with_paths_of(const std::filesystem::path& run, Config config, std::span<const std::string> overrides);
 
 }  // namespace bsq
