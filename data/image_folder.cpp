@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -60,6 +61,7 @@ struct Listing {
 struct Entries {
   std::vector<std::string> folders;  // those behind links included
   std::vector<std::string> files;
+  std::vector<std::int64_t> bytes = {};  // of each file; empty: not looked at
 };
 
 Entries entries_in(const fs::path& folder) {
@@ -89,28 +91,50 @@ std::vector<std::int64_t> lengths_of(const fs::path& folder, const std::vector<s
   return lengths;
 }
 
+KeptList kept_list_of(const Entries& entries) {
+  return {{joined_names(entries.folders), joined_names(entries.files)}, entries.bytes};
+}
+
+/// Whether entries_in() may have found these names.
+bool can_be_names(const std::vector<std::string>& names) {
+  const std::string* last = nullptr;
+  for (const std::string& name : names) {
+    if (name.empty() || name.front() == '.' || name.find('/') != std::string::npos) return false;
+    if (last != nullptr && *last >= name) return false;
+    last = &name;
+  }
+  return true;
+}
+
+/// Nothing if it can be of no folder.
+std::optional<Entries> entries_of(const KeptList& list) {
+  if (list.texts.size() != 2) return std::nullopt;
+  auto folders = split_names(list.texts[0]), files = split_names(list.texts[1]);
+  if (!folders || !files || !can_be_names(*folders) || !can_be_names(*files)) return std::nullopt;
+  const auto is_file = [&](const std::string& name) { return std::ranges::binary_search(*files, name); };
+  const auto is_length = [](std::int64_t bytes) { return bytes >= 0 || bytes == kNotLooked; };
+  if (std::ranges::any_of(*folders, is_file) || list.numbers.size() != files->size() ||
+      !std::ranges::all_of(list.numbers, is_length))
+    return std::nullopt;
+  return Entries{std::move(*folders), std::move(*files), list.numbers};
+}
+
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
 }
 
-/// The files of a folder, and their lengths where they are known.
-struct FolderFiles {
-  std::vector<std::string> names;
-  std::vector<std::int64_t> bytes;
-};
-
 class SplitLister {
  public:
-  SplitLister(const fs::path& folder, const fs::path& cache, int per_class)
-      : cache_(cache, folder), per_class_(per_class) {
+  SplitLister(const fs::path& folder, const SplitNames& names, int per_class)
+      : cache_(names.cache, "image_folder", folder, names.reads_cache), per_class_(per_class) {
     listing_.folder = folder;
   }
 
   Listing list() {
-    const nlohmann::json& entries = entries_of(listing_.folder);
-    for (const std::string& name : names_in(entries, "folders")) list_class(name);
-    for (const std::string& name : names_in(entries, "files")) pass_over(listing_.folder / name);
+    const Entries entries = look_into(listing_.folder);
+    for (const std::string& name : entries.folders) list_class(name);
+    for (const std::string& name : entries.files) pass_over(listing_.folder / name);
     const std::size_t classes = listing_.class_names.size();
     if (classes < 2) {
       fail(ErrorKind::data, "{}: {} class folder{}, at least two are needed; expected {}/{}", listing_.folder.string(),
@@ -122,29 +146,23 @@ class SplitLister {
 
  private:
   /// Lengths are looked at only where they are kept: that takes longer than listing.
-  const nlohmann::json& entries_of(const fs::path& folder) {
-    return cache_.get(folder, [&]() -> nlohmann::json {
-      const Entries entries = entries_in(folder);
-      nlohmann::json found = {{"folders", joined_names(entries.folders)}, {"files", joined_names(entries.files)}};
-      if (cache_.keeps()) found["bytes"] = lengths_of(folder, entries.files);
-      return found;
-    });
-  }
-  static std::vector<std::string> names_in(const nlohmann::json& entries, const char* key) {
-    return split_names(entries.at(key).get_ref<const std::string&>());
+  Entries look_into(const fs::path& folder) {
+    if (const KeptList* kept = cache_.find(folder))
+      if (std::optional<Entries> entries = entries_of(*kept)) return *std::move(entries);
+    Entries entries = entries_in(folder);
+    if (!cache_.keeps()) return entries;
+    entries.bytes = lengths_of(folder, entries.files);
+    cache_.keep(folder, kept_list_of(entries));
+    return entries;
   }
 
   /// Adds the files of `folder` and of all folders within it.
-  void add_files(const fs::path& folder, int level, std::map<std::string, FolderFiles>& files_of_folder) {
+  void add_files(const fs::path& folder, int level, std::map<std::string, Entries>& files_of_folder) {
     if (level > kMostLevels)
       fail(ErrorKind::data, "{}: folders more than {} deep in a class; is a link among them?", folder.string(),
            kMostLevels);
-    const nlohmann::json& entries = entries_of(folder);
-    FolderFiles& files = files_of_folder[folder.string()];
-    files.names = names_in(entries, "files");
-    files.bytes = entries.contains("bytes") ? entries.at("bytes").get<std::vector<std::int64_t>>()
-                                            : std::vector<std::int64_t>(files.names.size(), kNotLooked);
-    for (const std::string& name : names_in(entries, "folders")) add_files(folder / name, level + 1, files_of_folder);
+    const Entries& entries = files_of_folder[folder.string()] = look_into(folder);
+    for (const std::string& name : entries.folders) add_files(folder / name, level + 1, files_of_folder);
   }
 
   void pass_over(const fs::path& file) {
@@ -157,18 +175,18 @@ class SplitLister {
     const auto label = static_cast<std::int32_t>(listing_.class_names.size());
     const fs::path class_folder = listing_.folder / class_name;
     // torchvision's order: whole folders by their paths, then files by their names.
-    std::map<std::string, FolderFiles> files_of_folder;
+    std::map<std::string, Entries> files_of_folder;
     add_files(class_folder, 1, files_of_folder);
     int found = 0;
-    for (auto& [folder, files] : files_of_folder) {
+    for (auto& [folder, entries] : files_of_folder) {
       listing_.folders.emplace_back(folder);
       const auto place = static_cast<std::uint32_t>(listing_.folders.size() - 1);
-      for (std::size_t i = 0; i < files.names.size(); ++i) {
-        std::string& name = files.names[i];
+      for (std::size_t i = 0; i < entries.files.size(); ++i) {
+        std::string& name = entries.files[i];
         if (!has_image_name(name)) {
           pass_over(fs::path(folder) / name);
         } else if (per_class_ == 0 || found < per_class_) {
-          listing_.files.push_back({place, std::move(name), files.bytes.at(i)});
+          listing_.files.push_back({place, std::move(name), entries.bytes.empty() ? kNotLooked : entries.bytes[i]});
           listing_.labels.push_back(label);
           ++found;
         }
@@ -271,13 +289,10 @@ class ImageFolder final : public PictureSet {
   std::vector<ListedFile> files_;
 };
 
-}  // namespace
-
-DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits, int image_size,
-                             const PictureOptions& options, const SplitNames& names) {
-  if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
+DataSplits open_folder_splits(const fs::path& root, const ImageFolderLimits& limits, int image_size,
+                              const PictureOptions& options, const SplitNames& names) {
   const auto list = [&](const std::vector<std::string>& folders, int per_class) {
-    return SplitLister(find_split(root, folders), names.cache, per_class).list();
+    return SplitLister(find_split(root, folders), names, per_class).list();
   };
   Listing train = list(names_of_split(names.train, {"train"}), limits.train_per_class);
   Listing test = list(names_of_split(names.test, {"test", "val"}), limits.test_per_class);
@@ -299,6 +314,15 @@ DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limi
                                                       test_folder.string()));
   return {std::make_unique<ImageFolder>(std::move(train), size, options, std::move(train_notes)),
           std::make_unique<ImageFolder>(std::move(test), size, PictureOptions{options.fit, {}}, std::move(test_notes))};
+}
+
+}  // namespace
+
+DataSplits open_image_folder(const fs::path& root, const ImageFolderLimits& limits, int image_size,
+                             const PictureOptions& options, const SplitNames& names) {
+  if (!is_folder(root)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
+  return open_by_lists(
+      names, [&](const SplitNames& splits) { return open_folder_splits(root, limits, image_size, options, splits); });
 }
 
 void add_image_folder_keys(ConfigSchema& schema) {

@@ -73,6 +73,16 @@ bool has_pictures(const Config& config) {
   return std::ranges::count(kPictureKinds, config.data.kind) > 0;
 }
 
+DataSplits open_by_lists(SplitNames names, const std::function<DataSplits(const SplitNames& names)>& open) {
+  if (names.cache.empty()) return open(names);
+  try {
+    return open(names);
+  } catch (const Error&) {
+    names.reads_cache = false;
+  }
+  return open(names);
+}
+
 std::vector<std::string> names_of_split(const std::string& given, std::vector<std::string> usual) {
   return given.empty() ? std::move(usual) : std::vector<std::string>{given};
 }

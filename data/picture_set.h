@@ -26,8 +26,12 @@ struct PictureOptions {
 struct SplitNames {
   std::string train = {};
   std::string test = {};
-  std::string cache = {};  // a folder, anywhere, that keeps what they hold (data/listing_cache.h); empty: none does
+  std::string cache = {};   // a folder, anywhere, that keeps what they hold (data/listing_cache.h); empty: none does
+  bool reads_cache = true;  // whether what is kept there counts
 };
+
+/// What `open` makes of the splits. If it fails by lists that are kept, the set is listed anew: they may be made up.
+DataSplits open_by_lists(SplitNames names, const std::function<DataSplits(const SplitNames& names)>& open);
 
 /// Whether the kind of data is one of those whose pictures may have any size, and any of their keys.
 bool has_pictures(const Config& config);

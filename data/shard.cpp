@@ -1,13 +1,14 @@
 #include "data/shard.h"
 
 #include "data/image_file.h"
-#include "data/listing_cache.h"
 #include "engine/base/text.h"
+#include "engine/files/json.h"
 #include "engine/files/posix_file.h"
 #include "kernels/base/error.h"
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -42,6 +43,28 @@ std::optional<std::pair<std::string, std::string>> key_and_ending(const std::str
   return std::pair(name.substr(0, dot), in_small_letters(name.substr(dot)));
 }
 
+/// Whether a file with this ending, behind the key of its sample, is its picture: `.png`, but not `.mask.png`.
+bool is_picture(const std::string& ending) {
+  return ending.rfind('.') == 0 && has_image_name("picture" + ending);
+}
+
+/// Whether ShardReader may have found these in an archive of so many bytes: one behind the other, each behind a header.
+bool can_be_samples(const Shard& shard, std::int64_t archive_bytes) {
+  std::int64_t place = 0;
+  std::string last_ending;
+  for (const TarEntry& picture : shard.pictures) {
+    auto name = key_and_ending(picture.name);
+    if (!name || (name->second != last_ending && !is_picture(name->second))) return false;
+    last_ending = std::move(name->second);
+    if (picture.offset < place + kTarBlock || picture.offset % kTarBlock != 0) return false;
+    if (picture.bytes < 0 || picture.bytes > static_cast<std::int64_t>(kLargestImageFileBytes) ||
+        picture.offset > archive_bytes - picture.bytes)
+      return false;
+    place = picture.offset + picture.bytes;
+  }
+  return std::ranges::none_of(shard.classes, [](const std::string& name) { return name.empty(); });
+}
+
 class ShardReader {
  public:
   explicit ShardReader(const fs::path& archive) : archive_(archive) {}
@@ -66,7 +89,7 @@ class ShardReader {
   }
 
   void add(const TarEntry& entry, const std::string& ending) {
-    if (has_image_name("picture" + ending) && ending.rfind('.') == 0) {
+    if (is_picture(ending)) {
       if (sample_.picture) fail(ErrorKind::data, "{}: a second picture of this sample", shown(entry.name));
       sample_.picture = entry;
     } else if (ending == ".cls") {
@@ -142,27 +165,42 @@ std::vector<std::uint8_t> read_part(const fs::path& archive, const TarEntry& ent
   return bytes;
 }
 
-nlohmann::json to_listing(const Shard& shard) {
-  std::vector<std::string> names;
-  std::vector<std::int64_t> places;  // offset and length, picture after picture
+// Texts: names of the pictures, their classes, endings of what is passed over. Numbers: offset and length, picture
+// after picture; then how many files have which ending.
+KeptList to_list(const Shard& shard) {
+  std::vector<std::string> names, endings;
+  std::vector<std::int64_t> numbers;
   for (const TarEntry& picture : shard.pictures) {
     names.push_back(picture.name);
-    places.insert(places.end(), {picture.offset, picture.bytes});
+    numbers.insert(numbers.end(), {picture.offset, picture.bytes});
   }
-  return {{"names", joined_names(names)},
-          {"places", places},
-          {"classes", joined_names(shard.classes)},
-          {"passed_over", shard.passed_over}};
+  for (const auto& [ending, count] : shard.passed_over) {
+    endings.push_back(ending);
+    numbers.push_back(count);
+  }
+  return {{joined_names(names), joined_names(shard.classes), joined_names(endings)}, std::move(numbers)};
 }
 
-Shard shard_of(const nlohmann::json& listing) {
+std::optional<Shard> shard_of(const KeptList& list, std::int64_t archive_bytes) {
+  if (list.texts.size() != 3) return std::nullopt;
+  auto names = split_names(list.texts[0]), classes = split_names(list.texts[1]), endings = split_names(list.texts[2]);
+  if (!names || !classes || !endings || classes->size() != names->size() ||
+      list.numbers.size() != 2 * names->size() + endings->size())
+    return std::nullopt;
   Shard shard;
-  std::vector<std::string> names = split_names(listing.at("names").get_ref<const std::string&>());
-  const auto places = listing.at("places").get<std::vector<std::int64_t>>();
-  for (std::size_t i = 0; i < names.size(); ++i)
-    shard.pictures.push_back({std::move(names[i]), places.at(2 * i), places.at(2 * i + 1)});
-  shard.classes = split_names(listing.at("classes").get_ref<const std::string&>());
-  shard.passed_over = listing.at("passed_over").get<std::map<std::string, int>>();
+  std::span<const std::int64_t> numbers = list.numbers;
+  for (std::string& name : *names) {
+    shard.pictures.push_back({std::move(name), numbers[0], numbers[1]});
+    numbers = numbers.subspan(2);
+  }
+  shard.classes = std::move(*classes);
+  if (!can_be_samples(shard, archive_bytes)) return std::nullopt;
+  for (std::string& ending : *endings) {
+    const std::int64_t count = numbers.front();
+    numbers = numbers.subspan(1);
+    const bool is_new = shard.passed_over.emplace(std::move(ending), static_cast<int>(count)).second;
+    if (!is_new || count < 1 || count > std::numeric_limits<int>::max()) return std::nullopt;
+  }
   return shard;
 }
 

@@ -1,12 +1,13 @@
 // The samples of one tar archive in WebDataset's layout.
 #pragma once
 
+#include "data/listing_cache.h"
 #include "data/tar.h"
-#include "engine/files/json.h"
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,8 @@ Shard read_shard(const std::filesystem::path& archive);
 /// The content of one file of it.
 std::vector<std::uint8_t> read_part(const std::filesystem::path& archive, const TarEntry& entry);
 
-// To be kept (data/listing_cache.h), and back.
-nlohmann::json to_listing(const Shard& shard);
-Shard shard_of(const nlohmann::json& listing);
+// To be kept, and back; nothing if the list can be of no archive of so many bytes.
+KeptList to_list(const Shard& shard);
+std::optional<Shard> shard_of(const KeptList& list, std::int64_t archive_bytes);
 
 }  // namespace bsq

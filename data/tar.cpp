@@ -17,10 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kBlock = 512;
 constexpr std::int64_t kLongestName = 1 << 16;  // and other records about the file that follows
 
-using Block = std::array<char, kBlock>;
+using Block = std::array<char, kTarBlock>;
 
 std::string_view text_at(const Block& block, std::size_t offset, std::size_t length) {
   const std::string_view field(block.data() + offset, length);
@@ -84,7 +83,7 @@ class TarReader {
         if (is_file) entries.push_back({name_of(block), place_, bytes});
         announced_ = {};
       }
-      place_ += (bytes + kBlock - 1) / kBlock * kBlock;
+      place_ += (bytes + kTarBlock - 1) / kTarBlock * kTarBlock;
     }
     return entries;
   }
@@ -100,14 +99,14 @@ class TarReader {
 
   /// The next header, which place_ is behind then; false at the end.
   bool read_header(Block& block) {
-    if (place_ + kBlock > size_) refuse("the archive ends without its mark of an end; it was cut short");
+    if (place_ + kTarBlock > size_) refuse("the archive ends without its mark of an end; it was cut short");
     file_.read_at(place_, std::as_writable_bytes(std::span(block)));
     if (std::ranges::all_of(block, [](char byte) { return byte == 0; })) return false;
     const std::optional<std::int64_t> sum = number_at(block, 148, 8), bytes = number_at(block, 124, 12);
     if (!sum || *sum != sum_of(block) || !bytes)
       refuse("{}", place_ == 0 ? "no tar archive (compressed ones cannot be read in parts)"
                                : "no header of a tar archive; it is damaged");
-    place_ += kBlock;
+    place_ += kTarBlock;
     // Links have no content, whatever size they say.
     const char kind = block[kKind];
     content_bytes_ = kind >= '1' && kind <= '6' ? 0 : *bytes;

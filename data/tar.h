@@ -9,6 +9,9 @@
 
 namespace bsq {
 
+/// Headers and contents begin at multiples of it.
+inline constexpr std::int64_t kTarBlock = 512;
+
 struct TarEntry {
   std::string name;         // with its folders
   std::int64_t offset = 0;  // of its content in the archive

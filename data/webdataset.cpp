@@ -77,8 +77,18 @@ std::vector<fs::path> archives_in(const fs::path& folder, const std::string& beg
   return archives;
 }
 
+Shard look_into(const fs::path& archive, ListingCache& cache) {
+  std::error_code ignored;
+  if (const KeptList* kept = cache.find(archive))
+    if (auto shard = shard_of(*kept, static_cast<std::int64_t>(fs::file_size(archive, ignored))))
+      return *std::move(shard);
+  Shard shard = read_shard(archive);
+  if (cache.keeps()) cache.keep(archive, to_list(shard));
+  return shard;
+}
+
 /// The archives of the first of these splits that has any.
-Shards read_split(const fs::path& root, const std::vector<std::string>& names, const fs::path& cache_folder) {
+Shards read_split(const fs::path& root, const std::vector<std::string>& names, const SplitNames& splits) {
   Shards shards;
   for (const std::string& name : names) {
     std::error_code ignored;
@@ -93,10 +103,10 @@ Shards read_split(const fs::path& root, const std::vector<std::string>& names, c
          "compressed)",
          root.string(), fmt::join(names, "' or '"), names.front(), names.front());
   const std::vector<fs::path> archives = std::exchange(shards.archives, {});
-  ListingCache cache(cache_folder, shards.name);
+  ListingCache cache(splits.cache, "webdataset", shards.name, splits.reads_cache);
   for (const fs::path& archive : archives) {
     shards.archives.push_back(archive);
-    shards.add(shard_of(cache.get(archive, [&] { return to_listing(read_shard(archive)); })));
+    shards.add(look_into(archive, cache));
   }
   shards.notes = cache.save();
   if (shards.pictures.empty()) fail(ErrorKind::data, "{}: no pictures in its archives", shards.name);
@@ -237,14 +247,10 @@ std::vector<std::string> notes_of(const Shards& shards) {
   return notes;
 }
 
-}  // namespace
-
-DataSplits open_webdataset(const fs::path& root, int image_size, const PictureOptions& options,
-                           const SplitNames& names) {
-  std::error_code ignored;
-  if (!fs::is_directory(root, ignored)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
-  Shards train = read_split(root, names_of_split(names.train, {"train"}), names.cache),
-         test = read_split(root, names_of_split(names.test, {"test", "val"}), names.cache);
+DataSplits open_archive_splits(const fs::path& root, int image_size, const PictureOptions& options,
+                               const SplitNames& names) {
+  Shards train = read_split(root, names_of_split(names.train, {"train"}), names),
+         test = read_split(root, names_of_split(names.test, {"test", "val"}), names);
   for (const fs::path& archive : train.archives)
     if (std::error_code unknown; std::ranges::any_of(
             test.archives, [&](const fs::path& other) { return fs::equivalent(archive, other, unknown); }))
@@ -264,6 +270,16 @@ DataSplits open_webdataset(const fs::path& root, int image_size, const PictureOp
                                         std::move(labels), seen, std::move(notes));
   };
   return {open(std::move(train), options), open(std::move(test), {options.fit, {}})};
+}
+
+}  // namespace
+
+DataSplits open_webdataset(const fs::path& root, int image_size, const PictureOptions& options,
+                           const SplitNames& names) {
+  std::error_code ignored;
+  if (!fs::is_directory(root, ignored)) fail(ErrorKind::data, "data.root '{}': no such folder", root.string());
+  return open_by_lists(
+      names, [&](const SplitNames& splits) { return open_archive_splits(root, image_size, options, splits); });
 }
 
 void add_webdataset_keys(ConfigSchema& schema) {

@@ -64,6 +64,24 @@ TEST_CASE("pictures that are read in every epoch give the bits of those that are
   here.must({"train", "--resume", "streamed", "data.memory=1"});
 }
 
+TEST_CASE("a folder for lists of pictures that cannot be made is a warning, and no command stops for it") {
+  const Workspace here;
+  put_photos(here / "photos");
+  const Words lists = {"data.cache=tiny.yaml/lists"};
+  const auto check_warning = [](const Outcome& outcome) {
+    CHECK_THAT(outcome.err, Catch::Contains("data.cache: tiny.yaml/lists: cannot create the folder: Not a directory") &&
+                                Catch::Contains("; the set will be listed again next time\n"));
+  };
+  here.train("plain", of_photos({}));
+  check_warning(here.train("run", of_photos({}, lists)));
+  CHECK(hashes_of(here / "run") == hashes_of(here / "plain"));
+  check_warning(here.must({"eval", "run"}));
+  check_warning(here.must({"data", "tiny.yaml", "data.kind=image_folder", "data.root=photos", lists[0]}));
+  here.must({"export", "run", "--format", "deployed", "--output", "d.safetensors"});
+  here.must({"report", "run"});
+  here.must({"verify", "run"});
+}
+
 TEST_CASE("a run that streams is killed, resumed, and comes to the bits of one that was not") {
   if (!can_trace()) {
     WARN("SKIPPED: this system does not let a process trace its children");
