@@ -35,12 +35,18 @@ std::string in_small_letters(std::string text) {
   return text;
 }
 
-/// A name of an archive, cut at the first dot behind its folders; nothing if it is hidden.
-std::optional<std::pair<std::string, std::string>> key_and_ending(const std::string& name) {
-  const std::size_t folder = name.rfind('/'), begin = folder == std::string::npos ? 0 : folder + 1;
+/// Where the ending of a name of an archive begins, at the first dot behind its folders; nothing if it is hidden.
+std::optional<std::size_t> begin_of_ending(std::string_view name) {
+  const std::size_t folder = name.rfind('/'), begin = folder == std::string_view::npos ? 0 : folder + 1;
   const std::size_t dot = std::min(name.find('.', begin), name.size());
-  if (dot == begin) return std::nullopt;
-  return std::pair(name.substr(0, dot), in_small_letters(name.substr(dot)));
+  return dot == begin ? std::nullopt : std::optional(dot);
+}
+
+/// A name of an archive, cut there; nothing if it is hidden.
+std::optional<std::pair<std::string, std::string>> key_and_ending(const std::string& name) {
+  const std::optional<std::size_t> dot = begin_of_ending(name);
+  if (!dot) return std::nullopt;
+  return std::pair(name.substr(0, *dot), in_small_letters(name.substr(*dot)));
 }
 
 /// Whether a file with this ending, behind the key of its sample, is its picture: `.png`, but not `.mask.png`.
@@ -51,11 +57,13 @@ bool is_picture(const std::string& ending) {
 /// Whether ShardReader may have found these in an archive of so many bytes: one behind the other, each behind a header.
 bool can_be_samples(const Shard& shard, std::int64_t archive_bytes) {
   std::int64_t place = 0;
-  std::string last_ending;
+  std::string_view last_ending;
   for (const TarEntry& picture : shard.pictures) {
-    auto name = key_and_ending(picture.name);
-    if (!name || (name->second != last_ending && !is_picture(name->second))) return false;
-    last_ending = std::move(name->second);
+    const std::optional<std::size_t> dot = begin_of_ending(picture.name);
+    if (!dot) return false;
+    const std::string_view ending = std::string_view(picture.name).substr(*dot);
+    if (ending != last_ending && !is_picture(in_small_letters(std::string(ending)))) return false;
+    last_ending = ending;
     if (picture.offset < place + kTarBlock || picture.offset % kTarBlock != 0) return false;
     if (picture.bytes < 0 || picture.bytes > static_cast<std::int64_t>(kLargestImageFileBytes) ||
         picture.offset > archive_bytes - picture.bytes)
