@@ -96,6 +96,14 @@ bool is_pytorch_file(const Source& file) {
   return std::string_view(begin.data(), begin.size()) == "PK\x03\x04" || is_pickle;
 }
 
+/// A protobuf message that begins with the version of ONNX and goes on with the name of its maker or the graph.
+template <typename Source>
+bool is_onnx_file(const Source& file) {
+  std::array<char, 3> begin{};
+  file.read_at(0, std::as_writable_bytes(std::span(begin)));
+  return begin[0] == '\x08' && begin[1] > 0 && (begin[2] == '\x12' || begin[2] == '\x3a');
+}
+
 template <typename Source>
 std::string read_header(const Source& file) {
   const auto file_bytes = static_cast<std::uint64_t>(file.size_bytes());
@@ -107,6 +115,8 @@ std::string read_header(const Source& file) {
   std::uint64_t header_bytes = 0;
   file.read_at(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
   if (header_bytes > file_bytes - kLengthBytes) {
+    if (is_onnx_file(file))
+      refuse(file.path(), "is a file of ONNX, which bsq writes but does not read; give the one that it was made of");
     refuse(file.path(), "header says {} bytes, file has {}; not a safetensors file or truncated",
            with_thousands(header_bytes), with_thousands(file_bytes));
   }

@@ -71,6 +71,8 @@ TEST_CASE("data names every image that cannot be read, not the first one alone")
                                               "have one size, or set data.image_size\n") &&
                               Catch::Contains("2 images cannot be read"));
   CHECK(here.run(survey_with(kSurvey, {"data.image_size=8"})).err.find("1 image cannot be read") != std::string::npos);
+  check_error(here, {"data", "p"}, 2,
+              {"bsq data: p is a folder; ", "say: bsq data data.kind=image_folder data.root=p"});
   check_error(here, {"data"}, 2, {"bsq data: which data? usage: bsq data CFG [key=value ...]"});
   check_error(here, {"data", "data.kind=image_folder", "data.root=gone"}, 3, {"data.root 'gone': no such folder"});
 }

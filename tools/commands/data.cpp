@@ -211,6 +211,11 @@ int data_command(const Arguments& arguments) {
   const ConfigWords split = split_config_words(words, is_config_key);
   if (split.file.empty() && split.overrides.empty())
     fail(ErrorKind::usage, "bsq data: which data? usage: bsq data CFG [key=value ...]");
+  if (std::error_code ignored; fs::is_directory(split.file, ignored))
+    fail(ErrorKind::usage,
+         "bsq data: {} is a folder; of a folder of pictures, one folder a class in train/ and test/, say: bsq data "
+         "data.kind=image_folder data.root={}",
+         split.file, split.file);
   if (!folder.empty()) refuse_foreign_page(folder);
   Config config = load_config(config_schema(), split.file, split.overrides, ConfigUse::survey);
   config.data.on_error = "stop";                                          // whatever cannot be read is to be said

@@ -319,6 +319,14 @@ TEST_CASE("a file of PyTorch's is told so, whatever its name") {
   CHECK_FALSE(is_pytorch_file(folder / "a"));
 }
 
+TEST_CASE("a file of ONNX is told so") {
+  const std::string end = "is a file of ONNX, which bsq writes but does not read; give the one that it was made of";
+  CHECK(refusal("\x08\x09\x12\x03"
+                "bsq\x1a\x05"
+                "0.1.0:") == end);
+  CHECK(refusal("\x08\x0a\x3a\x89\xc0\xb0\x05\x0aL\x0a\x06images") == end);
+}
+
 TEST_CASE("shapes that are no shapes are refused before memory is taken") {
   const auto shape_refusal = [](const std::string& shape) {
     return refusal(file_text(fmt::format("{{{}}}", entry("a", "F32", shape, "[0,4]")), 4));
