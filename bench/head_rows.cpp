@@ -156,6 +156,7 @@ void add_operators(RowList& list, const std::string& shapes) {
     add_plane_networks(list, large);
     if (!large) add_fixed_and_plain(list);
     if (!large) add_joining(list);
+    if (!large) add_offset_quantizers(list);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "bench/pooling_cases.h"
 #include "bench/joining_cases.h"
 #include "bench/norm_act_cases.h"
+#include "bench/offset_quantizer_cases.h"
 #include "bench/weight_cases.h"
 #include "kernels/ops/operations.h"
 

@@ -32,13 +32,13 @@ run() { # PROGRAM ARGUMENT ...: a name that matches no test is an error, which C
 case $part in
   kernels) # what is not parity; those of gradient_test are the oracle's own but for one
     run bsq_kernels_tests "$(tagged augment_test bf16_test communicator_test dorefa_test fixed_test integer_test loss_test lsq_test memory_test msq_test norm_act_test \
-      planes_test),an accumulated gradient*" -# "$@" ;;
+      offset_quantizer_test planes_test),an accumulated gradient*" -# "$@" ;;
   parity)
-    run bsq_kernels_tests "$(tagged parity_{augment,conv,fixed,head,norm_act,planes,sgd,tf32}_test)" -# "$@" ;;
+    run bsq_kernels_tests "$(tagged parity_{augment,conv,fixed,head,norm_act,offset_quantizer,planes,sgd,tf32}_test)" -# "$@" ;;
   primitives)
     run bsq_primitives_tests "$@" ;;
   own) # parity of our own kernels
-    run bsq_kernels_tests "$(tagged parity_{augment,dorefa,fixed,head,lsq,msq,norm_act,planes,sgd}_test)" -# "$@" ;;
+    run bsq_kernels_tests "$(tagged parity_{augment,dorefa,fixed,head,lsq,msq,norm_act,offset_quantizer,planes,sgd}_test)" -# "$@" ;;
   engine)
     run bsq_engine_tests "$(tagged dorefa_weights_test evaluator_test executor_test executor_planning_test experiment_gpu_test integer_network_test lsq_weights_test model_test msq_weights_test \
       training_step_test weight_files_test weight_stores_test)" -# "$@" ;;

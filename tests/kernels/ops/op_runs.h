@@ -85,6 +85,17 @@ Outputs run_dropout_forward(Backend& backend, const cases::DropoutCase& c, DType
 Outputs run_dropout_backward(Backend& backend, const cases::DropoutCase& c, DType dtype, const DropoutInputs& inputs,
                              GradMode mode);
 
+struct OffsetQuantizerInputs {
+  std::vector<float> input, d_output, d_input_before;
+  std::vector<float> step, offset;  // [1]
+  float gain = 1;
+};
+OffsetQuantizerInputs make_inputs(const cases::OffsetQuantizerCase& c);
+Outputs run_offset_quantizer_forward(Backend& backend, const OffsetQuantizerGeometry& geometry,
+                                     const OffsetQuantizerInputs& inputs);
+Outputs run_offset_quantizer_backward(Backend& backend, const OffsetQuantizerGeometry& geometry,
+                                      const OffsetQuantizerInputs& inputs, GradMode mode);
+
 struct PoolInputs {
   std::vector<float> input, d_output;
   std::vector<float> d_input_before = {};

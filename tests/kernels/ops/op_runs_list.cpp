@@ -21,6 +21,7 @@ std::vector<OperationRun> runs_on_activations() {
   const auto linear = named(cases::linear_cases(), "5 to 3");
   const auto concat = named(cases::concat_cases(), "1 of 2, units");
   const auto dropout = named(cases::dropout_cases(), "15");
+  const auto offset_quantizer = named(cases::offset_quantizer_cases(), "17 numbers, 2 bits");
   const auto loss = named(cases::loss_cases(), "fewer than 5 classes");
   const auto augment = named(cases::augment_cases(), "flip alone");
   const auto mix = named(cases::mix_cases(), "boxes, odd batch");
@@ -72,6 +73,8 @@ std::vector<OperationRun> runs_on_activations() {
        [=](Backend& backend) { return run_dropout_forward(backend, dropout, f32, make_inputs(dropout)); }},
       {"dropout_backward",
        [=](Backend& backend) { return run_dropout_backward(backend, dropout, f32, make_inputs(dropout), mode); }},
+      {"offset_quantizer_forward", geometry_of(offset_quantizer, run_offset_quantizer_forward)},
+      {"offset_quantizer_backward", geometry_of(offset_quantizer, run_offset_quantizer_backward, mode)},
       {"linear_forward", linear_of(run_linear_forward)},
       {"linear_backward", linear_of([=](auto&&... of) { return run_linear_backward(of..., mode); })},
       {"softmax_cross_entropy",
