@@ -124,7 +124,9 @@ class StepCounter {
     } else if (node.layer->kind() == "concat") {
       add_concat(node, "forward");
     } else if (node.layer->kind() == "dropout") {
-      add({"dropout forward", "dropout", {(input + output) * dropped_bytes(inputs)}});
+      add({"dropout forward", "dropout", {(input + output) * real_size_of(inputs[0])}});
+    } else if (node.layer->kind() == "quantize") {
+      add({"offset_quantizer forward", "offset quantizer", {(input + output) * real_size_of(inputs[0])}});
     } else {
       require(node.layer->kind() == "linear", "roofline: no count for a {}", node.layer->kind());
       add({"linear forward",
@@ -166,7 +168,11 @@ class StepCounter {
     } else if (node.layer->kind() == "concat") {
       add_concat(node, "backward", adds);
     } else if (node.layer->kind() == "dropout") {
-      add({"dropout backward", "dropout", {(input + output + (adds[0] ? input : 0)) * dropped_bytes(inputs)}});
+      add({"dropout backward", "dropout", {(input + output + (adds[0] ? input : 0)) * real_size_of(inputs[0])}});
+    } else if (node.layer->kind() == "quantize") {  // x and dy in, dx out
+      add({"offset_quantizer backward",
+           "offset quantizer",
+           {(2 * input + output + (adds[0] ? input : 0)) * real_size_of(inputs[0])}});
     } else {
       add({"linear backward",
            "head",
@@ -186,11 +192,6 @@ class StepCounter {
       kernels.push_back((is_added ? 3 : 2) * real(inputs[k].shape.numel()) * element_bytes_);
     }
     add({fmt::format("concat {} {}", shape_name(node.layer->output(inputs).shape), pass), "concat", kernels});
-  }
-
-  /// Of an element of what dropout reads, an image or a vector.
-  static double dropped_bytes(const std::vector<TensorSpec>& inputs) {
-    return static_cast<double>(size_of(inputs[0].dtype));
   }
 
   static bool is_pooling(const Node& node) {

@@ -61,7 +61,8 @@ class Rules {
       : spec_(spec), quant_(quant) {
     NetworkSpec all = spec;  // every activation quantized that can be
     for (NodeSpec& node : all.nodes) node.options.erase("act_bits");
-    const Network network = build_network(all, {.act_bits = 1});
+    const Network network =
+        build_network(all, {.activation = Activation::lsq, .act_bits = 1, .quantizes_signed = true});
     for (std::size_t i = 0; i < network.nodes().size(); ++i) {
       const Layer& layer = *network.nodes()[i].layer;
       RuledNode node{.is_projection = float_projections[i]};

@@ -48,7 +48,13 @@ class Planner {
     if (k == "dropout") return void(output(node) = place(nodes_[node].inputs[0]));
     if (k == "average_pool") return average(node);
     if (k == "max_pool" || k == "flatten" || k == "concat") return other(node);
-    plan_.obstacle = fmt::format("{} is a {}, which has no form in integers", nodes_[node].name, k);
+    if (k == "quantize")
+      plan_.obstacle = fmt::format(
+          "{} has levels from an offset on (quant.signed = lsq_plus), which have no form in "
+          "integers",
+          nodes_[node].name);
+    else
+      plan_.obstacle = fmt::format("{} is a {}, which has no form in integers", nodes_[node].name, k);
   }
 
   /// Appends an operation; returns the number of the tensor that it writes.

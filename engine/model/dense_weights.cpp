@@ -19,8 +19,8 @@ DenseWeights::DenseWeights(DeviceMemory& memory, const ArenaLayout& layout, cons
 
 void DenseWeights::mark_slots(DeviceMemory& memory, const std::string& name) {
   const auto mark_of = [](const ParameterSlot& slot) {
-    const int decays = slot.decay.weights ? kDecays : 0, halves = slot.spec.role == Role::lsq_clip ? kHalves : 0;
-    return static_cast<std::uint8_t>(decays + halves);
+    const bool stays_positive = slot.spec.role == Role::lsq_clip || slot.spec.role == Role::quantizer_step;
+    return static_cast<std::uint8_t>((slot.decay.weights ? kDecays : 0) + (stays_positive ? kHalves : 0));
   };
   if (std::ranges::all_of(layout_.slots, [&](const ParameterSlot& slot) { return mark_of(slot) == kDecays; })) return;
   std::vector<std::uint8_t> marks(static_cast<std::size_t>((layout_.numel + kMarkBlock - 1) / kMarkBlock), kDecays);

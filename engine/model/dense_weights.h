@@ -44,7 +44,7 @@ class DenseWeights final : public WeightStore {
   Buffer values_;
   Buffer rounded_;  // bf16 copies, at the same offsets; empty if no slot wants any
   Buffer momentum_;
-  Buffer marks_;  // of SgdStepArgs; empty if all slots decay, and none is an lsq_clip
+  Buffer marks_;  // of SgdStepArgs; empty if all slots decay, and none has to stay above 0
 };
 
 }  // namespace bsq

@@ -20,9 +20,8 @@ double largest_level(int bits) {
   return std::exp2(bits) - 1;
 }
 
-}  // namespace
-
-std::vector<int> input_bits(const Network& network) {
+/// Of the nodes in their order: bits of the integers that the first input holds, whoever has passed them on; 0: none.
+std::vector<int> integer_bits(const Network& network) {
   const ParameterMemory memory = shapes_of(network);
   const auto& nodes = network.nodes();
   std::vector<TensorView> tensors;
@@ -43,6 +42,22 @@ std::vector<int> input_bits(const Network& network) {
   return bits;
 }
 
+/// Bits of the levels from an offset on that a node writes; 0: it writes no such.
+int offset_level_bits(const Node& node) {
+  const std::optional<OutputQuantizer> quantizer = node.layer->quantizer();
+  return quantizer && quantizer->offset >= 0 ? quantizer->bits : 0;
+}
+
+}  // namespace
+
+std::vector<int> input_bits(const Network& network) {
+  std::vector<int> bits = integer_bits(network);
+  for (std::size_t i = 0; i < bits.size(); ++i)
+    if (const TensorId input = network.nodes()[i].inputs.front(); bits[i] == 0 && input > 0)
+      bits[i] = offset_level_bits(network.nodes()[static_cast<std::size_t>(input) - 1]);
+  return bits;
+}
+
 std::vector<InexactSums> inexact_sums(const Network& network, const std::vector<int>& weight_bits) {
   constexpr double kExact = 1 << 24;
   std::vector<int> bits_of(network.parameters().size());  // 0: no filter of integers
@@ -53,7 +68,7 @@ std::vector<InexactSums> inexact_sums(const Network& network, const std::vector<
     const int bits = weight_bits.at(slot++);
     if (spec.shape.rank == 4 && bits <= kMaxBits) bits_of[i] = bits;
   }
-  const std::vector<int> inputs = input_bits(network);
+  const std::vector<int> inputs = integer_bits(network);
   std::vector<InexactSums> found;
   for (std::size_t node = 0; node < inputs.size(); ++node) {
     for (const ParameterId id : network.nodes()[node].layer->parameters()) {

@@ -8,8 +8,8 @@
 
 namespace bsq {
 
-/// Of the nodes in their order: bits of the integers that the first input holds, whoever has passed them on; 0: it
-/// holds float numbers.
+/// Of the nodes in their order: bits of the levels that the first input holds, integers whoever has passed them on, or
+/// levels from an offset on (OutputQuantizer) by the node before; 0: it holds float numbers.
 std::vector<int> input_bits(const Network& network);
 
 /// A convolution of integers whose sums float32 may have to round.

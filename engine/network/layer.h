@@ -82,10 +82,11 @@ struct BackwardPass {
 
 /// The quantizer of a layer's output.
 struct OutputQuantizer {
-  std::string name;        // PyTorch's module: layer1.0.relu1
-  int bits = 0;            // at least 1
-  StateId act_scale = -1;  // the state that holds its static scale, or -1
-  ParameterId clip = -1;   // the parameter that is its scale, or -1: the maximum of the batch is
+  std::string name;         // PyTorch's module: layer1.0.relu1
+  int bits = 0;             // at least 1
+  StateId act_scale = -1;   // the state that holds its static scale, or -1
+  ParameterId clip = -1;    // the parameter that is its scale, or -1: the maximum of the batch is
+  ParameterId offset = -1;  // the parameter that its levels begin at, `clip` is then their step; -1: they begin at 0
 };
 
 /// Numbers that a layer rounds to a range (METHOD 16).

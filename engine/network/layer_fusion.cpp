@@ -249,7 +249,8 @@ class ConvolutionOutputs {
     if (has_bias && readers.size() > 1) return true;  // only one of them could have its gradient
     return std::ranges::any_of(readers, [&](std::size_t reader) {
       const NodeSpec& other = nodes()[reader];
-      return (has_unit && is_any_of(other.layer, {"conv2d", "max_pool"})) || (has_bias && !adds_bias(other, node.name));
+      return (has_unit && is_any_of(other.layer, {"conv2d", "max_pool", "quantize"})) ||
+             (has_bias && !adds_bias(other, node.name));
     });
   }
 

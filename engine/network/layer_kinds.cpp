@@ -11,6 +11,7 @@
 #include "engine/network/layers/linear.h"
 #include "engine/network/layers/max_pool.h"
 #include "engine/network/layers/norm_act.h"
+#include "engine/network/layers/quantize.h"
 
 #include <fmt/ranges.h>
 
@@ -28,6 +29,7 @@ constexpr std::array kKinds = {
     LayerKind{"concat", make_concat},     LayerKind{"dropout", make_dropout},
     LayerKind{"max_pool", make_max_pool}, LayerKind{"average_pool", make_average_pool},
     LayerKind{"flatten", make_flatten},   LayerKind{"linear", make_linear},
+    LayerKind{"quantize", make_quantize},
 };
 
 const LayerKind& kind_of(const NodeSpec& node, int number) {
@@ -54,7 +56,7 @@ class NodeWidths {
     weights_.fixed = options_.flag("fixed", false);
     if (options_.has("act_bits")) act_bits_ = options_.integer("act_bits", 0, kMostActBits);
     if (weights_.fixed && weights_.start == 0) options_.refuse("fixed", "needs weight_bits beside it");
-    is_quantized_ = options_.flag("quantized", false);
+    is_quantized_ = node.layer == "quantize" || options_.flag("quantized", false);
   }
 
   Quantizer quantizer(Quantizer of_stage) const {
@@ -92,10 +94,7 @@ class Builder {
   }
 
   Network build() {
-    for (const NodeSpec& node : spec_.nodes) {
-      add(node, static_cast<int>(network_.nodes().size()));
-      ids_[node.name] = static_cast<TensorId>(network_.nodes().size());
-    }
+    for (std::size_t i = 0; i < spec_.nodes.size(); ++i) add(spec_.nodes[i], static_cast<int>(i));
     check_readers();
     check_names();
     const Shape& logits = tensors_.back().shape;
@@ -108,8 +107,12 @@ class Builder {
   }
 
  private:
+  /// `node`: of the network.
   [[noreturn]] void refuse(std::size_t node, const std::string& what) const {
-    throw SpecError(static_cast<int>(node), spec_.nodes[node].name, "", what);
+    throw SpecError(spec_numbers_[node], name_of(node), "", what);
+  }
+  const std::string& name_of(std::size_t node) const {
+    return spec_.nodes[static_cast<std::size_t>(spec_numbers_[node])].name;
   }
 
   void add(const NodeSpec& node, int number) {
@@ -130,14 +133,19 @@ class Builder {
     const std::size_t first = network_.parameters().size();
     std::unique_ptr<Layer> layer = kind.make({network_, node, number, ids, inputs, quantizer});
     widths.finish(network_, first);
+    if (layer == nullptr) {
+      ids_[node.name] = ids.front();
+      return;
+    }
+    spec_numbers_.push_back(number);
     check_inputs(*layer, ids, inputs);
     tensors_.push_back(layer->output(inputs));
     units_.push_back(unit_of_output(*layer, ids, inputs));
-    network_.add(node.name, std::move(layer), ids);
+    ids_[node.name] = network_.add(node.name, std::move(layer), ids);
   }
 
-  /// A convolution multiplies numbers, or levels in a unit of their own; and the bias that one leaves to its reader is
-  /// added once.
+  /// A convolution multiplies numbers, or levels in a unit of their own; what quantizes signed numbers reads none that
+  /// are levels already; and the bias that a convolution leaves to its reader is added once.
   void check_inputs(const Layer& layer, const std::vector<TensorId>& ids, const std::vector<TensorSpec>& inputs) {
     const std::size_t number = network_.nodes().size();
     for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -146,12 +154,13 @@ class Builder {
       const std::string reads = fmt::format("reads the {} '{}'", before.layer->kind(), before.name);
       if (layer.convolution(inputs, {}) && units_[static_cast<std::size_t>(ids[i])].weight != nullptr)
         refuse(number, reads + "; put a norm_act or bias_act between them");
+      if (layer.kind() == "quantize" && units_[static_cast<std::size_t>(ids[i])].activation != nullptr)
+        refuse(number, reads + ", whose numbers are quantized already; leave it out");
       if (!before.layer->output_bias()) continue;
       if (!layer.takes_output_bias(i)) refuse(number, reads + ", which has a bias; put a bias_act between them");
       const auto [other, is_first] = bias_readers_.emplace(ids[i], number);
       if (!is_first)
-        refuse(number,
-               fmt::format("{}, whose bias '{}' adds; let it read that", reads, spec_.nodes[other->second].name));
+        refuse(number, fmt::format("{}, whose bias '{}' adds; let it read that", reads, name_of(other->second)));
     }
   }
 
@@ -194,6 +203,7 @@ class Builder {
   const NetworkSpec& spec_;
   const Quantizer& quantizer_;
   Network network_;
+  std::vector<int> spec_numbers_;  // of the nodes of the network
   std::vector<TensorSpec> tensors_;
   float one_ = 1;                                 // that units point to
   ParameterMemory as_integers_;                   // of the parameters so far

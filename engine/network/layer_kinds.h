@@ -17,6 +17,8 @@
 //   add           a bias_act of two inputs, without an activation (none) if nothing else is said
 //   concat        reads two or more images of one size, and puts their channels side by side
 //   dropout       reads an image or a vector; rate, 0 to 1: how likely it is that a number of it is 0 in training
+//   quantize      reads an image or a vector of numbers of either sign, quantizes them by LSQ+ in stages that do so
+//                 (Quantizer::quantizes_signed), and is not there in others: who reads it reads its input
 //   max_pool      reads an image; kernel, stride (kernel), padding (0; kernel / 2 at most), ceil (false: as in PyTorch
 //                 ceil_mode, windows may reach beyond the image)
 //   average_pool  reads an image, and gives a vector: a number per channel; with kernel (windows of this size side by
@@ -27,7 +29,8 @@
 //
 // Network files may have the layers of PyTorch in place of norm_act: layer_fusion.h.
 //
-// A quantized layer gives weights bit widths; a quantized norm_act or bias_act has activations of the stage's width.
+// A quantized layer gives weights bit widths; a quantized norm_act or bias_act, and a quantize, has activations of the
+// stage's width.
 // What else a node says of widths is read for all kinds alike: weight_bits, max_bits and fixed (false) of its quantized
 // weights (WidthRule), act_bits (0: not quantized) of its quantized activations, in the stages that quantize any.
 #pragma once
@@ -65,7 +68,7 @@ struct LayerRequest {
 
 struct LayerKind {
   const char* name;
-  std::unique_ptr<Layer> (*make)(const LayerRequest&);
+  std::unique_ptr<Layer> (*make)(const LayerRequest&);  // null: the node hands its only input on, and is not there
 };
 
 std::span<const LayerKind> layer_kinds();

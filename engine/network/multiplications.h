@@ -14,7 +14,7 @@ struct Multiplication {
   std::size_t node = 0;
   ParameterId weight = 0;
   double macs = 0;     // multiply-adds of one image
-  int input_bits = 0;  // of the integers that it reads; 0: it reads float numbers
+  int input_bits = 0;  // of the levels that it reads; 0: it reads float numbers
 
   /// Those of one image per bit of the weight: float numbers count as 32 bits.
   double bit_operations() const { return macs * (input_bits == 0 ? 32 : input_bits); }

@@ -28,10 +28,15 @@ void visit_layouts(const Shape& shape, Visit visit) {
           visit(memory_index++, static_cast<std::size_t>(((o * in + i) * height + h) * width + w));
 }
 
+/// What LSQ learns of activations.
+bool is_learned_by_lsq(Role role) {
+  return role == Role::lsq_clip || role == Role::quantizer_step || role == Role::quantizer_offset;
+}
+
 DecayedParts decay_of(Role role, const NoDecay& no_decay) {
   const bool is_norm = role == Role::norm_gamma || role == Role::norm_beta;
   const bool is_spared = (is_norm && no_decay.norms) || (role == Role::bias && no_decay.biases) ||
-                         (role == Role::clip && no_decay.pact) || role == Role::lsq_clip;
+                         (role == Role::clip && no_decay.pact) || is_learned_by_lsq(role);
   return {.weights = !is_spared, .scale = !is_spared && !no_decay.scales};
 }
 

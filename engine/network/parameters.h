@@ -33,6 +33,8 @@ enum class Role : std::uint8_t {
   norm_beta,
   clip,
   lsq_clip,
+  quantizer_step,
+  quantizer_offset,
   running_mean,
   running_var,
   act_scale,

@@ -37,13 +37,38 @@ double mean_activation(Backend& backend, const Model& model, const Executor& exe
   return sum / static_cast<double>(numbers.size());
 }
 
+void set_number(Backend& backend, const Model& model, ParameterId id, float value) {
+  upload_array(backend, model.parameters().values[static_cast<std::size_t>(id)].as<float>(), std::vector<float>{value});
+}
+
+/// Sets the ceiling of a node, or its step and its offset. Machines round differently: rank 0 says it for all.
+void set_quantizer(Backend& backend, const Model& model, const Executor& executor, int node, int batch,
+                   Communicator& communicator) {
+  const Node& of = model.network().nodes()[static_cast<std::size_t>(node)];
+  const OutputQuantizer quantizer = *of.layer->quantizer();
+  const double levels = (1 << quantizer.bits) - 1;
+  std::array<float, 2> own{};  // ceiling or step, offset
+  if (quantizer.offset < 0) {
+    own[0] = static_cast<float>(2 * mean_activation(backend, model, executor, node, batch) * std::sqrt(levels));
+  } else {
+    const std::vector<float> numbers = stored_numbers(backend, executor.tensor(of.inputs[0], batch));
+    const auto [least, largest] = std::ranges::minmax(numbers);
+    own = {static_cast<float>((double{largest} - double{least}) / levels), least};
+  }
+  const std::vector<float> found = gather(communicator, std::span<const float>(own));
+  if (!(found[0] > 0) || !std::isfinite(found[0])) return;
+  set_number(backend, model, quantizer.clip, found[0]);
+  if (quantizer.offset >= 0) set_number(backend, model, quantizer.offset, found[1]);
+}
+
 }  // namespace
 
 std::vector<ParameterId> missing_ceilings(const Network& network, const TensorFile* file) {
   std::vector<ParameterId> missing;
   for (std::size_t i = 0; i < network.parameters().size(); ++i) {
     const ParameterSpec& parameter = network.parameters()[i];
-    if (parameter.role == Role::lsq_clip && (file == nullptr || file->find(parameter.name) == nullptr))
+    const bool is_learned = parameter.role == Role::lsq_clip || parameter.role == Role::quantizer_step;
+    if (is_learned && (file == nullptr || file->find(parameter.name) == nullptr))
       missing.push_back(static_cast<ParameterId>(i));
   }
   return missing;
@@ -72,13 +97,7 @@ void find_ceilings(Backend& backend, Model& model, BatchSource& source, const Fi
       const std::optional<OutputQuantizer> quantizer = nodes[node].layer->quantizer();
       if (!quantizer || std::ranges::count(ceilings, quantizer->clip) == 0) continue;
       if (std::ranges::max(nodes[node].inputs) != static_cast<TensorId>(done) + 1) continue;
-      const double mean = mean_activation(backend, model, executor, static_cast<int>(node), batch);
-      const double levels = (1 << quantizer->bits) - 1;
-      const std::array<float, 1> own = {static_cast<float>(2 * mean * std::sqrt(levels))};
-      const float ceiling = gather(communicator, std::span<const float>(own)).front();  // machines round differently
-      if (ceiling > 0)
-        upload_array(backend, model.parameters().values[static_cast<std::size_t>(quantizer->clip)].as<float>(),
-                     std::vector<float>{ceiling});
+      set_quantizer(backend, model, executor, static_cast<int>(node), batch, communicator);
     }
   };
   executor.forward(batch,

@@ -52,7 +52,8 @@ bool is_of_norm(Role role) {
 }
 
 bool is_of_activation(Role role) {
-  return role == Role::clip || role == Role::lsq_clip || role == Role::act_scale || role == Role::value_range;
+  return role == Role::clip || role == Role::lsq_clip || role == Role::quantizer_step ||
+         role == Role::quantizer_offset || role == Role::act_scale || role == Role::value_range;
 }
 
 std::vector<std::string> float_layers(const BitSummary& summary) {
@@ -120,7 +121,7 @@ Table float_table(const BitSummary& summary) {
   };
   if (weights > 0) add("weights", weights, names_text(float_layers(summary)));
   if (norms > 0) add("norms", norms, "gamma, beta, running mean and variance");
-  if (activations > 0) add("activations", activations, "learned ceilings, calibrated scales");
+  if (activations > 0) add("activations", activations, "learned ceilings, steps and offsets, calibrated scales");
   add("together", weights + norms + activations, "");
   const std::vector<std::string> readers = float_readers(summary);
   const bool is_all =

@@ -137,7 +137,7 @@ TEST_CASE("an option that is wrong is named with its node and key") {
   CHECK(
       refused(3, "layer", "norm") ==
       "node 'bn2', key 'layer': 'norm' is no kind of layer, they are conv2d, norm_act, bias_act, add, concat, dropout, "
-      "max_pool, average_pool, flatten, linear");
+      "max_pool, average_pool, flatten, linear, quantize");
   CHECK(refused(3, "options", ordered_json::object()) ==
         "node 'bn2', key 'options': must be a number, true, false or a word");
 }

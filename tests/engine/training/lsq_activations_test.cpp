@@ -97,6 +97,48 @@ TEST_CASE("a ceiling begins with 2 mean(y) sqrt(2^k - 1) of the first images, be
   });
 }
 
+TEST_CASE("a step and an offset of LSQ+ begin with the least and the largest number of the first images") {
+  const NetworkSpec spec = spec_from_text(R"({"name": "signed", "image": [8, 8, 3], "nodes": [
+    {"name": "conv1", "layer": "conv2d", "out": 4, "quantized": true},
+    {"name": "bn1", "layer": "norm_act", "activation": "none"}, {"name": "q", "layer": "quantize"},
+    {"name": "conv2", "layer": "conv2d", "out": 4, "quantized": true},
+    {"name": "bn2", "layer": "norm_act", "quantized": true},
+    {"name": "pool", "layer": "average_pool"}, {"name": "fc", "layer": "linear", "out": 3, "quantized": true}]})");
+  for_each_device([&](Backend& backend) {
+    TestModel test(backend,
+                   build_network(spec, {.activation = Activation::lsq, .act_bits = 2, .quantizes_signed = true}));
+    ResidentSource source(test.memory, tiny_pictures("first", 18), "training");
+    const std::vector<ParameterId> missing = missing_ceilings(test.model.network(), nullptr);
+    REQUIRE(missing.size() == 2);
+    find_ceilings(backend, test.model, source, first_images(), missing, alone());
+    const TensorFile found = test.model.save();
+    const double step = double{values_of(found, "q.step").at(0)}, offset = double{values_of(found, "q.offset").at(0)};
+
+    // With the levels in place all numbers lie on four of them, and both ends are taken.
+    Executor executor(test.memory, test.model.network(), test.model.parameters(), kFirstImages.count, DType::f32,
+                      ExecutionMode::tracing);
+    const Buffer inputs = test.memory.allocate_array<StepInputs>("inputs", 1);
+    const Buffer labels = test.memory.allocate_array<std::int32_t>("labels", kFirstImages.count);
+    const StepInputs first{};
+    backend.upload(inputs.data(), &first, sizeof(first));
+    backend.augment({plain_input(tiny_input()), source.rows(), inputs.as<StepInputs>(), kFirstImages.count,
+                     executor.images(kFirstImages.count), labels.as<std::int32_t>()});
+    executor.forward(kFirstImages.count);
+    const auto extremes_of = [&](TensorId tensor) {
+      const std::vector<float> numbers = download_view(backend, executor.tensor(tensor, kFirstImages.count));
+      const auto [least, largest] = std::ranges::minmax(numbers);
+      return std::pair(double{least}, double{largest});
+    };
+    const double within = relative_tolerance(DType::f32);
+    CHECK(extremes_of(2).first == Approx(offset).epsilon(within));
+    CHECK(extremes_of(2).second == Approx(offset + 3 * step).epsilon(within));
+    CHECK(offset < 0);
+    CHECK(extremes_of(3).first == Approx(offset).epsilon(within));
+    CHECK(extremes_of(3).second == Approx(offset + 3 * step).epsilon(within));
+    CHECK(values_of(found, "bn2.act.ceiling").at(0) != 6);
+  });
+}
+
 TEST_CASE("steps of activations are learned from where they begin, and stages hand them on") {
   ExperimentRuns runs(lsq_config());
   REQUIRE(runs.run() == StageOutcome::done);

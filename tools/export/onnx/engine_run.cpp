@@ -21,6 +21,18 @@ GraphTensor to_nchw(Backend& backend, const TensorView& view) {
   return {file_shape(view.shape), to_file_layout(download_array(backend, view.as<float>(), numel), view.shape)};
 }
 
+/// The levels that a quantizer has written: integers, or the numbers that they stand for from an offset on.
+GraphTensor levels_in(const Model& model, const OutputQuantizer& quantizer, Backend& backend, const TensorView& view) {
+  GraphTensor levels = to_nchw(backend, view);
+  if (quantizer.offset < 0) return levels;
+  const auto number = [&](ParameterId id) {
+    return download_array(backend, model.parameters().values[static_cast<std::size_t>(id)].as<float>(), 1).front();
+  };
+  const float step = number(quantizer.clip), offset = number(quantizer.offset);
+  for (float& value : levels.values) value = std::nearbyint((value - offset) / step);
+  return levels;
+}
+
 std::ptrdiff_t class_of(const GraphTensor& logits, std::int64_t image) {
   const auto row = logits.values.begin() + image * logits.dims[1];
   return std::max_element(row, row + logits.dims[1]) - row;
@@ -54,7 +66,8 @@ EngineRun run_engine(Backend& backend, Network network, const TensorFile& plain,
   const std::vector<Node>& nodes = model.network().nodes();
   for (std::size_t i = 0; i < nodes.size(); ++i)
     if (const std::string name = rounding_node(nodes[i]); !name.empty())
-      run.guide.levels[name] = to_nchw(backend, executor.tensor(static_cast<TensorId>(i) + 1, batch));
+      run.guide.levels[name] =
+          levels_in(model, *nodes[i].layer->quantizer(), backend, executor.tensor(static_cast<TensorId>(i) + 1, batch));
   return run;
 }
 

@@ -7,6 +7,7 @@
 #include "engine/network/layers/linear.h"
 #include "engine/network/layers/max_pool.h"
 #include "engine/network/layers/norm_act.h"
+#include "engine/network/layers/quantize.h"
 #include "kernels/base/error.h"
 #include "tools/export/onnx/graph_writer.h"
 
@@ -176,6 +177,22 @@ std::string write_bias_act(GraphWriter& writer, const Node& node, const InputNam
   return write_activation(writer, bias_act.options().activation, x);
 }
 
+/// Levels from an offset on, which is no whole number of steps: QuantizeLinear has no zero point for it.
+std::string write_quantize(GraphWriter& writer, const Node& node, const InputNames& inputs) {
+  const QuantizeOptions& options = dynamic_cast<const Quantize&>(*node.layer).options();
+  const std::string& name = node.name;
+  const int levels = (1 << options.bits) - 1;
+  const std::string step = writer.number(name + ".step", writer.number_of(options.step));
+  const std::string offset = writer.number(name + ".offset", writer.number_of(options.offset));
+  const std::string most = writer.number(fmt::format("levels_{}", levels), static_cast<float>(levels));
+  const std::string above = writer.add("Sub", name + ".above", {inputs[0], offset});
+  const std::string place = writer.add("Div", name + ".place", {above, step});
+  const std::string clipped = writer.add("Clip", name + ".clip", {place, writer.number("zero", 0), most});
+  const std::string level = writer.add("Round", name + ".round", {clipped});
+  const std::string scaled = writer.add("Mul", name + ".scaled", {level, step});
+  return writer.add("Add", name + ".quantized", {scaled, offset});
+}
+
 constexpr std::array kLayers = {
     OnnxLayer{"conv2d", write_convolution},
     OnnxLayer{"norm_act", write_norm},
@@ -186,6 +203,7 @@ constexpr std::array kLayers = {
     OnnxLayer{"average_pool", write_average_pool},
     OnnxLayer{"flatten", write_flatten},
     OnnxLayer{"linear", write_linear},
+    OnnxLayer{"quantize", write_quantize},
 };
 
 }  // namespace

@@ -25,7 +25,7 @@ class Network:
     plain: dict[str, Shape]        # all other parameters and statistics
     counters: set[str]             # of batches; a file may lack them
     ceilings: set[str]             # of PACT; a file may lack them
-    lsq_ceilings: set[str]         # of LSQ; a file may lack them
+    lsq_ceilings: set[str]         # of LSQ, and steps and offsets of LSQ+; a file may lack them
     act_scales: set[str]           # calibrated ones; a file may lack them
     ranges: set[str]               # of training with quant.deployed; a file may lack them
     of_projections: set[str]       # the plain tensors of a shortcut's convolution and norm
@@ -138,6 +138,10 @@ class Builder:
     def dropout(self, _: dict, inputs: list) -> Shape:
         return self.shapes[inputs[0]]
 
+    def quantize(self, node: dict, inputs: list) -> Shape:
+        self.network.lsq_ceilings |= {f"{node['name']}.step", f"{node['name']}.offset"}
+        return self.shapes[inputs[0]]
+
     def linear(self, node: dict, inputs: list) -> Shape:
         out, quantized = size(node["out"]), node.get("quantized", False)
         self.add_parameter(f"{node['name']}.weight", (out, *self.shapes[inputs[0]]), quantized)
@@ -148,7 +152,8 @@ class Builder:
 KINDS: dict[str, Callable[[Builder, dict, list], Shape]] = {
     "conv2d": Builder.conv2d, "norm_act": Builder.norm_act, "bias_act": Builder.bias_act, "add": Builder.bias_act,
     "max_pool": Builder.max_pool, "average_pool": Builder.average_pool, "flatten": Builder.flatten,
-    "concat": Builder.concat, "dropout": Builder.dropout, "linear": Builder.linear}
+    "concat": Builder.concat, "dropout": Builder.dropout, "linear": Builder.linear,
+    "quantize": Builder.quantize}
 
 
 def size(value: object) -> int:
