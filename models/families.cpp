@@ -1,5 +1,6 @@
 #include "models/families.h"
 
+#include "engine/network/quantize_signed.h"
 #include "kernels/base/error.h"
 #include "models/alexnet.h"
 #include "models/densenet.h"
@@ -35,6 +36,12 @@ NetworkSpec for_channels_of(const ParameterFinder& find, NetworkSpec spec) {
   return spec;
 }
 
+/// With what quantizes numbers of either sign, if they are to be.
+NetworkSpec for_signed_numbers(NetworkSpec spec, const QuantConfig& quant) {
+  if (quant.quantizes_signed()) quantize_signed(spec, quant.projections);
+  return spec;
+}
+
 }  // namespace
 
 const std::vector<NetworkFamily>& network_families() {
@@ -54,7 +61,7 @@ const std::vector<NetworkFamily>& network_families() {
 }
 
 NetworkSpec configured_network(const Config& config, const Shape& image, int classes) {
-  return with_roles(bare_network(config, image, classes), config.quant);
+  return with_roles(for_signed_numbers(bare_network(config, image, classes), config.quant), config.quant);
 }
 
 void check_layers(const Config& config) {
@@ -62,8 +69,8 @@ void check_layers(const Config& config) {
   const Shape image = {224, 224, config.data.channels};  // large enough for any network
   constexpr int kClasses = 10;
   const std::string& file = config.model.network;
-  with_roles(file.empty() ? family_of(config).make(config, image, kClasses) : read_network_file(file, image),
-             config.quant);
+  NetworkSpec spec = file.empty() ? family_of(config).make(config, image, kClasses) : read_network_file(file, image);
+  with_roles(for_signed_numbers(std::move(spec), config.quant), config.quant);
 }
 
 NetworkSpec bare_network(const Config& config, const Shape& image, int classes) {

@@ -27,8 +27,9 @@ struct NetworkFamily : ConfigChoice {
 
 const std::vector<NetworkFamily>& network_families();
 
-/// That of model.network, or of the family model.arch, with the roles that quant.* gives its layers (models/roles.h).
-/// Throws Error(usage).
+/// That of model.network, or of the family model.arch, with the roles that quant.* gives its layers (models/roles.h),
+/// and with what quantizes numbers of either sign if quant.signed says so (engine/network/quantize_signed.h). Throws
+/// Error(usage).
 NetworkSpec configured_network(const Config& config, const Shape& image, int classes);
 /// The same without these roles.
 NetworkSpec bare_network(const Config& config, const Shape& image, int classes);

@@ -93,12 +93,16 @@ struct QuantConfig {
   int max_bits = 8;  // the limit at re-quantization
   int act_bits = 4;
   std::string activation = "auto";
-  std::string act_scale = "batch_max";  // in training always the batch's maximum
-  int calibration_batches = 32;         // before each evaluation
+  std::string signed_numbers = "float";  // or lsq_plus: the key `signed`
+  std::string act_scale = "batch_max";   // in training always the batch's maximum
+  int calibration_batches = 32;          // before each evaluation
   bool deployed = false;
   Scheme scheme = {};      // in place of the first two numbers above
   LayerRules layers = {};  // in place of the three, and of the scheme
   bool projections = false;
+
+  /// In stages that quantize activations, whose steps are learned.
+  bool quantizes_signed() const { return signed_numbers == "lsq_plus"; }
 };
 
 struct DistillConfig {

@@ -179,6 +179,24 @@ void check_deployed(const Config& config, std::vector<Conflict>& conflicts) {
                                      to_text(config.stages), finders_of_widths(config))});
 }
 
+/// Offsets of activations, which are learned with their steps.
+void check_signed(const Config& config, std::vector<Conflict>& conflicts) {
+  const QuantConfig& quant = config.quant;
+  if (!quant.quantizes_signed()) return;
+  if (quant.activation != "lsq")
+    conflicts.push_back({{"quant.signed", "quant.activation"},
+                         fmt::format("quant.signed = lsq_plus; learns offsets beside the steps of quant.activation: "
+                                     "lsq, set it to that, not to {}",
+                                     quant.activation)});
+  if (quant.act_bits == 0)
+    conflicts.push_back({{"quant.signed", "quant.act_bits"},
+                         "quant.signed = lsq_plus; needs quantized activations, set quant.act_bits to 1..8"});
+  if (quant.deployed)
+    conflicts.push_back({{"quant.signed", "quant.deployed"},
+                         "quant.signed = lsq_plus; levels from an offset on have no deployed form, set quant.deployed "
+                         "to false, or quant.signed to float"});
+}
+
 /// The numbers by which pixels are normalised, one for each channel.
 void check_normalisation(const Config& config, std::vector<Conflict>& conflicts) {
   const DataConfig& data = config.data;
@@ -228,6 +246,7 @@ std::vector<Conflict> find_conflicts(const Config& config) {
   check_optimizers(config, conflicts);
   check_distillation(config, conflicts);
   check_deployed(config, conflicts);
+  check_signed(config, conflicts);
   for (const StageChoice& stage : config.schema().stages()) config.schema().check(stage.name, config, conflicts);
   return conflicts;
 }

@@ -135,6 +135,11 @@ void ConfigSchema::add_quant() {
   quant.add("activation", &QuantConfig::activation, activations,
             "activation of the blocks; auto: pact for 1..3 act_bits, else relu6; lsq: the step of each is learned, "
             "relu in stages that quantize none");
+  quant
+      .add("signed", &QuantConfig::signed_numbers, one_of({"float", "lsq_plus"}),
+           "numbers of either sign that quantized layers read, as behind MobileNetV2's bottlenecks; lsq_plus: they are "
+           "quantized as well, by a step and an offset that are learned")
+      .applies = [](const Config& config) { return config.quant.activation == "lsq"; };
   quant.add("act_scale", &QuantConfig::act_scale, one_of({"batch_max", "calibrated"}),
             "activation scale in evaluation: the maximum of each batch, as published, or fixed, as deployment needs");
   quant.add("calibration_batches", &QuantConfig::calibration_batches, between(1, 1e6),

@@ -30,6 +30,7 @@ void visit_keys(Card& card, Visit&& visit) {
   visit("eval_batch_size", card.eval_batch_size);
   visit("activation", card.activation);
   visit("act_bits", card.act_bits);
+  visit("signed", card.signed_numbers);
   visit("act_scale", card.act_scale);
   visit("deployed", card.deployed);
   visit("stage", card.stage);

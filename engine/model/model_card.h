@@ -39,6 +39,7 @@ struct ModelCard {
   std::optional<int> eval_batch_size;
   std::optional<std::string> activation;  // of the blocks
   std::optional<int> act_bits;
+  std::optional<std::string> signed_numbers;  // the key `signed`
   std::optional<std::string> act_scale;
   std::optional<bool> deployed;
 

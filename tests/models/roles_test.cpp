@@ -270,4 +270,34 @@ TEST_CASE("what a network file says of widths holds, unless a rule says otherwis
   CHECK(widths_of(spec_with({file, "quant.layers={a: {float: true}}"})).size() == 2);
 }
 
+TEST_CASE("signed numbers of any network are quantized where quant.signed says so, by bits that quant.layers may say") {
+  const auto spec_of = [](std::vector<std::string> words) {
+    words.insert(words.end(), {"model.arch=mobilenet_v2", "quant.activation=lsq"});
+    return configured_network(load_config(schema(), "", words), {32, 32, 3}, 10);
+  };
+  const auto quantizers = [](const NetworkSpec& spec) {
+    std::map<std::string, int> bits;
+    const Network network =
+        build_network(spec, {.activation = Activation::lsq, .act_bits = 4, .quantizes_signed = true});
+    for (const Node& node : network.nodes())
+      if (node.layer->kind() == "quantize") bits[node.name] = node.layer->quantizer()->bits;
+    return bits;
+  };
+  CHECK(quantizers(spec_of({})).empty());
+  CHECK(to_json(spec_of({})) == to_json(spec_of({"quant.signed=float"})));
+  const std::map<std::string, int> all = quantizers(spec_of({"quant.signed=lsq_plus"}));
+  CHECK(all.size() == 17);  // a projection a block
+  CHECK(all.contains("features.1.conv.2.quantize"));
+  CHECK(all.at("features.17.conv.3.quantize") == 4);
+  const std::map<std::string, int> some = quantizers(
+      spec_of({"quant.signed=lsq_plus",
+               "quant.layers={features.1.conv.2.quantize: {act_bits: 8}, features.2.conv.3.quantize: {act_bits: 0}}"}));
+  CHECK(some.size() == 16);
+  CHECK(some.at("features.1.conv.2.quantize") == 8);
+  CHECK_FALSE(some.contains("features.2.conv.3.quantize"));
+  const std::string unknown =
+      error_of(ErrorKind::usage, [&] { spec_of({"quant.layers={features.1.conv.2.quantize: {act_bits: 8}}"}); });
+  CHECK_THAT(unknown, Catch::Contains("'features.1.conv.2.quantize' matches no layer"));
+}
+
 }  // namespace bsq::test

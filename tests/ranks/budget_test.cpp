@@ -96,6 +96,29 @@ TEST_CASE("steps of activations that are learned are the same on all ranks, and 
   check_same_run(here / "once", here / "again");
 }
 
+TEST_CASE("offsets of activations that are learned are the same on all ranks, and every time") {
+  BSQ_NEEDS_RANKS();
+  const Workspace here;
+  put_text(here / "mobile.yaml",
+           "threads: 1\nmodel: {arch: mobilenet_v2, width_mult: 0.05}\n"
+           "data: {kind: synthetic, synthetic_train: 320, synthetic_test: 20, batch_size: 48}\n"
+           "quant: {weight_bits: 4, act_bits: 4, activation: lsq, signed: lsq_plus}\n"
+           "stages: [pretrain, lsq]\npretrain: {epochs: 2, lr: 0.02, milestones: []}\nlsq: {epochs: 1, lr: 0.001, "
+           "milestones: []}\n");
+  const auto train = [&](int ranks, const std::string& run) {
+    const Words words = {"train", "mobile.yaml", "--run-dir", run};
+    const Outcome outcome = run_ranks(ranks, words, here.path());  // which checks that all have the same model
+    INFO(describe(words, outcome));
+    REQUIRE(outcome.exit_code == 0);
+  };
+  here.must({"train", "mobile.yaml", "--run-dir", "plain"});
+  train(1, "one");
+  check_same_run(here / "plain", here / "one");
+  train(3, "three");
+  train(3, "again");
+  check_same_run(here / "three", here / "again");
+}
+
 TEST_CASE("a budget is met on three ranks as on one, and with the same bits every time") {
   BSQ_NEEDS_RANKS();
   const Workspace here;

@@ -148,6 +148,7 @@ void note_activations(ExportJob& job, const ModelWords& words) {
   ModelCard& card = job.model.card;
   if (words.overrides_key("quant.act_bits")) card.act_bits = quant.act_bits;
   if (words.overrides_key("quant.activation")) card.activation = quant.activation;
+  if (words.overrides_key("quant.signed")) card.signed_numbers = quant.signed_numbers;
   if (words.overrides_key("quant.act_scale")) card.act_scale = quant.act_scale;
   job.model.file.metadata = to_metadata(card);
 }

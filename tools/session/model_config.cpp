@@ -26,7 +26,8 @@ Config read_config(const ModelWords& given, const fs::path& model, Console& cons
     console.info("data as in " + file);
   }
   std::vector<std::string> words = given.overrides;
-  if (!given.overrides_key("quant.deployed")) words.push_back("quant.deployed=false");  // the model says it
+  for (const char* off : {"quant.deployed=false", "quant.signed=float"})  // the model says it
+    if (const std::string word = off; !given.overrides_key(word.substr(0, word.find('=')))) words.push_back(word);
   words.push_back("model.init=" + ordered_json(model.string()).dump());  // whatever the stages, a model is there
   const Config config = load_config(config_schema(), file, words);
   return run ? with_paths_of(*run, config, words) : config;
@@ -45,6 +46,10 @@ void refuse_other_network(const Config& config, const ModelWords& words, const M
   for (const char* key : {"quant.layers", "quant.scheme", "quant.projections"})
     if (words.overrides_key(key))
       fail(ErrorKind::usage, "{}: {} says the widths of its layers; leave it out", key, path);
+  const auto& nodes = model.spec.nodes;
+  if (words.overrides_key("quant.signed") && config.quant.quantizes_signed() &&
+      std::ranges::none_of(nodes, [](const NodeSpec& node) { return node.layer == "quantize"; }))
+    fail(ErrorKind::usage, "quant.signed = lsq_plus: {} has nothing that learned it; leave it out", path);
   Config of_family = config;
   of_family.model.network.clear();  // of the run that the model is from
   const NetworkSpec asked = bare_network(of_family, model.spec.image, 1);
@@ -98,6 +103,7 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
   apply("interpolation", "data.interpolation", card.interpolation, config.data.interpolation);
   apply("eval_batch_size", "data.eval_batch_size", card.eval_batch_size, config.data.eval_batch_size);
   apply("activation", "quant.activation", card.activation, config.quant.activation);
+  apply("signed", "quant.signed", card.signed_numbers, config.quant.signed_numbers);
   apply("act_scale", "quant.act_scale", card.act_scale, config.quant.act_scale);
   apply("deployed", "quant.deployed", card.deployed, config.quant.deployed);
   if (!words.overrides_key("quant.act_bits") && is_float(model) && words.config_file.empty())
@@ -114,6 +120,7 @@ void apply_card(Config& config, const ModelWords& words, const ModelFile& model)
          path, channels, channels == 1 ? "" : "s");
   if (config.data.mean.size() != channels || config.data.std.size() != channels || config.data.eval_batch_size < 1 ||
       config.quant.act_bits < 0 || config.quant.act_bits > 8 || !is_activation(config.quant.activation) ||
+      (config.quant.signed_numbers != "float" && config.quant.signed_numbers != "lsq_plus") ||
       (config.quant.act_scale != "batch_max" && config.quant.act_scale != "calibrated"))
     fail(ErrorKind::checkpoint, "{}: metadata out of range; the file is damaged", path);
   check_fit_of_model(config.data, path);

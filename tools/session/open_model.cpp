@@ -98,12 +98,17 @@ void check_same_roles(const OpenModel& model, const Network& configured) {
   }
 }
 
-/// A ceiling of LSQ has no value that would do for a model without it.
+/// A ceiling of LSQ has no value that would do for a model without it, nor have a step and an offset of LSQ+.
 void check_learned_steps(const TensorFile& file, const Network& network) {
-  for (const ParameterSpec& parameter : network.parameters())
-    if (parameter.role == Role::lsq_clip && file.find(parameter.name) == nullptr)
+  for (const ParameterSpec& parameter : network.parameters()) {
+    if (file.find(parameter.name) != nullptr) continue;
+    if (parameter.role == Role::lsq_clip)
       fail(ErrorKind::usage, "{}: has no {}, for its activations learned no steps; leave quant.activation=lsq out",
            file.path.string(), parameter.name);
+    if (parameter.role == Role::quantizer_step || parameter.role == Role::quantizer_offset)
+      fail(ErrorKind::usage, "{}: has no {}, for it learned no offsets; evaluate with quant.signed=float",
+           file.path.string(), parameter.name);
+  }
 }
 
 /// `cat, dog, ...`
@@ -254,6 +259,7 @@ Quantizer quantizer_of(const Config& config) {
   return {.activation = activation_from_name(block_activation(config.quant)),
           .act_bits = config.quant.act_bits,
           .static_scales = config.quant.act_scale == "calibrated",
+          .quantizes_signed = config.quant.quantizes_signed(),
           .rounds_to_ranges = config.quant.deployed && config.quant.act_bits > 0};
 }
 
@@ -264,6 +270,7 @@ Quantizer quantizer_of(const ModelCard& card) {
     if (card.activation == name_of(activation)) quantizer.activation = activation;
   if (card.act_bits && *card.act_bits >= 0 && *card.act_bits <= kMostActBits) quantizer.act_bits = *card.act_bits;
   quantizer.static_scales = card.act_scale == "calibrated";
+  quantizer.quantizes_signed = card.signed_numbers == "lsq_plus";
   quantizer.rounds_to_ranges = card.deployed.value_or(false) && quantizer.act_bits > 0;
   return quantizer;
 }
@@ -281,10 +288,12 @@ NetworkFactory network_factory(const NetworkSpec& spec, const Config& config, Mo
   const bool static_scales = config.quant.act_scale == "calibrated";
   card.format = "pt";
   card.stage = *std::ranges::max_element(config.stages, {}, &std::string::size);  // files of any of them are to fit
-  return [spec, static_scales, deployed = config.quant.deployed, card](Activation activation, int act_bits) {
+  return [spec, static_scales, quantizes_signed = config.quant.quantizes_signed(), deployed = config.quant.deployed,
+          card](Activation activation, int act_bits) {
     Network network = build_network(spec, {.activation = activation,
                                            .act_bits = act_bits,
                                            .static_scales = static_scales,
+                                           .quantizes_signed = quantizes_signed,
                                            .rounds_to_ranges = deployed && act_bits > 0});
     ModelCard of_files = card;
     of_files.activation = name_of(activation);
@@ -315,6 +324,7 @@ ModelCard card_of_run(const NetworkSpec& spec, const Config& config, const Datas
     card.interpolation = config.data.interpolation;
   }
   card.act_scale = config.quant.act_scale;
+  if (config.quant.quantizes_signed()) card.signed_numbers = config.quant.signed_numbers;
   if (config.quant.deployed) card.deployed = true;
   card.eval_batch_size = config.data.eval_batch_size;
   card.bsq_version = kVersion;

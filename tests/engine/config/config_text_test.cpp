@@ -152,6 +152,23 @@ TEST_CASE("a configuration has an alpha or a budget, and its text has that one a
   CHECK(hashes.insert(config_hash(config)).second);
 }
 
+TEST_CASE("what becomes of signed numbers is in the text where steps of activations are learned, and nowhere else") {
+  Config config = test::default_config();
+  config.quant.signed_numbers = "lsq_plus";
+  CHECK(to_yaml(config).find("signed") == std::string::npos);
+  CHECK(config_hash(config) == config_hash(test::default_config()));
+  config.quant.activation = "lsq";
+  const std::string text = to_yaml(config);
+  INFO(text);
+  const Config again = load_text(text);
+  CHECK(again.quant.quantizes_signed());
+  CHECK(to_yaml(again) == text);
+  Config plain = config;
+  plain.quant.signed_numbers = "float";
+  CHECK(config_hash(plain) != config_hash(config));
+  CHECK(differences(plain, config) == std::vector<std::string>{"quant.signed float in the run, lsq_plus now"});
+}
+
 TEST_CASE("numbers in the resolved text are numbers to every YAML reader") {
   // YAML 1.1 takes 1e-05 for a text: it wants a dot before the exponent.
   CHECK(to_yaml(unusual_config()).find("lr: 1.0e-05") != std::string::npos);
