@@ -207,6 +207,10 @@ TEST_CASE("quant.signed says what it needs before anything is trained") {
        end});
   check_errors(here, {"train", "mobile.yaml", "quant.signed=lsq"}, 2,
                {"override 1: quant.signed = lsq; must be one of float, lsq_plus", end});
+  check_error(
+      here, {"train", "tiny.yaml", "quant.activation=lsq", "quant.signed=lsq_plus", "-q"}, 2,
+      {"quant.signed = lsq_plus; no quantized layer of resnet8 reads numbers of either sign; set quant.signed to "
+       "float"});
   CHECK_FALSE(fs::exists(here / "runs"));
 }
 

@@ -9,6 +9,8 @@
 #include "models/families.h"
 #include "tools/session/open_model.h"
 
+#include <algorithm>
+
 namespace bsq {
 
 void check_network(const Config& config, const NetworkSpec& spec, const ModelCard& card) {
@@ -20,6 +22,11 @@ void check_network(const Config& config, const NetworkSpec& spec, const ModelCar
     if (const std::string why = method_of_stage(stage, config)->conflict(layout); !why.empty())
       throw Error(ErrorKind::usage, why);
   }
+  if (config.quant.quantizes_signed() &&
+      std::ranges::none_of(spec.nodes, [](const NodeSpec& node) { return node.layer == "quantize"; }))
+    fail(ErrorKind::usage,
+         "quant.signed = lsq_plus; no quantized layer of {} reads numbers of either sign; set quant.signed to float",
+         spec.name);
   if (!config.quant.deployed) return;
   if (const std::string obstacle = plan_deployment(build_network(spec)).obstacle; !obstacle.empty())
     fail(ErrorKind::usage, "quant.deployed = true: {} has no deployed form: {}; set quant.deployed to false", spec.name,

@@ -11,8 +11,8 @@ namespace bsq {
 /// what it is asked for (Method::conflict). The latter may depend on size and classes of the images: where only files
 /// tell these, it is left to the check of the whole network.
 void check_network(const Config& config);
-/// Throws Error(usage) if a method cannot give with this network what it is asked for. `card`: that of the run's model
-/// files, whose size a budget may limit.
+/// Throws Error(usage) if a method cannot give with this network what it is asked for, or if quant.signed asks for what
+/// the network does not have. `card`: that of the run's model files, whose size a budget may limit.
 void check_network(const Config& config, const NetworkSpec& spec, const ModelCard& card);
 
 }  // namespace bsq
