@@ -186,6 +186,16 @@ class OwnNetworks(fixtures.ScriptTest):
         self.assertEqual(metadata["scheme"], '{"linear":[2,0],"deep":[2,2],"fc":[2,2]}')
         self.assertEqual(tensors["relu.alpha"][1], (1,))
 
+    def test_a_step_and_an_offset_of_signed_numbers_are_those_of_a_quantize(self):
+        nodes = OWN_NETWORK.replace("  - {name: relu,", "  - {name: q, layer: quantize}\n  - {name: relu,")
+        self.network = self.put("signed.yaml", nodes.encode())
+        learned = {"q.step": floats((1,), [0.25]), "q.offset": floats((1,), [-1.5])}
+        tensors, metadata = self.convert(own_state() | learned)
+        self.assertIn("quantize", [node["layer"] for node in json.loads(metadata["network"])["nodes"]])
+        self.assertEqual(tensors["q.offset"], ("F32", (1,), struct.pack("<f", -1.5)))
+        self.must("bsq", "inspect", self.target)
+        self.assertEqual(set(self.convert(own_state())[0]), set(own_state()))  # a file may lack them
+
     def test_what_does_not_fit_the_network_is_said(self):
         state = own_state()
         for change, part in (({"deep.bias": floats((4,), [0.0] * 4)}, "deep.bias is (4), expected (6)"),
