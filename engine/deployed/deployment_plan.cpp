@@ -49,10 +49,9 @@ class Planner {
     if (k == "average_pool") return average(node);
     if (k == "max_pool" || k == "flatten" || k == "concat") return other(node);
     if (k == "quantize")
-      plan_.obstacle = fmt::format(
-          "{} has levels from an offset on (quant.signed = lsq_plus), which have no form in "
-          "integers",
-          nodes_[node].name);
+      plan_.obstacle =
+          fmt::format("{} has levels from an offset on (quant.signed = lsq_plus), which have no form in integers",
+                      nodes_[node].name);
     else
       plan_.obstacle = fmt::format("{} is a {}, which has no form in integers", nodes_[node].name, k);
   }

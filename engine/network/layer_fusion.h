@@ -12,8 +12,7 @@
 //   batch_norm [+ add] [+ activation]  norm_act, which is called by the batch_norm; where both inputs of the sum are
 //                                      batch norms, the first one takes the sum in
 //   [add +] activation                 bias_act, which is called by the activation
-//   conv2d whose output a reader cannot take (conv2d, max_pool and quantize its integers; what adds no bias, a
-//                                      bias)
+//   conv2d whose output a reader cannot take (conv2d, max_pool, quantize its integers; what adds no bias, a bias)
 //                                      a bias_act without an activation behind it, CONVOLUTION.out
 //
 // A fused node is where the last of its parts was. Parameters and states keep the names that they have in PyTorch:
