@@ -96,12 +96,9 @@ bool is_pytorch_file(const Source& file) {
   return std::string_view(begin.data(), begin.size()) == "PK\x03\x04" || is_pickle;
 }
 
-/// A protobuf message that begins with the version of ONNX and goes on with the name of its maker or the graph.
-template <typename Source>
-bool is_onnx_file(const Source& file) {
-  std::array<char, 3> begin{};
-  file.read_at(0, std::as_writable_bytes(std::span(begin)));
-  return begin[0] == '\x08' && begin[1] > 0 && (begin[2] == '\x12' || begin[2] == '\x3a');
+/// Of the first eight: a protobuf message with the version of ONNX, then the name of its maker or the graph.
+bool are_of_onnx(std::uint64_t bytes) {
+  return (bytes & 0xFF) == 0x08 && ((bytes >> 16 & 0xFF) == 0x12 || (bytes >> 16 & 0xFF) == 0x3A);
 }
 
 template <typename Source>
@@ -109,21 +106,19 @@ std::string read_header(const Source& file) {
   const auto file_bytes = static_cast<std::uint64_t>(file.size_bytes());
   if (is_pytorch_file(file))
     refuse(file.path(), "is a file of PyTorch's; make a safetensors file of it with tools/torch/from_torch.py");
-  if (file_bytes < kLengthBytes) {
+  if (file_bytes < kLengthBytes)
     refuse(file.path(), "{} bytes are too few for a header; not a safetensors file or truncated", file_bytes);
-  }
   std::uint64_t header_bytes = 0;
   file.read_at(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
   if (header_bytes > file_bytes - kLengthBytes) {
-    if (is_onnx_file(file))
+    if (are_of_onnx(header_bytes))
       refuse(file.path(), "is a file of ONNX, which bsq writes but does not read; give the one that it was made of");
     refuse(file.path(), "header says {} bytes, file has {}; not a safetensors file or truncated",
            with_thousands(header_bytes), with_thousands(file_bytes));
   }
-  if (header_bytes > kMaxHeaderBytes) {
+  if (header_bytes > kMaxHeaderBytes)
     refuse(file.path(), "header says {} bytes, more than the {} the format allows; not a safetensors file",
            with_thousands(header_bytes), with_thousands(kMaxHeaderBytes));
-  }
   std::string header(static_cast<std::size_t>(header_bytes), '\0');
   file.read_at(kLengthBytes, std::as_writable_bytes(std::span(header)));
   if (!header.starts_with('{')) refuse(file.path(), "header does not start with '{{'; not a safetensors file");

@@ -104,7 +104,7 @@ TEST_CASE("gradients of step and offset are differences of the loss in which rou
   });
 }
 
-TEST_CASE("a NaN stays one behind the quantizer of LSQ+, and reaches the step; infinity is an end of the levels") {
+TEST_CASE("a NaN stays one behind the quantizer of LSQ+, and reaches the step, and infinity is an end of the levels") {
   for_each_backend([](Backend& backend) {
     const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
     OffsetQuantizerInputs inputs = inputs_of({infinity, -infinity}, 0.5F, -1);
