@@ -166,11 +166,16 @@ std::string survey_json(const SurveyedData& data) {
   return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-/// Throws Error(data) with the images that cannot be read.
-void refuse_broken(const SurveyedData& data) {
+/// Why images of any set cannot be read.
+std::vector<std::string> faults_of(const SurveyedData& data) {
   std::vector<std::string> faults = data.train.broken;
   if (data.holdout) faults.insert(faults.end(), data.holdout->broken.begin(), data.holdout->broken.end());
   faults.insert(faults.end(), data.test.broken.begin(), data.test.broken.end());
+  return faults;
+}
+
+/// Throws Error(data) with the images that cannot be read.
+void refuse_broken(std::vector<std::string> faults) {
   if (faults.empty()) return;
   const std::size_t count = faults.size();
   faults.resize(std::min(count, kMostShown));
@@ -184,10 +189,6 @@ ReadSpeeds measure_speeds(const DataSplits& splits, std::uint64_t seed) {
   constexpr int kFirstStage = 0;
   return {.train = images_per_second(*splits.train, kSeconds, AugmentKey{seed, augment_stream(kFirstStage), 0}),
           .test = images_per_second(*splits.test, kSeconds)};
-}
-
-bool has_broken(const SurveyedData& data) {
-  return !data.train.broken.empty() || !data.test.broken.empty() || (data.holdout && !data.holdout->broken.empty());
 }
 
 }  // namespace
@@ -227,12 +228,13 @@ int data_command(const Arguments& arguments) {
   if (data.splits.holdout) data.holdout = survey(*data.splits.holdout);
   data.in_both = images_in_both(data.train, data.test);
   data.twice = images_twice(data.train);
-  if (measures && !has_broken(data)) data.speeds = measure_speeds(data.splits, config.seed);
+  const std::vector<std::string> faults = faults_of(data);
+  if (measures && faults.empty()) data.speeds = measure_speeds(data.splits, config.seed);
   fmt::print("{}", json ? survey_json(data) : survey_text(data, config));
   Console console = flags.console();
   for (const Dataset* set : {data.splits.train.get(), data.splits.test.get()})
     for (const std::string& note : set->notes()) console.warning(note);
-  refuse_broken(data);
+  refuse_broken(faults);
   if (!folder.empty()) {
     write_page(folder, data, config, *backend);
     console.info(fmt::format("page: {}", (fs::path(folder) / "index.html").string()));
