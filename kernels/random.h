@@ -2,14 +2,10 @@
 // (seed, stream, epoch, sample, draw), so that no number depends on threads, batches or ranks. Host and device.
 #pragma once
 
+#include "kernels/host_device.h"
+
 #include <array>
 #include <cstdint>
-
-#if defined(__CUDACC__)
-#define BSQ_HOST_DEVICE __host__ __device__
-#else
-#define BSQ_HOST_DEVICE
-#endif
 
 namespace bsq {
 

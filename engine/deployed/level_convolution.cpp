@@ -81,7 +81,7 @@ void PlannedConvolution::for_rows(std::span<const std::uint8_t> x, Take take) co
 void PlannedConvolution::run(std::span<const std::uint8_t> x, SumUse use, std::span<std::uint8_t> levels) const {
   const LevelConvolution& c = convolution_;
   const std::size_t channels = size(y_.channels);
-  const LevelRounding rounding(y_.grid);
+  const LevelRounding rounding(y_.grid.zero, y_.grid.top);
   if (use == SumUse::levels)
     return for_rows(x, [&](std::size_t place, const std::vector<std::int32_t>& sums) {
       round_sums({sums.data(), row_bias_.data(), row_multiplier_.data(), sums.size(), rounding, levels.data() + place});

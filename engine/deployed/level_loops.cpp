@@ -22,10 +22,7 @@ __attribute__((always_inline)) inline void add_all(const AddedLevels& loop) {
   const std::uint8_t* __restrict x1 = loop.x1;
   std::uint8_t* __restrict levels = loop.levels;
   const std::size_t count = loop.count;
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto second = static_cast<float>(b * static_cast<double>(x1[i]) + c);
-    levels[i] = rounding(static_cast<float>(a * static_cast<double>(x0[i]) + static_cast<double>(second)));
-  }
+  for (std::size_t i = 0; i < count; ++i) levels[i] = rounding(added_number(a, x0[i], b, x1[i], c));
 }
 
 __attribute__((always_inline)) inline void multiply_all(const PatchProducts& loop) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/deployed/deployed_network.h"
-#include "engine/deployed/level_rounding.h"
+#include "kernels/level_rounding.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -14,7 +14,7 @@ void add_numbers(const LevelImage& x0, const LevelImage& x1, const LevelGrid& gr
     const LevelGrid& own = x.tensor.grid;
     return x.numbers.empty() ? static_cast<float>(x.levels[i] - own.zero) * own.unit : x.numbers[i];
   };
-  const LevelRounding rounding(grid);
+  const LevelRounding rounding(grid.zero, grid.top);
   for (std::size_t i = 0; i < levels.size(); ++i) levels[i] = rounding((number(x0, i) + number(x1, i)) / grid.unit);
 }
 
@@ -67,7 +67,7 @@ void apply(const LevelOperation& operation, const std::vector<LevelImage>& input
   if (const auto* sum = std::get_if<LevelSum>(&operation)) {
     if (!inputs[0].numbers.empty() || !inputs[1].numbers.empty())
       return add_numbers(inputs[0], inputs[1], y.grid, levels);
-    const LevelRounding rounding({.unit = y.grid.unit, .zero = 0, .top = y.grid.top});  // the zero is in c
+    const LevelRounding rounding(0, y.grid.top);  // the zero is in c
     return add_levels({*sum, inputs[0].levels.data(), inputs[1].levels.data(), levels.size(), rounding, levels.data()});
   }
   if (const auto* pool = std::get_if<LevelMaximum>(&operation)) return find_maximum(*pool, inputs[0], y, levels);

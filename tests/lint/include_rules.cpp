@@ -95,7 +95,7 @@ const std::vector<IncludeRule>& include_rules() {
     {"kernels/cpu/",               "",      {"kernels/*"},                                                {"fmt/", "oneapi/dnnl/", "omp.h"}},
     {"kernels/cpu/simd/philox_lanes.h", "", {},                                                           {"immintrin.h"}},
     {"kernels/cuda/",              "",      {"kernels/*", "kernels/cuda/ops/launchers.h"},                                             {"fmt/", "cxxabi.h", "link.h", "cuda.h", "cuda_runtime_api.h", "cublas", "cudnn", "nccl.h", "nvtx3/"}},
-    {"kernels/cuda/",              ".cu",   {"kernels/types.h", "kernels/ops/", "kernels/random.h", "kernels/published_rounding.h", "kernels/dorefa_tanh.h", "kernels/batch_slice.h", "kernels/cuda/device/", "kernels/cuda/ops/", "kernels/cuda/vendor/dense_math.h"}, {}},
+    {"kernels/cuda/",              ".cu",   {"kernels/types.h", "kernels/ops/", "kernels/random.h", "kernels/level_rounding.h", "kernels/published_rounding.h", "kernels/dorefa_tanh.h", "kernels/batch_slice.h", "kernels/cuda/device/", "kernels/cuda/ops/", "kernels/cuda/vendor/dense_math.h"}, {}},
     {"kernels/cuda/",              ".cuh",  {"kernels/types.h", "kernels/ops/", "kernels/random.h", "kernels/batch_slice.h", "kernels/cuda/ops/launchers.h"}, {}},
     {"kernels/cuda/device/port.h", "",      {"kernels/cuda/*"},                                           {"cuda_runtime.h", "cuda_bf16.h", "cuda_on_host.h"}},
     {"kernels/cuda_loader",        "",      {"kernels/*", "kernels/cuda/plugin.h"},                       {}},
