@@ -33,6 +33,11 @@ class Arguments {
     std::ranges::transform(values, rounded.begin(), to_bfloat16);
     return repeated(rounded, shape.numel());
   }
+  std::uint8_t* bytes(std::int64_t count) {
+    std::vector<std::uint8_t> values(static_cast<std::size_t>(std::min(count, kPeriod)));
+    for (auto& value : values) value = static_cast<std::uint8_t>(std::uniform_int_distribution(1, 127)(random_));
+    return repeated(values, count);
+  }
   std::int32_t* below(int limit, int count) {
     std::vector<std::int32_t> values(static_cast<std::size_t>(count));
     for (auto& value : values) value = std::uniform_int_distribution(0, limit - 1)(random_);

@@ -157,6 +157,7 @@ void add_operators(RowList& list, const std::string& shapes) {
     if (!large) add_fixed_and_plain(list);
     if (!large) add_joining(list);
     if (!large) add_offset_quantizers(list);
+    if (!large) add_levels(list);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "bench/grid_cases.h"
 #include "bench/pooling_cases.h"
 #include "bench/joining_cases.h"
+#include "bench/level_cases.h"
 #include "bench/norm_act_cases.h"
 #include "bench/offset_quantizer_cases.h"
 #include "bench/weight_cases.h"

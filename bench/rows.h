@@ -70,6 +70,7 @@ void add_convolutions(RowList& list, bool large);
 void add_norm_act(RowList& list, bool large);
 void add_joining(RowList& list);
 void add_offset_quantizers(RowList& list);
+void add_levels(RowList& list);
 /// Windows and flattening, which no ResNet-20 has.
 void add_pooling(RowList& list);
 void add_head(RowList& list, bool large);

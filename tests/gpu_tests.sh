@@ -34,11 +34,11 @@ case $part in
     run bsq_kernels_tests "$(tagged augment_test bf16_test communicator_test dorefa_test fixed_test integer_test loss_test lsq_test memory_test msq_test norm_act_test \
       offset_quantizer_test planes_test),an accumulated gradient*" -# "$@" ;;
   parity)
-    run bsq_kernels_tests "$(tagged parity_{augment,conv,fixed,head,norm_act,offset_quantizer,planes,sgd,tf32}_test)" -# "$@" ;;
+    run bsq_kernels_tests "$(tagged parity_{augment,conv,fixed,head,levels,norm_act,offset_quantizer,planes,sgd,tf32}_test)" -# "$@" ;;
   primitives)
     run bsq_primitives_tests "$@" ;;
   own) # parity of our own kernels
-    run bsq_kernels_tests "$(tagged parity_{augment,dorefa,fixed,head,lsq,msq,norm_act,offset_quantizer,planes,sgd}_test)" -# "$@" ;;
+    run bsq_kernels_tests "$(tagged parity_{augment,dorefa,fixed,head,levels,lsq,msq,norm_act,offset_quantizer,planes,sgd}_test)" -# "$@" ;;
   engine)
     run bsq_engine_tests "$(tagged dorefa_weights_test evaluator_test executor_test executor_planning_test experiment_gpu_test integer_network_test lsq_weights_test model_test msq_weights_test \
       training_step_test weight_files_test weight_stores_test)" -# "$@" ;;

@@ -160,6 +160,28 @@ __global__ void multiply_matrices_kernel(bool transposes, int rows, const std::u
   }
 }
 
+// grid 1, block one warp
+__global__ void multiply_bytes_kernel(const std::uint8_t* a, const std::int8_t* b, int* c, int* dots) {
+  cuda::wait_for_previous();
+  BSQ_SHARED(uint4, shared_a, [16][2]);
+  BSQ_SHARED(uint4, shared_b, [8][2]);
+  const int lane = static_cast<int>(threadIdx.x);
+  cuda::begin_copy(&shared_a[lane / 2][lane % 2], a + lane * 16, true);
+  if (lane < 16) cuda::begin_copy(&shared_b[lane / 2][lane % 2], b + lane * 16, true);
+  cuda::end_copy_group();
+  cuda::wait_for_copies<0>();
+  __syncwarp();
+  unsigned of_a[4];
+  unsigned of_b[4];  // the first half of its rows, and the second; then both once more
+  cuda::load_matrices(of_a, &shared_a[lane % 16][lane / 16]);
+  cuda::load_matrices(of_b, &shared_b[lane % 8][lane / 8 % 2]);
+  int sums[4] = {1, 2, 3, 4};
+  cuda::multiply_add(sums, of_a, of_b[0], of_b[1]);
+  for (int i = 0; i < 4; ++i) c[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = sums[i] - i - 1;
+  dots[lane] = cuda::add_products(1000, *reinterpret_cast<const unsigned*>(a + 4 * lane),
+                                  *reinterpret_cast<const unsigned*>(b + 4 * lane));
+}
+
 // grid 1, one thread per element
 __global__ void apply_float_functions_kernel(const float* in, float* out) {
   cuda::wait_for_previous();
@@ -251,6 +273,10 @@ void transpose_in_shared(int rows, int columns, const float* in, float* out) {
 
 void multiply_matrices(bool transposes, int rows, const std::uint16_t* a, const std::uint16_t* b, float* c) {
   launch(multiply_matrices_kernel, 1, kWarp, 0, nullptr, transposes, rows, a, b, c);
+}
+
+void multiply_bytes(const std::uint8_t* a, const std::int8_t* b, int* c, int* dots) {
+  launch(multiply_bytes_kernel, 1, kWarp, 0, nullptr, a, b, c, dots);
 }
 
 void apply_float_functions(int count, const float* in, float* out) {

@@ -58,6 +58,10 @@ void copy_vectors(int count, const float* in, float* out);
 /// rows, of which those from `rows` on count as zeros. Through shared memory, copied there behind the warp's back.
 void multiply_matrices(bool transposes, int rows, const std::uint16_t* a, const std::uint16_t* b, float* c);
 
+/// c [16, 8] = a b, by one warp: a is [16, 32] bytes without a sign, b [32, 8] with one, by columns. And of each lane,
+/// dots[lane] = 1000 + the product of four of a's and of b's from 4 lane on.
+void multiply_bytes(const std::uint8_t* a, const std::int8_t* b, int* c, int* dots);
+
 /// out[4 i ...] = philox4x32({i, 1, 2, 3}, key).
 void draw_philox(int count, std::uint64_t key, std::uint32_t* out);
 

@@ -211,6 +211,33 @@ TEST_CASE("vectors of four floats are read and written whole") {
   CHECK(out.get() == values);
 }
 
+TEST_CASE("tensor cores multiply bytes without a sign by those with one, exactly") {
+  std::vector<std::uint8_t> a(16 * 32);
+  std::vector<std::int8_t> b(32 * 8);
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<std::uint8_t>(255 - i * 37 % 256);
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<std::int8_t>(static_cast<int>(i * 91 % 255) - 127);
+  std::fill_n(a.begin(), 32, std::uint8_t{255});  // the largest sums
+  std::fill_n(b.begin(), 32, std::int8_t{-128});
+  const DeviceArray<std::uint8_t> on_device_a(a);
+  const DeviceArray<std::int8_t> on_device_b(b);
+  const DeviceArray<int> c(16 * 8);
+  const DeviceArray<int> dots(32);
+  multiply_bytes(on_device_a.data(), on_device_b.data(), c.data(), dots.data());
+  const std::vector<int> products = c.get(), four = dots.get();
+  for (std::size_t i = 0; i < 16; ++i) {
+    for (std::size_t j = 0; j < 8; ++j) {
+      int expected = 0;
+      for (std::size_t k = 0; k < 32; ++k) expected += int{a[i * 32 + k]} * int{b[j * 32 + k]};
+      CHECK(products[i * 8 + j] == expected);
+    }
+  }
+  for (std::size_t lane = 0; lane < 32; ++lane) {
+    int expected = 1000;
+    for (std::size_t k = 4 * lane; k < 4 * lane + 4; ++k) expected += int{a[k]} * int{b[k]};
+    CHECK(four[lane] == expected);
+  }
+}
+
 TEST_CASE(
     "tensor cores multiply matrices as they were laid out, transposed or not, and copies that are left out are zeros") {
   std::vector<std::uint16_t> a(256);

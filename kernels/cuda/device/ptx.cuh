@@ -63,6 +63,31 @@ __device__ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], uns
 #endif
 }
 
+/// sum += a b on tensor cores, exact in 32 bits: a is 16x32 bytes without a sign, b 32x8 with one. With g = lane / 4
+/// and t = lane % 4: a = {(g, 4t), (g + 8, 4t), (g, 4t + 16), (g + 8, 4t + 16)}, four neighbouring columns in each; b =
+/// {(4t, g), (4t + 16, g)}, four neighbouring rows in each; the sum lies as that of floats.
+__device__ inline void multiply_add(int (&sum)[4], const unsigned (&a)[4], unsigned b_low, unsigned b_high) {
+#if defined(__CUDACC__)
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b_low), "r"(b_high));
+#else
+  cuda_on_host::multiply_add(sum, a, b_low, b_high);
+#endif
+}
+
+/// sum + the products of four bytes without a sign and four with one.
+__device__ inline int add_products(int sum, unsigned levels, unsigned weights) {
+#if defined(__CUDACC__)
+  asm("dp4a.u32.s32 %0, %1, %2, %0;" : "+r"(sum) : "r"(levels), "r"(weights));
+  return sum;
+#else
+  return cuda_on_host::add_products(sum, levels, weights);
+#endif
+}
+
 /// Begins to copy 16 bytes from global to shared memory, both aligned to 16; if `is_there` is false it writes zeros,
 /// and `from` may be any valid address. This thread sees the bytes after wait_for_copies(), the others after a barrier
 /// behind it.

@@ -63,6 +63,12 @@ void own_filter_gradient(const ConvBackwardWeightArgs& args, cudaStream_t stream
 /// Backend::sum_gradient_parts().
 void sum_gradient_parts(std::span<const GradientParts> gradients, cudaStream_t stream);
 
+// ---- convolutions of levels on tensor cores (levels_convolution.cu)
+// ---------------------------------------------------
+/// Whether rows of channels fill its accesses, and its sizes fit in a grid.
+bool tensor_cores_serve(const ConvolveLevelsArgs& args);
+void convolve_levels_on_tensor_cores(const ConvolveLevelsArgs& args, cudaStream_t stream);
+
 // ---- our own convolutions on tensor cores, faster than the vendor's (own_convolution.cu): all pointers are 16-byte
 // ---- aligned --------------------------------------------------------------------------------------------------------
 /// Whether there is a kernel (own_geometries.h) and its sizes fit in a grid.

@@ -71,7 +71,7 @@ inline float __int_as_float(int bits) {
 inline int __float2int_rn(float value) {
   return static_cast<int>(std::nearbyint(value));
 }
-/// These two are never contracted into a fused multiply-add.
+/// These are never contracted into a fused multiply-add.
 inline float __fmul_rn(float a, float b) {
   return a * b;
 }
@@ -79,6 +79,12 @@ inline float __fdiv_rn(float a, float b) {
   return a / b;
 }
 inline float __fadd_rn(float a, float b) {
+  return a + b;
+}
+inline double __dmul_rn(double a, double b) {
+  return a * b;
+}
+inline double __dadd_rn(double a, double b) {
   return a + b;
 }
 inline float rsqrtf(float value) {

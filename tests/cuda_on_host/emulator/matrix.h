@@ -97,6 +97,56 @@ inline void multiply_add(float (&sum)[4], const unsigned (&a)[4], unsigned b_low
   warp_rendezvous(~0U, &slot, kMultiplyAdd, site);
 }
 
+/// Bytes of levels and of weights.
+inline int level_in(unsigned word, int place) {
+  return static_cast<int>(word >> (8 * place) & 0xFFU);
+}
+inline int weight_in(unsigned word, int place) {
+  return static_cast<std::int8_t>(word >> (8 * place) & 0xFFU);
+}
+
+struct LevelProduct {
+  int* sum = nullptr;
+  const unsigned* a = nullptr;
+  unsigned b[2] = {};
+};
+
+inline void compute_level_product(void* const* slots, unsigned /*mask*/) {
+  int a[16][32];
+  int b[32][8];
+  for (int lane = 0; lane < 32; ++lane) {
+    const LevelProduct& slot = *static_cast<const LevelProduct*>(slots[lane]);
+    const int g = lane / 4;
+    const int t = lane % 4 * 4;
+    for (int place = 0; place < 4; ++place) {
+      for (int i = 0; i < 4; ++i) a[g + i % 2 * 8][t + place + i / 2 * 16] = level_in(slot.a[i], place);
+      for (int i = 0; i < 2; ++i) b[t + place + i * 16][g] = weight_in(slot.b[i], place);
+    }
+  }
+  for (int lane = 0; lane < 32; ++lane) {
+    const LevelProduct& slot = *static_cast<const LevelProduct*>(slots[lane]);
+    for (int i = 0; i < 4; ++i) {
+      const int row = lane / 4 + i / 2 * 8;
+      const int column = lane % 4 * 2 + i % 2;
+      for (int k = 0; k < 32; ++k) slot.sum[i] += a[row][k] * b[k][column];
+    }
+  }
+}
+
+inline constexpr WarpOperation kMultiplyAddLevels{"mma.m16n8k32", compute_level_product};
+
+inline void multiply_add(int (&sum)[4], const unsigned (&a)[4], unsigned b_low, unsigned b_high,
+                         Site site = Site::here()) {
+  LevelProduct slot{sum, a, {b_low, b_high}};
+  warp_rendezvous(~0U, &slot, kMultiplyAddLevels, site);
+}
+
+/// dp4a
+inline int add_products(int sum, unsigned levels, unsigned weights) {
+  for (int place = 0; place < 4; ++place) sum += level_in(levels, place) * weight_in(weights, place);
+  return sum;
+}
+
 // ---- cp.async -------------------------------------------------------------------------------------------------------
 
 /// A copy that a thread has begun: made when the thread waits for it, no sooner.

@@ -96,6 +96,27 @@ Outputs run_offset_quantizer_forward(Backend& backend, const OffsetQuantizerGeom
 Outputs run_offset_quantizer_backward(Backend& backend, const OffsetQuantizerGeometry& geometry,
                                       const OffsetQuantizerInputs& inputs, GradMode mode);
 
+/// Contents as the operations on levels take them; what a case has no use for is empty.
+struct LevelInputs {
+  std::vector<std::uint8_t> x, x1, table, output_before;
+  std::vector<std::int8_t> k;
+  std::vector<std::int16_t> head_k;
+  std::vector<std::int32_t> start;
+  std::vector<float> multiplier, offset;  // multiplier: the scale of a head
+};
+Outputs run_pixels_to_levels(Backend& backend);  // gray pictures, and of three colors
+LevelInputs make_inputs(const cases::LevelConvCase& c);
+Outputs run_convolve_levels(Backend& backend, const cases::LevelConvCase& c, const LevelInputs& inputs);
+LevelInputs make_inputs(const cases::LevelSumCase& c);
+Outputs run_add_levels(Backend& backend, const cases::LevelSumCase& c, const LevelInputs& inputs);
+LevelInputs make_inputs(const cases::LevelMaximumCase& c);
+Outputs run_max_pool_levels(Backend& backend, const cases::LevelMaximumCase& c, const LevelInputs& inputs);
+LevelInputs make_inputs(const cases::LevelConcatCase& c);
+Outputs run_concat_levels(Backend& backend, const cases::LevelConcatCase& c, const LevelInputs& inputs);
+LevelInputs make_inputs(const cases::LevelImageCase& c);
+Outputs run_flatten_levels(Backend& backend, const cases::LevelImageCase& c, const LevelInputs& inputs);
+Outputs run_classify_levels(Backend& backend, const cases::LevelImageCase& c, const LevelInputs& inputs);
+
 struct PoolInputs {
   std::vector<float> input, d_output;
   std::vector<float> d_input_before = {};

@@ -82,6 +82,24 @@ std::vector<OperationRun> runs_on_activations() {
   };
 }
 
+std::vector<OperationRun> runs_on_levels() {
+  const auto conv = named(cases::level_conv_cases(), "2 groups of 3");
+  const auto sum = named(cases::level_sum_cases(), "one level");
+  const auto maximum = named(cases::level_maximum_cases(), "one pixel");
+  const auto concat = named(cases::level_concat_cases(), "17 of 23");
+  const auto image = named(cases::level_image_cases(), "7x7, 17 channels");
+  const auto of = [](const auto& c, auto run) {
+    return [=](Backend& backend) { return run(backend, c, make_inputs(c)); };
+  };
+  return {{"pixels_to_levels", run_pixels_to_levels},
+          {"convolve_levels", of(conv, run_convolve_levels)},
+          {"add_levels", of(sum, run_add_levels)},
+          {"max_pool_levels", of(maximum, run_max_pool_levels)},
+          {"concat_levels", of(concat, run_concat_levels)},
+          {"flatten_levels", of(image, run_flatten_levels)},
+          {"classify_levels", of(image, run_classify_levels)}};
+}
+
 std::vector<OperationRun> runs_on_weights() {
   const auto planes = named(cases::plane_cases(), "no penalty, no momentum");
   const auto fixed = named(cases::fixed_cases(), "plain descent");
@@ -133,6 +151,7 @@ std::vector<OperationRun> runs_on_weights() {
 
 std::vector<OperationRun> operation_runs() {
   std::vector<OperationRun> runs = runs_on_activations();
+  for (OperationRun& run : runs_on_levels()) runs.push_back(std::move(run));
   for (OperationRun& run : runs_on_weights()) runs.push_back(std::move(run));
   return runs;
 }
