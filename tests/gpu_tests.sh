@@ -40,7 +40,7 @@ case $part in
   own) # parity of our own kernels
     run bsq_kernels_tests "$(tagged parity_{augment,dorefa,fixed,head,levels,lsq,msq,norm_act,offset_quantizer,planes,sgd}_test)" -# "$@" ;;
   engine)
-    run bsq_engine_tests "$(tagged dorefa_weights_test evaluator_test executor_test executor_planning_test experiment_gpu_test integer_network_test lsq_weights_test model_test msq_weights_test \
+    run bsq_engine_tests "$(tagged device_program_test dorefa_weights_test evaluator_test executor_test executor_planning_test experiment_gpu_test integer_network_test lsq_weights_test model_test msq_weights_test \
       training_step_test weight_files_test weight_stores_test)" -# "$@" ;;
   step)
     run bsq_engine_tests "a recorded step gives*" "$@" ;;

@@ -13,7 +13,7 @@ namespace {
 constexpr int kLanes = 16;  // 32-bit sums in a register
 constexpr int kQuad = 4;    // products that one instruction adds to a sum
 
-std::size_t size(int count) {
+std::size_t extent(int count) {
   return static_cast<std::size_t>(count);
 }
 
@@ -39,14 +39,14 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void add_up(cons
     for (int b = 0; b < Blocks; ++b) sums[p][b] = _mm512_loadu_si512(part.start + b * kLanes);
   const std::int8_t* k = part.k;
   for (int ky = 0; ky < part.kernel; ++ky) {
-    const std::uint8_t* row = part.pixels + size(ky) * part.row_bytes;
+    const std::uint8_t* row = part.pixels + extent(ky) * part.row_bytes;
     const int quads = part.kernel * part.quads;  // the pixels of a window's row lie beside each other
     for (int quad = 0; quad < quads; ++quad, k += kLanes * kQuad) {
       __m512i filter[Blocks];
-      for (int b = 0; b < Blocks; ++b) filter[b] = _mm512_loadu_si512(k + size(b) * part.block_bytes);
+      for (int b = 0; b < Blocks; ++b) filter[b] = _mm512_loadu_si512(k + extent(b) * part.block_bytes);
       for (int p = 0; p < Pixels; ++p) {
         int four = 0;
-        std::memcpy(&four, row + size(p) * part.step + size(quad) * kQuad, kQuad);
+        std::memcpy(&four, row + extent(p) * part.step + extent(quad) * kQuad, kQuad);
         const __m512i levels = _mm512_set1_epi32(four);
         for (int b = 0; b < Blocks; ++b) sums[p][b] = _mm512_dpbusd_epi32(sums[p][b], levels, filter[b]);
       }
@@ -70,10 +70,10 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) void add_up_bloc
     else
       add_up<1, Blocks>(part, found);
     for (int p = 0; p < pixels; ++p)
-      std::memcpy(sums + size(column + p) * size(outputs) + size(block * kLanes), found + p * Blocks,
-                  size(channels) * sizeof(std::int32_t));
+      std::memcpy(sums + extent(column + p) * extent(outputs) + extent(block * kLanes), found + p * Blocks,
+                  extent(channels) * sizeof(std::int32_t));
     column += pixels;
-    part.pixels += size(pixels) * part.step;
+    part.pixels += extent(pixels) * part.step;
   }
 }
 
@@ -102,16 +102,16 @@ VnniConvolution::VnniConvolution(const LevelConvolution& convolution, const Depl
       quads_((x.channels + kQuad - 1) / kQuad),
       blocks_((y.channels + kLanes - 1) / kLanes) {
   const int taps = kernel_ * kernel_;
-  k_.resize(size(blocks_ * taps * quads_) * kLanes * kQuad);
-  start_.resize(size(blocks_) * kLanes);
+  k_.resize(extent(blocks_ * taps * quads_) * kLanes * kQuad);
+  start_.resize(extent(blocks_) * kLanes);
   for (int o = 0; o < outputs_; ++o) {
     const int block = o / kLanes, lane = o % kLanes;
     for (int tap = 0; tap < taps; ++tap) {
       for (int i = 0; i < x.channels; ++i) {
-        const std::int8_t k = convolution.k[size(o * taps + tap) * size(x.channels) + size(i)];
-        const std::size_t quad = size(block * taps + tap) * size(quads_) + size(i / kQuad);
-        k_[(quad * kLanes + size(lane)) * kQuad + size(i % kQuad)] = k;
-        start_[size(o)] -= x.grid.zero * k;
+        const std::int8_t k = convolution.k[extent(o * taps + tap) * extent(x.channels) + extent(i)];
+        const std::size_t quad = extent(block * taps + tap) * extent(quads_) + extent(i / kQuad);
+        k_[(quad * kLanes + extent(lane)) * kQuad + extent(i % kQuad)] = k;
+        start_[extent(o)] -= x.grid.zero * k;
       }
     }
   }
@@ -124,15 +124,15 @@ std::optional<VnniConvolution> VnniConvolution::make(const LevelConvolution& con
 }
 
 std::vector<std::uint8_t> VnniConvolution::padded(std::span<const std::uint8_t> x) const {
-  const std::size_t pixel = size(quads_) * kQuad, row = size(x_->width + 2 * padding_) * pixel;
+  const std::size_t pixel = extent(quads_) * kQuad, row = extent(x_->width + 2 * padding_) * pixel;
   // What is beyond the image is the number 0; what fills a pixel up is multiplied by 0.
-  std::vector<std::uint8_t> picture(size(x_->height + 2 * padding_) * row, static_cast<std::uint8_t>(x_->grid.zero));
-  const std::size_t channels = size(x_->channels);
+  std::vector<std::uint8_t> picture(extent(x_->height + 2 * padding_) * row, static_cast<std::uint8_t>(x_->grid.zero));
+  const std::size_t channels = extent(x_->channels);
   for (int from_row = 0; from_row < x_->height; ++from_row) {
-    const std::uint8_t* from = x.data() + size(from_row) * size(x_->width) * channels;
-    std::uint8_t* to = picture.data() + size(from_row + padding_) * row + size(padding_) * pixel;
+    const std::uint8_t* from = x.data() + extent(from_row) * extent(x_->width) * channels;
+    std::uint8_t* to = picture.data() + extent(from_row + padding_) * row + extent(padding_) * pixel;
     if (pixel == channels) {
-      std::memcpy(to, from, size(x_->width) * channels);
+      std::memcpy(to, from, extent(x_->width) * channels);
       continue;
     }
     for (int column = 0; column < x_->width; ++column, from += channels, to += pixel) std::memcpy(to, from, channels);
@@ -143,15 +143,15 @@ std::vector<std::uint8_t> VnniConvolution::padded(std::span<const std::uint8_t> 
 void VnniConvolution::add_up_row([[maybe_unused]] std::span<const std::uint8_t> padded, [[maybe_unused]] int row,
                                  [[maybe_unused]] std::span<std::int32_t> sums) const {
 #if defined(__x86_64__)
-  const std::size_t pixel = size(quads_) * kQuad, row_bytes = size(x_->width + 2 * padding_) * pixel;
-  const std::size_t block_bytes = size(kernel_ * kernel_ * quads_) * kLanes * kQuad;
+  const std::size_t pixel = extent(quads_) * kQuad, row_bytes = extent(x_->width + 2 * padding_) * pixel;
+  const std::size_t block_bytes = extent(kernel_ * kernel_ * quads_) * kLanes * kQuad;
   for (int block = 0; block < blocks_;) {
-    const RowPart part{.pixels = padded.data() + size(row * stride_) * row_bytes,
+    const RowPart part{.pixels = padded.data() + extent(row * stride_) * row_bytes,
                        .row_bytes = row_bytes,
-                       .step = size(stride_) * pixel,
-                       .k = k_.data() + size(block) * block_bytes,
+                       .step = extent(stride_) * pixel,
+                       .k = k_.data() + extent(block) * block_bytes,
                        .block_bytes = block_bytes,
-                       .start = start_.data() + size(block) * kLanes,
+                       .start = start_.data() + extent(block) * kLanes,
                        .kernel = kernel_,
                        .quads = quads_};
     if (block + 2 <= blocks_) {

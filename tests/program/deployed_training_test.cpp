@@ -50,6 +50,20 @@ TEST_CASE("a run under the arithmetic of deployment has the same results in inte
   CHECK(here.must({"verify", "run"}).exit_code == 0);
 }
 
+TEST_CASE("integers come to the same on the oracle and on an emulated GPU as on the CPU") {
+  if (EmulatedGpu::is_missing()) return;
+  const Workspace here;
+  here.train("run", kDeployed);
+  const json expected = eval(here, "run", "deployed");
+  const EmulatedGpu gpu;
+  for (const std::string device : {"reference", "cuda"}) {
+    INFO(device);
+    const Words words = {"eval", "run", "--as", "deployed", "device=" + device, "--json", "-q"};
+    const json found = json::parse(gpu.run(here, words, 0).out);
+    for (const char* figure : {"top1", "top5", "loss", "images"}) CHECK(found.at(figure) == expected.at(figure));
+  }
+}
+
 TEST_CASE("a run whose scales are fixed has its accuracy in integers, another one has none, and damage to it is said") {
   const Workspace here;
   const Outcome other = here.train("other", {"quant.act_scale=calibrated"});

@@ -64,7 +64,7 @@ void measure_deployed_accuracy(const RunReport& report, const Config& opened, Co
   const int threads = opened.threads > 0 ? opened.threads : default_threads().threads;
   ProgressLine progress(console, "in integers", images->size());
   const EvalResult result =
-      evaluate_deployed(deployment.network, *images, threads, Arithmetic::integers, [&](std::int64_t done) {
+      evaluate_deployed(deployment.network, *images, *backend, threads, Arithmetic::integers, [&](std::int64_t done) {
         progress.update(done);
         if (stop_exit_code() != 0) fail(ErrorKind::usage, "stopped on request");
       });

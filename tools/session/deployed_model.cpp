@@ -1,6 +1,7 @@
 #include "tools/session/deployed_model.h"
 
 #include "data/datasets.h"
+#include "engine/deployed/device_program.h"
 #include "engine/deployed/value_ranges.h"
 #include "engine/training/experiment.h"
 #include "kernels/base/error.h"
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 namespace bsq {
 namespace {
@@ -41,6 +43,19 @@ std::int64_t place_of(std::span<const float> logits, std::int32_t label) {
   for (std::size_t i = 0; i < logits.size(); ++i)
     larger += logits[i] > own || (logits[i] == own && i < static_cast<std::size_t>(label));
   return larger;
+}
+
+constexpr int kAtOnce = 256;  // pictures
+using PicturesToLogits = std::function<std::vector<float>(std::span<const std::uint8_t> pictures)>;
+
+PicturesToLogits program_of(const DeployedNetwork& network, Backend& backend, int threads, Arithmetic arithmetic) {
+  if (arithmetic != Arithmetic::integers || backend.name() == "cpu")  // whose loops are the fastest for a processor
+    return [program = std::make_shared<DeployedProgram>(network, arithmetic), threads](auto pictures) {
+      return program->run(pictures, threads);
+    };
+  return [program = std::make_shared<DeviceProgram>(network, backend, kAtOnce)](auto pictures) {
+    return program->run(pictures);
+  };
 }
 
 double cross_entropy(std::span<const float> logits, std::int32_t label) {
@@ -78,19 +93,19 @@ Deployment deploy_model(const OpenModel& model, const Weights& weights, const Ne
                   bytes);
 }
 
-EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, int threads, Arithmetic arithmetic,
-                             const std::function<void(std::int64_t done)>& watch) {
-  constexpr std::int64_t kAtOnce = 256;
+EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, Backend& backend, int threads,
+                             Arithmetic arithmetic, const std::function<void(std::int64_t done)>& watch) {
   const std::size_t bytes = network.tensors[0].numel();
   const auto classes = static_cast<std::size_t>(network.head.classes());
   require(bytes == static_cast<std::size_t>(images.info().image_bytes()), "the images have another size");
+  const PicturesToLogits run = program_of(network, backend, threads, arithmetic);
   EvalResult result;
   for (std::int64_t first = 0; first < images.size(); first += kAtOnce) {
-    const std::int64_t count = std::min(kAtOnce, images.size() - first);
+    const std::int64_t count = std::min(std::int64_t{kAtOnce}, images.size() - first);
     std::vector<std::uint8_t> pictures(static_cast<std::size_t>(count) * bytes);
     for (std::int64_t i = 0; i < count; ++i)
       images.read(first + i, std::span(pictures).subspan(static_cast<std::size_t>(i) * bytes, bytes));
-    const std::vector<float> logits = run_deployed(network, pictures, threads, arithmetic);
+    const std::vector<float> logits = run(pictures);
     for (std::int64_t i = 0; i < count; ++i) {
       const std::span<const float> own(logits.data() + static_cast<std::size_t>(i) * classes, classes);
       const std::int32_t label = images.label(first + i);

@@ -21,9 +21,11 @@ bool has_all_ranges(const OpenModel& model, const Network& network);
 /// has no deployed form.
 Deployment deploy_model(const OpenModel& model, const Weights& weights, const Network& network, const Config& config,
                         Backend& backend, ByteKind bytes = ByteKind::any_zero);
-/// All images in the order of the set. They must be of the size of the network's. `watch` is told now and then how many
-/// are done, and may throw.
-EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, int threads,
+/// All images in the order of the set. They must be of the size of the network's. METHOD 16 runs on `backend`, but for
+/// the CPU's, in whose place `threads` run DeployedProgram, as for other arithmetic; the results are the same. `watch`
+/// is told now and then how many are done, and may throw. Throws Error(device) if the device has not enough memory for
+/// one image.
+EvalResult evaluate_deployed(const DeployedNetwork& network, const Dataset& images, Backend& backend, int threads,
                              Arithmetic arithmetic = Arithmetic::integers,
                              const std::function<void(std::int64_t done)>& watch = {});
 

@@ -17,7 +17,7 @@ Accuracies evaluate_model(const EvaluationJob& job, Backend& backend, Communicat
   Accuracies accuracies;
   if (job.deployed != nullptr) {  // in every process the same: it takes no part in what ranks share
     const int threads = config.threads > 0 ? config.threads : default_threads().threads;
-    accuracies.deployed = evaluate_deployed(*job.deployed, job.images, threads, job.arithmetic);
+    accuracies.deployed = evaluate_deployed(*job.deployed, job.images, backend, threads, job.arithmetic);
   }
   const DType dtype = dtype_of(checked_precision(config, backend));
   DeviceMemory memory(backend);
