@@ -134,7 +134,10 @@ TEST_CASE("a model of gray pictures is evaluated and exported in every form, and
                                               {"--format=onnx", "--runtime=tensorrt", "--output=t.onnx"},
                                               {"--format=c", "--output=model.c"}}) {
     INFO(form.front() << " " << form.back());
-    here.must(with({"export", "run"}, form));
+    const std::string out = here.must(with({"export", "run"}, form)).out;
+    if (form.back().ends_with(".onnx")) CHECK_THAT(out, Catch::Contains("input [N, 1, 16, 16], normalised"));
+    if (form.back().ends_with(".c"))
+      CHECK_THAT(out, Catch::Contains("_predict reads bytes [16, 16, 1]; workspace of "));
   }
   for (const auto& [form, ending] : {std::pair{"float", "safetensors"}, {"packed", "safetensors"}, {"onnx", "onnx"}}) {
     INFO(form);  // without its data
@@ -144,6 +147,16 @@ TEST_CASE("a model of gray pictures is evaluated and exported in every form, and
   check_error(here, {"export", "alone.safetensors", "--format=deployed", "--output=d.safetensors"}, 2,
               {"images have 3 channels, data.mean and data.std 1 and 1 numbers; give images as in its training"});
   CHECK(accuracy(here.must({"eval", "packed.safetensors", "data.kind=image_folder", "data.root=scans"}).out) == of_run);
+}
+
+TEST_CASE("a configuration of gray pictures is told which mean and deviation make their bytes exact") {
+  const Workspace here;
+  const std::string exact = "data.mean=[0.50196078] data.std=[0.25098039]";
+  CHECK_THAT(here.must(with({"validate", "tiny.yaml"}, gray_of("scans"))).out, Catch::Contains(exact));
+  CHECK_FALSE(contains(
+      here.must(with({"validate", "tiny.yaml"}, gray_of("scans", {"data.mean=[0.50196078]", "data.std=[0.25098039]"})))
+          .out,
+      "levels of one unit"));
 }
 
 TEST_CASE(

@@ -107,11 +107,12 @@ ExportOutcome export_c(const ExportJob& job, Console& console) {
   const Deployment deployment = deploy_model(from, from.weights, network, job.config, *backend);
   const CModel model = c_model(deployment.network, options);
   const DeployedTensor& picture = deployment.network.tensors[0];
-  ExportOutcome outcome{.what = fmt::format("C99 for {}: {}_predict reads bytes [{}, {}, 3]; workspace of {} bytes",
-                                            options.goal == CGoal::size ? "size" : "speed", model.prefix,
-                                            picture.height, picture.width, with_thousands(model.workspace_bytes)),
-                        .verified = {},
-                        .constant_bytes = model.constant_bytes};
+  ExportOutcome outcome{
+      .what = fmt::format("C99 for {}: {}_predict reads bytes [{}, {}, {}]; workspace of {} bytes",
+                          options.goal == CGoal::size ? "size" : "speed", model.prefix, picture.height, picture.width,
+                          picture.channels, with_thousands(model.workspace_bytes)),
+      .verified = {},
+      .constant_bytes = model.constant_bytes};
   const fs::path header_path = fs::path(job.output).replace_extension(".h");
   AtomicFile source(job.output), header(header_path);
   source.write(model.source);

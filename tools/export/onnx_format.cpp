@@ -213,9 +213,9 @@ ExportOutcome export_graph(const ExportJob& job, bool qonnx, Console& console) {
   add_description(job, model);
   if (runtime != nullptr) model.metadata["runtime"] = runtime->name;
   ExportOutcome outcome{.what = {}, .verified = {}, .notes = std::move(written.notes)};
-  outcome.what =
-      fmt::format("ONNX opset {}, {}; input [N, 3, {}, {}], {}", model.opsets.at(""), types_text(model),
-                  images.images->info().height, images.images->info().width, job.byte_input ? "bytes" : "normalised");
+  const DatasetInfo& image = images.images->info();
+  outcome.what = fmt::format("ONNX opset {}, {}; input [N, {}, {}, {}], {}", model.opsets.at(""), types_text(model),
+                             image.channels, image.height, image.width, job.byte_input ? "bytes" : "normalised");
   write_file_atomically(job.output, onnx_bytes(model), ErrorKind::checkpoint, [&](const fs::path& temporary) {
     outcome.verified = verify(temporary, job.output, written.expected, images.what);
   });

@@ -68,6 +68,12 @@ bool has_exact_pixels(const Config& config) {
   return is_exact(input, picture_grid(input));
 }
 
+/// The same number for every channel of the pictures.
+std::string of_channels(const std::string& number, const Config& config) {
+  const std::vector<std::string> numbers(config.data.mean.size(), number);
+  return fmt::format("{}", fmt::join(numbers, ","));
+}
+
 std::vector<std::string> what_differs(const Config& config, const Network& network, const DeploymentPlan& plan) {
   std::vector<std::string> differs;
   const FilterCounts filters = count_filters(network, plan, config);
@@ -81,8 +87,9 @@ std::vector<std::string> what_differs(const Config& config, const Network& netwo
                                   plural(filters.plain, "layer", "layers")));
   if (!has_exact_pixels(config))
     differs.push_back(
-        "pixels are rounded to 256 levels of one unit: data.mean=[0.50196078,0.50196078,0.50196078] "
-        "data.std=[0.25098039,0.25098039,0.25098039] (128/255 and 64/255) makes the bytes themselves exact");
+        fmt::format("pixels are rounded to 256 levels of one unit: data.mean=[{}] data.std=[{}] (128/255 and 64/255) "
+                    "makes the bytes themselves exact",
+                    of_channels("0.50196078", config), of_channels("0.25098039", config)));
   if (config.quant.act_bits + filters.most_bits > kMostBitsTogether)
     differs.push_back(fmt::format(
         "weights of {} and activations of {} bits: onnxruntime and OpenVINO saturate sums on processors without VNNI; "
