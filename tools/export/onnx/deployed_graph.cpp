@@ -96,15 +96,13 @@ class DeployedWriter {
     std::string numbers = "images";
     if (options_.byte_input && is_exact(input, tensor(0).grid)) return names_.push_back(numbers_of(0, numbers));
     if (options_.byte_input) {
-      std::vector<float> zeros, scales;
-      for (std::size_t color = 0; color < input.mean.size(); ++color) {
-        zeros.push_back(static_cast<float>(255.0 * double{input.mean[color]}));
-        scales.push_back(static_cast<float>(1 / (255.0 * double{input.std[color]})));
-      }
-      numbers = add("Cast", "images.float", {numbers}, {{"to", static_cast<std::int64_t>(OnnxType::float32)}});
+      // As pixel_number computes it, operation for operation: where a mean of 0.5 puts every byte halfway between two
+      // levels, the last bit decides.
       const std::vector<std::int64_t> shape = {1, input.channels(), 1, 1};
-      numbers = add("Sub", "images.centered", {numbers, constant(float_tensor("images.mean", shape, zeros))});
-      numbers = add("Mul", "images.normalised", {numbers, constant(float_tensor("images.scale", shape, scales))});
+      numbers = add("Cast", "images.float", {numbers}, {{"to", static_cast<std::int64_t>(OnnxType::float32)}});
+      numbers = add("Div", "images.share", {numbers, number("images.most", 255)});
+      numbers = add("Sub", "images.centered", {numbers, constant(float_tensor("images.mean", shape, input.mean))});
+      numbers = add("Div", "images.normalised", {numbers, constant(float_tensor("images.std", shape, input.std))});
     }
     put(0, numbers);
   }

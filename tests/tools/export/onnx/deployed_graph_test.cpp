@@ -48,6 +48,22 @@ TEST_CASE("a graph for a runtime says what the deployed arithmetic says, level f
   }
 }
 
+TEST_CASE("a graph of bytes rounds pictures to the levels of one of numbers, where each byte is between two levels") {
+  const float mean = 0.5F, deviation = GENERATE(0.25F, 0.5F);
+  const InputOptions input{
+      .height = 8, .width = 8, .mean = {mean, mean, mean}, .std = {deviation, deviation, deviation}};
+  const DeployedCase made = deployed_case("vgg", ByteKind::any_zero, 4, input);
+  const Runtime& runtime = *find_runtime("onnxruntime");
+  std::vector<std::vector<float>> logits;
+  for (const bool byte_input : {false, true}) {
+    const DeployedGraphOptions options{
+        .byte_input = byte_input, .input = input, .opset = kUsualOpset, .ir_version = ir_version_of(kUsualOpset)};
+    const EngineRun run = run_deployed_for(made.deployment.network, runtime, options, made.pictures);
+    logits.push_back(evaluate_graph(deployed_graph(made.deployment.network, runtime, options), run.images).values);
+  }
+  CHECK(logits[0] == logits[1]);
+}
+
 TEST_CASE("the graph of a network as it was trained has convolutions that no runtime multiplies as integers") {
   const Network network = make_resnet(tiny_resnet(Activation::relu6, 4));
   const OnnxModel model =

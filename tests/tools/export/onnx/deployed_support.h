@@ -65,13 +65,14 @@ inline std::vector<std::string> deployed_case_names() {
 }
 
 /// Of mixed widths; on grids of ranges that other pictures have.
-inline DeployedCase deployed_case(const std::string& name, ByteKind bytes = ByteKind::any_zero, int images = 4) {
+inline DeployedCase deployed_case(const std::string& name, ByteKind bytes = ByteKind::any_zero, int images = 4,
+                                  const InputOptions& input = tiny_input()) {
   const Network network = deployed_networks().at(name);
   const TensorFile plain = random_plain(network);
   const Weights weights = fixed_weights(network, [](std::size_t slot) { return static_cast<int>(1 + slot % 8); });
   const auto backend = make_backend("cpu", {.threads = 1});
   const ImageSet train = tiny_pictures("to find ranges on", 24), test = tiny_pictures("to compare on", images);
-  DeployedCase made{.deployment = {}, .input = tiny_input(), .pictures = test.pixels};
+  DeployedCase made{.deployment = {}, .input = input, .pictures = test.pixels};
   const DeploymentPlan plan = plan_deployment(network);
   INFO(plan.obstacle);
   REQUIRE(plan.obstacle.empty());
