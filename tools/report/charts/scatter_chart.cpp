@@ -20,11 +20,19 @@ bool overlap(const Box& a, const Box& b) {
   return a.left < b.right() && b.left < a.right() && a.top < b.bottom() && b.top < a.bottom();
 }
 
+double distance(const Box& box, Place place) {
+  return std::hypot(std::max({box.left - place.x, place.x - box.right(), 0.0}),
+                    std::max({box.top - place.y, place.y - box.bottom(), 0.0}));
+}
+
 /// Puts labels on the first free place of these: right, left, above, below; on one clear of lines if there is one. A
-/// label without room is left out, since the tooltip says the same.
+/// label is nearer to its own point than to any other that has one. Without room it is left out, since the tooltip says
+/// the same.
 class Labels {
  public:
   explicit Labels(const Box& plot) : plot_(plot) {}
+
+  void add_point(Place point) { points_.push_back(point); }
 
   void keep_clear(const Box& box) { taken_.push_back(box); }
 
@@ -48,7 +56,8 @@ class Labels {
     for (const bool clear_of_lines : {true, false})
       for (const Box& box : boxes) {
         if (box.left < plot_.left || box.right() > plot_.right() || box.top < plot_.top ||
-            box.bottom() > plot_.bottom() || hits(taken_, box) || (clear_of_lines && hits(lines_, box)))
+            box.bottom() > plot_.bottom() || hits(taken_, box) || (clear_of_lines && hits(lines_, box)) ||
+            seems_of_another(box, point))
           continue;
         svg.text({box.left, box.top + kSmallSize}, text, {.size = kSmallSize, .color = color});
         keep_clear(box);
@@ -61,7 +70,16 @@ class Labels {
     return std::any_of(boxes.begin(), boxes.end(), [&](const Box& other) { return overlap(box, other); });
   }
 
+  /// No place tells points apart that lie on each other.
+  bool seems_of_another(const Box& box, Place point) const {
+    const double own = distance(box, point);
+    return std::any_of(points_.begin(), points_.end(), [&](Place other) {
+      return std::hypot(other.x - point.x, other.y - point.y) > kRadius && distance(box, other) < own;
+    });
+  }
+
   Box plot_;
+  std::vector<Place> points_;
   std::vector<Box> taken_;
   std::vector<Box> lines_;
 };
@@ -171,6 +189,10 @@ Svg draw(const ScatterChart& chart) {
       svg.marker(center, kRadius, shape(i), series(i), point.tooltip);
       labels.keep_clear({center.x - kRadius, center.y - kRadius, 2 * kRadius, 2 * kRadius});
     }
+  for (const std::vector<ScatterSeries>* all : {&chart.series, &chart.foreign})
+    for (const ScatterSeries& group : *all)
+      for (const ScatterPoint& point : group.points)
+        if (has_place(point) && !point.label.empty()) labels.add_point(frame.at(point.x, point.y));
   for (const ScatterSeries& group : chart.series)
     for (const ScatterPoint& point : group.points)
       if (has_place(point)) labels.place(svg, frame.at(point.x, point.y), point.label);

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 
 using namespace bsq::charts;
 using namespace bsq::test;
@@ -267,6 +268,19 @@ TEST_CASE("a series has a line of its own, and points from elsewhere are hollow 
   CHECK(foreign == 2);  // outline and inside
   chart.series[0].front.clear();
   CHECK_FALSE(has_text(check_chart(draw(chart)), "of one series"));
+}
+
+TEST_CASE("a label lies nearer to its own point than to one beside it, which a line parts from it") {
+  const ScatterChart chart{.text = {"near", "Near", ""},
+                           .x = {.range = range_of(2, 9)},
+                           .y = {.range = range_of(10, 26)},
+                           .series = {{"", {{2.986, 23, 0, 0, "upper", ""}, {3.015, 22.5, 0, 0, "lower", ""}}}},
+                           .front = {{2.587, 11.5}, {2.986, 23}, {5.015, 25}}};
+  std::map<std::string, double> heights;
+  for (const XmlElement& label : elements_named(check_chart(draw(chart)), "text"))
+    if (label.text.ends_with("er")) heights[label.text] = std::stod(label.attributes.at("y"));
+  REQUIRE(heights.size() == 2);
+  CHECK(heights.at("upper") < heights.at("lower"));
 }
 
 TEST_CASE("points have labels that keep clear of each other, spreads and a line") {
