@@ -82,6 +82,9 @@ TEST_CASE("a fork that would have another past, or none, is refused before anyth
                {"--fork: stages [pretrain, convert, bsq, finetune] in the run, [convert, bsq] now" + past,
                 "--fork: model.init \"\" in the run, run now" + past});
   check_error(here, fork("run@nowhere", "new"), 4, {"--fork run@nowhere: has no such checkpoint; it has ", "pretrain"});
+  here.train("kept", {"checkpoint.keep_last=20"});
+  check_error(here, fork("kept@12", "new"), 4,
+              {"it has 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, bsq, convert, finetune, pretrain"});
   check_error(here, fork("run@pretrain_best", "new"), 4, {"pretrain_best: does not say how a run goes on from there"});
   check_error(here, fork("gone@pretrain", "new"), 2, {"gone: is not a run directory"});
   check_error(here, fork("run@pretrain", "run"), 2, {"run exists and is not empty"});

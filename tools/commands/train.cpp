@@ -279,7 +279,9 @@ class TrainRun {
     if (config_.log.tensorboard && directory.writes()) log.add(start_tensorboard(directory, from));
     note_status(directory, RunState::running, 0);
     catch_signals();  // before a line tells anybody that the run is under way
-    if (resumes) console_.info(fmt::format("resuming after {} epochs, {} steps", from.total_epochs, from.total_steps));
+    if (resumes)      // the number of a checkpoint counts the end of a stage as one more
+      console_.info(
+          fmt::format("resuming after {} epochs, {} steps", from.total_epochs - from.stage, from.total_steps));
     if (checkpoint && world_size_of(*checkpoint) != ranks_.world())
       console_.info(fmt::format(
           "resuming on {} rank{} what {} had begun: the same batches, in other slices, so that sums are rounded and "

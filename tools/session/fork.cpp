@@ -11,6 +11,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace bsq {
 namespace {
@@ -39,7 +41,9 @@ std::vector<std::string> places_in(const fs::path& checkpoints) {
     constexpr std::string_view kEpoch = "epoch_";
     places.push_back(name.starts_with(kEpoch) ? std::to_string(std::stol(name.substr(kEpoch.size()))) : name);
   }
-  std::ranges::sort(places);
+  std::ranges::sort(places, {}, [](const std::string& place) {
+    return std::pair{is_number(place) ? std::stol(place) : std::numeric_limits<long>::max(), place};
+  });
   return places;
 }
 
