@@ -56,11 +56,21 @@ nlohmann::json read_state(const fs::path& path) {
   }
 }
 
+/// Whether anything in a folder is of a checkpoint.
+bool has_part_of_checkpoint(const fs::path& folder) {
+  std::error_code code;
+  for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code)) {
+    const fs::path name = entry->path().filename();
+    if (name == kDoneMarker || name == kStateFile || name.extension() == kTensorExtension) return true;
+  }
+  return static_cast<bool>(code);  // who cannot look cannot say no
+}
+
 fs::path complete_checkpoint(const fs::path& folder) {
   if (const std::optional<fs::path> complete = complete_directory(folder)) return *complete;
   std::error_code code;
   if (!fs::exists(folder, code)) fail(ErrorKind::checkpoint, "{}: no such checkpoint; check the path", folder.string());
-  if (!fs::is_directory(folder, code)) {
+  if (!fs::is_directory(folder, code) || !has_part_of_checkpoint(folder)) {
     fail(ErrorKind::checkpoint, "{}: is not a checkpoint; give a checkpoint folder, a run directory or a {} file",
          folder.string(), kTensorExtension);
   }

@@ -92,6 +92,16 @@ TEST_CASE("a checkpoint that cannot be loaded says why") {
     put_text(folder / "epoch_0001/state.json", state);
     CHECK_THAT(message("epoch_0001"), Catch::Contains("state.json: is not JSON") && Catch::Contains("corrupt"));
   }
+  SECTION("a folder of other things") {
+    fs::create_directories(folder / "pictures/cat");
+    put_text(folder / "pictures/notes.txt", "text");
+    CHECK_THAT(message("pictures"), Catch::Contains("pictures: is not a checkpoint; give a checkpoint folder"));
+  }
+  SECTION("a model alone") {
+    fs::create_directories(folder / "copied");
+    fs::copy(folder / "epoch_0001/model.safetensors", folder / "copied");
+    CHECK_THAT(message("copied"), Catch::Contains("incomplete checkpoint (DONE"));
+  }
   SECTION("a file instead of a folder") {
     put_text(folder / "notes.txt", "text");
     CHECK_THAT(message("notes.txt"), Catch::Contains("notes.txt: is not a checkpoint; give a checkpoint folder"));
