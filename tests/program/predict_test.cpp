@@ -26,6 +26,14 @@ void put_model(const Workspace& here) {
 
 }  // namespace
 
+TEST_CASE("commands that want a model are told what a deployed one is for") {
+  const Workspace here;
+  put_model(here);
+  for (const Words& command : {Words{"eval", "m.safetensors"}, Words{"convert", "m.safetensors", "x.safetensors"},
+                               Words{"train", "tiny.yaml", "--run-dir=new", "model.init=m.safetensors"}})
+    check_error(here, command, 4, {"m.safetensors: is a deployed model, integers for bsq predict and bsq check; give"});
+}
+
 TEST_CASE("predict says of pictures what eval counts, in every format") {
   const Workspace here;
   put_model(here);

@@ -3,6 +3,7 @@
 
 #include "data/picture_fit.h"
 #include "engine/base/text.h"
+#include "engine/deployed/deployed_file.h"
 #include "engine/files/checkpoint_dir.h"
 #include "engine/methods/methods.h"
 #include "engine/methods/weight_forms.h"
@@ -149,7 +150,11 @@ bool have_same_parameters(const Network& a, const Network& b) {
 
 ModelFile read_model(const fs::path& path, Console& console, const std::optional<std::string>& weights) {
   const fs::path found = resolve_checkpoint(path);
-  return make_ready(read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found), &console, weights);
+  TensorFile file = read_safetensors(fs::is_directory(found) ? found / "model.safetensors" : found);
+  if (is_deployed(file))
+    refuse(file,
+           "is a deployed model, integers for bsq predict and bsq check; give the model that it was exported from");
+  return make_ready(std::move(file), &console, weights);
 }
 
 ModelFile describe_model(TensorFile file) {
