@@ -201,3 +201,23 @@ TEST_CASE("a tilde and / in the value of an option is the home folder, after a =
         "error: --run-dir ~nobody/x: ~ is your home folder, followed by '/'; write another user's in full, or "
         "./~nobody/x if it is here\n");
 }
+
+TEST_CASE("a run whose path is no UTF-8, and has quotes and a line break, is taken by every command") {
+  const Workspace here;
+  const std::string run = "it's \"caf\xE9\"\\\n1";
+  here.train(run, {"quant.act_bits=4", "quant.act_scale=calibrated", "quant.weight_bits=4"});
+  here.train("b", {"seed=2"});
+  const std::string file = run + "/m.safetensors";
+  for (const Words& command :
+       {Words{"eval", run}, Words{"eval", run, "--json"}, Words{"sensitivity", run, "--images=16"},
+        Words{"sensitivity", run, "--images=16", "--json"}, Words{"scheme", run}, Words{"inspect", run, "--json"},
+        Words{"verify", run, "--within=1", "--json"},
+        Words{"export", run, "--format=onnx", "--output", run + "/m.onnx"},
+        Words{"export", run, "--format=deployed", "--output", file}, Words{"check", file},
+        Words{"train", "--resume", run}, Words{"report", run, "b", "--out=both"}})
+    here.must(command);
+  // What JSON cannot write, no reader of CSV takes either.
+  const std::string table = text_of(here / "both/comparison.csv");
+  CHECK_THAT(table, Catch::Contains("it's \"\"caf\\xE9\"\""));
+  CHECK_NOTHROW(nlohmann::json(table).dump());
+}

@@ -1,6 +1,7 @@
 // Widths first, then lines.
 #include "tools/report/table.h"
 
+#include "engine/base/text.h"
 #include "kernels/base/error.h"
 
 #include <fmt/format.h>
@@ -62,7 +63,8 @@ std::string shortened(std::string text, std::size_t width) {
   return text.substr(0, width - kDots - tail) + "..." + text.substr(text.size() - tail);
 }
 
-std::string csv_cell(const std::string& text) {
+std::string csv_cell(const std::string& bytes) {
+  const std::string text = shown_name(bytes);  // or no reader takes the whole file
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
   std::string cell = "\"";
   for (const char c : text) cell += c == '"' ? "\"\"" : std::string(1, c);

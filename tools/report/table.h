@@ -36,7 +36,7 @@ std::string shortened(std::string text, std::size_t width);
 
 /// A cell of a CSV file: a number in full precision, nothing where there is none.
 std::string csv_cell(const std::optional<double>& value);
-/// A text as a cell of CSV, in quotes if it must be.
-std::string csv_cell(const std::string& text);
+/// A text as a cell of CSV, in quotes if it must be; bytes that are no UTF-8 are shown as `\xE9`.
+std::string csv_cell(const std::string& bytes);
 
 }  // namespace bsq
