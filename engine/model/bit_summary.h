@@ -4,7 +4,7 @@
 // shortcut convolutions, batch norm and the scales, and counts an empty layer as 1 bit per weight, here in every form
 // of the weights, so that stages compare. Every other ratio is given beside it.
 // Papers count bits each in their own way: BSQ without the sign, LSQ with it. So methods are compared by stored bits:
-// what a file needs for the P parameters, signs and one scale per tensor included, nothing of an empty layer.
+// what a file needs for the P parameters, signs and a scale per tensor included, of an empty one its scale alone.
 #pragma once
 
 #include "engine/model/stored_weights.h"
@@ -48,7 +48,7 @@ struct BitSummary {
   std::int64_t parameters = 0;             // P, quantizable
   std::int64_t float_parameters = 0;       // shortcut convolutions, batch norm, PACT: always 32 bits
   std::int64_t weight_bits = 0;            // sum numel * max(bits, 1), the paper's count
-  std::int64_t stored_bits = 0;            // of the P: planes, a sign each, a scale per tensor; none of empty tensors
+  std::int64_t stored_bits = 0;            // of the P: planes, a sign each, a scale per tensor; of empty ones the scale
   std::int64_t packed_bytes = 0;           // sign and planes bit-packed, one scale per tensor, the rest in float32
   std::int64_t float_bytes = 0;            // the same network in float32
 

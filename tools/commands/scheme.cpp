@@ -36,8 +36,9 @@ std::vector<std::string> heading_of(const OpenModel& model, const std::vector<Sc
   }
   std::int64_t bits = 0;
   for (const SchemeLayer& layer : layers) bits += layer.stored_bits(layer.start);
-  heading.push_back(fmt::format("{:.3f} stored bits per weight: signs and scales too, nothing of a layer of zeros.",
-                                static_cast<double>(bits) / static_cast<double>(weights_of(layers))));
+  heading.push_back(
+      fmt::format("{:.3f} stored bits per weight: signs and scales too, of a layer of zeros its scale alone.",
+                  static_cast<double>(bits) / static_cast<double>(weights_of(layers))));
   return heading;
 }
 

@@ -91,7 +91,7 @@ Table compression_table(const BitSummary& summary, std::uintmax_t file_bytes, bo
                  fmt::format("{:.3f} bits per weight over {} quantized weights", summary.bits_per_parameter(),
                              with_thousands(static_cast<std::uint64_t>(summary.parameters)))});
   table.add_row({"stored bits", ratio_text(kFloatBits / summary.stored_bits_per_parameter()),
-                 fmt::format("{:.3f} bits per weight: signs and scales too, nothing of an empty layer",
+                 fmt::format("{:.3f} bits per weight: signs and scales too, of an empty layer its scale alone",
                              summary.stored_bits_per_parameter())});
   table.add_row({"empty as 0 bits", ratio_text(summary.compression_without_empty()),
                  empty_tensors == 0 ? "the same, since no layer is empty"

@@ -10,7 +10,7 @@ namespace bsq {
 
 struct ChosenWidths {
   std::vector<int> bits;              // by layer
-  double stored_bits_per_weight = 0;  // signs and scales too, nothing of a layer of zeros
+  double stored_bits_per_weight = 0;  // signs and scales too, of a layer of zeros its scale alone
   double predicted_rise = 0;          // of the loss: the sum over layers
 };
 

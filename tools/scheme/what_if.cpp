@@ -109,7 +109,7 @@ Table size_table(const WhatIf& what) {
   add(
       "stored bits",
       [](const ModelCost& cost) { return fmt::format("{:.3f}", cost.summary.stored_bits_per_parameter()); },
-      "per quantized weight, with signs and scales, nothing of an empty layer");
+      "per quantized weight, with signs and scales, of an empty layer its scale alone");
   add(
       "file", [](const ModelCost& cost) { return with_thousands(cost.file_bytes); },
       "bytes of the whole model, by bsq export --format packed (float if it has no bits)");
