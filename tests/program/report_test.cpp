@@ -160,6 +160,24 @@ TEST_CASE("option --out puts the files elsewhere, a folder per run") {
   CHECK(outcome.err == "error: tiny.yaml/x: cannot create the folder of the report: Not a directory; check the path\n");
 }
 
+TEST_CASE("a run that is named twice, by a link or by a pattern, is one run, and reports among runs are passed over") {
+  const Workspace here;
+  here.must({"train", "tiny.yaml", "stages=[pretrain]"});
+  here.must({"train", "tiny.yaml", "stages=[pretrain]", "seed=2"});
+  Words words = {"report"};
+  for (int time = 0; time < 2; ++time) {  // the first writes runs/tiny/report
+    words.resize(1);
+    for (const fs::directory_entry& entry : fs::directory_iterator(here / "runs/tiny"))
+      words.push_back("runs/tiny/" + entry.path().filename().string());
+    here.must(words);
+  }
+  REQUIRE(words.size() == 5);  // two runs, latest, report
+  CHECK(lines_of(text_of(here / "runs/tiny/report/comparison.csv")).size() == 3);
+  CHECK_THAT(here.must({"report", "runs/tiny", "runs/tiny/latest"}).out, !Catch::Contains("runs in"));
+  check_error(here, {"report", "runs/tiny/report", "runs/tiny/report"}, 2,
+              {"runs/tiny/report, runs/tiny/report: are reports, of no run; give runs"});
+}
+
 TEST_CASE("what is no run, or a damaged one") {
   const Workspace here;
   check_errors(here, {"report", "nowhere"}, 2,

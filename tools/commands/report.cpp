@@ -7,6 +7,9 @@
 #include "tools/sweep/sweep_plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <set>
 
 namespace bsq {
 namespace {
@@ -34,12 +37,35 @@ bool parse(const Arguments& arguments, ReportOptions& options) {
 }
 
 /// The runs of a sweep that have begun, or the one run.
-std::vector<fs::path> runs_of(const fs::path& word) {
+std::vector<fs::path> runs_at(const fs::path& word) {
   if (!is_sweep(word)) return {find_run(word)};
   std::vector<fs::path> runs;
   for (const SweepRun& run : read_sweep(word))
     if (is_run(word / run.name)) runs.push_back(word / run.name);
   if (runs.empty()) fail(ErrorKind::usage, "{}: no run of this sweep has begun", word.string());
+  return runs;
+}
+
+/// What this command has written into the folder of runs, which `runs/NAME/*` names too.
+bool is_comparison(const fs::path& word) {
+  std::error_code code;
+  return fs::is_regular_file(word / "comparison.csv", code) && fs::is_regular_file(word / "index.html", code) &&
+         !is_run(word);
+}
+
+/// All runs, each once: a link such as `latest`, or a sweep's folder, may name one again, and it would count as two.
+std::vector<fs::path> runs_of(const std::vector<std::string>& words) {
+  std::vector<fs::path> runs;
+  std::set<fs::path> known;
+  for (const std::string& word : words) {
+    if (words.size() > 1 && is_comparison(word)) continue;
+    for (const fs::path& run : runs_at(word)) {
+      std::error_code code;
+      const fs::path place = fs::canonical(run, code);
+      if (code || known.insert(place).second) runs.push_back(run);
+    }
+  }
+  if (runs.empty()) fail(ErrorKind::usage, "{}: are reports, of no run; give runs", fmt::join(words, ", "));
   return runs;
 }
 
@@ -49,8 +75,7 @@ int report_command(const Arguments& arguments) {
   ReportOptions options;
   if (!parse(arguments, options)) return 0;
   std::vector<RunReport> reports;
-  for (const std::string& word : options.runs)
-    for (const fs::path& run : runs_of(word)) reports.push_back(read_run_report(run));
+  for (const fs::path& run : runs_of(options.runs)) reports.push_back(read_run_report(run));
   const fs::path page = write_reports(reports, options.folder);
   if (options.json) {
     ordered_json json = ordered_json::array();
