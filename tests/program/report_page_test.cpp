@@ -150,7 +150,7 @@ TEST_CASE("where a file cannot be written the old report stays whole") {
     const Outcome outcome = run({"report", "run"}, setup);
     CHECK(outcome.exit_code == 4);
     CHECK_THAT(outcome.err, Catch::StartsWith("error: run/report/") &&
-                                Catch::EndsWith("raise the limit on file sizes (ulimit -f)\n"));
+                                Catch::EndsWith("(ulimit -f); or write elsewhere: --out DIR\n"));
     CHECK((content_of(here / "run/report") == before));
   }
   here.must({"report", "run"});

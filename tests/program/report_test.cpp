@@ -157,7 +157,21 @@ TEST_CASE("option --out puts the files elsewhere, a folder per run") {
   CHECK_FALSE(fs::exists(here / "report"));
   const Outcome outcome = here.run({"report", "a", "--out", "tiny.yaml/x"});
   CHECK(outcome.exit_code == 4);
+  CHECK_THAT(outcome.out, Catch::StartsWith("run "));  // what needs no file is there
   CHECK(outcome.err == "error: tiny.yaml/x: cannot create the folder of the report: Not a directory; check the path\n");
+}
+
+TEST_CASE("the tables of a run are shown to who may not write into it") {
+  const Workspace here;
+  here.train("run", {"stages=[pretrain]"});
+  const std::string shown = here.must({"report", "run"}).out;
+  fs::remove_all(here / "run/report");
+  put_text(here / "run/report", "in the way");
+  const Outcome outcome = here.run({"report", "run"});
+  CHECK(outcome.exit_code == 4);
+  CHECK(outcome.out + "\npage: run/report/index.html\n" == shown);
+  CHECK_THAT(outcome.err,
+             Catch::StartsWith("error: run/report") && Catch::EndsWith("; or write elsewhere: --out DIR\n"));
 }
 
 TEST_CASE("a run that is named twice, by a link or by a pattern, is one run, and reports among runs are passed over") {

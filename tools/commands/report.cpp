@@ -76,7 +76,15 @@ int report_command(const Arguments& arguments) {
   if (!parse(arguments, options)) return 0;
   std::vector<RunReport> reports;
   for (const fs::path& run : runs_of(options.runs)) reports.push_back(read_run_report(run));
-  const fs::path page = write_reports(reports, options.folder);
+  // Whoever may read a run, but not write into it, sees its tables.
+  fs::path page;
+  std::string unwritten;
+  try {
+    page = write_reports(reports, options.folder);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::checkpoint) throw;
+    unwritten = error.what();
+  }
   if (options.json) {
     ordered_json json = ordered_json::array();
     for (const RunReport& report : reports) json.push_back(report_json(report));
@@ -85,6 +93,8 @@ int report_command(const Arguments& arguments) {
   } else {
     fmt::print("{}", reports.size() == 1 ? report_text(reports.front()) : comparison_text(reports));
   }
+  if (!unwritten.empty())
+    fail(ErrorKind::checkpoint, "{}{}", unwritten, options.folder.empty() ? "; or write elsewhere: --out DIR" : "");
   if (!options.json) fmt::print("\npage: {}\n", page.string());
   return 0;
 }
