@@ -28,11 +28,9 @@ Config read_config(const ModelWords& given, const fs::path& model, Console& cons
   std::vector<std::string> words = given.overrides;
   for (const char* off : {"quant.deployed=false", "quant.signed=float"})  // the model says it
     if (const std::string word = off; !given.overrides_key(word.substr(0, word.find('=')))) words.push_back(word);
-  // Whatever the stages, a model is there; which one it is, is known. A path may be no UTF-8.
-  words.push_back(
-      "model.init=" +
-      ordered_json(model.string())
-          .dump(-1, ' ', false, ordered_json::error_handler_t::replace));  // whatever the stages, a model is there
+  // Whatever the stages, a model is there; its name is never read, and may be no UTF-8.
+  words.push_back("model.init=" +
+                  ordered_json(model.string()).dump(-1, ' ', false, ordered_json::error_handler_t::replace));
   const Config config = load_config(config_schema(), file, words);
   return run ? with_paths_of(*run, config, words) : config;
 }
