@@ -144,7 +144,7 @@ TEST_CASE("where a file cannot be written the old report stays whole") {
   Setup setup = here.setup();
   std::uintmax_t largest = 0;
   for (const auto& [name, text] : before) largest = std::max<std::uintmax_t>(largest, text.size());
-  for (const long limit : {1000L, 20000L, static_cast<long>(largest) - 1}) {
+  for (const long limit : {8000L, 20000L, static_cast<long>(largest) - 1}) {
     INFO(limit);
     setup.file_size_limit_bytes = limit;
     const Outcome outcome = run({"report", "run"}, setup);
