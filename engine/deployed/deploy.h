@@ -68,6 +68,9 @@ PixelLevels pixel_levels(const InputOptions& input, const LevelGrid& grid);
 /// Whether (byte - zero) unit is the number that the network was trained on, for all bytes and colors but for the last
 /// bits of float32.
 bool is_exact(const InputOptions& input, const LevelGrid& grid);
+/// Of all colors, how many bytes lie halfway between two levels, so that the last bit of float32 chooses: all of them
+/// where a mean of 0.5 is between two bytes.
+int count_halfway_bytes(const InputOptions& input, const LevelGrid& grid);
 
 /// Levels that reach from low to high, and over 0: 256 of them, or what signed bytes have.
 LevelGrid grid_of(const ValueRange& range, ByteKind bytes = ByteKind::any_zero);

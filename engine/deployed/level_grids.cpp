@@ -10,6 +10,7 @@ namespace {
 constexpr int kTop = 255;
 constexpr int kSignedTop = 127;
 constexpr int kSignedZero = 128;
+constexpr double kLastBits = 1e-4;  // of a level
 
 std::uint8_t nearest_level(float number, const LevelGrid& grid) {
   const float level = std::nearbyint(number / grid.unit) + static_cast<float>(grid.zero);
@@ -63,12 +64,22 @@ PixelLevels pixel_levels(const InputOptions& input, const LevelGrid& grid) {
 }
 
 bool is_exact(const InputOptions& input, const LevelGrid& grid) {
-  constexpr double kLastBits = 1e-4;  // levels
   for (std::size_t color = 0; color < input.mean.size(); ++color)
     for (int byte = 0; byte <= kTop; ++byte)
       if (std::abs(pixel_number(input, color, byte) / grid.unit + static_cast<float>(grid.zero - byte)) > kLastBits)
         return false;
   return true;
+}
+
+int count_halfway_bytes(const InputOptions& input, const LevelGrid& grid) {
+  int count = 0;
+  for (std::size_t color = 0; color < input.mean.size(); ++color) {
+    for (int byte = 0; byte <= kTop; ++byte) {
+      const double level = double{pixel_number(input, color, byte)} / double{grid.unit};
+      count += std::abs(level - std::floor(level) - 0.5) < kLastBits ? 1 : 0;
+    }
+  }
+  return count;
 }
 
 }  // namespace bsq

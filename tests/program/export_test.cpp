@@ -211,6 +211,13 @@ TEST_CASE("export of a calibrated model is written for a runtime, which multipli
   CHECK_THAT(out, Catch::Contains("\n  rounded to 127 levels to a side, by output channel: bn1, "));
   CHECK_THAT(here.must({"export", "run", "--format=onnx", "--output=o.onnx", "--opset=21"}).out,
              Catch::Contains("ONNX opset 21, weights in INT8"));
+  here.train("half", {"quant.act_scale=calibrated", "data.mean=[0.5,0.5,0.5]", "data.std=[0.25,0.25,0.25]"});
+  for (const auto& [runtime, warns] : {std::pair{"openvino", true}, {"onnxruntime", false}}) {
+    const std::string runtime_word = fmt::format("--runtime={}", runtime);
+    const std::string said =
+        here.must({"export", "half", "--format=onnx", "--output=h.onnx", "--force", runtime_word}).out;
+    CHECK(contains(said, "768 of 768 bytes lie halfway between two levels of the picture") == warns);
+  }
 }
 
 TEST_CASE("export says why a model is not written for a runtime, and what it takes") {

@@ -1,6 +1,7 @@
 // The formats onnx and qonnx of `bsq export`. The file is read back and run by the evaluator of onnx/, and its
 // logits are compared with the engine's.
 #include "engine/base/text.h"
+#include "engine/deployed/deploy.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/posix_file.h"
 #include "engine/training/experiment.h"
@@ -174,6 +175,12 @@ WrittenGraph runtime_graph(const ExportJob& job, const Network& network, const R
   add_check(written.model, run_deployed_for(deployment.network, runtime, options, checked), checked, options.input);
   written.notes.push_back(share_text(integer_share(written.model, runtime), runtime));
   if (!deployment.rounded.empty()) written.notes.push_back(rounded_text(deployment));
+  if (const int halfway = count_halfway_bytes(options.input, deployment.network.tensors[0].grid);
+      halfway > 0 && runtime.arithmetic != Arithmetic::integers)
+    written.notes.push_back(
+        fmt::format("{} of {} bytes lie halfway between two levels of the picture, and {} may take the other one: a "
+                    "data.mean of a whole number of 255ths, such as 0.50196078, leaves none there",
+                    halfway, 256 * options.input.mean.size(), runtime.name));
   if (runtime.bytes == ByteKind::any_zero)
     written.notes.emplace_back(
         "levels are UINT8, which TensorRT takes for INT8 and cuts off: for it, --runtime tensorrt");

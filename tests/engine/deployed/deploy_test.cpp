@@ -74,6 +74,17 @@ TEST_CASE("pictures of mean 128 and deviation 64 are exact, others the nearest o
     }
 }
 
+TEST_CASE("a mean of 0.5 puts every byte between two levels, others none") {
+  const auto halfway = [](std::vector<float> mean, std::vector<float> std) {
+    const InputOptions input{.height = 4, .width = 4, .mean = std::move(mean), .std = std::move(std)};
+    return count_halfway_bytes(input, picture_grid(input));
+  };
+  CHECK(halfway({0.5F}, {0.25F}) == 256);
+  CHECK(halfway({0.5F, 0.5F, 0.5F}, {0.5F, 0.5F, 0.5F}) == 3 * 256);
+  CHECK(halfway({0.50196078F}, {0.25098039F}) == 0);
+  CHECK(halfway({0.4914F, 0.4822F, 0.4465F}, {0.2023F, 0.1994F, 0.2010F}) == 0);
+}
+
 TEST_CASE("a grid reaches over its range and over 0, which is a level") {
   CHECK(grid_of({0, 5.1F}) == LevelGrid{0.02F, 0, 255});
   CHECK(grid_of({2.0F, 5.1F}) == LevelGrid{0.02F, 0, 255});
