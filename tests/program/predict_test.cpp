@@ -65,7 +65,7 @@ TEST_CASE("predict refuses what it cannot say anything of") {
   fs::create_directories(here / "empty");
   check_error(here, {"predict"}, 2, {"bsq predict: which model?"});
   check_error(here, {"predict", "m.safetensors"}, 2, {"bsq predict: which pictures?"});
-  check_error(here, {"predict", "m.safetensors", "gone.png"}, 3, {"gone.png: is not there"});
+  check_error(here, {"predict", "m.safetensors", "gone.png"}, 3, {"'gone.png': no such picture"});
   check_error(here, {"predict", "m.safetensors", "empty"}, 3, {"empty: has no pictures ("});
   check_error(here, {"predict", "m.safetensors", "small"}, 3, {"16x16", "32x32"});
   here.train("free");

@@ -92,7 +92,7 @@ std::vector<fs::path> find_pictures(const std::vector<fs::path>& paths) {
   for (const fs::path& path : paths) {
     std::error_code code;
     if (!fs::is_directory(path, code)) {
-      if (!fs::exists(path, code)) fail(ErrorKind::data, "{}: is not there", path.string());
+      if (!fs::exists(path, code)) fail(ErrorKind::data, "'{}': no such picture; check the path", path.string());
       pictures.push_back(path);
       continue;
     }

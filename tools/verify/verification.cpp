@@ -231,9 +231,9 @@ Verification verify_run(const VerifyOptions& options, Console& console, Communic
   Repeater repeater(options.run, proofs, open.experiment(), console, ranks);
   for (const Repetition& repetition : choice.repetitions) {
     const ReplayStart& start = *repetition.start;
-    console.info(repetition.until > start.epochs_done
-                     ? fmt::format("from {}: repeating {} epochs", start.name, repetition.until - start.epochs_done)
-                     : fmt::format("from {}: comparing its state with the log", start.name));
+    const int epochs = repetition.until - start.epochs_done;
+    console.info(epochs > 0 ? fmt::format("from {}: repeating {} epoch{}", start.name, epochs, epochs == 1 ? "" : "s")
+                            : fmt::format("from {}: comparing its state with the log", start.name));
     if (const auto difference = repeater.repeat(repetition))
       note_difference(config, repetition, *difference, choice, verification);
     else if (start.is_checkpoint && std::ranges::find(verification.kept, start.name) == verification.kept.end())
