@@ -115,6 +115,24 @@ std::vector<std::string> distinct(const std::vector<const RunReport*>& runs, Tex
   return texts;
 }
 
+/// A mean over runs of one seed is no mean over seeds.
+void remark_on_seeds(Comparison& comparison) {
+  std::vector<std::string> repeated;
+  for (const RunGroup& group : comparison.groups) {
+    for (const RunReport* run : group.finished) {
+      const auto first = std::find_if(group.finished.begin(), group.finished.end(),
+                                      [&](const RunReport* other) { return other->config.seed == run->config.seed; });
+      if (*first != run)
+        repeated.push_back(
+            fmt::format("{} (of {}, seed {})", run->path.string(), (*first)->path.string(), run->config.seed));
+    }
+  }
+  if (!repeated.empty())
+    comparison.remarks.push_back(fmt::format(
+        "Repeated from the same seed, and yet one more run in mean and standard deviation: {}; leave it out.",
+        fmt::join(repeated, ", ")));
+}
+
 void remark(Comparison& comparison) {
   const std::vector<std::string> networks = distinct(comparison.runs, network_words);
   const std::vector<std::string> data = distinct(comparison.runs, describe_test_set);
@@ -136,6 +154,7 @@ void remark(Comparison& comparison) {
   if (!missing.empty())
     comparison.remarks.push_back(
         fmt::format("Without a quantized model, and so not in the figures: {}.", fmt::join(missing, ", ")));
+  remark_on_seeds(comparison);
 }
 
 }  // namespace

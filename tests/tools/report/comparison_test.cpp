@@ -130,6 +130,17 @@ TEST_CASE("the front is that of stored bits, and a run without them is said to b
   CHECK_THAT(comparison.remarks[0], Catch::Contains("Without a quantized model, and so not in the figures"));
 }
 
+TEST_CASE("a training that was repeated from the same seed is said to be counted twice, other seeds are not") {
+  std::vector<RunReport> reports = {run_of(kLsq, 80, 3, 1), run_of(kLsq, 81, 3, 2), run_of(kLsq, 82, 3, 1)};
+  const Comparison comparison = compare(reports);
+  REQUIRE(comparison.groups.size() == 1);
+  REQUIRE(comparison.remarks.size() == 1);
+  CHECK_THAT(comparison.remarks[0], Catch::Contains(reports[2].path.string() + " (of " + reports[0].path.string()));
+  CHECK_FALSE(comparison.remarks[0].find(reports[1].path.string()) != std::string::npos);
+  reports.pop_back();
+  CHECK(compare(reports).remarks.empty());
+}
+
 TEST_CASE("runs that differ in no strength are called by what they differ in") {
   std::vector<RunReport> reports;
   for (const int bits : {2, 3, 4, 5, 6, 7, 8}) reports.push_back(report_of(2, bits));
