@@ -102,9 +102,8 @@ GraphTensor int_quant(const OnnxNode& node, const Inputs& in, RoundingGuide* gui
   const double half = std::exp2(double{scalar(node, *in[3])} - (is_signed ? 1 : 0));
   const double least = is_signed ? (is_narrow ? 1 - half : -half) : 0;
   const double most = half - 1 - (!is_signed && is_narrow ? 1 : 0);
-  check(least <= most, node, "wants a width that has levels");
+  check(least < most, node, "wants a width that has levels; one bit with a sign is -1 and 1 to some readers");
   const float unit = scalar(node, *in[1]);
-  if (unit == 0 && least == 0 && most == 0) return same_shape(*in[0]);
   return rounded(node, *in[0], unit, {least, most}, unit, guide);
 }
 

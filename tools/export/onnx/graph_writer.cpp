@@ -76,8 +76,10 @@ std::string GraphWriter::parameter(ParameterId id) {
     std::vector<float> values;
     for (const int level : found->levels) values.push_back(static_cast<float>(level) * worth);
     model_.initializers.push_back(float_tensor(spec.name + "_float", found->shape, values));
-    add_int_quant(spec.name, spec.name + "_float", unit, found->bits + 1, /*is_signed=*/true,
-                  /*is_narrow=*/!found->is_lopsided);
+    // Readers take one bit with a sign for -1 and 1, so that nothing but zeros is one bit without.
+    const bool is_empty = found->bits == 0;
+    add_int_quant(spec.name, spec.name + "_float", unit, found->bits + 1, /*is_signed=*/!is_empty,
+                  /*is_narrow=*/!is_empty && !found->is_lopsided);
     return spec.name;
   }
   const OnnxType type = container_of(found->bits, options_.narrowest);

@@ -124,15 +124,18 @@ TEST_CASE("quantizers: levels, saturation, narrow ranges") {
   CHECK(result(one_node("QuantizeLinear", {number("s", 0.5F), zero}), x) == std::vector<float>{0, 2, 2, 255});
   OnnxModel model = one_node("DequantizeLinear", {number("s", 0.5F)});
   CHECK(result(model, x) == std::vector<float>{-0.5F, 0.375F, 0.625F, 100});
+  const auto quantizer = [&](float bits, std::int64_t is_signed, std::int64_t narrow) {
+    return one_node("IntQuant", {number("s", 0.5F), number("z", 0), number("n", bits)},
+                    {{"signed", is_signed}, {"narrow", narrow}, {"rounding_mode", std::string("ROUND")}});
+  };
   const auto quant = [&](float bits, std::int64_t is_signed, std::int64_t narrow) {
-    return result(one_node("IntQuant", {number("s", 0.5F), number("z", 0), number("n", bits)},
-                           {{"signed", is_signed}, {"narrow", narrow}, {"rounding_mode", std::string("ROUND")}}),
-                  x);
+    return result(quantizer(bits, is_signed, narrow), x);
   };
   CHECK(quant(3, 1, 1) == std::vector<float>{-1, 1, 1, 1.5F});
   CHECK(quant(2, 1, 1) == std::vector<float>{-0.5F, 0.5F, 0.5F, 0.5F});
   CHECK(quant(2, 1, 0) == std::vector<float>{-1, 0.5F, 0.5F, 0.5F});
-  CHECK(quant(1, 1, 1) == std::vector<float>{0, 0, 0, 0});
+  CHECK(quant(1, 0, 0) == std::vector<float>{0, 0.5F, 0.5F, 0.5F});
+  check_refused(quantizer(1, 1, 1), x, "one bit with a sign is -1 and 1 to some readers");
   CHECK(quant(4, 0, 0) == std::vector<float>{0, 1, 1, 7.5F});
   check_refused(one_node("QuantizeLinear", {number("s", 0), zero}), x, "no number to divide by");
 }

@@ -71,6 +71,9 @@ TEST_CASE("a graph says what the engine says, with mixed widths and every quanti
   CHECK(depends_on_batch(network) == (act_bits > 0));
   CHECK(count_nodes(model, "ReduceMax") == (act_bits > 0 ? 6 : 0));
   CHECK(count_nodes(model, "IntQuant") == (qonnx ? 8 + (act_bits > 0 ? 6 : 0) + 1 : 0));
+  for (const OnnxNode& node : model.nodes)  // of 0 bits
+    if (node.op == "IntQuant" && node.name == "layer3.0.conv1.weight")
+      CHECK(std::get<std::int64_t>(node.attributes.at("signed")) == 0);
   CHECK(count_nodes(model, "BatchNormalization") == 9);
   CHECK(model.opsets.at("") == (qonnx ? 13 : 21));
   CHECK(model.opsets.contains("qonnx.custom_op.general") == qonnx);
