@@ -342,6 +342,13 @@ def skip(why: str) -> None:
     sys.exit(77)  # SKIP_RETURN_CODE in CMakeLists.txt
 
 
+def go_on_as_peer() -> None:
+    """Starts this test again in the Python that has packages of others, unless it is this one or there is none."""
+    peer = os.environ.get("BSQ_ONNXRUNTIME_PYTHON", str(SOURCE / "build/peers/bin/python"))
+    if os.path.exists(peer) and os.path.abspath(peer) != os.path.abspath(sys.executable):
+        os.execv(peer, [peer, "-B", *sys.argv])
+
+
 def main() -> None:
     try:
         import numpy  # noqa: F401

@@ -1,4 +1,5 @@
-# The event files of a run, read by TensorBoard's own package (PyPI: tensorboard), in order and after a resumed run.
+# The event files of a run, read by TensorBoard's own package (PyPI: tensorboard; of this Python, or of the one that
+# tools/peers.sh makes), in order and after a resumed run.
 from __future__ import annotations
 
 import csv
@@ -75,5 +76,6 @@ class TensorBoard(fixtures.ScriptTest):
 
 if __name__ == "__main__":
     if event_accumulator is None:
+        fixtures.go_on_as_peer()
         fixtures.skip("this Python has no tensorboard (PyPI: tensorboard)")
     fixtures.main()

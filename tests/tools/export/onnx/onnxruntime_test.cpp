@@ -1,7 +1,7 @@
 // Exported models in onnxruntime, which is not ours, on 1,000 images: the same logits, once a number halfway between
-// two levels is taken to fall where it fell there.
+// two levels is taken to fall where it fell there. And those with IntQuant nodes in QONNX's own executor.
 //
-// Needs a Python with onnxruntime (pip install onnxruntime): BSQ_ONNXRUNTIME_PYTHON, or build/peers/bin/python.
+// Needs a Python with onnxruntime and qonnx (tools/peers.sh): BSQ_ONNXRUNTIME_PYTHON, or build/peers/bin/python.
 #include "engine/files/atomic_file.h"
 #include "tests/support/files.h"
 #include "tests/tools/export/onnx/onnx_support.h"
@@ -56,23 +56,27 @@ OnnxModel with_everything_as_output(OnnxModel model, const RoundingGuide& quanti
   return model;
 }
 
-/// The model's output for all images, [kImages, width].
-GraphTensor run_onnxruntime(const std::string& python, const OnnxModel& model, const std::vector<EngineRun>& batches) {
+/// The model's output for all images, [kImages, width], by a script of this folder.
+GraphTensor run_script(const std::string& python, const std::string& script, const OnnxModel& model,
+                       const std::vector<EngineRun>& batches) {
   const TemporaryFolder folder;
   std::string images;
   for (const EngineRun& batch : batches) images += bytes_of(batch.images.values);
   write_file_atomically(folder / "m.onnx", onnx_bytes(model));
   write_file_atomically(folder / "images", images);
   const std::string place = folder.path().string();
-  const std::string command =
-      fmt::format("'{}' '{}/tests/tools/export/onnx/run_onnx.py' {}/m.onnx {}/images {}/output {}", python,
-                  BSQ_SOURCE_DIR, place, place, place, kBatch);
+  const std::string command = fmt::format("'{}' '{}/tests/tools/export/onnx/{}' {}/m.onnx {}/images {}/output {}",
+                                          python, BSQ_SOURCE_DIR, script, place, place, place, kBatch);
   REQUIRE(std::system(command.c_str()) == 0);
   const std::string bytes = text_of(folder / "output");
   GraphTensor output{{kImages, static_cast<std::int64_t>(bytes.size() / sizeof(float)) / kImages},
                      std::vector<float>(bytes.size() / sizeof(float))};
   std::memcpy(output.values.data(), bytes.data(), bytes.size());
   return output;
+}
+
+GraphTensor run_onnxruntime(const std::string& python, const OnnxModel& model, const std::vector<EngineRun>& batches) {
+  return run_script(python, "run_onnx.py", model, batches);
 }
 
 /// Columns [first, first + width) of kBatch rows.
@@ -170,6 +174,36 @@ TEST_CASE("onnxruntime rounds activations as the graph says, and decides ties al
     CHECK(theirs.guide.disagreements == 0);
   }
   CHECK(same_class >= kImages - kImages / 100);
+}
+
+TEST_CASE("QONNX's executor says of 1,000 images what the engine says") {
+  const std::string python = python_with({"qonnx"});
+  if (python.empty() || !describe_onnx().starts_with("protobuf ")) {
+    WARN("SKIPPED: needs a build with ONNX, and BSQ_ONNXRUNTIME_PYTHON or build/peers with qonnx");
+    return;
+  }
+  const int act_bits = GENERATE(0, 4);
+  INFO(act_bits << " bits of activations");
+  ResNetOptions options = tiny_resnet(Activation::relu6, act_bits);
+  const Weights weights = fixed_weights(make_resnet(options), mixed_bits);
+  TensorFile plain = random_plain(make_resnet(options));
+  if (act_bits > 0) {
+    const OnnxModel dynamic = network_graph(make_resnet(options), plain, weights, {});
+    plain = with_act_scales(plain, dynamic, engine_on_all(options, plain, weights).front().images);
+    options.static_act_scales = true;
+  }
+  const std::vector<EngineRun> engine = engine_on_all(options, plain, weights);
+  const OnnxModel model = network_graph(make_resnet(options), plain, weights, {.qonnx = true});
+  const GraphTensor logits = run_script(python, "run_qonnx.py", model, engine);
+  std::int64_t same_class = 0;
+  for (int batch = 0; batch < kImages / kBatch; ++batch) {
+    const EngineRun& own = engine[static_cast<std::size_t>(batch)];
+    const LogitComparison found =
+        compare_logits(own.logits, {own.logits.dims, block(logits, batch * kBatch, 0, own.logits.dims[1])});
+    same_class += found.same_class;
+    if (act_bits == 0) CHECK(found.largest_difference <= kLogitTolerance);  // else ties may fall to either side
+  }
+  CHECK(same_class >= kImages - (act_bits == 0 ? 0 : kImages / 100));
 }
 
 }  // namespace bsq::test
