@@ -2,6 +2,7 @@
 // that `layers` is 0; `timed` marks those that a benchmark runs.
 #pragma once
 
+#include "bench/pooling_cases.h"
 #include "kernels/ops/operations.h"
 
 #include <string>
@@ -85,37 +86,13 @@ inline std::vector<LevelSumCase> level_sum_cases() {
           {"numbers that round badly", false, 1, 4099, 1.0F / 3, 0.1F, 1e-7F}};
 }
 
-struct LevelMaximumCase {
-  std::string name;
-  int batch = 1;
-  int height = 1;
-  int width = 1;
-  int channels = 1;
-  int kernel = 2;
-  int stride = 2;
-  int padding = 0;
-  bool ceil_mode = false;
-
-  MaxPoolGeometry geometry() const {
-    return {batch,
-            height,
-            width,
-            channels,
-            kernel,
-            stride,
-            padding,
-            count_windows(height, kernel, stride, padding, ceil_mode),
-            count_windows(width, kernel, stride, padding, ceil_mode),
-            DType::u8};
-  }
-};
+/// The windows of other maxima, of levels.
+struct LevelMaximumCase : MaxPoolCase {};
 
 inline std::vector<LevelMaximumCase> level_maximum_cases() {
-  return {{"2x2", 2, 6, 8, 16},
-          {"3x3, padded", 2, 5, 7, 5, 3, 2, 1},
-          {"one pixel", 1, 1, 1, 1, 1, 1},
-          {"3x3, side by side", 1, 6, 5, 33, 3, 1, 1},
-          {"2x2, windows beyond", 2, 5, 3, 3, 2, 2, 0, true}};
+  std::vector<LevelMaximumCase> cases;
+  for (const MaxPoolCase& c : max_pool_cases()) cases.push_back({c});
+  return cases;
 }
 
 struct LevelConcatCase {

@@ -94,13 +94,13 @@ Outputs run_add_levels(Backend& backend, const cases::LevelSumCase& c, const Lev
 LevelInputs make_inputs(const cases::LevelMaximumCase& c) {
   RandomTensors random("largest levels " + c.name);
   LevelInputs inputs;
-  inputs.x = random_levels(random, c.geometry().input_shape().numel());
+  inputs.x = random_levels(random, c.geometry(DType::u8).input_shape().numel());
   return inputs;
 }
 
 Outputs run_max_pool_levels(Backend& backend, const cases::LevelMaximumCase& c, const LevelInputs& inputs) {
   RunMemory memory(backend);
-  const MaxPoolGeometry g = c.geometry();
+  const MaxPoolGeometry g = c.geometry(DType::u8);
   const std::uint8_t* input = memory.input("input", inputs.x);
   backend.max_pool_levels({g, input, memory.output<std::uint8_t>("output", g.output_shape().numel())});
   return memory.finish();

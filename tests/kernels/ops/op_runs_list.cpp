@@ -85,7 +85,7 @@ std::vector<OperationRun> runs_on_activations() {
 std::vector<OperationRun> runs_on_levels() {
   const auto conv = named(cases::level_conv_cases(), "2 groups of 3");
   const auto sum = named(cases::level_sum_cases(), "one level");
-  const auto maximum = named(cases::level_maximum_cases(), "one pixel");
+  const auto maximum = named(cases::level_maximum_cases(), "one pixel, padding");
   const auto concat = named(cases::level_concat_cases(), "17 of 23");
   const auto image = named(cases::level_image_cases(), "7x7, 17 channels");
   const auto of = [](const auto& c, auto run) {
