@@ -40,6 +40,13 @@ std::vector<EngineRun> engine_on_all(const ResNetOptions& options, const TensorF
   return runs;
 }
 
+/// The model with activation scales of its own in place of those of a batch.
+void calibrate(ResNetOptions& options, TensorFile& plain, const Weights& weights) {
+  const OnnxModel dynamic = network_graph(make_resnet(options), plain, weights, {});
+  plain = with_act_scales(plain, dynamic, engine_on_all(options, plain, weights).front().images);
+  options.static_act_scales = true;
+}
+
 /// The same model with one output, [N, all]: everything its quantizers write, then the logits.
 OnnxModel with_everything_as_output(OnnxModel model, const RoundingGuide& quantizers) {
   std::vector<std::string> parts;
@@ -150,11 +157,7 @@ TEST_CASE("onnxruntime rounds activations as the graph says, and decides ties al
   ResNetOptions options = tiny_resnet(act_bits == 2 ? Activation::pact : Activation::relu6, act_bits);
   const Weights weights = fixed_weights(make_resnet(options), mixed_bits);
   TensorFile plain = random_plain(make_resnet(options));
-  if (is_calibrated) {
-    const OnnxModel dynamic = network_graph(make_resnet(options), plain, weights, {});
-    plain = with_act_scales(plain, dynamic, engine_on_all(options, plain, weights).front().images);
-    options.static_act_scales = true;
-  }
+  if (is_calibrated) calibrate(options, plain, weights);
   const std::vector<EngineRun> engine = engine_on_all(options, plain, weights);
   const OnnxModel model = network_graph(make_resnet(options), plain, weights, {});
   const OnnxModel with_levels = with_everything_as_output(model, engine.front().guide);
@@ -187,11 +190,7 @@ TEST_CASE("QONNX's executor says of 1,000 images what the engine says") {
   ResNetOptions options = tiny_resnet(Activation::relu6, act_bits);
   const Weights weights = fixed_weights(make_resnet(options), mixed_bits);
   TensorFile plain = random_plain(make_resnet(options));
-  if (act_bits > 0) {
-    const OnnxModel dynamic = network_graph(make_resnet(options), plain, weights, {});
-    plain = with_act_scales(plain, dynamic, engine_on_all(options, plain, weights).front().images);
-    options.static_act_scales = true;
-  }
+  if (act_bits > 0) calibrate(options, plain, weights);
   const std::vector<EngineRun> engine = engine_on_all(options, plain, weights);
   const OnnxModel model = network_graph(make_resnet(options), plain, weights, {.qonnx = true});
   const GraphTensor logits = run_script(python, "run_qonnx.py", model, engine);
