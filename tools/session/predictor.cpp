@@ -112,6 +112,7 @@ std::vector<Prediction> predict(const Predictor& predictor, const std::vector<fs
   constexpr std::size_t kAtOnce = 256;
   const DeployedTensor& image = predictor.network.tensors[0];
   const auto classes = static_cast<std::size_t>(predictor.network.head.classes());
+  const DeployedProgram program(predictor.network);
   std::vector<Prediction> predictions;
   for (std::size_t first = 0; first < pictures.size(); first += kAtOnce) {
     const std::size_t count = std::min(kAtOnce, pictures.size() - first);
@@ -123,7 +124,7 @@ std::vector<Prediction> predict(const Predictor& predictor, const std::vector<fs
                             fmt::format("the network takes {}x{}", image.width, image.height));
       if (!note.empty()) console.warning(fmt::format("{}: {}", path.string(), note));
     }
-    const std::vector<float> logits = run_deployed(predictor.network, pixels, threads);
+    const std::vector<float> logits = program.run(pixels, threads);
     for (std::size_t i = 0; i < count; ++i) {
       const std::span<const float> own(logits.data() + i * classes, classes);
       const auto label = static_cast<int>(std::max_element(own.begin(), own.end()) - own.begin());
